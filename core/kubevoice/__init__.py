@@ -1,0 +1,1 @@
+"""What every part of KubeVoice speaks: resources, text, audio, voice bundles and storage."""

@@ -1,0 +1,157 @@
+"""What each stage reads and what it answers: the seam between the operator and the Job containers.
+
+A stage is a pure function of its spec. Specs name their inputs by content (digests), so the hash of a spec
+names the Job that runs it and the place its output lives. Results travel back as the container's termination
+message, so they stay well under Kubernetes' limit of 4096 bytes.
+"""
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from kubevoice.resources.voicemodel import BaseVoice, Dataset, Evaluation, StorageSpec, Training
+
+__all__ = [
+    "PrepareResult",
+    "PrepareSpec",
+    "Progress",
+    "ReleaseResult",
+    "ReleaseSpec",
+    "Stage",
+    "StageFailure",
+    "TrainResult",
+    "TrainSpec",
+    "Verdict",
+    "spec_key",
+]
+
+Metrics = dict[str, float]
+
+
+class Stage(StrEnum):
+    """The three Jobs of a revision, in order."""
+
+    PREPARE = "prepare"
+    TRAIN = "train"
+    RELEASE = "release"
+
+
+class Verdict(StrEnum):
+    """What the quality gate decided."""
+
+    PASSED = "Passed"
+    FAILED = "Failed"
+    REPORTED = "Reported"
+
+
+class Wire(BaseModel):
+    """Base of everything that crosses a process boundary: camelCase, immutable, no unknown fields."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class PrepareSpec(Wire):
+    """Read and check the dataset, write features."""
+
+    dataset: Dataset
+    base: BaseVoice
+    storage: StorageSpec
+    dev_fraction: float
+    seed: int
+
+
+class EmotionSeconds(Wire):
+    """How much speech one emotion has."""
+
+    clips: int
+    seconds: float
+
+
+class PrepareResult(Wire):
+    """Where the features are and what the dataset holds."""
+
+    dataset_digest: str
+    features_uri: str
+    features_digest: str
+    clips: int
+    seconds: float
+    per_emotion: dict[str, EmotionSeconds]
+    warnings: tuple[str, ...] = ()
+
+
+class TrainSpec(Wire):
+    """Fine-tune the base voice on features."""
+
+    features_uri: str
+    features_digest: str
+    base: BaseVoice
+    storage: StorageSpec
+    training: Training
+
+
+class TrainResult(Wire):
+    """The checkpoint chosen (best on the dev split)."""
+
+    checkpoint_uri: str
+    checkpoint_digest: str
+    step: int
+    loss: float
+    dev_loss: float | None = None
+
+
+class ReleaseSpec(Wire):
+    """Export, measure, judge and publish a voice bundle."""
+
+    name: str
+    features_uri: str
+    features_digest: str
+    dataset_digest: str
+    checkpoint_uri: str
+    checkpoint_digest: str
+    base: BaseVoice
+    storage: StorageSpec
+    evaluation: Evaluation
+
+
+class ReleaseResult(Wire):
+    """The bundle (its digest is the revision), its figures and the gate's decision."""
+
+    revision: str
+    uri: str
+    metrics: Metrics
+    verdict: Verdict
+    failures: tuple[str, ...] = ()
+
+
+class StageFailure(Wire):
+    """What a stage says when it cannot finish."""
+
+    reason: str
+    message: Annotated[str, Field(max_length=2048)]
+    retryable: bool = False
+
+
+class Progress(Wire):
+    """How far a running stage is; `step` counts items in prepare and optimiser steps in train."""
+
+    stage: Stage
+    step: int
+    total: int
+    percent: float
+    loss: float | None = None
+    dev_loss: float | None = None
+    eta_seconds: float | None = None
+
+
+def spec_key(stage: Stage, spec: BaseModel) -> str:
+    """Return the hash that names a stage's Job and its output: 16 hex digits of SHA-256.
+
+    The spec is serialised as canonical JSON (sorted keys, no spaces), so equal specs have equal keys
+    whatever order their fields were written in.
+    """
+    body = json.dumps(spec.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{stage}\n{body}".encode()).hexdigest()[:16]
