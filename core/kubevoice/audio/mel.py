@@ -1,0 +1,85 @@
+"""Log-mel spectrograms exactly as the reference computes them before normalising by statistics.
+
+The pipeline is KAN-TTS's (facts file §4): centred magnitude STFT with a Hann window, Slaney mel filters,
+20 log10, minus the reference level, mapped from [min_level_db, 0] to [0, 1].
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MelConfig", "log_mel", "magnitude", "mel_filters", "range_normalize"]
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class MelConfig:
+    """Analysis parameters; lengths are in samples, frequencies in Hz, levels in dB."""
+
+    sample_rate: int = 24000
+    n_fft: int = 1024
+    win_length: int = 1024
+    hop_length: int = 240
+    n_mels: int = 80
+    fmin: float = 50.0
+    fmax: float = 8000.0
+    min_level_db: float = -100.0
+    ref_level_db: float = 20.0
+
+
+def _hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Slaney's scale: linear below 1 kHz, logarithmic above (Slaney, Auditory Toolbox, 1998)."""
+    linear = hz * 3.0 / 200.0
+    log_step = np.log(6.4) / 27.0
+    with np.errstate(divide="ignore"):
+        return np.where(hz >= 1000.0, 15.0 + np.log(hz / 1000.0) / log_step, linear)
+
+
+def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    log_step = np.log(6.4) / 27.0
+    return np.where(mel >= 15.0, 1000.0 * np.exp(log_step * (mel - 15.0)), mel * 200.0 / 3.0)
+
+
+@lru_cache(maxsize=8)
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> Array:
+    """Return area-normalised triangular filters, shape [n_mels, n_fft // 2 + 1]."""
+    ends = _hz_to_mel(np.array([fmin, fmax]))
+    edges = _mel_to_hz(np.linspace(ends[0], ends[1], n_mels + 2))
+    bins = np.fft.rfftfreq(n_fft, 1.0 / sample_rate)
+    width = np.diff(edges)
+    ramps = edges[:, None] - bins[None, :]
+    rising = -ramps[:-2] / width[:-1, None]
+    falling = ramps[2:] / width[1:, None]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    filters *= (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    return filters.astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _window(win_length: int, n_fft: int) -> Array:
+    """Periodic Hann window centred in the FFT frame, shape [n_fft]."""
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(win_length) / win_length)
+    left = (n_fft - win_length) // 2
+    return np.pad(hann, (left, n_fft - win_length - left)).astype(np.float32)
+
+
+def magnitude(wav: Array, config: MelConfig) -> Array:
+    """Return the magnitude STFT of `wav` [samples]: [frames, n_fft // 2 + 1], frames = samples // hop + 1."""
+    padded = np.pad(wav.astype(np.float32), config.n_fft // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, config.n_fft)[:: config.hop_length]
+    return np.abs(np.fft.rfft(frames * _window(config.win_length, config.n_fft), axis=-1)).astype(np.float32)
+
+
+def range_normalize(amplitude: Array, config: MelConfig) -> Array:
+    """Map amplitudes to decibels and from [min_level_db, 0] to [0, 1], clipped."""
+    decibel = 20.0 * np.log10(np.maximum(1e-5, amplitude)) - config.ref_level_db
+    return np.clip((decibel - config.min_level_db) / -config.min_level_db, 0.0, 1.0).astype(np.float32)
+
+
+def log_mel(wav: Array, config: MelConfig) -> Array:
+    """Return the range-normalised log-mel spectrogram of `wav` [samples]: [frames, n_mels] in [0, 1]."""
+    filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
+    return range_normalize(magnitude(wav, config) @ filters.T, config)

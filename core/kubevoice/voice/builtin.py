@@ -1,0 +1,28 @@
+"""Voices that ship with KubeVoice, named `builtin://NAME`."""
+
+import os
+from pathlib import Path
+
+from kubevoice.errors import InputError
+
+__all__ = ["builtin_voice"]
+
+SCHEME = "builtin://"
+
+
+def _shelf() -> Path:
+    """Return the folder of shipped voices: named by KUBEVOICE_VOICES, inside the wheel, or in the checkout."""
+    if named := os.environ.get("KUBEVOICE_VOICES"):
+        return Path(named)
+    packaged = Path(__file__).parents[1] / "_voices"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "voices"
+
+
+def builtin_voice(uri: str) -> Path:
+    """Return the folder of `builtin://NAME`; InputError names the voices there are."""
+    name = uri.removeprefix(SCHEME).strip("/")
+    shelf = _shelf()
+    there = sorted(p.parent.name for p in shelf.glob("*/voice.json"))
+    if name not in there:
+        raise InputError(f"no shipped voice {name!r}; there are: {', '.join(there) or 'none'}")
+    return shelf / name

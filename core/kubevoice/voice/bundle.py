@@ -1,0 +1,78 @@
+"""Reading and sealing bundle folders. A bundle's digest is the SHA-256 of its voice.json, which lists every file's."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from kubevoice.errors import InputError
+from kubevoice.voice.manifest import GRAPHS, VoiceManifest
+
+__all__ = ["Bundle", "bundle_digest", "load_bundle", "seal_bundle"]
+
+MANIFEST = "voice.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A checked bundle on disk."""
+
+    path: Path
+    manifest: VoiceManifest
+    digest: str
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def bundle_digest(path: Path) -> str:
+    """Return the revision of the bundle in `path`: "sha256:" and 64 hex digits."""
+    return f"sha256:{_sha256(path / MANIFEST)}"
+
+
+def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
+    """Read and check a bundle.
+
+    With `verify` every file is read and compared with its digest; without, only its presence is checked.
+    Raises InputError if voice.json is missing or wrong, or a file is missing, changed or outside the folder.
+    """
+    try:
+        manifest = VoiceManifest.model_validate_json((path / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path} is no voice bundle: it has no {MANIFEST}; name a folder that release wrote") from None
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise InputError(f"{path / MANIFEST} cannot be read as a voice manifest", problems) from None
+    problems = [_problem(path, name, digest, verify=verify) for name, digest in manifest.files.items()]
+    problems += [f"{name}: not listed in {MANIFEST}" for name in GRAPHS if name not in manifest.files]
+    if found := [problem for problem in problems if problem]:
+        raise InputError(f"voice bundle {path} is damaged; fetch or release it again", found)
+    return Bundle(path, manifest, bundle_digest(path))
+
+
+def _problem(path: Path, name: str, digest: str, *, verify: bool) -> str | None:
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts:
+        return f"{name}: path leaves the bundle"
+    if not (path / name).is_file():
+        return f"{name}: missing"
+    if verify and _sha256(path / name) != digest:
+        return f"{name}: content differs from its digest"
+    return None
+
+
+def seal_bundle(path: Path, manifest: VoiceManifest) -> Bundle:
+    """Write voice.json for the files now in `path`, listing each with its digest; the last step of a release."""
+    names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file() and p.name != MANIFEST)
+    sealed = manifest.model_copy(update={"files": {name: _sha256(path / name) for name in names}})
+    temporary = path / f".{MANIFEST}.tmp"
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(sealed.model_dump_json(by_alias=True, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path / MANIFEST)
+    return Bundle(path, sealed, bundle_digest(path))

@@ -1,0 +1,61 @@
+"""voice.json: what a bundle says about itself."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+__all__ = ["GRAPHS", "Emotion", "VoiceManifest", "VoiceStats"]
+
+GRAPHS = ("encoder.onnx", "decoder.onnx", "postnet.onnx", "vocoder.onnx")
+"""The four networks of every bundle."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class Emotion(_Part):
+    """An emotion the voice was taught: its label and its row in the embedding table."""
+
+    label: str
+    id: int = Field(ge=0)
+
+
+class VoiceStats(_Part):
+    """What pitch (Hz) and energy were normalised by in training."""
+
+    pitch_mean: float
+    pitch_std: float = Field(gt=0)
+    energy_mean: float
+    energy_std: float = Field(gt=0)
+
+
+class VoiceManifest(_Part):
+    """The content of voice.json."""
+
+    format: Literal[1] = 1
+    name: str
+    language: str = "zh"
+    sample_rate: int = Field(gt=0)
+    hop: int = Field(gt=0)
+    mels: int = Field(gt=0)
+    outputs_per_step: int = Field(gt=0)
+    speakers: tuple[str, ...] = Field(min_length=1)
+    """A speaker's row in the embedding table is its place in this list."""
+    speaker_rows: int = Field(gt=0)
+    """Rows of the speaker table, the width of the graphs' speaker weights."""
+    emotions: tuple[Emotion, ...] = Field(min_length=1)
+    emotion_rows: int = Field(gt=0)
+    styles: tuple[str, ...] = ()
+    unit_language: str = "PinYin"
+    base: str | None = None
+    dataset_digest: str | None = None
+    training: dict[str, JsonValue] = Field(default_factory=dict)
+    stats: VoiceStats
+    metrics: dict[str, float] = Field(default_factory=dict)
+    attribution: tuple[str, ...] = ()
+    export_max_abs_diff: dict[str, float] = Field(default_factory=dict)
+    """Largest difference between each ONNX graph and the torch network it was made from."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """Path of every other file of the bundle and its SHA-256 in hex."""

@@ -1,0 +1,1 @@
+"""Fine-tuning of SAMBERT and HiFi-GAN voices: dataset to bundle."""

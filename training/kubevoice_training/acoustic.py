@@ -1,0 +1,150 @@
+"""One training step of SAMBERT: clips to a batch, alignment on the fly, losses (facts file §2.5-2.6)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kubevoice_training.features import Stats
+from kubevoice_training.models.aligner import (
+    beta_binomial_prior,
+    binarization_loss,
+    forward_sum_loss,
+    monotonic_path,
+)
+from kubevoice_training.models.sambert import Batch, Output, Sambert, valid
+
+__all__ = ["Clip", "Collated", "Losses", "collate", "losses", "per_symbol_mean"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One utterance ready to learn from: ling [N, 4] ids, mel [T, M] (normalised), f0 [T] Hz, energy [T]."""
+
+    ling: NDArray[np.int64]
+    emotion: int
+    speaker: int
+    mel: NDArray[np.float32]
+    f0: NDArray[np.float32]
+    energy: NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Collated:
+    """A padded batch before alignment; the symbol axis has N + 1 slots, T is a multiple of r."""
+
+    ling: Tensor
+    emotion: Tensor
+    speaker: Tensor
+    symbols: Tensor
+    mel: Tensor
+    frames: Tensor
+    f0: Tensor
+    energy: Tensor
+    prior: Tensor
+
+    def to(self, device: torch.device) -> "Collated":
+        """Move every tensor to `device`."""
+        return Collated(*(getattr(self, name).to(device) for name in self.__slots__))
+
+
+@dataclass(slots=True)
+class Losses:
+    """The terms of one step; `total` is what is minimised."""
+
+    total: Tensor
+    mel: Tensor
+    duration: Tensor
+    pitch: Tensor
+    energy: Tensor
+    alignment: Tensor
+
+
+def collate(clips: Sequence[Clip], eos: Sequence[int], step: int) -> Collated:
+    """Pad clips to one batch; unused slots hold the end-of-sentence ids `eos` of the four streams."""
+    slots = max(len(clip.ling) for clip in clips) + 1
+    longest = -(-max(len(clip.mel) for clip in clips) // step) * step
+    ling = np.tile(np.asarray(eos, np.int64), (len(clips), slots, 1))
+    mel = np.zeros((len(clips), longest, clips[0].mel.shape[1]), np.float32)
+    f0, energy = np.zeros((len(clips), longest), np.float32), np.zeros((len(clips), longest), np.float32)
+    prior = np.ones((len(clips), longest, slots), np.float32)
+    for i, clip in enumerate(clips):
+        n, t = len(clip.ling), len(clip.mel)
+        ling[i, :n], mel[i, :t], f0[i, :t], energy[i, :t] = clip.ling, clip.mel, clip.f0, clip.energy
+        prior[i, :t, : n + 1] = beta_binomial_prior(n + 1, t)
+    repeat = np.ones((1, slots), np.int64)
+    return Collated(
+        ling=torch.from_numpy(ling),
+        emotion=torch.from_numpy(np.array([[clip.emotion] for clip in clips]) * repeat),
+        speaker=torch.from_numpy(np.array([[clip.speaker] for clip in clips]) * repeat),
+        symbols=torch.tensor([len(clip.ling) for clip in clips]),
+        mel=torch.from_numpy(mel),
+        frames=torch.tensor([len(clip.mel) for clip in clips]),
+        f0=torch.from_numpy(f0),
+        energy=torch.from_numpy(energy),
+        prior=torch.from_numpy(prior),
+    )
+
+
+def per_symbol_mean(values: Tensor, durations: Tensor) -> Tensor:
+    """Mean of the non-zero frame values of each symbol, 0 where there is none; [B, T], [B, N] to [B, N]."""
+    ends = durations.cumsum(1)
+    sums, counts = (
+        torch.cat([x.new_zeros(len(x), 1), x.cumsum(1)], dim=1).double() for x in (values, (values != 0).float())
+    )
+    total = sums.gather(1, ends) - sums.gather(1, ends - durations)
+    count = counts.gather(1, ends) - counts.gather(1, ends - durations)
+    return torch.where(count > 0, total / count.clamp(min=1), 0.0).float()
+
+
+def align(model: Sambert, data: Collated, stats: Stats) -> tuple[Batch, Tensor]:
+    """Align with the model's own aligner; returns the teacher-forcing batch and the alignment loss."""
+    mask = valid(data.symbols, data.ling.shape[1])
+    soft, log_probability = model.align_attention(
+        data.mel, model.text_encoder.embed(data.ling), mask, data.prior
+    )
+    durations = monotonic_path(soft, data.symbols, data.frames)
+    loss = forward_sum_loss(log_probability, data.symbols, data.frames) + binarization_loss(soft, durations)
+    pitch, energy = per_symbol_mean(data.f0, durations), per_symbol_mean(data.energy, durations)
+    padded = durations.clone()
+    padded[torch.arange(len(padded)), data.symbols] += data.mel.shape[1] - data.frames
+    return Batch(
+        ling=data.ling,
+        emotion=data.emotion,
+        speaker=data.speaker,
+        symbols=data.symbols,
+        mel=data.mel,
+        frames=data.frames,
+        durations=padded,
+        pitch=torch.where(pitch > 0, (pitch - stats.pitch_mean) / stats.pitch_std, 0.0),
+        energy=torch.where(mask, (energy - stats.energy_mean) / stats.energy_std, 0.0),
+    ), loss
+
+
+def reconstruction(output: Output, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the mel (both outputs), duration, pitch and energy losses: L1 over what is valid."""
+    symbols = valid(batch.symbols, batch.ling.shape[1])
+    frames = valid(batch.frames, batch.mel.shape[1]).unsqueeze(-1)
+    count, cells = symbols.sum(), frames.sum() * batch.mel.shape[-1]
+    target = torch.log(batch.durations.float() + 1.0)
+
+    def over_symbols(predicted: Tensor, true: Tensor) -> Tensor:
+        return ((predicted - true).abs() * symbols).sum() / count
+
+    mel = sum(((x - batch.mel).abs() * frames).sum() / cells for x in (output.decoder, output.postnet))
+    return (
+        torch.as_tensor(mel),
+        over_symbols(output.log_durations, target),
+        over_symbols(output.pitch, batch.pitch),
+        over_symbols(output.energy, batch.energy),
+    )
+
+
+def losses(model: Sambert, data: Collated, stats: Stats) -> Losses:
+    """Align, predict and compare."""
+    batch, alignment = align(model, data, stats)
+    mel, duration, pitch, energy = reconstruction(model(batch), batch)
+    return Losses(mel + duration + pitch + energy + alignment, mel, duration, pitch, energy, alignment)

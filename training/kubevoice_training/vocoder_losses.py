@@ -1,0 +1,87 @@
+"""Losses of HiFi-GAN training: mel, multi-resolution STFT and least-squares GAN with feature matching."""
+
+from collections.abc import Sequence
+
+import torch
+from kubevoice.audio.mel import MelConfig, mel_filters
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+__all__ = ["MelLoss", "SpectralLoss", "adversarial_loss", "discriminator_loss", "feature_matching_loss"]
+
+Maps = list[Tensor]
+
+
+def _stft_magnitude(wav: Tensor, n_fft: int, hop: int, window: Tensor) -> Tensor:
+    """Magnitude STFT of [B, T], centred with zeros: [B, n_fft // 2 + 1, frames]."""
+    spectrum = torch.stft(wav, n_fft, hop, len(window), window, pad_mode="constant", return_complex=True)
+    return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-12)
+
+
+class MelLoss(nn.Module):
+    """L1 between log-mels mapped to [-4, 4] (facts file §3.2); waves are [B, 1, T]."""
+
+    def __init__(self, config: MelConfig) -> None:
+        super().__init__()
+        self.config = config
+        filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+        self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
+
+    def mel(self, wav: Tensor) -> Tensor:
+        """Return the mapped log-mel of [B, 1, T]: [B, n_mels, frames]."""
+        c = self.config
+        amplitude = self.filters @ _stft_magnitude(wav.squeeze(1), c.n_fft, c.hop_length, self.window)
+        decibel = 20.0 * torch.log10(amplitude.clamp(min=1e-5)) - c.ref_level_db
+        return (8.0 * (decibel - c.min_level_db) / -c.min_level_db - 4.0).clamp(-4.0, 4.0)
+
+    @override
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        return F.l1_loss(self.mel(fake), self.mel(real))
+
+
+class SpectralLoss(nn.Module):
+    """Spectral convergence plus log-magnitude L1 over several resolutions.
+
+    Yamamoto, Song & Kim, "Parallel WaveGAN" (arXiv 1910.11480) §2.2. It teaches a small generator far more per
+    step than the mel alone while no discriminator is trained yet.
+    """
+
+    def __init__(self, sizes: Sequence[tuple[int, int, int]] = ((512, 80, 320), (1024, 180, 800))) -> None:
+        super().__init__()
+        self.sizes = sizes
+        for n_fft, _, window in sizes:
+            self.register_buffer(f"window_{n_fft}", torch.hann_window(window), persistent=False)
+
+    @override
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        total = fake.new_zeros(())
+        for n_fft, hop, _ in self.sizes:
+            window = self.get_buffer(f"window_{n_fft}")
+            x = _stft_magnitude(fake.squeeze(1), n_fft, hop, window)
+            y = _stft_magnitude(real.squeeze(1), n_fft, hop, window)
+            convergence = torch.linalg.norm(y - x) / torch.linalg.norm(y).clamp(min=1e-5)
+            total = total + convergence + F.l1_loss(x.clamp(min=1e-4).log(), y.clamp(min=1e-4).log())
+        return total / len(self.sizes)
+
+
+def adversarial_loss(fake: list[Maps]) -> Tensor:
+    """Least-squares loss of the generator (HiFi-GAN eq. 2), summed over discriminators."""
+    return torch.stack([(1.0 - maps[-1]).square().mean() for maps in fake]).sum()
+
+
+def discriminator_loss(real: list[Maps], fake: list[Maps]) -> Tensor:
+    """Least-squares loss of the discriminators (HiFi-GAN eq. 1), summed over discriminators."""
+    pairs = zip(real, fake, strict=True)
+    return torch.stack([(1.0 - r[-1]).square().mean() + f[-1].square().mean() for r, f in pairs]).sum()
+
+
+def feature_matching_loss(real: list[Maps], fake: list[Maps]) -> Tensor:
+    """L1 between feature maps (HiFi-GAN eq. 4). The real maps carry no gradient, the fake ones do."""
+    terms = [
+        F.l1_loss(f, r.detach())
+        for real_maps, fake_maps in zip(real, fake, strict=True)
+        for r, f in zip(real_maps[:-1], fake_maps[:-1], strict=True)
+    ]
+    return torch.stack(terms).sum()
