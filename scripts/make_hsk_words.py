@@ -16,19 +16,15 @@ import csv
 import io
 import sys
 import tarfile
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyworld
 import soundfile as sf
 import soxr
 from numpy.typing import NDArray
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # pyworld asks for its version through the deprecated pkg_resources
-    import pyworld
 
 SAMPLE_RATE = 24000
 HELD_OUT = 50
