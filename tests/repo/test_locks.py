@@ -1,0 +1,71 @@
+"""Lock files are hashed, carry no address and match pyproject.toml; checked without the network."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+USES = {
+    "dev": list(EXTRAS),
+    "operator": ["operator"],
+    "serving": ["serving"],
+    "training": ["training", "evaluation"],
+}
+PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
+
+
+def read_lock(name: str) -> dict[str, list[tuple[Version, int]]]:
+    """Return package -> [(version, number of hashes)]: several where Python versions differ."""
+    pins: dict[str, list[tuple[Version, int]]] = {}
+    for block in re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.lock").read_text()):
+        pin = PIN.match(block)
+        assert pin, f"{name}.lock: not a pin: {block[:80]!r}"
+        entry = (Version(pin[2]), block.count("--hash=sha256:"))
+        pins.setdefault(canonicalize_name(pin[1]), []).append(entry)
+    return pins
+
+
+@pytest.mark.parametrize("use", USES)
+def test_every_direct_dependency_is_locked_within_its_bounds(use):
+    pins = read_lock(use)
+    wanted = PROJECT["dependencies"] + [line for extra in USES[use] for line in EXTRAS[extra]]
+    wrong = []
+    for requirement in map(Requirement, wanted):
+        versions = [version for version, _ in pins.get(canonicalize_name(requirement.name), [])]
+        if not versions or not all(requirement.specifier.contains(version) for version in versions):
+            wrong.append(f"{requirement}: locked at {[str(version) for version in versions]}")
+    assert wrong == [], "run `make lock`"
+
+
+@pytest.mark.parametrize("use", [*USES, "uv"])
+def test_every_pin_has_a_hash(use):
+    assert [name for name, pins in read_lock(use).items() if any(hashes == 0 for _, hashes in pins)] == []
+
+
+@pytest.mark.parametrize("use", ["operator", "serving", "training", "uv"])
+def test_a_container_has_the_versions_that_were_tested(use):
+    tested = {name: {version for version, _ in pins} for name, pins in read_lock("dev").items()}
+    differing = {
+        name for name, pins in read_lock(use).items() if not {version for version, _ in pins} <= tested[name]
+    }
+    assert differing == set()
+
+
+@pytest.mark.parametrize(
+    ("use", "absent"), [("operator", "torch"), ("operator", "ray"), ("serving", "torch")]
+)
+def test_a_container_lacks_what_it_never_imports(use, absent):
+    assert absent not in read_lock(use)
+
+
+@pytest.mark.parametrize("use", [*USES, "uv"])
+def test_a_lock_names_no_address_and_no_absolute_path(use):
+    lines = (ROOT / "requirements" / f"{use}.lock").read_text().splitlines()
+    assert [line for line in lines if "://" in line or re.search(r"(?:^|[\s=])/", line)] == []
