@@ -11,6 +11,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && exit; done)
 
 export KUBEVOICE_HOME ?= $(CURDIR)/.kubevoice
+export KUBEVOICE_CACHE ?= $(KUBEVOICE_HOME)/cache
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help
