@@ -27,7 +27,7 @@ MEL = MelConfig()
 CONFIG = GeneratorConfig(
     resblock_kernel_sizes=(3, 7), resblock_dilations=((1, 3), (1, 3))
 )  # the paper's V2 width with the two cheaper kernels: half the work on a CPU
-SEGMENT, CONTEXT, BATCH = 32, 8, 16  # frames of loss, frames of left context before them, clips
+SEGMENT, CONTEXT, BATCH = 32, 8, 8  # frames of loss, frames of left context before them, clips
 
 
 def load_corpus(corpus: Path) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, np.ndarray]]:
@@ -62,8 +62,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--adversarial-from", type=int, default=4000)
-    parser.add_argument("--width", type=float, default=0.125, help="width of the discriminators")
+    parser.add_argument("--adversarial-from", type=int, default=5000)
+    parser.add_argument("--width", type=float, default=0.0625, help="width of the discriminators")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,81 @@
+"""Condition types and reasons: they are API, so they live in one place."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from kubevoice.resources.schema import Part
+
+__all__ = ["Condition", "ConditionType", "Reason", "State", "find", "with_condition"]
+
+
+class ConditionType(StrEnum):
+    """What a condition is about; True is the good side of all but Degraded, Progressing and Suspended."""
+
+    READY = "Ready"
+    DATASET_READY = "DatasetReady"
+    TRAINED = "Trained"
+    EVALUATED = "Evaluated"
+    RELEASED = "Released"
+    AVAILABLE = "Available"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    SUSPENDED = "Suspended"
+
+
+class State(StrEnum):
+    """A condition's status."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    INVALID_INPUT = "InvalidInput"
+    JOB_FAILED = "JobFailed"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    GATE_PASSED = "GatePassed"
+    GATE_FAILED = "GateFailed"
+    GATE_REPORTED = "GateReported"
+    SERVING = "Serving"
+    ROLLING_OUT = "RollingOut"
+    SERVING_FAILED = "ServingFailed"
+    PINNED = "Pinned"
+    SUSPENDED = "Suspended"
+    NOT_SUSPENDED = "NotSuspended"
+    IDLE = "Idle"
+    HEALTHY = "Healthy"
+
+
+class Condition(Part):
+    """One condition, as in metav1.Condition."""
+
+    type: ConditionType = Field(description="What the condition is about.")
+    status: State = Field(description="Whether it holds.")
+    reason: Reason = Field(description="Why, for programs.")
+    message: str = Field("", max_length=4096, description="Why, for people.")
+    observed_generation: int = Field(0, ge=0, description="Generation of the spec this is about.")
+    last_transition_time: datetime = Field(description="When the status last changed.")
+
+
+def find(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
+    """Return the condition of a type, if there is one."""
+    return next((condition for condition in conditions if condition.type is kind), None)
+
+
+def with_condition(conditions: Iterable[Condition], new: Condition) -> tuple[Condition, ...]:
+    """Put `new` in the place of the condition of its type; the transition time moves only when the status does."""
+    kept = tuple(conditions)
+    if (old := find(kept, new.type)) is None:
+        return (*kept, new)
+    if old.status is new.status:
+        new = new.model_copy(update={"last_transition_time": old.last_transition_time})
+    return tuple(new if condition is old else condition for condition in kept)

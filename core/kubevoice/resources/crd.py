@@ -1,0 +1,134 @@
+"""The CustomResourceDefinition, generated from the pydantic types: they are the one source."""
+
+from typing import Any
+
+import yaml
+
+from kubevoice.resources.schema import cel
+from kubevoice.resources.status import VoiceModelStatus
+from kubevoice.resources.voicemodel import GROUP, KIND, NAME_LENGTH, VERSION, VoiceModelSpec
+
+__all__ = ["crd", "render_crd"]
+
+Schema = dict[str, Any]
+
+UNWANTED = {"title", "propertyNames", "additionalProperties", "patternProperties"}
+RENAMED = {"exclusiveMinimum": ("minimum", True), "exclusiveMaximum": ("maximum", True)}
+
+COLUMNS = (
+    ("Phase", "string", ".status.phase", 0),
+    ("Progress", "number", ".status.training.percent", 0),
+    ("ETA", "number", ".status.training.etaSeconds", 0),
+    ("Revision", "string", ".status.serving.revision", 0),
+    ("Ready", "integer", ".status.serving.replicas.ready", 0),
+    ("URL", "string", ".status.serving.url", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("Desired", "integer", ".status.serving.replicas.desired", 1),
+    ("Target", "string", ".status.serving.targetRevision", 1),
+    ("Loss", "number", ".status.training.loss", 1),
+    ("Dataset", "string", ".spec.dataset.uri", 1),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 1),
+)
+
+
+def _structural(node: Schema, definitions: Schema) -> Schema:
+    """Rewrite one JSON schema node of pydantic's as Kubernetes wants it: no $ref, no null, no tuple bounds."""
+    if "$ref" in node:
+        target = definitions[node["$ref"].rpartition("/")[2]]
+        return _structural(target | {k: v for k, v in node.items() if k != "$ref"}, definitions)
+    if "anyOf" in node:
+        kinds = [kind for kind in node["anyOf"] if kind.get("type") != "null"]
+        rest = {k: v for k, v in node.items() if k != "anyOf"}
+        # An absent field says the same as null, and a structural schema has no null.
+        return _structural(kinds[0] | {k: v for k, v in rest.items() if (k, v) != ("default", None)}, definitions)
+    result: Schema = {k: v for k, v in node.items() if k not in UNWANTED | RENAMED.keys()}
+    for name, (bound, exclusive) in RENAMED.items():
+        if name in node:
+            result |= {bound: node[name], name: exclusive}
+    kind = node.get("type")
+    if kind == "object":
+        result |= _object(node, definitions)
+    elif kind == "array":
+        result["items"] = _structural(node["items"], definitions)
+    elif kind == "integer":
+        result["format"] = "int64"
+    return result
+
+
+def _object(node: Schema, definitions: Schema) -> Schema:
+    if "properties" in node:
+        properties = {name: _structural(value, definitions) for name, value in node["properties"].items()}
+        # The properties' own defaults fill an empty object.
+        return {"properties": properties} | ({"default": {}} if "default" in node else {})
+    # Kubernetes has no patterns for keys; the operator's own check of labels still applies.
+    values = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
+    if isinstance(values, dict) and values:
+        return {"additionalProperties": _structural(values, definitions)}
+    return {"x-kubernetes-preserve-unknown-fields": True}
+
+
+def _schema(model: Any) -> Schema:
+    raw = model.model_json_schema(by_alias=True, mode="validation")
+    return _structural({k: v for k, v in raw.items() if k != "$defs"}, raw.get("$defs", {}))
+
+
+def crd() -> Schema:
+    """Return the CustomResourceDefinition as a plain dict."""
+    singular, plural = KIND.lower(), f"{KIND.lower()}s"
+    spec = _schema(VoiceModelSpec)
+    status = _schema(VoiceModelStatus)
+    root = {
+        "type": "object",
+        "description": "A Mandarin voice: from recordings to an autoscaled endpoint.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    } | cel((f"size(self.metadata.name) <= {NAME_LENGTH}", f"the name may have {NAME_LENGTH} characters at most"))
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": plural,
+                "singular": singular,
+                "shortNames": ["vm"],
+                "categories": ["kubevoice"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": root},
+                    "subresources": {
+                        "status": {},
+                        "scale": {
+                            "specReplicasPath": ".spec.serving.minReplicas",
+                            "statusReplicasPath": ".status.serving.replicas.ready",
+                            "labelSelectorPath": ".status.serving.selector",
+                        },
+                    },
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": kind, "jsonPath": path} | ({"priority": priority} if priority else {})
+                        for name, kind, path, priority in COLUMNS
+                    ],
+                }
+            ],
+        },
+    }
+
+
+def render_crd() -> str:
+    """Return the CRD as YAML, the same text every time."""
+    head = "# Generated from core/kubevoice/resources by `kubevoice crd`; edit the types, not this file.\n"
+    return head + yaml.safe_dump(crd(), sort_keys=False, width=110, allow_unicode=True)

@@ -1,0 +1,123 @@
+"""spec.serving: how a voice is served, scaled, rolled out and exposed."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from kubevoice.resources.schema import Part, cel, list_type, open_object
+from kubevoice.resources.training import Pods
+
+__all__ = ["Auth", "CanaryStep", "Expose", "NameRef", "Replica", "Rollout", "Serving", "Strategy"]
+
+
+class NameRef(Part):
+    """A reference to an object of the same namespace."""
+
+    name: str = Field(min_length=1, max_length=253, description="Name of the object.")
+
+
+class Replica(Part):
+    """Size of one replica of the synthesiser."""
+
+    cpu: Annotated[float, Field(gt=0, le=128)] = Field(1, description="CPU cores.")
+    memory: str = Field(
+        "2Gi", max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?([KMGT]i?)?$", description="Memory, such as 2Gi."
+    )
+    gpu: int = Field(0, ge=0, le=16, description="GPUs.")
+    threads: int = Field(1, ge=1, le=128, description="Threads inside one ONNX Runtime operator.")
+
+
+class Strategy(StrEnum):
+    """How a new revision takes over."""
+
+    IMMEDIATE = "Immediate"
+    CANARY = "Canary"
+
+
+class CanaryStep(Part):
+    """One step of a canary."""
+
+    weight: int = Field(ge=1, le=99, description="Percent of requests the new revision gets.")
+    pause_seconds: int = Field(300, ge=0, le=604_800, description="How long to watch before the next step.")
+
+
+class Rollout(Part):
+    """How a new revision takes over."""
+
+    strategy: Strategy = Field(Strategy.IMMEDIATE, description="All at once, or in steps.")
+    steps: tuple[CanaryStep, ...] = Field(
+        (), max_length=16, description="Steps of a canary.", json_schema_extra=list_type("atomic")
+    )
+    max_error_rate: float | None = Field(
+        None, ge=0, le=1, description="Share of failed requests above which a canary backs out."
+    )
+    max_latency_seconds: float | None = Field(
+        None, gt=0, le=600, description="95th percentile of latency above which a canary backs out."
+    )
+    progress_deadline_seconds: int = Field(
+        1800, ge=30, le=604_800, description="Longest time a rollout may take before it counts as failed."
+    )
+
+    model_config = Part.model_config | {
+        "json_schema_extra": cel(
+            (
+                "(self.strategy == 'Canary') == (size(self.steps) > 0)",
+                "steps belong to strategy Canary, and Canary needs at least one",
+            ),
+            (
+                "self.steps.all(a, self.steps.filter(b, b.weight == a.weight).size() == 1)",
+                "each canary step needs another weight",
+            ),
+        )
+    }
+
+
+class Auth(Part):
+    """Who may call."""
+
+    secret_ref: NameRef = Field(description="Secret with the API keys.")
+
+
+class Expose(Part):
+    """How applications reach the voice."""
+
+    auth: Auth | None = Field(None, description="API keys; anyone who reaches the Service may call if unset.")
+    ingress: dict[str, Any] | None = Field(
+        None,
+        description="Ingress to make: host, className, tlsSecretName, annotations.",
+        json_schema_extra=open_object(),
+    )
+    http_route: dict[str, Any] | None = Field(
+        None, description="HTTPRoute to make: parentRefs, hostnames.", json_schema_extra=open_object()
+    )
+    network_policy: bool = Field(False, description="Make a NetworkPolicy that lets only labelled pods call.")
+
+    model_config = Part.model_config | {
+        "json_schema_extra": cel(
+            ("!(has(self.ingress) && has(self.httpRoute))", "name an ingress or an httpRoute, not both")
+        )
+    }
+
+
+class Serving(Pods):
+    """How the voice is served."""
+
+    min_replicas: int = Field(1, ge=0, le=1000, description="Replicas that always run.")
+    max_replicas: int = Field(8, ge=1, le=1000, description="Most replicas under load.")
+    target_ongoing_requests: float = Field(2, gt=0, le=1000, description="Requests in progress a replica is sized for.")
+    max_queued_requests: int = Field(
+        64, ge=1, le=100_000, description="Requests that may wait; more are refused with 429 and Retry-After."
+    )
+    upscale_delay_seconds: float = Field(5, ge=0, le=3600, description="How long load must last before scaling up.")
+    downscale_delay_seconds: float = Field(300, ge=0, le=86_400, description="How long calm must last before scaling down.")
+    replica: Replica = Field(Replica(), description="Size of one replica.")
+    suspend: bool = Field(False, description="Stop serving and free the pods; training goes on.")
+    rollout: Rollout = Field(Rollout(), description="How a new revision takes over.")
+    expose: Expose = Field(Expose(), description="How applications reach the voice.")
+
+    model_config = Part.model_config | {
+        "json_schema_extra": cel(
+            ("self.minReplicas <= self.maxReplicas", "minReplicas must not exceed maxReplicas"),
+        )
+    }

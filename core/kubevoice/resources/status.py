@@ -1,0 +1,136 @@
+"""What the operator says about a VoiceModel."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from kubevoice.resources.conditions import Condition
+from kubevoice.resources.schema import Part, list_type
+
+__all__ = [
+    "DatasetStatus",
+    "EmotionShare",
+    "LastFailure",
+    "Phase",
+    "Replicas",
+    "Revision",
+    "RevisionState",
+    "ServingStatus",
+    "TrainingStatus",
+    "VoiceModelStatus",
+]
+
+
+class Phase(StrEnum):
+    """One word for people, derived from the conditions; programs read the conditions."""
+
+    PENDING = "Pending"
+    PREPARING = "Preparing"
+    TRAINING = "Training"
+    RELEASING = "Releasing"
+    ROLLING_OUT = "RollingOut"
+    READY = "Ready"
+    SUSPENDED = "Suspended"
+    FAILED = "Failed"
+
+
+class EmotionShare(Part):
+    """How much speech one emotion has."""
+
+    clips: int = Field(description="Recordings.")
+    seconds: float = Field(description="Their length together.")
+
+
+class DatasetStatus(Part):
+    """What the dataset holds."""
+
+    digest: str = Field("", max_length=128, description="Digest of its content.")
+    clips: int = Field(0, description="Recordings.")
+    seconds: float = Field(0, description="Their length together.")
+    per_emotion: dict[str, EmotionShare] = Field(default_factory=dict, description="The same for each emotion.")
+    warnings: tuple[str, ...] = Field(
+        (), max_length=50, description="What could be better.", json_schema_extra=list_type("atomic")
+    )
+
+
+class TrainingStatus(Part):
+    """How far training is."""
+
+    step: int = Field(0, description="Optimiser steps done.")
+    max_steps: int = Field(0, description="Optimiser steps in all.")
+    percent: float = Field(0, description="The same in percent.")
+    loss: float | None = Field(None, description="Loss of the last step.")
+    dev_loss: float | None = Field(None, description="Loss over the clips kept apart.")
+    eta_seconds: float | None = Field(None, description="Seconds that remain, as it goes now.")
+    checkpoint: str | None = Field(None, max_length=1024, description="Where the trained checkpoint is.")
+    job_name: str | None = Field(None, max_length=253, description="The Job that trains.")
+
+
+class RevisionState(StrEnum):
+    """What became of a revision."""
+
+    SERVING = "Serving"
+    CANARY = "Canary"
+    SUPERSEDED = "Superseded"
+    REJECTED = "Rejected"
+
+
+class Revision(Part):
+    """One released voice bundle."""
+
+    digest: str = Field(max_length=128, description="Digest of the bundle.")
+    uri: str = Field("", max_length=1024, description="Where the bundle is.")
+    created_at: datetime = Field(description="When it was released.")
+    generation: int = Field(0, description="Generation of the spec it came from.")
+    metrics: dict[str, float] = Field(default_factory=dict, description="What was measured.")
+    verdict: str = Field("", max_length=64, description="What the quality gate decided.")
+    state: RevisionState = Field(description="What became of it.")
+
+
+class Replicas(Part):
+    """Replicas, as they report themselves."""
+
+    desired: int = Field(0, description="Replicas there should be.")
+    ready: int = Field(0, description="Replicas that answer.")
+    by_revision: dict[str, int] = Field(default_factory=dict, description="How many serve each revision.")
+
+
+class ServingStatus(Part):
+    """What is served."""
+
+    revision: str | None = Field(None, max_length=128, description="The revision every replica serves.")
+    target_revision: str | None = Field(None, max_length=128, description="The revision that should be served.")
+    replicas: Replicas = Field(Replicas(), description="Replicas, as they report themselves.")
+    url: str | None = Field(None, max_length=1024, description="Where applications call.")
+    canary_weight: int | None = Field(None, description="Percent of requests a canary gets.")
+    selector: str | None = Field(None, max_length=1024, description="Label selector of the replicas, for autoscalers.")
+
+
+class LastFailure(Part):
+    """What failed last."""
+
+    stage: str = Field(max_length=64, description="Stage that failed.")
+    reason: str = Field(max_length=64, description="Why, for programs.")
+    message: str = Field("", max_length=4096, description="Why, for people, and what to do.")
+    exit_code: int | None = Field(None, description="Exit code of the container.")
+    pod: str | None = Field(None, max_length=253, description="The pod it happened in.")
+    time: datetime = Field(description="When.")
+    retryable: bool = Field(False, description="Whether trying again may help.")
+
+
+class VoiceModelStatus(Part):
+    """What the operator says about a VoiceModel."""
+
+    observed_generation: int = Field(0, description="Generation of the spec this status is about.")
+    phase: Phase = Field(Phase.PENDING, description="One word for people.")
+    conditions: tuple[Condition, ...] = Field(
+        (), max_length=16, description="The state for programs.", json_schema_extra=list_type("map", "type")
+    )
+    dataset: DatasetStatus = Field(DatasetStatus(), description="What the dataset holds.")
+    training: TrainingStatus = Field(TrainingStatus(), description="How far training is.")
+    revisions: tuple[Revision, ...] = Field(
+        (), max_length=100, description="Released bundles, newest first.", json_schema_extra=list_type("map", "digest")
+    )
+    serving: ServingStatus = Field(ServingStatus(), description="What is served.")
+    last_failure: LastFailure | None = Field(None, description="What failed last.")

@@ -1,0 +1,103 @@
+"""spec.training: how a voice is fine-tuned and where."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from kubevoice.resources.schema import Part, cel, list_type, open_object
+
+__all__ = ["Pods", "Precision", "Schedule", "Training", "Vocoder", "VocoderMode"]
+
+ShortText = Annotated[str, Field(max_length=253)]
+
+
+class Schedule(StrEnum):
+    """Course of the learning rate after warm-up."""
+
+    COSINE = "Cosine"
+    CONSTANT = "Constant"
+
+
+class Precision(StrEnum):
+    """Number format of training."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class VocoderMode(StrEnum):
+    """What happens to the vocoder."""
+
+    FROZEN = "Frozen"
+    FINE_TUNE = "FineTune"
+
+
+class Vocoder(Part):
+    """The vocoder's part in the training."""
+
+    mode: VocoderMode = Field(
+        VocoderMode.FROZEN, description="Frozen keeps the base's vocoder; FineTune trains it on the recordings too."
+    )
+    max_steps: int = Field(1000, ge=1, le=10_000_000, description="Optimiser steps of the vocoder when fine-tuned.")
+
+
+class Pods(Part):
+    """Where pods run; shared by training and serving."""
+
+    image: str | None = Field(None, max_length=512, description="Container image; the operator's default if unset.")
+    node_selector: dict[str, ShortText] = Field(
+        default_factory=dict, max_length=32, description="Labels a node must have."
+    )
+    tolerations: tuple[dict[str, Any], ...] = Field(
+        (),
+        max_length=16,
+        description="Taints the pods tolerate, as in a pod spec.",
+        json_schema_extra=list_type("atomic"),
+    )
+
+
+class Training(Pods):
+    """How the voice is fine-tuned and where."""
+
+    max_steps: int = Field(10_000, ge=1, le=10_000_000, description="Optimiser steps in all.")
+    batch_size: int = Field(16, ge=1, le=1024, description="Clips a step.")
+    learning_rate: float = Field(2e-5, gt=0, le=1, description="Highest learning rate.")
+    schedule: Schedule = Field(Schedule.COSINE, description="Course of the learning rate after warm-up.")
+    warmup_steps: int = Field(0, ge=0, le=1_000_000, description="Steps of linear warm-up.")
+    save_every: int = Field(1000, ge=1, le=1_000_000, description="Steps between checkpoints and dev measurements.")
+    sample_every: int = Field(1000, ge=1, le=1_000_000, description="Steps between audio samples.")
+    dev_fraction: float = Field(0.05, ge=0, le=0.5, description="Share of clips kept apart to choose the best step.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of everything random.")
+    trainable: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = Field(
+        ("emotion_embedding", "decoder.last"),
+        min_length=1,
+        max_length=64,
+        description="What may change: named groups (all, emotion_embedding, speaker_embedding, text_encoder, "
+        "variance_adaptor, decoder, decoder.last, postnet, aligner) or glob patterns over parameter names.",
+        json_schema_extra=list_type("set"),
+    )
+    vocoder: Vocoder = Field(Vocoder(), description="The vocoder's part in the training.")
+    precision: Precision = Field(Precision.AUTO, description="Number format; auto is bf16 where the GPU has it.")
+    nodes: int = Field(1, ge=1, le=64, description="Pods that train together.")
+    gpus_per_node: int = Field(1, ge=0, le=16, description="GPUs of each pod; 0 trains on the CPU.")
+    resources: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Requests and limits of each pod, as in a pod spec.",
+        json_schema_extra=open_object(),
+    )
+    queue_name: str | None = Field(None, max_length=253, description="Kueue LocalQueue that admits the Jobs.")
+    priority_class_name: str | None = Field(None, max_length=253, description="Priority class of the pods.")
+    backoff_limit: int = Field(3, ge=0, le=100, description="Retries of each Job before it counts as failed.")
+    active_deadline_seconds: int = Field(
+        86_400, ge=60, le=31_536_000, description="Longest time each Job may take; none hangs for ever."
+    )
+    suspend: bool = Field(False, description="Hold the Jobs: training stops, having saved itself, until this is false.")
+
+    model_config = Part.model_config | {
+        "json_schema_extra": cel(
+            ("self.warmupSteps <= self.maxSteps", "warmupSteps must not exceed maxSteps"),
+            ("self.nodes == 1 || self.gpusPerNode > 0", "several nodes need at least one GPU each"),
+        )
+    }

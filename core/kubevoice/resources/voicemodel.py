@@ -1,0 +1,262 @@
+"""The VoiceModel: what a platform team writes."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from kubevoice.errors import InputError
+from kubevoice.resources.schema import Part, cel, immutable, list_type
+from kubevoice.resources.serving import NameRef, Serving
+from kubevoice.resources.status import VoiceModelStatus
+from kubevoice.resources.training import Precision, Schedule, Training, Vocoder, VocoderMode
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "KIND",
+    "VERSION",
+    "BaseVoice",
+    "CaBundleRef",
+    "Dataset",
+    "DeletionPolicy",
+    "Evaluation",
+    "EvaluationPolicy",
+    "NameRef",
+    "ObjectMeta",
+    "Precision",
+    "Schedule",
+    "Serving",
+    "StorageSpec",
+    "Training",
+    "Vocoder",
+    "VocoderMode",
+    "VoiceModel",
+    "VoiceModelSpec",
+    "load_voicemodel",
+]
+
+GROUP: Final = "kubevoice.io"
+VERSION: Final = "v1alpha1"
+KIND: Final = "VoiceModel"
+API_VERSION: Final = "kubevoice.io/v1alpha1"
+DIGEST = r"^sha256:[0-9a-f]{64}$"
+LABEL = r"^[a-z][a-z0-9_-]{0,31}$"
+NAME_LENGTH = 40
+"""A RayService's name may have 47 characters, a Job's 63: room for what the operator appends."""
+
+
+class BaseVoice(Part):
+    """The voice fine-tuning starts from."""
+
+    uri: str = Field(
+        max_length=1024,
+        description="builtin://NAME, or a voice bundle or ModelScope voice folder at s3:// or file://.",
+    )
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Digest the base must have.")
+
+
+class Dataset(Part):
+    """The recordings."""
+
+    uri: str = Field(
+        min_length=1,
+        max_length=1024,
+        description="Folder with metadata.csv (id,text,emotion,wav_path[,speaker]) and the audio it names.",
+    )
+    digest: str | None = Field(
+        None, pattern=DIGEST, description="Content the dataset must have; found once a generation if unset."
+    )
+    emotions: dict[Annotated[str, Field(pattern=LABEL)], Annotated[str, Field(pattern=LABEL, max_length=32)]] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="Labels of the dataset and the emotion each means; other labels stand for themselves.",
+    )
+
+
+class CaBundleRef(Part):
+    """A ConfigMap key with certificates."""
+
+    config_map: str = Field(min_length=1, max_length=253, description="Name of the ConfigMap.")
+    key: str = Field("ca.crt", min_length=1, max_length=253, description="Key in it.")
+
+
+class StorageSpec(Part):
+    """Where datasets are read and artifacts written."""
+
+    endpoint: str | None = Field(
+        None, max_length=1024, pattern=r"^https?://", description="S3 endpoint; AWS if unset."
+    )
+    region: str = Field("us-east-1", max_length=64, description="S3 region.")
+    path_style: bool = Field(False, description="Put the bucket in the path, as MinIO and most private servers want.")
+    secret_ref: NameRef | None = Field(
+        None, description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the pod's own identity if unset."
+    )
+    ca_bundle_ref: CaBundleRef | None = Field(None, description="Certificates that sign the endpoint's.")
+    artifacts_uri: str = Field(
+        min_length=1,
+        max_length=1024,
+        description="Where features, checkpoints and voice bundles are written.",
+        json_schema_extra=immutable("artifactsUri"),
+    )
+
+    model_config = Part.model_config | {
+        "json_schema_extra": cel(
+            (
+                "self.artifactsUri.startsWith('s3://') || self.artifactsUri.startsWith('file://')",
+                "artifactsUri must begin with s3:// or file://",
+            )
+        )
+    }
+
+
+class EvaluationPolicy(StrEnum):
+    """What a figure beyond its threshold does."""
+
+    ENFORCE = "Enforce"
+    REPORT = "Report"
+
+
+class Evaluation(Part):
+    """The quality gate: what is measured before a revision may serve."""
+
+    policy: EvaluationPolicy = Field(
+        EvaluationPolicy.ENFORCE, description="Enforce keeps a revision that fails from serving; Report only says so."
+    )
+    max_pinyin_error_rate: float | None = Field(
+        None, ge=0, le=10, description="Largest share of syllables that speech recognition may hear wrong, tones aside."
+    )
+    min_speaker_similarity: float | None = Field(
+        None, ge=-1, le=1, description="Least cosine similarity of speaker embeddings to the recordings."
+    )
+    max_mel_cepstral_distortion: float | None = Field(
+        None, gt=0, le=100, description="Largest distance to held-out recordings, in dB."
+    )
+    max_real_time_factor: float | None = Field(
+        None, gt=0, le=100, description="Most seconds of one CPU thread a second of speech may take."
+    )
+    max_f0_rmse: float | None = Field(
+        None, gt=0, le=1000, description="Largest F0 difference to held-out recordings, in Hz."
+    )
+    sentences: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
+        (), max_length=100, description="Sentences to speak and recognise.", json_schema_extra=list_type("atomic")
+    )
+
+
+class DeletionPolicy(StrEnum):
+    """What happens to artifacts when the VoiceModel is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
+class VoiceModelSpec(Part):
+    """What is wanted."""
+
+    base: BaseVoice = Field(description="The voice fine-tuning starts from.")
+    dataset: Dataset = Field(description="The recordings.")
+    storage: StorageSpec = Field(description="Where datasets are read and artifacts written.")
+    training: Training = Field(Training(), description="How the voice is fine-tuned and where.")
+    evaluation: Evaluation = Field(Evaluation(), description="The quality gate.")
+    serving: Serving = Field(Serving(), description="How the voice is served.")
+    revision: str | None = Field(
+        None, pattern=DIGEST, description="Serve exactly this revision: a rollback, until the field is removed."
+    )
+    revision_history_limit: int = Field(5, ge=1, le=100, description="Revisions kept for rolling back.")
+    deletion_policy: DeletionPolicy = Field(
+        DeletionPolicy.RETAIN, description="What happens to artifacts when this VoiceModel is deleted."
+    )
+
+    model_config = Part.model_config | {
+        "json_schema_extra": cel(
+            (
+                "['builtin://', 's3://', 'file://'].exists(p, self.base.uri.startsWith(p))",
+                "base.uri must begin with builtin://, s3:// or file://",
+            ),
+            (
+                "['s3://', 'file://'].exists(p, self.dataset.uri.startsWith(p))",
+                "dataset.uri must begin with s3:// or file://",
+            ),
+        )
+    }
+
+
+class ObjectMeta(Part):
+    """The part of metadata that KubeVoice reads; the rest is Kubernetes' own."""
+
+    model_config = Part.model_config | {"extra": "ignore"}
+
+    name: str = Field(max_length=NAME_LENGTH, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+    namespace: str = "default"
+    generation: int = 1
+    uid: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class VoiceModel(Part):
+    """A voice: from recordings to an endpoint."""
+
+    api_version: Literal["kubevoice.io/v1alpha1"] = API_VERSION
+    kind: Literal["VoiceModel"] = KIND
+    metadata: ObjectMeta
+    spec: VoiceModelSpec
+    status: VoiceModelStatus = VoiceModelStatus()
+
+
+def _problem(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "document"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown field; see `kubectl explain voicemodel.spec` or docs/voicemodel.md"
+    message = str(error["msg"])
+    given = error.get("input")
+    shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
+    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
+
+
+def load_voicemodel(source: str | Path, *, artifacts: Path | None = None) -> VoiceModel:
+    """Read one VoiceModel from YAML text or a file.
+
+    A URI that is a plain path is taken relative to the file's folder and becomes a file:// URI. Without
+    spec.storage, artifacts go to the folder `artifacts`, if one is given. Raises InputError with every problem.
+    """
+    if isinstance(source, Path):
+        try:
+            text = source.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read {source}: {error}") from None
+        name, folder = str(source), source.parent
+    else:
+        text, name, folder = source, "VoiceModel", Path()
+    try:
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+    except yaml.YAMLError as error:
+        raise InputError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise InputError(f"{name} holds {len(documents)} YAML documents; write exactly one VoiceModel in it")
+    document = documents[0]
+    if (document.get("apiVersion"), document.get("kind")) != (API_VERSION, KIND):
+        raise InputError(
+            f"{name} is a {document.get('apiVersion')}/{document.get('kind')}, expected {API_VERSION}/{KIND}"
+        )
+    try:
+        return VoiceModel.model_validate(_localised(document, folder, artifacts))
+    except ValidationError as error:
+        raise InputError(f"{name} is not valid", [_problem(e) for e in error.errors()]) from None
+
+
+def _localised(document: dict[str, Any], folder: Path, artifacts: Path | None) -> dict[str, Any]:
+    """Turn plain paths in the spec's URIs into file:// URIs below `folder`, and fill in where artifacts go."""
+    spec = document.get("spec")
+    if not isinstance(spec, dict):
+        return document
+    spec = dict(spec)
+    if artifacts is not None:
+        spec.setdefault("storage", {"artifactsUri": artifacts.absolute().as_uri()})
+    for part, field in (("base", "uri"), ("dataset", "uri"), ("storage", "artifactsUri")):
+        value = spec.get(part)
+        if isinstance(value, dict) and isinstance(value.get(field), str) and "://" not in value[field]:
+            spec[part] = value | {field: (folder / value[field]).absolute().as_uri()}
+    return document | {"spec": spec}

@@ -1,0 +1,102 @@
+"""The interface, and the choice of who implements it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+from kubevoice.errors import InputError
+
+__all__ = ["ObjectInfo", "S3Options", "Storage", "checked_key", "connect"]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One stored object: its key and its size in bytes."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """How to reach an S3 server. Credentials come from boto3's default chain (AWS_ACCESS_KEY_ID and so on)."""
+
+    endpoint: str | None = None
+    region: str = "us-east-1"
+    path_style: bool = False
+    ca_bundle: Path | None = None
+
+
+class Storage(Protocol):
+    """Objects under one root. Keys are relative, '/'-separated; writes appear whole or not at all.
+
+    Every method raises InputError for a key that leaves the root or names nothing, and KubeVoiceError, with what
+    to do, for trouble on the way.
+    """
+
+    @property
+    def uri(self) -> str:
+        """The root, without a trailing slash."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List what lies under `prefix`, sorted by key."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object of that key."""
+        ...
+
+    def read(self, key: str) -> bytes:
+        """Return an object's content."""
+        ...
+
+    def write(self, key: str, data: bytes) -> None:
+        """Store `data`."""
+        ...
+
+    def download(self, key: str, path: Path) -> None:
+        """Copy an object to a local file."""
+        ...
+
+    def upload(self, path: Path, key: str) -> None:
+        """Copy a local file to an object."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens if there is none."""
+        ...
+
+
+def checked_key(key: str) -> str:
+    """Return `key` if it stays below its root; InputError otherwise. Keys come from datasets and manifests."""
+    parts = PurePosixPath(key).parts
+    if not parts or key.startswith("/") or ".." in parts or "\\" in key or any(ord(c) < 32 for c in key):
+        raise InputError(f"{key!r} is no path inside the storage; use a relative path without '..'")
+    return "/".join(parts)
+
+
+def connect(uri: str, options: S3Options | None = None) -> Storage:
+    """Open `s3://bucket/prefix`, `file:///path` or a plain path. Nothing is contacted yet.
+
+    Raises InputError for another scheme, a missing bucket or a file:// URI that names a host.
+    """
+    from kubevoice.storage.local import LocalStorage
+    from kubevoice.storage.s3 import S3Storage
+
+    parts = urlsplit(uri)
+    match parts.scheme:
+        case "":
+            return LocalStorage(Path(uri))
+        case "file" if parts.netloc in ("", "localhost"):
+            return LocalStorage(Path(unquote(parts.path)))
+        case "file":
+            raise InputError(f"{uri}: a file URI names no host; write file:///absolute/path")
+        case "s3" if parts.netloc:
+            return S3Storage(parts.netloc, parts.path.strip("/"), options or S3Options())
+        case "s3":
+            raise InputError(f"{uri}: the bucket is missing; write s3://bucket/prefix")
+        case scheme:
+            raise InputError(f"{uri}: storage {scheme}:// is not supported; use s3:// or file://")

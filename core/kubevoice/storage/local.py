@@ -1,0 +1,113 @@
+"""Storage in a folder."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from typing_extensions import override
+
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.storage.base import ObjectInfo, Storage, checked_key
+
+__all__ = ["LocalStorage", "atomic_file", "explained"]
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn an OSError into a message that says what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{what}: there is no such file") from None
+    except OSError as error:
+        advice = {
+            errno.ENOSPC: "the disk is full; free some space and run it again",
+            errno.EDQUOT: "the disk quota is used up; free some space and run it again",
+            errno.EFBIG: "the file would be larger than is allowed here",
+            errno.EACCES: "permission is denied; check the owner and mode of the folder",
+            errno.EPERM: "permission is denied; check the owner and mode of the folder",
+            errno.EROFS: "the file system is read-only",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise KubeVoiceError(f"{what}: {advice}") from error
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears at `path`, whole and on disk, when the block ends well, and not at all otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+class LocalStorage(Storage):
+    """A folder; symbolic links that lead out of it are refused."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    @property
+    @override
+    def uri(self) -> str:
+        return self._root.as_uri()
+
+    def _path(self, key: str) -> Path:
+        path = self._root / checked_key(key)
+        if not path.resolve().is_relative_to(self._root.resolve()):
+            raise InputError(f"{key}: the path leads out of {self._root} through a symbolic link")
+        return path
+
+    @override
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        if prefix:
+            checked_key(prefix)
+        found = (path for path in self._root.rglob("*") if path.is_file() and not path.name.endswith(".part"))
+        keys = sorted((path.relative_to(self._root).as_posix(), path) for path in found)
+        for key, path in keys:
+            if key.startswith(prefix):
+                yield ObjectInfo(key, path.stat().st_size)
+
+    @override
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    @override
+    def read(self, key: str) -> bytes:
+        with explained(f"cannot read {self.uri}/{key}"):
+            return self._path(key).read_bytes()
+
+    @override
+    def write(self, key: str, data: bytes) -> None:
+        with explained(f"cannot write {self.uri}/{key}"), atomic_file(self._path(key)) as file:
+            file.write(data)
+
+    @override
+    def download(self, key: str, path: Path) -> None:
+        self._copy(self._path(key), path, f"cannot copy {self.uri}/{key}")
+
+    @override
+    def upload(self, path: Path, key: str) -> None:
+        self._copy(path, self._path(key), f"cannot write {self.uri}/{key}")
+
+    def _copy(self, source: Path, target: Path, what: str) -> None:
+        with explained(what), source.open("rb") as data, atomic_file(target) as file:
+            shutil.copyfileobj(data, file, 1 << 20)
+
+    @override
+    def delete(self, key: str) -> None:
+        with explained(f"cannot delete {self.uri}/{key}"):
+            self._path(key).unlink(missing_ok=True)

@@ -1,0 +1,108 @@
+"""Whole folders in storage: published so that a half-made one is never seen, fetched so that a changed one is found."""
+
+import hashlib
+import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.storage.base import Storage, checked_key
+
+__all__ = ["fetch_tree", "publish_tree", "tree_digest", "tree_published"]
+
+MANIFEST = "manifest.json"
+WORKERS = 8
+
+Files = dict[str, str]
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(folder: Path) -> Files:
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return {name: _hash(folder / name) for name in names if name != MANIFEST}
+
+
+def _digest(files: Files) -> str:
+    body = json.dumps(files, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(body.encode()).hexdigest()}"
+
+
+def tree_digest(folder: Path) -> str:
+    """Return the digest of a folder's files: SHA-256 over their paths and digests."""
+    return _digest(_files(folder))
+
+
+def _at(prefix: str, name: str) -> str:
+    return f"{prefix.strip('/')}/{name}" if prefix else name
+
+
+def _manifest(storage: Storage, prefix: str) -> Files | None:
+    key = _at(prefix, MANIFEST)
+    if not storage.exists(key):
+        return None
+    try:
+        files = json.loads(storage.read(key))["files"]
+        return {checked_key(str(name)): str(digest) for name, digest in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise KubeVoiceError(f"{storage.uri}/{key} is no manifest; delete it and publish the folder again") from None
+
+
+def tree_published(storage: Storage, prefix: str) -> str | None:
+    """Return the digest of the tree published under `prefix`, or None if there is none, or only part of one."""
+    files = _manifest(storage, prefix)
+    return None if files is None else _digest(files)
+
+
+def publish_tree(folder: Path, storage: Storage, prefix: str) -> str:
+    """Upload a folder under `prefix`, its manifest last; return its digest. Does nothing if it is there already."""
+    files = _files(folder)
+    digest = _digest(files)
+    if tree_published(storage, prefix) == digest:
+        return digest
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for done in [pool.submit(storage.upload, folder / name, _at(prefix, name)) for name in files]:
+            done.result()
+    storage.write(_at(prefix, MANIFEST), json.dumps({"files": files}, sort_keys=True, indent=1).encode())
+    return digest
+
+
+def fetch_tree(storage: Storage, prefix: str, folder: Path, digest: str | None = None) -> str:
+    """Bring a published tree to `folder`, checking every file; return its digest.
+
+    A folder that already holds the tree is left as it is. Raises InputError if nothing is published under `prefix`
+    and KubeVoiceError if the tree, or a file on the way, is not what the digest says.
+    """
+    where = f"{storage.uri}/{prefix}".rstrip("/")
+    files = _manifest(storage, prefix)
+    if files is None:
+        raise InputError(f"{where}: nothing is published there ({MANIFEST} is missing)")
+    found = _digest(files)
+    if digest is not None and digest != found:
+        raise KubeVoiceError(f"{where} has digest {found}, expected {digest}; it was replaced, publish it again")
+    if folder.is_dir() and tree_digest(folder) == found:
+        return found
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for done in [pool.submit(_fetch, storage, prefix, name, want, temporary) for name, want in files.items()]:
+                done.result()
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return found
+
+
+def _fetch(storage: Storage, prefix: str, name: str, digest: str, folder: Path) -> None:
+    key = _at(prefix, name)
+    storage.download(key, folder / name)
+    if _hash(folder / name) != digest:
+        raise KubeVoiceError(f"{storage.uri}/{key} does not match its digest; it is damaged, publish it again")

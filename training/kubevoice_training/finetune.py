@@ -1,0 +1,170 @@
+"""Fine-tuning of the acoustic model: deterministic batches, exact resume, best step by dev loss."""
+
+import copy
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from kubevoice.errors import InputError
+from kubevoice.resources.voicemodel import Schedule, Training
+from kubevoice.text import UnitTables
+from torch.utils.tensorboard import SummaryWriter
+
+from kubevoice_training.acoustic import Clip, Collated, Losses, collate, losses
+from kubevoice_training.features import Stats
+from kubevoice_training.checkpoint_store import CheckpointStore
+from kubevoice_training.models.sambert import Sambert
+from kubevoice_training.trainable import select_trainable
+
+__all__ = ["Corpus", "Finetuning", "Interrupted", "learning_rate"]
+
+STREAMS = ("sy", "tone", "syllable_flag", "word_segment")
+CLIP_NORM = 1.0
+
+
+class Interrupted(Exception):  # noqa: N818  # not an error: training was asked to stop and has saved itself
+    """Training stopped because it was asked to; its last step is saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What is learned from and what is measured on, in one normalised space."""
+
+    train: Sequence[Clip]
+    dev: Sequence[Clip]
+    stats: Stats
+
+
+def learning_rate(step: int, training: Training) -> float:
+    """Rate of optimiser step `step` (0 = first): linear warm-up, then cosine decay to zero or constant."""
+    warm = min(1.0, (step + 1) / max(1, training.warmup_steps))
+    if training.schedule is Schedule.CONSTANT:
+        return training.learning_rate * warm
+    share = step / max(1, training.max_steps)
+    return training.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
+
+
+def batch_order(clips: Sequence[Clip], size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Shuffle an epoch into batches of clips of similar length; a pure function of its arguments."""
+    rng = random.Random(f"{seed}/{epoch}")  # noqa: S311  # reproducible, not secret
+    order = list(range(len(clips)))
+    rng.shuffle(order)
+    order.sort(key=lambda i: len(clips[i].mel) // 20)
+    groups = [order[i : i + size] for i in range(0, len(order), size)]
+    rng.shuffle(groups)
+    return groups
+
+
+@dataclass(slots=True)
+class Finetuning:
+    """One training run; create it, `resume()`, then `run()`."""
+
+    model: Sambert
+    corpus: Corpus
+    training: Training
+    store: CheckpointStore
+    board: SummaryWriter
+    on_step: Callable[[int, float, float | None], None]
+    stopping: Callable[[], bool]
+    step: int = 0
+    best_loss: float = math.inf
+    best_step: int = 0
+    dev_loss: float | None = None
+    last_loss: float = math.nan
+    best_state: dict[str, torch.Tensor] = field(default_factory=dict)
+    optimizer: torch.optim.AdamW = field(init=False)
+    eos: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not self.corpus.train:
+            raise InputError("no clip is left to train on; lower spec.training.devFraction or add recordings")
+        torch.manual_seed(self.training.seed)
+        free = select_trainable(self.model, self.training.trainable)
+        self.optimizer = torch.optim.AdamW(free, lr=self.training.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+        tables = UnitTables.load()
+        self.eos = [tables.eos[stream] for stream in STREAMS]
+
+    def resume(self) -> int:
+        """Continue from the newest checkpoint, if there is one; return the step reached."""
+        if (state := self.store.load()) is not None:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.best_state = state["best_state"]
+            torch.set_rng_state(state["random"])
+            for name in ("step", "best_loss", "best_step", "dev_loss", "last_loss"):
+                setattr(self, name, state[name])
+        return self.step
+
+    def run(self) -> None:
+        """Train to the last step and leave the best weights in the model.
+
+        Raises Interrupted, after saving, when `stopping()` says so.
+        """
+        size = self.training.batch_size
+        per_epoch = math.ceil(len(self.corpus.train) / size)
+        epoch, order = -1, [[0]]
+        while self.step < self.training.max_steps:
+            if self.step // per_epoch != epoch:
+                epoch = self.step // per_epoch
+                order = batch_order(self.corpus.train, size, self.training.seed, epoch)
+            self._one_step([self.corpus.train[i] for i in order[self.step % per_epoch]])
+            done = self.step == self.training.max_steps
+            if done or self.step % self.training.save_every == 0:
+                self._measure()
+                self._save()
+            self.on_step(self.step, self.last_loss, self.dev_loss)
+            if not done and self.stopping():
+                self._save()
+                raise Interrupted(f"stopped and saved at step {self.step}")
+        if self.best_state:
+            self.model.load_state_dict(self.best_state)
+
+    def _one_step(self, clips: list[Clip]) -> None:
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.training)
+        terms = losses(self.model, self._collate(clips), self.corpus.stats)
+        self.optimizer.zero_grad()
+        terms.total.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+        self.optimizer.step()
+        self.step += 1
+        self.last_loss = float(terms.total.detach())
+        self._log("train", terms)
+        self.board.add_scalar("learning_rate", learning_rate(self.step - 1, self.training), self.step)
+
+    @torch.no_grad()
+    def _measure(self) -> None:
+        """Loss over the dev split, with dropout off; the best state so far is kept."""
+        if not self.corpus.dev:
+            self.best_state, self.best_step = {}, self.step
+            return
+        self.model.eval()
+        size = self.training.batch_size
+        dev = self.corpus.dev
+        groups = [dev[i : i + size] for i in range(0, len(dev), size)]
+        found = [losses(self.model, self._collate(group), self.corpus.stats) for group in groups]
+        weights = [len(group) / len(dev) for group in groups]
+        self.dev_loss = sum(float(terms.total) * w for terms, w in zip(found, weights, strict=True))
+        self.board.add_scalar("dev/total", self.dev_loss, self.step)
+        if self.dev_loss < self.best_loss:
+            self.best_loss, self.best_step = self.dev_loss, self.step
+            self.best_state = copy.deepcopy(self.model.state_dict())
+
+    def _save(self) -> None:
+        names = ("step", "best_loss", "best_step", "dev_loss", "last_loss", "best_state")
+        state = {name: getattr(self, name) for name in names} | {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        self.store.save(self.step, state)
+
+    def _collate(self, clips: Sequence[Clip]) -> Collated:
+        return collate(clips, self.eos, self.model.config.outputs_per_step)
+
+    def _log(self, split: str, terms: Losses) -> None:
+        for name in ("total", "mel", "duration", "pitch", "energy", "alignment"):
+            self.board.add_scalar(f"{split}/{name}", float(getattr(terms, name).detach()), self.step)
