@@ -1,0 +1,9 @@
+"""The Chinese front end: text to the linguistic units of SAMBERT, one stage a module.
+
+characters -> normalise -> sentences -> words -> pinyin -> sandhi -> erhua -> units
+"""
+
+from kubevoice.text.pipeline import Analysis, Sentence, Word, analyse
+from kubevoice.text.units import EMOTIONS, Unit, UnitTables, parse_units
+
+__all__ = ["EMOTIONS", "Analysis", "Sentence", "Unit", "UnitTables", "Word", "analyse", "parse_units"]
