@@ -1,0 +1,1 @@
+"""Serving: an ONNX Runtime engine behind FastAPI on Ray Serve. Never imports torch."""

@@ -1,0 +1,219 @@
+"""The HTTP application: routes over a `Backend`. It knows nothing of Ray, engines or text."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from kubevoice.audio.encode import CONTENT_TYPES
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from kubevoice_serving.backend import Backend
+from kubevoice_serving.controls import Controls
+from kubevoice_serving.metrics import Metrics, Observer
+from kubevoice_serving.problems import ApiError, add_error_handlers, refuse
+from kubevoice_serving.recordings import Recordings
+from kubevoice_serving.schemas import (
+    MAX_CHARACTERS,
+    AnalyzeAnswer,
+    AnalyzeRequest,
+    ErrorAnswer,
+    LegacyAnswer,
+    LegacyRequest,
+    Model,
+    ModelList,
+    Replica,
+    RevisionList,
+    SpeechRequest,
+    Voice,
+    VoiceList,
+)
+from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob
+
+__all__ = ["create_app"]
+
+WEBUI = Path(__file__).parent / "webui"
+SWEEP_SECONDS = 3600.0
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
+)
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer} for status in (400, 413, 422, 429, 503)
+}
+
+
+def create_app(backend: Backend, recordings: Recordings) -> FastAPI:
+    """Return the application: speech, text, voices, the WebUI and what operators of it look at."""
+    metrics = Metrics()
+    app = FastAPI(title="KubeVoice", version=version("kubevoice"), lifespan=_sweeping(recordings))
+    add_error_handlers(app)
+    app.add_middleware(Observer, metrics=metrics)
+    _add_speech(app, backend, metrics)
+    _add_legacy(app, backend, metrics, recordings)
+    _add_lists(app, backend)
+    _add_operations(app, backend, metrics)
+    _add_webui(app)
+    return app
+
+
+def _sweeping(recordings: Recordings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    async def sweep() -> None:
+        while True:
+            with suppress(OSError):  # a full or vanished disk must not end the sweeping
+                await asyncio.to_thread(recordings.sweep)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(sweep())
+        yield
+        task.cancel()
+
+    return lifespan
+
+
+def _check_text(text: str, param: str) -> None:
+    if not text.strip():
+        raise ApiError(
+            HTTPStatus.BAD_REQUEST, "empty_text", f"{param} is empty; send text to speak", param=param
+        )
+    if len(text) > MAX_CHARACTERS:
+        message = (
+            f"{param} has {len(text)} characters; at most {MAX_CHARACTERS} are taken at once: split the text"
+        )
+        raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", message, param=param)
+
+
+async def _speak(backend: Backend, metrics: Metrics, job: SpeechJob, param: str) -> SpeechAnswer:
+    _check_text(job.text, param)
+    with metrics.in_progress.track_inprogress():
+        answer = await backend.speak(job)
+    if isinstance(answer, Refusal):
+        raise refuse(answer, param)
+    metrics.spoke(answer)
+    return answer
+
+
+def _headers(answer: SpeechAnswer) -> dict[str, str]:
+    return {
+        "Content-Disposition": f'inline; filename="speech.{answer.audio_format}"',
+        "X-Voice": answer.voice,
+        "X-Revision": answer.revision,
+        "X-Sample-Rate": str(answer.sample_rate),
+        "X-Audio-Seconds": f"{answer.audio_seconds:.3f}",
+        "X-Synthesis-Seconds": f"{answer.synthesis_seconds:.3f}",
+        "X-Queue-Seconds": f"{answer.queue_seconds:.3f}",
+    }
+
+
+def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
+    @app.post("/v1/audio/speech", tags=["speech"], response_class=Response, responses=ERRORS)
+    async def speech(request: SpeechRequest) -> Response:
+        """Speak text; the answer is the audio file."""
+        if request.ssml is not None:
+            message = "SSML is not offered by this server; send plain text as input"
+            raise ApiError(HTTPStatus.BAD_REQUEST, "ssml_unsupported", message, param="ssml")
+        controls = Controls(
+            speaker=request.speaker,
+            emotion=request.emotion,
+            intensity=request.intensity,
+            speed=request.speed,
+            pitch=request.pitch,
+            volume=request.volume,
+        )
+        job = SpeechJob(request.input, request.voice, request.response_format, controls)
+        answer = await _speak(backend, metrics, job, "input")
+        return Response(answer.audio, headers=_headers(answer), media_type=CONTENT_TYPES[answer.audio_format])
+
+    @app.post("/v1/text/analyze", tags=["speech"], responses=ERRORS)
+    async def analyze(request: AnalyzeRequest) -> AnalyzeAnswer:
+        """Show how text would be read: sentences, words, pinyin and the voice's units."""
+        _check_text(request.text, "text")
+        analysis = await backend.analyze(request.text)
+        if isinstance(analysis, Refusal):
+            raise refuse(analysis, "text")
+        sentences = [
+            {
+                "text": s.text,
+                "normalized": s.normalized,
+                "words": [{"text": w.text, "pinyin": list(w.pinyin)} for w in s.words],
+                "units": [str(unit) for unit in s.units],
+            }
+            for s in analysis.sentences
+        ]
+        return AnalyzeAnswer.model_validate({"text": analysis.text, "sentences": sentences})
+
+
+def _add_legacy(app: FastAPI, backend: Backend, metrics: Metrics, recordings: Recordings) -> None:
+    @app.post("/api/tts", tags=["speech"])
+    async def tts(request: LegacyRequest) -> LegacyAnswer:
+        """Speak text and keep the WAV for seven days."""
+        if not request.text.strip():
+            raise ApiError(HTTPStatus.BAD_REQUEST, "empty_text", "文本不能为空", param="text")
+        controls = Controls(
+            speaker=request.speaker_id, emotion=request.emotion, speed=request.speed, volume=request.volume
+        )
+        answer = await _speak(backend, metrics, SpeechJob(request.text, controls=controls), "text")
+        recording = await asyncio.to_thread(recordings.add, answer.audio)
+        return LegacyAnswer(audio_url=f"/audio/{recording}.wav")
+
+    @app.get("/audio/{recording}.wav", tags=["speech"], response_class=FileResponse)
+    async def audio(recording: str) -> FileResponse:
+        """A WAV that /api/tts made."""
+        path = recordings.find(recording)
+        if path is None:
+            message = f"there is no recording {recording[:64]!r}; recordings are deleted after seven days"
+            raise ApiError(HTTPStatus.NOT_FOUND, "no_recording", message)
+        return FileResponse(path, media_type=CONTENT_TYPES["wav"])
+
+
+def _add_lists(app: FastAPI, backend: Backend) -> None:
+    @app.get("/v1/voices", tags=["voices"])
+    async def voices() -> VoiceList:
+        """List voices with their speakers, emotions and provenance."""
+        return VoiceList(voices=[Voice.model_validate(voice) for voice in await backend.voices()])
+
+    @app.get("/v1/models", tags=["voices"])
+    async def models() -> ModelList:
+        """The voices again, as OpenAI's clients look for them."""
+        return ModelList(data=[Model(id=voice.name) for voice in await backend.voices()])
+
+    @app.get("/v1/revisions", tags=["operations"])
+    async def revisions() -> RevisionList:
+        """List the revision of each voice in each replica."""
+        return RevisionList(replicas=[Replica.model_validate(state) for state in await backend.states()])
+
+
+def _add_operations(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
+    @app.get("/healthz", tags=["operations"])
+    async def healthz() -> dict[str, str]:
+        """Whether this process answers."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", tags=["operations"])
+    async def readyz() -> JSONResponse:
+        """Whether a replica has voices loaded."""
+        ready = any(state.voices for state in await backend.states())
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse({"status": "ready" if ready else "no replica has a voice loaded"}, status)
+
+    @app.get("/metrics", tags=["operations"], response_class=Response)
+    async def exposition() -> Response:
+        """Prometheus metrics of this process."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_webui(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def index() -> FileResponse:
+        return FileResponse(
+            WEBUI / "index.html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+        )
+
+    app.mount("/webui", StaticFiles(directory=WEBUI), name="webui")

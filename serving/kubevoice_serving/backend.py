@@ -1,0 +1,40 @@
+"""What the HTTP application asks of the replicas, wherever they run."""
+
+from typing import Protocol
+
+from kubevoice.text import Analysis
+
+from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob
+from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
+
+__all__ = ["Backend", "BusyError", "UnavailableError"]
+
+
+class BusyError(Exception):
+    """Every replica is busy and the queue is full."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("all replicas are busy and the queue is full")
+        self.retry_after = retry_after
+
+
+class UnavailableError(Exception):
+    """No replica can answer now."""
+
+    retry_after = 5
+
+
+class Backend(Protocol):
+    """What the HTTP application needs of the replicas."""
+
+    async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
+        """Speak; BusyError or UnavailableError if no replica can."""
+
+    async def analyze(self, text: str) -> Analysis | Refusal:
+        """Show how text would be read."""
+
+    async def voices(self) -> tuple[VoiceInfo, ...]:
+        """List voices; empty before any is loaded."""
+
+    async def states(self) -> list[ReplicaState]:
+        """Tell what each replica serves."""

@@ -1,0 +1,83 @@
+"""What a speaker can be asked for, and how each wish becomes an input of the encoder."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from kubevoice.errors import InputError
+from kubevoice.voice import VoiceManifest, VoiceStats
+from numpy.typing import NDArray
+
+__all__ = ["Controls", "emotion_weights", "pitch_shift", "resting_emotion", "speaker_weights"]
+
+Array = NDArray[np.float32]
+
+RANGES = {"intensity": (0.0, 2.0), "speed": (0.25, 4.0), "pitch": (-12.0, 12.0), "volume": (0.0, 2.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """One utterance's wishes; InputError lists every value out of range."""
+
+    speaker: str | int | None = None
+    """Name or table row; None is the voice's first speaker."""
+    emotion: str | None = None
+    """Label; None is the voice's resting emotion."""
+    intensity: float = 1.0
+    """0 is the resting emotion, 1 the emotion as trained, 2 twice as far from rest."""
+    speed: float = 1.0
+    """2 is twice as fast."""
+    pitch: float = 0.0
+    """Semitones up (or, negative, down)."""
+    volume: float = 1.0
+    """Factor on the samples."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {getattr(self, name):g}; it must lie between {low:g} and {high:g}"
+            for name, (low, high) in RANGES.items()
+            if not low <= getattr(self, name) <= high
+        ]
+        if problems:
+            raise InputError(problems[0], problems)
+
+
+def resting_emotion(manifest: VoiceManifest) -> str:
+    """Return the label spoken when none is asked for: neutral, or the first the voice was taught."""
+    labels = [emotion.label for emotion in manifest.emotions]
+    return "neutral" if "neutral" in labels else labels[0]
+
+
+def emotion_weights(manifest: VoiceManifest, emotion: str | None, intensity: float) -> Array:
+    """Mixing weights over the emotion table [rows]: rest + intensity * (emotion - rest)."""
+    ids = {e.label: e.id for e in manifest.emotions}
+    rest = resting_emotion(manifest)
+    label = rest if emotion is None else emotion
+    if label not in ids:
+        raise InputError(f"voice {manifest.name} has no emotion {label!r}; it has: {', '.join(ids)}")
+    weights = np.zeros(manifest.emotion_rows, np.float32)
+    weights[ids[rest]] += 1.0 - intensity
+    weights[ids[label]] += intensity
+    return weights
+
+
+def speaker_weights(manifest: VoiceManifest, speaker: str | int | None) -> Array:
+    """One-hot weights over the speaker table [rows]."""
+    names = manifest.speakers
+    if isinstance(speaker, str) and speaker not in names:
+        raise InputError(f"voice {manifest.name} has no speaker {speaker!r}; it has: {', '.join(names)}")
+    row = names.index(speaker) if isinstance(speaker, str) else speaker or 0
+    if not 0 <= row < len(names):
+        raise InputError(f"voice {manifest.name} has no speaker number {row}; give 0 to {len(names) - 1}")
+    weights = np.zeros(manifest.speaker_rows, np.float32)
+    weights[row] = 1.0
+    return weights
+
+
+def pitch_shift(pitch: Array, stats: VoiceStats, semitones: float) -> Array:
+    """What to add to normalised pitch [N] so that each symbol's p Hz becomes p * 2^(semitones / 12).
+
+    Unvoiced symbols were trained as 0 Hz, so a factor leaves them where they are, as it should.
+    """
+    hertz = np.maximum(pitch * stats.pitch_std + stats.pitch_mean, 0.0)
+    shift: Array = (hertz * ((2.0 ** (semitones / 12.0) - 1.0) / stats.pitch_std)).astype(np.float32)
+    return shift

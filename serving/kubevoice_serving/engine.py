@@ -1,0 +1,155 @@
+"""The engine: linguistic units to samples with ONNX Runtime and numpy alone.
+
+SAMBERT's decoder is autoregressive, one step of `outputs_per_step` frames at a time, and each step attends
+to a band of its own past and of the text ahead. The loop runs here, on the host; the graphs are stateless,
+so one engine may be used from several threads.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.text import Unit, UnitTables
+from kubevoice.voice import Bundle, VoiceManifest, load_bundle
+from numpy.typing import NDArray
+
+from kubevoice_serving.controls import Controls, emotion_weights, pitch_shift, speaker_weights
+
+__all__ = ["Engine"]
+
+Array = NDArray[np.float32]
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A spinning thread pool steals the core its neighbour replica computes on.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common base
+        raise KubeVoiceError(
+            f"{path} cannot be run by ONNX Runtime {onnxruntime.__version__}: {error}"
+        ) from error
+
+
+class Engine:
+    """One loaded voice."""
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        self._bundle = bundle
+        self.threads = threads
+        self._tables = UnitTables.load(bundle.manifest.unit_language)
+        sessions = (
+            _session(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder")
+        )
+        self._encoder, self._decoder, self._postnet, self._vocoder = sessions
+
+    @classmethod
+    def load(cls, bundle_dir: Path, *, threads: int = 1) -> Self:
+        """Load a voice bundle from a folder, checking every file against its digest."""
+        return cls(load_bundle(bundle_dir), threads=threads)
+
+    @property
+    def manifest(self) -> VoiceManifest:
+        """What the bundle says about itself."""
+        return self._bundle.manifest
+
+    @property
+    def revision(self) -> str:
+        """The bundle's digest."""
+        return self._bundle.digest
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of what `synthesize` returns."""
+        return self.manifest.sample_rate
+
+    def synthesize(
+        self,
+        units: Sequence[Unit],
+        *,
+        speaker: str | int | None = None,
+        emotion: str | None = None,
+        intensity: float = 1.0,
+        speed: float = 1.0,
+        pitch: float = 0.0,
+        volume: float = 1.0,
+    ) -> Array:
+        """Speak one sentence: mono samples [T], not yet limited to [-1, 1] if `volume` exceeds 1.
+
+        Raises InputError if there are no units, a control is out of range or the voice lacks the speaker or
+        emotion.
+        """
+        return self.speak(units, Controls(speaker, emotion, intensity, speed, pitch, volume))
+
+    def speak(self, units: Sequence[Unit], controls: Controls) -> Array:
+        """`synthesize`, its wishes in one value."""
+        if not units:
+            raise InputError("there is nothing to speak: no linguistic units were given")
+        mel = self._mel(units, controls)
+        audio: Array = self._vocoder.run(None, {"mel": mel})[0]
+        return audio * np.float32(controls.volume)
+
+    def _mel(self, units: Sequence[Unit], controls: Controls) -> Array:
+        """Mel frames [T, M], in the normalised space that acoustic model and vocoder share."""
+        memory, keys, values, durations, frames = self._encode(units, controls)
+        total = int(frames.sum())
+        if total == 0:
+            raise KubeVoiceError(
+                f"voice {self.manifest.name} gave these {len(units)} units no duration at all"
+            )
+        band = int(float(durations.max()) / self.manifest.outputs_per_step + 0.5)
+        mel: Array = self._postnet.run(None, {"mel": self._decode(memory, keys, values, band)})[0]
+        return mel[:total]
+
+    def _encode(self, units: Sequence[Unit], controls: Controls) -> tuple[Any, ...]:
+        """Return memory [S, D], its keys and values [L, S, C], durations [N] and frames [N]."""
+        count, manifest = len(units), self.manifest
+        feeds = self._tables.encode(units) | {
+            "emotion_weights": np.tile(
+                emotion_weights(manifest, controls.emotion, controls.intensity), (count, 1)
+            ),
+            "speaker_weights": np.tile(speaker_weights(manifest, controls.speaker), (count, 1)),
+            "duration_scale": np.full(count, 1.0 / controls.speed, np.float32),
+            "pitch_shift": np.zeros(count, np.float32),
+            "energy_shift": np.zeros(count, np.float32),
+        }
+        if controls.pitch:
+            # The shift is a ratio of the voice's own contour, so that must be known first. The encoder is
+            # cheap beside the decoder and the vocoder.
+            (contour,) = self._encoder.run(["pitch"], feeds)
+            feeds["pitch_shift"] = pitch_shift(contour, manifest.stats, controls.pitch)
+        outputs = ["memory", "memory_keys", "memory_values", "durations", "frames"]
+        return tuple(self._encoder.run(outputs, feeds))
+
+    def _decode(self, memory: Array, keys: Array, values: Array, band: int) -> Array:
+        """Run the autoregressive loop: mel [S * outputs_per_step, M] before the postnet.
+
+        Step t sees its own states t - band .. t and the text's states t .. t + band.
+        """
+        steps, manifest = len(memory), self.manifest
+        mel = np.empty((steps, manifest.outputs_per_step, manifest.mels), np.float32)
+        past_keys, past_values = np.empty_like(keys), np.empty_like(values)
+        frame = np.zeros(manifest.mels, np.float32)
+        run, outputs = self._decoder.run, ["frames", "key", "value"]
+        for t in range(steps):
+            past, ahead = slice(max(0, t - band), t), slice(t, t + band + 1)
+            mel[t], past_keys[:, t], past_values[:, t] = run(
+                outputs,
+                {
+                    "frame": frame,
+                    "memory": memory[t],
+                    "memory_keys": keys[:, ahead],
+                    "memory_values": values[:, ahead],
+                    "past_keys": past_keys[:, past],
+                    "past_values": past_values[:, past],
+                },
+            )
+            frame = mel[t, -1]
+        return mel.reshape(-1, manifest.mels)

@@ -1,0 +1,127 @@
+"""Prometheus metrics of the HTTP process, and the middleware that counts requests and bounds their size."""
+
+import logging
+import uuid
+from http import HTTPStatus
+
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kubevoice_serving.schemas import ErrorAnswer, ErrorBody
+from kubevoice_serving.speech import SpeechAnswer
+
+__all__ = ["Metrics", "Observer"]
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 128 * 1024
+"""Room for 4096 characters however JSON escapes them."""
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0)
+
+
+class Metrics:
+    """What /metrics shows."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "kubevoice_requests", "Answered requests.", ["method", "route", "status"], registry=registry
+        )
+        self.in_progress = Gauge(
+            "kubevoice_speech_in_progress",
+            "Speech requests waiting for a replica or being spoken.",
+            registry=registry,
+        )
+        self.queue_seconds = Histogram(
+            "kubevoice_queue_seconds",
+            "Wait in a replica before speech began.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.synthesis_seconds = Histogram(
+            "kubevoice_synthesis_seconds",
+            "Time to synthesise and encode one request.",
+            ["voice"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.audio_seconds = Counter(
+            "kubevoice_audio_seconds", "Speech produced, in seconds of audio.", ["voice"], registry=registry
+        )
+        self.real_time_factor = Histogram(
+            "kubevoice_real_time_factor",
+            "Synthesis time over audio time of one request.",
+            ["voice"],
+            buckets=RATIOS,
+            registry=registry,
+        )
+
+    def spoke(self, answer: SpeechAnswer) -> None:
+        """Count one answer."""
+        self.queue_seconds.observe(answer.queue_seconds)
+        self.synthesis_seconds.labels(answer.voice).observe(answer.synthesis_seconds)
+        self.audio_seconds.labels(answer.voice).inc(answer.audio_seconds)
+        self.real_time_factor.labels(answer.voice).observe(answer.synthesis_seconds / answer.audio_seconds)
+
+
+class Observer:
+    """ASGI middleware: names each request, bounds its body, counts its answer, answers the unforeseen."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = Headers(scope=scope).get("x-request-id", "")[:128] or uuid.uuid4().hex
+        status = 0
+
+        async def named_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, _bounded(receive), named_send)
+        except Exception:
+            logger.exception("request %s to %s failed", request_id, scope["path"])
+            if not status:
+                await _failure(request_id)(scope, receive, named_send)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            # A caller who left before the answer has no status; 499 is what proxies log for that.
+            self._metrics.requests.labels(scope["method"], route, status or 499).inc()
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return `receive`, refusing a body of more than MAX_BODY_BYTES."""
+    size = 0
+
+    async def bounded() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            raise HTTPException(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body is larger than {MAX_BODY_BYTES} bytes; send less text",
+            )
+        return message
+
+    return bounded
+
+
+def _failure(request_id: str) -> JSONResponse:
+    message = f"an internal error occurred; the log names it by request id {request_id}"
+    body = ErrorAnswer(error=ErrorBody(message=message, type="server_error", code="internal_error"))
+    return JSONResponse(body.model_dump(), HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -1,0 +1,84 @@
+"""Errors over HTTP: one JSON shape, a status that says whose mistake it is, never a traceback."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from kubevoice_serving.backend import BusyError, UnavailableError
+from kubevoice_serving.schemas import ErrorAnswer, ErrorBody
+from kubevoice_serving.speech import Refusal
+
+__all__ = ["ApiError", "add_error_handlers", "refuse"]
+
+
+class ApiError(Exception):
+    """An answer other than success."""
+
+    def __init__(
+        self, status: int, code: str, message: str, *, param: str | None = None, problems: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.param, self.problems = param, problems
+
+
+def refuse(refusal: Refusal, param: str) -> ApiError:
+    """Return the error for text or controls that no voice here can speak."""
+    return ApiError(
+        HTTPStatus.BAD_REQUEST, "cannot_speak", refusal.message, param=param, problems=refusal.problems
+    )
+
+
+def _answer(path: str, error: ApiError, headers: dict[str, str] | None = None) -> JSONResponse:
+    if path.startswith("/api/"):
+        return JSONResponse({"error": error.message}, error.status, headers)
+    kind = "invalid_request_error" if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+    body = ErrorBody(
+        message=error.message, type=kind, code=error.code, param=error.param, problems=list(error.problems)
+    )
+    return JSONResponse(ErrorAnswer(error=body).model_dump(), error.status, headers)
+
+
+async def _api_error(request: Request, error: ApiError) -> JSONResponse:
+    return _answer(request.url.path, error)
+
+
+async def _busy(request: Request, error: BusyError | UnavailableError) -> JSONResponse:
+    busy = isinstance(error, BusyError)
+    status = HTTPStatus.TOO_MANY_REQUESTS if busy else HTTPStatus.SERVICE_UNAVAILABLE
+    message = f"{error}; try again in {error.retry_after} s"
+    answer = ApiError(status, "busy" if busy else "unavailable", message)
+    return _answer(request.url.path, answer, {"Retry-After": str(error.retry_after)})
+
+
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    code = HTTPStatus(error.status_code).name.lower()
+    return _answer(request.url.path, ApiError(error.status_code, code, message), dict(error.headers or {}))
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Malformed JSON is 400 with its position; well-formed JSON with wrong values is 422 with their names."""
+    faults = error.errors()
+    if faults[0]["type"] == "json_invalid":
+        reason = f"the body is not JSON: {faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
+        return _answer(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason))
+    named = [(".".join(map(str, fault["loc"][1:])) or "body", fault["msg"]) for fault in faults]
+    problems = [f"{name}: {message}" for name, message in named]
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return _answer(
+        request.url.path, ApiError(status, "invalid_value", problems[0], param=named[0][0], problems=problems)
+    )
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make `app` answer every foreseen error in the one shape; metrics.Observer answers the unforeseen."""
+    app.exception_handler(ApiError)(_api_error)
+    app.exception_handler(BusyError)(_busy)
+    app.exception_handler(UnavailableError)(_busy)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_invalid)

@@ -1,0 +1,171 @@
+"""The bodies of requests and answers, as /docs shows them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = [
+    "AnalyzeAnswer",
+    "AnalyzeRequest",
+    "ErrorAnswer",
+    "LegacyAnswer",
+    "LegacyRequest",
+    "ModelList",
+    "RevisionList",
+    "SpeechRequest",
+    "VoiceList",
+]
+
+MAX_CHARACTERS = 4096
+
+
+def _voice_name(value: object) -> object:
+    """OpenAI's clients may send a voice as {"id": NAME}."""
+    return value["id"] if isinstance(value, dict) and set(value) == {"id"} else value
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SpeechRequest(_Request):
+    """OpenAI's shape, and what a SAMBERT voice can do besides."""
+
+    input: str = Field(
+        description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"]
+    )
+    model: str = Field("kubevoice", description="Accepted for OpenAI's clients; the voice decides.")
+    voice: Annotated[str | None, BeforeValidator(_voice_name)] = Field(
+        None, description="A name from /v1/voices; omitted, the default voice."
+    )
+    response_format: Literal["mp3", "wav", "flac", "opus", "aac", "pcm"] = Field(
+        "mp3", description="`pcm` is headerless little-endian int16 at the rate told by X-Sample-Rate."
+    )
+    speed: float = Field(1.0, ge=0.25, le=4)
+    stream_format: Literal["audio"] = Field("audio", description="The whole file; `sse` is not offered.")
+    emotion: str | None = Field(None, description="A label from /v1/voices.", examples=["happy"])
+    intensity: float = Field(
+        1.0, ge=0, le=2, description="0 is neutral, 1 the emotion as trained, 2 twice that."
+    )
+    speaker: str | int | None = Field(None, description="Name or number of a speaker of the voice.")
+    pitch: float = Field(0.0, ge=-12, le=12, description="Semitones.")
+    volume: float = Field(1.0, ge=0, le=2)
+    ssml: str | None = Field(None, description="Not offered; a request with it is refused.")
+
+
+class LegacyRequest(_Request):
+    """The small interface of /api/tts."""
+
+    text: str = Field("", examples=["你好，世界。"])
+    emotion: str | None = None
+    speaker_id: str | int | None = None
+    speed: float = Field(1.0, ge=0.25, le=4)
+    volume: float = Field(1.0, ge=0, le=2)
+
+
+class LegacyAnswer(BaseModel):
+    """Where the WAV lies; it is deleted after seven days."""
+
+    audio_url: str = Field(examples=["/audio/0f8fad5bd9cb469fa16570867728950e.wav"])
+
+
+class AnalyzeRequest(_Request):
+    """Text to read."""
+
+    text: str = Field(examples=["他行长2米。"])
+
+
+class AnalyzedWord(BaseModel):
+    """A word and its syllables."""
+
+    text: str
+    pinyin: list[str]
+
+
+class AnalyzedSentence(BaseModel):
+    """One sentence, normalised to words, and the units a voice receives."""
+
+    text: str
+    normalized: str
+    words: list[AnalyzedWord]
+    units: list[str]
+
+
+class AnalyzeAnswer(BaseModel):
+    """How the text would be read."""
+
+    text: str
+    sentences: list[AnalyzedSentence]
+
+
+class Voice(BaseModel):
+    """A loaded voice."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    revision: str
+    language: str
+    sample_rate: int
+    speakers: list[str]
+    emotions: list[str]
+    styles: list[str]
+    metrics: dict[str, float]
+    attribution: list[str]
+    default: bool
+
+
+class VoiceList(BaseModel):
+    """Every loaded voice."""
+
+    voices: list[Voice]
+
+
+class Replica(BaseModel):
+    """What one replica serves: voice name to revision."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    replica: str
+    voices: dict[str, str]
+    default: str
+    loading: dict[str, str] = Field(description="What it is loading in the background.")
+    error: str | None = Field(description="Why its last configuration could not be loaded.")
+
+
+class RevisionList(BaseModel):
+    """What every replica serves."""
+
+    replicas: list[Replica]
+
+
+class Model(BaseModel):
+    """OpenAI's model object; each voice is one."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "kubevoice"
+
+
+class ModelList(BaseModel):
+    """OpenAI's list object."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class ErrorBody(BaseModel):
+    """OpenAI's error object; `problems` lists every fault found."""
+
+    message: str
+    type: str
+    code: str
+    param: str | None = None
+    problems: list[str] = []
+
+
+class ErrorAnswer(BaseModel):
+    """Every error has this body (under /api, only its message: {"error": MESSAGE})."""
+
+    error: ErrorBody

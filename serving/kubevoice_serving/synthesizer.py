@@ -1,0 +1,157 @@
+"""The replica: holds the loaded voices and speaks, one request at a time."""
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.text import Analysis, analyse
+from pydantic import ValidationError
+
+from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob, speak
+from kubevoice_serving.voices import UserConfig, VoiceSet, load_voices
+
+__all__ = ["ReplicaState", "Synthesizer", "VoiceInfo"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceInfo:
+    """A loaded voice, as /v1/voices shows it."""
+
+    name: str
+    revision: str
+    language: str
+    sample_rate: int
+    speakers: tuple[str, ...]
+    emotions: tuple[str, ...]
+    styles: tuple[str, ...]
+    metrics: dict[str, float]
+    attribution: tuple[str, ...]
+    default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """What one replica has loaded, what it is loading, and why the last load failed."""
+
+    replica: str
+    voices: dict[str, str]
+    default: str
+    loading: dict[str, str]
+    error: str | None
+
+
+class Synthesizer:
+    """Speaks with the voices of its user_config.
+
+    Speech runs on one thread: a second sentence on the same core would only make both late, and the thread
+    count of a voice is the engine's business. Ray Serve spreads requests over replicas and queues what they
+    cannot take.
+    """
+
+    def __init__(self, cache: Path, replica: str = "local") -> None:
+        self._cache = cache
+        self._replica = replica
+        self._voices = VoiceSet.empty()
+        self._wanted: dict[str, str] = {}
+        self._error: str | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._speaker = ThreadPoolExecutor(1, thread_name_prefix="speak")
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Serve what `user_config` asks for.
+
+        The first configuration is loaded before this returns, and a failure is raised: a replica without
+        voices must not be ready. A later one is loaded in the background, because Ray sends a replica no
+        requests while it reconfigures; the old voices answer until the new ones can, and go on if those
+        cannot be loaded. `state` tells.
+        """
+        self._error = None
+        if self._loading:
+            self._loading.cancel()
+        if self._voices.engines:
+            self._loading = asyncio.create_task(self._swap(user_config))
+        else:
+            self._voices = await asyncio.to_thread(self._load, user_config)
+
+    def _load(self, user_config: dict[str, Any]) -> VoiceSet:
+        self._wanted = {}
+        config = _parse(user_config)
+        self._wanted = {voice.name: voice.revision for voice in config.voices}
+        return load_voices(config, self._cache, self._voices)
+
+    async def _swap(self, user_config: dict[str, Any]) -> None:
+        try:
+            self._voices = await asyncio.to_thread(self._load, user_config)
+        except Exception as error:  # whatever it is, the old voices still speak
+            logger.exception("cannot load the new configuration; still serving the old one")
+            self._error = (
+                str(error) if isinstance(error, KubeVoiceError) else f"{type(error).__name__}: {error}"
+            )
+
+    async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
+        """Speak `job`; if the caller goes away, stop after the sentence that is being spoken."""
+        stop = threading.Event()
+        arrived = time.perf_counter()
+        try:
+            name, engine = self._voices.find(job.voice)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(
+                self._speaker, lambda: speak(job, name, engine, arrived, stopped=stop.is_set)
+            )
+        except InputError as error:
+            return Refusal(str(error), error.problems)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+
+    async def analyze(self, text: str) -> Analysis | Refusal:
+        """Show how `text` would be read."""
+        try:
+            return await asyncio.to_thread(analyse, text)
+        except InputError as error:
+            return Refusal(str(error), error.problems)
+
+    async def voices(self) -> tuple[VoiceInfo, ...]:
+        """List the loaded voices."""
+        voices = self._voices
+        return tuple(
+            VoiceInfo(
+                name=name,
+                revision=engine.revision,
+                language=engine.manifest.language,
+                sample_rate=engine.sample_rate,
+                speakers=engine.manifest.speakers,
+                emotions=tuple(e.label for e in engine.manifest.emotions),
+                styles=engine.manifest.styles,
+                metrics=engine.manifest.metrics,
+                attribution=engine.manifest.attribution,
+                default=name == voices.default,
+            )
+            for name, engine in voices.engines.items()
+        )
+
+    async def state(self) -> ReplicaState:
+        """Tell what is loaded; the operator counts a rollout as done by this alone."""
+        loaded = {name: engine.revision for name, engine in self._voices.engines.items()}
+        busy = self._loading is not None and not self._loading.done()
+        return ReplicaState(
+            self._replica, loaded, self._voices.default, self._wanted if busy else {}, self._error
+        )
+
+
+def _parse(user_config: dict[str, Any]) -> UserConfig:
+    try:
+        return UserConfig.model_validate(user_config)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc'])) or 'user_config'}: {e['msg']}" for e in error.errors()]
+        raise InputError(
+            f"the user_config of Synthesizer is wrong: {'; '.join(problems)}", problems
+        ) from None

@@ -1,0 +1,146 @@
+"""Which voices a replica serves: the user_config, fetching bundles by revision, and loading them."""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+from urllib.parse import unquote, urlparse
+
+from kubevoice.errors import InputError
+from kubevoice.storage import S3Options, connect, fetch_tree
+from kubevoice.text import analyse
+from kubevoice.voice import Bundle, builtin_voice, load_bundle
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from kubevoice_serving.engine import Engine
+
+__all__ = ["StorageConfig", "UserConfig", "VoiceConfig", "VoiceSet", "load_voices"]
+
+logger = logging.getLogger(__name__)
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class StorageConfig(_Config):
+    """How to reach an s3:// address; credentials come from the environment."""
+
+    endpoint: str | None = None
+    region: str = "us-east-1"
+    path_style: bool = False
+
+    def options(self) -> S3Options:
+        """Return the storage layer's own options."""
+        bundle = os.environ.get("AWS_CA_BUNDLE")
+        return S3Options(
+            endpoint=self.endpoint,
+            region=self.region,
+            path_style=self.path_style,
+            ca_bundle=Path(bundle) if bundle else None,
+        )
+
+
+class VoiceConfig(_Config):
+    """One voice: its public name, the revision to serve and where that bundle lies."""
+
+    name: str = Field(min_length=1)
+    revision: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    uri: str
+    storage: StorageConfig = StorageConfig()
+
+
+class UserConfig(_Config):
+    """The deployment's user_config: changing it swaps voices in place."""
+
+    voices: tuple[VoiceConfig, ...] = Field(min_length=1)
+    default: str = ""
+    """Name of the voice of requests that name none; empty is the first."""
+    threads: int = Field(default=1, ge=1)
+    """ONNX Runtime threads of each voice."""
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = [voice.name for voice in self.voices]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two voices share a name: {', '.join(names)}")
+        if self.default and self.default not in names:
+            raise ValueError(f"default {self.default!r} is none of the voices: {', '.join(names)}")
+        return self
+
+    @property
+    def default_name(self) -> str:
+        """The voice of requests that name none."""
+        return self.default or self.voices[0].name
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSet:
+    """The voices of one configuration; a replica swaps the whole set at once."""
+
+    engines: Mapping[str, Engine]
+    default: str
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No voices: what a replica has before its first configuration."""
+        return cls(MappingProxyType({}), "")
+
+    def find(self, name: str | None) -> tuple[str, Engine]:
+        """Return the named voice (None: the default) and its name; InputError names the voices there are."""
+        wanted = name or self.default
+        if wanted not in self.engines:
+            raise InputError(f"there is no voice {wanted!r}; there are: {', '.join(self.engines) or 'none'}")
+        return wanted, self.engines[wanted]
+
+
+def _local_folder(uri: str) -> Path | None:
+    """Return the folder of an address on this machine, None for remote ones."""
+    if uri.startswith("builtin://"):
+        return builtin_voice(uri)
+    if uri.startswith("file://"):
+        return Path(unquote(urlparse(uri).path))
+    return None if re.match(r"^[a-z0-9]+://", uri) else Path(uri)
+
+
+def fetch_bundle(voice: VoiceConfig, cache: Path) -> Bundle:
+    """Return the bundle of `voice`, from the cache if it lies there whole.
+
+    Raises InputError if what the address holds is not the revision asked for.
+    """
+    folder = _local_folder(voice.uri)
+    if folder is None:
+        folder = cache / voice.revision.removeprefix("sha256:")
+        if not (folder / "voice.json").is_file():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            fetch_tree(connect(voice.uri, voice.storage.options()), "", folder)
+    bundle = load_bundle(folder)
+    if bundle.digest != voice.revision:
+        raise InputError(
+            f"{voice.uri} holds revision {bundle.digest}, but voice {voice.name} asks for {voice.revision}; "
+            "correct the revision or the uri"
+        )
+    return bundle
+
+
+def load_voices(config: UserConfig, cache: Path, loaded: VoiceSet) -> VoiceSet:
+    """Load what `config` asks for, keeping engines of `loaded` whose revision stays.
+
+    New engines speak once before they are handed out, so that the first request pays for no first-time work.
+    """
+    # Keyed by revision: a renamed voice keeps its engine.
+    kept = {engine.revision: engine for engine in loaded.engines.values() if engine.threads == config.threads}
+    engines: dict[str, Engine] = {}
+    for voice in config.voices:
+        engine = kept.get(voice.revision)
+        if engine is None:
+            engine = Engine(fetch_bundle(voice, cache), threads=config.threads)
+            engine.synthesize(analyse("你好。").sentences[0].units)
+            logger.info("loaded voice %s revision %s from %s", voice.name, voice.revision, voice.uri)
+        engines[voice.name] = engine
+    return VoiceSet(MappingProxyType(engines), config.default_name)

@@ -1,0 +1,137 @@
+"""The toy voice's samples show what its decoder was given; see toy_voice.py."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.text import Unit, UnitTables
+from kubevoice.voice import load_bundle, seal_bundle
+from kubevoice_serving.engine import Engine
+from toy_voice import BINS, SCALE
+
+SYLLABLE = [Unit("n_c", "tone3", "s_begin", "word_begin"), Unit("i_c", "tone3", "s_end", "word_end")]
+UNITS = [*SYLLABLE * 4, Unit("#4", "tone_none", "s_none", "word_none")]
+NEUTRAL_FRAMES = 5
+"""Frames of a unit spoken neutrally by the first speaker."""
+
+
+@pytest.fixture(scope="module")
+def engine(toy):
+    return Engine.load(toy.path)
+
+
+def columns(audio):
+    """The five columns of the mel, one row a frame."""
+    return (audio * SCALE).reshape(-1, BINS).T
+
+
+def frames(engine, **controls):
+    return len(engine.synthesize(UNITS, **controls)) / BINS / len(UNITS)
+
+
+def test_audio_has_hop_samples_for_every_frame_of_every_unit(engine):
+    audio = engine.synthesize(UNITS)
+    assert audio.dtype == np.float32
+    assert audio.shape == (len(UNITS) * NEUTRAL_FRAMES * BINS,)
+
+
+def test_steps_run_in_order_and_each_is_fed_the_last_frame_of_the_one_before(engine):
+    steps = columns(engine.synthesize(UNITS))[0]
+    np.testing.assert_array_equal(steps, np.arange(len(steps)) // 3 + 1)
+
+
+def test_windows_are_the_band_of_the_longest_unit(engine):
+    # Units of 5 frames at 3 frames a step: band = int(5 / 3 + 0.5) = 2 steps.
+    _, _, first, ahead, past = columns(engine.synthesize(UNITS))[:, ::3]
+    steps = np.arange(len(first))
+    oldest = np.maximum(steps - 2, 0)
+    np.testing.assert_array_equal(first, steps)
+    np.testing.assert_array_equal(ahead, np.minimum(steps + 2, steps[-1]) - steps + 1)
+    np.testing.assert_array_equal(past, steps - oldest + oldest / 64)
+
+
+def test_emotion_and_intensity_mix_the_rows_of_the_emotion_table(engine):
+    assert frames(engine, emotion="neutral") == 4 + 1
+    assert frames(engine, emotion="happy") == 4 + 5
+    assert frames(engine, emotion="happy", intensity=0.5) == 4 + 3
+    assert frames(engine, emotion="happy", intensity=2.0) == 4 + 9
+    assert frames(engine, emotion="neutral", intensity=2.0) == 4 + 1
+
+
+def test_speakers_are_known_by_name_and_by_row(engine):
+    assert frames(engine, speaker="first") == frames(engine, speaker=0) == frames(engine) == NEUTRAL_FRAMES
+    assert frames(engine, speaker="second") == frames(engine, speaker=1) == NEUTRAL_FRAMES + 1
+
+
+def test_double_speed_halves_every_duration(engine):
+    # Happy units of 9 frames: 4.5 rounds up to 5, as the reference's int(d + 0.5) does.
+    assert frames(engine, emotion="happy", speed=2.0) == 5
+    assert frames(engine, speed=0.25) == 20
+
+
+def test_an_octave_up_doubles_the_pitch_in_hertz(engine):
+    stats = engine.manifest.stats
+
+    def hertz(**controls):
+        return columns(engine.synthesize(UNITS, **controls))[1, 0] * stats.pitch_std + stats.pitch_mean
+
+    assert hertz(pitch=12.0) == pytest.approx(2 * hertz(), rel=1e-5)
+    assert hertz(pitch=-12.0) == pytest.approx(hertz() / 2, rel=1e-5)
+
+
+def test_volume_is_a_factor(engine):
+    np.testing.assert_array_equal(engine.synthesize(UNITS, volume=0.5), engine.synthesize(UNITS) * 0.5)
+    assert not engine.synthesize(UNITS, volume=0.0).any()
+
+
+def test_the_same_request_gives_the_same_samples(engine):
+    np.testing.assert_array_equal(engine.synthesize(UNITS), engine.synthesize(UNITS))
+
+
+def test_what_the_voice_cannot_do_is_refused_with_what_it_can(engine):
+    with pytest.raises(InputError, match=r"no emotion 'angry'; it has: neutral, happy"):
+        engine.synthesize(UNITS, emotion="angry")
+    with pytest.raises(InputError, match=r"no speaker 'third'; it has: first, second"):
+        engine.synthesize(UNITS, speaker="third")
+    with pytest.raises(InputError, match=r"no speaker number 2; give 0 to 1"):
+        engine.synthesize(UNITS, speaker=2)
+    with pytest.raises(InputError, match="nothing to speak"):
+        engine.synthesize([])
+
+
+def test_every_control_out_of_range_is_listed(engine):
+    with pytest.raises(InputError) as caught:
+        engine.synthesize(UNITS, speed=5.0, volume=-1.0, intensity=float("nan"), pitch=13.0)
+    named = [problem.split(" is ")[0] for problem in caught.value.problems]
+    assert named == ["intensity", "speed", "pitch", "volume"]
+
+
+def test_a_graph_that_is_none_is_named(toy, tmp_path):
+    shutil.copytree(toy.path, tmp_path / "broken")
+    (tmp_path / "broken" / "decoder.onnx").write_bytes(b"not a graph")
+    seal_bundle(tmp_path / "broken", load_bundle(toy.path).manifest)
+    with pytest.raises(KubeVoiceError, match=r"decoder\.onnx cannot be run"):
+        Engine.load(tmp_path / "broken")
+
+
+def test_speaking_imports_no_torch(toy):
+    program = f"""
+import sys
+from pathlib import Path
+import kubevoice_serving.app, kubevoice_serving.api
+from kubevoice.text import analyse
+from kubevoice_serving.engine import Engine
+engine = Engine.load(Path({str(toy.path)!r}))
+assert engine.synthesize(analyse("你好。").sentences[0].units).size
+assert "torch" not in sys.modules, "torch was imported"
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=120)
+
+
+def test_units_reach_the_encoder_without_an_end_symbol(engine):
+    encoded = UnitTables.load("PinYin").encode(UNITS)
+    pitch = columns(engine.synthesize(UNITS))[1, 0]
+    assert pitch == pytest.approx(encoded["sy"].mean() / 8)
