@@ -58,10 +58,11 @@ class PrepareSpec(Wire):
     """Read and check the dataset, write features."""
 
     dataset: Dataset
-    base: BaseVoice
     storage: StorageSpec
     dev_fraction: float
     seed: int
+    observed: str = ""
+    """What the dataset looked like when it was resolved; another value reads it again."""
 
 
 class EmotionSeconds(Wire):

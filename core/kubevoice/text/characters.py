@@ -12,6 +12,11 @@ KEPT_PUNCTUATION = str.maketrans(
 """NFKC makes these half width; to the stages that follow, Chinese punctuation is the rule."""
 
 
+DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn", "Me"}
+"""Categories that are not spoken: controls, formats, surrogates, private use, unassigned, emoji, stray marks."""
+SPOKEN_SYMBOLS = {"°"}
+
+
 @cache
 def _simplify() -> Any:
     import opencc  # imported when first needed: it loads dictionaries
@@ -19,15 +24,17 @@ def _simplify() -> Any:
     return opencc.OpenCC("t2s")
 
 
+def _is_spoken(character: str) -> bool:
+    known = character.isspace() or character in SPOKEN_SYMBOLS
+    return known or unicodedata.category(character) not in DROPPED
+
+
 def clean(text: str) -> str:
     """Return `text` in simplified characters and normal widths, without emoji and control characters."""
     folded = unicodedata.normalize("NFKC", text)
-    kept = "".join(" " if c.isspace() else c for c in folded if c.isspace() or unicodedata.category(c) not in DROPPED)
+    kept = "".join(" " if c.isspace() else c for c in folded if _is_spoken(c))
     return str(_simplify().convert(kept)).strip()
 
-
-DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn", "Me"}
-"""Categories that are not spoken: controls, formats, surrogates, private use, unassigned, emoji, stray marks."""
 
 
 def to_chinese_punctuation(text: str) -> str:
