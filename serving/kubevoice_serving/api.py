@@ -12,10 +12,10 @@ from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
+from kubevoice.engine import Controls
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from kubevoice_serving.backend import Backend
-from kubevoice_serving.controls import Controls
 from kubevoice_serving.metrics import Metrics, Observer
 from kubevoice_serving.problems import ApiError, add_error_handlers, refuse
 from kubevoice_serving.recordings import Recordings
@@ -40,12 +40,8 @@ __all__ = ["create_app"]
 
 WEBUI = Path(__file__).parent / "webui"
 SWEEP_SECONDS = 3600.0
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
-)
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer} for status in (400, 413, 422, 429, 503)
-}
+CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in (400, 413, 422, 429, 503)}
 
 
 def create_app(backend: Backend, recordings: Recordings) -> FastAPI:
@@ -80,13 +76,9 @@ def _sweeping(recordings: Recordings) -> Callable[[FastAPI], AbstractAsyncContex
 
 def _check_text(text: str, param: str) -> None:
     if not text.strip():
-        raise ApiError(
-            HTTPStatus.BAD_REQUEST, "empty_text", f"{param} is empty; send text to speak", param=param
-        )
+        raise ApiError(HTTPStatus.BAD_REQUEST, "empty_text", f"{param} is empty; send text to speak", param=param)
     if len(text) > MAX_CHARACTERS:
-        message = (
-            f"{param} has {len(text)} characters; at most {MAX_CHARACTERS} are taken at once: split the text"
-        )
+        message = f"{param} has {len(text)} characters; at most {MAX_CHARACTERS} are taken at once: split the text"
         raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", message, param=param)
 
 
@@ -212,8 +204,6 @@ def _add_operations(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
 def _add_webui(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def index() -> FileResponse:
-        return FileResponse(
-            WEBUI / "index.html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-        )
+        return FileResponse(WEBUI / "index.html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     app.mount("/webui", StaticFiles(directory=WEBUI), name="webui")

@@ -28,9 +28,7 @@ class ApiError(Exception):
 
 def refuse(refusal: Refusal, param: str) -> ApiError:
     """Return the error for text or controls that no voice here can speak."""
-    return ApiError(
-        HTTPStatus.BAD_REQUEST, "cannot_speak", refusal.message, param=param, problems=refusal.problems
-    )
+    return ApiError(HTTPStatus.BAD_REQUEST, "cannot_speak", refusal.message, param=param, problems=refusal.problems)
 
 
 def _answer(path: str, error: ApiError, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -31,9 +31,7 @@ class _Request(BaseModel):
 class SpeechRequest(_Request):
     """OpenAI's shape, and what a SAMBERT voice can do besides."""
 
-    input: str = Field(
-        description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"]
-    )
+    input: str = Field(description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"])
     model: str = Field("kubevoice", description="Accepted for OpenAI's clients; the voice decides.")
     voice: Annotated[str | None, BeforeValidator(_voice_name)] = Field(
         None, description="A name from /v1/voices; omitted, the default voice."
@@ -44,9 +42,7 @@ class SpeechRequest(_Request):
     speed: float = Field(1.0, ge=0.25, le=4)
     stream_format: Literal["audio"] = Field("audio", description="The whole file; `sse` is not offered.")
     emotion: str | None = Field(None, description="A label from /v1/voices.", examples=["happy"])
-    intensity: float = Field(
-        1.0, ge=0, le=2, description="0 is neutral, 1 the emotion as trained, 2 twice that."
-    )
+    intensity: float = Field(1.0, ge=0, le=2, description="0 is neutral, 1 the emotion as trained, 2 twice that.")
     speaker: str | int | None = Field(None, description="Name or number of a speaker of the voice.")
     pitch: float = Field(0.0, ge=-12, le=12, description="Semitones.")
     volume: float = Field(1.0, ge=0, le=2)

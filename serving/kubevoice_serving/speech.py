@@ -1,21 +1,15 @@
 """From a request to an answer: the values that cross between the HTTP process and the replicas."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from kubevoice.audio.encode import encode_audio
-from kubevoice.text import Sentence, analyse
-from numpy.typing import NDArray
+from kubevoice.engine import Controls, Engine, speak_sentences
+from kubevoice.text import analyse
 
-from kubevoice_serving.controls import Controls
-from kubevoice_serving.engine import Engine
-
-__all__ = ["Refusal", "SpeechAnswer", "SpeechJob", "StoppedError", "speak", "speak_sentences"]
-
-PAUSE_SECONDS = 0.28
-"""Silence between two sentences at normal speed."""
+__all__ = ["Refusal", "SpeechAnswer", "SpeechJob", "StoppedError", "speak"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +48,7 @@ class StoppedError(Exception):
     """Nobody waits for the answer any more."""
 
 
-def speak_sentences(
-    engine: Engine, sentences: tuple[Sentence, ...], controls: Controls
-) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples of each sentence, with a short silence before every one but the first."""
-    pause = np.zeros(round(PAUSE_SECONDS / controls.speed * engine.sample_rate), np.float32)
-    for number, sentence in enumerate(sentences):
-        audio = engine.speak(sentence.units, controls)
-        yield np.concatenate([pause, audio]) if number else audio
-
-
-def speak(
-    job: SpeechJob, name: str, engine: Engine, arrived: float, *, stopped: Callable[[], bool]
-) -> SpeechAnswer:
+def speak(job: SpeechJob, name: str, engine: Engine, arrived: float, *, stopped: Callable[[], bool]) -> SpeechAnswer:
     """Speak `job` with `engine`; `arrived` is time.perf_counter() when the job came.
 
     `stopped` is asked before each sentence; StoppedError if it says yes. Raises InputError for text or

@@ -92,9 +92,7 @@ class Synthesizer:
             self._voices = await asyncio.to_thread(self._load, user_config)
         except Exception as error:  # whatever it is, the old voices still speak
             logger.exception("cannot load the new configuration; still serving the old one")
-            self._error = (
-                str(error) if isinstance(error, KubeVoiceError) else f"{type(error).__name__}: {error}"
-            )
+            self._error = str(error) if isinstance(error, KubeVoiceError) else f"{type(error).__name__}: {error}"
 
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         """Speak `job`; if the caller goes away, stop after the sentence that is being spoken."""
@@ -142,9 +140,7 @@ class Synthesizer:
         """Tell what is loaded; the operator counts a rollout as done by this alone."""
         loaded = {name: engine.revision for name, engine in self._voices.engines.items()}
         busy = self._loading is not None and not self._loading.done()
-        return ReplicaState(
-            self._replica, loaded, self._voices.default, self._wanted if busy else {}, self._error
-        )
+        return ReplicaState(self._replica, loaded, self._voices.default, self._wanted if busy else {}, self._error)
 
 
 def _parse(user_config: dict[str, Any]) -> UserConfig:
@@ -152,6 +148,4 @@ def _parse(user_config: dict[str, Any]) -> UserConfig:
         return UserConfig.model_validate(user_config)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, e['loc'])) or 'user_config'}: {e['msg']}" for e in error.errors()]
-        raise InputError(
-            f"the user_config of Synthesizer is wrong: {'; '.join(problems)}", problems
-        ) from None
+        raise InputError(f"the user_config of Synthesizer is wrong: {'; '.join(problems)}", problems) from None

@@ -10,14 +10,13 @@ from types import MappingProxyType
 from typing import Self
 from urllib.parse import unquote, urlparse
 
+from kubevoice.engine import Engine
 from kubevoice.errors import InputError
 from kubevoice.storage import S3Options, connect, fetch_tree
 from kubevoice.text import analyse
 from kubevoice.voice import Bundle, builtin_voice, load_bundle
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
-
-from kubevoice_serving.engine import Engine
 
 __all__ = ["StorageConfig", "UserConfig", "VoiceConfig", "VoiceSet", "load_voices"]
 

@@ -6,10 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+from kubevoice.engine import Engine
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Unit, UnitTables
 from kubevoice.voice import load_bundle, seal_bundle
-from kubevoice_serving.engine import Engine
 from toy_voice import BINS, SCALE
 
 SYLLABLE = [Unit("n_c", "tone3", "s_begin", "word_begin"), Unit("i_c", "tone3", "s_end", "word_end")]
@@ -123,7 +123,7 @@ import sys
 from pathlib import Path
 import kubevoice_serving.app, kubevoice_serving.api
 from kubevoice.text import analyse
-from kubevoice_serving.engine import Engine
+from kubevoice.engine import Engine
 engine = Engine.load(Path({str(toy.path)!r}))
 assert engine.synthesize(analyse("你好。").sentences[0].units).size
 assert "torch" not in sys.modules, "torch was imported"

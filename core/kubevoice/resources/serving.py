@@ -110,7 +110,9 @@ class Serving(Pods):
         64, ge=1, le=100_000, description="Requests that may wait; more are refused with 429 and Retry-After."
     )
     upscale_delay_seconds: float = Field(5, ge=0, le=3600, description="How long load must last before scaling up.")
-    downscale_delay_seconds: float = Field(300, ge=0, le=86_400, description="How long calm must last before scaling down.")
+    downscale_delay_seconds: float = Field(
+        300, ge=0, le=86_400, description="How long calm must last before scaling down."
+    )
     replica: Replica = Field(Replica(), description="Size of one replica.")
     suspend: bool = Field(False, description="Stop serving and free the pods; training goes on.")
     rollout: Rollout = Field(Rollout(), description="How a new revision takes over.")

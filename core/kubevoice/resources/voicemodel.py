@@ -86,9 +86,7 @@ class CaBundleRef(Part):
 class StorageSpec(Part):
     """Where datasets are read and artifacts written."""
 
-    endpoint: str | None = Field(
-        None, max_length=1024, pattern=r"^https?://", description="S3 endpoint; AWS if unset."
-    )
+    endpoint: str | None = Field(None, max_length=1024, pattern=r"^https?://", description="S3 endpoint; AWS if unset.")
     region: str = Field("us-east-1", max_length=64, description="S3 region.")
     path_style: bool = Field(False, description="Put the bucket in the path, as MinIO and most private servers want.")
     secret_ref: NameRef | None = Field(

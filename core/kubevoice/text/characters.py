@@ -36,7 +36,6 @@ def clean(text: str) -> str:
     return str(_simplify().convert(kept)).strip()
 
 
-
 def to_chinese_punctuation(text: str) -> str:
     """Widen ASCII punctuation; done after numbers are read, whose commas and colons mean something."""
     return text.translate(KEPT_PUNCTUATION)

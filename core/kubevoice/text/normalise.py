@@ -16,7 +16,9 @@ LETTERS = dict(
 """Chinese syllables nearest to the letters' English names."""
 DIGITS = dict(zip("0123456789", "零一二三四五六七八九", strict=True))
 SIGNS = {"%": "百分号", "+": "加", "=": "等于", "&": "和", "@": "艾特", "#": "井号", "°": "度", "×": "乘", "÷": "除以"}
-SERIAL = re.compile(r"(?<=号码)[:：]?\s*\d{5,}|(?<=电话)[:：]?\s*[\d-]{7,}|(?<=编号)[:：]?\s*\d{3,}|(?<!\d)1[3-9]\d{9}(?!\d)")
+SERIAL = re.compile(
+    r"(?<=号码)[:：]?\s*\d{5,}|(?<=电话)[:：]?\s*[\d-]{7,}|(?<=编号)[:：]?\s*\d{3,}|(?<!\d)1[3-9]\d{9}(?!\d)"
+)
 
 
 @cache

@@ -11,12 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
+
+from kubevoice.engine.controls import Controls, emotion_weights, pitch_shift, speaker_weights
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Unit, UnitTables
 from kubevoice.voice import Bundle, VoiceManifest, load_bundle
-from numpy.typing import NDArray
-
-from kubevoice_serving.controls import Controls, emotion_weights, pitch_shift, speaker_weights
 
 __all__ = ["Engine"]
 
@@ -33,9 +33,7 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no common base
-        raise KubeVoiceError(
-            f"{path} cannot be run by ONNX Runtime {onnxruntime.__version__}: {error}"
-        ) from error
+        raise KubeVoiceError(f"{path} cannot be run by ONNX Runtime {onnxruntime.__version__}: {error}") from error
 
 
 class Engine:
@@ -45,9 +43,7 @@ class Engine:
         self._bundle = bundle
         self.threads = threads
         self._tables = UnitTables.load(bundle.manifest.unit_language)
-        sessions = (
-            _session(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder")
-        )
+        sessions = (_session(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder"))
         self._encoder, self._decoder, self._postnet, self._vocoder = sessions
 
     @classmethod
@@ -101,20 +97,18 @@ class Engine:
         memory, keys, values, durations, frames = self._encode(units, controls)
         total = int(frames.sum())
         if total == 0:
-            raise KubeVoiceError(
-                f"voice {self.manifest.name} gave these {len(units)} units no duration at all"
-            )
+            raise KubeVoiceError(f"voice {self.manifest.name} gave these {len(units)} units no duration at all")
         band = int(float(durations.max()) / self.manifest.outputs_per_step + 0.5)
-        mel: Array = self._postnet.run(None, {"mel": self._decode(memory, keys, values, band)})[0]
-        return mel[:total]
+        # The last step may go past the end; the postnet must not see those frames, nor did it in training.
+        spoken = self._decode(memory, keys, values, band)[:total]
+        mel: Array = self._postnet.run(None, {"mel": spoken})[0]
+        return mel
 
     def _encode(self, units: Sequence[Unit], controls: Controls) -> tuple[Any, ...]:
         """Return memory [S, D], its keys and values [L, S, C], durations [N] and frames [N]."""
         count, manifest = len(units), self.manifest
         feeds = self._tables.encode(units) | {
-            "emotion_weights": np.tile(
-                emotion_weights(manifest, controls.emotion, controls.intensity), (count, 1)
-            ),
+            "emotion_weights": np.tile(emotion_weights(manifest, controls.emotion, controls.intensity), (count, 1)),
             "speaker_weights": np.tile(speaker_weights(manifest, controls.speaker), (count, 1)),
             "duration_scale": np.full(count, 1.0 / controls.speed, np.float32),
             "pitch_shift": np.zeros(count, np.float32),

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
 from kubevoice.errors import InputError
 from kubevoice.voice import VoiceManifest, VoiceStats
-from numpy.typing import NDArray
 
 __all__ = ["Controls", "emotion_weights", "pitch_shift", "resting_emotion", "speaker_weights"]
 

@@ -1,0 +1,7 @@
+"""Speech from a voice bundle with ONNX Runtime and numpy alone: what serving, the release gate and `say` share."""
+
+from kubevoice.engine.controls import Controls
+from kubevoice.engine.engine import Engine
+from kubevoice.engine.reading import read_aloud, speak_sentences
+
+__all__ = ["Controls", "Engine", "read_aloud", "speak_sentences"]
