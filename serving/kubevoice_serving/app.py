@@ -51,7 +51,7 @@ class Ingress:
         self._args = args
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        from kubevoice_serving.api import create_app  # noqa: PLC0415  only this replica needs the routes
+        from kubevoice_serving.api import create_app  # only this replica needs the routes
 
         return create_app(RayBackend(self._speakers), Recordings(self._args.cache / "recordings"))
 

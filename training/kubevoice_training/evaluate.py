@@ -1,8 +1,6 @@
 """Measuring a voice by what a listener would notice, with the engine that will serve it."""
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from kubevoice.audio.mel import MelConfig
@@ -13,19 +11,10 @@ from scipy.fft import dct
 
 from kubevoice_training.features import Features, extract
 
-__all__ = ["Sample", "compare_with_recordings", "judge", "mel_cepstral_distortion", "timed"]
+__all__ = ["compare_with_recordings", "judge", "mel_cepstral_distortion"]
 
 Array = NDArray[np.float32]
 CEPSTRA = 13
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One synthesised sentence, float32 samples, and the seconds it took."""
-
-    text: str
-    audio: Array
-    seconds: float
 
 
 def _align(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
@@ -71,9 +60,7 @@ def f0_error(spoken: Features, recorded: Features, config: MelConfig) -> float:
     return float(np.sqrt(np.mean([(x - y) ** 2 for x, y in both]))) if both else float("nan")
 
 
-def compare_with_recordings(
-    pairs: Sequence[tuple[Array, Features]], config: MelConfig
-) -> dict[str, float]:
+def compare_with_recordings(pairs: Sequence[tuple[Array, Features]], config: MelConfig) -> dict[str, float]:
     """Mean distances of synthesised audio to recordings of the same text."""
     spoken = [(extract(audio, config), recorded) for audio, recorded in pairs]
     distortion = [mel_cepstral_distortion(a, b, config) for a, b in spoken]
@@ -82,32 +69,23 @@ def compare_with_recordings(
     return found | ({"f0Rmse": float(np.mean(errors))} if errors else {})
 
 
-def timed(speak: Callable[[str], Array], text: str) -> Sample:
-    """Call `speak(text)` and keep the time."""
-    began = time.perf_counter()
-    audio = speak(text)
-    return Sample(text, audio, time.perf_counter() - began)
-
-
-LIMITS = {
-    "pinyinErrorRate": "max_pinyin_error_rate",
-    "melCepstralDistortion": "max_mel_cepstral_distortion",
-    "realTimeFactor": "max_real_time_factor",
-    "f0Rmse": "max_f0_rmse",
-}
+UPPER = ("pinyinErrorRate", "melCepstralDistortion", "realTimeFactor", "f0Rmse")
+LOWER = ("speakerSimilarity",)
 
 
 def judge(metrics: dict[str, float], evaluation: Evaluation) -> tuple[Verdict, tuple[str, ...]]:
     """Compare figures with thresholds; each failure says the figure, the threshold and its field."""
+    limits = evaluation.model_dump(by_alias=True, exclude_none=True)
     failures = []
-    for metric, field in LIMITS.items():
-        limit = getattr(evaluation, field)
-        if limit is None:
+    for metric in (*UPPER, *LOWER):
+        field = f"{'min' if metric in LOWER else 'max'}{metric[0].upper()}{metric[1:]}"
+        if (limit := limits.get(field)) is None:
             continue
-        if metric not in metrics:
-            failures.append(f"{metric} was not measured, but spec.evaluation.max{metric[0].upper()}{metric[1:]} is set")
-        elif not metrics[metric] <= limit:
-            failures.append(f"{metric} is {metrics[metric]:.3g}, above the allowed {limit:.3g}")
+        value = metrics.get(metric)
+        if value is None:
+            failures.append(f"{metric} was not measured, but spec.evaluation.{field} is set")
+        elif not (value >= limit if metric in LOWER else value <= limit):
+            failures.append(f"{metric} is {value:.3g}, spec.evaluation.{field} allows {limit:.3g}")
     if evaluation.policy is EvaluationPolicy.REPORT:
         return Verdict.REPORTED, tuple(failures)
     return (Verdict.FAILED if failures else Verdict.PASSED), tuple(failures)

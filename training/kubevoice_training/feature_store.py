@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class FeatureSet:
 
     mel: MelConfig
     utterances: tuple[Utterance, ...]
+    attribution: tuple[str, ...] = ()
+    """Whom to name as the source of the recordings."""
 
     @property
     def emotions(self) -> list[str]:
@@ -56,7 +58,9 @@ class FeatureSet:
         return list(dict.fromkeys(u.speaker for u in self.utterances))
 
 
-def write_features(folder: Path, mel: MelConfig, utterances: Iterable[Utterance]) -> None:
+def write_features(
+    folder: Path, mel: MelConfig, utterances: Iterable[Utterance], attribution: Sequence[str] = ()
+) -> None:
     """Write shards as utterances come, so that memory stays bounded, then the index."""
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
@@ -69,7 +73,7 @@ def write_features(folder: Path, mel: MelConfig, utterances: Iterable[Utterance]
             shard = []
     if shard:
         _write_shard(folder / f"shard-{len(rows) // SHARD:05d}.npz", shard)
-    index = {"format": 1, "mel": dataclasses.asdict(mel), "utterances": rows}
+    index = {"format": 1, "mel": dataclasses.asdict(mel), "attribution": list(attribution), "utterances": rows}
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
 
 
@@ -103,4 +107,4 @@ def read_features(folder: Path) -> FeatureSet:
         Utterance(**row, ling=ling, features=features)
         for row, (ling, features) in zip(index["utterances"], arrays, strict=True)
     )
-    return FeatureSet(MelConfig(**index["mel"]), utterances)
+    return FeatureSet(MelConfig(**index["mel"]), utterances, tuple(index["attribution"]))

@@ -64,7 +64,7 @@ def _pcm(pcm: NDArray[np.int16], sample_rate: int) -> bytes:  # noqa: ARG001  he
 
 def _soundfile(container: str) -> Encoder:
     def encode(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
-        import soundfile  # noqa: PLC0415  loads a shared library
+        import soundfile  # loads a shared library
 
         file = io.BytesIO()
         soundfile.write(file, pcm, sample_rate, format=container, subtype="PCM_16")
@@ -74,7 +74,7 @@ def _soundfile(container: str) -> Encoder:
 
 
 def _mp3(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
-    import lameenc  # noqa: PLC0415  serving extra
+    import lameenc  # serving extra
 
     encoder = lameenc.Encoder()
     encoder.set_channels(1)
@@ -86,7 +86,7 @@ def _mp3(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
 
 def _av(container: str, codec: str, bit_rate: int, *, rate: int | None = None, **options: str) -> Encoder:
     def encode(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
-        import av  # noqa: PLC0415  serving extra
+        import av  # serving extra
 
         file = io.BytesIO()
         with av.open(file, mode="w", format=container) as output:

@@ -1,5 +1,6 @@
 """What every stage is given: where artifacts live, a scratch folder, a way to report and to learn of a stop."""
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,14 +11,16 @@ from kubevoice.errors import InputError
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.voicemodel import BaseVoice, StorageSpec
 from kubevoice.storage import S3Options, Storage, connect, fetch_tree
-from kubevoice.voice import builtin_voice
+from kubevoice.voice import VoiceManifest, builtin_voice
+from pydantic import ValidationError
 
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
 from kubevoice_training.feature_store import FeatureSet, read_features
 from kubevoice_training.progress import ProgressFile
 
-__all__ = ["Context", "fetch_base", "fetch_features", "fetch_folder", "s3_options"]
+__all__ = ["Context", "fetch_base", "fetch_base_manifest", "fetch_features", "fetch_folder", "s3_options"]
 
+CHECKPOINT_FILES = ("labels.json", "acoustic.pt", "vocoder.pt")
 CA_BUNDLE = Path("/etc/kubevoice/ca/ca.crt")
 """Where the Job mounts `spec.storage.caBundleRef`."""
 
@@ -69,16 +72,35 @@ def fetch_features(uri: str, digest: str, context: Context) -> FeatureSet:
     return read_features(fetch_folder(uri, digest, context.workdir / "features", context.options))
 
 
+def _base_storage(base: BaseVoice, options: S3Options) -> Storage:
+    return connect(str(builtin_voice(base.uri)) if base.uri.startswith("builtin://") else base.uri, options)
+
+
+def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
+    """Read what the base voice says about itself, checked against `base.sha256` if that is given."""
+    storage = _base_storage(base, options)
+    if not storage.exists("voice.json"):
+        raise InputError(f"spec.base.uri: {base.uri} holds no voice.json; name a voice bundle that release wrote")
+    body = storage.read("voice.json")
+    found = hashlib.sha256(body).hexdigest()
+    if base.sha256 not in (None, found):
+        raise InputError(f"spec.base.sha256 pins {base.sha256}, but {base.uri} is {found}; change the pin or the base")
+    try:
+        return VoiceManifest.model_validate_json(body)
+    except ValidationError:
+        raise InputError(f"spec.base.uri: voice.json of {base.uri} is damaged; fetch the base voice again") from None
+
+
 def fetch_base(base: BaseVoice, context: Context) -> VoiceWeights:
     """Load the voice to start from: `builtin://NAME`, or a bundle with a checkpoint at any storage URI."""
-    if base.uri.startswith("builtin://"):
-        return load_weights(builtin_voice(base.uri) / "checkpoint")
-    storage = connect(base.uri, context.options)
-    if not storage.exists("checkpoint/labels.json"):
-        raise InputError(
-            f"spec.base.uri: {base.uri} holds no checkpoint/labels.json; name a voice bundle that release wrote"
-        )
+    manifest = fetch_base_manifest(base, context.options)
+    storage = _base_storage(base, context.options)
     with tempfile.TemporaryDirectory(dir=context.workdir) as folder:
-        for name in ("labels.json", "acoustic.pt", "vocoder.pt"):
+        for name in CHECKPOINT_FILES:
+            listed = manifest.files.get(f"checkpoint/{name}")
+            if listed is None:
+                raise InputError(f"spec.base.uri: {base.uri} was released without its checkpoint; name another base")
             storage.download(f"checkpoint/{name}", Path(folder) / name)
+            if hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest() != listed:
+                raise InputError(f"spec.base.uri: {base.uri}/checkpoint/{name} is damaged; fetch the base voice again")
         return load_weights(Path(folder))

@@ -20,6 +20,7 @@ from kubevoice_training.stages.context import Context
 
 __all__ = ["prepare"]
 
+ATTRIBUTION = "ATTRIBUTION.txt"
 TARGET_RMS = 0.08
 """Level of a speaker's recordings taken together: one gain a speaker keeps emotions as loud as they are."""
 
@@ -64,6 +65,14 @@ def _utterances(spec: PrepareSpec, context: Context, storage: Storage, clips: li
         context.progress.report(number, len(clips))
 
 
+def _attribution(storage: Storage) -> list[str]:
+    """Read whom the dataset wants named, a line each; bounded, for voice.json carries it."""
+    if not storage.exists(ATTRIBUTION):
+        return []
+    lines = storage.read(ATTRIBUTION)[:4096].decode("utf-8", errors="replace").splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
 def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
     """Check the dataset and publish its features.
 
@@ -78,7 +87,8 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
             f"{spec.dataset.digest}; restore the data or change the pin"
         )
     folder = context.fresh_folder("features")
-    write_features(folder, MelConfig(), _utterances(spec, context, storage, report.clips))
+    utterances = _utterances(spec, context, storage, report.clips)
+    write_features(folder, MelConfig(), utterances, _attribution(storage))
     digest = publish_tree(folder, context.artifacts, f"{context.prefix}/features")
     return PrepareResult(
         dataset_digest=report.digest,

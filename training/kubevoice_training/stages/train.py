@@ -1,7 +1,8 @@
 """Stage two: features and a base voice in, a fine-tuned checkpoint out."""
 
-import torch
+from kubevoice.errors import InputError
 from kubevoice.resources.stages import TrainResult, TrainSpec
+from kubevoice.resources.voicemodel import VocoderMode
 from kubevoice.storage import publish_tree
 from torch.utils.tensorboard import SummaryWriter
 
@@ -32,7 +33,8 @@ def train(spec: TrainSpec, context: Context) -> TrainResult:
 
     Raises Interrupted after saving when asked to stop; InputError for a base or features that do not fit.
     """
-    torch.set_num_threads(max(1, torch.get_num_threads()))
+    if spec.training.vocoder.mode is not VocoderMode.FROZEN:
+        raise InputError("spec.training.vocoder.mode FineTune is not supported by this version; set it to Frozen")
     features = fetch_features(spec.features_uri, spec.features_digest, context)
     weights = adapt(fetch_base(spec.base, context), features.speakers, features.emotions)
     store = CheckpointStore(context.artifacts, f"{context.prefix}/steps", context.fresh_folder("scratch"))

@@ -1,0 +1,164 @@
+"""What a stage's container runs: `python -m kubevoice_training STAGE --spec FILE --workdir DIR --result FILE`.
+
+The result is looked for before anything is done, and written last: a stage that was finished once is never run again,
+whoever asks. Exit codes: 0 done, 2 bad input (trying again is useless), 143 stopped by SIGTERM (what was done is
+saved), 1 anything else.
+"""
+
+import argparse
+import errno
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.resources.stages import (
+    PrepareResult,
+    PrepareSpec,
+    ReleaseResult,
+    ReleaseSpec,
+    Stage,
+    StageFailure,
+    TrainResult,
+    TrainSpec,
+    spec_key,
+)
+from kubevoice.storage import Storage, connect
+from pydantic import BaseModel, ValidationError
+
+from kubevoice_training.finetune import Interrupted
+from kubevoice_training.progress import ProgressFile
+from kubevoice_training.stages.context import Context, s3_options
+from kubevoice_training.stages.prepare import prepare
+from kubevoice_training.stages.release import release
+from kubevoice_training.stages.train import train
+
+__all__ = ["main"]
+
+STOPPED = 143
+MESSAGE_CHARACTERS = 1000
+"""Kubernetes keeps 4096 bytes of a termination message; a Chinese character takes up to six in JSON."""
+
+Spec = PrepareSpec | TrainSpec | ReleaseSpec
+
+
+STAGES: dict[Stage, tuple[type[Spec], type[BaseModel], Callable[[Any, Context], BaseModel]]] = {
+    Stage.PREPARE: (PrepareSpec, PrepareResult, prepare),
+    Stage.TRAIN: (TrainSpec, TrainResult, train),
+    Stage.RELEASE: (ReleaseSpec, ReleaseResult, release),
+}
+
+
+def _read_spec(path: Path, kind: type[Spec]) -> Spec:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read the spec {path}: {error.strerror}") from None
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise InputError(f"{path} is no spec of this stage", problems) from None
+
+
+def _earlier(storage: Storage, key: str, kind: type[BaseModel]) -> BaseModel | None:
+    """Return the result of an earlier run; one that cannot be read is as good as none."""
+    if not storage.exists(key):
+        return None
+    try:
+        return kind.model_validate_json(storage.read(key))
+    except ValidationError:
+        return None
+
+
+def run_stage(stage: Stage, spec_file: Path, workdir: Path, stopping: Callable[[], bool]) -> BaseModel:
+    """Run a stage, or return what it returned before. Raises InputError, KubeVoiceError, Interrupted or OSError."""
+    spec_type, result_type, function = STAGES[stage]
+    spec = _read_spec(spec_file, spec_type)
+    options = s3_options(spec.storage)
+    artifacts = connect(spec.storage.artifacts_uri, options)
+    key = spec_key(stage, spec)
+    workdir.mkdir(parents=True, exist_ok=True)
+    context = Context(
+        stage=stage,
+        key=key,
+        workdir=workdir,
+        artifacts=artifacts,
+        options=options,
+        progress=ProgressFile(workdir / "progress.json", stage),
+        stopping=stopping,
+    )
+    result_key = f"{context.prefix}/result.json"
+    if (earlier := _earlier(artifacts, result_key, result_type)) is not None:
+        print(f"{stage}: done before, reusing {artifacts.uri}/{context.prefix}", flush=True)
+        return earlier
+    result = function(spec, context)
+    artifacts.write(result_key, result.model_dump_json(by_alias=True).encode())
+    return result
+
+
+def _failure(reason: str, error: Exception, *, retryable: bool) -> StageFailure:
+    """Say on stderr everything, and in the result as much as Kubernetes keeps."""
+    lines = [str(error), *getattr(error, "problems", ())]
+    print(f"error: {lines[0]}", *(f"  {line}" for line in lines[1:]), sep="\n", file=sys.stderr, flush=True)
+    message, left = lines[0][:MESSAGE_CHARACTERS], list(lines[1:])
+    while left and len(message) + len(left[0]) < MESSAGE_CHARACTERS:
+        message += f"\n{left.pop(0)}"
+    if left:
+        message += f"\nand {len(left)} more; the log has them all"
+    return StageFailure(reason=reason, message=message, retryable=retryable)
+
+
+def _guarded(run: Callable[[], BaseModel]) -> tuple[BaseModel, int]:  # noqa: PLR0911  # one way out each
+    """Turn every way to fail into a result and an exit code."""
+    try:
+        return run(), 0
+    except Interrupted as stop:
+        print(stop, flush=True)
+        return StageFailure(reason="Stopped", message=str(stop) or "stopped", retryable=True), STOPPED
+    except InputError as error:
+        return _failure("InvalidInput", error, retryable=False), error.exit_code
+    except KubeVoiceError as error:
+        return _failure("Failed", error, retryable=True), error.exit_code
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            place = error.filename or "the working directory or the artifacts folder"
+            full = KubeVoiceError(f"no space is left on the disk of {place}; free some and run again")
+            return _failure("DiskFull", full, retryable=True), 1
+        traceback.print_exc()
+        return _failure("Failed", error, retryable=True), 1
+    except Exception as error:  # noqa: BLE001  # the last resort: a result must be written whatever happens
+        traceback.print_exc()
+        return _failure("Crashed", KubeVoiceError(f"{type(error).__name__}: {error}"), retryable=True), 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the stage the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(prog="kubevoice_training", description="Run one stage of making a voice.")
+    parser.add_argument("stage", type=Stage, choices=list(Stage), metavar="{prepare,train,release}")
+    parser.add_argument("--spec", type=Path, required=True, help="JSON spec of the stage")
+    parser.add_argument("--workdir", type=Path, required=True, help="scratch folder; progress.json is written here")
+    parser.add_argument("--result", type=Path, required=True, help="where the result or the failure is written")
+    args = parser.parse_args(arguments)
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        # Training looks at the event between steps, to save itself; the other stages have nothing to save.
+        first = not stop.is_set()
+        stop.set()
+        if args.stage is not Stage.TRAIN and first:
+            raise Interrupted("stopped before it was done")
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    result, code = _guarded(lambda: run_stage(args.stage, args.spec, args.workdir, stop.is_set))
+    args.result.parent.mkdir(parents=True, exist_ok=True)
+    args.result.write_text(result.model_dump_json(by_alias=True), encoding="utf-8")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""Stage three: a checkpoint in; out comes a voice bundle, exported, measured and judged.
+
+Export and measurement depend on the checkpoint, not on the thresholds, so they are kept apart from the verdict:
+another threshold judges the same bundle again within seconds.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from kubevoice.audio.mel import MelConfig
+from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.errors import KubeVoiceError
+from kubevoice.resources.stages import ReleaseResult, ReleaseSpec
+from kubevoice.storage import Storage, publish_tree, tree_published
+from kubevoice.voice import Emotion, VoiceManifest, VoiceStats, seal_bundle
+from numpy.typing import NDArray
+
+from kubevoice_training.checkpoint import VoiceWeights, load_weights
+from kubevoice_training.evaluate import compare_with_recordings, judge
+from kubevoice_training.export import export_graphs
+from kubevoice_training.feature_store import FeatureSet, Utterance
+from kubevoice_training.features import extract
+from kubevoice_training.recognition import pinyin_error_rate, recognition_available, transcribe
+from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_features, fetch_folder
+
+__all__ = ["GATE_METRICS", "emotion_samples", "release", "write_voice"]
+
+SAMPLE_TEXT = "今天我们一起学习中文。"
+MEASURED_CLIPS = 16
+"""Clips compared with their recordings and recognised: enough to tell a broken voice, few enough for a CPU."""
+GATE_METRICS = ("realTimeFactor", "pinyinErrorRate", "melCepstralDistortion", "f0Rmse")
+
+
+def write_voice(weights: VoiceWeights, folder: Path) -> VoiceManifest:
+    """Export the graphs and copy the unit tables into `folder`; return a manifest that still lacks its provenance."""
+    differences = export_graphs(weights.acoustic, weights.vocoder, folder)
+    units = folder / "units"
+    units.mkdir()
+    for table in ("vocab_PinYin.tsv", "pinyin_to_phones.txt"):
+        with resources.as_file(resources.files("kubevoice.text") / "tables" / table) as path:
+            shutil.copyfile(path, units / table)
+    config, stats = weights.acoustic.config, weights.stats
+    return VoiceManifest(
+        name="voice",
+        sample_rate=weights.mel.sample_rate,
+        hop=weights.mel.hop_length,
+        mels=config.n_mels,
+        outputs_per_step=config.outputs_per_step,
+        speakers=tuple(sorted(weights.speakers, key=lambda name: weights.speakers[name])),
+        speaker_rows=config.speakers,
+        emotions=tuple(Emotion(label=label, id=row) for label, row in weights.emotions.items()),
+        emotion_rows=config.emotions,
+        stats=VoiceStats(
+            pitch_mean=stats.pitch_mean,
+            pitch_std=stats.pitch_std,
+            energy_mean=stats.energy_mean,
+            energy_std=stats.energy_std,
+        ),
+        export_max_abs_diff={name: float(f"{value:.2g}") for name, value in differences.items()},
+    )
+
+
+def emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
+    """Speak one sentence in every emotion into `folder`; return each one's length (s) and median F0 (Hz)."""
+    folder.mkdir(exist_ok=True)
+    found: dict[str, float] = {}
+    for label in (emotion.label for emotion in engine.manifest.emotions):
+        audio = read_aloud(engine, SAMPLE_TEXT, Controls(emotion=label))
+        soundfile.write(folder / f"{label}.flac", np.clip(audio, -1.0, 1.0), engine.sample_rate, subtype="PCM_16")
+        f0 = extract(audio, MelConfig()).f0
+        found[f"seconds.{label}"] = round(len(audio) / engine.sample_rate, 3)
+        found[f"f0Median.{label}"] = round(float(np.median(f0[f0 > 0])), 1) if (f0 > 0).any() else 0.0
+    return found
+
+
+def _measured(features: FeatureSet) -> tuple[Utterance, ...]:
+    """Dev clips where there are any; clips that were trained on flatter the voice, but still show a broken one."""
+    dev = [u for u in features.utterances if u.dev]
+    return tuple((dev or list(features.utterances))[:MEASURED_CLIPS])
+
+
+def _measure(engine: Engine, features: FeatureSet, sentences: tuple[str, ...], context: Context) -> dict[str, float]:
+    clips = _measured(features)
+    spoken: list[tuple[str, Controls]] = [(u.text, Controls(speaker=u.speaker, emotion=u.emotion)) for u in clips]
+    wanted = spoken + [(text, Controls()) for text in sentences]
+    audio: list[NDArray[np.float32]] = []
+    began = time.perf_counter()
+    for text, controls in wanted:
+        audio.append(read_aloud(engine, text, controls))
+    seconds = time.perf_counter() - began
+    metrics = {"realTimeFactor": seconds * engine.sample_rate / max(1, sum(map(len, audio)))}
+    pairs = list(zip(audio, (u.features for u in clips), strict=False))
+    metrics |= compare_with_recordings(pairs, features.mel)
+    if recognition_available():
+        # The sentences the user chose, or else the clips: short words are hard to recognise without context.
+        chosen = range(len(spoken), len(wanted)) if sentences else range(len(wanted))
+        heard = []
+        for number, index in enumerate(chosen, 1):
+            heard.append((wanted[index][0], transcribe(audio[index], engine.sample_rate)))
+            context.progress.report(number, len(chosen))
+        metrics["pinyinErrorRate"] = pinyin_error_rate(heard)
+    return {name: float(f"{value:.4g}") for name, value in metrics.items()}
+
+
+def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
+    """Export, measure and publish; return the revision and its figures."""
+    features = fetch_features(spec.features_uri, spec.features_digest, context)
+    checkpoint = fetch_folder(spec.checkpoint_uri, spec.checkpoint_digest, context.workdir / "weights", context.options)
+    weights = load_weights(checkpoint)
+    base = fetch_base_manifest(spec.base, context.options)
+    folder = context.fresh_folder("bundle")
+    shutil.copytree(checkpoint, folder / "checkpoint")
+    manifest = write_voice(weights, folder).model_copy(
+        update={
+            "name": spec.name,
+            "base": spec.base.uri,
+            "dataset_digest": spec.dataset_digest,
+            "training": {"checkpoint": spec.checkpoint_digest},
+            "attribution": tuple(dict.fromkeys(features.attribution + base.attribution)),
+        }
+    )
+    engine = Engine(seal_bundle(folder, manifest))
+    metrics = emotion_samples(engine, folder / "samples")
+    metrics |= _measure(engine, features, spec.evaluation.sentences, context)
+    bundle = seal_bundle(folder, manifest.model_copy(update={"metrics": metrics}))
+    publish_tree(folder, context.artifacts, _bundle_prefix(bundle.digest))
+    return bundle.digest, metrics
+
+
+def _bundle_prefix(revision: str) -> str:
+    return f"bundles/{revision.removeprefix('sha256:')}"
+
+
+def _candidate_key(spec: ReleaseSpec) -> str:
+    """Name what `_build` makes: everything of the spec but the thresholds."""
+    parts = [spec.name, spec.features_digest, spec.checkpoint_digest, spec.base.uri, *spec.evaluation.sentences]
+    return f"candidates/{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}.json"
+
+
+def _known(storage: Storage, key: str) -> tuple[str, dict[str, float]] | None:
+    """Return what an earlier release of the same checkpoint made, if its bundle is still there."""
+    if not storage.exists(key):
+        return None
+    try:
+        found = json.loads(storage.read(key))
+        revision, metrics = str(found["revision"]), {str(k): float(v) for k, v in found["metrics"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise KubeVoiceError(f"{storage.uri}/{key} is damaged; delete it and release again") from None
+    return (revision, metrics) if tree_published(storage, _bundle_prefix(revision)) else None
+
+
+def release(spec: ReleaseSpec, context: Context) -> ReleaseResult:
+    """Make the bundle of a checkpoint, or find it made, and judge it.
+
+    Raises InputError for a checkpoint or features that are not what the spec's digests say, KubeVoiceError if an
+    exported graph differs from the network.
+    """
+    key = _candidate_key(spec)
+    found = _known(context.artifacts, key)
+    if found is None:
+        found = _build(spec, context)
+        body = json.dumps({"revision": found[0], "metrics": found[1]}, sort_keys=True)
+        context.artifacts.write(key, body.encode())
+    revision, metrics = found
+    verdict, failures = judge(metrics, spec.evaluation)
+    context.progress.report(1, 1)
+    return ReleaseResult(
+        revision=revision,
+        uri=f"{context.artifacts.uri}/{_bundle_prefix(revision)}",
+        metrics={name: metrics[name] for name in GATE_METRICS if name in metrics},
+        verdict=verdict,
+        failures=failures,
+    )
