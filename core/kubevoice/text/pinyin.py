@@ -40,9 +40,7 @@ def _spelled(syllable: str) -> str:
 
 def _reading(word: str) -> tuple[str, ...]:
     library = _pypinyin()
-    found = library.lazy_pinyin(
-        word, style=library.Style.TONE3, neutral_tone_with_five=True, errors=lambda text: list(text)
-    )
+    found = library.lazy_pinyin(word, style=library.Style.TONE3, neutral_tone_with_five=True, errors=list)
     syllables = tuple(_spelled(syllable) for syllable in found)
     for character, syllable in zip(word, syllables, strict=False):
         if not SYLLABLE.fullmatch(syllable):

@@ -4,6 +4,8 @@ The rules of standard Mandarin as textbooks give them (Chao, A Grammar of Spoken
 fourth tone, 一 by what follows, the first of two third tones.
 """
 
+import itertools
+
 __all__ = ["apply_sandhi"]
 
 Reading = tuple[str, ...]
@@ -64,7 +66,7 @@ def apply_sandhi(words: list[str], readings: list[Reading]) -> list[Reading]:
         spoken.append(word)
         at += len(reading)
     # Across words: a word of one syllable leans on what follows it.
-    for this, following in zip(spoken, spoken[1:], strict=False):
+    for this, following in itertools.pairwise(spoken):
         if len(this) == 1 and this[0][-1] == "3" and following and following[0][-1] == "3":
             this[0] = _with_tone(this[0], "2")
     return [tuple(word) for word in spoken]

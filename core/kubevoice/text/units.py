@@ -27,7 +27,7 @@ class Unit:
     word_segment: str
 
     def __str__(self) -> str:
-        return "{" + "$".join((self.sy, self.tone, self.syllable_flag, self.word_segment)) + "}"
+        return "{" + f"{self.sy}${self.tone}${self.syllable_flag}${self.word_segment}" + "}"
 
 
 def parse_units(text: str) -> list[Unit]:
@@ -57,7 +57,30 @@ def phones(syllable: str) -> tuple[str, ...]:
 
 
 FULL_ER = frozenset(
-    "女儿 婴儿 幼儿 孤儿 少儿 胎儿 健儿 男儿 宠儿 患儿 弃儿 育儿 新生儿 妻儿 小儿 孩儿 侄儿 生儿 产儿 混血儿 幸运儿 畸形儿".split()
+    [
+        "女儿",
+        "婴儿",
+        "幼儿",
+        "孤儿",
+        "少儿",
+        "胎儿",
+        "健儿",
+        "男儿",
+        "宠儿",
+        "患儿",
+        "弃儿",
+        "育儿",
+        "新生儿",
+        "妻儿",
+        "小儿",
+        "孩儿",
+        "侄儿",
+        "生儿",
+        "产儿",
+        "混血儿",
+        "幸运儿",
+        "畸形儿",
+    ]
 )
 """Words whose 儿 means child and is a syllable of its own."""
 

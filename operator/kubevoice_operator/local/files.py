@@ -1,0 +1,55 @@
+"""The state folder: files written whole or not at all, and one owner at a time."""
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kubevoice.errors import KubeVoiceError
+from kubevoice.storage import S3Options, connect
+
+__all__ = ["dataset_fingerprint", "exclusive", "write_atomically"]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write, sync, rename: a reader sees the old file or the new one, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def exclusive(home: Path) -> Iterator[None]:
+    """Hold the state folder; KubeVoiceError if another process does. The lock dies with its process."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise KubeVoiceError(
+                f"another kubevoice (process {holder}) works in {home}; wait for it, or stop it with Ctrl-C"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def dataset_fingerprint(uri: str, options: S3Options) -> str:
+    """Return a cheap digest of what a dataset looks like: names, sizes and, on disk, times of its files."""
+    storage = connect(uri, options)
+    local = re.match(r"file://(/.*)", storage.uri)
+    lines = []
+    for item in storage.list():
+        time = (Path(local[1]) / item.key).stat().st_mtime_ns if local else 0
+        lines.append(f"{item.key}\t{item.size}\t{time}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]

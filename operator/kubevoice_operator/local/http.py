@@ -1,0 +1,27 @@
+"""JSON over HTTP to this machine."""
+
+import http.client
+import json
+from typing import Any
+
+__all__ = ["request"]
+
+LOOPBACK = "127.0.0.1"
+
+
+def request(port: int, method: str, path: str, body: Any = None, *, timeout: float = 5.0) -> tuple[int, Any]:
+    """Return status and JSON of the answer (None if it is no JSON). Raises OSError if nothing answers."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
+    try:
+        payload = None if body is None else json.dumps(body).encode()
+        connection.request(method, path, payload, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+    except http.client.HTTPException as error:
+        raise OSError(f"port {port} does not speak HTTP: {error!r}") from None
+    finally:
+        connection.close()
+    try:
+        return answer.status, json.loads(text)
+    except ValueError:
+        return answer.status, None

@@ -1,0 +1,132 @@
+"""Jobs as subprocesses. What is known of a Job is on disk, so that whoever comes next finds it, also after kill -9."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kubevoice.resources.stages import Progress
+from pydantic import ValidationError
+
+from kubevoice_operator.local.files import write_atomically
+from kubevoice_operator.local.mounts import materialise
+from kubevoice_operator.observe import JobObservation, JobPhase
+
+__all__ = ["LocalJobs"]
+
+POLL_SECONDS = 0.2
+DEADLINE_EXIT = 124
+
+
+def _alive(pid: int, mark: str) -> bool:
+    """Tell whether process `pid` runs and has `mark` in its command line: pids are given out again."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return False
+    return mark in command
+
+
+class LocalJobs:
+    """Jobs below one folder, a folder each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def log(self, name: str) -> Path:
+        """Return where a Job's output goes."""
+        return self._folder / name / "log"
+
+    def observe(self) -> dict[str, JobObservation]:
+        """Return every Job that was started and has not been forgotten."""
+        found = {}
+        for exit_file in self._folder.glob("*/exit.json"):
+            code = json.loads(exit_file.read_text())["exitCode"]
+            message = exit_file.with_name("termination-message")
+            found[exit_file.parent.name] = JobObservation(
+                phase=JobPhase.SUCCEEDED if code == 0 else JobPhase.FAILED,
+                message=message.read_text(encoding="utf-8") if message.exists() else "",
+                exit_code=code,
+            )
+        return found
+
+    def forget_failures(self) -> None:
+        """Let Jobs that failed be tried again; what they saved in storage stays."""
+        for name, job in self.observe().items():
+            if job.phase is JobPhase.FAILED:
+                (self._folder / name / "exit.json").unlink()
+
+    def run(self, job: Mapping[str, Any], on_progress: Callable[[Progress], None]) -> JobObservation:
+        """Carry out a Job and wait for it.
+
+        The subprocess has a process group of its own. When this process is interrupted (KeyboardInterrupt, or any
+        other exception), the Job gets SIGTERM, time to save itself, and then SIGKILL.
+        """
+        name, pod = job["metadata"]["name"], job["spec"]["template"]
+        folder = self._folder / name
+        container = pod["spec"]["containers"][0]
+        self._stop_leftover(folder)
+        shutil.rmtree(folder / "workspace", ignore_errors=True)
+        mounts = materialise(pod, container, folder)
+        (folder / "termination-message").unlink(missing_ok=True)
+        words = [mounts.translate(word) for word in [*container["command"], *container.get("args", [])]]
+        if words[0] == "python":
+            words[0] = sys.executable
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603  # the command is what we rendered
+                words, stdout=log, stderr=log, env=mounts.environment(container), start_new_session=True
+            )
+        write_atomically(folder / "pid", str(process.pid))
+        deadline = time.monotonic() + job["spec"]["activeDeadlineSeconds"]
+        try:
+            code = _wait(process, folder / "workspace" / "progress.json", deadline, on_progress)
+        except BaseException:
+            _stop(process, pod["spec"]["terminationGracePeriodSeconds"])
+            raise
+        if code is None:
+            _stop(process, pod["spec"]["terminationGracePeriodSeconds"])
+            code = DEADLINE_EXIT
+        write_atomically(folder / "exit.json", json.dumps({"exitCode": code}))
+        return self.observe()[name]
+
+    def _stop_leftover(self, folder: Path) -> None:
+        """Stop what a `kubevoice up` that was killed left running: two trainers must not write one checkpoint."""
+        try:
+            pid = int((folder / "pid").read_text())
+        except (OSError, ValueError):
+            return
+        if _alive(pid, str(folder)):
+            os.killpg(pid, signal.SIGKILL)
+            while _alive(pid, str(folder)):
+                time.sleep(POLL_SECONDS)
+
+
+def _wait(
+    process: subprocess.Popen[bytes], progress: Path, deadline: float, on_progress: Callable[[Progress], None]
+) -> int | None:
+    """Return the exit code, or None when the deadline passed."""
+    while time.monotonic() < deadline:
+        try:
+            return process.wait(timeout=POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            try:
+                on_progress(Progress.model_validate_json(progress.read_bytes()))
+            except (OSError, ValidationError):
+                continue
+    return None
+
+
+def _stop(process: subprocess.Popen[bytes], grace_seconds: float) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=grace_seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,54 @@
+"""A pod's volumes as folders of this machine: container paths are translated wherever a container names them."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kubevoice_operator.local.files import write_atomically
+
+__all__ = ["Mounts", "materialise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    """Container paths and the host paths that stand for them."""
+
+    paths: Mapping[str, Path]
+
+    def translate(self, value: str) -> str:
+        """Return `value`, or its host path if it is a path at or below one of the mounts."""
+        for inside in sorted(self.paths, key=len, reverse=True):
+            if value == inside or value.startswith(f"{inside}/"):
+                return f"{self.paths[inside]}{value[len(inside) :]}"
+        return value
+
+    def environment(self, container: Mapping[str, Any]) -> dict[str, str]:
+        """Return this process's environment with the container's `env` over it, paths translated.
+
+        `envFrom` names Secrets; on one machine the credentials are those of the user's own environment. HOME is
+        the user's too: package caches are found there.
+        """
+        named = {item["name"]: self.translate(item["value"]) for item in container.get("env", []) if "value" in item}
+        named.pop("HOME", None)
+        return dict(os.environ) | named
+
+
+def materialise(pod: Mapping[str, Any], container: Mapping[str, Any], folder: Path) -> Mounts:
+    """Make a folder for each volume that `container` mounts: emptyDir as one, downwardAPI with its files."""
+    volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
+    paths = {}
+    for mount in container.get("volumeMounts", []):
+        volume = volumes[mount["name"]]
+        if mount["mountPath"] == "/tmp" or "configMap" in volume:  # noqa: S108  # this machine has its own
+            continue
+        place = folder / mount["name"]
+        place.mkdir(parents=True, exist_ok=True)
+        for item in volume.get("downwardAPI", {}).get("items", []):
+            key = item["fieldRef"]["fieldPath"].removeprefix("metadata.annotations['").removesuffix("']")
+            write_atomically(place / item["path"], pod["metadata"]["annotations"][key])
+        paths[mount["mountPath"]] = place
+    if "terminationMessagePath" in container:
+        paths[container["terminationMessagePath"]] = folder / "termination-message"
+    return Mounts(paths)

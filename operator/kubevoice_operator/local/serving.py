@@ -1,0 +1,132 @@
+"""The RayService on this machine: its Serve config handed to a local Ray, its state asked over HTTP."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubevoice.errors import InputError, KubeVoiceError
+
+from kubevoice_operator.local.files import write_atomically
+from kubevoice_operator.local.http import LOOPBACK, request
+from kubevoice_operator.local.mounts import materialise
+from kubevoice_operator.local.ray import LocalRay, port_is_free
+from kubevoice_operator.observe import ReplicaObservation, ServiceObservation
+from kubevoice_operator.render.names import content_hash
+from kubevoice_operator.render.rayservice import APPLICATION
+
+__all__ = ["LocalServing"]
+
+SERVE_API = "/api/serve/applications/"
+POLL_SECONDS = 0.3
+
+
+class LocalServing:
+    """One RayService, on one port."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder, self._port = folder, port
+        self.ray = LocalRay(folder)
+
+    @property
+    def url(self) -> str:
+        """Where applications call."""
+        return f"http://{LOOPBACK}:{self._port}"
+
+    def observe(self) -> ServiceObservation | None:
+        """Return what is applied and what replicas say; None if nothing runs."""
+        running = self.ray.running()
+        try:
+            applied = json.loads((self._folder / "applied.json").read_text())
+        except (OSError, ValueError):
+            return None
+        if running is None or applied["port"] != self._port:
+            return None
+        error = None
+        try:
+            _, answer = request(running.dashboard_port, "GET", SERVE_API)
+            application = (answer or {}).get("applications", {}).get(APPLICATION, {})
+            if application.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
+                error = f"Ray Serve: {_last_line(application)}; logs are in {self._folder}"
+        except OSError as failure:
+            error = f"Ray's dashboard does not answer: {failure}"
+        return ServiceObservation(applied["hash"], self.url, self._replicas(), error)
+
+    def _replicas(self) -> tuple[ReplicaObservation, ...]:
+        try:
+            if request(self._port, "GET", "/readyz")[0] != 200:  # noqa: PLR2004
+                return ()
+            status, answer = request(self._port, "GET", "/v1/revisions")
+        except OSError:
+            return ()
+        if status != 200 or not isinstance(answer, dict):  # noqa: PLR2004
+            return ()
+        return tuple(ReplicaObservation(r["replica"], r["voices"]) for r in answer["replicas"])
+
+    def apply(self, service: Mapping[str, Any]) -> None:
+        """Hand the config to Ray, starting Ray if none runs. A voice that is served goes on until its successor can.
+
+        Raises InputError if the port belongs to somebody else.
+        """
+        worker = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]
+        container = worker["spec"]["containers"][0]
+        mounts = materialise(worker, container, self._folder)
+        running = self.ray.running()
+        previous = self._folder / "applied.json"
+        if running is not None and previous.exists() and json.loads(previous.read_text())["port"] != self._port:
+            self.ray.stop()
+            running = None
+        if running is None:
+            if not port_is_free(self._port):
+                raise InputError(
+                    f"port {self._port} on {LOOPBACK} is in use by another program; stop it, or choose another port "
+                    "with `kubevoice up --port`"
+                )
+            running = self.ray.start(mounts.environment(container))
+        config = yaml.safe_load(service["spec"]["serveConfigV2"])
+        # One machine serves itself: nobody else may reach the port.
+        config["http_options"] |= {"host": LOOPBACK, "port": self._port}
+        for application in config["applications"]:
+            application["args"] = {k: mounts.translate(v) for k, v in application["args"].items()}
+        status, answer = request(running.dashboard_port, "PUT", SERVE_API, config, timeout=60.0)
+        if status != 200:  # noqa: PLR2004
+            raise KubeVoiceError(f"Ray Serve refused the config ({status}): {str(answer)[:500]}")
+        write_atomically(previous, json.dumps({"hash": content_hash(dict(service)), "port": self._port}))
+
+    def wait(self, name: str, revision: str, deadline_seconds: float) -> None:
+        """Wait until every replica says it serves `revision` of voice `name`.
+
+        Raises KubeVoiceError when the deadline passes, or when Ray Serve gives up.
+        """
+        deadline = time.monotonic() + deadline_seconds
+        while True:
+            found = self.observe()
+            if found is None:
+                raise KubeVoiceError(f"Ray stopped while the voice was being rolled out; its log is {self.ray.log}")
+            if found.replicas and all(r.revisions.get(name) == revision for r in found.replicas):
+                return
+            if found.error:
+                raise KubeVoiceError(found.error)
+            if time.monotonic() > deadline:
+                raise KubeVoiceError(
+                    f"no replica served revision {revision[:19]} within {deadline_seconds:.0f} s "
+                    f"(spec.serving.rollout.progressDeadlineSeconds); logs are in {self._folder}"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def stop(self) -> bool:
+        """Stop serving; tell whether anything ran."""
+        stopped = self.ray.stop()
+        (self._folder / "applied.json").unlink(missing_ok=True)
+        return stopped
+
+
+def _last_line(application: Mapping[str, Any]) -> str:
+    """Return the most telling line of a Serve application's state: the end of the newest traceback."""
+    messages = [str(application.get("message", ""))]
+    messages += [str(d.get("message", "")) for d in application.get("deployments", {}).values()]
+    lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error" in line]
+    return (errors or lines or ["the application failed"])[-1][:400]

@@ -1,0 +1,1 @@
+"""Rendering: Kubernetes objects as plain dicts, the same bytes for the same VoiceModel."""

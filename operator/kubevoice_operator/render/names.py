@@ -1,0 +1,75 @@
+"""Names, labels and paths that objects and their readers agree on."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from kubevoice.resources.stages import Stage
+from kubevoice.resources.voicemodel import API_VERSION, KIND, VoiceModel
+
+__all__ = [
+    "CACHE_DIR",
+    "HASH_ANNOTATION",
+    "RESULT_FILE",
+    "SPEC_ANNOTATION",
+    "SPEC_DIR",
+    "STAGE_LABEL",
+    "VOICE_LABEL",
+    "WORK_DIR",
+    "Images",
+    "content_hash",
+    "labels",
+    "owner_references",
+]
+
+SPEC_ANNOTATION = "kubevoice.io/stage-spec"
+HASH_ANNOTATION = "kubevoice.io/rendered"
+VOICE_LABEL = "kubevoice.io/voicemodel"
+STAGE_LABEL = "kubevoice.io/stage"
+SPEC_DIR = "/etc/kubevoice"
+WORK_DIR = "/workspace"
+CACHE_DIR = "/var/cache/kubevoice"
+RESULT_FILE = "/dev/termination-log"
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Container images used where a VoiceModel names none."""
+
+    training: str = "kubevoice/training:0.1.0"
+    serving: str = "kubevoice/serving:0.1.0"
+
+
+def labels(model: VoiceModel, stage: Stage | None = None) -> dict[str, str]:
+    """Return the labels by which everything that belongs to `model` is found."""
+    found = {
+        "app.kubernetes.io/name": "kubevoice",
+        "app.kubernetes.io/instance": model.metadata.name,
+        "app.kubernetes.io/component": str(stage) if stage else "serving",
+        "app.kubernetes.io/managed-by": "kubevoice",
+        VOICE_LABEL: model.metadata.name,
+    }
+    return found | ({STAGE_LABEL: str(stage)} if stage else {})
+
+
+def owner_references(model: VoiceModel) -> list[dict[str, Any]]:
+    """Name `model` as the owner, so that Kubernetes removes what belongs to it. Empty without a cluster."""
+    if not model.metadata.uid:
+        return []
+    return [
+        {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": model.metadata.name,
+            "uid": model.metadata.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+    ]
+
+
+def content_hash(rendered: dict[str, Any]) -> str:
+    """Return the hash of a rendered object: 16 hex digits of SHA-256 of its canonical JSON."""
+    body = json.dumps(rendered, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(body.encode()).hexdigest()[:16]

@@ -1,0 +1,55 @@
+"""What all pods share: who they run as, how they reach storage, where they run. Fit for the restricted standard."""
+
+from typing import Any
+
+from kubevoice.resources.training import Pods
+from kubevoice.resources.voicemodel import StorageSpec
+
+__all__ = ["CA_DIR", "container_security", "placement", "pod_security", "storage_env", "storage_volumes"]
+
+CA_DIR = "/etc/kubevoice-ca"
+USER = 10001
+
+
+def pod_security() -> dict[str, Any]:
+    """Return a pod's security context: no root, the runtime's own system call filter."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security() -> dict[str, Any]:
+    """Return a container's security context: no privileges, none to be gained."""
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def placement(pods: Pods) -> dict[str, Any]:
+    """Return where pods may run."""
+    found: dict[str, Any] = {}
+    if pods.node_selector:
+        found["nodeSelector"] = dict(pods.node_selector)
+    if pods.tolerations:
+        found["tolerations"] = [dict(toleration) for toleration in pods.tolerations]
+    return found
+
+
+def storage_env(storage: StorageSpec) -> dict[str, Any]:
+    """Return `env` and `envFrom` of a container that uses storage; credentials stay in their Secret."""
+    found: dict[str, Any] = {"env": [{"name": "HOME", "value": "/tmp"}]}  # noqa: S108  # the only writable place
+    if storage.ca_bundle_ref:
+        found["env"].append({"name": "AWS_CA_BUNDLE", "value": f"{CA_DIR}/ca.crt"})
+    if storage.secret_ref:
+        found["envFrom"] = [{"secretRef": {"name": storage.secret_ref.name}}]
+    return found
+
+
+def storage_volumes(storage: StorageSpec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return volumes and mounts of the certificates that sign the storage's; none if none are named."""
+    if (ref := storage.ca_bundle_ref) is None:
+        return [], []
+    volume = {"name": "ca", "configMap": {"name": ref.config_map, "items": [{"key": ref.key, "path": "ca.crt"}]}}
+    return [volume], [{"name": "ca", "mountPath": CA_DIR, "readOnly": True}]
