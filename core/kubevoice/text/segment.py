@@ -3,6 +3,7 @@
 import logging
 import re
 import tempfile
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ def is_han(character: str) -> bool:
 
 @cache
 def _jieba() -> Any:
-    import jieba
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # jieba still looks for pkg_resources, and the user can do nothing about it
+        import jieba
 
     jieba.setLogLevel(logging.ERROR)
     tokenizer = jieba.Tokenizer()

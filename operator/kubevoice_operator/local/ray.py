@@ -124,7 +124,7 @@ class LocalRay:
             if process.poll() is not None:
                 break
             try:
-                if request(dashboard, "GET", "/api/serve/applications/")[0] == 200:  # noqa: PLR2004
+                if request(dashboard, "GET", "/api/serve/applications/")[0] == 200:
                     return found
             except OSError:
                 pass

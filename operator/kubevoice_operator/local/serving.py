@@ -52,18 +52,23 @@ class LocalServing:
                 error = f"Ray Serve: {_last_line(application)}; logs are in {self._folder}"
         except OSError as failure:
             error = f"Ray's dashboard does not answer: {failure}"
-        return ServiceObservation(applied["hash"], self.url, self._replicas(), error)
+        replicas, complaint = self._replicas()
+        return ServiceObservation(applied["hash"], self.url, replicas, error or complaint)
 
-    def _replicas(self) -> tuple[ReplicaObservation, ...]:
+    def _replicas(self) -> tuple[tuple[ReplicaObservation, ...], str | None]:
+        """Ask the replicas over the data plane what they serve, and whether one could not load what it should."""
         try:
-            if request(self._port, "GET", "/readyz")[0] != 200:  # noqa: PLR2004
-                return ()
+            if request(self._port, "GET", "/readyz")[0] != 200:
+                return (), None
             status, answer = request(self._port, "GET", "/v1/revisions")
         except OSError:
-            return ()
-        if status != 200 or not isinstance(answer, dict):  # noqa: PLR2004
-            return ()
-        return tuple(ReplicaObservation(r["replica"], r["voices"]) for r in answer["replicas"])
+            return (), None
+        if status != 200 or not isinstance(answer, dict):
+            return (), None
+        replicas = answer["replicas"]
+        complaints = [str(r["error"]) for r in replicas if r.get("error")]
+        observed = tuple(ReplicaObservation(r["replica"], r["voices"]) for r in replicas)
+        return observed, complaints[0] if complaints else None
 
     def apply(self, service: Mapping[str, Any]) -> None:
         """Hand the config to Ray, starting Ray if none runs. A voice that is served goes on until its successor can.
@@ -91,7 +96,7 @@ class LocalServing:
         for application in config["applications"]:
             application["args"] = {k: mounts.translate(v) for k, v in application["args"].items()}
         status, answer = request(running.dashboard_port, "PUT", SERVE_API, config, timeout=60.0)
-        if status != 200:  # noqa: PLR2004
+        if status != 200:
             raise KubeVoiceError(f"Ray Serve refused the config ({status}): {str(answer)[:500]}")
         write_atomically(previous, json.dumps({"hash": content_hash(dict(service)), "port": self._port}))
 

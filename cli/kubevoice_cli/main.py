@@ -1,0 +1,72 @@
+"""Entry point: commands, and how their errors reach a person."""
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, Never
+
+import typer
+from kubevoice.errors import KubeVoiceError
+
+from kubevoice_cli import cluster_files, datasets, speech, up, voices
+from kubevoice_cli.console import errors, plain
+
+__all__ = ["app", "run"]
+
+INTERRUPTED, TERMINATED = 130, 143
+
+app = typer.Typer(
+    name="kubevoice",
+    help="Train, check, release and serve Mandarin voices.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(up.up)
+app.command("down")(up.down)
+app.command("status")(up.status)
+app.command("say")(speech.say)
+app.command("text")(speech.text)
+app.add_typer(datasets.app, name="dataset")
+app.add_typer(voices.app, name="voice")
+app.command("crd")(cluster_files.crd)
+app.command("version")(cluster_files.version)
+
+
+@app.callback()
+def _options(
+    *, debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
+) -> None:
+    if debug:
+        os.environ["KUBEVOICE_DEBUG"] = "1"
+
+
+def _stop(number: int, _frame: FrameType | None) -> Never:
+    # As an exception, so that running stages are stopped on the way out.
+    errors.print("stopped; run the same command again to go on from here")
+    raise SystemExit(INTERRUPTED if number == signal.SIGINT else TERMINATED)
+
+
+def _report(error: KubeVoiceError) -> int:
+    errors.print(f"[bold red]error:[/] {plain(str(error))}", soft_wrap=True)
+    for problem in getattr(error, "problems", ()):
+        errors.print(f"  {plain(problem)}", soft_wrap=True)
+    return error.exit_code
+
+
+def run() -> None:
+    """Run the command line and exit: 0, 1, or 2 for bad input; 130 and 143 when interrupted."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        app()
+    except KubeVoiceError as error:
+        if os.environ.get("KUBEVOICE_DEBUG"):
+            raise
+        sys.exit(_report(error))
+    except BrokenPipeError:
+        # The reader went away, as `head` does; nothing is wrong, and flushing again would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

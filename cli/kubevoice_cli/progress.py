@@ -1,0 +1,86 @@
+"""Bars for stages: step, loss and the time that remains."""
+
+from types import TracebackType
+from typing import Self
+
+from kubevoice.resources.stages import Progress, Stage
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+__all__ = ["StageBars"]
+
+TITLES = {
+    Stage.PREPARE: "prepare  check the dataset, make features",
+    Stage.TRAIN: "train    fine-tune the voice",
+    Stage.RELEASE: "release  export, measure, publish",
+}
+
+
+def _remaining(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"ETA {minutes}:{rest:02}"
+
+
+class StageBars:
+    """One bar, for the stage that runs; a line for each that is done. Without a terminal, lines only."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._printed = -1
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def begin(self, stage: Stage) -> None:
+        """Show a stage that starts."""
+        self._clear()
+        self._printed = -1
+        self._task = self._bars.add_task(TITLES[stage], total=None, detail="starting")
+        if not self._console.is_terminal:
+            self._console.print(f"{TITLES[stage]} ...")
+
+    def advance(self, progress: Progress) -> None:
+        """Show how far the stage is."""
+        if self._task is None:
+            return
+        words = [f"loss {progress.loss:.3f}"] if progress.loss is not None else []
+        words += [f"dev {progress.dev_loss:.3f}"] if progress.dev_loss is not None else []
+        words += [_remaining(progress.eta_seconds)] if progress.eta_seconds is not None else []
+        detail = "  ".join(words)
+        self._bars.update(self._task, completed=progress.step, total=progress.total, detail=detail)
+        tenth = int(progress.percent // 10)
+        if not self._console.is_terminal and tenth > self._printed:
+            self._printed = tenth
+            self._console.print(f"  {progress.step}/{progress.total}  {detail}")
+
+    def finish(self, stage: Stage, words: str) -> None:
+        """Replace the bar by what the stage found."""
+        self._clear()
+        self._console.print(Text.assemble(("✓ ", "green"), f"{stage:8} {words}"))
+
+    def serving(self) -> None:
+        """Show that replicas are starting."""
+        self._clear()
+        self._task = self._bars.add_task("serve    start replicas on Ray Serve", total=None, detail="")
+        if not self._console.is_terminal:
+            self._console.print("serve    start replicas on Ray Serve ...")
+
+    def _clear(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None

@@ -1,0 +1,122 @@
+"""`up`, `down`, `status`: a VoiceModel on this machine."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from kubevoice.errors import InputError
+from kubevoice.resources.stages import PrepareResult, ReleaseResult, TrainResult
+from kubevoice.resources.status import VoiceModelStatus
+from kubevoice.resources.voicemodel import VoiceModel, load_voicemodel
+from kubevoice_operator.chain import Step
+from kubevoice_operator.local.backend import Events, LocalBackend
+from rich.table import Table
+
+from kubevoice_cli.client import speak
+from kubevoice_cli.console import answers, errors, home, plain
+from kubevoice_cli.progress import StageBars
+
+__all__ = ["down", "status", "up"]
+
+DEFAULT_PORT = 8000
+SENTENCE = "今天我们一起学习中文。"
+SHOWN_EMOTIONS = ("happy", "sad", "neutral")
+"""Spoken first if the voice has them: they differ most."""
+
+Port = Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)]
+File = Annotated[Path, typer.Option("--file", "-f", help="VoiceModel as YAML.", show_default=False)]
+
+
+def _describe(step: Step) -> str:
+    """Say in one line what a stage that succeeded found."""
+    assert step.job is not None  # noqa: S101  # the backend reports finished Jobs only
+    if prepared := step.job.result(PrepareResult):
+        parts = [f"{label} {share.clips}" for label, share in prepared.per_emotion.items()]
+        return f"{prepared.clips} clips, {prepared.seconds:.0f} s ({', '.join(parts)})"
+    if trained := step.job.result(TrainResult):
+        dev = f", dev loss {trained.dev_loss:.3f}" if trained.dev_loss is not None else ""
+        return f"best step {trained.step}, loss {trained.loss:.3f}{dev}"
+    if released := step.job.result(ReleaseResult):
+        figures = ", ".join(f"{name} {value:g}" for name, value in released.metrics.items())
+        return f"revision {released.revision[7:19]}, {released.verdict}: {figures}"
+    return "done"
+
+
+def _demonstrate(name: str, url: str, emotions: list[str]) -> list[Path]:
+    """Speak one sentence in two emotions through the endpoint; return the files."""
+    chosen = [label for label in SHOWN_EMOTIONS if label in emotions] + [e for e in emotions if e not in SHOWN_EMOTIONS]
+    folder = home() / "speech"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for label in chosen[:2]:
+        path = folder / f"{name}-{label}.wav"
+        body = {"input": SENTENCE, "voice": name, "emotion": label, "response_format": "wav"}
+        path.write_bytes(speak(url, body))
+        paths.append(path)
+    return paths
+
+
+def up(file: File, *, port: Port = DEFAULT_PORT) -> None:
+    """Make the voice of a VoiceModel and serve it here; what was done before is reused."""
+    model = load_voicemodel(file, artifacts=home() / "artifacts")
+    backend = LocalBackend(home(), port)
+    with StageBars(errors) as bars:
+        events = Events(
+            stage_started=bars.begin,
+            progress=bars.advance,
+            stage_done=lambda step: bars.finish(step.stage, _describe(step)),
+            serving_started=bars.serving,
+        )
+        reached = backend.up(model, events)
+    _conclude(model, reached)
+
+
+def _conclude(model: VoiceModel, reached: VoiceModelStatus) -> None:
+    if reached.serving.revision is None or reached.serving.url is None:
+        errors.print(f"{model.metadata.name}: {reached.phase}")
+        return
+    for path in _demonstrate(model.metadata.name, reached.serving.url, list(reached.dataset.per_emotion)):
+        answers.print(plain(str(path)))
+    name, url = model.metadata.name, reached.serving.url
+    errors.print(f"\nThe files say {SENTENCE} Play one with a sound player, such as: ffplay -nodisp -autoexit FILE")
+    errors.print(f"Voice {name} is served: web page [bold]{url}/[/], API {url}/docs")
+    errors.print("Stop it with: kubevoice down (or make down)")
+
+
+def down(*, port: Port = DEFAULT_PORT) -> None:
+    """Stop serving on this machine. Voices and results stay; `up` takes them up again."""
+    errors.print("stopped" if LocalBackend(home(), port).down() else "nothing was running")
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(help="VoiceModel; all if none is named.")] = None,
+    *,
+    port: Port = DEFAULT_PORT,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole status as JSON.")] = False,
+) -> None:
+    """Show the VoiceModels of this machine."""
+    backend = LocalBackend(home(), port)
+    names = [name] if name else backend.names()
+    if name is not None and name not in backend.names():
+        raise InputError(f"there is no VoiceModel {name!r} here; there are: {', '.join(backend.names()) or 'none'}")
+    if as_json:
+        found = {each: backend.status(each).model_dump(mode="json", by_alias=True) for each in names}
+        answers.print(plain(json.dumps(found, ensure_ascii=False, indent=1)))
+        return
+    running = backend.serving.observe()
+    served = {voice for replica in (running.replicas if running else ()) for voice in replica.revisions}
+    table = Table("NAME", "PHASE", "PROGRESS", "REVISION", "READY", "URL", box=None)
+    for each in names:
+        state = backend.status(each)
+        up_now = each in served
+        ready = state.serving.replicas.ready if up_now else 0
+        table.add_row(
+            each,
+            str(state.phase) if up_now or state.phase != "Ready" else "Stopped",
+            f"{state.training.percent:g}%",
+            (state.serving.revision or state.serving.target_revision or "")[7:19],
+            f"{ready}/{state.serving.replicas.desired}",
+            state.serving.url if up_now else "",
+        )
+    answers.print(table)
