@@ -174,9 +174,7 @@ def make(archive_path: Path, output: Path, held_out_path: Path) -> list[dict[str
 
 def main() -> None:
     """Read the arguments and make the data set."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="hsk-words-mandarin.tar")
     parser.add_argument("output", type=Path, help="folder to write, e.g. examples/hsk-words")
     default = Path(__file__).resolve().parent.parent / "training" / "recipes" / "hsk-heldout.csv"

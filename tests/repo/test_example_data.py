@@ -41,17 +41,12 @@ def voices():
     named = {row["id"]: row for row in ROWS}
     words = [row["id"] for row in ROWS if f"{row['id']}_happy" in named][::8]
     suffixes = {"neutral": "", "happy": "_happy", "sad": "_sad"}
-    return {
-        emotion: np.array([voice(named[word + suffix]) for word in words])
-        for emotion, suffix in suffixes.items()
-    }
+    return {emotion: np.array([voice(named[word + suffix]) for word in words]) for emotion, suffix in suffixes.items()}
 
 
 def test_rows_and_files_match_one_to_one():
     assert [row["wav_path"] for row in ROWS] == [f"wavs/{row['id']}.flac" for row in ROWS]
-    assert sorted(row["wav_path"] for row in ROWS) == sorted(
-        f"wavs/{path.name}" for path in DATA.glob("wavs/*")
-    )
+    assert sorted(row["wav_path"] for row in ROWS) == sorted(f"wavs/{path.name}" for path in DATA.glob("wavs/*"))
 
 
 def test_ids_are_unique_and_columns_are_the_documented_ones():
@@ -80,9 +75,7 @@ def test_the_folder_is_small():
 def test_licence_and_changes_stand_beside_the_data():
     for name in ("LICENSE", "README.md"):
         text = (DATA / name).read_text(encoding="utf-8")
-        assert all(fact in text for fact in ("Yue Tan", "CC BY-SA 3.0 US", "hugolpz/audio-cmn", "WORLD")), (
-            name
-        )
+        assert all(fact in text for fact in ("Yue Tan", "CC BY-SA 3.0 US", "hugolpz/audio-cmn", "WORLD")), name
 
 
 @pytest.mark.parametrize(
@@ -91,9 +84,7 @@ def test_licence_and_changes_stand_beside_the_data():
     ids=["f0", "f0-range", "duration"],
 )
 def test_emotions_change_pitch_range_and_rate_as_documented(voices, figure, happy, sad):
-    ratio = {
-        name: np.median(voices[name][:, figure] / voices["neutral"][:, figure]) for name in ("happy", "sad")
-    }
+    ratio = {name: np.median(voices[name][:, figure] / voices["neutral"][:, figure]) for name in ("happy", "sad")}
     assert happy[0] < ratio["happy"] < happy[1]
     assert sad[0] < ratio["sad"] < sad[1]
 

@@ -52,15 +52,11 @@ def test_every_pin_has_a_hash(use):
 @pytest.mark.parametrize("use", ["operator", "serving", "training", "uv"])
 def test_a_container_has_the_versions_that_were_tested(use):
     tested = {name: {version for version, _ in pins} for name, pins in read_lock("dev").items()}
-    differing = {
-        name for name, pins in read_lock(use).items() if not {version for version, _ in pins} <= tested[name]
-    }
+    differing = {name for name, pins in read_lock(use).items() if not {version for version, _ in pins} <= tested[name]}
     assert differing == set()
 
 
-@pytest.mark.parametrize(
-    ("use", "absent"), [("operator", "torch"), ("operator", "ray"), ("serving", "torch")]
-)
+@pytest.mark.parametrize(("use", "absent"), [("operator", "torch"), ("operator", "ray"), ("serving", "torch")])
 def test_a_container_lacks_what_it_never_imports(use, absent):
     assert absent not in read_lock(use)
 

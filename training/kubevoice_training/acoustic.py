@@ -103,9 +103,7 @@ def per_symbol_mean(values: Tensor, durations: Tensor) -> Tensor:
 def align(model: Sambert, data: Collated, stats: Stats) -> tuple[Batch, Tensor]:
     """Align with the model's own aligner; returns the teacher-forcing batch and the alignment loss."""
     mask = valid(data.symbols, data.ling.shape[1])
-    soft, log_probability = model.align_attention(
-        data.mel, model.text_encoder.embed(data.ling), mask, data.prior
-    )
+    soft, log_probability = model.align_attention(data.mel, model.text_encoder.embed(data.ling), mask, data.prior)
     durations = monotonic_path(soft, data.symbols, data.frames)
     loss = forward_sum_loss(log_probability, data.symbols, data.frames) + binarization_loss(soft, durations)
     pitch, energy = per_symbol_mean(data.f0, durations), per_symbol_mean(data.energy, durations)

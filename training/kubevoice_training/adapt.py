@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import torch
 from kubevoice.errors import InputError
 from kubevoice.text import EMOTIONS
-from torch import nn
 
 from kubevoice_training.checkpoint import VoiceWeights
 from kubevoice_training.models.sambert import Sambert, SambertConfig
@@ -61,13 +60,12 @@ def adapt(base: VoiceWeights, speakers: Sequence[str], emotions: Sequence[str]) 
     acoustic = _reshaped(base.acoustic, len(speakers) + SPECIAL_ROWS)
     rows = emotion_rows(base.emotions, emotions)
     with torch.no_grad():
-        old: nn.Parameter = base.acoustic.spk_tokenizer.weight
-        table = acoustic.spk_tokenizer.weight
+        old, table = base.acoustic.spk_tokenizer.weight, acoustic.spk_tokenizer.weight
         table.copy_(old[[base.speakers.get(name, 0) for name in speakers] + [-3, -2, -1]])
         neutral = base.emotions.get("neutral", EMOTIONS.index("neutral"))
         for label, row in rows.items():
             if label not in base.emotions:
-                acoustic.emo_tokenizer.weight[row] = acoustic.emo_tokenizer.weight[neutral]
+                acoustic.emo_tokenizer.weight[row].copy_(acoustic.emo_tokenizer.weight[neutral])
     return VoiceWeights(
         acoustic=acoustic,
         vocoder=base.vocoder,

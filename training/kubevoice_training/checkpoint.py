@@ -88,15 +88,11 @@ def load_weights(folder: Path) -> VoiceWeights:
         raise InputError(
             f"checkpoint {folder / name} cannot be loaded ({reason}); fetch the base voice again"
         ) from error
-    numbers = {
-        key: np.asarray(value, np.float32) if isinstance(value, list) else float(value)
-        for key, value in labels["stats"].items()
-    }
     return VoiceWeights(
         acoustic=acoustic.eval(),
         vocoder=vocoder.eval(),
         mel=MelConfig(**labels["mel"]),
-        stats=Stats(**numbers),
+        stats=Stats.from_json(labels["stats"]),
         speakers={str(k): int(v) for k, v in labels["speakers"].items()},
         emotions={str(k): int(v) for k, v in labels["emotions"].items()},
     )

@@ -21,6 +21,7 @@ from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.stages import EmotionSeconds
 from kubevoice.storage import Storage
 from kubevoice.text import EMOTIONS, analyse
+from typing_extensions import override
 
 __all__ = ["METADATA", "Clip", "Report", "check", "read_rows", "require"]
 
@@ -79,6 +80,7 @@ class Row:
     number: int
     fields: dict[str, str]
 
+    @override
     def __str__(self) -> str:
         name = self.fields["id"][:40]
         return f"{METADATA} row {self.number}" + (f" (id {name})" if name else "")
@@ -97,7 +99,9 @@ def read_rows(data: bytes) -> list[Row]:
     try:
         columns = [(name or "").strip() for name in reader.fieldnames or ()]
         if missing := [name for name in REQUIRED if name not in columns]:
-            raise InputError(f"{METADATA} has no column {', '.join(missing)}; its first line must name {','.join(REQUIRED)}")
+            raise InputError(
+                f"{METADATA} has no column {', '.join(missing)}; its first line must name {','.join(REQUIRED)}"
+            )
         reader.fieldnames = columns
         rows = []
         for number, found in enumerate(reader, 1):
@@ -170,7 +174,7 @@ def _sound(data: bytes) -> float:
         raise InputError(f"ends after {len(samples) / rate:.2f} of {seconds:.2f} s; copy it again")
     if not np.isfinite(samples).all() or float(np.abs(samples).max(initial=0.0)) < 1e-4:
         raise InputError("is silent; record it again")
-    return seconds
+    return float(seconds)
 
 
 def check(storage: Storage, emotions: Mapping[str, str]) -> Report:

@@ -30,7 +30,7 @@ TOLERANCE = 2e-3
 """Graphs that differ by more than this (mel and pitch are of unit deviation, audio of unit peak) are refused."""
 
 
-@torch.jit.script  # type: ignore[untyped-decorator]
+@torch.jit.script
 def _duration_loop(
     condition: Tensor, prenet: list[Tensor], first: list[Tensor], second: list[Tensor], head: list[Tensor]
 ) -> Tensor:
@@ -63,16 +63,19 @@ def _duration_loop(
 
 
 def _infer_durations(predictor: DurationPredictor, condition: Tensor) -> Tensor:
-    """log durations [1, N] of condition [1, N, C]."""
+    """Log durations [1, N] of condition [1, N, C]."""
     fcs, lstm = predictor.prenet.fcs, predictor.lstm
     layers = [
-        [getattr(lstm, f"weight_ih_l{k}"), getattr(lstm, f"weight_hh_l{k}")]
-        + [getattr(lstm, f"bias_ih_l{k}") + getattr(lstm, f"bias_hh_l{k}")]
+        [
+            getattr(lstm, f"weight_ih_l{k}"),
+            getattr(lstm, f"weight_hh_l{k}"),
+            getattr(lstm, f"bias_ih_l{k}") + getattr(lstm, f"bias_hh_l{k}"),
+        ]
         for k in (0, 1)
     ]
     prenet = [fcs[0].weight, fcs[0].bias, fcs[3].weight, fcs[3].bias]
     head = [predictor.fc.weight, predictor.fc.bias]
-    return _duration_loop(condition[0], prenet, layers[0], layers[1], head).unsqueeze(0)  # type: ignore[no-any-return]
+    return _duration_loop(condition[0], prenet, layers[0], layers[1], head).unsqueeze(0)
 
 
 class EncoderGraph(nn.Module):
@@ -109,7 +112,7 @@ class EncoderGraph(nn.Module):
         frames = (durations + 0.5).to(torch.int64)
         memory = self._memory(text, speaker, emotion, frames)
         keys, values = [], []
-        for block in model.mel_decoder.mel_dec.pnca:
+        for block in model.mel_decoder.mel_dec.blocks():
             key, value = block.pnca_attn.w_h_kv(memory).chunk(2, dim=-1)
             keys.append(key)
             values.append(value)
@@ -120,7 +123,7 @@ class EncoderGraph(nn.Module):
         r, width = self.model.config.outputs_per_step, self.model.config.projection
         ends = frames[0].cumsum(0)
         total = ends[-1]
-        time = torch.arange((total + r - 1) // r * r)
+        time = torch.arange((total + r - 1) // r * r)  # type: ignore[call-overload]  # a tensor keeps the length open
         inside = (time < total).unsqueeze(-1)
         symbol = (time.unsqueeze(1) >= ends.unsqueeze(0)).sum(dim=1).clamp(max=frames.shape[1] - 1)
         places = torch.where(inside.squeeze(-1), time - (ends - frames[0])[symbol] + 1, 0)
@@ -149,8 +152,9 @@ class DecoderGraph(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         x = self.decoder.enter(memory[None, None], frame[None, None])
         keys, values = [], []
-        for i, block in enumerate(self.decoder.pnca):
-            past, text = (past_keys[i : i + 1], past_values[i : i + 1]), (memory_keys[i : i + 1], memory_values[i : i + 1])
+        for i, block in enumerate(self.decoder.blocks()):
+            here = slice(i, i + 1)
+            past, text = (past_keys[here], past_values[here]), (memory_keys[here], memory_values[here])
             x, key, value = block.pnca_attn.step(x, past, text)
             x = block.pos_ffn(x)
             keys.append(key[0])
@@ -167,7 +171,7 @@ class PostNetGraph(nn.Module):
 
     @override
     def forward(self, mel: Tensor) -> Tensor:
-        return self.postnet(mel.unsqueeze(0))[0]  # type: ignore[no-any-return]
+        return self.postnet(mel.unsqueeze(0))[0]
 
 
 class _Folded(nn.Module):
@@ -203,7 +207,7 @@ class VocoderGraph(nn.Module):
 
     @override
     def forward(self, mel: Tensor) -> Tensor:
-        return self.generator(mel.T.unsqueeze(0))[0, 0]  # type: ignore[no-any-return]
+        return self.generator(mel.T.unsqueeze(0))[0, 0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ unvoiced, which is all the network sees.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyworld
@@ -41,6 +41,18 @@ class Stats:
     pitch_std: float
     energy_mean: float
     energy_std: float
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Stats":
+        """Read what a checkpoint stores: lists for the mel, numbers for the rest."""
+        return cls(
+            mel_mean=np.asarray(fields["mel_mean"], np.float32),
+            mel_std=np.asarray(fields["mel_std"], np.float32),
+            pitch_mean=float(fields["pitch_mean"]),
+            pitch_std=float(fields["pitch_std"]),
+            energy_mean=float(fields["energy_mean"]),
+            energy_std=float(fields["energy_std"]),
+        )
 
 
 def load_audio(source: Path | IO[bytes], sample_rate: int) -> Array:

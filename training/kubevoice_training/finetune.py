@@ -13,8 +13,8 @@ from kubevoice.text import UnitTables
 from torch.utils.tensorboard import SummaryWriter
 
 from kubevoice_training.acoustic import Clip, Collated, Losses, collate, losses
-from kubevoice_training.features import Stats
 from kubevoice_training.checkpoint_store import CheckpointStore
+from kubevoice_training.features import Stats
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.trainable import select_trainable
 
@@ -127,7 +127,7 @@ class Finetuning:
             group["lr"] = learning_rate(self.step, self.training)
         terms = losses(self.model, self._collate(clips), self.corpus.stats)
         self.optimizer.zero_grad()
-        terms.total.backward()  # type: ignore[no-untyped-call]
+        terms.total.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         self.optimizer.step()
         self.step += 1

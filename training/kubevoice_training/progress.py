@@ -21,9 +21,7 @@ class ProgressFile:
         self._marks: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS)
         self._written = 0.0
 
-    def report(
-        self, step: int, total: int, *, loss: float | None = None, dev_loss: float | None = None
-    ) -> None:
+    def report(self, step: int, total: int, *, loss: float | None = None, dev_loss: float | None = None) -> None:
         """Write the state unless it was written a moment ago; the last step is always written."""
         now = time.monotonic()
         self._marks.append((now, step))

@@ -32,7 +32,9 @@ def recognition_available() -> bool:
 def _package(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise KubeVoiceError(f"package {name} is not installed; install kubevoice[evaluation] to measure intelligibility")
+        raise KubeVoiceError(
+            f"package {name} is not installed; install kubevoice[evaluation] to measure intelligibility"
+        )
     return Path(spec.submodule_search_locations[0]) / "data"
 
 

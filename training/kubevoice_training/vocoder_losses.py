@@ -22,6 +22,9 @@ def _stft_magnitude(wav: Tensor, n_fft: int, hop: int, window: Tensor) -> Tensor
 class MelLoss(nn.Module):
     """L1 between log-mels mapped to [-4, 4] (facts file §3.2); waves are [B, 1, T]."""
 
+    filters: Tensor
+    window: Tensor
+
     def __init__(self, config: MelConfig) -> None:
         super().__init__()
         self.config = config

@@ -8,7 +8,6 @@ VOCODER_DIR holds mel_stats.npz: both networks live in the same normalised mel s
 import argparse
 import dataclasses
 import json
-import os
 import time
 from pathlib import Path
 
@@ -88,7 +87,7 @@ def save(path: Path, model: Sambert, optimizer: torch.optim.Optimizer, step: int
     """Write the checkpoint beside its place, then rename."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": spent}
     torch.save(state, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
+    path.with_suffix(".tmp").replace(path)
 
 
 def main() -> None:
@@ -103,7 +102,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     clips, stats = load_corpus(args.corpus, args.vocoder / "mel_stats.npz", args.out / "features.npz")
-    stored = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in dataclasses.asdict(stats).items()}
+    stored = {
+        key: value.tolist() if isinstance(value, np.ndarray) else value
+        for key, value in dataclasses.asdict(stats).items()
+    }
     (args.out / "stats.json").write_text(json.dumps(stored), encoding="utf-8")
     tables = UnitTables.load()
     eos = [tables.eos[stream] for stream in STREAMS]

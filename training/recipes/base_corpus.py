@@ -20,7 +20,7 @@ import numpy as np
 from kubevoice_training.features import load_audio, trim_silence
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-from make_hsk_words import MANNERS, Manner, act  # noqa: E402  # a script beside us, not a package
+from make_hsk_words import MANNERS, Manner, act  # a script beside us, not a package
 
 SAMPLE_RATE = 24000
 COPIES = 400  # clips of each acted emotion

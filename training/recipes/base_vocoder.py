@@ -1,12 +1,11 @@
 """Train the base voice's vocoder on the corpus that base_corpus.py wrote; resumes from its newest checkpoint.
 
-    python training/recipes/base_vocoder.py CORPUS OUT --minutes 90 --threads 1
+python training/recipes/base_vocoder.py CORPUS OUT --minutes 90 --threads 1
 """
 
 import argparse
 import dataclasses
 import json
-import os
 import time
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     waves, mels, stats = load_corpus(args.corpus)
-    np.savez(args.out / "mel_stats.npz", **stats)
+    np.savez(args.out / "mel_stats.npz", allow_pickle=False, **stats)
     odds = np.array([len(wave) for wave in waves], np.float64)
     odds /= odds.sum()
     generator, judges = Generator(CONFIG), Discriminators(width=args.width)
@@ -137,7 +136,7 @@ def save(
     if judges is not None:
         state |= {"judges": judges.state_dict(), "d_opt": d_opt.state_dict()}
     torch.save(state, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
+    path.with_suffix(".tmp").replace(path)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from kubevoice.errors import InputError
 
@@ -26,6 +27,7 @@ class Unit:
     syllable_flag: str
     word_segment: str
 
+    @override
     def __str__(self) -> str:
         return "{" + f"{self.sy}${self.tone}${self.syllable_flag}${self.word_segment}" + "}"
 

@@ -45,12 +45,12 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
     except FileNotFoundError:
         raise InputError(f"{path} is no voice bundle: it has no {MANIFEST}; name a folder that release wrote") from None
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise InputError(f"{path / MANIFEST} cannot be read as a voice manifest", problems) from None
-    problems = [_problem(path, name, digest, verify=verify) for name, digest in manifest.files.items()]
-    problems += [f"{name}: not listed in {MANIFEST}" for name in GRAPHS if name not in manifest.files]
-    if found := [problem for problem in problems if problem]:
-        raise InputError(f"voice bundle {path} is damaged; fetch or release it again", found)
+        reasons = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise InputError(f"{path / MANIFEST} cannot be read as a voice manifest", reasons) from None
+    checked = [_problem(path, name, digest, verify=verify) for name, digest in manifest.files.items()]
+    checked += [f"{name}: not listed in {MANIFEST}" for name in GRAPHS if name not in manifest.files]
+    if problems := [problem for problem in checked if problem]:
+        raise InputError(f"voice bundle {path} is damaged; fetch or release it again", problems)
     return Bundle(path, manifest, bundle_digest(path))
 
 

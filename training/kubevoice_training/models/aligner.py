@@ -36,7 +36,7 @@ class _Conv(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)  # type: ignore[no-any-return]
+        return self.conv(x)
 
 
 class AlignAttention(nn.Module):
@@ -67,7 +67,7 @@ class AlignAttention(nn.Module):
         return soft, log_probability
 
 
-@numba.njit(cache=False)  # type: ignore[misc]
+@numba.njit(cache=False)
 def _viterbi(log_soft: NDArray[np.float32]) -> NDArray[np.int64]:
     """Best monotonic path through [T, N] that starts at symbol 0 and ends at N - 1; frames per symbol [N]."""
     frames, symbols = log_soft.shape
@@ -106,7 +106,7 @@ def forward_sum_loss(log_probability: Tensor, symbols: Tensor, frames: Tensor) -
     for i, (n, t) in enumerate(zip(symbols.tolist(), frames.tolist(), strict=True)):
         scores = F.log_softmax(padded[i, :t, : n + 1], dim=-1).unsqueeze(1)
         target = torch.arange(1, n + 1, device=scores.device).unsqueeze(0)
-        losses.append(F.ctc_loss(scores, target, [t], [n], zero_infinity=True))
+        losses.append(F.ctc_loss(scores, target, torch.tensor([t]), torch.tensor([n]), zero_infinity=True))
     return torch.stack(losses).mean()
 
 

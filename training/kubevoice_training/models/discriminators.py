@@ -87,6 +87,8 @@ class ScaleDiscriminator(nn.Module):
 class WaveletPool(nn.Module):
     """Halve the rate: both bands of a wavelet step, mixed by a learned convolution; [B, 1, T] to [B, 1, T/2]."""
 
+    bands: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         low = torch.tensor(DB3_LOW)

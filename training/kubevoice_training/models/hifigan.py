@@ -7,11 +7,11 @@ prefix of the mel is a prefix of the output. Parameter names equal those of KAN-
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing_extensions import override
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 __all__ = ["Generator", "GeneratorConfig", "WeightNormConv1d"]
 
@@ -62,9 +62,7 @@ class WeightNormConv1d(nn.Module):
 class WeightNormDeconv1d(nn.Module):
     """Transposed convolution with weight normalisation, [B, in, T] to [B, out, T * stride]."""
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, *, causal: bool
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, *, causal: bool) -> None:
         super().__init__()
         conv = nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride)
         self.weight_v = nn.Parameter(conv.weight.detach().clone())
@@ -91,7 +89,7 @@ class _Conv(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv1d(x)  # type: ignore[no-any-return]
+        return self.conv1d(x)
 
 
 class _Deconv(nn.Module):
@@ -101,7 +99,7 @@ class _Deconv(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        return self.deconv(x)  # type: ignore[no-any-return]
+        return self.deconv(x)
 
 
 class ResidualBlock(nn.Module):
@@ -149,9 +147,7 @@ class Generator(nn.Module):
                 nn.Sequential(nn.LeakyReLU(SLOPE), _Deconv(width, half, kernel, scale, causal=causal))
             )
             self.repeat_upsamples.append(
-                nn.Sequential(
-                    _Repeat(scale), nn.LeakyReLU(SLOPE), _Conv(width, half, c.kernel_size, causal=causal)
-                )
+                nn.Sequential(_Repeat(scale), nn.LeakyReLU(SLOPE), _Conv(width, half, c.kernel_size, causal=causal))
             )
             self.conv_blocks.extend(
                 ResidualBlock(half, kernel_size, dilations, causal=causal)
@@ -164,11 +160,9 @@ class Generator(nn.Module):
     def forward(self, mel: Tensor) -> Tensor:
         x = self.conv_pre(mel)
         fused = len(self.config.resblock_kernel_sizes)
-        for i, (transpose, repeat) in enumerate(
-            zip(self.transpose_upsamples, self.repeat_upsamples, strict=True)
-        ):
+        for i, (transpose, repeat) in enumerate(zip(self.transpose_upsamples, self.repeat_upsamples, strict=True)):
             x = torch.sin(x) + x
             x = repeat(x) + transpose(x)
             blocks = self.conv_blocks[i * fused : (i + 1) * fused]
             x = torch.stack([block(x) for block in blocks]).mean(dim=0)
-        return torch.tanh(self.conv_post(F.leaky_relu(x)))  # type: ignore[no-any-return]
+        return torch.tanh(self.conv_post(F.leaky_relu(x)))

@@ -5,6 +5,7 @@ refer to the facts file §2; parameter names equal those of KAN-TTS checkpoints.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +100,7 @@ class FftBlock(nn.Module):
 
     @override
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.pos_ffn(self.slf_attn(x, mask), mask)  # type: ignore[no-any-return]
+        return self.pos_ffn(self.slf_attn(x, mask), mask)
 
 
 class PncaAttention(nn.Module):
@@ -154,7 +155,7 @@ class PncaBlock(nn.Module):
 
     @override
     def forward(self, x: Tensor, memory: Tensor, past: Tensor, ahead: Tensor) -> Tensor:
-        return self.pos_ffn(self.pnca_attn(x, memory, past, ahead))  # type: ignore[no-any-return]
+        return self.pos_ffn(self.pnca_attn(x, memory, past, ahead))
 
 
 class _FsmnFeed(nn.Module):
@@ -176,9 +177,7 @@ class Fsmn(nn.Module):
     Zhang et al., "Deep-FSMN" (arXiv 1803.05030) §3. `shift` moves the filter towards the past.
     """
 
-    def __init__(
-        self, inputs: int, inner: int, width: int, layers: int, size: int, shift: int, dropout: float
-    ) -> None:
+    def __init__(self, inputs: int, inner: int, width: int, layers: int, size: int, shift: int, dropout: float) -> None:
         super().__init__()
         widths = [inputs] + [width] * layers
         self.ffn_lst = nn.ModuleList(_FsmnFeed(a, inner, width) for a in widths[:-1])
@@ -188,7 +187,8 @@ class Fsmn(nn.Module):
 
     @override
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        for feed, memory in zip(self.ffn_lst, self.memory_block_lst, strict=True):
+        for module, block in zip(self.ffn_lst, self.memory_block_lst, strict=True):
+            feed, memory = cast("_FsmnFeed", module), cast("_FsmnMemory", block)
             hidden = F.dropout(F.relu(feed.w_1(x.transpose(1, 2))), self.dropout, self.training)
             context = masked(feed.w_2(hidden).transpose(1, 2), mask)
             spread = memory.conv_dw(F.pad(context.transpose(1, 2), self.padding)).transpose(1, 2)
@@ -213,4 +213,4 @@ class PreNet(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        return self.fcs(x)  # type: ignore[no-any-return]
+        return self.fcs(x)

@@ -6,6 +6,7 @@ their checkpoints. Shapes: B utterances, N symbols, T frames, S = T / r decoder 
 
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +131,8 @@ def places_in_symbol(durations: Tensor) -> Tensor:
 class PositionTable(nn.Module):
     """Fixed sinusoids added to the embedding; made anew when a text is longer than the table."""
 
+    position_enc: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("position_enc", sinusoid_table(1024, width), persistent=False)
@@ -158,7 +161,7 @@ class LinguisticEncoder(nn.Module):
         x = F.dropout(self.position_enc(x), self.dropout, self.training)
         for block in self.fft:
             x = block(x, mask)
-        return self.ln(x)  # type: ignore[no-any-return]
+        return self.ln(x)
 
 
 class TextEncoder(nn.Module):
@@ -183,7 +186,7 @@ class TextEncoder(nn.Module):
 
     @override
     def forward(self, ling: Tensor, mask: Tensor | None) -> Tensor:
-        return self.ling_proj(self.ling_enc(self.embed(ling), mask))  # type: ignore[no-any-return]
+        return self.ling_proj(self.ling_enc(self.embed(ling), mask))
 
 
 class VariancePredictor(nn.Module):
@@ -200,11 +203,11 @@ class VariancePredictor(nn.Module):
     @override
     def forward(self, x: Tensor, symbols: Tensor | None = None) -> Tensor:
         if symbols is None:
-            return self.fc(self.blstm(self.fsmn(x))[0]).squeeze(-1)  # type: ignore[no-any-return]
+            return self.fc(self.blstm(self.fsmn(x))[0]).squeeze(-1)
         mask = valid(symbols, x.shape[1])
         packed = pack_padded_sequence(self.fsmn(x, mask), symbols.cpu(), batch_first=True, enforce_sorted=False)
         hidden, _ = pad_packed_sequence(self.blstm(packed)[0], batch_first=True, total_length=x.shape[1])
-        return self.fc(hidden).squeeze(-1).masked_fill(~mask, 0.0)  # type: ignore[no-any-return]
+        return self.fc(hidden).squeeze(-1).masked_fill(~mask, 0.0)
 
 
 class DurationPredictor(nn.Module):
@@ -238,6 +241,8 @@ class DurationPredictor(nn.Module):
 class DurationPositionEncoder(nn.Module):
     """Place of each frame within its symbol."""
 
+    inv_timescales: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         divisors = 10000.0 ** (2.0 * (torch.arange(width) // 2) / width)
@@ -266,7 +271,7 @@ class VarianceAdaptor(nn.Module):
     def augment(self, text: Tensor, pitch: Tensor, energy: Tensor) -> Tensor:
         """Add embedded pitch and energy [B, N] to the hidden text [B, N, C]."""
         added = self.pitch_emb(pitch.unsqueeze(1)) + self.energy_emb(energy.unsqueeze(1))
-        return text + added.transpose(1, 2)  # type: ignore[no-any-return]
+        return text + added.transpose(1, 2)
 
 
 class MelDecoder(nn.Module):
@@ -283,6 +288,10 @@ class MelDecoder(nn.Module):
         self.dec_out_proj = nn.Linear(c.units, c.outputs_per_step * c.n_mels)
         self.scale, self.dropout, self.n_mels = sqrt(c.units), c.dropout, c.n_mels
 
+    def blocks(self) -> list[PncaBlock]:
+        """Return the attention blocks with their type, which nn.ModuleList forgets."""
+        return [cast("PncaBlock", block) for block in self.pnca]
+
     def enter(self, memory: Tensor, previous: Tensor) -> Tensor:
         """Join memory [B, S, D] and the previous step's last frame [B, S, M]: [B, S, units]."""
         joined = self.scale * self.dec_in_proj(torch.cat([memory, self.prenet(previous)], dim=-1))
@@ -290,7 +299,7 @@ class MelDecoder(nn.Module):
 
     def leave(self, x: Tensor) -> Tensor:
         """Project states [B, S, units] to frames [B, S * r, M]."""
-        return self.dec_out_proj(self.ln(x)).unflatten(-1, (-1, self.n_mels)).flatten(1, 2)  # type: ignore[no-any-return]
+        return self.dec_out_proj(self.ln(x)).unflatten(-1, (-1, self.n_mels)).flatten(1, 2)
 
     @override
     def forward(self, memory: Tensor, previous: Tensor, steps: Tensor, band: int) -> Tensor:
@@ -308,13 +317,13 @@ class MelDecoder(nn.Module):
     def infer(self, memory: Tensor, band: int) -> Tensor:
         """Feed each step's last frame back; memory [1, S, D] to frames [1, S * r, M]."""
         size, frame = memory.shape[1], memory.new_zeros(1, 1, self.n_mels)
-        text = [block.pnca_attn.w_h_kv(memory).chunk(2, dim=-1) for block in self.pnca]
+        text = [block.pnca_attn.w_h_kv(memory).chunk(2, dim=-1) for block in self.blocks()]
         empty = memory.new_zeros(1, 0, self.ln.normalized_shape[0])
         caches = [(empty, empty) for _ in self.pnca]
         frames = []
         for t in range(size):
             x = self.enter(memory[:, t : t + 1], frame)
-            for i, block in enumerate(self.pnca):
+            for i, block in enumerate(self.blocks()):
                 window = (text[i][0][:, t : t + band + 1], text[i][1][:, t : t + band + 1])
                 x, key, value = block.pnca_attn.step(x, caches[i], window)
                 x = block.pos_ffn(x)
@@ -357,7 +366,7 @@ class PostNet(nn.Module):
     @override
     def forward(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
         refined = mel + self.fc(self.lstm(self.fsmn(mel, mask))[0])
-        return refined if mask is None else refined.masked_fill(~mask.unsqueeze(-1), 0.0)  # type: ignore[no-any-return]
+        return refined if mask is None else refined.masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
 class Sambert(nn.Module):
@@ -416,10 +425,30 @@ class Sambert(nn.Module):
         memory = self.memory(text, speaker, emotion, batch.durations, frame_mask)
         previous = F.pad(batch.mel[:, r - 1 :: r], (0, 0, 1, 0))[:, :-1]
         band = band_width(batch.durations.masked_fill(~mask, 0), r)
-        decoded = self.mel_decoder.mel_dec(memory, previous, frame_mask[:, ::r].sum(dim=1), band)
+        steps = frame_mask[:, ::r].sum(dim=1)
+        if self.training:
+            previous = self._own_frames(memory, previous, steps, band)
+        decoded = self.mel_decoder.mel_dec(memory, previous, steps, band)
         decoded = decoded.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
         refined = self.mel_postnet(decoded, frame_mask)
         return Output(decoded, refined, log_durations, pitch, energy, band)
+
+    @torch.no_grad()
+    def _own_frames(self, memory: Tensor, previous: Tensor, steps: Tensor, band: int) -> Tensor:
+        """Mix the true previous frames [B, S, M] with the model's own, and drop some.
+
+        A decoder that only ever sees true frames learns to copy them and fails on its own output. This is parallel
+        scheduled sampling (Duckworth et al. 2019, arXiv:1906.04331) with, in each utterance, a share of dropped and
+        a share of own frames drawn evenly from 0..1.
+        """
+        batch, size, _ = previous.shape
+        dropped, own = (torch.rand(batch, size, 1) < torch.rand(batch, 1, 1) for _ in range(2))
+        kept = previous.masked_fill(dropped.to(previous.device), 0.0)
+        spoken = self.mel_decoder.mel_dec(memory, kept, steps, band)[
+            :, self.config.outputs_per_step - 1 :: self.config.outputs_per_step
+        ]
+        shifted = F.pad(spoken, (0, 0, 1, 0))[:, :-1]
+        return torch.where(own.to(previous.device), shifted, kept)
 
     @torch.inference_mode()
     def infer(self, ling: Tensor, emotion: Tensor, speaker: Tensor) -> dict[str, Tensor]:

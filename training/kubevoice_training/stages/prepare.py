@@ -33,7 +33,7 @@ def in_dev_split(clip_id: str, seed: int, fraction: float) -> bool:
 
 def _audio(storage: Storage, clip: Clip, rate: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     wav = load_audio(io.BytesIO(storage.read(clip.path)), rate)
-    return trim_silence(wav, rate)  # type: ignore[return-value]
+    return trim_silence(wav, rate)
 
 
 def _gains(storage: Storage, clips: list[Clip], rate: int) -> dict[str, float]:

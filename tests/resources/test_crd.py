@@ -1,0 +1,156 @@
+"""The CRD in crds/ is what the types say, and what Kubernetes accepts."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft4Validator
+from kubevoice.resources.crd import crd, render_crd
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMITTED = ROOT / "crds" / "voicemodels.kubevoice.io.yaml"
+
+# https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
+KEYWORDS = {
+    "type", "format", "description", "default", "enum", "pattern", "required", "properties", "items",
+    "additionalProperties", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength",
+    "minItems", "maxItems", "minProperties", "maxProperties", "x-kubernetes-validations", "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys", "x-kubernetes-preserve-unknown-fields",
+}  # fmt: skip
+TYPES = {"object", "array", "string", "integer", "number", "boolean"}
+
+
+def nodes(schema, path=""):
+    """Every node of a schema with its path; `.x` is a field, `[]` an item, `{}` a map's value."""
+    yield path, schema
+    for name, value in schema.get("properties", {}).items():
+        yield from nodes(value, f"{path}.{name}")
+    if "items" in schema:
+        yield from nodes(schema["items"], f"{path}[]")
+    if "additionalProperties" in schema:
+        yield from nodes(schema["additionalProperties"], f"{path}{{}}")
+
+
+@pytest.fixture(scope="module")
+def version():
+    return crd()["spec"]["versions"][0]
+
+
+@pytest.fixture(scope="module")
+def schema(version):
+    return version["schema"]["openAPIV3Schema"]
+
+
+@pytest.fixture(scope="module")
+def fields(schema):
+    return dict(nodes(schema))
+
+
+def test_the_committed_crd_is_up_to_date():
+    assert COMMITTED.read_text(encoding="utf-8") == render_crd(), "run `kubevoice crd > crds/...yaml`"
+
+
+def test_the_crd_is_named_as_its_group_and_plural_say():
+    document = yaml.safe_load(render_crd())
+    spec = document["spec"]
+    assert document["metadata"]["name"] == f"{spec['names']['plural']}.{spec['group']}"
+    assert spec["scope"] == "Namespaced"
+    assert [version["name"] for version in spec["versions"] if version["storage"]] == ["v1alpha1"]
+
+
+def test_the_schema_is_structural(fields):
+    for path, node in fields.items():
+        assert node["type"] in TYPES, path
+        assert set(node) <= KEYWORDS, path
+        assert not ("properties" in node and "additionalProperties" in node), path
+        assert set(node.get("required", ())) <= set(node.get("properties", {})), path
+        if node["type"] == "array":
+            assert "items" in node, path
+
+
+def test_bounds_are_booleans_as_in_openapi_3_0(schema):
+    Draft4Validator.check_schema(schema)
+
+
+def test_defaults_are_valid(fields):
+    for path, node in fields.items():
+        if "default" in node:
+            assert not list(Draft4Validator(node).iter_errors(node["default"])), path
+
+
+def test_every_field_says_what_it_is(fields):
+    from_kubernetes = {".apiVersion", ".kind", ".metadata"}
+    of_maps_and_lists = {path for path in fields if path.endswith(("[]", "{}"))}
+    mute = {path for path, node in fields.items() if not node.get("description")}
+    assert mute <= from_kubernetes | of_maps_and_lists
+
+
+def test_every_list_says_how_it_merges(fields):
+    for path, node in fields.items():
+        if node["type"] != "array":
+            continue
+        kind = node.get("x-kubernetes-list-type")
+        assert kind in {"atomic", "set", "map"}, path
+        assert "maxItems" in node, f"{path}: CEL's cost estimate needs a bound"
+        if kind == "map":
+            assert set(node["x-kubernetes-list-map-keys"]) <= set(node["items"]["required"]), path
+    assert fields[".status.conditions"]["x-kubernetes-list-map-keys"] == ["type"]
+
+
+def test_every_rule_has_a_message(fields):
+    rules = [rule for node in fields.values() for rule in node.get("x-kubernetes-validations", ())]
+    assert rules
+    for rule in rules:
+        assert rule["rule"]
+        assert rule["message"].strip()
+        assert "\n" not in rule["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [
+        ("", "size(self.metadata.name) <= 40"),
+        (".spec.storage.artifactsUri", "self == oldSelf"),
+        (".spec.serving", "self.minReplicas <= self.maxReplicas"),
+        (".spec.training", "self.warmupSteps <= self.maxSteps"),
+    ],
+)
+def test_what_no_schema_can_say_is_a_rule(fields, path, rule):
+    assert rule in [found["rule"] for found in fields[path]["x-kubernetes-validations"]]
+
+
+def test_status_and_scale_are_subresources_with_paths_that_exist(version, fields):
+    assert version["subresources"]["status"] == {}
+    scale = version["subresources"]["scale"]
+    assert set(scale.values()) <= set(fields)
+
+
+def test_columns_show_fields_that_exist(version, fields):
+    for column in version["additionalPrinterColumns"]:
+        path = column["jsonPath"].partition("[")[0]
+        assert path in fields or path == ".metadata.creationTimestamp", column
+
+
+def test_the_cluster_example_is_valid_by_the_schema(schema):
+    example = yaml.safe_load((ROOT / "examples" / "s3-cluster.yaml").read_text(encoding="utf-8"))
+    assert not [error.message for error in Draft4Validator(schema).iter_errors(example)]
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("training", "maxSteps", 0),
+        ("training", "learningRate", 0),
+        ("training", "schedule", "Linear"),
+        ("training", "trainable", []),
+        ("storage", "endpoint", "minio:9000"),
+        ("dataset", "digest", "sha256:12"),
+        ("evaluation", "policy", "enforce"),
+        ("serving", "minReplicas", -1),
+    ],
+)
+def test_bad_values_are_refused_by_the_schema(schema, part, field, value):
+    example = yaml.safe_load((ROOT / "examples" / "s3-cluster.yaml").read_text(encoding="utf-8"))
+    example["spec"].setdefault(part, {})[field] = value
+    found = ["/".join(map(str, error.absolute_path)) for error in Draft4Validator(schema).iter_errors(example)]
+    assert found == [f"spec/{part}/{field}"]

@@ -1,0 +1,189 @@
+"""A VoiceModel file is read whole, or refused with every fault and its place."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from kubevoice.errors import InputError
+from kubevoice.resources.voicemodel import DeletionPolicy, EvaluationPolicy, load_voicemodel
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def document(**spec):
+    """YAML of a small valid VoiceModel; keywords replace parts of its spec."""
+    parts = {
+        "base": {"uri": "builtin://base"},
+        "dataset": {"uri": "s3://data/set"},
+        "storage": {"artifactsUri": "s3://voices"},
+    }
+    return yaml.safe_dump(
+        {
+            "apiVersion": "kubevoice.io/v1alpha1",
+            "kind": "VoiceModel",
+            "metadata": {"name": "mei"},
+            "spec": {name: part for name, part in (parts | spec).items() if part is not None},
+        }
+    )
+
+
+def refusal(source, **more):
+    """The InputError that loading gives."""
+    with pytest.raises(InputError) as caught:
+        load_voicemodel(source, **more)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_the_cluster_example_is_read_field_by_field():
+    model = load_voicemodel(EXAMPLES / "s3-cluster.yaml")
+    assert (model.metadata.name, model.metadata.namespace) == ("hsk-words", "voices")
+    storage = model.spec.storage
+    assert (storage.endpoint, storage.path_style) == ("http://minio.storage.svc:9000", True)
+    assert storage.secret_ref.name == "s3"
+    assert model.spec.training.max_steps == 10_000
+    assert model.spec.training.learning_rate == 2e-5
+    assert model.spec.training.trainable == ("emotion_embedding", "decoder.last")
+    assert model.spec.evaluation.policy is EvaluationPolicy.ENFORCE
+    assert model.spec.serving.max_replicas == 8
+
+
+def test_the_demo_example_needs_a_folder_for_artifacts(tmp_path):
+    model = load_voicemodel(EXAMPLES / "hsk-words.yaml", artifacts=tmp_path)
+    assert model.spec.storage.artifacts_uri == tmp_path.as_uri()
+    assert refusal(EXAMPLES / "hsk-words.yaml").problems == ("spec.storage: field required",)
+
+
+def test_what_is_not_said_has_a_safe_default():
+    spec = load_voicemodel(document()).spec
+    assert spec.deletion_policy is DeletionPolicy.RETAIN
+    assert spec.evaluation.policy is EvaluationPolicy.ENFORCE
+    assert spec.training.active_deadline_seconds == 86_400
+    assert spec.serving.min_replicas == 1
+
+
+def test_a_plain_path_is_relative_to_the_file(tmp_path):
+    folder = tmp_path / "语音 models"
+    folder.mkdir()
+    path = folder / "voice.yaml"
+    path.write_text(
+        document(base={"uri": "../base"}, dataset={"uri": "data"}, storage={"artifactsUri": "/var/out"}),
+        encoding="utf-8",
+    )
+    spec = load_voicemodel(path).spec
+    assert spec.dataset.uri == (folder / "data").as_uri()
+    assert spec.base.uri.startswith("file:///")
+    assert spec.base.uri.endswith("/base")
+    assert spec.storage.artifacts_uri == "file:///var/out"
+
+
+def test_uris_stay_as_they_are():
+    spec = load_voicemodel(document(base={"uri": "file:///voices/base"})).spec
+    assert (spec.base.uri, spec.dataset.uri) == ("file:///voices/base", "s3://data/set")
+
+
+def test_an_unknown_field_is_named_with_its_place():
+    error = refusal(document(training={"maxStep": 5}))
+    assert len(error.problems) == 1
+    assert error.problems[0].startswith("spec.training.maxStep: unknown field")
+
+
+def test_every_fault_is_listed_with_its_place_and_value():
+    text = document(
+        base={},
+        training={"maxSteps": 0, "schedule": "Linear", "batchSize": "many"},
+        serving={"replica": {"memory": "two"}},
+        storage={"artifactsUri": "s3://voices", "endpoint": "minio:9000"},
+        colour="red",
+    )
+    problems = dict(problem.split(": ", 1) for problem in refusal(text).problems)
+    assert set(problems) == {
+        "spec.base.uri",
+        "spec.training.maxSteps",
+        "spec.training.schedule",
+        "spec.training.batchSize",
+        "spec.serving.replica.memory",
+        "spec.storage.endpoint",
+        "spec.colour",
+    }
+    assert problems["spec.training.maxSteps"].endswith("not 0")
+    assert "'Cosine' or 'Constant'" in problems["spec.training.schedule"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "where"),
+    [
+        ({"training": {"warmupSteps": 11, "maxSteps": 10}}, "spec.training"),
+        ({"training": {"nodes": 2, "gpusPerNode": 0}}, "spec.training"),
+        ({"serving": {"minReplicas": 3, "maxReplicas": 2}}, "spec.serving"),
+        ({"serving": {"rollout": {"strategy": "Canary"}}}, "spec.serving.rollout"),
+        ({"serving": {"rollout": {"steps": [{"weight": 5}]}}}, "spec.serving.rollout"),
+        (
+            {"serving": {"rollout": {"strategy": "Canary", "steps": [{"weight": 5}, {"weight": 5}]}}},
+            "spec.serving.rollout",
+        ),
+        ({"serving": {"expose": {"ingress": {}, "httpRoute": {}}}}, "spec.serving.expose"),
+        ({"storage": {"artifactsUri": "gs://voices"}}, "spec.storage"),
+        ({"dataset": {"uri": "https://host/data"}}, "spec"),
+        ({"base": {"uri": "modelscope://x"}}, "spec"),
+    ],
+)
+def test_rules_between_fields_hold_on_one_machine_too(spec, where):
+    (problem,) = refusal(document(**spec)).problems
+    assert problem.startswith(f"{where}: ")
+
+
+@pytest.mark.parametrize("name", ["", "Mei", "1st", "mei-", "m" * 41, "mei_mei", "../mei"])
+def test_a_name_kubernetes_would_refuse_is_refused(name):
+    text = document().replace("name: mei", f"name: {name!r}")
+    assert [problem.split(":")[0] for problem in refusal(text).problems] == ["metadata.name"]
+
+
+def test_the_longest_name_is_accepted():
+    assert load_voicemodel(document().replace("name: mei", f"name: {'m' * 40}")).metadata.name == "m" * 40
+
+
+@pytest.mark.parametrize("text", ["a: [", "\tx: 1", "key: : :"])
+def test_what_is_no_yaml_is_said_to_be_none(text):
+    assert "is no YAML" in str(refusal(text))
+
+
+def test_yaml_tags_make_no_objects(tmp_path):
+    assert "is no YAML" in str(refusal(f"!!python/object/apply:os.mkdir ['{tmp_path}/made']"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("", 0), ("---\n---\n", 0), (document() + "---\n" + document(), 2), ("- 1\n", 1)]
+)
+def test_a_file_holds_exactly_one_voicemodel(text, count):
+    message = str(refusal(text))
+    assert "exactly one VoiceModel" in message or f"{count} YAML documents" in message
+
+
+def test_empty_documents_do_not_count():
+    assert load_voicemodel("---\n" + document() + "---\n").metadata.name == "mei"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("kind: VoiceModel", "kind: Deployment"), ("v1alpha1", "v2"), ("kind: VoiceModel\n", "")],
+)
+def test_another_kind_is_refused_by_its_name(old, new):
+    message = str(refusal(document().replace(old, new)))
+    assert "expected kubevoice.io/v1alpha1/VoiceModel" in message
+
+
+def test_a_missing_file_is_named(tmp_path):
+    assert str(tmp_path / "none.yaml") in str(refusal(tmp_path / "none.yaml"))
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "voice.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    assert "cannot read" in str(refusal(tmp_path / "voice.yaml"))
+
+
+@pytest.mark.parametrize("spec", ["spec: 3", "spec: null", "spec: []"])
+def test_a_spec_that_is_no_mapping_is_refused(spec):
+    text = f"apiVersion: kubevoice.io/v1alpha1\nkind: VoiceModel\nmetadata: {{name: mei}}\n{spec}\n"
+    assert [problem.split(":")[0] for problem in refusal(text).problems] == ["spec"]
