@@ -1,11 +1,17 @@
-"""How a pydantic field says what the CRD shall enforce: lengths, list types, CEL rules."""
+"""How a pydantic field says what the CRD shall enforce: lengths, list types, CEL rules.
 
-from typing import Any
+A rule is written once, in CEL: the API server evaluates it from the CRD, and loading a file evaluates it here.
+"""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Self
+
+import cel as common_expression
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
 __all__ = ["Part", "cel", "immutable", "list_type", "open_object"]
+
+RULES = "x-kubernetes-validations"
 
 
 class Part(BaseModel):
@@ -13,10 +19,21 @@ class Part(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
+    @model_validator(mode="after")
+    def _rules_hold(self) -> Self:
+        extra = self.model_config.get("json_schema_extra")
+        rules: Any = extra.get(RULES, []) if isinstance(extra, dict) else []
+        if rules:
+            me = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+            broken = [r["message"] for r in rules if not common_expression.evaluate(r["rule"], {"self": me})]
+            if broken:
+                raise ValueError("; ".join(broken))
+        return self
+
 
 def cel(*rules: tuple[str, str], **more: Any) -> dict[str, Any]:
     """Schema extras with CEL rules, each (expression, message)."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": text} for rule, text in rules], **more}
+    return {RULES: [{"rule": rule, "message": text} for rule, text in rules], **more}
 
 
 def immutable(what: str) -> dict[str, Any]:

@@ -208,7 +208,7 @@ def _problem(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "document"
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown field; see `kubectl explain voicemodel.spec` or docs/voicemodel.md"
-    message = str(error["msg"])
+    message = str(error["msg"]).removeprefix("Value error, ")
     given = error.get("input")
     shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}"

@@ -15,10 +15,11 @@ __all__ = ["dataset_fingerprint", "exclusive", "write_atomically"]
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write, sync, rename: a reader sees the old file or the new one, also after a crash."""
+    """Write, sync, rename: a reader sees the old file or the new one, also after a crash. Only the owner reads it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
+        temporary.chmod(0o600)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -9,12 +9,15 @@ __all__ = ["request"]
 LOOPBACK = "127.0.0.1"
 
 
-def request(port: int, method: str, path: str, body: Any = None, *, timeout: float = 5.0) -> tuple[int, Any]:
+def request(
+    port: int, method: str, path: str, body: Any = None, *, token: str | None = None, timeout: float = 5.0
+) -> tuple[int, Any]:
     """Return status and JSON of the answer (None if it is no JSON). Raises OSError if nothing answers."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:
         payload = None if body is None else json.dumps(body).encode()
-        connection.request(method, path, payload, {"Content-Type": "application/json"})
+        connection.request(method, path, payload, headers)
         answer = connection.getresponse()
         text = answer.read()
     except http.client.HTTPException as error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from kubevoice.errors import KubeVoiceError
 
@@ -24,17 +26,23 @@ START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 SOCKET_PATH_LIMIT = 107
 SOCKET_SUFFIX = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
+SERVE_API = "/api/serve/applications/"
 SPARE_CPUS = 1
 """Ray counts logical CPUs: one beyond the machine's own keeps the HTTP side from competing with replicas for one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RayProcess:
-    """A running head node: its process group, its dashboard's port and the time it was started."""
+    """A running head node: its process group, the time it was started, its dashboard's port and access token."""
 
     pid: int
-    dashboard_port: int
     started: str
+    dashboard_port: int
+    token: str
+
+    def request(self, method: str, body: Any = None, *, timeout: float = 5.0) -> tuple[int, Any]:
+        """Call Serve's API. Raises OSError if nothing answers."""
+        return request(self.dashboard_port, method, SERVE_API, body, token=self.token, timeout=timeout)
 
 
 def port_is_free(port: int) -> bool:
@@ -100,6 +108,7 @@ class LocalRay:
         gcs, dashboard, agent, agent_grpc, metrics, client = _free_ports(6)
         temporary = self._temporary_folder()
         temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+        token = secrets.token_hex(32)
         command = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
             *("--node-ip-address", LOOPBACK, "--port", str(gcs), "--ray-client-server-port", str(client)),
@@ -115,16 +124,23 @@ class LocalRay:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=environment | {"RAY_TMPDIR": str(temporary), "RAY_USAGE_STATS_ENABLED": "0"},
+                env=environment
+                | {
+                    "RAY_TMPDIR": str(temporary),
+                    "RAY_USAGE_STATS_ENABLED": "0",
+                    # Who reaches Ray's ports may run any code: without a token that is every user of this machine.
+                    "RAY_AUTH_MODE": "token",
+                    "RAY_AUTH_TOKEN": token,
+                },
             )
-        found = RayProcess(process.pid, dashboard, _start_time(process.pid))
+        found = RayProcess(process.pid, _start_time(process.pid), dashboard, token)
         write_atomically(self._folder / "ray.json", json.dumps(asdict(found)))
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
             try:
-                if request(dashboard, "GET", "/api/serve/applications/")[0] == 200:
+                if found.request("GET")[0] == 200:
                     return found
             except OSError:
                 pass

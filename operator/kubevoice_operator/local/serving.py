@@ -19,7 +19,6 @@ from kubevoice_operator.render.rayservice import APPLICATION
 
 __all__ = ["LocalServing"]
 
-SERVE_API = "/api/serve/applications/"
 POLL_SECONDS = 0.3
 
 
@@ -46,7 +45,7 @@ class LocalServing:
             return None
         error = None
         try:
-            _, answer = request(running.dashboard_port, "GET", SERVE_API)
+            _, answer = running.request("GET")
             application = (answer or {}).get("applications", {}).get(APPLICATION, {})
             if application.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
                 error = f"Ray Serve: {_last_line(application)}; logs are in {self._folder}"
@@ -95,7 +94,7 @@ class LocalServing:
         config["http_options"] |= {"host": LOOPBACK, "port": self._port}
         for application in config["applications"]:
             application["args"] = {k: mounts.translate(v) for k, v in application["args"].items()}
-        status, answer = request(running.dashboard_port, "PUT", SERVE_API, config, timeout=60.0)
+        status, answer = running.request("PUT", config, timeout=60.0)
         if status != 200:
             raise KubeVoiceError(f"Ray Serve refused the config ({status}): {str(answer)[:500]}")
         write_atomically(previous, json.dumps({"hash": content_hash(dict(service)), "port": self._port}))
