@@ -1,4 +1,4 @@
-"""A Ray of our own on this machine: one head node in a process group of its own, bound to loopback."""
+"""A Ray of our own on this machine: one head node in a session of its own, bound to loopback."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +24,7 @@ from kubevoice_operator.local.http import LOOPBACK, request
 __all__ = ["LocalRay", "RayProcess", "port_is_free"]
 
 START_SECONDS = 90.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 10.0
 SOCKET_PATH_LIMIT = 107
 SOCKET_SUFFIX = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
 SERVE_API = "/api/serve/applications/"
@@ -33,7 +34,7 @@ SPARE_CPUS = 1
 
 @dataclass(frozen=True, slots=True)
 class RayProcess:
-    """A running head node: its process group, the time it was started, its dashboard's port and access token."""
+    """A running head node: its pid, when it was started, its dashboard's port and access token."""
 
     pid: int
     started: str
@@ -67,13 +68,29 @@ def _free_ports(count: int) -> Iterator[int]:
             probe.close()
 
 
-def _start_time(pid: int) -> str:
-    """Return when a process began, in clock ticks: with the pid it names the process for good. Empty if it is gone."""
+def _stat(pid: int) -> list[str]:
+    """Return what /proc says of a process, from its state on; empty if it is gone or only waits to be reaped."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ""
-    return "" if fields[0] == "Z" else fields[19]
+        return []
+    return [] if fields[0] == "Z" else fields
+
+
+def _identity(pid: int) -> str:
+    """Return the boot and the tick a process began in: with the pid it names the process for good. Empty if gone."""
+    fields = _stat(pid)
+    return f"{_boot()}/{fields[19]}" if fields else ""
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _session(leader: int) -> list[int]:
+    """Return the processes of a session. Ray's workers have process groups of their own, but share the session."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if (fields := _stat(pid)) and int(fields[3]) == leader]
 
 
 class LocalRay:
@@ -89,11 +106,16 @@ class LocalRay:
 
     def running(self) -> RayProcess | None:
         """Return the head node if it is alive."""
+        found = self._recorded()
+        return found if found and _identity(found.pid) == found.started else None
+
+    def _recorded(self) -> RayProcess | None:
+        """Return the head node started last, if that was since this machine booted."""
         try:
             found = RayProcess(**json.loads((self._folder / "ray.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
-        return found if found.started and _start_time(found.pid) == found.started else None
+        return found if found.started.startswith(f"{_boot()}/") else None
 
     def _temporary_folder(self) -> Path:
         """Return Ray's session folder: in ours, unless the sockets' paths would grow too long for the kernel."""
@@ -133,7 +155,7 @@ class LocalRay:
                     "RAY_AUTH_TOKEN": token,
                 },
             )
-        found = RayProcess(process.pid, _start_time(process.pid), dashboard, token)
+        found = RayProcess(process.pid, _identity(process.pid), dashboard, token)
         write_atomically(self._folder / "ray.json", json.dumps(asdict(found)))
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -149,31 +171,30 @@ class LocalRay:
         raise KubeVoiceError(f"Ray did not start within {START_SECONDS:.0f} s; its log is {self.log}")
 
     def stop(self) -> bool:
-        """Stop the head node and all it started; tell whether there was one."""
-        found = self.running()
-        if found is None:
+        """Stop the head node and all it started, also when the head itself was killed; tell whether anything ran."""
+        found = self._recorded()
+        # A pid is not given away while a session bears it: if it lives, it is the head or another program of that pid.
+        if found is None or (_stat(found.pid) and _identity(found.pid) != found.started):
             return False
-        _signal_group(found.pid, signal.SIGTERM)
+        members = _session(found.pid)
+        _signal(members, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while _start_time(found.pid) and time.monotonic() < deadline:
+        while (left := _session(found.pid)) and time.monotonic() < deadline:
             _reap(found.pid)
             time.sleep(0.1)
-        _signal_group(found.pid, signal.SIGKILL)
+        _signal(left, signal.SIGKILL)
         _reap(found.pid)
         (self._folder / "ray.json").unlink(missing_ok=True)
-        return True
+        return bool(members)
 
 
-def _signal_group(group: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _reap(pid: int) -> None:
     """Collect the exit code if the process is our child, so that it does not stay as a zombie."""
-    try:
+    with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return

@@ -83,6 +83,7 @@ class LocalServing:
             self.ray.stop()
             running = None
         if running is None:
+            self.ray.stop()  # a head that was killed may have left a proxy on the port
             if not port_is_free(self._port):
                 raise InputError(
                     f"port {self._port} on {LOOPBACK} is in use by another program; stop it, or choose another port "
