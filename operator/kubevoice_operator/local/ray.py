@@ -24,7 +24,7 @@ from kubevoice_operator.local.http import LOOPBACK, request
 __all__ = ["LocalRay", "RayProcess", "port_is_free"]
 
 START_SECONDS = 90.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 5.0
 SOCKET_PATH_LIMIT = 107
 SOCKET_SUFFIX = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
 SERVE_API = "/api/serve/applications/"

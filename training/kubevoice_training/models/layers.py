@@ -19,7 +19,6 @@ __all__ = [
     "PreNet",
     "layer_norm",
     "merge_heads",
-    "sinusoid_table",
     "split_heads",
 ]
 
@@ -27,14 +26,6 @@ __all__ = [
 def layer_norm(width: int) -> nn.LayerNorm:
     """Layer norm with the reference's epsilon."""
     return nn.LayerNorm(width, eps=1e-6)
-
-
-def sinusoid_table(length: int, width: int) -> Tensor:
-    """Positions from 1; first half sines, second half cosines: [length, width]."""
-    half = width // 2
-    inverse = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / (half - 1))
-    angle = torch.arange(1, length + 1, dtype=torch.float64)[:, None] * inverse
-    return torch.cat([angle.sin(), angle.cos()], dim=1).float()
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

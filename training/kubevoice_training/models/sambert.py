@@ -21,7 +21,6 @@ from kubevoice_training.models.layers import (
     PncaBlock,
     PreNet,
     layer_norm,
-    sinusoid_table,
 )
 
 __all__ = ["Batch", "Output", "Sambert", "SambertConfig", "band_width", "regulate"]
@@ -128,21 +127,25 @@ def places_in_symbol(durations: Tensor) -> Tensor:
     return torch.arange(1, len(starts) + 1, device=durations.device) - starts
 
 
-class PositionTable(nn.Module):
-    """Fixed sinusoids added to the embedding; made anew when a text is longer than the table."""
+class SymbolPositions(nn.Module):
+    """Sinusoids of the symbols' positions, from 1, added to the embedding: first half sines, second half cosines.
 
-    position_enc: Tensor
+    Computed where they are needed, so that neither memory nor an exported graph bounds the length of a text.
+    """
+
+    inverse: Tensor
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("position_enc", sinusoid_table(1024, width), persistent=False)
+        half = width // 2
+        powers = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / (half - 1))
+        self.register_buffer("inverse", powers.float(), persistent=False)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        length, width = x.shape[1], x.shape[2]
-        if length > self.position_enc.shape[0]:
-            self.position_enc = sinusoid_table(2 * length, width).to(x.device)
-        return x + self.position_enc[:length]
+        positions = torch.arange(1, x.shape[1] + 1, device=x.device).to(self.inverse.dtype)
+        angle = positions[:, None] * self.inverse
+        return x + torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
 class LinguisticEncoder(nn.Module):
@@ -150,7 +153,7 @@ class LinguisticEncoder(nn.Module):
 
     def __init__(self, c: SambertConfig) -> None:
         super().__init__()
-        self.position_enc = PositionTable(c.embedding)
+        self.position_enc = SymbolPositions(c.embedding)
         widths = [c.embedding] + [c.units] * (c.encoder_layers - 1)
         self.fft = nn.ModuleList(FftBlock(w, c.units, c.heads, c.encoder_inner, c.dropout) for w in widths)
         self.ln = layer_norm(c.units)
