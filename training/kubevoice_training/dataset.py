@@ -20,7 +20,7 @@ import soundfile
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.stages import EmotionSeconds
 from kubevoice.storage import Storage
-from kubevoice.text import EMOTIONS, analyse
+from kubevoice.text import EMOTIONS, analyse, is_han
 from typing_extensions import override
 
 __all__ = ["METADATA", "Clip", "Report", "check", "read_rows", "require"]
@@ -143,6 +143,8 @@ def _row_problems(row: Row, mapping: Mapping[str, str]) -> Iterator[str]:
         yield f"speaker {fields['speaker'][:40]!r} is not usable; use letters, digits, dot, - and _"
     if len(fields["text"]) > MAX_TEXT:
         yield f"the text has {len(fields['text'])} characters, {MAX_TEXT} are allowed; cut the recording"
+    elif fields["text"] and not any(is_han(c) or c.isdigit() for c in fields["text"]):
+        yield f"the text {fields['text'][:40]!r} has no Mandarin; write what is said in Chinese characters"
     else:
         try:
             analyse(fields["text"])
@@ -157,6 +159,10 @@ def _row_problems(row: Row, mapping: Mapping[str, str]) -> Iterator[str]:
 
 def _sound(data: bytes) -> float:
     """Return the seconds of a usable recording; InputError says what is wrong with another."""
+    # libsndfile reads a WAV that was cut off as a shorter one. Programs that write to a pipe leave the size 0 or all ones.
+    declared = int.from_bytes(data[4:8], "little") if data[:4] == b"RIFF" else 0
+    if len(data) < declared + 8 < (1 << 32):
+        raise InputError(f"ends after {len(data)} of {declared + 8} bytes; copy it again")
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             rate, channels, frames = file.samplerate, file.channels, file.frames

@@ -41,7 +41,8 @@ class S3Storage(Storage):
             s3={"addressing_style": "path" if options.path_style else "auto"},
         )
         verify = str(options.ca_bundle) if options.ca_bundle else None
-        return boto3.client(
+        # A session of its own: boto3's default one is not made for threads, and keeps the first credentials it saw.
+        return boto3.Session().client(
             "s3", endpoint_url=options.endpoint, region_name=options.region, config=config, verify=verify
         )
 
@@ -91,9 +92,10 @@ class S3Storage(Storage):
 
     @override
     def exists(self, key: str) -> bool:
+        name = self._key(key)
         try:
             with self._explained(f"cannot look for {self.uri}/{key}"):
-                self._client.head_object(Bucket=self._bucket, Key=self._key(key))
+                self._client.head_object(Bucket=self._bucket, Key=name)
         except InputError:
             return False
         return True

@@ -4,6 +4,7 @@ characters -> normalise -> sentences -> words -> pinyin -> sandhi -> erhua -> un
 """
 
 from kubevoice.text.pipeline import Analysis, Sentence, Word, analyse
+from kubevoice.text.segment import is_han
 from kubevoice.text.units import EMOTIONS, Unit, UnitTables, parse_units
 
-__all__ = ["EMOTIONS", "Analysis", "Sentence", "Unit", "UnitTables", "Word", "analyse", "parse_units"]
+__all__ = ["EMOTIONS", "Analysis", "Sentence", "Unit", "UnitTables", "Word", "analyse", "is_han", "parse_units"]

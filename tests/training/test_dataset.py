@@ -1,0 +1,129 @@
+"""Every fault of a dataset is found at once, with its row; a good one is accepted as people save it."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import soundfile as sf
+from kubevoice.errors import InputError
+from kubevoice.storage import connect
+from kubevoice_training.dataset import check, require
+
+HEAD = "id,text,emotion,wav_path\n"
+GOOD = "a,你好,neutral,wavs/a.wav\n"
+
+
+def tone(path, *, rate=24_000, channels=1, seconds=0.5, level=0.3):
+    wave = level * np.sin(np.arange(int(rate * seconds)) * 0.05)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sf.write(path, np.stack([wave] * channels, axis=1), rate)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A dataset of one good clip."""
+    tone(tmp_path / "wavs" / "a.wav")
+    (tmp_path / "metadata.csv").write_text(HEAD + GOOD, encoding="utf-8")
+    return tmp_path
+
+
+def problems(folder, *rows):
+    text = HEAD + GOOD + "".join(f"{row}\n" for row in rows)
+    (folder / "metadata.csv").write_text(text, encoding="utf-8")
+    return check(connect(str(folder)), {}).problems
+
+
+def test_a_good_dataset_has_a_digest_of_its_content(folder):
+    first = check(connect(str(folder)), {})
+    require(first, "x")
+    assert [clip.id for clip in first.clips] == ["a"]
+    assert first.per_emotion["neutral"].seconds == 0.5
+    tone(folder / "wavs" / "a.wav", seconds=0.6)
+    assert check(connect(str(folder)), {}).digest != first.digest
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_byte_order_marks_and_line_ends_do_not_matter(folder, mark, end):
+    (folder / "metadata.csv").write_bytes((mark + HEAD + GOOD).replace("\n", end).encode())
+    assert check(connect(str(folder)), {}).problems == []
+
+
+def test_text_with_commas_and_quotes_is_read(folder):
+    out = io.StringIO()
+    csv.writer(out).writerow(["b", '他说,"你好"', "happy", "wavs/a.wav"])
+    assert problems(folder, out.getvalue().strip()) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("b,你好,neutral,wavs/b.wav", "wavs/b.wav: there is no such file"),
+        ("b,你好,neutral,wavs/broken.wav", "cannot be read as sound"),
+        ("b,你好,neutral,wavs/cut.wav", "copy it again"),
+        ("b,你好,neutral,wavs/low.wav", "is sampled at 8000 Hz"),
+        ("b,你好,neutral,wavs/two.wav", "has 2 channels"),
+        ("b,你好,neutral,wavs/silent.wav", "is silent"),
+        ("b,你好,hapy,wavs/a.wav", "did you mean 'happy'?"),
+        ("b,你好,,wavs/a.wav", "the emotion is empty"),
+        ("b,hello!,neutral,wavs/a.wav", "'hello!' has no Mandarin"),
+        ("b,,neutral,wavs/a.wav", "nothing that can be spoken"),
+        ("b,你好,neutral,../a.wav", "leaves the dataset"),
+        ("b,你好,neutral,/etc/passwd", "leaves the dataset"),
+        ("b,你好,neutral,wavs/link.wav", "symbolic link"),
+        ("b b,你好,neutral,wavs/a.wav", "is not usable"),
+        ("a,再见,neutral,wavs/a.wav", "used by another row"),
+    ],
+)
+def test_each_fault_is_named_with_its_row(folder, row, complaint):
+    wavs = folder / "wavs"
+    (wavs / "broken.wav").write_bytes(b"no sound at all")
+    tone(wavs / "cut.wav", seconds=2)
+    (wavs / "cut.wav").write_bytes((wavs / "cut.wav").read_bytes()[:20_000])
+    tone(wavs / "low.wav", rate=8000)
+    tone(wavs / "two.wav", channels=2)
+    tone(wavs / "silent.wav", level=0.0)
+    tone(folder.with_name(f"{folder.name}-outside.wav"))
+    (wavs / "link.wav").symlink_to(folder.with_name(f"{folder.name}-outside.wav"))
+    found = [p for p in problems(folder, row) if p.startswith("metadata.csv row 2")]
+    assert len(found) == 1
+    assert complaint in found[0]
+
+
+def test_all_bad_rows_are_reported_in_one_go(folder):
+    found = problems(folder, "b,你好,neutral,wavs/b.wav", "c,abc,neutral,wavs/a.wav", "d,你好,hapy,../x")
+    assert [p.split(":")[0] for p in found] == [
+        "metadata.csv row 2 (id b)",
+        "metadata.csv row 3 (id c)",
+        "metadata.csv row 4 (id d)",
+        "metadata.csv row 4 (id d)",
+    ]
+    with pytest.raises(InputError) as caught:
+        require(check(connect(str(folder)), {}), "demo")
+    assert caught.value.problems == tuple(found)
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (None, "has no metadata.csv"),
+        (b"", "has no column id"),
+        (HEAD.encode(), "has no rows"),
+        (b"id,text\na,b\n", "has no column emotion, wav_path"),
+        ("id,text,emotion,wav_path\na,你".encode("gbk"), "is not UTF-8"),
+        (b'id,text,emotion,wav_path\n"a,b\n', "is no CSV"),
+    ],
+)
+def test_a_folder_that_is_no_dataset_is_refused(folder, data, complaint):
+    (folder / "metadata.csv").unlink()
+    if data is not None:
+        (folder / "metadata.csv").write_bytes(data)
+    with pytest.raises(InputError, match=complaint):
+        check(connect(str(folder)), {})
+
+
+def test_labels_are_mapped_to_emotions_of_the_voice(folder):
+    (folder / "metadata.csv").write_text(HEAD + GOOD.replace("neutral", "joy"), encoding="utf-8")
+    assert [clip.emotion for clip in check(connect(str(folder)), {"joy": "happy"}).clips] == ["happy"]
+    assert "no voice knows" in check(connect(str(folder)), {"joy": "hapyy"}).problems[0]
