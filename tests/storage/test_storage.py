@@ -10,12 +10,13 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.storage import S3Options, connect, fetch_tree, publish_tree, tree_published
 
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kubevoice" / "bin"
-SECRET = "not-a-secret"
+SECRET = "for-this-test-only"  # noqa: S105  # of a server that lives as long as these tests
 
 
 def versitygw():
@@ -57,7 +58,7 @@ def s3(tmp_path_factory):
             try:
                 client.create_bucket(Bucket="voices")
                 break
-            except Exception:
+            except BotoCoreError:
                 assert process.poll() is None, "the S3 server ended"
                 assert time.monotonic() < deadline, "the S3 server does not answer"
                 time.sleep(0.1)

@@ -159,7 +159,7 @@ def _row_problems(row: Row, mapping: Mapping[str, str]) -> Iterator[str]:
 
 def _sound(data: bytes) -> float:
     """Return the seconds of a usable recording; InputError says what is wrong with another."""
-    # libsndfile reads a WAV that was cut off as a shorter one. Programs that write to a pipe leave the size 0 or all ones.
+    # libsndfile reads a WAV that was cut off as a shorter one. The size is 0 or all ones if it was written to a pipe.
     declared = int.from_bytes(data[4:8], "little") if data[:4] == b"RIFF" else 0
     if len(data) < declared + 8 < (1 << 32):
         raise InputError(f"ends after {len(data)} of {declared + 8} bytes; copy it again")
