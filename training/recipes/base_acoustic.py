@@ -18,6 +18,7 @@ from kubevoice.text import EMOTIONS, UnitTables, analyse
 from kubevoice_training.acoustic import Clip, collate, losses
 from kubevoice_training.features import Features, Stats, extract, measure_stats
 from kubevoice_training.models.sambert import Sambert, SambertConfig
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 MEL = MelConfig()
 STREAMS = ("sy", "tone", "syllable_flag", "word_segment")
@@ -37,6 +38,8 @@ CONFIG = SambertConfig(
     postnet_memory=128,
 )
 FRAMES_PER_BATCH = 3600
+AVERAGING = 0.998
+"""Decay of the weights' moving average, which is what ships: it speaks more clearly than the last step's weights."""
 
 
 def load_corpus(corpus: Path, mel_stats: Path, cache: Path) -> tuple[list[Clip], Stats]:
@@ -83,9 +86,17 @@ def batches(clips: list[Clip], rng: np.random.Generator) -> list[list[Clip]]:
     return groups
 
 
-def save(path: Path, model: Sambert, optimizer: torch.optim.Optimizer, step: int, spent: float) -> None:
+def save(
+    path: Path, model: Sambert, averaged: AveragedModel, optimizer: torch.optim.Optimizer, step: int, spent: float
+) -> None:
     """Write the checkpoint beside its place, then rename."""
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "spent": spent}
+    state = {
+        "model": model.state_dict(),
+        "averaged": averaged.module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "spent": spent,
+    }
     torch.save(state, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
 
@@ -117,6 +128,11 @@ def main() -> None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, before = state["step"], state["spent"]
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
+    if step:
+        averaged.module.load_state_dict(state["averaged"])
+        averaged.update_parameters(model)  # the first call would copy the weights instead of averaging them
+        averaged.module.load_state_dict(state["averaged"])
     rng = np.random.default_rng(step)
     print(f"{len(clips)} clips, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
     began = saved = time.monotonic()
@@ -131,14 +147,15 @@ def main() -> None:
         terms.total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        averaged.update_parameters(model)
         step += 1
         if step % 25 == 0:
             figures = {f.name: round(float(getattr(terms, f.name).detach()), 4) for f in dataclasses.fields(terms)}
             print(step, f"{spent:.0f}s", figures, flush=True)
         if time.monotonic() - saved > 240:
             saved = time.monotonic()
-            save(checkpoint, model, optimizer, step, spent)
-    save(checkpoint, model, optimizer, step, spent)
+            save(checkpoint, model, averaged, optimizer, step, spent)
+    save(checkpoint, model, averaged, optimizer, step, spent)
 
 
 if __name__ == "__main__":

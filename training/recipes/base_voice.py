@@ -35,7 +35,7 @@ ATTRIBUTION = (
 def load(acoustic: Path, vocoder: Path, emotions: list[str]) -> VoiceWeights:
     """Read both training checkpoints."""
     sambert, generator = Sambert(ACOUSTIC), Generator(VOCODER)
-    sambert.load_state_dict(torch.load(acoustic / "acoustic.pt", weights_only=True)["model"])
+    sambert.load_state_dict(torch.load(acoustic / "acoustic.pt", weights_only=True)["averaged"])
     generator.load_state_dict(torch.load(vocoder / "vocoder.pt", weights_only=True)["generator"])
     stats = json.loads((acoustic / "stats.json").read_text(encoding="utf-8"))
     return VoiceWeights(

@@ -1,0 +1,106 @@
+"""The command line, as a process: exit codes, one-line errors, files that are whole."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+
+ROOT = Path(__file__).resolve().parents[2]
+VOICEMODEL = """
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {name: mei}
+spec:
+  base: {uri: builtin://base}
+  dataset: {uri: data/}
+"""
+
+
+@pytest.fixture
+def kubevoice(tmp_path):
+    """Run the command with a state folder of its own."""
+
+    def run(*words, text=None):
+        command = [sys.executable, "-c", "from kubevoice_cli.main import run; run()", *map(str, words)]
+        env = os.environ | {"KUBEVOICE_HOME": str(tmp_path / "home"), "COLUMNS": "200"}
+        return subprocess.run(
+            command, cwd=tmp_path, env=env, input=text, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run
+
+
+def test_crd_writes_what_is_committed(kubevoice, tmp_path):
+    found = kubevoice("crd", "-o", "crd.yaml")
+    assert found.returncode == 0, found.stderr
+    committed = ROOT / "crds" / "voicemodels.kubevoice.io.yaml"
+    assert (tmp_path / "crd.yaml").read_text(encoding="utf-8") == committed.read_text(encoding="utf-8")
+
+
+def test_say_writes_a_sound_of_the_right_kind(kubevoice, tmp_path):
+    found = kubevoice("say", "你好。", "-o", "hello.wav", "--emotion", "happy", "--speed", "1.2")
+    assert found.returncode == 0, found.stderr
+    audio, rate = sf.read(tmp_path / "hello.wav")
+    assert rate == 24_000
+    assert 0.3 < len(audio) / rate < 4
+    assert abs(audio).max() > 0.02
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("say", "你好", "-o", "x.doc"), "the name must end with"),
+        (("say", "……", "-o", "x.wav"), "nothing that can be spoken"),
+        (("say", "你好", "--emotion", "joy"), "joy"),
+        (("say", "你好", "--voice", "nowhere"), "nowhere"),
+        (("up", "-f", "nowhere.yaml"), "nowhere.yaml"),
+        (("dataset", "check", "nowhere"), "has no metadata.csv"),
+        (("status", "mei"), "there is no VoiceModel 'mei' here"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(kubevoice, tmp_path, words, complaint):
+    found = kubevoice(*words)
+    assert found.returncode == 2, found.stderr
+    assert complaint in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("x.*"))
+
+
+def test_a_bad_dataset_stops_up_with_every_row_named_and_a_good_one_recovers(kubevoice, tmp_path):
+    (tmp_path / "voice.yaml").write_text(VOICEMODEL)
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "metadata.csv").write_text("id,text,emotion,wav_path\na,你好,neutral,a.wav\nb,再见,neutral,../b.wav\n")
+    found = kubevoice("up", "-f", "voice.yaml")
+    assert found.returncode == 2
+    assert "row 1 (id a)" in found.stderr
+    assert "row 2 (id b)" in found.stderr
+    again = kubevoice("up", "-f", "voice.yaml")
+    assert (again.returncode, "row 1 (id a)" in again.stderr) == (2, True)
+
+
+def test_text_shows_the_reading(kubevoice):
+    found = kubevoice("text", text="银行行长\n")
+    assert found.returncode == 0, found.stderr
+    assert sum(json.loads(found.stdout)["pinyin"], []) == ["yin2", "hang2", "hang2", "zhang3"]
+
+
+def test_down_with_nothing_running_is_fine(kubevoice):
+    found = kubevoice("down")
+    assert (found.returncode, found.stderr.strip()) == (0, "nothing was running")
+
+
+def test_a_port_in_use_is_told_from_a_free_one():
+    from kubevoice_operator.local.ray import port_is_free
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert not port_is_free(port)
+    assert port_is_free(port)

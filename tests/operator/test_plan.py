@@ -1,0 +1,133 @@
+"""What is planned for a VoiceModel, from nothing to a replica that says it serves the revision."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from kubernetes import client
+from kubevoice.resources.stages import PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult, Verdict
+from kubevoice.resources.status import Phase
+from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice_operator.observe import JobObservation, JobPhase, Observed, ReplicaObservation, ServiceObservation
+from kubevoice_operator.plan import plan
+from kubevoice_operator.render.names import Images, content_hash
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DIGEST = "sha256:" + "0" * 64
+REVISION = "sha256:" + "1" * 64
+MODEL = """
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {name: mei, namespace: voices}
+spec:
+  base: {uri: builtin://base}
+  dataset: {uri: s3://data/set}
+  storage: {artifactsUri: s3://voices, secretRef: {name: s3}, endpoint: "http://minio:9000"}
+"""
+
+
+def answers(verdict=Verdict.PASSED):
+    return {
+        Stage.PREPARE: PrepareResult(
+            dataset_digest=DIGEST,
+            features_uri="s3://voices/f",
+            features_digest=DIGEST,
+            clips=9,
+            seconds=9,
+            per_emotion={},
+        ),
+        Stage.TRAIN: TrainResult(checkpoint_uri="s3://voices/c", checkpoint_digest=DIGEST, step=5, loss=1.0),
+        Stage.RELEASE: ReleaseResult(
+            revision=REVISION, uri="s3://voices/bundles/1", metrics={}, verdict=verdict, failures=("too slow",)
+        ),
+    }
+
+
+def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None):
+    """Return the plan once the Jobs of `stages` have succeeded, and what was observed for it."""
+    model, jobs = load_voicemodel(model), {}
+    for stage in stages:
+        (job,) = plan(model, Observed(jobs=jobs), NOW, Images()).jobs
+        answer = answers(verdict)[stage].model_dump_json(by_alias=True)
+        jobs |= {job["metadata"]["name"]: JobObservation(JobPhase.SUCCEEDED, answer, 0)}
+    return plan(model, Observed(jobs=jobs, service=service), NOW, Images()), jobs
+
+
+@pytest.mark.parametrize(("done", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
+def test_each_stage_follows_the_one_before(done, following):
+    found, _ = after(list(Stage)[:done])
+    (job,) = found.jobs
+    assert job["metadata"]["labels"]["kubevoice.io/stage"] == following
+    assert job["metadata"]["name"].startswith(f"mei-{following}-")
+    assert found.service is None
+
+
+def test_the_same_input_gives_the_same_plan_and_another_spec_another_job():
+    one, _ = after([])
+    assert after([])[0].jobs == one.jobs
+    other, _ = after([], model=MODEL.replace("s3://data/set", "s3://data/other"))
+    assert other.jobs[0]["metadata"]["name"] != one.jobs[0]["metadata"]["name"]
+
+
+def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so():
+    rolling, _ = after(list(Stage))
+    assert (rolling.jobs, rolling.status.phase) == ((), Phase.ROLLING_OUT)
+    applied = content_hash(rolling.service)
+    silent, _ = after(list(Stage), service=ServiceObservation(applied, "http://mei"))
+    assert (silent.service, silent.status.phase) == (None, Phase.ROLLING_OUT)
+    replica = ReplicaObservation("a", {"mei": REVISION})
+    ready, _ = after(list(Stage), service=ServiceObservation(applied, "http://mei", (replica,)))
+    assert (ready.service, ready.status.phase) == (None, Phase.READY)
+
+
+def test_a_revision_that_fails_the_gate_is_not_served():
+    found, _ = after(list(Stage), verdict=Verdict.FAILED)
+    assert (found.service, found.status.phase) == (None, Phase.FAILED)
+
+
+def test_a_job_that_failed_is_not_made_again_and_says_why():
+    model = load_voicemodel(MODEL)
+    (job,) = plan(model, Observed(), NOW, Images()).jobs
+    message = StageFailure(reason="InvalidInput", message="metadata.csv row 2: no such file").model_dump_json()
+    jobs = {job["metadata"]["name"]: JobObservation(JobPhase.FAILED, message, 2)}
+    found = plan(model, Observed(jobs=jobs), NOW, Images())
+    assert (found.jobs, found.status.phase) == ((), Phase.FAILED)
+    assert "metadata.csv row 2" in found.status.model_dump_json()
+
+
+def test_suspend_makes_no_job():
+    assert after([], model=MODEL + "  training: {suspend: true}\n")[0].jobs == ()
+
+
+def checked(value, kind, path="job"):
+    """Compare an object with the Kubernetes OpenAPI, from which the client's models are generated."""
+    if kind.lower().startswith("list["):
+        for i, item in enumerate(value):
+            checked(item, kind[5:-1], f"{path}[{i}]")
+    elif kind.lower().startswith(("dict[", "dict(")):
+        for key, item in value.items():
+            checked(item, kind.split(", ", 1)[1][:-1], f"{path}.{key}")
+    elif model := getattr(client, kind, None):
+        fields = {model.attribute_map[name]: kind for name, kind in model.openapi_types.items()}
+        for key, item in value.items():
+            assert key in fields, f"{path}.{key} is no field of {kind}"
+            checked(item, fields[key], f"{path}.{key}")
+    else:
+        types = {"str": str, "int": int, "bool": bool, "object": object, "float": (int, float), "datetime": str}
+        assert isinstance(value, types[kind]), f"{path} is no {kind}"
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_jobs_are_what_the_kubernetes_api_knows(done):
+    (job,) = after(list(Stage)[:done])[0].jobs
+    checked(job, "V1Job")
+    client.ApiClient().deserialize(
+        type("Answer", (), {"data": json.dumps(job)}), "V1Job"
+    )  # raises if something required is missing
+
+
+def test_no_secret_is_copied_into_a_job():
+    (job,) = after([])[0].jobs
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert "AWS_SECRET_ACCESS_KEY" not in json.dumps(job["metadata"])
+    assert {"secretRef": {"name": "s3"}} in container["envFrom"]
