@@ -15,7 +15,8 @@ from kubevoice_training.models.aligner import (
     forward_sum_loss,
     monotonic_path,
 )
-from kubevoice_training.models.sambert import Batch, Output, Sambert, valid
+from kubevoice_training.models.layers import valid
+from kubevoice_training.models.sambert import Batch, Output, Sambert
 
 __all__ = ["Clip", "Collated", "Losses", "collate", "losses", "per_symbol_mean"]
 

@@ -7,7 +7,8 @@ from kubevoice.errors import InputError
 from kubevoice.text import EMOTIONS
 
 from kubevoice_training.checkpoint import VoiceWeights
-from kubevoice_training.models.sambert import Sambert, SambertConfig
+from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.models.sambert import Sambert
 
 __all__ = ["adapt"]
 

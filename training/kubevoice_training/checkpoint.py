@@ -17,8 +17,9 @@ from kubevoice.audio.mel import MelConfig
 from kubevoice.errors import InputError
 
 from kubevoice_training.features import Stats
+from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
-from kubevoice_training.models.sambert import Sambert, SambertConfig
+from kubevoice_training.models.sambert import Sambert
 
 __all__ = ["VoiceWeights", "load_weights", "save_weights"]
 

@@ -17,7 +17,8 @@ from kubevoice.audio.mel import MelConfig
 from kubevoice.text import EMOTIONS, UnitTables, analyse
 from kubevoice_training.acoustic import Clip, collate, losses
 from kubevoice_training.features import Features, Stats, extract, measure_stats
-from kubevoice_training.models.sambert import Sambert, SambertConfig
+from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.models.sambert import Sambert
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 MEL = MelConfig()

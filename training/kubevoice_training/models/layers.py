@@ -20,7 +20,13 @@ __all__ = [
     "layer_norm",
     "merge_heads",
     "split_heads",
+    "valid",
 ]
+
+
+def valid(lengths: Tensor, size: int) -> Tensor:
+    """Mask [B, size], True below each length."""
+    return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
 
 
 def layer_norm(width: int) -> nn.LayerNorm:

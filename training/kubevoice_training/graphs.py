@@ -1,0 +1,203 @@
+"""The four networks that a bundle's ONNX graphs are made of, cut from SAMBERT and HiFi-GAN.
+
+The encoder holds the whole path from symbol ids to decoder memory, its duration loop included, so it is written for
+TorchScript's exporter: it turns the loop into an ONNX Loop.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from kubevoice_training.models.hifigan import Generator, WeightNormConv1d, WeightNormDeconv1d
+from kubevoice_training.models.sambert import Sambert
+from kubevoice_training.models.variance import DurationPredictor
+
+__all__ = [
+    "DecoderGraph",
+    "EncoderGraph",
+    "PostNetGraph",
+    "VocoderGraph",
+]
+
+
+@torch.jit.script
+def _duration_loop(
+    condition: Tensor, prenet: list[Tensor], first: list[Tensor], second: list[Tensor], head: list[Tensor]
+) -> Tensor:
+    """`DurationPredictor.infer` as TorchScript, which exports as an ONNX Loop.
+
+    condition is [N, C]; `prenet` and `head` are weights and biases, `first` and `second` the weights of the two
+    LSTM layers (input, hidden, the sum of both biases; gates in torch's order). Returns log durations [N].
+    """
+    previous = torch.zeros(1, 1)
+    h1 = torch.zeros(1, first[1].size(1))
+    c1 = torch.zeros(1, first[1].size(1))
+    h2 = torch.zeros(1, second[1].size(1))
+    c2 = torch.zeros(1, second[1].size(1))
+    predicted = condition[:0, :1]  # empty, of open length: a fixed shape would be believed by onnxruntime
+    for n in range(condition.size(0)):
+        x = torch.relu(torch.matmul(previous, prenet[0].t()) + prenet[1])
+        x = torch.relu(torch.matmul(x, prenet[2].t()) + prenet[3])
+        x = torch.cat([x, condition[n].unsqueeze(0)], dim=1)
+        gates = torch.matmul(x, first[0].t()) + torch.matmul(h1, first[1].t()) + first[2]
+        i, f, g, o = gates.chunk(4, dim=1)
+        c1 = torch.sigmoid(f) * c1 + torch.sigmoid(i) * torch.tanh(g)
+        h1 = torch.sigmoid(o) * torch.tanh(c1)
+        gates = torch.matmul(h1, second[0].t()) + torch.matmul(h2, second[1].t()) + second[2]
+        i, f, g, o = gates.chunk(4, dim=1)
+        c2 = torch.sigmoid(f) * c2 + torch.sigmoid(i) * torch.tanh(g)
+        h2 = torch.sigmoid(o) * torch.tanh(c2)
+        previous = torch.relu(torch.matmul(h2, head[0].t()) + head[1])
+        predicted = torch.cat([predicted, previous], dim=0)
+    return predicted.squeeze(1)
+
+
+def _infer_durations(predictor: DurationPredictor, condition: Tensor) -> Tensor:
+    """Log durations [1, N] of condition [1, N, C]."""
+    fcs, lstm = predictor.prenet.fcs, predictor.lstm
+    layers = [
+        [
+            getattr(lstm, f"weight_ih_l{k}"),
+            getattr(lstm, f"weight_hh_l{k}"),
+            getattr(lstm, f"bias_ih_l{k}") + getattr(lstm, f"bias_hh_l{k}"),
+        ]
+        for k in (0, 1)
+    ]
+    prenet = [fcs[0].weight, fcs[0].bias, fcs[3].weight, fcs[3].bias]
+    head = [predictor.fc.weight, predictor.fc.bias]
+    return _duration_loop(condition[0], prenet, layers[0], layers[1], head).unsqueeze(0)
+
+
+class EncoderGraph(nn.Module):
+    """Symbol ids, mixing weights and controls to decoder memory; `Sambert.infer` up to its decoder."""
+
+    def __init__(self, model: Sambert) -> None:
+        super().__init__()
+        self.model = model
+
+    @override
+    def forward(
+        self,
+        sy: Tensor,
+        tone: Tensor,
+        syllable_flag: Tensor,
+        word_segment: Tensor,
+        emotion_weights: Tensor,
+        speaker_weights: Tensor,
+        duration_scale: Tensor,
+        pitch_shift: Tensor,
+        energy_shift: Tensor,
+    ) -> tuple[Tensor, ...]:
+        model, adaptor = self.model, self.model.variance_adaptor
+        ling = torch.stack([sy, tone, syllable_flag, word_segment], dim=-1).unsqueeze(0)
+        text = model.text_encoder(ling, None)
+        speaker = (speaker_weights @ model.spk_tokenizer.weight).unsqueeze(0)
+        emotion = (emotion_weights @ model.emo_tokenizer.weight).unsqueeze(0)
+        condition = torch.cat([text, speaker, emotion], dim=-1)
+        pitch = adaptor.pitch_predictor(condition) + pitch_shift
+        energy = adaptor.energy_predictor(condition) + energy_shift
+        text = adaptor.augment(text, pitch, energy)
+        log_durations = _infer_durations(adaptor.duration_predictor, torch.cat([text, speaker, emotion], dim=-1))
+        durations = (log_durations.exp() - 1.0) * duration_scale
+        frames = (durations + 0.5).to(torch.int64)
+        memory = self._memory(text, speaker, emotion, frames)
+        keys, values = [], []
+        for block in model.mel_decoder.mel_dec.blocks():
+            key, value = block.pnca_attn.w_h_kv(memory).chunk(2, dim=-1)
+            keys.append(key)
+            values.append(value)
+        return memory[0], torch.cat(keys), torch.cat(values), durations[0], frames[0], pitch[0], energy[0]
+
+    def _memory(self, text: Tensor, speaker: Tensor, emotion: Tensor, frames: Tensor) -> Tensor:
+        """`Sambert.memory` by comparison and gathering, which export with every length left open."""
+        r, width = self.model.config.outputs_per_step, self.model.config.projection
+        ends = frames[0].cumsum(0)
+        total = ends[-1]
+        time = torch.arange((total + r - 1) // r * r)  # type: ignore[call-overload]  # a tensor keeps the length open
+        inside = (time < total).unsqueeze(-1)
+        symbol = (time.unsqueeze(1) >= ends.unsqueeze(0)).sum(dim=1).clamp(max=frames.shape[1] - 1)
+        places = torch.where(inside.squeeze(-1), time - (ends - frames[0])[symbol] + 1, 0)
+        joined = torch.cat([text, speaker, emotion], dim=-1)[0][symbol] * inside
+        spoken = joined[:, :width] + self.model.variance_adaptor.dur_position_encoder(places)
+        folded = torch.cat([spoken.reshape(-1, r * width), joined[::r, width:]], dim=-1)
+        return folded.unsqueeze(0)
+
+
+class DecoderGraph(nn.Module):
+    """One autoregressive step; the caller keeps the caches and cuts the windows."""
+
+    def __init__(self, model: Sambert) -> None:
+        super().__init__()
+        self.decoder = model.mel_decoder.mel_dec
+
+    @override
+    def forward(
+        self,
+        frame: Tensor,
+        memory: Tensor,
+        memory_keys: Tensor,
+        memory_values: Tensor,
+        past_keys: Tensor,
+        past_values: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        x = self.decoder.enter(memory[None, None], frame[None, None])
+        keys, values = [], []
+        for i, block in enumerate(self.decoder.blocks()):
+            here = slice(i, i + 1)
+            past, text = (past_keys[here], past_values[here]), (memory_keys[here], memory_values[here])
+            x, key, value = block.pnca_attn.step(x, past, text)
+            x = block.pos_ffn(x)
+            keys.append(key[0])
+            values.append(value[0])
+        return self.decoder.leave(x)[0], torch.cat(keys), torch.cat(values)
+
+
+class PostNetGraph(nn.Module):
+    """mel [T, M] to refined mel [T, M]."""
+
+    def __init__(self, model: Sambert) -> None:
+        super().__init__()
+        self.postnet = model.mel_postnet
+
+    @override
+    def forward(self, mel: Tensor) -> Tensor:
+        return self.postnet(mel.unsqueeze(0))[0]
+
+
+class _Folded(nn.Module):
+    """A convolution whose weight normalisation was multiplied out."""
+
+    def __init__(self, source: WeightNormConv1d | WeightNormDeconv1d) -> None:
+        super().__init__()
+        norm = source.weight_v.flatten(1).norm(dim=1).view(-1, 1, 1)
+        self.weight = nn.Parameter((source.weight_v * source.weight_g / norm).detach())
+        self.bias = source.bias
+        self.source = [source]
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        source = self.source[0]
+        if isinstance(source, WeightNormConv1d):
+            return F.conv1d(F.pad(x, source.padding), self.weight, self.bias, dilation=source.dilation)
+        padding = 0 if source.causal else source.trim // 2
+        y = F.conv_transpose1d(x, self.weight, self.bias, stride=source.stride, padding=padding)
+        return y[..., : -source.trim] if source.causal and source.trim else y
+
+
+class VocoderGraph(nn.Module):
+    """mel [T, M] to audio [T * hop]."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = copy.deepcopy(generator)
+        for module in list(self.generator.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, WeightNormConv1d | WeightNormDeconv1d):
+                    setattr(module, name, _Folded(child))
+
+    @override
+    def forward(self, mel: Tensor) -> Tensor:
+        return self.generator(mel.T.unsqueeze(0))[0, 0]
