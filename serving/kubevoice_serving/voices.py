@@ -1,7 +1,6 @@
 """Which voices a replica serves: the user_config, fetching bundles by revision, and loading them."""
 
 import logging
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,12 +35,10 @@ class StorageConfig(_Config):
 
     def options(self) -> S3Options:
         """Return the storage layer's own options."""
-        bundle = os.environ.get("AWS_CA_BUNDLE")
         return S3Options(
             endpoint=self.endpoint,
             region=self.region,
             path_style=self.path_style,
-            ca_bundle=Path(bundle) if bundle else None,
         )
 
 

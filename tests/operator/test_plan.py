@@ -1,9 +1,16 @@
-"""What is planned for a VoiceModel, from nothing to a replica that says it serves the revision."""
+"""What is planned for a VoiceModel, from nothing to a replica that says it serves the revision.
+
+The rendered objects are compared with golden/*.yaml, too. After a wanted change run
+`KUBEVOICE_UPDATE_GOLDEN=1 pytest tests/operator/test_plan.py` and read the diff.
+"""
 
 import json
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+import yaml
 from kubernetes import client
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult, Verdict
 from kubevoice.resources.status import Phase
@@ -12,6 +19,7 @@ from kubevoice_operator.observe import JobObservation, JobPhase, Observed, Repli
 from kubevoice_operator.plan import plan
 from kubevoice_operator.render.names import Images, content_hash
 
+GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = "sha256:" + "0" * 64
 REVISION = "sha256:" + "1" * 64
@@ -131,3 +139,23 @@ def test_no_secret_is_copied_into_a_job():
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert "AWS_SECRET_ACCESS_KEY" not in json.dumps(job["metadata"])
     assert {"secretRef": {"name": "s3"}} in container["envFrom"]
+
+
+class Readable(yaml.SafeDumper):
+    """YAML within YAML as a block of lines."""
+
+
+Readable.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, "|" if "\n" in text else None)
+)
+
+
+@pytest.mark.parametrize("done", range(4))
+def test_objects_are_rendered_as_recorded(done):
+    found, _ = after(list(Stage)[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
+    rendered = found.service or found.jobs[0]
+    path = GOLDEN / f"{done}-{rendered['kind'].lower()}.yaml"
+    written = yaml.dump(rendered, Dumper=Readable, sort_keys=False, width=120)
+    if os.environ.get("KUBEVOICE_UPDATE_GOLDEN"):
+        path.write_text(written)
+    assert path.read_text() == written

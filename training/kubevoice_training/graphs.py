@@ -5,6 +5,7 @@ TorchScript's exporter: it turns the loop into an ONNX Loop.
 """
 
 import copy
+import warnings
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,6 @@ __all__ = [
 ]
 
 
-@torch.jit.script
 def _duration_loop(
     condition: Tensor, prenet: list[Tensor], first: list[Tensor], second: list[Tensor], head: list[Tensor]
 ) -> Tensor:
@@ -55,6 +55,12 @@ def _duration_loop(
     return predicted.squeeze(1)
 
 
+with warnings.catch_warnings():
+    # Deprecated, but its successors unroll a loop whose length depends on the input.
+    warnings.simplefilter("ignore", FutureWarning)
+    _scripted_duration_loop = torch.jit.script(_duration_loop)
+
+
 def _infer_durations(predictor: DurationPredictor, condition: Tensor) -> Tensor:
     """Log durations [1, N] of condition [1, N, C]."""
     fcs, lstm = predictor.prenet.fcs, predictor.lstm
@@ -68,7 +74,7 @@ def _infer_durations(predictor: DurationPredictor, condition: Tensor) -> Tensor:
     ]
     prenet = [fcs[0].weight, fcs[0].bias, fcs[3].weight, fcs[3].bias]
     head = [predictor.fc.weight, predictor.fc.bias]
-    return _duration_loop(condition[0], prenet, layers[0], layers[1], head).unsqueeze(0)
+    return _scripted_duration_loop(condition[0], prenet, layers[0], layers[1], head).unsqueeze(0)
 
 
 class EncoderGraph(nn.Module):

@@ -53,7 +53,7 @@ class BaseVoice(Part):
 
     uri: str = Field(
         max_length=1024,
-        description="builtin://NAME, or a voice bundle or ModelScope voice folder at s3:// or file://.",
+        description="builtin://NAME, or a voice bundle at s3:// or file://.",
     )
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Digest the base must have.")
 

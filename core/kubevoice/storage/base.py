@@ -21,12 +21,14 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """How to reach an S3 server. Credentials come from boto3's default chain (AWS_ACCESS_KEY_ID and so on)."""
+    """How to reach an S3 server.
+
+    Credentials come from boto3's default chain (AWS_ACCESS_KEY_ID and so on), a CA to trust from AWS_CA_BUNDLE.
+    """
 
     endpoint: str | None = None
     region: str = "us-east-1"
     path_style: bool = False
-    ca_bundle: Path | None = None
 
 
 class Storage(Protocol):

@@ -40,11 +40,8 @@ class S3Storage(Storage):
             retries={"max_attempts": ATTEMPTS, "mode": "standard"},
             s3={"addressing_style": "path" if options.path_style else "auto"},
         )
-        verify = str(options.ca_bundle) if options.ca_bundle else None
         # A session of its own: boto3's default one is not made for threads, and keeps the first credentials it saw.
-        return boto3.Session().client(
-            "s3", endpoint_url=options.endpoint, region_name=options.region, config=config, verify=verify
-        )
+        return boto3.Session().client("s3", endpoint_url=options.endpoint, region_name=options.region, config=config)
 
     def _key(self, key: str) -> str:
         return f"{self._prefix}/{checked_key(key)}".lstrip("/")

@@ -18,7 +18,10 @@ def _with_tone(syllable: str, tone: str) -> str:
 def _bu_and_yi(text: str, syllables: list[str], protected: set[int]) -> None:
     for i, character in enumerate(text):
         following = syllables[i + 1][-1] if i + 1 < len(syllables) else ""
-        if i in protected or not following:
+        if i in protected:
+            syllables[i] = "yi1"  # dictionaries list some of these phrases with the tone already changed
+            continue
+        if not following:
             continue
         if character == "不" and following == "4":
             syllables[i] = _with_tone(syllables[i], "2")

@@ -21,8 +21,6 @@ from kubevoice_training.progress import ProgressFile
 __all__ = ["Context", "fetch_base", "fetch_base_manifest", "fetch_features", "fetch_folder", "s3_options"]
 
 CHECKPOINT_FILES = ("labels.json", "acoustic.pt", "vocoder.pt")
-CA_BUNDLE = Path("/etc/kubevoice/ca/ca.crt")
-"""Where the Job mounts `spec.storage.caBundleRef`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +50,11 @@ class Context:
 
 
 def s3_options(storage: StorageSpec) -> S3Options:
-    """Translate the resource's words; credentials come from the environment."""
+    """Translate the resource's words; credentials and AWS_CA_BUNDLE come from the environment."""
     return S3Options(
         endpoint=storage.endpoint,
         region=storage.region,
         path_style=storage.path_style,
-        ca_bundle=CA_BUNDLE if storage.ca_bundle_ref else None,
     )
 
 
