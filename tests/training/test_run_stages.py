@@ -45,7 +45,7 @@ class Runner:
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
-                env=os.environ | {"OMP_NUM_THREADS": "2"},
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
 
     def finish(self, process, stage):
@@ -94,7 +94,7 @@ def make(tmp_path):
 
 
 def until(condition, process):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert process.poll() is None, "the stage ended too early"
         assert time.monotonic() < deadline
@@ -140,7 +140,7 @@ def test_training_that_was_stopped_goes_on_from_its_checkpoint(make, number):
     process = stages.begin("train", spec)
     until(lambda: stages.latest() >= 8, process)
     process.send_signal(number)
-    assert process.wait(120) == (143 if number is signal.SIGTERM else -9)
+    assert process.wait(300) == (143 if number is signal.SIGTERM else -9)
     saved = stages.latest()
     assert 8 <= saved < 40
     code, _ = stages.run("train", spec)

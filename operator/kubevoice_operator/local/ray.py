@@ -1,8 +1,13 @@
-"""A Ray of our own on this machine: one head node in a session of its own, bound to loopback."""
+"""A Ray of our own on this machine: one head node in a session of its own.
+
+The HTTP port is bound to loopback. Ray binds its internal ports to every interface, whatever it is told, so a token
+that only this user can read is asked of whoever connects.
+"""
 
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +31,7 @@ __all__ = ["LocalRay", "RayProcess", "port_is_free"]
 START_SECONDS = 90.0
 STOP_SECONDS = 5.0
 SOCKET_PATH_LIMIT = 107
-SOCKET_SUFFIX = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store")
+SOCKET_SUFFIX = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/dash_PlatformEventsHead")
 SERVE_API = "/api/serve/applications/"
 SPARE_CPUS = 1
 """Ray counts logical CPUs: one beyond the machine's own keeps the HTTP side from competing with replicas for one."""
@@ -98,6 +103,8 @@ class LocalRay:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._head: subprocess.Popen[bytes] | None = None
+        """The head node if this process started it: then it is also this process that must reap it."""
 
     @property
     def log(self) -> Path:
@@ -140,7 +147,7 @@ class LocalRay:
             *("--num-cpus", str((os.cpu_count() or 1) + SPARE_CPUS), "--object-store-memory", str(128 << 20)),
         ]
         with self.log.open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603  # our own words
+            self._head = process = subprocess.Popen(  # noqa: S603  # our own words
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -180,11 +187,15 @@ class LocalRay:
         _signal(members, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while (left := _session(found.pid)) and time.monotonic() < deadline:
-            _reap(found.pid)
+            if self._head:
+                self._head.poll()
             time.sleep(0.1)
         _signal(left, signal.SIGKILL)
-        _reap(found.pid)
+        if self._head:
+            self._head.wait()
         (self._folder / "ray.json").unlink(missing_ok=True)
+        if (temporary := self._temporary_folder()).parent != self._folder:
+            shutil.rmtree(temporary, ignore_errors=True)
         return bool(members)
 
 
@@ -192,9 +203,3 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-
-
-def _reap(pid: int) -> None:
-    """Collect the exit code if the process is our child, so that it does not stay as a zombie."""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)

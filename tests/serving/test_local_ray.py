@@ -1,0 +1,200 @@
+"""A real Ray Serve on this machine, two toy voices, and HTTP as applications speak it."""
+
+import http.client
+import io
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import soundfile
+from kubevoice.errors import InputError
+from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice_operator.local.ray import port_is_free
+from kubevoice_operator.local.serving import LocalServing
+from kubevoice_operator.render.names import Images
+from kubevoice_operator.render.rayservice import render_rayservice
+
+MODEL = load_voicemodel("""
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {name: toy}
+spec:
+  base: {uri: builtin://base}
+  dataset: {uri: s3://data/set}
+  storage: {artifactsUri: s3://voices}
+  serving: {minReplicas: 1, maxReplicas: 1}
+""")
+DEADLINE_SECONDS = 120.0
+
+
+def service(bundle):
+    return render_rayservice(MODEL, bundle.digest, str(bundle.path), Images())
+
+
+def free_port():
+    return next(port for port in range(18400, 18500) if port_is_free(port))
+
+
+def deep(folder):
+    """A folder below, at the depth where Ray's sockets, in a folder there, are about as long as the kernel takes."""
+    found = folder / ("x" * max(1, 45 - len(str(folder))))
+    found.mkdir()
+    return found
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory, toy):
+    """The toy voice behind an endpoint; stopped in the end."""
+    local = LocalServing(deep(tmp_path_factory.mktemp("serving")), free_port())
+    try:
+        local.apply(service(toy))
+        local.wait("toy", toy.digest, DEADLINE_SECONDS)
+        yield local
+    finally:
+        local.stop()
+
+
+def call(serving, method, path, body=None):
+    """Status, headers and body of one request."""
+    connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
+    try:
+        payload = None if body is None else json.dumps(body)
+        connection.request(method, path, payload, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def speak(serving, **fields):
+    return call(serving, "POST", "/v1/audio/speech", {"input": "你好。", "response_format": "wav"} | fields)
+
+
+def seconds(wav):
+    samples, rate = soundfile.read(io.BytesIO(wav))
+    return len(samples) / rate
+
+
+def test_speech_names_its_voice_and_revision(serving, toy):
+    status, headers, wav = speak(serving)
+    assert (status, headers["Content-Type"]) == (200, "audio/wav")
+    assert (headers["X-Voice"], headers["X-Revision"]) == ("toy", toy.digest)
+    assert soundfile.info(io.BytesIO(wav)).samplerate == toy.manifest.sample_rate
+    assert float(headers["X-Audio-Seconds"]) == pytest.approx(seconds(wav), abs=0.01)
+
+
+def test_controls_reach_the_voice(serving):
+    neutral, happy, slow = (seconds(speak(serving, **f)[2]) for f in ({}, {"emotion": "happy"}, {"speed": 0.5}))
+    assert happy > neutral  # the toy's happy units last four frames more
+    assert slow > 1.8 * neutral
+
+
+def test_mp3_unless_told_otherwise_as_openai_does(serving):
+    status, headers, audio = call(
+        serving, "POST", "/v1/audio/speech", {"model": "toy", "input": "你好。", "voice": "toy"}
+    )
+    assert (status, headers["Content-Type"]) == (200, "audio/mpeg")
+    assert soundfile.info(io.BytesIO(audio)).format == "MP3"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "words"),
+    [
+        ({"input": " "}, 400, "empty"),
+        ({"input": "!!!"}, 400, "nothing that can be spoken"),
+        ({"input": "好" * 5_000}, 413, "split the text"),
+        ({"emotion": "bored"}, 400, "it has: neutral, happy"),
+        ({"speaker": "nobody"}, 400, "it has: first, second"),
+        ({"voice": "nobody"}, 400, "nobody"),
+        ({"speed": 99}, 422, "speed"),
+        ({"ssml": "<speak/>"}, 400, "SSML"),
+    ],
+)
+def test_bad_requests_are_told_what_is_wrong(serving, fields, status, words):
+    found, _, body = speak(serving, **fields)
+    error = json.loads(body)["error"]
+    assert found == status
+    assert words in error["message"]
+
+
+def test_lists_page_and_metrics(serving, toy):
+    voices = json.loads(call(serving, "GET", "/v1/voices")[2])["voices"]
+    assert [(v["name"], v["revision"], v["emotions"]) for v in voices] == [("toy", toy.digest, ["neutral", "happy"])]
+    models = json.loads(call(serving, "GET", "/v1/models")[2])
+    assert [model["id"] for model in models["data"]] == ["toy"]
+    status, headers, page = call(serving, "GET", "/")
+    assert (status, b"<html" in page) == (200, True)
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    speak(serving)
+    assert b"kubevoice_" in call(serving, "GET", "/metrics")[2]
+    words = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": "你好"})[2])["sentences"][0]["words"]
+    assert words == [{"text": "你好", "pinyin": ["ni2", "hao3"]}]
+
+
+def test_the_older_api_keeps_a_file(serving):
+    status, _, body = call(serving, "POST", "/api/tts", {"text": "你好。"})
+    assert status == 200
+    status, headers, wav = call(serving, "GET", json.loads(body)["audio_url"])
+    assert (status, headers["Content-Type"]) == (200, "audio/wav")
+    assert seconds(wav) > 0
+    assert call(serving, "GET", "/audio/..%2f..%2fetc%2fpasswd.wav")[0] == 404
+
+
+def test_another_program_on_the_port_is_an_input_error(serving, tmp_path, toy):
+    other = LocalServing(tmp_path, int(serving.url.rpartition(":")[2]))
+    with pytest.raises(InputError, match="is in use by another program"):
+        other.apply(service(toy))
+
+
+def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_toy):
+    answers, done = [], threading.Event()
+
+    def ask():
+        while not done.is_set():
+            status, headers, _ = speak(serving)
+            answers.append((status, headers["X-Revision"]))
+
+    clients = [threading.Thread(target=ask) for _ in range(3)]
+    for client in clients:
+        client.start()
+    try:
+        serving.apply(service(other_toy))
+        serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
+    finally:
+        done.set()
+        for client in clients:
+            client.join()
+    assert {status for status, _ in answers} == {200}
+    assert speak(serving)[1]["X-Revision"] == other_toy.digest
+
+
+def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, other_toy, tmp_path):
+    serving.apply(service(other_toy))
+    serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
+    broken = render_rayservice(MODEL, "sha256:" + "0" * 64, str(tmp_path / "nothing"), Images())
+    serving.apply(broken)
+    with pytest.raises(Exception, match="nothing"):
+        serving.wait("toy", "sha256:" + "0" * 64, DEADLINE_SECONDS)
+    status, headers, _ = speak(serving)
+    assert (status, headers["X-Revision"]) == (200, other_toy.digest)
+
+
+def test_stopping_leaves_no_process_and_a_free_port(tmp_path, toy):
+    local = LocalServing(tmp_path, free_port())
+    try:
+        local.apply(service(toy))
+        local.wait("toy", toy.digest, DEADLINE_SECONDS)
+    finally:
+        assert local.stop()
+    assert port_is_free(int(local.url.rpartition(":")[2]))
+    ours = str(tmp_path).encode()
+    left = [p for p in Path("/proc").iterdir() if p.name.isdigit() and ours in _command(p)]
+    assert left == []
+
+
+def _command(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
