@@ -1,5 +1,7 @@
 """The CRD in crds/ is what the types say, and what Kubernetes accepts."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,11 @@ def fields(schema):
 
 def test_the_committed_crd_is_up_to_date():
     assert COMMITTED.read_text(encoding="utf-8") == render_crd(), "run `kubevoice crd > crds/...yaml`"
+
+
+def test_the_reference_is_up_to_date(tmp_path):
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "make_reference.py"), str(tmp_path / "now.md")], check=True)
+    assert (ROOT / "docs" / "voicemodel.md").read_text() == (tmp_path / "now.md").read_text()
 
 
 def test_the_crd_is_named_as_its_group_and_plural_say():
