@@ -1,10 +1,13 @@
 """The command line, as a process: exit codes, one-line errors, files that are whole."""
 
+import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +85,46 @@ def test_a_bad_dataset_stops_up_with_every_row_named_and_a_good_one_recovers(kub
     assert "row 2 (id b)" in found.stderr
     again = kubevoice("up", "-f", "voice.yaml")
     assert (again.returncode, "row 1 (id a)" in again.stderr) == (2, True)
+
+
+def test_ctrl_c_stops_the_stage_too_and_the_next_up_goes_on(tmp_path):
+    rows = (ROOT / "examples" / "hsk-words" / "metadata.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "metadata.csv").write_text("".join(rows[:13]), encoding="utf-8")
+    for row in csv.DictReader(rows[:13]):
+        (tmp_path / "data" / row["wav_path"]).parent.mkdir(exist_ok=True)
+        os.link(ROOT / "examples" / "hsk-words" / row["wav_path"], tmp_path / "data" / row["wav_path"])
+    training = "  training: {maxSteps: 100000, batchSize: 4, saveEvery: 2, devFraction: 0}\n"
+    (tmp_path / "voice.yaml").write_text(VOICEMODEL + training)
+    logs = tmp_path / "home" / "jobs"
+
+    def newest_step():
+        found = list((tmp_path / "home" / "artifacts").glob("train/*/steps/latest.json"))
+        return json.loads(found[0].read_text())["step"] if found else 0
+
+    for _ in range(2):
+        begun = newest_step()
+        up = subprocess.Popen(
+            [sys.executable, "-c", "from kubevoice_cli.main import run; run()", "up", "-f", "voice.yaml"],
+            cwd=tmp_path,
+            env=os.environ | {"KUBEVOICE_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 300
+        while newest_step() < begun + 4:
+            assert up.poll() is None, up.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.killpg(up.pid, signal.SIGINT)  # as a terminal does
+        _, said = up.communicate(timeout=120)
+        assert up.returncode == 130
+        assert "Traceback" not in said
+        with pytest.raises(ProcessLookupError):
+            os.killpg(up.pid, 0)
+    (log,) = logs.glob("*-train-*/log")
+    assert f"continuing at step {begun} of 100000" in log.read_text()
 
 
 def test_text_shows_the_reading(kubevoice):

@@ -36,12 +36,14 @@ class Runner:
         path.write_text(SPEC.format(steps=steps), encoding="utf-8")
         self.folder, self.spec = folder, load_voicemodel(path).spec
 
-    def begin(self, stage, spec):
+    def begin(self, stage, spec, largest_file=None):
         (self.folder / f"{stage}.json").write_text(spec.model_dump_json(by_alias=True), encoding="utf-8")
+        # A limit on the size of files is answered by the kernel much as a full disk.
+        limit = ["prlimit", f"--fsize={largest_file}"] if largest_file else []
         words = ["--spec", f"{stage}.json", "--workdir", f"work-{stage}", "--result", f"{stage}.result"]
         with (self.folder / f"{stage}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "kubevoice_training", stage, *words],
+                [*limit, sys.executable, "-m", "kubevoice_training", stage, *words],
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
@@ -157,3 +159,15 @@ def test_bad_input_ends_with_2_and_names_every_row(make):
     assert (code, failure["reason"], failure["retryable"]) == (2, "InvalidInput", False)
     assert failure["message"].count("there is no such file") == 2
     assert not (stages.folder / "artifacts").exists()
+
+
+def test_a_full_disk_is_a_clear_error_and_the_next_try_recovers(make):
+    stages = make(8)
+    spec = stages.prepare_spec()
+    code, failure = stages.finish(stages.begin("prepare", spec, largest_file=100_000), "prepare")
+    assert code == 1
+    assert "File too large" in failure["message"]
+    assert "Traceback" not in failure["message"]
+    assert not list(stages.folder.glob("artifacts/prepare/*/features/manifest.json"))
+    code, prepared = stages.run("prepare", spec)
+    assert (code, prepared["clips"]) == (0, 18), stages.log("prepare")
