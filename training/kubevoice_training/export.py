@@ -22,6 +22,8 @@ from kubevoice_training.models.sambert import Sambert
 
 __all__ = ["export_graphs"]
 
+onnxruntime.disable_telemetry_events()  # what a team speaks, and on what machines, is its own business
+
 OPSET = 17
 TOLERANCE = 2e-3
 """Graphs that differ by more than this (mel and pitch are of unit deviation, audio of unit peak) are refused."""

@@ -20,6 +20,8 @@ from kubevoice.voice import Bundle, VoiceManifest, load_bundle
 
 __all__ = ["Engine"]
 
+onnxruntime.disable_telemetry_events()  # what a team speaks, and on what machines, is its own business
+
 Array = NDArray[np.float32]
 
 

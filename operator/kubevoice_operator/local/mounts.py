@@ -13,9 +13,10 @@ __all__ = ["Mounts", "materialise"]
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """Container paths and the host paths that stand for them."""
+    """Container paths and the host paths that stand for them, and where the container's tools keep their caches."""
 
     paths: Mapping[str, Path]
+    caches: Path
 
     def translate(self, value: str) -> str:
         """Return `value`, or its host path if it is a path at or below one of the mounts."""
@@ -28,11 +29,11 @@ class Mounts:
         """Return this process's environment with the container's `env` over it, paths translated.
 
         `envFrom` names Secrets; on one machine the credentials are those of the user's own environment. HOME is
-        the user's too: package caches are found there.
+        the user's too, but nothing is left there: ONNX Runtime, for one, makes files in the user's cache folder.
         """
         named = {item["name"]: self.translate(item["value"]) for item in container.get("env", []) if "value" in item}
         named.pop("HOME", None)
-        return dict(os.environ) | named
+        return os.environ | {"XDG_CACHE_HOME": str(self.caches)} | named
 
 
 def materialise(pod: Mapping[str, Any], container: Mapping[str, Any], folder: Path) -> Mounts:
@@ -51,4 +52,4 @@ def materialise(pod: Mapping[str, Any], container: Mapping[str, Any], folder: Pa
         paths[mount["mountPath"]] = place
     if "terminationMessagePath" in container:
         paths[container["terminationMessagePath"]] = folder / "termination-message"
-    return Mounts(paths)
+    return Mounts(paths, folder / "tool-caches")
