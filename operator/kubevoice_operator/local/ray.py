@@ -31,7 +31,7 @@ __all__ = ["LocalRay", "RayProcess", "port_is_free"]
 START_SECONDS = 90.0
 STOP_SECONDS = 5.0
 SOCKET_PATH_LIMIT = 107
-SOCKET_SUFFIX = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/dash_PlatformEventsHead")
+SOCKET_SUFFIX = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/dash_TaskEventsHead")
 SERVE_API = "/api/serve/applications/"
 SPARE_CPUS = 1
 """Ray counts logical CPUs: one beyond the machine's own keeps the HTTP side from competing with replicas for one."""
