@@ -184,19 +184,23 @@ class LocalRay:
         if found is None or (_stat(found.pid) and _identity(found.pid) != found.started):
             return False
         members = _session(found.pid)
-        _signal(members, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while (left := _session(found.pid)) and time.monotonic() < deadline:
-            if self._head:
-                self._head.poll()
-            time.sleep(0.1)
-        _signal(left, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _signal(_session(found.pid), number)
+            self._await_end(found.pid)
         if self._head:
             self._head.wait()
         (self._folder / "ray.json").unlink(missing_ok=True)
         if (temporary := self._temporary_folder()).parent != self._folder:
             shutil.rmtree(temporary, ignore_errors=True)
         return bool(members)
+
+    def _await_end(self, session: int) -> None:
+        """Wait until no process of the session is left, so that its ports are free, or the time is over."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while _session(session) and time.monotonic() < deadline:
+            if self._head:
+                self._head.poll()
+            time.sleep(0.1)
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:
