@@ -35,11 +35,7 @@ class StorageConfig(_Config):
 
     def options(self) -> S3Options:
         """Return the storage layer's own options."""
-        return S3Options(
-            endpoint=self.endpoint,
-            region=self.region,
-            path_style=self.path_style,
-        )
+        return S3Options(endpoint=self.endpoint, region=self.region, path_style=self.path_style)
 
 
 class VoiceConfig(_Config):

@@ -74,7 +74,7 @@ def test_bad_input_is_one_line_and_exit_code_2(kubevoice, tmp_path, words, compl
     assert not list(tmp_path.glob("x.*"))
 
 
-def test_a_bad_dataset_stops_up_with_every_row_named_and_a_good_one_recovers(kubevoice, tmp_path):
+def test_a_bad_dataset_stops_up_with_every_row_named_each_time(kubevoice, tmp_path):
     (tmp_path / "voice.yaml").write_text(VOICEMODEL)
     data = tmp_path / "data"
     data.mkdir()
@@ -87,7 +87,7 @@ def test_a_bad_dataset_stops_up_with_every_row_named_and_a_good_one_recovers(kub
     assert (again.returncode, "row 1 (id a)" in again.stderr) == (2, True)
 
 
-def test_ctrl_c_stops_the_stage_too_and_the_next_up_goes_on(tmp_path):
+def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp_path):
     rows = (ROOT / "examples" / "hsk-words" / "metadata.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "metadata.csv").write_text("".join(rows[:13]), encoding="utf-8")
@@ -96,7 +96,11 @@ def test_ctrl_c_stops_the_stage_too_and_the_next_up_goes_on(tmp_path):
         os.link(ROOT / "examples" / "hsk-words" / row["wav_path"], tmp_path / "data" / row["wav_path"])
     training = "  training: {maxSteps: 100000, batchSize: 4, saveEvery: 2, devFraction: 0}\n"
     (tmp_path / "voice.yaml").write_text(VOICEMODEL + training)
-    logs = tmp_path / "home" / "jobs"
+    missing = tmp_path / "data" / row["wav_path"]
+    missing.rename(tmp_path / "aside")
+    assert (found := kubevoice("up", "-f", "voice.yaml")).returncode == 2
+    assert f"(id {row['id']})" in found.stderr
+    (tmp_path / "aside").rename(missing)
 
     def newest_step():
         found = list((tmp_path / "home" / "artifacts").glob("train/*/steps/latest.json"))
@@ -123,7 +127,7 @@ def test_ctrl_c_stops_the_stage_too_and_the_next_up_goes_on(tmp_path):
         assert "Traceback" not in said
         with pytest.raises(ProcessLookupError):
             os.killpg(up.pid, 0)
-    (log,) = logs.glob("*-train-*/log")
+    (log,) = (tmp_path / "home" / "jobs").glob("*-train-*/log")
     assert f"continuing at step {begun} of 100000" in log.read_text()
 
 

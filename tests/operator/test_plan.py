@@ -52,18 +52,18 @@ def answers(verdict=Verdict.PASSED):
 
 
 def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None):
-    """Return the plan once the Jobs of `stages` have succeeded, and what was observed for it."""
+    """Return the plan once the Jobs of `stages` have succeeded."""
     model, jobs = load_voicemodel(model), {}
     for stage in stages:
         (job,) = plan(model, Observed(jobs=jobs), NOW, Images()).jobs
         answer = answers(verdict)[stage].model_dump_json(by_alias=True)
         jobs |= {job["metadata"]["name"]: JobObservation(JobPhase.SUCCEEDED, answer, 0)}
-    return plan(model, Observed(jobs=jobs, service=service), NOW, Images()), jobs
+    return plan(model, Observed(jobs=jobs, service=service), NOW, Images())
 
 
 @pytest.mark.parametrize(("done", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
 def test_each_stage_follows_the_one_before(done, following):
-    found, _ = after(list(Stage)[:done])
+    found = after(list(Stage)[:done])
     (job,) = found.jobs
     assert job["metadata"]["labels"]["kubevoice.io/stage"] == following
     assert job["metadata"]["name"].startswith(f"mei-{following}-")
@@ -71,25 +71,25 @@ def test_each_stage_follows_the_one_before(done, following):
 
 
 def test_the_same_input_gives_the_same_plan_and_another_spec_another_job():
-    one, _ = after([])
-    assert after([])[0].jobs == one.jobs
-    other, _ = after([], model=MODEL.replace("s3://data/set", "s3://data/other"))
+    one = after([])
+    assert after([]).jobs == one.jobs
+    other = after([], model=MODEL.replace("s3://data/set", "s3://data/other"))
     assert other.jobs[0]["metadata"]["name"] != one.jobs[0]["metadata"]["name"]
 
 
 def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so():
-    rolling, _ = after(list(Stage))
+    rolling = after(list(Stage))
     assert (rolling.jobs, rolling.status.phase) == ((), Phase.ROLLING_OUT)
     applied = content_hash(rolling.service)
-    silent, _ = after(list(Stage), service=ServiceObservation(applied, "http://mei"))
+    silent = after(list(Stage), service=ServiceObservation(applied, "http://mei"))
     assert (silent.service, silent.status.phase) == (None, Phase.ROLLING_OUT)
     replica = ReplicaObservation("a", {"mei": REVISION})
-    ready, _ = after(list(Stage), service=ServiceObservation(applied, "http://mei", (replica,)))
+    ready = after(list(Stage), service=ServiceObservation(applied, "http://mei", (replica,)))
     assert (ready.service, ready.status.phase) == (None, Phase.READY)
 
 
 def test_a_revision_that_fails_the_gate_is_not_served():
-    found, _ = after(list(Stage), verdict=Verdict.FAILED)
+    found = after(list(Stage), verdict=Verdict.FAILED)
     assert (found.service, found.status.phase) == (None, Phase.FAILED)
 
 
@@ -104,7 +104,7 @@ def test_a_job_that_failed_is_not_made_again_and_says_why():
 
 
 def test_suspend_makes_no_job():
-    assert after([], model=MODEL + "  training: {suspend: true}\n")[0].jobs == ()
+    assert after([], model=MODEL + "  training: {suspend: true}\n").jobs == ()
 
 
 def checked(value, kind, path="job"):
@@ -127,7 +127,7 @@ def checked(value, kind, path="job"):
 
 @pytest.mark.parametrize("done", [0, 1, 2])
 def test_jobs_are_what_the_kubernetes_api_knows(done):
-    (job,) = after(list(Stage)[:done])[0].jobs
+    (job,) = after(list(Stage)[:done]).jobs
     checked(job, "V1Job")
     client.ApiClient().deserialize(
         json.dumps(job), "V1Job", "application/json"
@@ -135,7 +135,7 @@ def test_jobs_are_what_the_kubernetes_api_knows(done):
 
 
 def test_no_secret_is_copied_into_a_job():
-    (job,) = after([])[0].jobs
+    (job,) = after([]).jobs
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert "AWS_SECRET_ACCESS_KEY" not in json.dumps(job["metadata"])
     assert {"secretRef": {"name": "s3"}} in container["envFrom"]
@@ -152,7 +152,7 @@ Readable.add_representer(
 
 @pytest.mark.parametrize("done", range(4))
 def test_objects_are_rendered_as_recorded(done):
-    found, _ = after(list(Stage)[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
+    found = after(list(Stage)[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
     rendered = found.service or found.jobs[0]
     path = GOLDEN / f"{done}-{rendered['kind'].lower()}.yaml"
     written = yaml.dump(rendered, Dumper=Readable, sort_keys=False, width=120)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
+from kubevoice.engine import open_session
 from kubevoice.errors import KubeVoiceError
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -21,8 +21,6 @@ from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
 
 __all__ = ["export_graphs"]
-
-onnxruntime.disable_telemetry_events()  # what a team speaks, and on what machines, is its own business
 
 OPSET = 17
 TOLERANCE = 2e-3
@@ -98,7 +96,7 @@ def _write(graph: _Graph, path: Path) -> None:
 
 def _difference(graph: _Graph, path: Path) -> float:
     """Largest absolute difference between the ONNX file and the network on the graph's inputs."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_session(path, threads=1)
     feeds = {name: value.numpy() for name, value in graph.inputs.items()}
     got: list[NDArray[np.float32]] = session.run(list(graph.outputs), feeds)
     expected = graph.network(*graph.inputs.values())

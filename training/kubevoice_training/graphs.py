@@ -16,12 +16,7 @@ from kubevoice_training.models.hifigan import Generator, WeightNormConv1d, Weigh
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.models.variance import DurationPredictor
 
-__all__ = [
-    "DecoderGraph",
-    "EncoderGraph",
-    "PostNetGraph",
-    "VocoderGraph",
-]
+__all__ = ["DecoderGraph", "EncoderGraph", "PostNetGraph", "VocoderGraph"]
 
 
 def _duration_loop(

@@ -1,6 +1,6 @@
 """Train the base voice's vocoder on the corpus that base_corpus.py wrote; resumes from its newest checkpoint.
 
-python training/recipes/base_vocoder.py CORPUS OUT --minutes 90 --threads 1
+    python training/recipes/base_vocoder.py CORPUS OUT --minutes 90 --threads 1
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Make the shipped base voice from the checkpoints of base_acoustic.py and base_vocoder.py.
 
-python training/recipes/base_voice.py CORPUS ACOUSTIC_DIR VOCODER_DIR voices/base
+    python training/recipes/base_voice.py CORPUS ACOUSTIC_DIR VOCODER_DIR voices/base
 """
 
 import argparse

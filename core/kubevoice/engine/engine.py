@@ -10,32 +10,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls, emotion_weights, pitch_shift, speaker_weights
+from kubevoice.engine.session import open_session
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Unit, UnitTables
 from kubevoice.voice import Bundle, VoiceManifest, load_bundle
 
 __all__ = ["Engine"]
 
-onnxruntime.disable_telemetry_events()  # what a team speaks, and on what machines, is its own business
-
 Array = NDArray[np.float32]
-
-
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # A spinning thread pool steals the core its neighbour replica computes on.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions have no common base
-        raise KubeVoiceError(f"{path} cannot be run by ONNX Runtime {onnxruntime.__version__}: {error}") from error
 
 
 class Engine:
@@ -45,7 +30,9 @@ class Engine:
         self._bundle = bundle
         self.threads = threads
         self._tables = UnitTables.load(bundle.manifest.unit_language)
-        sessions = (_session(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder"))
+        sessions = (
+            open_session(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder")
+        )
         self._encoder, self._decoder, self._postnet, self._vocoder = sessions
 
     @classmethod

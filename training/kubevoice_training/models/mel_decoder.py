@@ -14,11 +14,7 @@ from typing_extensions import override
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.layers import Fsmn, PncaBlock, PreNet, layer_norm, valid
 
-__all__ = [
-    "MelDecoder",
-    "MelDecoderHolder",
-    "PostNet",
-]
+__all__ = ["MelDecoder", "MelDecoderHolder", "PostNet"]
 
 
 class MelDecoder(nn.Module):

@@ -13,9 +13,7 @@ from typing_extensions import override
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.layers import FftBlock, layer_norm
 
-__all__ = [
-    "TextEncoder",
-]
+__all__ = ["TextEncoder"]
 
 
 class SymbolPositions(nn.Module):

@@ -12,10 +12,7 @@ from typing_extensions import override
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.layers import Fsmn, PreNet, valid
 
-__all__ = [
-    "DurationPredictor",
-    "VarianceAdaptor",
-]
+__all__ = ["DurationPredictor", "VarianceAdaptor"]
 
 
 class VariancePredictor(nn.Module):

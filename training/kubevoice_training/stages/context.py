@@ -51,11 +51,7 @@ class Context:
 
 def s3_options(storage: StorageSpec) -> S3Options:
     """Translate the resource's words; credentials and AWS_CA_BUNDLE come from the environment."""
-    return S3Options(
-        endpoint=storage.endpoint,
-        region=storage.region,
-        path_style=storage.path_style,
-    )
+    return S3Options(endpoint=storage.endpoint, region=storage.region, path_style=storage.path_style)
 
 
 def fetch_folder(uri: str, digest: str | None, folder: Path, options: S3Options) -> Path:
