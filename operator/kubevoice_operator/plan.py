@@ -15,7 +15,7 @@ from kubevoice_operator.chain import Chain, walk
 from kubevoice_operator.observe import Observed
 from kubevoice_operator.render.job import render_job
 from kubevoice_operator.render.names import Images, content_hash
-from kubevoice_operator.render.rayservice import render_rayservice
+from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
 from kubevoice_operator.status import Target, describe
 
 __all__ = ["Plan", "plan"]
@@ -60,7 +60,7 @@ def plan(model: VoiceModel, observed: Observed, now: datetime, images: Images) -
     target = _target(model, chain)
     service = None
     if target is not None and not model.spec.serving.suspend:
-        wanted = render_rayservice(model, target.revision, target.uri, images)
+        wanted = render_rayservice(model, Traffic(Bundle(target.revision, target.uri)), images)
         if observed.service is None or observed.service.applied != content_hash(wanted):
             service = wanted
     return Plan(

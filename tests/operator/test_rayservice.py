@@ -7,7 +7,7 @@ import yaml
 from jsonschema import Draft4Validator
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import render_rayservice
+from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
 
 ROOT = Path(__file__).resolve().parents[2]
 CRD = ROOT.parent / "shared" / "crds" / "ray.io_rayservices.yaml"
@@ -17,7 +17,7 @@ REVISION = "sha256:" + "1" * 64
 @pytest.fixture(scope="module")
 def service():
     model = load_voicemodel(ROOT / "examples" / "s3-cluster.yaml")
-    return render_rayservice(model, REVISION, "s3://voices/bundles/1", Images())
+    return render_rayservice(model, Traffic(Bundle(REVISION, "s3://voices/bundles/1")), Images())
 
 
 def closed(schema):

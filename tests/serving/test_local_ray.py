@@ -13,7 +13,7 @@ from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.serving import LocalServing
 from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import render_rayservice
+from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
 
 MODEL = load_voicemodel("""
 apiVersion: kubevoice.io/v1alpha1
@@ -29,7 +29,7 @@ DEADLINE_SECONDS = 120.0
 
 
 def service(bundle):
-    return render_rayservice(MODEL, bundle.digest, str(bundle.path), Images())
+    return render_rayservice(MODEL, Traffic(Bundle(bundle.digest, str(bundle.path))), Images())
 
 
 def free_port():
@@ -172,7 +172,7 @@ def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_to
 def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, other_toy, tmp_path):
     serving.apply(service(other_toy))
     serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
-    broken = render_rayservice(MODEL, "sha256:" + "0" * 64, str(tmp_path / "nothing"), Images())
+    broken = render_rayservice(MODEL, Traffic(Bundle("sha256:" + "0" * 64, str(tmp_path / "nothing"))), Images())
     serving.apply(broken)
     with pytest.raises(Exception, match="nothing"):
         serving.wait("toy", "sha256:" + "0" * 64, DEADLINE_SECONDS)

@@ -1,5 +1,6 @@
 """Serving as a RayService: a Ray cluster, and the application on it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -8,7 +9,7 @@ from kubevoice.resources.voicemodel import VoiceModel
 from kubevoice_operator.render.names import CACHE_DIR, Images, labels, owner_references
 from kubevoice_operator.render.pod import container_security, placement, pod_security, storage_env, storage_volumes
 
-__all__ = ["APPLICATION", "HTTP_PORT", "render_rayservice", "serve_config"]
+__all__ = ["APPLICATION", "HTTP_PORT", "Bundle", "Traffic", "render_rayservice", "serve_config", "worker_bounds"]
 
 RAY_VERSION = "2.60.0"
 APPLICATION = "voice"
@@ -19,7 +20,29 @@ ONGOING_HEADROOM = 2
 """A replica accepts this many times the requests it is sized for, so that the autoscaler sees load before a queue."""
 
 
-def _synthesizer(model: VoiceModel, revision: str, uri: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A released voice: its revision, and where it lies."""
+
+    revision: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Which bundles answer: the stable one, and a canary that gets `weight` percent of the requests."""
+
+    stable: Bundle
+    canary: Bundle | None = None
+    weight: int = 0
+
+
+def worker_bounds(model: VoiceModel) -> tuple[int, int]:
+    """Return how few and how many worker pods the service may have."""
+    return model.spec.serving.min_replicas, model.spec.serving.max_replicas
+
+
+def _synthesizer(model: VoiceModel, bundle: Bundle) -> dict[str, Any]:
     serving, storage = model.spec.serving, model.spec.storage
     where: dict[str, Any] = {"region": storage.region, "pathStyle": storage.path_style}
     if storage.endpoint:
@@ -37,14 +60,14 @@ def _synthesizer(model: VoiceModel, revision: str, uri: str) -> dict[str, Any]:
         },
         "ray_actor_options": {"num_cpus": serving.replica.cpu, "num_gpus": serving.replica.gpu},
         "user_config": {
-            "voices": [{"name": model.metadata.name, "revision": revision, "uri": uri, "storage": where}],
+            "voices": [{"name": model.metadata.name, "revision": bundle.revision, "uri": bundle.uri, "storage": where}],
             "default": model.metadata.name,
             "threads": serving.replica.threads,
         },
     }
 
 
-def serve_config(model: VoiceModel, revision: str, uri: str) -> dict[str, Any]:
+def serve_config(model: VoiceModel, traffic: Traffic) -> dict[str, Any]:
     """Return the Ray Serve config: a new revision changes `user_config` alone, which Ray swaps in place."""
     return {
         "proxy_location": "EveryNode",
@@ -57,7 +80,7 @@ def serve_config(model: VoiceModel, revision: str, uri: str) -> dict[str, Any]:
                 "args": {"cacheDir": CACHE_DIR},
                 "deployments": [
                     {"name": "Ingress", "ray_actor_options": {"num_cpus": INGRESS_CPUS}},
-                    _synthesizer(model, revision, uri),
+                    _synthesizer(model, traffic.stable),
                 ],
             }
         ],
@@ -101,9 +124,9 @@ def _worker_resources(model: VoiceModel) -> dict[str, Any]:
     return {"requests": requests, "limits": limits}
 
 
-def render_rayservice(model: VoiceModel, revision: str, uri: str, images: Images) -> dict[str, Any]:
-    """Render the RayService that serves bundle `uri` of `revision`; the same bytes for the same arguments."""
-    serving = model.spec.serving
+def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> dict[str, Any]:
+    """Render the RayService that divides requests as `traffic` says; the same bytes for the same arguments."""
+    least, most = worker_bounds(model)
     metadata: dict[str, Any] = {
         "name": model.metadata.name,
         "namespace": model.metadata.namespace,
@@ -117,10 +140,10 @@ def render_rayservice(model: VoiceModel, revision: str, uri: str, images: Images
         "kind": "RayService",
         "metadata": metadata,
         "spec": {
-            "serveConfigV2": yaml.safe_dump(serve_config(model, revision, uri), sort_keys=True),
+            "serveConfigV2": yaml.safe_dump(serve_config(model, traffic), sort_keys=True),
             "rayClusterConfig": {
                 "rayVersion": RAY_VERSION,
-                "enableInTreeAutoscaling": serving.max_replicas > serving.min_replicas,
+                "enableInTreeAutoscaling": most > least,
                 "headGroupSpec": {
                     "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104  # KubeRay calls it
                     "template": _pod(model, images, "ray-head", head),
@@ -128,9 +151,9 @@ def render_rayservice(model: VoiceModel, revision: str, uri: str, images: Images
                 "workerGroupSpecs": [
                     {
                         "groupName": WORKERS,
-                        "replicas": max(1, serving.min_replicas),
-                        "minReplicas": serving.min_replicas,
-                        "maxReplicas": serving.max_replicas,
+                        "replicas": max(1, least),
+                        "minReplicas": least,
+                        "maxReplicas": most,
                         "rayStartParams": {},
                         "template": _pod(model, images, "ray-worker", _worker_resources(model)),
                     }
