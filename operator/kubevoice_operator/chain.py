@@ -78,7 +78,7 @@ def walk(model: VoiceModel, observed: Observed) -> Chain:
             features_digest=prepared.features_digest,
             base=spec.base,
             storage=spec.storage,
-            training=spec.training,
+            training=spec.training.recipe(),
         ),
     )
     trained = train.job.result(TrainResult) if train.job else None

@@ -13,9 +13,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from kubevoice.resources.voicemodel import BaseVoice, Dataset, Evaluation, StorageSpec, Training
+from kubevoice.resources.training import Recipe
+from kubevoice.resources.voicemodel import BaseVoice, Dataset, Evaluation, StorageSpec
 
 __all__ = [
+    "CollectResult",
+    "CollectSpec",
     "PrepareResult",
     "PrepareSpec",
     "Progress",
@@ -33,11 +36,12 @@ Metrics = dict[str, float]
 
 
 class Stage(StrEnum):
-    """The three Jobs of a revision, in order."""
+    """The three Jobs of a revision, in order; and the one that deletes what is no longer wanted."""
 
     PREPARE = "prepare"
     TRAIN = "train"
     RELEASE = "release"
+    COLLECT = "collect"
 
 
 class Verdict(StrEnum):
@@ -91,7 +95,7 @@ class TrainSpec(Wire):
     features_digest: str
     base: BaseVoice
     storage: StorageSpec
-    training: Training
+    training: Recipe
 
 
 class TrainResult(Wire):
@@ -128,6 +132,19 @@ class ReleaseResult(Wire):
     failures: tuple[str, ...] = ()
 
 
+class CollectSpec(Wire):
+    """Delete artifacts; `prefixes` are relative to the storage's artifactsUri and match whole path components."""
+
+    storage: StorageSpec
+    prefixes: tuple[str, ...] = Field(min_length=1)
+
+
+class CollectResult(Wire):
+    """How many objects were deleted."""
+
+    deleted: int
+
+
 class StageFailure(Wire):
     """What a stage says when it cannot finish."""
 
@@ -152,7 +169,9 @@ def spec_key(stage: Stage, spec: BaseModel) -> str:
     """Return the hash that names a stage's Job and its output: 16 hex digits of SHA-256.
 
     The spec is serialised as canonical JSON (sorted keys, no spaces), so equal specs have equal keys
-    whatever order their fields were written in.
+    whatever order their fields were written in. Which Secret opens the storage is left out: a rotated
+    credential must not train a voice anew.
     """
-    body = json.dumps(spec.model_dump(mode="json", by_alias=True), sort_keys=True, separators=(",", ":"))
+    content = spec.model_dump(mode="json", by_alias=True, exclude={"storage": {"secret_ref", "ca_bundle_ref"}})
+    body = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(f"{stage}\n{body}".encode()).hexdigest()[:16]

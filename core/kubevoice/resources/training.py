@@ -7,7 +7,7 @@ from pydantic import Field
 
 from kubevoice.resources.schema import Part, cel, list_type, open_object
 
-__all__ = ["Pods", "Precision", "Schedule", "Training", "Vocoder", "VocoderMode"]
+__all__ = ["Pods", "Precision", "Recipe", "Schedule", "Training", "Vocoder", "VocoderMode"]
 
 ShortText = Annotated[str, Field(max_length=253)]
 
@@ -58,8 +58,8 @@ class Pods(Part):
     )
 
 
-class Training(Pods):
-    """How the voice is fine-tuned and where."""
+class Recipe(Part):
+    """What decides the result of a fine-tuning; where it runs and when does not."""
 
     max_steps: int = Field(10_000, ge=1, le=10_000_000, description="Optimiser steps in all.")
     batch_size: int = Field(16, ge=1, le=1024, description="Clips a step.")
@@ -80,6 +80,15 @@ class Training(Pods):
     )
     vocoder: Vocoder = Field(Vocoder(), description="The vocoder's part in the training.")
     precision: Precision = Field(Precision.AUTO, description="Number format; auto is bf16 where the GPU has it.")
+
+    model_config = Part.model_config | {
+        "json_schema_extra": cel(("self.warmupSteps <= self.maxSteps", "warmupSteps must not exceed maxSteps"))
+    }
+
+
+class Training(Pods, Recipe):
+    """How the voice is fine-tuned and where."""
+
     nodes: int = Field(1, ge=1, le=64, description="Pods that train together.")
     gpus_per_node: int = Field(1, ge=0, le=16, description="GPUs of each pod; 0 trains on the CPU.")
     resources: dict[str, Any] = Field(
@@ -101,3 +110,7 @@ class Training(Pods):
             ("self.nodes == 1 || self.gpusPerNode > 0", "several nodes need at least one GPU each"),
         )
     }
+
+    def recipe(self) -> Recipe:
+        """Return the part that decides the result: moving a training to other nodes makes no other voice."""
+        return Recipe.model_validate(self.model_dump(include=set(Recipe.model_fields)))
