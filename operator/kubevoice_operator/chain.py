@@ -12,11 +12,11 @@ from kubevoice.resources.stages import (
     TrainSpec,
     spec_key,
 )
-from kubevoice.resources.voicemodel import VoiceModel
+from kubevoice.resources.voicemodel import StorageSpec, VoiceModel
 
 from kubevoice_operator.observe import JobObservation, Observed
 
-__all__ = ["Chain", "Step", "walk"]
+__all__ = ["Chain", "Step", "voice_folder", "voice_storage", "walk"]
 
 Spec = PrepareSpec | TrainSpec | ReleaseSpec
 
@@ -46,6 +46,17 @@ class Chain:
         return self.steps[-1]
 
 
+def voice_folder(model: VoiceModel) -> str:
+    """Return the folder of a voice, relative to artifactsUri: whatever is made for it lies there and nothing else."""
+    return f"{model.metadata.namespace}/{model.metadata.name}"
+
+
+def voice_storage(model: VoiceModel) -> StorageSpec:
+    """Return the storage with its artifacts in the voice's own folder."""
+    storage = model.spec.storage
+    return storage.model_copy(update={"artifacts_uri": f"{storage.artifacts_uri.rstrip('/')}/{voice_folder(model)}"})
+
+
 def _step(model: VoiceModel, observed: Observed, stage: Stage, spec: Spec) -> Step:
     name = f"{model.metadata.name}-{stage}-{spec_key(stage, spec)[:10]}"
     return Step(stage, spec, name, observed.jobs.get(name))
@@ -53,14 +64,14 @@ def _step(model: VoiceModel, observed: Observed, stage: Stage, spec: Spec) -> St
 
 def walk(model: VoiceModel, observed: Observed) -> Chain:
     """Follow the stages as far as results are there."""
-    spec = model.spec
+    spec, storage = model.spec, voice_storage(model)
     prepare = _step(
         model,
         observed,
         Stage.PREPARE,
         PrepareSpec(
             dataset=spec.dataset,
-            storage=spec.storage,
+            storage=storage,
             dev_fraction=spec.training.dev_fraction,
             seed=spec.training.seed,
             observed=observed.dataset,
@@ -77,7 +88,7 @@ def walk(model: VoiceModel, observed: Observed) -> Chain:
             features_uri=prepared.features_uri,
             features_digest=prepared.features_digest,
             base=spec.base,
-            storage=spec.storage,
+            storage=storage,
             training=spec.training.recipe(),
         ),
     )
@@ -96,7 +107,7 @@ def walk(model: VoiceModel, observed: Observed) -> Chain:
             checkpoint_uri=trained.checkpoint_uri,
             checkpoint_digest=trained.checkpoint_digest,
             base=spec.base,
-            storage=spec.storage,
+            storage=storage,
             evaluation=spec.evaluation,
         ),
     )

@@ -2,23 +2,49 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from kubevoice.resources.stages import Progress, StageFailure
+from kubevoice.resources.conditions import Reason
+from kubevoice.resources.stages import Progress, Stage, StageFailure
 from pydantic import BaseModel, ValidationError
 
-__all__ = ["JobObservation", "JobPhase", "Observed", "ReplicaObservation", "ServiceObservation"]
+__all__ = [
+    "CANARY",
+    "STABLE",
+    "JobObservation",
+    "JobPhase",
+    "Observed",
+    "ReplicaObservation",
+    "ServiceObservation",
+    "TrackTraffic",
+    "Trouble",
+]
 
 Result = TypeVar("Result", bound=BaseModel)
+
+STABLE, CANARY = "stable", "canary"
+"""The two tracks a replica can belong to."""
+KILLED = (137, -9)
 
 
 class JobPhase(StrEnum):
     """Where a Job stands."""
 
+    QUEUED = "Queued"
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a pod from doing its work, as Kubernetes tells it."""
+
+    reason: Reason
+    message: str
+    pod: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +56,19 @@ class JobObservation:
     exit_code: int | None = None
     progress: Progress | None = None
     pod: str | None = None
+    reason: str = ""
+    """Kubernetes' word for how it ended, such as DeadlineExceeded or OOMKilled."""
+    stage: Stage | None = None
+    shape: str | None = None
+    """Hash of where and how its pods run (see `render.job.shape`); None where that does not matter."""
+    deleting: bool = False
+    finished_at: datetime | None = None
+    trouble: Trouble | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended."""
+        return self.phase in (JobPhase.QUEUED, JobPhase.RUNNING)
 
     def result(self, kind: type[Result]) -> Result | None:
         """Return what a Job that succeeded answered; None if it did not, or cannot be understood."""
@@ -41,14 +80,21 @@ class JobObservation:
             return None
 
     def failure(self) -> StageFailure:
-        """Return why the Job failed; a container that was killed leaves no message, so the exit code must do."""
+        """Return why the Job failed; a container that was killed leaves no message, so Kubernetes' word must do."""
+        if self.reason == "DeadlineExceeded":
+            message = "it took longer than spec.training.activeDeadlineSeconds; allow more time, or train fewer steps"
+            return StageFailure(reason=Reason.DEADLINE_EXCEEDED, message=message)
+        if self.reason == "OOMKilled":
+            message = "it used more memory than it may; raise spec.training.resources.limits.memory"
+            return StageFailure(reason=Reason.OUT_OF_MEMORY, message=message)
         try:
             return StageFailure.model_validate_json(self.message)
         except ValidationError:
             pass
         if self.phase is JobPhase.SUCCEEDED:
-            return StageFailure(reason="BadResult", message=f"the Job's result cannot be read: {self.message[:200]!r}")
-        killed = "; it was killed, perhaps for using too much memory" if self.exit_code in (137, -9) else ""
+            found = f": {self.message[:200]!r}" if self.message else ": its pod is gone"
+            return StageFailure(reason="BadResult", message=f"the Job's result cannot be read{found}", retryable=True)
+        killed = "; it was killed, perhaps for using too much memory" if self.exit_code in KILLED else ""
         return StageFailure(
             reason="Killed", message=f"the container ended with {self.exit_code}{killed}", retryable=True
         )
@@ -60,6 +106,17 @@ class ReplicaObservation:
 
     replica: str
     revisions: Mapping[str, str]
+    track: str = STABLE
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackTraffic:
+    """What became of the requests of one track since its revision appeared."""
+
+    requests: int
+    errors: int
+    p95_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +127,12 @@ class ServiceObservation:
     url: str | None = None
     replicas: tuple[ReplicaObservation, ...] = ()
     error: str | None = None
+    traffic: Mapping[str, TrackTraffic] = field(default_factory=dict)
+    cluster: str | None = None
+    """Name of the RayCluster that answers."""
+    bounds: tuple[int, int] | None = None
+    """Fewest and most worker pods of that RayCluster; None where nobody scales pods."""
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +143,5 @@ class Observed:
     """What the dataset looks like from outside; another value makes prepare read it again."""
     jobs: Mapping[str, JobObservation] = field(default_factory=dict)
     service: ServiceObservation | None = None
+    serving_missing: str | None = None
+    """Why RayServices cannot be made at all, if so."""

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from kubevoice.resources.stages import Verdict
-from kubevoice.resources.status import RevisionState, VoiceModelStatus
+from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
 from kubevoice_operator.chain import Chain, walk
+from kubevoice_operator.collection import collect
+from kubevoice_operator.jobs import job_actions
 from kubevoice_operator.observe import Observed
-from kubevoice_operator.render.job import render_job
 from kubevoice_operator.render.names import Images, content_hash
-from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
-from kubevoice_operator.status import Target, describe
+from kubevoice_operator.render.rayservice import render_rayservice, worker_bounds
+from kubevoice_operator.revisions import marked
+from kubevoice_operator.rollout import Rollout, roll_out
+from kubevoice_operator.status import describe
 
 __all__ = ["Plan", "plan"]
 
@@ -25,48 +27,53 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: Jobs to create, the RayService to apply (if it must change) or remove, and the status to show."""
+    """What to do, and the status to show.
+
+    `jobs` are created and `delete_jobs` deleted; `service` is applied, if it must change, or removed; `bounds` are
+    given to the running RayCluster. `recheck_seconds` is when time alone will change the plan.
+    """
 
     jobs: tuple[Object, ...]
+    delete_jobs: tuple[str, ...]
     service: Object | None
     remove_service: bool
+    bounds: tuple[int, int] | None
     status: VoiceModelStatus
     chain: Chain
+    recheck_seconds: float | None
 
 
-def _bundle_uri(model: VoiceModel, revision: str) -> str:
-    return f"{model.spec.storage.artifacts_uri.rstrip('/')}/bundles/{revision.removeprefix('sha256:')}"
+def _service(model: VoiceModel, rollout: Rollout, observed: Observed, images: Images) -> Object | None:
+    """Render the RayService if it is not there as it should be."""
+    if rollout.traffic is None or model.spec.serving.suspend:
+        return None
+    wanted = render_rayservice(model, rollout.traffic, images)
+    if observed.service is not None and observed.service.applied == content_hash(wanted):
+        return None
+    return wanted
 
 
-def _target(model: VoiceModel, chain: Chain) -> Target | None:
-    """Choose the revision to serve: the pinned one, the newest that may serve, or the one that served before."""
-    if (pinned := model.spec.revision) is not None:
-        return Target(pinned, _bundle_uri(model, pinned), pinned=True)
-    released = chain.released
-    if released is not None and released.verdict is not Verdict.FAILED:
-        return Target(released.revision, released.uri)
-    for revision in model.status.revisions:
-        if revision.state is RevisionState.SERVING:
-            return Target(revision.digest, revision.uri)
-    return None
+def _bounds(model: VoiceModel, observed: Observed) -> tuple[int, int] | None:
+    """Return bounds for the running RayCluster if they changed: KubeRay does not hand them on (kuberay#2331)."""
+    there = observed.service.bounds if observed.service else None
+    wanted = worker_bounds(model)
+    return wanted if there is not None and there != wanted else None
 
 
 def plan(model: VoiceModel, observed: Observed, now: datetime, images: Images) -> Plan:
     """Decide what to do next about `model`."""
     chain = walk(model, observed)
-    jobs: tuple[Object, ...] = ()
-    if chain.last.job is None and not model.spec.training.suspend:
-        jobs = (render_job(model, chain.last.stage, chain.last.spec, chain.last.job_name, images),)
-    target = _target(model, chain)
-    service = None
-    if target is not None and not model.spec.serving.suspend:
-        wanted = render_rayservice(model, Traffic(Bundle(target.revision, target.uri)), images)
-        if observed.service is None or observed.service.applied != content_hash(wanted):
-            service = wanted
+    rollout = roll_out(model, chain, observed, now)
+    actions = job_actions(model, chain, observed, now, images)
+    collection = collect(model, chain, observed, marked(model, chain, rollout, now), images, now)
+    rechecks = [s for s in (actions.recheck_seconds, rollout.recheck_seconds, collection.recheck_seconds) if s]
     return Plan(
-        jobs=jobs,
-        service=service,
+        jobs=actions.create + collection.create,
+        delete_jobs=actions.delete + collection.delete,
+        service=_service(model, rollout, observed, images),
         remove_service=model.spec.serving.suspend and observed.service is not None,
-        status=describe(model, chain, observed, target, now),
+        bounds=_bounds(model, observed),
+        status=describe(model, chain, observed, rollout, collection.revisions, now),
         chain=chain,
+        recheck_seconds=min(rechecks, default=None),
     )

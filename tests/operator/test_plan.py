@@ -19,6 +19,7 @@ from kubevoice_operator.observe import JobObservation, JobPhase, Observed, Repli
 from kubevoice_operator.plan import plan
 from kubevoice_operator.render.names import Images, content_hash
 
+STAGES = (Stage.PREPARE, Stage.TRAIN, Stage.RELEASE)
 GOLDEN = Path(__file__).parent / "golden"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = "sha256:" + "0" * 64
@@ -63,7 +64,7 @@ def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None):
 
 @pytest.mark.parametrize(("done", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
 def test_each_stage_follows_the_one_before(done, following):
-    found = after(list(Stage)[:done])
+    found = after(STAGES[:done])
     (job,) = found.jobs
     assert job["metadata"]["labels"]["kubevoice.io/stage"] == following
     assert job["metadata"]["name"].startswith(f"mei-{following}-")
@@ -78,18 +79,18 @@ def test_the_same_input_gives_the_same_plan_and_another_spec_another_job():
 
 
 def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so():
-    rolling = after(list(Stage))
+    rolling = after(STAGES)
     assert (rolling.jobs, rolling.status.phase) == ((), Phase.ROLLING_OUT)
     applied = content_hash(rolling.service)
-    silent = after(list(Stage), service=ServiceObservation(applied, "http://mei"))
+    silent = after(STAGES, service=ServiceObservation(applied, "http://mei"))
     assert (silent.service, silent.status.phase) == (None, Phase.ROLLING_OUT)
     replica = ReplicaObservation("a", {"mei": REVISION})
-    ready = after(list(Stage), service=ServiceObservation(applied, "http://mei", (replica,)))
+    ready = after(STAGES, service=ServiceObservation(applied, "http://mei", (replica,)))
     assert (ready.service, ready.status.phase) == (None, Phase.READY)
 
 
 def test_a_revision_that_fails_the_gate_is_not_served():
-    found = after(list(Stage), verdict=Verdict.FAILED)
+    found = after(STAGES, verdict=Verdict.FAILED)
     assert (found.service, found.status.phase) == (None, Phase.FAILED)
 
 
@@ -127,7 +128,7 @@ def checked(value, kind, path="job"):
 
 @pytest.mark.parametrize("done", [0, 1, 2])
 def test_jobs_are_what_the_kubernetes_api_knows(done):
-    (job,) = after(list(Stage)[:done]).jobs
+    (job,) = after(STAGES[:done]).jobs
     checked(job, "V1Job")
     client.ApiClient().deserialize(
         json.dumps(job), "V1Job", "application/json"
@@ -152,7 +153,7 @@ Readable.add_representer(
 
 @pytest.mark.parametrize("done", range(4))
 def test_objects_are_rendered_as_recorded(done):
-    found = after(list(Stage)[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
+    found = after(STAGES[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
     rendered = found.service or found.jobs[0]
     path = GOLDEN / f"{done}-{rendered['kind'].lower()}.yaml"
     written = yaml.dump(rendered, Dumper=Readable, sort_keys=False, width=120)

@@ -17,17 +17,17 @@ RENAMED = {"exclusiveMinimum": ("minimum", True), "exclusiveMaximum": ("maximum"
 
 COLUMNS = (
     ("Phase", "string", ".status.phase", 0),
-    ("Progress", "number", ".status.training.percent", 0),
-    ("ETA", "number", ".status.training.etaSeconds", 0),
-    ("Revision", "string", ".status.serving.revision", 0),
-    ("Ready", "integer", ".status.serving.replicas.ready", 0),
+    ("Progress", "string", ".status.display.progress", 0),
+    ("ETA", "string", ".status.display.eta", 0),
+    ("Revision", "string", ".status.display.revision", 0),
+    ("Ready", "string", ".status.display.ready", 0),
     ("URL", "string", ".status.serving.url", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
-    ("Desired", "integer", ".status.serving.replicas.desired", 1),
-    ("Target", "string", ".status.serving.targetRevision", 1),
-    ("Loss", "number", ".status.training.loss", 1),
-    ("Dataset", "string", ".spec.dataset.uri", 1),
     ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 1),
+    ("Canary", "integer", ".status.serving.canaryWeight", 1),
+    ("Loss", "number", ".status.training.loss", 1),
+    ("Clips", "integer", ".status.dataset.clips", 1),
+    ("Dataset", "string", ".spec.dataset.uri", 1),
 )
 
 

@@ -10,12 +10,14 @@ from kubevoice.resources.schema import Part, list_type
 
 __all__ = [
     "DatasetStatus",
+    "Display",
     "EmotionShare",
     "LastFailure",
     "Phase",
     "Replicas",
     "Revision",
     "RevisionState",
+    "RolloutStatus",
     "ServingStatus",
     "TrainingStatus",
     "VoiceModelStatus",
@@ -86,6 +88,13 @@ class Revision(Part):
     metrics: dict[str, float] = Field(default_factory=dict, description="What was measured.")
     verdict: str = Field("", max_length=64, description="What the quality gate decided.")
     state: RevisionState = Field(description="What became of it.")
+    reason: str = Field("", max_length=1024, description="Why it was rejected.")
+    artifacts: tuple[str, ...] = Field(
+        (),
+        max_length=8,
+        description="What was made for it, relative to the voice's folder in spec.storage.artifactsUri.",
+        json_schema_extra=list_type("atomic"),
+    )
 
 
 class Replicas(Part):
@@ -94,6 +103,15 @@ class Replicas(Part):
     desired: int = Field(0, description="Replicas there should be.")
     ready: int = Field(0, description="Replicas that answer.")
     by_revision: dict[str, int] = Field(default_factory=dict, description="How many serve each revision.")
+
+
+class RolloutStatus(Part):
+    """A revision on its way to all replicas."""
+
+    revision: str = Field(max_length=128, description="The revision that is being rolled out.")
+    started_at: datetime = Field(description="When it began.")
+    step: int | None = Field(None, description="Step of spec.serving.rollout.steps, from 0; unset if not a canary.")
+    step_started_at: datetime | None = Field(None, description="When the step's requests began to flow.")
 
 
 class ServingStatus(Part):
@@ -105,6 +123,7 @@ class ServingStatus(Part):
     url: str | None = Field(None, max_length=1024, description="Where applications call.")
     canary_weight: int | None = Field(None, description="Percent of requests a canary gets.")
     selector: str | None = Field(None, max_length=1024, description="Label selector of the replicas, for autoscalers.")
+    rollout: RolloutStatus | None = Field(None, description="A revision on its way to all replicas.")
 
 
 class LastFailure(Part):
@@ -115,8 +134,19 @@ class LastFailure(Part):
     message: str = Field("", max_length=4096, description="Why, for people, and what to do.")
     exit_code: int | None = Field(None, description="Exit code of the container.")
     pod: str | None = Field(None, max_length=253, description="The pod it happened in.")
+    job_name: str | None = Field(None, max_length=253, description="The Job it happened in.")
+    attempts: int = Field(1, ge=1, description="How often the same Job has failed.")
     time: datetime = Field(description="When.")
     retryable: bool = Field(False, description="Whether trying again may help.")
+
+
+class Display(Part):
+    """What `kubectl get` shows, written for people."""
+
+    progress: str = Field("", max_length=64, description="How far the current stage is.")
+    eta: str = Field("", max_length=64, description="How long training will still take.")
+    revision: str = Field("", max_length=64, description="The first twelve digits of what is served.")
+    ready: str = Field("", max_length=64, description="Replicas that answer, of those there should be.")
 
 
 class VoiceModelStatus(Part):
@@ -133,4 +163,5 @@ class VoiceModelStatus(Part):
         (), max_length=100, description="Released bundles, newest first.", json_schema_extra=list_type("map", "digest")
     )
     serving: ServingStatus = Field(ServingStatus(), description="What is served.")
-    last_failure: LastFailure | None = Field(None, description="What failed last.")
+    last_failure: LastFailure | None = Field(None, description="What failed last, until it works.")
+    display: Display = Field(Display(), description="What `kubectl get` shows.")

@@ -85,12 +85,14 @@ class LocalBackend:
         return decided
 
     def _run(self, decided: Plan, events: Events) -> None:
-        (job,) = decided.jobs
-        events.stage_started(decided.chain.last.stage)
-        observed = self._jobs.run(job, events.progress)
-        if observed.phase is JobPhase.SUCCEEDED:
-            last = decided.chain.last
-            events.stage_done(Step(last.stage, last.spec, last.job_name, observed))
+        last = decided.chain.last
+        for job in decided.jobs:
+            of_chain = job["metadata"]["name"] == last.job_name
+            if of_chain:
+                events.stage_started(last.stage)
+            observed = self._jobs.run(job, events.progress)
+            if of_chain and observed.phase is JobPhase.SUCCEEDED:
+                events.stage_done(Step(last.stage, last.spec, last.job_name, observed))
 
     def _wait(self, model: VoiceModel, decided: Plan, dataset: str) -> VoiceModelStatus:
         target = decided.status.serving.target_revision

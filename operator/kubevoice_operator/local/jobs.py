@@ -75,7 +75,7 @@ class LocalJobs:
         shutil.rmtree(folder / "workspace", ignore_errors=True)
         mounts = materialise(pod, container, folder)
         (folder / "termination-message").unlink(missing_ok=True)
-        words = [mounts.translate(word) for word in [*container["command"], *container.get("args", [])]]
+        words = [mounts.translate(word) for word in [*container["command"], *_unlistening(container.get("args", []))]]
         if words[0] == "python":
             words[0] = sys.executable
         with (folder / "log").open("ab") as log:
@@ -105,6 +105,14 @@ class LocalJobs:
             os.killpg(pid, signal.SIGKILL)
             while _alive(pid, str(folder)):
                 time.sleep(POLL_SECONDS)
+
+
+def _unlistening(args: list[str]) -> list[str]:
+    """Return `args` without the port for a cluster's operator: on one machine progress is read from its file."""
+    if "--listen" not in args:
+        return args
+    at = args.index("--listen")
+    return args[:at] + args[at + 2 :]
 
 
 def _wait(

@@ -2,27 +2,55 @@
 
 from typing import Any
 
-from kubevoice.resources.stages import Stage
+from kubevoice.resources.stages import Stage, spec_key
 from kubevoice.resources.voicemodel import VoiceModel
 from pydantic import BaseModel
 
 from kubevoice_operator.render.names import (
+    KEY_LABEL,
+    REFRESH_ANNOTATION,
     RESULT_FILE,
+    SHAPE_ANNOTATION,
     SPEC_ANNOTATION,
     SPEC_DIR,
+    TELEMETRY_PORT,
     WORK_DIR,
     Images,
+    content_hash,
     labels,
     owner_references,
 )
 from kubevoice_operator.render.pod import container_security, placement, pod_security, storage_env, storage_volumes
 
-__all__ = ["render_job"]
+__all__ = ["CONTAINER", "QUEUE_LABEL", "render_job", "shape"]
 
 BAD_INPUT = 2
+CONTAINER = "stage"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 SMALL = {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
 """What prepare and release take; training's own resources are the user's."""
+GRACE_SECONDS = 120
+"""Time for a trainer that is stopped to upload its last checkpoint."""
+
+
+def shape(model: VoiceModel, stage: Stage) -> str:
+    """Return the hash of what the user says about where and how a stage's pods run.
+
+    A Job cannot be changed, so one that is not done is made anew when this changes; its work is kept, for that
+    is named by the stage's key. The refresh annotation counts too: it is how a user says "try again".
+    """
+    training, storage = model.spec.training, model.spec.storage
+    said: dict[str, Any] = {
+        "image": training.image,
+        "placement": placement(training),
+        "queue": training.queue_name,
+        "priority": training.priority_class_name,
+        "deadline": training.active_deadline_seconds,
+        "storage": storage.model_dump(mode="json", include={"secret_ref", "ca_bundle_ref"}),
+        "resources": _resources(model, stage),
+        "refresh": model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
+    }
+    return content_hash(said)
 
 
 def _resources(model: VoiceModel, stage: Stage) -> dict[str, Any]:
@@ -37,10 +65,14 @@ def _resources(model: VoiceModel, stage: Stage) -> dict[str, Any]:
 
 def _container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "name": "stage",
+        "name": CONTAINER,
         "image": model.spec.training.image or images.training,
         "command": ["python", "-m", "kubevoice_training", str(stage)],
-        "args": ["--spec", f"{SPEC_DIR}/spec.json", "--workdir", WORK_DIR, "--result", RESULT_FILE],
+        "args": [
+            *("--spec", f"{SPEC_DIR}/spec.json", "--workdir", WORK_DIR, "--result", RESULT_FILE),
+            *("--listen", str(TELEMETRY_PORT)),
+        ],
+        "ports": [{"name": "telemetry", "containerPort": TELEMETRY_PORT}],
         **storage_env(model.spec.storage),
         "resources": _resources(model, stage),
         "volumeMounts": mounts,
@@ -50,10 +82,8 @@ def _container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dic
     }
 
 
-def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, images: Images) -> dict[str, Any]:
-    """Render the Job of a stage. Its spec travels as a pod annotation, so that no other object is needed."""
+def _pod(model: VoiceModel, stage: Stage, images: Images) -> dict[str, Any]:
     training = model.spec.training
-    marks = labels(model, stage)
     ca_volumes, ca_mounts = storage_volumes(model.spec.storage)
     mounts: list[dict[str, Any]] = [
         {"name": "spec", "mountPath": SPEC_DIR, "readOnly": True},
@@ -66,7 +96,7 @@ def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, imag
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 120,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": pod_security(),
         "containers": [_container(model, stage, images, mounts)],
         "volumes": [
@@ -79,10 +109,20 @@ def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, imag
     }
     if training.priority_class_name:
         pod["priorityClassName"] = training.priority_class_name
+    return pod
+
+
+def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, images: Images) -> dict[str, Any]:
+    """Render the Job of a stage. Its spec travels as a pod annotation, so that no other object is needed."""
+    training = model.spec.training
+    marks = labels(model, stage)
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": model.metadata.namespace,
-        "labels": marks | ({QUEUE_LABEL: training.queue_name} if training.queue_name else {}),
+        "labels": marks
+        | {KEY_LABEL: spec_key(stage, spec)}
+        | ({QUEUE_LABEL: training.queue_name} if training.queue_name else {}),
+        "annotations": {SHAPE_ANNOTATION: shape(model, stage)},
     }
     if owners := owner_references(model):
         metadata["ownerReferences"] = owners
@@ -91,14 +131,18 @@ def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, imag
         "kind": "Job",
         "metadata": metadata,
         "spec": {
+            # Kueue admits by unsetting this.
+            **({"suspend": True} if training.queue_name else {}),
             "backoffLimit": training.backoff_limit,
             "activeDeadlineSeconds": training.active_deadline_seconds,
+            # Two trainers must not write one checkpoint: the next pod starts when the one before is gone.
+            "podReplacementPolicy": "Failed",
             # Bad input stays bad, so it is not tried again; a node that is drained is no failure of ours.
             "podFailurePolicy": {
                 "rules": [
                     {
                         "action": "FailJob",
-                        "onExitCodes": {"containerName": "stage", "operator": "In", "values": [BAD_INPUT]},
+                        "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [BAD_INPUT]},
                     },
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                 ]
@@ -108,7 +152,7 @@ def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, imag
                     "labels": marks,
                     "annotations": {SPEC_ANNOTATION: spec.model_dump_json(by_alias=True)},
                 },
-                "spec": pod,
+                "spec": _pod(model, stage, images),
             },
         },
     }

@@ -10,11 +10,17 @@ from kubevoice.resources.voicemodel import API_VERSION, KIND, VoiceModel
 
 __all__ = [
     "CACHE_DIR",
+    "CLEANUP_LABEL",
     "HASH_ANNOTATION",
+    "KEY_LABEL",
+    "REFRESH_ANNOTATION",
+    "RESULT_ANNOTATION",
     "RESULT_FILE",
+    "SHAPE_ANNOTATION",
     "SPEC_ANNOTATION",
     "SPEC_DIR",
     "STAGE_LABEL",
+    "TELEMETRY_PORT",
     "VOICE_LABEL",
     "WORK_DIR",
     "Images",
@@ -25,8 +31,17 @@ __all__ = [
 
 SPEC_ANNOTATION = "kubevoice.io/stage-spec"
 HASH_ANNOTATION = "kubevoice.io/rendered"
+SHAPE_ANNOTATION = "kubevoice.io/shape"
+RESULT_ANNOTATION = "kubevoice.io/result"
+"""What a Job's container answered: the pod that said it may go with its node."""
+REFRESH_ANNOTATION = "kubevoice.io/refresh"
+"""Set by users, to any new value: read the dataset again, and try again what failed."""
 VOICE_LABEL = "kubevoice.io/voicemodel"
 STAGE_LABEL = "kubevoice.io/stage"
+KEY_LABEL = "kubevoice.io/key"
+CLEANUP_LABEL = "kubevoice.io/cleanup"
+"""UID of the VoiceModel whose artifacts a Job deletes once that VoiceModel is gone."""
+TELEMETRY_PORT = 9090
 SPEC_DIR = "/etc/kubevoice"
 WORK_DIR = "/workspace"
 CACHE_DIR = "/var/cache/kubevoice"

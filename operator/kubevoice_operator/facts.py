@@ -1,0 +1,195 @@
+"""What is true of a VoiceModel, one fact a condition. Pure."""
+
+from dataclasses import dataclass
+
+from kubevoice.resources.conditions import ConditionType, Reason, State
+from kubevoice.resources.stages import Stage, Verdict
+from kubevoice.resources.status import ServingStatus
+from kubevoice.resources.voicemodel import VoiceModel
+
+from kubevoice_operator.chain import Chain, Step
+from kubevoice_operator.jobs import WORTH_RETRYING
+from kubevoice_operator.observe import JobPhase, Observed
+from kubevoice_operator.rollout import Rollout
+
+__all__ = ["Fact", "facts", "failed"]
+
+VERDICTS = {
+    Verdict.PASSED: (State.TRUE, Reason.GATE_PASSED),
+    Verdict.FAILED: (State.FALSE, Reason.GATE_FAILED),
+    Verdict.REPORTED: (State.TRUE, Reason.GATE_REPORTED),
+}
+FAILURES = {
+    "InvalidInput": Reason.INVALID_INPUT,
+    "DeadlineExceeded": Reason.DEADLINE_EXCEEDED,
+    "OutOfMemory": Reason.OUT_OF_MEMORY,
+    "StorageError": Reason.STORAGE_ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A condition's content."""
+
+    state: State
+    reason: Reason
+    message: str = ""
+
+
+def failed(step: Step) -> bool:
+    """Tell whether a step's Job ended without a result that can be used; the chain stops there."""
+    return step.job is not None and step.job.phase in (JobPhase.SUCCEEDED, JobPhase.FAILED)
+
+
+def _stage(  # noqa: PLR0911  # one state each
+    chain: Chain, stage: Stage, done_message: str, *, done: bool, held: bool
+) -> Fact:
+    if done:
+        return Fact(State.TRUE, Reason.SUCCEEDED, done_message)
+    step = chain.last
+    if step.stage is not stage:
+        return Fact(State.UNKNOWN, Reason.WAITING, f"waits for {step.stage}")
+    job = step.job
+    if job is None or (held and job.active):
+        if held:
+            return Fact(State.UNKNOWN, Reason.SUSPENDED, "held by spec.training.suspend")
+        return Fact(State.UNKNOWN, Reason.WAITING, f"{stage} is about to start")
+    if failed(step):
+        failure = job.failure()
+        reason = FAILURES.get(failure.reason, Reason.JOB_FAILED)
+        again = "; it will be tried again" if failure.reason in WORTH_RETRYING else ""
+        return Fact(State.FALSE, reason, f"{failure.message}{again}")
+    if job.phase is JobPhase.QUEUED:
+        return Fact(State.UNKNOWN, Reason.QUEUED, f"Job {step.job_name} waits to be admitted by Kueue")
+    if job.trouble is not None:
+        return Fact(State.FALSE, job.trouble.reason, f"pod {job.trouble.pod}: {job.trouble.message}")
+    if job.progress is None:
+        return Fact(State.UNKNOWN, Reason.RUNNING, f"{stage} is running")
+    return Fact(State.UNKNOWN, Reason.RUNNING, f"{stage} is running: {job.progress.percent:g} %")
+
+
+def _evaluated(chain: Chain) -> Fact:
+    if (released := chain.released) is None:
+        return Fact(State.UNKNOWN, Reason.WAITING, "nothing to judge yet")
+    state, reason = VERDICTS[released.verdict]
+    return Fact(state, reason, "; ".join(released.failures) or "every figure is within its threshold")
+
+
+def _available(  # noqa: PLR0911  # one state each
+    model: VoiceModel, serving: ServingStatus, observed: Observed
+) -> Fact:
+    """Whether anything answers, whatever its revision."""
+    service = observed.service
+    if model.spec.serving.suspend:
+        return Fact(State.FALSE, Reason.SUSPENDED, "stopped by spec.serving.suspend")
+    if serving.replicas.ready:
+        return Fact(State.TRUE, Reason.SERVING, f"{serving.replicas.ready} replicas answer")
+    if serving.target_revision is None:
+        return Fact(State.FALSE, Reason.WAITING, "no revision has been released")
+    if observed.serving_missing:
+        return Fact(State.FALSE, Reason.KUBERAY_NOT_INSTALLED, observed.serving_missing)
+    if service is not None and service.trouble:
+        return Fact(State.FALSE, service.trouble.reason, f"pod {service.trouble.pod}: {service.trouble.message}")
+    if service is not None and service.error:
+        return Fact(State.FALSE, Reason.SERVING_FAILED, service.error)
+    return Fact(State.FALSE, Reason.ROLLING_OUT, "no replica answers yet")
+
+
+def _rolled_out(model: VoiceModel, serving: ServingStatus, observed: Observed, rollout: Rollout) -> Fact:
+    """Whether every replica serves the target, given that some answer."""
+    service = observed.service
+    if serving.revision == serving.target_revision and rollout.status is None:
+        return Fact(State.TRUE, Reason.SERVING, "every replica serves the target revision")
+    if rollout.traffic and rollout.traffic.canary:
+        return Fact(State.FALSE, Reason.CANARY_RUNNING, f"a canary gets {rollout.traffic.weight} % of the requests")
+    reason, message = Reason.ROLLING_OUT, "replicas do not yet serve the target revision"
+    if rollout.overdue:
+        limit = model.spec.serving.rollout.progress_deadline_seconds
+        reason, message = Reason.PROGRESS_DEADLINE_EXCEEDED, f"{message} after {limit} s"
+    if service is not None and (trouble := service.trouble):
+        return Fact(State.FALSE, reason if rollout.overdue else trouble.reason, f"{message}; {trouble.message}")
+    errors = [replica.error for replica in (service.replicas if service else ()) if replica.error]
+    if errors:
+        return Fact(State.FALSE, Reason.SERVING_FAILED if not rollout.overdue else reason, f"{message}; {errors[0]}")
+    return Fact(State.FALSE, reason, message)
+
+
+def _ready(
+    model: VoiceModel,
+    chain: Chain,
+    serving: ServingStatus,
+    stages: dict[ConditionType, Fact],
+    rolled: tuple[Fact, Fact],
+) -> Fact:
+    """Whether the spec as it is written is what answers: the first thing that is missing, if not."""
+    available, everywhere = rolled
+    goes_on = f"; revision {serving.revision[7:19]} goes on serving" if serving.revision else ""
+    if available.state is not State.TRUE and serving.target_revision is not None:
+        return available
+    if model.spec.revision is None:
+        for fact in stages.values():
+            if fact.state is not State.TRUE:
+                return Fact(State.FALSE, fact.reason, f"{fact.message}{goes_on}")
+        evaluated = _evaluated(chain)
+        if evaluated.state is State.FALSE:
+            return Fact(State.FALSE, evaluated.reason, f"{evaluated.message}{goes_on}")
+        for revision in model.status.revisions:
+            if chain.released and revision.digest == chain.released.revision and revision.state == "Rejected":
+                return Fact(State.FALSE, Reason.CANARY_BACKED_OUT, f"{revision.reason}{goes_on}")
+    return everywhere if available.state is State.TRUE else available
+
+
+def facts(
+    model: VoiceModel, chain: Chain, observed: Observed, rollout: Rollout, serving: ServingStatus
+) -> dict[ConditionType, Fact]:
+    """Return a fact for every condition; `model.status.revisions` must be marked already."""
+    held = model.spec.training.suspend
+    stages = {
+        ConditionType.DATASET_READY: _stage(
+            chain, Stage.PREPARE, "features are ready", done=chain.prepared is not None, held=held
+        ),
+        ConditionType.TRAINED: _stage(
+            chain, Stage.TRAIN, "the checkpoint is ready", done=chain.trained is not None, held=held
+        ),
+        ConditionType.RELEASED: _stage(
+            chain, Stage.RELEASE, "the bundle is published", done=chain.released is not None, held=held
+        ),
+    }
+    available, evaluated = _available(model, serving, observed), _evaluated(chain)
+    everywhere = _rolled_out(model, serving, observed, rollout)
+    ready = _ready(model, chain, serving, stages, (available, everywhere))
+    unhealthy = _unhealthy([*stages.values(), evaluated, available, everywhere, ready])
+    suspended = held or model.spec.serving.suspend
+    broken = any(fact.state is State.FALSE for fact in stages.values())
+    busy = not broken and ((chain.released is None and not held) or rollout.status is not None) and not rollout.overdue
+    return {
+        ConditionType.READY: ready,
+        **stages,
+        ConditionType.EVALUATED: evaluated,
+        ConditionType.AVAILABLE: available,
+        ConditionType.PROGRESSING: Fact(State.TRUE, Reason.RUNNING) if busy else Fact(State.FALSE, Reason.IDLE),
+        ConditionType.DEGRADED: unhealthy,
+        ConditionType.SUSPENDED: Fact(State.TRUE, Reason.SUSPENDED)
+        if suspended
+        else Fact(State.FALSE, Reason.NOT_SUSPENDED),
+    }
+
+
+PATIENCE = (
+    Reason.WAITING,
+    Reason.RUNNING,
+    Reason.QUEUED,
+    Reason.SUSPENDED,
+    Reason.ROLLING_OUT,
+    Reason.CANARY_RUNNING,
+    Reason.STARTING,
+)
+"""Reasons that time alone mends."""
+
+
+def _unhealthy(found: list[Fact]) -> Fact:
+    """Return the first fact that somebody must look into as Degraded."""
+    for fact in found:
+        if fact.state is State.FALSE and fact.reason not in PATIENCE:
+            return Fact(State.TRUE, fact.reason, fact.message)
+    return Fact(State.FALSE, Reason.HEALTHY)
