@@ -1,0 +1,44 @@
+"""Real clusters for tests, one of each kind a session; they start when the first test asks for them."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# Tests are no package, so the folder of their shared one is named here.
+sys.path.insert(0, str(Path(__file__).parent))
+
+import testcluster
+
+REQUIRED = "KUBEVOICE_TEST_CLUSTER"
+"""Set to "required" where a machine that cannot run a cluster is a failure, as in continuous integration."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.cluster)
+
+
+def started(make):
+    """The cluster that `make` starts, until the session ends."""
+    try:
+        with make() as cluster:
+            yield cluster
+    except testcluster.UnavailableError as lack:
+        if os.environ.get(REQUIRED) == "required":
+            raise
+        pytest.skip(str(lack))
+
+
+@pytest.fixture(scope="session")
+def control_plane():
+    """etcd, kube-apiserver and kube-controller-manager."""
+    yield from started(testcluster.control_plane)
+
+
+@pytest.fixture(scope="session")
+def node():
+    """A whole node, with pods, Services, DNS, S3 and KubeRay."""
+    yield from started(testcluster.node)

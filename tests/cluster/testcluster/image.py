@@ -1,0 +1,95 @@
+"""Container images without a registry: an image that is all but empty, and the host's programs mounted into it.
+
+Pods run the product's own Python from the checkout, so its manifests stay as they are: every container sees, read-only,
+this machine's /usr, its Python, its virtual environment and the checkout, each at its own path.
+"""
+
+import hashlib
+import io
+import json
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+__all__ = ["IMAGES", "PAUSE_IMAGE", "image_archive", "mounts"]
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+VERSION = "0.1.0"
+IMAGES = [f"docker.io/kubevoice/{part}:{VERSION}" for part in ("operator", "training", "serving")]
+PAUSE_IMAGE = "docker.io/kubevoice/pause:test"
+USER = 10001
+FILES = {
+    "etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nkubevoice:x:{USER}:{USER}:KubeVoice:/tmp:/bin/sh\n",
+    "etc/group": f"root:x:0:\nkubevoice:x:{USER}:\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+}
+FOLDERS = {"usr": 0o755, "etc": 0o755, "etc/ssl": 0o755, "tmp": 0o1777, "root": 0o755, "proc": 0o755, "sys": 0o755}
+LINKS = ("bin", "sbin", "lib", "lib64")
+
+
+def mounts(binaries: Path) -> list[dict[str, Any]]:
+    """Return what every container sees of this machine, as mounts of an OCI runtime's spec."""
+    places = [Path("/usr"), Path("/etc/ssl"), Path("/etc/alternatives"), REPOSITORY, binaries]
+    # A virtual environment has its standard library where it came from.
+    places += [Path(sys.prefix), Path(sys.base_prefix)]
+    options = ["rbind", "ro", "nosuid", "nodev"]
+    return [
+        {"destination": str(place), "type": "bind", "source": str(place), "options": options}
+        for place in sorted({place.resolve() for place in places if place.exists()})
+        if not any(place.resolve().is_relative_to(other) for other in places if other != place)
+    ]
+
+
+def image_archive(names: list[str], files: dict[str, Path], config: dict[str, Any]) -> bytes:
+    """Return an image that has all of `names`, holds `files` and the links of a Debian root, as `ctr` imports it."""
+    layer = _layer(files)
+    digest = hashlib.sha256(layer).hexdigest()
+    description = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": names, "Layers": ["layer.tar"]}]
+    members = {"layer.tar": layer, "config.json": _json(description), "manifest.json": _json(manifest)}
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in members.items():
+            _add(tar, name, content)
+    return archive.getvalue()
+
+
+def container_config() -> dict[str, Any]:
+    """Return how the product's images start their programs."""
+    path = f"{sys.prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    variables = [f"PATH={path}", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "LC_ALL=C.UTF-8"]
+    return {"User": f"{USER}:{USER}", "Env": variables, "WorkingDir": "/", "Cmd": ["python"]}
+
+
+def _layer(files: dict[str, Path]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name, mode in FOLDERS.items():
+            folder = tarfile.TarInfo(name)
+            folder.type, folder.mode = tarfile.DIRTYPE, mode
+            tar.addfile(folder)
+        for name in LINKS:
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
+            tar.addfile(link)
+        for name, text in FILES.items():
+            _add(tar, name, text.encode())
+        for name, path in files.items():
+            _add(tar, name, path.read_bytes(), mode=0o755)
+    return content.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), mode
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()

@@ -1,0 +1,139 @@
+"""Starts the two kinds of cluster, and ends them."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from testcluster.addons import kuberay, storage
+from testcluster.build import CONTROL_PLANE, MODULES, NODE, Toolbox, versitygw
+from testcluster.cluster import Cluster
+from testcluster.controlplane import api_server, controller_manager, etcd
+from testcluster.pki import Authority
+from testcluster.places import Loopback
+from testcluster.process import Component
+from testcluster.sandbox import Sandbox, Slot
+from testcluster.site import Ports, Ranges, Site
+from testcluster.tools import UnavailableError, find, require_for_node
+from testcluster.worker import containerd, coredns, import_images, kubelet, proxy, scheduler
+
+__all__ = ["control_plane", "node"]
+
+LOOPBACK_RANGES = Ranges(services="198.18.0.0/20", first_service="198.18.0.1", pods="198.18.16.0/20")
+"""Nobody reaches these: there are no pods."""
+
+
+@contextmanager
+def control_plane() -> Iterator[Cluster]:
+    """Run an API server with its controllers on loopback, or give the cluster that the environment names.
+
+    With KUBEVOICE_TEST_EXISTING=1 that is KUBECONFIG's. KUBEBUILDER_ASSETS may name a folder with programs of another
+    version; those it lacks are built.
+    """
+    if os.environ.get("KUBEVOICE_TEST_EXISTING") == "1":
+        with tempfile.TemporaryDirectory(prefix="kubevoice-") as scratch:
+            yield _existing(Path(scratch))
+        return
+    binary = _control_plane_binaries()
+    with ExitStack() as stack:
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kubevoice-")))
+        site = Site(Loopback(), state, binary, Authority(state / "pki"), LOOPBACK_RANGES, _free_ports())
+        cluster = _cluster(site)
+        for make in (etcd, api_server, controller_manager):
+            component = make(site)
+            cluster.components[component.name] = component
+            # The last to start is the first to stop.
+            stack.callback(component.stop)
+            component.start()
+            component.wait()
+        cluster.namespace("default", restricted=False)
+        yield cluster
+
+
+@contextmanager
+def node() -> Iterator[Cluster]:
+    """Run a whole node."""
+    require_for_node()
+    toolbox = Toolbox(MODULES["kubernetes"])
+    toolbox.build(NODE)
+    versitygw()
+    crds = toolbox.data("kuberay-crds")
+    slot = Slot.take()
+    sandbox = Sandbox(slot, toolbox.binary("pause"))
+    try:
+        slot.state.mkdir(mode=0o700)
+        services, pods, *_ = slot.networks
+        ranges = Ranges(str(services), str(services[1]), str(pods))
+        site = Site(sandbox, slot.state, toolbox.binary, Authority(slot.state / "pki"), ranges, Ports())
+        yield _start_node(site, sandbox, crds)
+    finally:
+        sandbox.close()
+
+
+def _start_node(site: Site, sandbox: Sandbox, crds: Path) -> Cluster:
+    cluster = _cluster(site)
+
+    def start(component: Component) -> None:
+        cluster.components[component.name] = component
+        component.start()
+
+    s3_server, cluster.s3 = storage(site)
+    for component in (etcd(site), api_server(site), containerd(site, sandbox), s3_server):
+        start(component)
+    cluster.components["containerd"].wait()
+    import_images(site, sandbox)
+    cluster.components["kube-apiserver"].wait()
+    cgroup = f"/{sandbox.slot.name}"
+    for component in (controller_manager(site), scheduler(site), kubelet(site, cgroup), proxy(site), coredns(site)):
+        start(component)
+    cluster.apply_files(crds)
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    # KubeRay asks Ray's dashboards, so names of the cluster must resolve on the node too.
+    sandbox.resolve_by(site.place.address)
+    start(kuberay(site))
+    for component in cluster.components.values():
+        component.wait()
+    cluster.namespace("default", restricted=False)
+    cluster.wait("the node to be ready", _condition(cluster), 60)
+    return cluster
+
+
+def _condition(cluster: Cluster) -> Callable[[], bool]:
+    path = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
+    return lambda: cluster.kubectl("get", "nodes", "-o", path) == "True"
+
+
+def _cluster(site: Site) -> Cluster:
+    scratch = site.state / "scratch"
+    scratch.mkdir()
+    return Cluster(site.kubeconfig("admin", "system:masters"), site.binary("kubectl"), scratch)
+
+
+def _existing(scratch: Path) -> Cluster:
+    if not (config := os.environ.get("KUBECONFIG")):
+        raise UnavailableError("KUBEVOICE_TEST_EXISTING=1 needs KUBECONFIG")
+    if not (kubectl := find("kubectl")):
+        raise UnavailableError("KUBEVOICE_TEST_EXISTING=1 needs kubectl")
+    return Cluster(Path(config), Path(kubectl), scratch)
+
+
+def _control_plane_binaries() -> Callable[[str], Path]:
+    if not find("setpriv"):
+        raise UnavailableError("a control plane needs setpriv, of the Debian package util-linux")
+    toolbox = Toolbox(MODULES["kubernetes"])
+    found = {}
+    if assets := os.environ.get("KUBEBUILDER_ASSETS"):
+        candidates = {name: Path(assets) / name for name in CONTROL_PLANE}
+        found = {name: path for name, path in candidates.items() if path.exists()}
+    toolbox.build([name for name in CONTROL_PLANE if name not in found])
+    return lambda name: found.get(name) or toolbox.binary(name)
+
+
+def _free_ports() -> Ports:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return Ports(*(probe.getsockname()[1] for probe in probes))

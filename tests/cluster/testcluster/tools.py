@@ -1,0 +1,92 @@
+"""What this machine has, and what it lacks."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["UnavailableError", "find", "find_go", "require_for_node", "wait_for"]
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+CNI_PLUGINS = Path("/usr/lib/cni")
+
+PACKAGES = {
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "socat": "socat",
+    "ip": "iproute2",
+    "wget": "wget",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "sysctl": "procps",
+}
+"""Programs of the node tier, and the Debian package of each."""
+
+
+class UnavailableError(Exception):
+    """This machine cannot run the cluster; the message says what it lacks."""
+
+
+def find(program: str) -> str | None:
+    """Return the path of `program`; administrators' folders are searched too, whatever PATH says."""
+    return shutil.which(program) or shutil.which(program, path=SYSTEM_PATH)
+
+
+def find_go() -> str | None:
+    """Return the path of Go, from PATH or from where its own installer puts it."""
+    return shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+
+
+def require_for_node() -> None:
+    """Raise unless this machine can run a whole node.
+
+    Raises
+    ------
+    UnavailableError
+        Naming everything that is missing, at once.
+    """
+    missing = []
+    if sys.platform != "linux":
+        missing.append("Linux")
+    elif os.geteuid() != 0:
+        missing.append("root (it makes namespaces, mounts and cgroups)")
+    packages = {package for program, package in PACKAGES.items() if find(program) is None}
+    if not all((CNI_PLUGINS / plugin).exists() for plugin in ("ptp", "host-local", "loopback")):
+        packages.add("containernetworking-plugins")
+    if packages:
+        missing.append(f"the Debian packages {' '.join(sorted(packages))}")
+    if missing:
+        raise UnavailableError(f"a Kubernetes node needs {' and '.join(missing)}")
+
+
+def wait_for(what: str, predicate: Callable[[], object], timeout: float, state: Callable[[], str]) -> None:
+    """Wait until `predicate` holds.
+
+    Parameters
+    ----------
+    what
+        What is waited for, in words.
+    predicate
+        Asked ten times a second.
+    timeout
+        Seconds.
+    state
+        Tells what is there instead, once the time is over.
+
+    Raises
+    ------
+    TimeoutError
+        With the state.
+    """
+    deadline = time.monotonic() + timeout
+    while not predicate():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout:g} s in vain for {what}\n{state()}")
+        time.sleep(0.1)
