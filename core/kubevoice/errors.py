@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["InputError", "KubeVoiceError"]
+__all__ = ["InputError", "KubeVoiceError", "StorageError"]
 
 
 class KubeVoiceError(Exception):
@@ -23,3 +23,10 @@ class InputError(KubeVoiceError):
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+
+class StorageError(KubeVoiceError):
+    """Storage cannot be used now: a server that is down, a bucket that is missing, a key that opens nothing.
+
+    Nothing is wrong with what was asked for, so asking again may succeed once somebody has mended it.
+    """

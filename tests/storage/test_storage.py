@@ -1,71 +1,11 @@
 """Files and S3 behave alike, on a real folder and a real S3 server."""
 
-import os
-import shutil
-import socket
-import subprocess
+import threading
 import time
-from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
-from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.errors import InputError, KubeVoiceError, StorageError
 from kubevoice.storage import S3Options, connect, fetch_tree, publish_tree, tree_published
-
-VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kubevoice" / "bin"
-SECRET = "for-this-test-only"  # noqa: S105  # of a server that lives as long as these tests
-
-
-def versitygw():
-    """The server's binary, built once into the user's cache."""
-    binary = CACHE / "versitygw"
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if not binary.exists():
-        if go is None:
-            pytest.skip("Go is not installed, so the S3 server cannot be built")
-        subprocess.run([go, "install", VERSITYGW], check=True, env=os.environ | {"GOBIN": str(CACHE)}, timeout=1500)
-    return binary
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    """Options of a running server with the bucket `voices`."""
-    binary, root = versitygw(), tmp_path_factory.mktemp("s3")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [binary, "--port", f"127.0.0.1:{port}", "--access", "tester", "--secret", SECRET, "posix", root],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    options = S3Options(endpoint=f"http://127.0.0.1:{port}", path_style=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "tester")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        patch.delenv("AWS_PROFILE", raising=False)
-        client = boto3.client(
-            "s3",
-            endpoint_url=options.endpoint,
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
-        )
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                client.create_bucket(Bucket="voices")
-                break
-            except BotoCoreError:
-                assert process.poll() is None, "the S3 server ended"
-                assert time.monotonic() < deadline, "the S3 server does not answer"
-                time.sleep(0.1)
-        yield options
-    client.close()
-    process.terminate()
-    process.wait(10)
 
 
 @pytest.fixture(params=["file", "s3"])
@@ -101,7 +41,8 @@ def test_what_is_not_there_is_bad_input_and_leaves_nothing(storage, tmp_path):
 
 @pytest.mark.parametrize("key", ["../x", "/etc/passwd", "a/../../x", "a\\b", "", "a\nb"])
 def test_no_key_leaves_the_root(storage, key):
-    for attempt in (storage.read, storage.exists, storage.delete, lambda k: storage.write(k, b"")):
+    attempts = (storage.read, storage.exists, storage.delete, storage.delete_below, lambda k: storage.write(k, b""))
+    for attempt in attempts:
         with pytest.raises(InputError):
             attempt(key)
 
@@ -112,6 +53,24 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
     (tmp_path / "store" / "link").symlink_to(tmp_path / "secret")
     with pytest.raises(InputError, match="symbolic link"):
         connect(str(tmp_path / "store")).read("link")
+
+
+def test_a_folder_is_deleted_whole_and_nothing_beside_it(storage):
+    for key in ("b/abc/one", "b/abc/sub/two", "b/abcd/three", "b/abc.json", "b/x"):
+        storage.write(key, b".")
+    assert storage.delete_below("b/abc") == 2
+    assert storage.delete_below("b/abc/") == 0
+    assert storage.delete_below("b/x") == 1
+    assert [item.key for item in storage.list()] == ["b/abc.json", "b/abcd/three"]
+
+
+def test_more_than_one_page_is_listed_and_deleted(s3, tmp_path):
+    many = connect(f"s3://voices/{tmp_path.name}", s3)
+    for number in range(1001):  # a page has a thousand
+        many.write(f"p/{number:04d}", b"")
+    assert len(list(many.list("p/"))) == 1001
+    assert many.delete_below("p") == 1001
+    assert list(many.list()) == []
 
 
 def test_a_tree_exists_only_once_it_is_whole(storage, tmp_path):
@@ -145,10 +104,40 @@ def test_an_address_that_cannot_be_is_explained(uri, complaint):
 
 
 def test_s3_errors_say_what_to_do(s3, monkeypatch):
-    with pytest.raises(KubeVoiceError, match="bucket nowhere does not exist"):
-        connect("s3://nowhere", s3).write("a", b"")
-    with pytest.raises(KubeVoiceError, match=r"cannot be reached; check spec\.storage\.endpoint"):
-        connect("s3://voices", S3Options(endpoint="http://127.0.0.1:9", path_style=True)).read("a")
+    for attempt in (lambda at: at.write("a", b""), lambda at: at.exists("a"), lambda at: list(at.list())):
+        with pytest.raises(StorageError, match="bucket nowhere does not exist"):
+            attempt(connect("s3://nowhere", s3))
+    with pytest.raises(StorageError, match=r"cannot be reached; check spec\.storage\.endpoint"):
+        connect("s3://voices", S3Options("http://127.0.0.1:9", path_style=True, patience_seconds=0)).read("a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(KubeVoiceError, match=r"secret key is wrong; check spec\.storage\.secretRef"):
+    with pytest.raises(StorageError, match=r"secret key is wrong; check spec\.storage\.secretRef"):
         connect("s3://voices", s3).read("a")
+
+
+def test_an_outage_is_waited_out(new_server, tmp_path):
+    storage, large = connect("s3://voices/x", new_server.options()), tmp_path / "large"
+    large.write_bytes(bytes(20 << 20))  # several parts
+    storage.write("a", b"1")
+    new_server.stop()
+    back = threading.Timer(6, new_server.start)
+    back.start()
+    began = time.monotonic()
+    assert storage.read("a") == b"1"
+    assert time.monotonic() - began > 5
+    back.join()
+    new_server.stop()
+    back = threading.Timer(6, new_server.start)
+    back.start()
+    storage.upload(large, "large")
+    back.join()
+    storage.download("large", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == large.read_bytes()
+
+
+def test_patience_ends(new_server):
+    storage = connect("s3://voices", new_server.options(patience_seconds=3))
+    new_server.stop()
+    began = time.monotonic()
+    with pytest.raises(StorageError, match="cannot be reached"):
+        storage.read("a")
+    assert 3 <= time.monotonic() - began < 20

@@ -29,12 +29,14 @@ class S3Options:
     endpoint: str | None = None
     region: str = "us-east-1"
     path_style: bool = False
+    patience_seconds: float = 90.0
+    """How long to go on trying while the server cannot be reached or answers that it is in trouble itself."""
 
 
 class Storage(Protocol):
     """Objects under one root. Keys are relative, '/'-separated; writes appear whole or not at all.
 
-    Every method raises InputError for a key that leaves the root or names nothing, and KubeVoiceError, with what
+    Every method raises InputError for a key that leaves the root or names nothing, and StorageError, with what
     to do, for trouble on the way.
     """
 
@@ -69,6 +71,10 @@ class Storage(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens if there is none."""
+        ...
+
+    def delete_below(self, path: str) -> int:
+        """Remove the object `path` and all that lies below the folder `path`; return how many objects that were."""
         ...
 
 

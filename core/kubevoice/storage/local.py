@@ -11,7 +11,7 @@ from typing import IO
 
 from typing_extensions import override
 
-from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.errors import InputError, StorageError
 from kubevoice.storage.base import ObjectInfo, Storage, checked_key
 
 __all__ = ["LocalStorage", "atomic_file", "explained"]
@@ -33,7 +33,7 @@ def explained(what: str) -> Iterator[None]:
             errno.EPERM: "permission is denied; check the owner and mode of the folder",
             errno.EROFS: "the file system is read-only",
         }.get(error.errno or 0, error.strerror or str(error))
-        raise KubeVoiceError(f"{what}: {advice}") from error
+        raise StorageError(f"{what}: {advice}") from error
 
 
 @contextmanager
@@ -111,3 +111,16 @@ class LocalStorage(Storage):
     def delete(self, key: str) -> None:
         with explained(f"cannot delete {self.uri}/{key}"):
             self._path(key).unlink(missing_ok=True)
+
+    @override
+    def delete_below(self, path: str) -> int:
+        target = self._path(path)
+        with explained(f"cannot delete {self.uri}/{path}"):
+            if target.is_file():
+                target.unlink()
+                return 1
+            if not target.is_dir():
+                return 0
+            count = sum(1 for found in target.rglob("*") if found.is_file() and not found.name.endswith(".part"))
+            shutil.rmtree(target)
+        return count

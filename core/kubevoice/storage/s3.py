@@ -1,20 +1,23 @@
 """Storage on an S3-compatible server, by boto3."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from typing_extensions import override
 
-from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.storage.base import ObjectInfo, S3Options, Storage, checked_key
 from kubevoice.storage.local import atomic_file, explained
+from kubevoice.storage.s3_errors import Missing, explain_s3, patiently
 
 __all__ = ["S3Storage"]
 
+T = TypeVar("T")
+
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 60, 4
+WORKERS = 8
 
 
 class S3Storage(Storage):
@@ -22,6 +25,7 @@ class S3Storage(Storage):
 
     def __init__(self, bucket: str, prefix: str, options: S3Options) -> None:
         self._bucket, self._prefix, self._options = bucket, prefix, options
+        self._bucket_seen = False
 
     @property
     @override
@@ -46,81 +50,99 @@ class S3Storage(Storage):
     def _key(self, key: str) -> str:
         return f"{self._prefix}/{checked_key(key)}".lstrip("/")
 
-    @contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
-        """Turn botocore's errors into ours."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        where = self._options.endpoint or "AWS"
-        try:
-            yield
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in ("NoSuchKey", "404"):
-                raise InputError(f"{what}: there is no such object") from None
-            advice = {
-                "NoSuchBucket": f"bucket {self._bucket} does not exist on {where}; create it or correct the URI",
-                "AccessDenied": "access is denied; check the secret's key and the bucket's policy",
-                "403": "access is denied; check the secret's key and the bucket's policy",
-                "InvalidAccessKeyId": "the access key is unknown to the server; check spec.storage.secretRef",
-                "SignatureDoesNotMatch": "the secret key is wrong; check spec.storage.secretRef",
-            }.get(code, f"{where} answered {code or error}")
-            raise KubeVoiceError(f"{what}: {advice}") from error
-        except BotoCoreError as error:
-            advice = {
-                "NoCredentialsError": "there are no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                "EndpointConnectionError": f"{where} cannot be reached; check spec.storage.endpoint",
-                "ConnectTimeoutError": f"{where} does not answer; check spec.storage.endpoint",
-                "SSLError": f"the certificate of {where} is not trusted; set spec.storage.caBundleRef",
-            }.get(type(error).__name__, str(error))
-            raise KubeVoiceError(f"{what}: {advice}") from error
+    def _call(self, what: str, call: Callable[[], T]) -> T:
+        """Return what `call` returns; try again while the server is away, explain other trouble."""
+        with explain_s3(what, self._bucket, self._options.endpoint or "AWS"):
+            return patiently(call, self._options.patience_seconds, what)
 
     @override
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         if prefix:
             checked_key(prefix)
         root = f"{self._prefix}/" if self._prefix else ""
-        with self._explained(f"cannot list {self.uri}"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=root + prefix)
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    if not item["Key"].endswith("/"):  # some servers list folders
-                        yield ObjectInfo(item["Key"].removeprefix(root), item["Size"])
+        request = {"Bucket": self._bucket, "Prefix": root + prefix}
+        while True:
+            page = self._call(f"cannot list {self.uri}", lambda: self._client.list_objects_v2(**request))
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):  # some servers list folders
+                    yield ObjectInfo(item["Key"].removeprefix(root), item["Size"])
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
 
     @override
     def exists(self, key: str) -> bool:
-        name = self._key(key)
+        name, what = self._key(key), f"cannot look for {self.uri}/{key}"
         try:
-            with self._explained(f"cannot look for {self.uri}/{key}"):
-                self._client.head_object(Bucket=self._bucket, Key=name)
-        except InputError:
+            self._call(what, lambda: self._client.head_object(Bucket=self._bucket, Key=name))
+        except Missing:
+            # An answer to HEAD has no body: that the whole bucket is missing looks the same.
+            if not self._bucket_seen:
+                self._call(what, lambda: self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
+                self._bucket_seen = True
             return False
         return True
 
     @override
     def read(self, key: str) -> bytes:
-        with self._explained(f"cannot read {self.uri}/{key}"):
-            body: bytes = self._client.get_object(Bucket=self._bucket, Key=self._key(key))["Body"].read()
-        return body
+        name = self._key(key)
+
+        def fetch() -> bytes:
+            body: bytes = self._client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
+            return body
+
+        return self._call(f"cannot read {self.uri}/{key}", fetch)
 
     @override
     def write(self, key: str, data: bytes) -> None:
-        with self._explained(f"cannot write {self.uri}/{key}"):
-            self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data)
+        name = self._key(key)
+        self._call(
+            f"cannot write {self.uri}/{key}",
+            lambda: self._client.put_object(Bucket=self._bucket, Key=name, Body=data),
+        )
 
     @override
     def download(self, key: str, path: Path) -> None:
-        what = f"cannot copy {self.uri}/{key} to {path}"
-        with explained(what), self._explained(what), atomic_file(path) as file:
-            self._client.download_fileobj(self._bucket, self._key(key), file)
+        name, what = self._key(key), f"cannot copy {self.uri}/{key} to {path}"
+
+        def fetch() -> None:
+            from s3transfer.exceptions import RetriesExceededError
+
+            try:
+                with atomic_file(path) as file:
+                    self._client.download_fileobj(self._bucket, name, file)
+            except RetriesExceededError as error:
+                raise error.last_exception from None
+
+        with explained(what):
+            self._call(what, fetch)
 
     @override
     def upload(self, path: Path, key: str) -> None:
-        what = f"cannot write {self.uri}/{key}"
-        with explained(what), self._explained(what):
-            self._client.upload_file(str(path), self._bucket, self._key(key))
+        name, what = self._key(key), f"cannot write {self.uri}/{key}"
+
+        def send() -> None:
+            with path.open("rb") as file:
+                self._client.upload_fileobj(file, self._bucket, name)
+
+        with explained(what):
+            self._call(what, send)
 
     @override
     def delete(self, key: str) -> None:
-        with self._explained(f"cannot delete {self.uri}/{key}"):
-            self._client.delete_object(Bucket=self._bucket, Key=self._key(key))
+        name = self._key(key)
+        self._call(
+            f"cannot delete {self.uri}/{key}",
+            lambda: self._client.delete_object(Bucket=self._bucket, Key=name),
+        )
+
+    @override
+    def delete_below(self, path: str) -> int:
+        folder = checked_key(path)
+        found = [item.key for item in self.list(f"{folder}/")]
+        if self.exists(folder):
+            found.append(folder)
+        with ThreadPoolExecutor(WORKERS) as pool:  # one by one: not every server knows DeleteObjects
+            for done in [pool.submit(self.delete, key) for key in found]:
+                done.result()
+        return len(found)

@@ -1,0 +1,83 @@
+"""What botocore's errors mean: which are worth waiting out, and what a person can do about the others."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from kubevoice.errors import InputError, StorageError
+
+__all__ = ["Missing", "explain_s3", "patiently"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
+PASSING_CODES = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"}
+
+
+class Missing(InputError):  # noqa: N818  # what is missing need not be an error
+    """There is no object of that key."""
+
+
+def _passing(error: Exception) -> bool:
+    """Tell whether time alone may mend what went wrong."""
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.ClientError):
+        answer = error.response
+        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return status >= 500 or status == 429 or answer.get("Error", {}).get("Code") in PASSING_CODES
+    lost = isinstance(error, boto.ConnectionError | boto.HTTPClientError | boto.IncompleteReadError)
+    return lost and not isinstance(error, boto.SSLError)
+
+
+def patiently(call: Callable[[], T], patience_seconds: float, what: str) -> T:
+    """Return what `call` returns, trying again with growing pauses while its error may pass.
+
+    The last error is raised once the patience, counted from the first one, is used up.
+    """
+    deadline, pause = None, FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return call()
+        except Exception as error:
+            now = time.monotonic()
+            deadline = now + patience_seconds if deadline is None else deadline
+            left = deadline - now
+            if left <= 0 or not _passing(error):
+                raise
+            logger.warning("%s: %s; trying again for %.0f s", what, error, left)
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+@contextmanager
+def explain_s3(what: str, bucket: str, where: str) -> Iterator[None]:
+    """Turn botocore's errors into ours: Missing for an object that is not there, StorageError for the rest."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in ("NoSuchKey", "404"):
+            raise Missing(f"{what}: there is no such object") from None
+        advice = {
+            "NoSuchBucket": f"bucket {bucket} does not exist on {where}; create it or correct the URI",
+            "AccessDenied": "access is denied; check the secret's key and the bucket's policy",
+            "403": "access is denied; check the secret's key and the bucket's policy",
+            "InvalidAccessKeyId": "the access key is unknown to the server; check spec.storage.secretRef",
+            "SignatureDoesNotMatch": "the secret key is wrong; check spec.storage.secretRef",
+        }.get(code, f"{where} answered {code or error}")
+        raise StorageError(f"{what}: {advice}") from error
+    except BotoCoreError as error:
+        advice = {
+            "NoCredentialsError": "there are no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            "EndpointConnectionError": f"{where} cannot be reached; check spec.storage.endpoint",
+            "ConnectTimeoutError": f"{where} does not answer; check spec.storage.endpoint",
+            "SSLError": f"the certificate of {where} is not trusted; set spec.storage.caBundleRef",
+        }.get(type(error).__name__, str(error))
+        raise StorageError(f"{what}: {advice}") from error

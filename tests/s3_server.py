@@ -1,0 +1,81 @@
+"""A real S3 server for tests, which can be stopped and started again with what it holds."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from kubevoice.storage import S3Options
+
+VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kubevoice" / "bin"
+BUCKET = "voices"
+ACCESS, SECRET = "tester", "for-this-test-only"
+
+
+def versitygw():
+    """The server's binary, built once into the user's cache."""
+    binary = CACHE / "versitygw"
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if not binary.exists():
+        if go is None:
+            pytest.skip("Go is not installed, so the S3 server cannot be built")
+        subprocess.run([go, "install", VERSITYGW], check=True, env=os.environ | {"GOBIN": str(CACHE)}, timeout=1500)
+    return binary
+
+
+class S3Server:
+    """One server on a port of loopback, with the bucket `voices`."""
+
+    def __init__(self, root):
+        self.root = root
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.environment = {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
+        self._process = None
+
+    def options(self, **more):
+        return S3Options(endpoint=self.endpoint, path_style=True, **more)
+
+    def start(self):
+        """Start it and wait until it answers."""
+        keys = ["--access", ACCESS, "--secret", SECRET]
+        self._process = subprocess.Popen(
+            [versitygw(), "--port", f"127.0.0.1:{self.port}", *keys, "posix", self.root],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=ACCESS,
+            aws_secret_access_key=SECRET,
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+        )
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
+                    client.create_bucket(Bucket=BUCKET)
+                break
+            except BotoCoreError:
+                assert self._process.poll() is None, "the S3 server ended"
+                assert time.monotonic() < deadline, "the S3 server does not answer"
+                time.sleep(0.1)
+        client.close()
+
+    def stop(self):
+        """Stop it at once, as a lost node would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+            self._process = None
