@@ -42,7 +42,7 @@ def failed(step: Step) -> bool:
 
 
 def _stage(  # noqa: PLR0911  # one state each
-    chain: Chain, stage: Stage, done_message: str, *, done: bool, held: bool
+    chain: Chain, stage: Stage, done_message: str, *, done: bool, held: bool, refused: str | None
 ) -> Fact:
     if done:
         return Fact(State.TRUE, Reason.SUCCEEDED, done_message)
@@ -53,6 +53,8 @@ def _stage(  # noqa: PLR0911  # one state each
     if job is None or (held and job.active):
         if held:
             return Fact(State.UNKNOWN, Reason.SUSPENDED, "held by spec.training.suspend")
+        if refused:
+            return Fact(State.FALSE, Reason.REFUSED_BY_API, refused)
         return Fact(State.UNKNOWN, Reason.WAITING, f"{stage} is about to start")
     if failed(step):
         failure = job.failure()
@@ -92,6 +94,8 @@ def _available(  # noqa: PLR0911  # one state each
         return Fact(State.FALSE, service.trouble.reason, f"pod {service.trouble.pod}: {service.trouble.message}")
     if service is not None and service.error:
         return Fact(State.FALSE, Reason.SERVING_FAILED, service.error)
+    if observed.refused:
+        return Fact(State.FALSE, Reason.REFUSED_BY_API, observed.refused)
     return Fact(State.FALSE, Reason.ROLLING_OUT, "no replica answers yet")
 
 
@@ -146,13 +150,28 @@ def facts(
     held = model.spec.training.suspend
     stages = {
         ConditionType.DATASET_READY: _stage(
-            chain, Stage.PREPARE, "features are ready", done=chain.prepared is not None, held=held
+            chain,
+            Stage.PREPARE,
+            "features are ready",
+            done=chain.prepared is not None,
+            held=held,
+            refused=observed.refused,
         ),
         ConditionType.TRAINED: _stage(
-            chain, Stage.TRAIN, "the checkpoint is ready", done=chain.trained is not None, held=held
+            chain,
+            Stage.TRAIN,
+            "the checkpoint is ready",
+            done=chain.trained is not None,
+            held=held,
+            refused=observed.refused,
         ),
         ConditionType.RELEASED: _stage(
-            chain, Stage.RELEASE, "the bundle is published", done=chain.released is not None, held=held
+            chain,
+            Stage.RELEASE,
+            "the bundle is published",
+            done=chain.released is not None,
+            held=held,
+            refused=observed.refused,
         ),
     }
     available, evaluated = _available(model, serving, observed), _evaluated(chain)

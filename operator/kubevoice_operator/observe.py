@@ -145,3 +145,5 @@ class Observed:
     service: ServiceObservation | None = None
     serving_missing: str | None = None
     """Why RayServices cannot be made at all, if so."""
+    refused: str | None = None
+    """What the API server said when it refused a Job or the RayService."""

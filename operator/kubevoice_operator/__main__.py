@@ -1,0 +1,69 @@
+"""What the operator's container runs: `python -m kubevoice_operator`."""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kubevoice_operator.cluster import logs
+from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.operator import Options, run
+from kubevoice_operator.render.names import Images
+
+__all__ = ["main"]
+
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def _own_namespace() -> str:
+    try:
+        return NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+    except OSError:
+        return "default"
+
+
+def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
+    images = Images()
+    parser = argparse.ArgumentParser(prog="kubevoice_operator", description="The KubeVoice operator.")
+    parser.add_argument(
+        "--namespace", action="append", default=[], help="namespace to look after (repeatable); all if none is named"
+    )
+    parser.add_argument("--lease-namespace", default=None, help="namespace of the Lease; the operator's own by default")
+    parser.add_argument("--lease-name", default="kubevoice-operator")
+    parser.add_argument("--no-election", action="store_true", help="act without a Lease: for a single local process")
+    parser.add_argument("--port", type=int, default=8080, help="port of /healthz, /readyz and /metrics")
+    parser.add_argument("--training-image", default=images.training, help="image of stages that name none")
+    parser.add_argument("--serving-image", default=images.serving, help="image of replicas that name none")
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    given = parser.parse_args(arguments)
+    options = Options(
+        identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",
+        lease=Key(given.lease_namespace or _own_namespace(), given.lease_name),
+        namespaces=tuple(given.namespace),
+        port=given.port,
+        images=Images(training=given.training_image, serving=given.serving_image),
+        elect=not given.no_election,
+    )
+    return options, given.log_level
+
+
+async def _main(options: Options) -> int:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return 0 if await run(options, stop) else 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the operator; return 0 if it was asked to stop, 1 if it lost the Lease: whoever started it starts it anew."""
+    options, level = _options(arguments)
+    logs.configure(level)
+    return asyncio.run(_main(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The status of a VoiceModel that the API server took but this operator cannot read."""
+
+from datetime import datetime
+from typing import Any
+
+from kubevoice.resources.conditions import Condition, ConditionType, Reason, State
+from kubevoice.resources.status import Phase, VoiceModelStatus
+from pydantic import ValidationError
+
+__all__ = ["invalid_status"]
+
+
+def invalid_status(raw: Any, error: ValidationError, now: datetime) -> VoiceModelStatus:
+    """Say what is wrong with each field. What was there before is kept, if it can be read."""
+    try:
+        before = VoiceModelStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        before = VoiceModelStatus()
+    problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    generation = int(raw["metadata"].get("generation", 0))
+    known = {condition.type: condition for condition in before.conditions}
+
+    def condition(kind: ConditionType, state: State) -> Condition:
+        old = known.get(kind)
+        return Condition(
+            type=kind,
+            status=state,
+            reason=Reason.INVALID_SPEC,
+            message=problems[:4096],
+            observed_generation=generation,
+            last_transition_time=old.last_transition_time if old and old.status is state else now,
+        )
+
+    changed = {
+        ConditionType.READY: condition(ConditionType.READY, State.FALSE),
+        ConditionType.DEGRADED: condition(ConditionType.DEGRADED, State.TRUE),
+    }
+    return before.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": Phase.FAILED,
+            "conditions": tuple((known | changed).values()),
+        }
+    )

@@ -1,0 +1,60 @@
+"""Prometheus metrics of the operator."""
+
+from collections.abc import Iterable
+
+from kubevoice.resources.status import Phase
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+__all__ = ["Metrics"]
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STAGE_SECONDS = (10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 28_800, 86_400)
+
+
+class Metrics:
+    """What /metrics shows."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self.leading = Gauge("kubevoice_operator_leading", "Whether this replica acts.", registry=registry)
+        self.reconcile_seconds = Histogram(
+            "kubevoice_operator_reconcile_seconds", "Time of one reconciliation.", buckets=SECONDS, registry=registry
+        )
+        self.reaction_seconds = Histogram(
+            "kubevoice_operator_reaction_seconds",
+            "Time from an event of a VoiceModel or what belongs to it until its status is as it should be.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.errors = Counter(
+            "kubevoice_operator_reconcile_errors", "Reconciliations that failed.", ["kind"], registry=registry
+        )
+        self.queue = Gauge("kubevoice_operator_queue", "VoiceModels that wait for a worker.", registry=registry)
+        self.models = Gauge("kubevoice_voicemodels", "VoiceModels by phase.", ["phase"], registry=registry)
+        self.degraded = Gauge(
+            "kubevoice_voicemodel_degraded",
+            "Whether a VoiceModel needs a look.",
+            ["namespace", "name"],
+            registry=registry,
+        )
+        self.stage_seconds = Histogram(
+            "kubevoice_stage_seconds",
+            "Duration of a stage that succeeded.",
+            ["stage"],
+            buckets=STAGE_SECONDS,
+            registry=registry,
+        )
+        self.api_requests = Counter(
+            "kubevoice_operator_api_requests",
+            "Requests to the Kubernetes API, watches apart.",
+            ["verb", "resource", "code"],
+            registry=registry,
+        )
+
+    def count_phases(self, phases: Iterable[str]) -> None:
+        """Set the number of VoiceModels in every phase."""
+        found = list(phases)
+        for phase in Phase:
+            self.models.labels(str(phase)).set(found.count(str(phase)))

@@ -1,0 +1,248 @@
+"""One look at one VoiceModel: observe, plan, carry out, tell. Level-triggered: it never matters what woke it."""
+
+import json
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from kubevoice.resources.conditions import ConditionType, State, find
+from kubevoice.resources.stages import Progress
+from kubevoice.resources.status import VoiceModelStatus
+from kubevoice.resources.voicemodel import VoiceModel
+from pydantic import ValidationError
+
+from kubevoice_operator.cluster.api import ApiException, KubernetesApi
+from kubevoice_operator.cluster.cache import Cache, Key
+from kubevoice_operator.cluster.dataplane import DataPlaneClient, service_url
+from kubevoice_operator.cluster.events import Note, notes, render_event
+from kubevoice_operator.cluster.invalid import invalid_status
+from kubevoice_operator.cluster.metrics import Metrics
+from kubevoice_operator.cluster.snapshot import DataPlane, job_pods, jobs, service, unrecorded
+from kubevoice_operator.cluster.trouble import when
+from kubevoice_operator.observe import Observed
+from kubevoice_operator.plan import Plan, plan
+from kubevoice_operator.render.names import (
+    HASH_ANNOTATION,
+    REFRESH_ANNOTATION,
+    RESULT_ANNOTATION,
+    STAGE_LABEL,
+    Images,
+    content_hash,
+)
+
+__all__ = ["Reconciler"]
+
+logger = logging.getLogger(__name__)
+
+NO_KUBERAY = (
+    "the cluster has no RayService resource (ray.io/v1); install KubeRay, and the voice will be served without more ado"
+)
+ROLLOUT_SECONDS, STEADY_SECONDS = 2.0, 60.0
+"""How often replicas are asked what they serve: on the way to a revision, and after."""
+SHORTEST_PROGRESS_SECONDS, LONGEST_PROGRESS_SECONDS = 2.0, 30.0
+MISSING_SECONDS = 15.0
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is known of a VoiceModel beyond the watches; losing it costs a moment, nothing else."""
+
+    serving_missing: str | None = None
+    refused: str | None = None
+
+
+class Reconciler:
+    """Brings VoiceModels to where their specs say. `instance` is this process, named in Events."""
+
+    def __init__(
+        self,
+        api: KubernetesApi,
+        data: DataPlaneClient,
+        cache: Cache,
+        metrics: Metrics,
+        images: Images,
+        instance: str,
+    ) -> None:
+        self._api, self._data, self._cache = api, data, cache
+        self._metrics, self._images, self._instance = metrics, images, instance
+        self._memory: dict[Key, _Memory] = {}
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Take one VoiceModel a step further; return in how many seconds to look again, None if events will tell.
+
+        Raises ApiException, or what aiohttp raises, if the API cannot be reached.
+        """
+        raw = self._cache.model(key)
+        if raw is None:
+            self._memory.pop(key, None)
+            return None
+        if raw["metadata"].get("deletionTimestamp"):
+            return None
+        now = datetime.now(UTC).replace(microsecond=0)
+        try:
+            model = VoiceModel.model_validate(_without_broken_status(raw))
+        except ValidationError as error:
+            await self._tell(key, raw, VoiceModelStatus(), invalid_status(raw, error, now))
+            return None
+        memory = self._memory.setdefault(key, _Memory())
+        await self._record_results(key)
+        observed = await self._observe(model, key, memory, now)
+        decided = plan(model, observed, now, self._images)
+        changed = await self._carry_out(model, key, decided, memory)
+        if changed:
+            # What was refused belongs into the status of this very look.
+            observed = await self._observe(model, key, memory, now)
+            decided = plan(model, observed, now, self._images)
+        await self._tell(key, raw, model.status, decided.status, model)
+        return self._look_again(decided, observed, memory)
+
+    async def _record_results(self, key: Key) -> None:
+        """Write answers of finished Jobs onto the Jobs themselves."""
+        for name, message in unrecorded(self._cache.children(key)).items():
+            patch = {"metadata": {"annotations": {RESULT_ANNOTATION: message}}}
+            if (found := await self._api.patch_job(Key(key.namespace, name), patch)) is not None:
+                self._cache.put(found)
+                self._time_stage(found)
+
+    def _time_stage(self, job: dict[str, Any]) -> None:
+        status, stage = job.get("status", {}), job["metadata"]["labels"].get(STAGE_LABEL, "")
+        began, ended = when(status.get("startTime")), when(status.get("completionTime"))
+        if began is not None and ended is not None:
+            self._metrics.stage_seconds.labels(stage).observe((ended - began).total_seconds())
+
+    async def _observe(self, model: VoiceModel, key: Key, memory: _Memory, now: datetime) -> Observed:
+        children = self._cache.children(key)
+        progress: dict[str, Progress] = {}
+        for name, observation in jobs(children, {}, now).items():
+            address = next((p.get("status", {}).get("podIP") for p in job_pods(children, name)), None)
+            if observation.active and observation.trouble is None and address:
+                said = await self._data.progress(address)
+                progress |= {name: said} if said is not None else {}
+        there = key.name in children.services
+        data = await self._data.replicas(key) if there else DataPlane()
+        return Observed(
+            dataset=model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
+            jobs=jobs(children, progress, now),
+            service=service(children, key.name, service_url(key), data, now),
+            serving_missing=memory.serving_missing,
+            refused=memory.refused,
+        )
+
+    async def _carry_out(self, model: VoiceModel, key: Key, decided: Plan, memory: _Memory) -> bool:
+        """Do what the plan says; tell whether the API refused something, or stopped refusing."""
+        before = (memory.refused, memory.serving_missing)
+        memory.refused = None
+        for name in decided.delete_jobs:
+            await self._api.delete_job(key.namespace, name)
+        try:
+            for job in decided.jobs:
+                if (made := await self._api.create_job(job)) is not None:
+                    logger.info("created Job %s", job["metadata"]["name"], extra={"voicemodel": key})
+                    self._cache.put(made)
+            if decided.service is not None:
+                await self._apply_service(decided.service, memory)
+            if decided.remove_service:
+                await self._api.delete_service(key.namespace, model.metadata.name)
+            children = self._cache.children(key)
+            active = service(children, key.name, "", DataPlane(), datetime.now(UTC))
+            if decided.bounds is not None and active is not None and active.cluster is not None:
+                cluster = Key(key.namespace, active.cluster)
+                if (found := await self._api.set_worker_bounds(cluster, decided.bounds)) is not None:
+                    self._cache.put(found)
+        except ApiException as error:
+            if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY):
+                raise
+            memory.refused = f"the API server refuses it: {_message(error)}"
+        return before != (memory.refused, memory.serving_missing)
+
+    async def _apply_service(self, wanted: dict[str, Any], memory: _Memory) -> None:
+        stamped = {**wanted, "metadata": wanted["metadata"] | {"annotations": {HASH_ANNOTATION: content_hash(wanted)}}}
+        try:
+            self._cache.put(await self._api.apply_service(stamped))
+            memory.serving_missing = None
+        except ApiException as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            memory.serving_missing = NO_KUBERAY
+
+    async def _tell(
+        self,
+        key: Key,
+        raw: Any,
+        before: VoiceModelStatus,
+        after: VoiceModelStatus,
+        model: VoiceModel | None = None,
+    ) -> None:
+        """Write the status if it differs, and post Events for what happened."""
+        degraded = find(after.conditions, ConditionType.DEGRADED)
+        self._metrics.degraded.labels(*key).set(degraded is not None and degraded.status is State.TRUE)
+        body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if _same(raw.get("status"), after):
+            return
+        written = await self._api.apply_status(key, body)
+        if written is None:
+            return
+        self._cache.put(written)
+        if model is None:
+            return
+        for note in notes(before, after):
+            await self._post(model, note)
+
+    async def _post(self, model: VoiceModel, note: Note) -> None:
+        """Post an Event; one that cannot be posted is logged, for nothing depends on it."""
+        name = f"{model.metadata.name}.{uuid.uuid4().hex[:16]}"
+        logger.log(
+            logging.WARNING if note.warning else logging.INFO,
+            "%s: %s",
+            note.reason,
+            note.message,
+            extra={"voicemodel": Key(model.metadata.namespace, model.metadata.name)},
+        )
+        try:
+            await self._api.create_event(render_event(model, note, self._instance, datetime.now(UTC), name))
+        except (TimeoutError, ApiException, OSError) as error:
+            logger.warning("cannot post event %s: %s", note.reason, error)
+
+    def _look_again(self, decided: Plan, observed: Observed, memory: _Memory) -> float | None:
+        times = [decided.recheck_seconds]
+        for job in observed.jobs.values():
+            if job.active and job.trouble is None:
+                eta = job.progress.eta_seconds if job.progress and job.progress.eta_seconds else 0.0
+                times.append(min(LONGEST_PROGRESS_SECONDS, max(SHORTEST_PROGRESS_SECONDS, eta / 100)))
+            elif job.active:
+                times.append(LONGEST_PROGRESS_SECONDS)
+        if observed.service is not None:
+            settled = decided.status.serving.rollout is None
+            times.append(STEADY_SECONDS if settled else ROLLOUT_SECONDS)
+        if memory.serving_missing or memory.refused:
+            times.append(MISSING_SECONDS)
+        return min((t for t in times if t is not None), default=None)
+
+
+def _without_broken_status(raw: Any) -> Any:
+    """Return the object without a status that cannot be read: it is ours to write anew."""
+    try:
+        VoiceModelStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        return {k: v for k, v in raw.items() if k != "status"}
+    return raw
+
+
+def _same(there: Any, wanted: VoiceModelStatus) -> bool:
+    """Tell whether the status on the server says what is wanted, defaults and all."""
+    if not there:
+        return False
+    try:
+        return VoiceModelStatus.model_validate(there) == wanted
+    except ValidationError:
+        return False
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(error.body or "")["message"])[:1000]
+    except (ValueError, KeyError, TypeError):
+        return str(error.reason)

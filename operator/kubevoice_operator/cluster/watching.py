@@ -1,0 +1,89 @@
+"""kopf's part: it watches VoiceModels and what belongs to them, and every event wakes the VoiceModel it is about.
+
+Only `on.event` handlers are used: they write nothing to the objects, neither finalizers nor annotations, so a
+VoiceModel can be deleted while no operator runs.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+from kubevoice.resources.voicemodel import GROUP, VERSION
+
+from kubevoice_operator.cluster.api import LEASE_LABELS
+from kubevoice_operator.cluster.cache import Cache, Key
+from kubevoice_operator.render.names import VOICE_LABEL
+
+__all__ = ["RESOURCES", "Heartbeat", "registry", "settings"]
+
+RESOURCES = {
+    (GROUP, VERSION, "voicemodels"): "",
+    ("batch", "v1", "jobs"): "app.kubernetes.io/managed-by=kubevoice",
+    ("", "v1", "pods"): VOICE_LABEL,
+    ("ray.io", "v1", "rayservices"): VOICE_LABEL,
+    ("ray.io", "v1", "rayclusters"): VOICE_LABEL,
+}
+"""What is watched, and the labels by which the API server picks it."""
+LEASES = ("coordination.k8s.io", "v1", "leases")
+Wake = Callable[[Key], None]
+
+
+class Heartbeat:
+    """When the watches last brought something. This process renews its Lease all the time and watches it, too."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def beat(self) -> None:
+        """Note that the watches are alive."""
+        self._last = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the watches brought something."""
+        return time.monotonic() - self._last
+
+
+def settings() -> kopf.OperatorSettings:
+    """Return kopf's settings, all in one place."""
+    found = kopf.OperatorSettings()
+    found.posting.enabled = False  # Events are ours: the story of a voice, not kopf's log
+    found.persistence.finalizer = f"{GROUP}/finalizer"  # never set, for no handler needs one
+    found.watching.server_timeout = 300
+    found.watching.client_timeout = 310  # a watch that neither speaks nor ends is cut
+    found.watching.connect_timeout = 30
+    found.networking.request_timeout = 30
+    found.networking.connect_timeout = 10
+    selectors: Any = found.watching.label_selectors
+    for resource, labels in RESOURCES.items():
+        if labels:
+            selectors[resource] = labels
+    selectors[LEASES] = ",".join(f"{name}={value}" for name, value in LEASE_LABELS.items())
+    return found
+
+
+def registry(cache: Cache, wake: Wake, heartbeat: Heartbeat) -> kopf.OperatorRegistry:
+    """Return the handlers, the same for every resource."""
+    found = kopf.OperatorRegistry()
+
+    async def seen(event: Any, **_: Any) -> None:
+        heartbeat.beat()
+        body = event["object"]
+        key = cache.drop(body) if event["type"] == "DELETED" else cache.put(body)
+        if key is not None:
+            wake(key)
+
+    async def lease(**_: Any) -> None:
+        heartbeat.beat()
+
+    for resource in RESOURCES:
+        kopf.on.event(*resource, registry=found)(seen)
+    kopf.on.event(*LEASES, registry=found)(lease)
+    kopf.on.login(registry=found)(_login)
+    return found
+
+
+def _login(**arguments: Any) -> Any:
+    """Use the pod's service account, or else the user's kubeconfig."""
+    return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)

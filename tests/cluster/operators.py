@@ -1,0 +1,98 @@
+"""Operator processes for tests: on the control plane they run beside it, with the rights of their service account."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from testcluster.tools import wait_for
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = "kubevoice-system"
+LEASE = "kubevoice-operator"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def install(cluster, *, deployment=False):
+    """Apply the CRD and the operator's manifests; without its Deployment unless asked for."""
+    cluster.apply_files(ROOT / "crds")
+    cluster.apply_files(ROOT / "operator" / "deploy" / "rbac-cluster.yaml")
+    import yaml
+
+    objects = [
+        item for item in yaml.safe_load_all((ROOT / "operator" / "deploy" / "operator.yaml").read_text()) if item
+    ]
+    cluster.apply([item for item in objects if deployment or item["kind"] != "Deployment"])
+
+
+class OperatorProcess:
+    """`python -m kubevoice_operator` on this machine, as its service account."""
+
+    def __init__(self, cluster, log, *options):
+        self.cluster, self.log, self.port = cluster, log, free_port()
+        self._options = options
+        self._process = None
+
+    def start(self):
+        environment = os.environ | {"KUBECONFIG": str(self.cluster.kubeconfig_for("kubevoice-operator", SYSTEM))}
+        command = [sys.executable, "-m", "kubevoice_operator", "--port", str(self.port)]
+        command += ["--lease-namespace", SYSTEM, *self._options]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        return self
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def running(self):
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self, kind=signal.SIGTERM, timeout=20):
+        if self.running():
+            self._process.send_signal(kind)
+            self._process.wait(timeout)
+        return self._process.returncode if self._process else None
+
+    def get(self, path):
+        """Return status and body of the operator's own HTTP; (0, "") if it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, name):
+        """Return the value of a metric's sample, by its full name with labels."""
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.rpartition(" ")[2])
+        return None
+
+    def leads(self):
+        return self.metric("kubevoice_operator_leading") == 1
+
+    def wait_to_lead(self, timeout=30):
+        wait_for("an operator that leads", self.leads, timeout, lambda: self.log.read_text()[-4000:])
+        return self
+
+
+@contextlib.contextmanager
+def operator(cluster, folder, *options):
+    """An operator that leads, until the end of the block."""
+    process = OperatorProcess(cluster, Path(folder) / f"operator-{free_port()}.log", *options).start()
+    try:
+        yield process.wait_to_lead()
+    finally:
+        process.stop()
