@@ -58,8 +58,11 @@ def _structural(node: Schema, definitions: Schema) -> Schema:
 def _object(node: Schema, definitions: Schema) -> Schema:
     if "properties" in node:
         properties = {name: _structural(value, definitions) for name, value in node["properties"].items()}
-        # The properties' own defaults fill an empty object.
-        return {"properties": properties} | ({"default": {}} if "default" in node else {})
+        if "default" not in node:
+            return {"properties": properties}
+        # Written out, for the API server checks a default by the rules before it fills in what is within.
+        filled = {name: value["default"] for name, value in properties.items() if "default" in value}
+        return {"properties": properties, "default": filled}
     # Kubernetes has no patterns for keys; the operator's own check of labels still applies.
     values = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
     if isinstance(values, dict) and values:
