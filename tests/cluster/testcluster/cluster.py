@@ -14,6 +14,7 @@ import yaml
 
 from testcluster.pki import kubeconfig
 from testcluster.process import Component
+from testcluster.sandbox import Sandbox
 from testcluster.tools import wait_for
 
 __all__ = ["S3", "Cluster"]
@@ -51,8 +52,8 @@ class Cluster:
         A folder for what belongs to this cluster, deleted with it.
     components
         Its programs by name, in the order of their start; none of a cluster that others run.
-    s3
-        Only on a node.
+    s3, sandbox
+        Of a node: its storage, and the namespaces that its programs run in.
     """
 
     kubeconfig: Path
@@ -60,6 +61,7 @@ class Cluster:
     scratch: Path
     components: dict[str, Component] = field(default_factory=dict)
     s3: S3 | None = None
+    sandbox: Sandbox | None = None
 
     def kubectl(self, *arguments: str | Path, input: str | None = None) -> str:  # noqa: A002  # subprocess.run's name
         """Run kubectl and return what it printed.

@@ -19,25 +19,24 @@ VERSION = "0.1.0"
 IMAGES = [f"docker.io/kubevoice/{part}:{VERSION}" for part in ("operator", "training", "serving")]
 PAUSE_IMAGE = "docker.io/kubevoice/pause:test"
 USER = 10001
+SYSTEM = (Path("/usr"), Path("/etc/ssl"), Path("/etc/alternatives"))
 FILES = {
-    "etc/passwd": f"root:x:0:0:root:/root:/bin/sh\nkubevoice:x:{USER}:{USER}:KubeVoice:/tmp:/bin/sh\n",
+    "etc/passwd": f"root:x:0:0:root:/:/bin/sh\nkubevoice:x:{USER}:{USER}:KubeVoice:/tmp:/bin/sh\n",
     "etc/group": f"root:x:0:\nkubevoice:x:{USER}:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
-FOLDERS = {"usr": 0o755, "etc": 0o755, "etc/ssl": 0o755, "tmp": 0o1777, "root": 0o755, "proc": 0o755, "sys": 0o755}
+FOLDERS = {"usr": 0o755, "etc": 0o755, "etc/ssl": 0o755, "tmp": 0o1777, "proc": 0o755, "sys": 0o755}
 LINKS = ("bin", "sbin", "lib", "lib64")
 
 
-def mounts(binaries: Path) -> list[dict[str, Any]]:
+def mounts() -> list[dict[str, Any]]:
     """Return what every container sees of this machine, as mounts of an OCI runtime's spec."""
-    places = [Path("/usr"), Path("/etc/ssl"), Path("/etc/alternatives"), REPOSITORY, binaries]
     # A virtual environment has its standard library where it came from.
-    places += [Path(sys.prefix), Path(sys.base_prefix)]
+    places = {*SYSTEM, REPOSITORY, Path(sys.prefix), Path(sys.base_prefix)}
+    outermost = [place for place in sorted(places) if place.exists() and places.isdisjoint(place.parents)]
     options = ["rbind", "ro", "nosuid", "nodev"]
     return [
-        {"destination": str(place), "type": "bind", "source": str(place), "options": options}
-        for place in sorted({place.resolve() for place in places if place.exists()})
-        if not any(place.resolve().is_relative_to(other) for other in places if other != place)
+        {"destination": str(place), "type": "bind", "source": str(place), "options": options} for place in outermost
     ]
 
 

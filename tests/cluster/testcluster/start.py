@@ -74,6 +74,7 @@ def node() -> Iterator[Cluster]:
 
 def _start_node(site: Site, sandbox: Sandbox, crds: Path) -> Cluster:
     cluster = _cluster(site)
+    cluster.sandbox = sandbox
 
     def start(component: Component) -> None:
         cluster.components[component.name] = component

@@ -53,7 +53,7 @@ COREFILE = """\
 def containerd(site: Site, sandbox: Sandbox) -> Component:
     """Return what runs containers; each sees this machine's programs, see `testcluster.image`."""
     spec = json.loads(sandbox.run(_system("ctr"), "oci", "spec"))
-    spec["mounts"] += mounts(site.binary("pause").parent)
+    spec["mounts"] += mounts()
     (site.state / "container.json").write_text(json.dumps(spec))
     _write_network(site)
     config = site.state / "containerd.toml"

@@ -1,0 +1,97 @@
+"""Kubernetes objects for the tests of the node."""
+
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).parent
+USER = 10001
+TMP = "/tmp"  # noqa: S108  # inside a container
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # in a pod
+CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def pod_spec(*command, image="kubevoice/training:0.1.0", env=(), **container):
+    """A pod's spec that the restricted standard admits."""
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": "main",
+                "image": image,
+                **({"command": list(command)} if command else {}),
+                "env": [{"name": "HOME", "value": TMP}, *env],
+                "securityContext": CONTAINER_SECURITY,
+                "volumeMounts": [{"name": "tmp", "mountPath": TMP}],
+                **container,
+            }
+        ],
+        "volumes": [{"name": "tmp", "emptyDir": {}}],
+    }
+
+
+def pod(name, namespace, spec):
+    metadata = {"name": name, "namespace": namespace, "labels": {"app": name}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"restartPolicy": "Never", **spec}}
+
+
+def service(name, namespace, port):
+    spec = {"selector": {"app": name}, "ports": [{"port": port}]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def ray_template(container, *, token=False):
+    """A pod's template of a Ray cluster that finds the tests' applications."""
+    path = [{"name": "PYTHONPATH", "value": str(HERE / "apps")}]
+    resources = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    spec = pod_spec(image="kubevoice/serving:0.1.0", env=path, name=container, resources=resources)
+    return {"spec": spec | {"automountServiceAccountToken": token}}
+
+
+def rayservice(name, namespace, greeting, *, autoscaling=False):
+    """The greeter on a head without work and one worker, which comes at once or when Ray's autoscaler asks for it."""
+    deployment = {
+        "name": "Greeter",
+        "num_replicas": 1,
+        "user_config": {"greeting": greeting},
+        "ray_actor_options": {"num_cpus": 0.1},
+    }
+    application = {"name": "greeter", "import_path": "greeter:build", "route_prefix": "/", "deployments": [deployment]}
+    least = 0 if autoscaling else 1
+    cluster = {
+        "rayVersion": "2.60.0",
+        "enableInTreeAutoscaling": autoscaling,
+        # The autoscaler stands beside the head, and needs what the restricted standard asks of every container.
+        "autoscalerOptions": {"securityContext": CONTAINER_SECURITY},
+        "headGroupSpec": {
+            "rayStartParams": {"num-cpus": "0", "dashboard-host": EVERYWHERE},
+            # It also talks to the API server.
+            "template": ray_template("ray-head", token=autoscaling),
+        },
+        "workerGroupSpecs": [
+            {
+                "groupName": "workers",
+                "replicas": least,
+                "minReplicas": least,
+                "maxReplicas": 1,
+                "rayStartParams": {"num-cpus": "1"},
+                "template": ray_template("ray-worker"),
+            }
+        ],
+    }
+    config = {"http_options": {"host": EVERYWHERE}, "proxy_location": "EveryNode", "applications": [application]}
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayService",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"serveConfigV2": yaml.safe_dump(config), "rayClusterConfig": cluster},
+    }

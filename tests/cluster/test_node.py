@@ -1,0 +1,163 @@
+"""The node is what the product's tests take it for: restricted pods, Services, DNS, S3, Ray, and no way out."""
+
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from objects import pod, pod_spec, rayservice, service
+
+RAY_SECONDS = 300
+SERVE_PORT = 8000
+
+TALK_TO_S3 = """
+from kubevoice.storage import S3Options, connect
+storage = connect("s3://fixture/from-pod", S3Options(endpoint="{endpoint}", path_style=True))
+storage.write("answer", b"heard " + storage.read("question"))
+"""
+
+
+@pytest.fixture(scope="module")
+def namespace(node):
+    return node.namespace("fixture")
+
+
+def run_pod(node, name, namespace, spec):
+    """What a pod prints until it has succeeded."""
+    node.apply([pod(name, namespace, spec)])
+
+    def over():
+        phase = node.get("pod", name, "-n", namespace)["status"]["phase"]
+        assert phase != "Failed", node.kubectl("logs", name, "-n", namespace)
+        return phase == "Succeeded"
+
+    node.wait(f"pod {name} to succeed", over, 120)
+    return node.kubectl("logs", name, "-n", namespace)
+
+
+def fetch(address, port, path="/"):
+    """What the test process reads over HTTP, with no proxy between; None if there is nothing to be had."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{address}:{port}{path}", timeout=5) as response:
+            return response.read().decode()
+    except OSError:
+        return None
+
+
+def test_the_node_offers_what_the_machine_has(node):
+    (found,) = node.get("nodes")["items"]
+    cores = len(Path("/proc/cpuinfo").read_text().split("processor\t")) - 1
+    assert int(found["status"]["allocatable"]["cpu"]) == cores
+
+
+def test_what_the_restricted_standard_forbids_is_refused(node, namespace):
+    spec = pod_spec("true")
+    del spec["securityContext"]
+    with pytest.raises(RuntimeError, match="violates PodSecurity"):
+        node.apply([pod("unrestricted", namespace, spec)])
+
+
+def test_a_restricted_pod_has_the_products_programs(node, namespace):
+    script = "id -u; python -m kubevoice_training --help; ray --version; command -v bash wget python"
+    printed = run_pod(node, "programs", namespace, pod_spec("bash", "-ec", script))
+    assert printed.startswith("10001\n")
+    for text in ("kubevoice_training", "ray, version", "/usr/bin/wget", f"{sys.prefix}/bin/python"):
+        assert text in printed
+
+
+def test_a_pod_answers_over_its_service_by_name_to_pods_and_to_us(node, namespace):
+    server = pod_spec("python", "-m", "http.server", "8000", "--directory", "/etc")
+    node.apply([pod("web", namespace, server), service("web", namespace, 8000)])
+    address = node.resolve("web", namespace)
+    node.wait("an answer to us", lambda: fetch(address, 8000, "/hostname") == "web\n")
+    script = f"wget -qO- http://web.{namespace}.svc.cluster.local:8000/hostname http://web:8000/hostname"
+    assert run_pod(node, "client", namespace, pod_spec("bash", "-c", script)) == "web\nweb\n"
+
+
+def test_a_pod_reaches_itself_over_its_service(node, namespace):
+    script = "python -m http.server 8000 -d /etc & until wget -qO- http://self:8000/hostname; do sleep 0.1; done"
+    node.apply([service("self", namespace, 8000)])
+    assert run_pod(node, "self", namespace, pod_spec("bash", "-c", script)).endswith("self\n")
+
+
+def test_a_pod_and_we_share_s3(node, namespace):
+    s3 = node.s3
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3.endpoint,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        config=Config(s3={"addressing_style": "path"}, proxies={}),
+    )
+    client.create_bucket(Bucket="fixture")
+    client.put_object(Bucket="fixture", Key="from-pod/question", Body="听见了吗".encode())
+    node.apply([s3.secret("s3", namespace)])
+    script = TALK_TO_S3.format(endpoint=s3.endpoint)
+    run_pod(node, "s3", namespace, pod_spec("python", "-c", script, envFrom=[{"secretRef": {"name": "s3"}}]))
+    answer = client.get_object(Bucket="fixture", Key="from-pod/answer")["Body"].read()
+    client.close()
+    assert answer.decode() == "heard 听见了吗"
+
+
+def test_a_pod_reaches_nothing_outside(node, namespace):
+    ours = node.sandbox.slot.ours
+    with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104  # whatever address of ours a pod may try
+        port = listener.getsockname()[1]
+        socket.create_connection((ours, port), timeout=5).close()
+        others = [line.split()[3].split("/")[0] for line in ip("-o", "-4", "address", "show", "scope", "global")]
+        gateways = [line.split()[2] for line in ip("-4", "route", "show", "default") if "via" in line]
+        targets = sorted({ours, *others, *gateways, "192.0.2.77"})
+        script = "; ".join(f"! timeout 5 bash -c '</dev/tcp/{target}/{port}'" for target in targets)
+        run_pod(node, "outside", namespace, pod_spec("bash", "-ec", script))
+        listener.settimeout(0)
+        listener.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
+def ip(*arguments):
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout.splitlines()
+
+
+def test_a_component_can_be_lost_and_comes_back(node):
+    node.stop("versitygw", signal.SIGKILL)
+    port = int(node.s3.endpoint.rsplit(":")[-1])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((node.s3.endpoint.split(":")[1].strip("/"), port), timeout=5)
+    node.start("versitygw")
+    assert node.components["versitygw"].running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("autoscaling", [False, True], ids=["fixed", "autoscaled"])
+def test_a_rayservice_serves_and_takes_a_new_config(node, namespace, autoscaling):
+    name = f"greeter-{autoscaling}".lower()
+    wanted = rayservice(name, namespace, "hello", autoscaling=autoscaling)
+    node.apply([wanted])
+
+    def running():
+        return node.get("rayservice", name, "-n", namespace).get("status", {}).get("serviceStatus") == "Running"
+
+    def says():
+        return fetch(node.resolve(f"{name}-serve-svc", namespace), SERVE_PORT)
+
+    def pods(label):
+        found = node.get("pods", "-n", namespace, "-l", label)["items"]
+        return {item["metadata"]["name"] for item in found}
+
+    node.wait("a running RayService", running, RAY_SECONDS)
+    node.wait("its answer", lambda: says() == "hello")
+    before = pods("ray.io/is-ray-node=yes")
+    node.apply([rayservice(name, namespace, "goodbye", autoscaling=autoscaling)])
+    node.wait("the new config", lambda: says() == "goodbye")
+    # In place: the cluster is the same.
+    assert pods("ray.io/is-ray-node=yes") == before
+    node.delete([wanted])
+    node.wait("the end of its pods", lambda: not pods("ray.io/is-ray-node=yes"))

@@ -1,0 +1,164 @@
+"""VoiceModels for the life of a voice on a cluster, and what tests ask about them."""
+
+import csv
+import io
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "hsk-words"
+BUCKETS = ("datasets", "voices")
+HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def s3_client(s3):
+    return boto3.client(
+        "s3",
+        endpoint_url=s3.endpoint,
+        region_name=s3.region,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        config=Config(s3={"addressing_style": "path"}, proxies={}),
+    )
+
+
+def make_buckets(s3):
+    client = s3_client(s3)
+    there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+    for name in BUCKETS:
+        if name not in there:
+            client.create_bucket(Bucket=name)
+    client.close()
+
+
+def upload_dataset(s3, prefix, clips=24):
+    """Put the first `clips` clips of the example into S3 and return the dataset's URI."""
+    rows = list(csv.DictReader((EXAMPLE / "metadata.csv").open(encoding="utf-8")))[:clips]
+    table = io.StringIO()
+    writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    client = s3_client(s3)
+    for row in rows:
+        client.upload_file(str(EXAMPLE / row["wav_path"]), "datasets", f"{prefix}/{row['wav_path']}")
+    client.put_object(Bucket="datasets", Key=f"{prefix}/metadata.csv", Body=table.getvalue().encode())
+    client.close()
+    return f"s3://datasets/{prefix}/"
+
+
+def keys(s3, bucket, prefix=""):
+    client = s3_client(s3)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    found = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    client.close()
+    return found
+
+
+def voicemodel(s3, name, namespace, dataset, *, steps=6, **spec):
+    """A VoiceModel that is fine-tuned within a minute and served by the smallest replicas."""
+    body = {
+        "base": {"uri": "builtin://base"},
+        "dataset": {"uri": dataset},
+        "storage": {
+            "endpoint": s3.endpoint,
+            "pathStyle": True,
+            "secretRef": {"name": "s3"},
+            "artifactsUri": "s3://voices/",
+        },
+        "training": {
+            "maxSteps": steps,
+            "batchSize": 4,
+            "saveEvery": 2,
+            "gpusPerNode": 0,
+            "resources": {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "3Gi"}},
+        },
+        "evaluation": {"policy": "Report", "sentences": ["今天天气真好。"]},
+        "serving": {"minReplicas": 1, "maxReplicas": 1, "replica": {"cpu": 0.2, "memory": "2Gi"}},
+    }
+    for part, changes in spec.items():
+        body[part] = body.get(part, {}) | changes if isinstance(changes, dict) else changes
+    return {
+        "apiVersion": "kubevoice.io/v1alpha1",
+        "kind": "VoiceModel",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": body,
+    }
+
+
+class Voice:
+    """One VoiceModel on a cluster, by the words of the tests."""
+
+    def __init__(self, cluster, model):
+        self.cluster, self.model = cluster, model
+        self.name, self.namespace = model["metadata"]["name"], model["metadata"]["namespace"]
+
+    def apply(self, **spec):
+        """Apply it, with parts of its spec changed."""
+        for part, changes in spec.items():
+            known = self.model["spec"].get(part, {})
+            self.model["spec"][part] = known | changes if isinstance(changes, dict) else changes
+        self.cluster.apply([self.model])
+        return self
+
+    def delete(self):
+        self.cluster.delete([self.model])
+
+    @property
+    def raw(self):
+        return self.cluster.get("vm", self.name, "-n", self.namespace)
+
+    @property
+    def status(self):
+        return (self.raw or {}).get("status") or {}
+
+    def condition(self, kind):
+        return next((c for c in self.status.get("conditions", ()) if c["type"] == kind), {})
+
+    def jobs(self, stage=None):
+        labels = f"kubevoice.io/voicemodel={self.name}" + (f",kubevoice.io/stage={stage}" if stage else "")
+        return self.cluster.get("jobs", "-n", self.namespace, "-l", labels)["items"]
+
+    def pods(self, labels=""):
+        selector = f"kubevoice.io/voicemodel={self.name}" + (f",{labels}" if labels else "")
+        return self.cluster.get("pods", "-n", self.namespace, "-l", selector)["items"]
+
+    def story(self):
+        return self.cluster.kubectl("describe", "vm", self.name, "-n", self.namespace)
+
+    def wait(self, what, predicate, timeout):
+        try:
+            self.cluster.wait(f"{self.name}: {what}", predicate, timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{json.dumps(self.status, ensure_ascii=False, indent=1)}") from None
+
+    def wait_condition(self, kind, status="True", reason=None, timeout=120):
+        def holds():
+            found = self.condition(kind)
+            current = found.get("observedGeneration") == self.raw["metadata"]["generation"]
+            return current and found["status"] == status and reason in (None, found["reason"])
+
+        self.wait(f"condition {kind}={status} {reason or ''}", holds, timeout)
+        return self.condition(kind)
+
+    def wait_ready(self, timeout=420):
+        return self.wait_condition("Ready", timeout=timeout)
+
+    def endpoint(self):
+        return f"http://{self.cluster.resolve(f'{self.name}-serve-svc', self.namespace)}:8000"
+
+    def speak(self, text="你好。", timeout=30, **more):
+        """Return status, headers and body of one request for speech."""
+        body = json.dumps({"input": text, "response_format": "wav", **more}).encode()
+        request = urllib.request.Request(  # noqa: S310  # the cluster's own address
+            f"{self.endpoint()}/v1/audio/speech", body, {"Content-Type": "application/json"}
+        )
+        try:
+            with HTTP.open(request, timeout=timeout) as answer:
+                return answer.status, dict(answer.headers), answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, dict(error.headers), error.read()
