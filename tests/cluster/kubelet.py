@@ -1,0 +1,185 @@
+"""VoiceModels of one namespace without a node: the tests play the kubelet, everything else is real.
+
+The Job controller makes pods, and nobody runs them: `report` says of one what a kubelet would, and the Job controller
+draws its conclusions.
+"""
+
+from datetime import UTC, datetime
+
+from kubevoice.resources.stages import PrepareResult, ReleaseResult, StageFailure, TrainResult, Verdict
+from testcluster.tools import wait_for
+
+OWNED = "kubevoice.io/voicemodel"
+JOB_NAME = "batch.kubernetes.io/job-name"
+CHAIN = ("prepare", "train", "release")
+DIGEST = "sha256:" + "d" * 64
+REVISION = "sha256:" + "1" * 64
+
+
+def voice(name, namespace, **spec):
+    """A valid VoiceModel; keywords replace parts of its spec."""
+    parts = {
+        "base": {"uri": "builtin://base"},
+        "dataset": {"uri": "s3://data/set"},
+        "storage": {"artifactsUri": "s3://voices", "secretRef": {"name": "s3"}},
+    }
+    return {
+        "apiVersion": "kubevoice.io/v1alpha1",
+        "kind": "VoiceModel",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": parts | spec,
+    }
+
+
+def answer(stage, revision=REVISION):
+    """What a stage that went well says at its end."""
+    return {
+        "prepare": PrepareResult(
+            dataset_digest=DIGEST,
+            features_uri="s3://voices/features",
+            features_digest=DIGEST,
+            clips=9,
+            seconds=30,
+            per_emotion={"happy": {"clips": 9, "seconds": 30}},
+        ),
+        "train": TrainResult(
+            checkpoint_uri="s3://voices/checkpoint", checkpoint_digest=DIGEST, step=5, loss=1.0, dev_loss=1.1
+        ),
+        "release": ReleaseResult(
+            revision=revision,
+            uri=f"s3://voices/bundles/{revision[7:]}",
+            metrics={"realTimeFactor": 0.1},
+            verdict=Verdict.PASSED,
+        ),
+    }[stage].model_dump_json(by_alias=True)
+
+
+def failure(reason, message):
+    """What a stage that went wrong says at its end."""
+    return StageFailure(reason=reason, message=message).model_dump_json(by_alias=True)
+
+
+def now():
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def container(**state):
+    """The status of the stage's container, in one state."""
+    return {"name": "stage", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+
+
+def waiting(reason, message):
+    """A pod whose container does not start."""
+    return {"phase": "Pending", "containerStatuses": [container(waiting={"reason": reason, "message": message})]}
+
+
+def ended(exit_code, message="", reason=None):
+    """A pod whose container has ended."""
+    state = {
+        "exitCode": exit_code,
+        "message": message,
+        "reason": reason or ("Error" if exit_code else "Completed"),
+        "startedAt": now(),
+        "finishedAt": now(),
+    }
+    return {"phase": "Failed" if exit_code else "Succeeded", "containerStatuses": [container(terminated=state)]}
+
+
+class Voices:
+    """What happens in one namespace."""
+
+    def __init__(self, rest, namespace):
+        self.rest, self.namespace = rest, namespace
+
+    def make(self, name, **spec):
+        self.rest.create("voicemodels", self.namespace, voice(name, self.namespace, **spec))
+        return name
+
+    def edit(self, name, spec=None, **metadata):
+        body = ({"spec": spec} if spec else {}) | ({"metadata": metadata} if metadata else {})
+        return self.rest.patch("voicemodels", self.namespace, name, body)
+
+    def delete(self, name):
+        self.rest.delete("voicemodels", self.namespace, name)
+
+    def get(self, name):
+        return self.rest.get("voicemodels", self.namespace, name)
+
+    def status(self, name):
+        return (self.get(name) or {}).get("status", {})
+
+    def condition(self, name, kind):
+        """A condition's status, reason and message; Nones while there is none."""
+        found = next((c for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
+        return found.get("status"), found.get("reason"), found.get("message", "")
+
+    def events(self, name):
+        """Reasons of the Events about a VoiceModel, the oldest first."""
+        found = [e for e in self.rest.list("events", self.namespace) if e["regarding"]["name"] == name]
+        return [e["reason"] for e in sorted(found, key=lambda e: e["eventTime"] or "")]
+
+    def jobs(self, name, stage=None):
+        """The Jobs of a VoiceModel that are not on their way out, by name."""
+        found = self.rest.list("jobs", self.namespace, f"app.kubernetes.io/instance={name}")
+        return {
+            job["metadata"]["name"]: job
+            for job in found
+            if "deletionTimestamp" not in job["metadata"]
+            and stage in (None, job["metadata"]["labels"]["kubevoice.io/stage"])
+        }
+
+    def job(self, name, stage):
+        """The one Job of a stage, as soon as there is one."""
+        self.wait(f"Job {stage} of {name}", lambda: self.jobs(name, stage))
+        (job,) = self.jobs(name, stage).values()
+        return job
+
+    def pods(self, job):
+        """The pods of a Job that have not ended."""
+        found = self.rest.list("pods", self.namespace, f"{JOB_NAME}={job['metadata']['name']}")
+        return [
+            pod
+            for pod in found
+            if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("phase") in ("Pending", "Running")
+        ]
+
+    def report(self, name, stage, status):
+        """Say of the pod of a stage what a kubelet would, as soon as there is a pod; return its name."""
+        job = self.job(name, stage)
+        self.wait(f"a pod of {job['metadata']['name']}", lambda: self.pods(job))
+        pod = self.pods(job)[0]["metadata"]["name"]
+        self.rest.patch("pods", self.namespace, pod, {"status": status}, "status")
+        return pod
+
+    def finish(self, name, stage, **answers):
+        """Let a stage succeed."""
+        self.report(name, stage, ended(0, answer(stage, **answers)))
+
+    def run(self, name, stages=CHAIN, **answers):
+        """Let stages succeed one after the other."""
+        for stage in stages:
+            self.finish(name, stage, **(answers if stage == "release" else {}))
+
+    def wait(self, what, predicate, timeout=30):
+        wait_for(f"{what} in {self.namespace}", predicate, timeout, self.state)
+
+    def wait_condition(self, name, kind, status, reason, timeout=30):
+        """Wait for a condition; return its message."""
+        what = f"{kind}={status} {reason} of {name}"
+        self.wait(what, lambda: self.condition(name, kind)[:2] == (status, reason), timeout)
+        return self.condition(name, kind)[2]
+
+    def state(self):
+        """What stands in the namespace, for a test that failed."""
+        lines = []
+        for model in self.rest.list("voicemodels", self.namespace):
+            said = {c["type"]: f"{c['status']} {c['reason']} {c.get('message', '')}" for c in _conditions(model)}
+            lines += [model["metadata"]["name"], *(f"  {kind}: {text}" for kind, text in said.items())]
+        for plural in ("jobs", "pods"):
+            for item in self.rest.list(plural, self.namespace):
+                lines.append(f"{plural[:-1]} {item['metadata']['name']} {item['status']}")
+        return "\n".join(lines)[-6000:]
+
+
+def _conditions(model):
+    return model.get("status", {}).get("conditions", ())

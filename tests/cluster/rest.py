@@ -1,0 +1,69 @@
+"""The API server for tests that ask it often: a kept connection, where kubectl is a process a question."""
+
+import json
+
+from kubernetes import config
+from kubernetes.client.exceptions import ApiException
+
+MERGE, APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
+GROUPS = {
+    "voicemodels": "apis/kubevoice.io/v1alpha1",
+    "jobs": "apis/batch/v1",
+    "pods": "api/v1",
+    "resourcequotas": "api/v1",
+    "events": "apis/events.k8s.io/v1",
+    "leases": "apis/coordination.k8s.io/v1",
+    "rayservices": "apis/ray.io/v1",
+    "rayclusters": "apis/ray.io/v1",
+}
+
+
+class Rest:
+    """Requests with the rights of a kubeconfig; those to a server that is away fail at once."""
+
+    def __init__(self, kubeconfig):
+        self._client = config.new_client_from_config(str(kubeconfig))
+        self._client.rest_client.pool_manager.connection_pool_kw["retries"] = False
+
+    def close(self):
+        self._client.rest_client.pool_manager.clear()
+
+    def call(self, method, path, body=None, kind="application/json"):
+        """Return the answer's JSON; None if there is no such object. Raises ApiException for any other refusal."""
+        headers = {"Accept": "application/json", "Content-Type": kind}
+        request = self._client.param_serialize(
+            method, f"/{path}", header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        answer = self._client.call_api(*request)
+        text = answer.read()
+        if answer.status == 404:
+            return None
+        if answer.status >= 400:
+            raise ApiException(status=answer.status, reason=answer.reason, body=text.decode())
+        return json.loads(text)
+
+    def text(self, path):
+        """Return an answer that is no JSON, such as /metrics."""
+        request = self._client.param_serialize("GET", f"/{path}", auth_settings=["BearerToken"])
+        return self._client.call_api(*request).read().decode()
+
+    @staticmethod
+    def path(plural, namespace, name="", subresource=""):
+        parts = (GROUPS[plural], "namespaces", namespace, plural, name, subresource)
+        return "/".join(part for part in parts if part)
+
+    def get(self, plural, namespace, name):
+        return self.call("GET", self.path(plural, namespace, name))
+
+    def list(self, plural, namespace, selector=""):
+        found = self.call("GET", self.path(plural, namespace) + (f"?labelSelector={selector}" if selector else ""))
+        return found["items"] if found else []
+
+    def create(self, plural, namespace, body):
+        return self.call("POST", self.path(plural, namespace), body)
+
+    def patch(self, plural, namespace, name, body, subresource=""):
+        return self.call("PATCH", self.path(plural, namespace, name, subresource), body, MERGE)
+
+    def delete(self, plural, namespace, name):
+        return self.call("DELETE", self.path(plural, namespace, name), {"propagationPolicy": "Background"})

@@ -1,0 +1,269 @@
+"""The API server refuses a bad VoiceModel when it is applied, and says why."""
+
+import json
+from copy import deepcopy
+from itertools import pairwise
+from pathlib import Path
+
+import operators
+import pytest
+import yaml
+from kubelet import voice
+from kubernetes.client.exceptions import ApiException
+from kubevoice.resources.crd import crd
+from rest import APPLY, Rest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+NAMESPACE = "rules"
+DIGEST = "sha256:" + "0" * 64
+FULL = {
+    "base": {"uri": "builtin://base", "sha256": "0" * 64},
+    "dataset": {"uri": "s3://data/set", "digest": DIGEST, "emotions": {"polite": "gentle"}},
+    "storage": {
+        "endpoint": "http://minio:9000",
+        "region": "eu",
+        "secretRef": {"name": "s3"},
+        "caBundleRef": {"configMap": "ca"},
+        "artifactsUri": "s3://voices",
+    },
+    "training": {
+        "image": "i",
+        "queueName": "q",
+        "priorityClassName": "p",
+        "nodeSelector": {"a": "b"},
+        "tolerations": [{"operator": "Exists"}],
+        "vocoder": {"mode": "FineTune"},
+    },
+    "evaluation": {
+        "maxPinyinErrorRate": 0.1,
+        "minSpeakerSimilarity": 0.1,
+        "maxMelCepstralDistortion": 9,
+        "maxRealTimeFactor": 1,
+        "maxF0Rmse": 9,
+        "sentences": ["你好"],
+    },
+    "serving": {
+        "image": "i",
+        "nodeSelector": {"a": "b"},
+        "tolerations": [{"operator": "Exists"}],
+        "replica": {"memory": "2Gi"},
+        "rollout": {
+            "strategy": "Canary",
+            "steps": [{"weight": 10}],
+            "maxErrorRate": 0.1,
+            "maxLatencySeconds": 9,
+        },
+        "expose": {"auth": {"secretRef": {"name": "tokens"}}, "networkPolicy": True},
+    },
+    "revision": DIGEST,
+}
+"""A valid spec that names nearly everything, for each test to spoil in one place."""
+
+RULES = [
+    ("name", {"name": "x" * 41}, {}, "the name may have 40 characters at most"),
+    ("base", {}, {"base": {"uri": "http://base"}}, "base.uri must begin with builtin://, s3:// or file://"),
+    ("dataset", {}, {"dataset": {"uri": "data/set"}}, "dataset.uri must begin with s3:// or file://"),
+    ("artifacts", {}, {"storage": {"artifactsUri": "voices"}}, "artifactsUri must begin with s3:// or file://"),
+    ("warmup", {}, {"training": {"warmupSteps": 9, "maxSteps": 8}}, "warmupSteps must not exceed maxSteps"),
+    ("nodes", {}, {"training": {"nodes": 2, "gpusPerNode": 0}}, "several nodes need at least one GPU each"),
+    ("replicas", {}, {"serving": {"minReplicas": 9}}, "minReplicas must not exceed maxReplicas"),
+    (
+        "canary without steps",
+        {},
+        {"serving": {"rollout": {"strategy": "Canary", "steps": []}}},
+        "steps belong to strategy Canary, and Canary needs at least one",
+    ),
+    (
+        "steps without canary",
+        {},
+        {"serving": {"rollout": {"strategy": "Immediate"}}},
+        "steps belong to strategy Canary, and Canary needs at least one",
+    ),
+    (
+        "equal steps",
+        {},
+        {"serving": {"rollout": {"steps": [{"weight": 10}, {"weight": 10}]}}},
+        "each canary step needs another weight",
+    ),
+    (
+        "two ways in",
+        {},
+        {"serving": {"expose": {"ingress": {}, "httpRoute": {}}}},
+        "name an ingress or an httpRoute, not both",
+    ),
+]
+IMMUTABLE = "artifactsUri cannot be changed; make another VoiceModel"
+
+
+def merged(whole, part):
+    """`whole` with the values of `part` in their places."""
+    found = dict(whole)
+    for key, value in part.items():
+        both = isinstance(value, dict) and isinstance(found.get(key), dict)
+        found[key] = merged(found[key], value) if both else value
+    return found
+
+
+def beyond(node):
+    """Values that a schema node does not allow, by keyword."""
+    step = 1 if node["type"] == "integer" else 0.5
+    return {
+        "enum": lambda _: "Nonsense",
+        "pattern": lambda _: "!",
+        "minimum": lambda bound: bound if node.get("exclusiveMinimum") else bound - step,
+        "maximum": lambda bound: bound if node.get("exclusiveMaximum") else bound + step,
+        "minLength": lambda bound: "x" * (bound - 1),
+        "maxLength": lambda bound: "x" * (bound + 1),
+        "minItems": lambda bound: [example(node["items"])] * (bound - 1),
+        "maxItems": lambda bound: [example(node["items"], i) for i in range(bound + 1)],
+        "maxProperties": lambda bound: {f"k{i}": "x" for i in range(bound + 1)},
+    }
+
+
+def example(node, number=1):
+    if node["type"] == "object":
+        return {"weight": number} if "weight" in node.get("properties", {}) else {"key": f"k{number}"}
+    return f"item-{number}"
+
+
+def bounds(node, path=()):
+    """Every keyword below a schema node that forbids something: its path, itself, and a value that it forbids."""
+    for keyword, value in beyond(node).items():
+        if keyword in node:
+            yield pytest.param(path, value(node[keyword]), id=f"{'.'.join(map(str, path))}-{keyword}")
+    for name, child in node.get("properties", {}).items():
+        yield from bounds(child, (*path, name))
+    if "items" in node:
+        yield from bounds(node["items"], (*path, 0))
+    if "additionalProperties" in node:
+        yield from bounds(node["additionalProperties"], (*path, "key"))
+
+
+def spoilt(path, value):
+    """The whole spec with one value put in one place."""
+    place = spec = deepcopy(FULL)
+    for step, following in pairwise(path):
+        place = place[step] if isinstance(place, list) else place.setdefault(step, [] if following == 0 else {})
+    if isinstance(place, list):
+        place[:] = [value]
+    else:
+        place[path[-1]] = value
+    return spec
+
+
+@pytest.fixture(scope="module")
+def rest(control_plane):
+    operators.install(control_plane)
+    control_plane.namespace(NAMESPACE)
+    rest = Rest(control_plane.kubeconfig)
+    yield rest
+    rest.close()
+
+
+def create(rest, body, *, dry=True):
+    options = "?fieldValidation=Strict" + ("&dryRun=All" if dry else "")
+    return rest.call("POST", rest.path("voicemodels", NAMESPACE) + options, body)
+
+
+def refusal(rest, body):
+    """What the API server says about a VoiceModel that it does not take."""
+    with pytest.raises(ApiException) as caught:
+        create(rest, body)
+    return caught.value.status, json.loads(caught.value.body)["message"]
+
+
+def test_the_whole_is_valid(rest):
+    assert create(rest, voice("mei", NAMESPACE, **FULL))
+
+
+@pytest.mark.parametrize(("metadata", "spec", "message"), [row[1:] for row in RULES], ids=[row[0] for row in RULES])
+def test_rules(rest, metadata, spec, message):
+    body = voice("mei", NAMESPACE, **merged(FULL, spec))
+    body["metadata"] |= metadata
+    status, said = refusal(rest, body)
+    assert status == 422
+    assert message in said
+
+
+def test_every_rule_is_tested():
+    def messages(node):
+        yield from (rule["message"] for rule in node.get("x-kubernetes-validations", ()))
+        for child in [*node.get("properties", {}).values(), *([node["items"]] if "items" in node else [])]:
+            yield from messages(child)
+
+    assert {*messages(SCHEMA)} == {row[3] for row in RULES} | {IMMUTABLE}
+
+
+@pytest.mark.parametrize(("path", "value"), list(bounds(SCHEMA["properties"]["spec"])))
+def test_bounds(rest, path, value):
+    spec = spoilt(path, value)
+    status, said = refusal(rest, voice("mei", NAMESPACE, **spec))
+    assert status == 422
+    assert "spec." + "".join(f"[{step}]" if step == 0 else f".{step}" for step in path if step != "key")[1:] in said
+
+
+def test_where_artifacts_lie_cannot_be_changed(rest):
+    create(rest, voice("fixed", NAMESPACE), dry=False)
+    with pytest.raises(ApiException, match="422") as caught:
+        rest.patch("voicemodels", NAMESPACE, "fixed", {"spec": {"storage": {"artifactsUri": "s3://elsewhere"}}})
+    assert IMMUTABLE in caught.value.body
+    assert rest.patch("voicemodels", NAMESPACE, "fixed", {"spec": {"training": {"maxSteps": 9}}})
+
+
+def test_defaults_are_filled_in(rest):
+    spec = create(rest, voice("mei", NAMESPACE))["spec"]
+    assert spec["training"]["trainable"] == ["emotion_embedding", "decoder.last"]
+    assert spec["serving"]["rollout"] == {"strategy": "Immediate", "steps": [], "progressDeadlineSeconds": 1800}
+    assert (spec["evaluation"]["policy"], spec["deletionPolicy"]) == ("Enforce", "Retain")
+
+
+def test_an_unknown_field_is_refused_by_a_strict_client(rest, control_plane):
+    body = voice("mei", NAMESPACE, training={"maxStep": 9})
+    status, said = refusal(rest, body)
+    assert (status, 'unknown field "spec.training.maxStep"' in said) == (400, True)
+    with pytest.raises(RuntimeError, match=r"spec\.training\.maxStep"):
+        control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=json.dumps(body))
+
+
+def test_a_refusal_reaches_who_applies(control_plane):
+    body = voice("mei", NAMESPACE, serving={"minReplicas": 9})
+    with pytest.raises(RuntimeError, match="minReplicas must not exceed maxReplicas"):
+        control_plane.kubectl("apply", "-f", "-", input=json.dumps(body))
+
+
+def clusters_examples():
+    """Examples for a cluster; those of one machine name a folder beside them, which no cluster reaches."""
+    for path in sorted((ROOT / "examples").glob("*.yaml")):
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if document["kind"] == "VoiceModel" and "storage" in document["spec"]:
+                yield pytest.param(document, id=path.stem)
+
+
+@pytest.mark.parametrize("example", list(clusters_examples()))
+def test_examples_are_accepted(rest, example):
+    body = merged(example, {"metadata": {"namespace": NAMESPACE}})
+    path = rest.path("voicemodels", NAMESPACE, body["metadata"]["name"])
+    assert rest.call("PATCH", f"{path}?fieldManager=tests&fieldValidation=Strict&dryRun=All", body, APPLY)
+
+
+def test_kubectl_explains_every_field(control_plane):
+    def published():
+        try:
+            return control_plane.kubectl("explain", "vm.spec.training")
+        except RuntimeError:
+            return ""
+
+    # The API server publishes a CRD's schema a moment after it serves its objects.
+    control_plane.wait("the schema to be published", published, 30)
+    text = published()
+    assert "maxSteps" in text
+    assert SCHEMA["properties"]["spec"]["properties"]["training"]["description"].split(".")[0][:40] in text
+
+
+def test_kubectl_scale_sets_the_fewest_replicas(rest, control_plane):
+    create(rest, voice("scaled", NAMESPACE), dry=False)
+    control_plane.kubectl("scale", "vm/scaled", "--replicas=3", "-n", NAMESPACE)
+    assert rest.get("voicemodels", NAMESPACE, "scaled")["spec"]["serving"]["minReplicas"] == 3
+    with pytest.raises(RuntimeError, match="minReplicas must not exceed maxReplicas"):
+        control_plane.kubectl("scale", "vm/scaled", "--replicas=9", "-n", NAMESPACE)
