@@ -1,0 +1,271 @@
+"""The life of one voice on a real node: made, served, scaled, changed, rolled back. The tests go in this order."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import operators
+import pytest
+
+import voices
+from voices import HTTP, Voice
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def namespace(node):
+    operators.install(node, deployment=True)
+    voices.make_buckets(node.s3)
+    name = node.namespace("voices")
+    node.apply([node.s3.secret("s3", name)])
+    return name
+
+
+@pytest.fixture(scope="module")
+def mei(node, namespace):
+    dataset = voices.upload_dataset(node.s3, "words")
+    voice = Voice(node, voices.voicemodel(node.s3, "mei", namespace, dataset))
+    yield voice
+    voice.delete()
+    voice.wait("the end of its pods", lambda: not voice.pods(), 180)
+
+
+class Client(threading.Thread):
+    """Asks for speech all the time, and remembers every answer that was no speech."""
+
+    def __init__(self, voice):
+        super().__init__(daemon=True)
+        self.voice, self.revisions, self.failures = voice, [], []
+        self._over = threading.Event()
+
+    def run(self):
+        while not self._over.is_set():
+            try:
+                status, headers, body = self.voice.speak()
+            except OSError as error:
+                self.failures.append(repr(error))
+                continue
+            if status != 200 or not body.startswith(b"RIFF"):
+                self.failures.append((status, body[:300]))
+            else:
+                self.revisions.append({k.lower(): v for k, v in headers.items()}["x-revision"])
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self.join(60)
+
+
+def serving(voice):
+    return voice.status.get("serving", {}).get("revision")
+
+
+def said_revision(voice):
+    status, headers, _ = voice.speak()
+    return {k.lower(): v for k, v in headers.items()}["x-revision"] if status == 200 else None
+
+
+def test_apply_ends_in_speech_of_the_revision_that_the_status_names(node, mei):
+    seen = []
+    mei.apply()
+
+    def trained():
+        training = mei.status.get("training", {})
+        seen.append((training.get("step", 0), training.get("loss"), training.get("etaSeconds")))
+        return mei.condition("Trained").get("status") == "True"
+
+    mei.wait("the end of its training", trained, 420)
+    steps = sorted({step for step, _, _ in seen})
+    assert len(steps) > 2, f"progress never moved: {seen}"
+    assert any(loss for _, loss, _ in seen), "no loss was shown while it trained"
+    assert any(eta for _, _, eta in seen), "no ETA was shown while it trained"
+    node.kubectl("wait", "--for=condition=Ready", f"vm/{mei.name}", "-n", mei.namespace, "--timeout=420s")
+    status = mei.status
+    assert status["phase"] == "Ready"
+    assert status["dataset"]["clips"] == 24
+    assert status["dataset"]["digest"].startswith("sha256:")
+    assert {"neutral", "happy", "sad"} <= status["dataset"]["perEmotion"].keys()
+    (revision,) = status["revisions"]
+    assert (revision["state"], revision["verdict"]) == ("Serving", "Reported")
+    assert "pinyinErrorRate" in revision["metrics"]
+    assert status["serving"]["replicas"] == {"desired": 1, "ready": 1, "byRevision": {revision["digest"]: 1}}
+    assert status["serving"]["url"] == f"http://mei-serve-svc.{mei.namespace}.svc:8000"
+    code, headers, body = mei.speak("今天天气真好。", emotion="happy")
+    assert (code, body[:4]) == (200, b"RIFF"), body[:300]
+    assert {k.lower(): v for k, v in headers.items()}["x-revision"] == revision["digest"]
+
+
+def test_people_see_what_happens(node, mei):
+    table = node.kubectl("get", "vm", "-n", mei.namespace)
+    (row,) = [line.split() for line in table.splitlines()[1:]]
+    assert row[1:3] == ["Ready", "100%"]
+    assert mei.status["serving"]["revision"][7:19] in row
+    assert "1/1" in row
+    assert "REASON" in node.kubectl("get", "vm", "-n", mei.namespace, "-o", "wide")
+    story = mei.story()
+    for told in (
+        "PrepareStarted",
+        "PrepareSucceeded",
+        "TrainSucceeded",
+        "ReleaseSucceeded",
+        "RolloutStarted",
+        "Serving",
+    ):
+        assert told in story, story
+
+
+def test_applying_the_same_again_does_nothing(mei):
+    before = mei.raw
+    jobs = {job["metadata"]["uid"] for job in mei.jobs()}
+    mei.apply()
+    assert {job["metadata"]["uid"] for job in mei.jobs()} == jobs
+    assert mei.raw["metadata"]["generation"] == before["metadata"]["generation"]
+
+
+def test_other_thresholds_run_the_gate_alone_and_a_failed_one_keeps_the_old_revision(mei):
+    made = {job["metadata"]["name"] for job in mei.jobs() if "release" not in job["metadata"]["name"]}
+    old = serving(mei)
+    mei.apply(evaluation={"policy": "Enforce", "maxMelCepstralDistortion": 0.01})
+    mei.wait_condition("Evaluated", "False", "GateFailed", timeout=180)
+    told = mei.wait_condition("Ready", "False", "GateFailed")["message"]
+    assert "melCepstralDistortion" in told
+    assert "goes on serving" in told
+    assert mei.condition("Available")["status"] == "True"
+    assert said_revision(mei) == old
+    assert {job["metadata"]["name"] for job in mei.jobs() if "release" not in job["metadata"]["name"]} == made
+    mei.apply(evaluation={"policy": "Report"})
+    mei.wait_ready(180)
+    assert serving(mei) == old
+
+
+def test_other_parameters_train_anew_and_swap_in_without_a_failed_request(mei):
+    old = serving(mei)
+    prepared = [job["metadata"]["uid"] for job in mei.jobs("prepare")]
+    pods = {pod["metadata"]["uid"] for pod in mei.pods("ray.io/node-type")}
+    mei.apply(training={"maxSteps": 8})
+    mei.wait("the retraining to be told", lambda: mei.condition("Ready").get("status") == "False", 60)
+    with Client(mei) as client:
+        mei.wait_ready(420)
+        new = serving(mei)
+        mei.wait("speech of the new revision", lambda: new in client.revisions, 60)
+    assert client.failures == []
+    assert new != old
+    assert set(client.revisions) == {old, new}
+    assert [job["metadata"]["uid"] for job in mei.jobs("prepare")] == prepared
+    assert {pod["metadata"]["uid"] for pod in mei.pods("ray.io/node-type")} == pods, "a hot swap needs no new pod"
+    states = {r["digest"]: r["state"] for r in mei.status["revisions"]}
+    assert states == {new: "Serving", old: "Superseded"}
+
+
+def test_a_pinned_revision_is_back_in_seconds(mei):
+    (old,) = [r["digest"] for r in mei.status["revisions"] if r["state"] == "Superseded"]
+    began = time.monotonic()
+    mei.apply(revision=old)
+    mei.wait("the old revision", lambda: serving(mei) == old, 60)
+    assert time.monotonic() - began < 45
+    assert said_revision(mei) == old
+    mei.wait_ready(60)
+    del mei.model["spec"]["revision"]
+    mei.apply()
+    mei.wait("the new revision", lambda: serving(mei) not in (old, None), 60)
+
+
+def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_request(node, mei):
+    mei.apply(
+        serving={"maxReplicas": 2, "targetOngoingRequests": 1, "upscaleDelaySeconds": 1, "downscaleDelaySeconds": 15}
+    )
+    mei.wait_ready(180)
+
+    def workers():
+        return [p for p in mei.pods("ray.io/node-type=worker") if p["status"]["phase"] == "Running"]
+
+    def ready():
+        return mei.status["serving"]["replicas"]["ready"]
+
+    mei.wait("bounds on the running cluster", lambda: bounds(node, mei)[1] >= 2, 60)
+    clients = [Client(mei) for _ in range(6)]
+    for client in clients:
+        client.start()
+    try:
+        mei.wait("a second replica", lambda: len(workers()) == 2 and ready() == 2, 240)
+    finally:
+        for client in clients:
+            client.__exit__()
+    assert [failure for client in clients for failure in client.failures] == []
+    mei.wait("one replica again", lambda: len(workers()) == 1 and ready() == 1, 240)
+    code, _, _ = mei.speak()
+    assert code == 200
+
+
+def bounds(node, voice):
+    (cluster,) = node.get("rayclusters", "-n", voice.namespace, "-l", f"kubevoice.io/voicemodel={voice.name}")["items"]
+    group = cluster["spec"]["workerGroupSpecs"][0]
+    return group["minReplicas"], group["maxReplicas"]
+
+
+def test_kubectl_scale_moves_the_floor_of_the_running_cluster(node, mei):
+    (before,) = node.get("rayclusters", "-n", mei.namespace)["items"]
+    node.kubectl("scale", f"vm/{mei.name}", "-n", mei.namespace, "--replicas=2")
+    mei.model["spec"]["serving"]["minReplicas"] = 2
+    mei.wait("the floor", lambda: bounds(node, mei)[0] == 2, 60)
+    mei.wait("two replicas", lambda: mei.status["serving"]["replicas"]["ready"] == 2, 240)
+    (after,) = node.get("rayclusters", "-n", mei.namespace)["items"]
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    mei.apply(serving={"minReplicas": 1, "maxReplicas": 1})
+    mei.wait("one replica", lambda: mei.status["serving"]["replicas"]["ready"] == 1, 240)
+
+
+def test_a_canary_gets_its_share_and_takes_over(mei):
+    old = serving(mei)
+    rollout = {"strategy": "Canary", "steps": [{"weight": 50, "pauseSeconds": 8}, {"weight": 80, "pauseSeconds": 2}]}
+    mei.apply(serving={"rollout": rollout}, training={"maxSteps": 10})
+    with Client(mei) as client:
+        mei.wait("a canary", lambda: mei.status["serving"].get("canaryWeight") == 50, 420)
+        new = mei.status["serving"]["targetRevision"]
+        mei.wait("speech of both", lambda: {old, new} <= set(client.revisions[-20:]), 240)
+        mei.wait_ready(240)
+        assert serving(mei) == new
+    assert client.failures == []
+    assert "CanaryWeight" in mei.story()
+
+
+def test_a_canary_that_is_too_slow_is_taken_back(mei):
+    old = serving(mei)
+    rollout = {"strategy": "Canary", "steps": [{"weight": 90, "pauseSeconds": 300}], "maxLatencySeconds": 0.0001}
+    mei.apply(serving={"rollout": rollout}, training={"maxSteps": 12})
+    with Client(mei) as client:
+        told = mei.wait_condition("Ready", "False", "CanaryBackedOut", timeout=420)["message"]
+        mei.wait("the old revision alone", lambda: serving(mei) == old, 60)
+    assert "maxLatencySeconds" in told
+    assert client.failures == []
+    assert mei.status["revisions"][0]["state"] == "Rejected"
+    assert mei.condition("Available")["status"] == "True"
+    mei.apply(serving={"rollout": {"strategy": "Immediate", "steps": []}}, training={"maxSteps": 10})
+    mei.wait_ready(240)
+
+
+def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
+    def clusters():
+        found = node.get("rayclusters", "-n", mei.namespace)["items"]
+        return {cluster["metadata"]["name"] for cluster in found if not cluster["metadata"].get("deletionTimestamp")}
+
+    (old,) = clusters()
+    mei.apply(serving={"replica": {"cpu": 0.25, "memory": "2Gi"}})
+    with Client(mei) as client:
+        mei.wait("another cluster", lambda: clusters() - {old}, 120)
+        mei.wait("the first to go", lambda: old not in clusters(), 420)
+        mei.wait_ready(120)
+    assert client.failures == []
+
+
+def test_requests_for_text_and_revisions_answer_through_the_service(mei):
+    with HTTP.open(f"{mei.endpoint()}/v1/revisions", timeout=10) as answer:
+        found = json.load(answer)
+    assert {replica["track"] for replica in found["replicas"]} == {"stable"}
+    with ThreadPoolExecutor(4) as pool:
+        assert {status for status, _, _ in pool.map(lambda _: mei.speak(), range(8))} == {200}
