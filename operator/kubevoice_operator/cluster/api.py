@@ -70,11 +70,11 @@ class KubernetesApi:
         self._metrics = metrics
         self._lease_key = lease_key
 
-    async def _count(self, verb: str, resource: str, request: Any) -> Object:
+    async def _count(self, verb: str, resource: str, request: Any) -> Any:
         """Await a request and count it. Raises ApiException, or what aiohttp raises."""
         code = "error"
         try:
-            found: Object = await request
+            found = await request
             code = "200"
         except ApiException as error:
             code = str(error.status)
@@ -89,7 +89,7 @@ class KubernetesApi:
             request = self._objects.get_namespaced_custom_object(
                 *VOICES[:2], key.namespace, VOICES[2], key.name, _request_timeout=REQUEST_SECONDS
             )
-            return await self._count("get", VOICES[2], request)
+            return dict(await self._count("get", VOICES[2], request))
         return None
 
     async def identities(self, resource: tuple[str, str, str], namespace: str | None, labels: str) -> Identities:
@@ -160,7 +160,10 @@ class KubernetesApi:
             )
             await self._count("delete", resource[2], request)
 
-    async def _patch(self, resource: tuple[str, str, str], key: Key, body: Any, kind: str, **options: Any) -> Object:
+    async def _patch(
+        self, resource: tuple[str, str, str], key: Key, body: Any, kind: str, **options: Any
+    ) -> Object | None:
+        # The client reads the answer only if the status is 200; an object that was created comes by the watch.
         request = self._objects.patch_namespaced_custom_object(
             *resource[:2],
             key.namespace,
@@ -179,8 +182,8 @@ class KubernetesApi:
             return await self._patch(JOBS, key, patch, MERGE, field_manager=MANAGER)
         return None
 
-    async def apply_service(self, service: Object) -> Object:
-        """Apply a RayService server-side: what others own in it stays theirs."""
+    async def apply_service(self, service: Object) -> Object | None:
+        """Apply a RayService server-side: what others own in it stays theirs. None if it was not there before."""
         meta = service["metadata"]
         key = Key(meta["namespace"], meta["name"])
         return await self._patch(SERVICES, key, service, APPLY, field_manager=MANAGER, force=True)

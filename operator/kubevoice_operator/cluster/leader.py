@@ -36,12 +36,17 @@ def _stamp() -> str:
 
 @dataclass(slots=True)
 class Election:
-    """A candidate. `duration` is how long a silent holder is believed (s), `deadline` how long to try to renew (s)."""
+    """A candidate.
+
+    `duration` is how long a silent holder is believed (s), `deadline` how long its renewals may fail before it gives
+    up, which must be shorter, `attempt` how long one request may take, `retry` the pause between two.
+    """
 
     api: LeaseApi
     identity: str
-    duration: float = 10.0
-    deadline: float = 7.0
+    duration: float = 12.0
+    deadline: float = 9.0
+    attempt: float = 3.0
     retry: float = 2.0
     clock: Callable[[], float] = time.monotonic
     _seen: tuple[Any, float] = field(default=(None, 0.0), init=False)
@@ -81,7 +86,7 @@ class Election:
     async def _try(self) -> bool:
         """Take or renew the Lease; False if another holds it or the API server does not answer."""
         try:
-            async with asyncio.timeout(self.deadline):
+            async with asyncio.timeout(self.attempt):
                 return await self._take()
         except Exception as error:  # noqa: BLE001  # whatever kept us from it, the deadline decides
             logger.warning("cannot renew the lease: %s", str(error) or type(error).__name__)

@@ -31,6 +31,7 @@ SILENCE_SECONDS = 60.0
 """The Lease is renewed every two seconds and watched: silence for this long means that the watches are dead."""
 AUDIT_SECONDS = 300.0
 ORPHAN_SECONDS = 15.0
+END_SECONDS = 5.0
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 60.0
 KINDS = {"jobs": "Job", "pods": "Pod", "rayservices": "RayService", "rayclusters": "RayCluster", "voicemodels": KIND}
 
@@ -187,6 +188,7 @@ async def run(options: Options, stop: asyncio.Event) -> bool:
         if lost is not None and lost.done():
             # Another may act already: whatever is under way here must end at once.
             lead.cancel()
+            await asyncio.wait({lead}, timeout=END_SECONDS)
             return False
         if lost is not None:
             lost.cancel()

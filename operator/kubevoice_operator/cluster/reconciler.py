@@ -161,7 +161,8 @@ class Reconciler:
     async def _apply_service(self, wanted: dict[str, Any], memory: _Memory) -> None:
         stamped = {**wanted, "metadata": wanted["metadata"] | {"annotations": {HASH_ANNOTATION: content_hash(wanted)}}}
         try:
-            self._cache.put(await self._api.apply_service(stamped))
+            if (found := await self._api.apply_service(stamped)) is not None:
+                self._cache.put(found)
             memory.serving_missing = None
         except ApiException as error:
             if error.status != HTTPStatus.NOT_FOUND:
