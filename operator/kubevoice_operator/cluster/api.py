@@ -134,7 +134,8 @@ class KubernetesApi:
                 field_manager=MANAGER,
                 _request_timeout=REQUEST_SECONDS,
             )
-            return await self._count("create", JOBS[2], request)
+            found: Object | None = await self._count("create", JOBS[2], request)
+            return found
         except ApiException as error:
             if error.status == HTTPStatus.CONFLICT:
                 return None
@@ -174,7 +175,8 @@ class KubernetesApi:
             _request_timeout=REQUEST_SECONDS,
             **options,
         )
-        return await self._count("patch", resource[2], request)
+        found: Object | None = await self._count("patch", resource[2], request)
+        return found
 
     async def patch_job(self, key: Key, patch: Object) -> Object | None:
         """Change a Job by merge patch; None if it is gone."""
@@ -199,27 +201,26 @@ class KubernetesApi:
             return await self._patch(CLUSTERS, key, patch, JSON_PATCH, field_manager=MANAGER)
         return None
 
-    async def apply_status(self, key: Key, status: Mapping[str, Any]) -> Object | None:
-        """Apply a VoiceModel's status server-side; None if it is gone."""
-        body = {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": "VoiceModel",
-            "metadata": {"name": key.name, "namespace": key.namespace},
-            "status": status,
-        }
+    async def write_status(self, key: Key, status: Mapping[str, Any]) -> Object | None:
+        """Write a VoiceModel's whole status; None if it is gone.
+
+        All of it is the operator's. Applying it server-side would leave what others wrote into fields that have no
+        value now, and merging it what is in maps; adding it puts it in the place of whatever was there.
+        """
+        patch = [{"op": "add", "path": "/status", "value": status}]
         with _unless_missing():
             request = self._objects.patch_namespaced_custom_object_status(
                 *VOICES[:2],
                 key.namespace,
                 VOICES[2],
                 key.name,
-                body,
-                _content_type=APPLY,
+                patch,
+                _content_type=JSON_PATCH,
                 field_manager=STATUS_MANAGER,
-                force=True,
                 _request_timeout=REQUEST_SECONDS,
             )
-            return await self._count("patch", "voicemodels/status", request)
+            found: Object | None = await self._count("patch", "voicemodels/status", request)
+            return found
         return None
 
     async def create_event(self, event: Object) -> None:
