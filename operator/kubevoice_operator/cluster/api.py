@@ -134,12 +134,12 @@ class KubernetesApi:
                 field_manager=MANAGER,
                 _request_timeout=REQUEST_SECONDS,
             )
-            found: Object | None = await self._count("create", JOBS[2], request)
-            return found
+            found: Object = await self._count("create", JOBS[2], request)
         except ApiException as error:
             if error.status == HTTPStatus.CONFLICT:
                 return None
             raise
+        return found
 
     async def delete_job(self, namespace: str, name: str) -> None:
         """Delete a Job; it stays visible until its pods are gone, so that none runs beside its successor."""
