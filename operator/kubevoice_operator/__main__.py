@@ -32,7 +32,11 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     parser.add_argument(
         "--namespace", action="append", default=[], help="namespace to look after (repeatable); all if none is named"
     )
-    parser.add_argument("--lease-namespace", default=None, help="namespace of the Lease; the operator's own by default")
+    parser.add_argument(
+        "--lease-namespace",
+        default=None,
+        help="namespace of the Lease; by default the first one looked after, or the operator's own",
+    )
     parser.add_argument("--lease-name", default="kubevoice-operator")
     parser.add_argument("--no-election", action="store_true", help="act without a Lease: for a single local process")
     parser.add_argument("--port", type=int, default=8080, help="port of /healthz, /readyz and /metrics")
@@ -40,9 +44,13 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     parser.add_argument("--serving-image", default=images.serving, help="image of replicas that name none")
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     given = parser.parse_args(arguments)
+    lease_namespace = given.lease_namespace or (given.namespace[0] if given.namespace else _own_namespace())
+    if given.namespace and lease_namespace not in given.namespace:
+        # The watch of the Lease is how the operator knows that its watches live.
+        parser.error(f"--lease-namespace {lease_namespace} must be one of the namespaces looked after")
     options = Options(
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",
-        lease=Key(given.lease_namespace or _own_namespace(), given.lease_name),
+        lease=Key(lease_namespace, given.lease_name),
         namespaces=tuple(given.namespace),
         port=given.port,
         images=Images(training=given.training_image, serving=given.serving_image),

@@ -86,6 +86,8 @@ def _available(  # noqa: PLR0911  # one state each
         return Fact(State.FALSE, Reason.SUSPENDED, "stopped by spec.serving.suspend")
     if serving.replicas.ready:
         return Fact(State.TRUE, Reason.SERVING, f"{serving.replicas.ready} replicas answer")
+    if serving.revision is not None:
+        return Fact(State.TRUE, Reason.SERVING, "no replica runs; the next request starts one")
     if serving.target_revision is None:
         return Fact(State.FALSE, Reason.WAITING, "no revision has been released")
     if observed.serving_missing:

@@ -126,6 +126,8 @@ class ServiceObservation:
     applied: str
     url: str | None = None
     replicas: tuple[ReplicaObservation, ...] = ()
+    answers: bool = False
+    """Whether the HTTP side answers, also when there is no replica."""
     error: str | None = None
     traffic: Mapping[str, TrackTraffic] = field(default_factory=dict)
     cluster: str | None = None

@@ -72,9 +72,10 @@ def _target(model: VoiceModel, chain: Chain) -> Bundle | None:
 
 
 def _everywhere(model: VoiceModel, service: ServiceObservation | None, revision: str) -> bool:
-    """Tell whether every replica says it serves `revision`, and there is one."""
+    """Tell whether every replica says it serves `revision`, and there are as many as always run."""
     replicas = service.replicas if service else ()
-    return bool(replicas) and all(r.revisions.get(model.metadata.name) == revision for r in replicas)
+    asleep = service is not None and service.answers and model.spec.serving.min_replicas == 0
+    return (bool(replicas) or asleep) and all(r.revisions.get(model.metadata.name) == revision for r in replicas)
 
 
 def _complaint(model: VoiceModel, service: ServiceObservation) -> str | None:

@@ -39,8 +39,9 @@ def _serving(model: VoiceModel, observed: Observed, rollout: Rollout) -> Serving
         if (revision := replica.revisions.get(model.metadata.name)) is not None:
             by_revision[revision] = by_revision.get(revision, 0) + 1
     traffic, target = rollout.traffic, rollout.target
+    asleep = target if not replicas and service and service.answers and not model.spec.serving.min_replicas else None
     return ServingStatus(
-        revision=next(iter(by_revision)) if len(by_revision) == 1 else None,
+        revision=next(iter(by_revision)) if len(by_revision) == 1 else asleep.revision if asleep else None,
         target_revision=target.revision if target else None,
         replicas=Replicas(
             desired=0 if model.spec.serving.suspend else max(model.spec.serving.min_replicas, len(replicas)),

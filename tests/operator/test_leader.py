@@ -88,7 +88,7 @@ def test_a_holder_that_is_silent_is_believed_for_the_duration_and_no_longer(serv
     one, two = candidate("one"), candidate("two")
     attempt(one)
     assert not attempt(two)
-    clock.now += 9.9
+    clock.now += two.duration - 0.1
     assert not attempt(two)
     clock.now += 0.2
     assert attempt(two)
@@ -100,7 +100,7 @@ def test_silence_counts_from_when_this_candidate_saw_it(server, clock, candidate
     clock.now += 3600
     late = candidate("late")
     assert not attempt(late), "the holder may be alive: its wall clock proves nothing"
-    clock.now += 10.1
+    clock.now += late.duration + 0.1
     assert attempt(late)
 
 
@@ -146,7 +146,7 @@ def test_waiting_ends_with_leading(server, clock, candidate):
     async def wait():
         waiting = asyncio.create_task(two.acquire())
         await until(lambda: two._seen[0])
-        clock.now += 11
+        clock.now += two.duration + 1
         await asyncio.wait_for(waiting, 5)
 
     asyncio.run(wait())
@@ -162,7 +162,7 @@ def test_a_leader_stops_when_another_leads(server, clock, candidate):
     one, two = candidate("one"), candidate("two")
     attempt(one)
     attempt(two)
-    clock.now += 11  # as after SIGSTOP
+    clock.now += two.duration + 1  # as after SIGSTOP
     assert attempt(two)
     keeping(one)
     assert server.holder == "two"

@@ -184,11 +184,14 @@ class KubernetesApi:
             return await self._patch(JOBS, key, patch, MERGE, field_manager=MANAGER)
         return None
 
-    async def apply_service(self, service: Object) -> Object | None:
-        """Apply a RayService server-side: what others own in it stays theirs. None if it was not there before."""
+    async def apply_service(self, service: Object, *, ours: bool) -> Object | None:
+        """Apply a RayService server-side: what others own in it stays theirs. None if it was not there before.
+
+        Only one that is `ours` already is changed by force: somebody else's of the same name is a conflict.
+        """
         meta = service["metadata"]
         key = Key(meta["namespace"], meta["name"])
-        return await self._patch(SERVICES, key, service, APPLY, field_manager=MANAGER, force=True)
+        return await self._patch(SERVICES, key, service, APPLY, field_manager=MANAGER, force=ours)
 
     async def set_worker_bounds(self, key: Key, bounds: tuple[int, int]) -> Object | None:
         """Give a running RayCluster new bounds of its first worker group, and nothing else; None if it is gone."""

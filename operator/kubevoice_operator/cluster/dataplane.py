@@ -17,7 +17,8 @@ from kubevoice_operator.render.rayservice import HTTP_PORT
 __all__ = ["DataPlaneClient", "service_url"]
 
 logger = logging.getLogger(__name__)
-SECONDS = 3.0
+SECONDS = 8.0
+"""Longer than the HTTP side waits for a replica that does not tell its state."""
 MAX_BYTES = 4 * 1024 * 1024
 """Answers come from containers that users chose: a bound on what is read of them."""
 
@@ -79,4 +80,4 @@ def parse_revisions(body: bytes) -> DataPlane:
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         return DataPlane()
-    return DataPlane(tuple(sorted(replicas, key=lambda r: r.replica)), traffic)
+    return DataPlane(tuple(sorted(replicas, key=lambda r: r.replica)), traffic, answered=True)

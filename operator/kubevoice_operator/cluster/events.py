@@ -63,7 +63,7 @@ def _stage_notes(  # noqa: PLR0911  # one kind each
 def _serving_notes(before: VoiceModelStatus, after: VoiceModelStatus) -> list[Note]:
     found: list[Note] = []
     old, new = before.serving, after.serving
-    if new.rollout and (old.rollout is None or old.rollout.revision != new.rollout.revision):
+    if new.rollout and new.target_revision != old.target_revision:
         came = f" from {_short(old.revision)}" if old.revision and old.revision != new.rollout.revision else ""
         found.append(Note("RolloutStarted", f"rolling out {_short(new.rollout.revision)}{came}"))
     if new.canary_weight is not None and new.canary_weight != old.canary_weight:

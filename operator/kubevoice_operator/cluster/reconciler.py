@@ -2,8 +2,11 @@
 
 import json
 import logging
+import math
+import time
 import uuid
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -44,6 +47,9 @@ ROLLOUT_SECONDS, STEADY_SECONDS = 2.0, 60.0
 """How often replicas are asked what they serve: on the way to a revision, and after."""
 SHORTEST_PROGRESS_SECONDS, LONGEST_PROGRESS_SECONDS = 2.0, 30.0
 MISSING_SECONDS = 15.0
+SILENCE_SECONDS = 20.0
+"""How long the last word of the replicas counts while they do not answer: one slow answer is no outage."""
+REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 @dataclass(slots=True)
@@ -52,6 +58,8 @@ class _Memory:
 
     serving_missing: str | None = None
     refused: str | None = None
+    heard: DataPlane = field(default_factory=DataPlane)
+    heard_at: float = -math.inf
 
 
 class Reconciler:
@@ -78,6 +86,8 @@ class Reconciler:
         raw = self._cache.model(key)
         if raw is None:
             self._memory.pop(key, None)
+            with suppress(KeyError):
+                self._metrics.degraded.remove(*key)
             return None
         if raw["metadata"].get("deletionTimestamp"):
             return None
@@ -93,7 +103,7 @@ class Reconciler:
         decided = plan(model, observed, now, self._images)
         changed = await self._carry_out(model, key, decided, memory)
         if changed:
-            # What was refused belongs into the status of this very look.
+            # What was made or refused belongs into the status of this very look.
             observed = await self._observe(model, key, memory, now)
             decided = plan(model, observed, now, self._images)
         await self._tell(key, raw, model.status, decided.status, model)
@@ -121,8 +131,7 @@ class Reconciler:
             if observation.active and observation.trouble is None and address:
                 said = await self._data.progress(address)
                 progress |= {name: said} if said is not None else {}
-        there = key.name in children.services
-        data = await self._data.replicas(key) if there else DataPlane()
+        data = await self._ask_replicas(key, memory) if key.name in children.services else DataPlane()
         return Observed(
             dataset=model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
             jobs=jobs(children, progress, now),
@@ -131,8 +140,14 @@ class Reconciler:
             refused=memory.refused,
         )
 
+    async def _ask_replicas(self, key: Key, memory: _Memory) -> DataPlane:
+        data = await self._data.replicas(key)
+        if data.answered:
+            memory.heard, memory.heard_at = data, time.monotonic()
+        return memory.heard if time.monotonic() - memory.heard_at < SILENCE_SECONDS else data
+
     async def _carry_out(self, model: VoiceModel, key: Key, decided: Plan, memory: _Memory) -> bool:
-        """Do what the plan says; tell whether the API refused something, or stopped refusing."""
+        """Do what the plan says; tell whether that changes what there is to tell."""
         before = (memory.refused, memory.serving_missing)
         memory.refused = None
         for name in decided.delete_jobs:
@@ -143,7 +158,7 @@ class Reconciler:
                     logger.info("created Job %s", job["metadata"]["name"], extra={"voicemodel": key})
                     self._cache.put(made)
             if decided.service is not None:
-                await self._apply_service(decided.service, memory)
+                await self._apply_service(key, decided.service, memory)
             if decided.remove_service:
                 await self._api.delete_service(key.namespace, model.metadata.name)
             children = self._cache.children(key)
@@ -153,15 +168,17 @@ class Reconciler:
                 if (found := await self._api.set_worker_bounds(cluster, decided.bounds)) is not None:
                     self._cache.put(found)
         except ApiException as error:
-            if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY):
+            if error.status not in REFUSALS:
                 raise
             memory.refused = f"the API server refuses it: {_message(error)}"
-        return before != (memory.refused, memory.serving_missing)
+        return bool(decided.jobs) or before != (memory.refused, memory.serving_missing)
 
-    async def _apply_service(self, wanted: dict[str, Any], memory: _Memory) -> None:
+    async def _apply_service(self, key: Key, wanted: dict[str, Any], memory: _Memory) -> None:
         stamped = {**wanted, "metadata": wanted["metadata"] | {"annotations": {HASH_ANNOTATION: content_hash(wanted)}}}
         try:
-            if (found := await self._api.apply_service(stamped)) is not None:
+            if (
+                found := await self._api.apply_service(stamped, ours=key.name in self._cache.children(key).services)
+            ) is not None:
                 self._cache.put(found)
             memory.serving_missing = None
         except ApiException as error:
@@ -216,7 +233,8 @@ class Reconciler:
             elif job.active:
                 times.append(LONGEST_PROGRESS_SECONDS)
         if observed.service is not None:
-            settled = decided.status.serving.rollout is None
+            silent = time.monotonic() - memory.heard_at > ROLLOUT_SECONDS
+            settled = decided.status.serving.rollout is None and not silent
             times.append(STEADY_SECONDS if settled else ROLLOUT_SECONDS)
         if memory.serving_missing or memory.refused:
             times.append(MISSING_SECONDS)

@@ -40,6 +40,7 @@ class DataPlane:
 
     replicas: tuple[ReplicaObservation, ...] = ()
     traffic: Mapping[str, TrackTraffic] | None = None
+    answered: bool = False
 
 
 def job_pods(children: Children, job: str) -> list[Object]:
@@ -155,6 +156,7 @@ def service(children: Children, name: str, url: str, data: DataPlane, now: datet
         replicas=data.replicas,
         error=_application_error(status),
         traffic=data.traffic or {},
+        answers=data.answered,
         cluster=cluster,
         bounds=_bounds(children.clusters.get(cluster)) if cluster else None,
         trouble=next((t for t in (pod_trouble(pod, now) for pod in pods) if t is not None), None),

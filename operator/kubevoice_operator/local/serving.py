@@ -52,7 +52,7 @@ class LocalServing:
         except OSError as failure:
             error = f"Ray's dashboard does not answer: {failure}"
         replicas, complaint = self._replicas()
-        return ServiceObservation(applied["hash"], self.url, replicas, error or complaint)
+        return ServiceObservation(applied["hash"], self.url, replicas, error=error or complaint)
 
     def _replicas(self) -> tuple[tuple[ReplicaObservation, ...], str | None]:
         """Ask the replicas over the data plane what they serve, and whether one could not load what it should."""
