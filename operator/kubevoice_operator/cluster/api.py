@@ -204,23 +204,35 @@ class KubernetesApi:
             return await self._patch(CLUSTERS, key, patch, JSON_PATCH, field_manager=MANAGER)
         return None
 
-    async def write_status(self, key: Key, status: Mapping[str, Any]) -> Object | None:
-        """Write a VoiceModel's whole status; None if it is gone.
+    async def apply_status(self, key: Key, status: Mapping[str, Any]) -> Object | None:
+        """Apply a VoiceModel's status server-side; None if it is gone."""
+        body = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": "VoiceModel",
+            "metadata": {"name": key.name, "namespace": key.namespace},
+            "status": status,
+        }
+        return await self._patch_status(key, body, APPLY, force=True)
 
-        All of it is the operator's. Applying it server-side would leave what others wrote into fields that have no
-        value now, and merging it what is in maps; adding it puts it in the place of whatever was there.
+    async def replace_status(self, key: Key, status: Mapping[str, Any]) -> Object | None:
+        """Put a status in the place of whatever is there; None if the VoiceModel is gone.
+
+        Applying leaves alone what others wrote into fields that have no value now; all of the status is ours.
         """
-        patch = [{"op": "add", "path": "/status", "value": status}]
+        return await self._patch_status(key, [{"op": "add", "path": "/status", "value": status}], JSON_PATCH)
+
+    async def _patch_status(self, key: Key, body: Any, kind: str, **options: Any) -> Object | None:
         with _unless_missing():
             request = self._objects.patch_namespaced_custom_object_status(
                 *VOICES[:2],
                 key.namespace,
                 VOICES[2],
                 key.name,
-                patch,
-                _content_type=JSON_PATCH,
+                body,
+                _content_type=kind,
                 field_manager=STATUS_MANAGER,
                 _request_timeout=REQUEST_SECONDS,
+                **options,
             )
             found: Object | None = await self._count("patch", "voicemodels/status", request)
             return found

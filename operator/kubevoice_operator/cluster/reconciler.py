@@ -200,7 +200,9 @@ class Reconciler:
         body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
         if _same(raw.get("status"), after):
             return
-        written = await self._api.write_status(key, body)
+        written = await self._api.apply_status(key, body)
+        if written is not None and not _same(written.get("status"), after):
+            written = await self._api.replace_status(key, body)
         if written is None:
             return
         self._cache.put(written)
