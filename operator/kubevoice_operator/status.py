@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from kubevoice.resources.conditions import Condition, ConditionType, State, with_condition
+from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, with_condition
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.status import (
     DatasetStatus,
@@ -29,6 +29,15 @@ __all__ = ["describe", "human_duration"]
 PHASES = {Stage.PREPARE: Phase.PREPARING, Stage.TRAIN: Phase.TRAINING, Stage.RELEASE: Phase.RELEASING}
 ROLLOUT = "rollout"
 """What lastFailure calls serving; the other stages have their Jobs' names."""
+TROUBLES = (
+    Reason.RETRYING,
+    Reason.OUT_OF_MEMORY,
+    Reason.UNSCHEDULABLE,
+    Reason.IMAGE_PULL_FAILED,
+    Reason.POD_CONFIG_ERROR,
+    Reason.POD_CRASHING,
+)
+"""What a running Job may say of its pods."""
 
 
 def _serving(model: VoiceModel, observed: Observed, rollout: Rollout) -> ServingStatus:
@@ -109,7 +118,9 @@ def _stage_failure(model: VoiceModel, chain: Chain, now: datetime) -> LastFailur
         return None
     same = before if before is not None and before.job_name == step.job_name else None
     when = step.job.finished_at or (same.time if same and same.message == message else now)
-    again = same is not None and same.time != when
+    # A Job whose pod was in trouble, and that then failed, has failed once.
+    was_trouble = same is not None and same.retryable and same.reason in TROUBLES
+    again = same is not None and same.time != when and not was_trouble
     return LastFailure(
         stage=step.stage,
         reason=reason,

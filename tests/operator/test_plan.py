@@ -6,16 +6,24 @@ The rendered objects are compared with golden/*.yaml, too. After a wanted change
 
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from kubernetes import client
+from kubevoice.resources.conditions import Reason
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult, Verdict
 from kubevoice.resources.status import Phase
 from kubevoice.resources.voicemodel import load_voicemodel
-from kubevoice_operator.observe import JobObservation, JobPhase, Observed, ReplicaObservation, ServiceObservation
+from kubevoice_operator.observe import (
+    JobObservation,
+    JobPhase,
+    Observed,
+    ReplicaObservation,
+    ServiceObservation,
+    Trouble,
+)
 from kubevoice_operator.plan import plan
 from kubevoice_operator.render.names import Images, content_hash
 
@@ -160,3 +168,22 @@ def test_objects_are_rendered_as_recorded(done):
     if os.environ.get("KUBEVOICE_UPDATE_GOLDEN"):
         path.write_text(written)
     assert path.read_text() == written
+
+
+def test_attempts_count_failed_jobs_and_not_the_pods_in_trouble_before():
+    model = load_voicemodel(MODEL)
+    name = plan(model, Observed(), NOW, Images()).jobs[0]["metadata"]["name"]
+    trouble = Trouble(Reason.RETRYING, "it ended with 1; another pod will try again", "p")
+    away = StageFailure(reason="StorageError", message="connection refused").model_dump_json()
+    attempts, now = [], NOW
+    for job in (
+        JobObservation(JobPhase.RUNNING, trouble=trouble),
+        JobObservation(JobPhase.FAILED, away, 1, finished_at=NOW + timedelta(seconds=9)),
+        JobObservation(JobPhase.RUNNING),
+        JobObservation(JobPhase.FAILED, away, 1, finished_at=NOW + timedelta(seconds=99)),
+    ):
+        now += timedelta(seconds=10)
+        status = plan(model, Observed(jobs={name: job}), now, Images()).status
+        model = model.model_copy(update={"status": status})
+        attempts.append(status.last_failure.attempts)
+    assert attempts == [1, 1, 1, 2]

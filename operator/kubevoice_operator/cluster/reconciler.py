@@ -136,7 +136,7 @@ class Reconciler:
             dataset=model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
             jobs=jobs(children, progress, now),
             service=service(children, key.name, service_url(key), data, now),
-            serving_missing=memory.serving_missing,
+            serving_missing=None if key.name in children.services else memory.serving_missing,
             refused=memory.refused,
         )
 

@@ -1,6 +1,6 @@
 """From what the API server sent to what `plan` decides on. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from kubevoice_operator.observe import (
     TrackTraffic,
     Trouble,
 )
-from kubevoice_operator.render.job import CONTAINER
+from kubevoice_operator.render.job import BAD_INPUT, CONTAINER
 from kubevoice_operator.render.names import (
     HASH_ANNOTATION,
     RESULT_ANNOTATION,
@@ -65,13 +65,15 @@ def _stage(job: Object) -> Stage | None:
         return None
 
 
-def _retrying(pods: Iterable[Object]) -> Trouble | None:
-    """Return why the newest pod ended, while Kubernetes waits before it starts another."""
+def _retrying(job: Object, pods: Sequence[Object]) -> Trouble | None:
+    """Return why the newest pod ended, while Kubernetes waits before it starts another; None if it will not."""
+    if len(pods) > job["spec"].get("backoffLimit", len(pods)):
+        return None
     for pod in pods:
         end = ended(pod, CONTAINER)
         if end is None or pod["metadata"].get("deletionTimestamp"):
             return None
-        if end.get("exitCode") == 0:
+        if end.get("exitCode") in (0, BAD_INPUT):
             return None
         name = pod["metadata"]["name"]
         if end.get("reason") == "OOMKilled":
@@ -87,7 +89,9 @@ def _observed(job: Object, pods: list[Object], progress: Progress | None, now: d
     end: Object = next((e for e in (ended(pod, CONTAINER) for pod in pods) if e is not None), {})
     trouble = None
     if phase is JobPhase.RUNNING:
-        trouble = next((t for t in (pod_trouble(pod, now) for pod in pods) if t is not None), None) or _retrying(pods)
+        trouble = next((t for t in (pod_trouble(pod, now) for pod in pods) if t is not None), None) or _retrying(
+            job, pods
+        )
     return JobObservation(
         phase=phase,
         message=annotations.get(RESULT_ANNOTATION) or end.get("message", ""),

@@ -22,7 +22,7 @@ from kubevoice_operator.render.names import (
 )
 from kubevoice_operator.render.pod import container_security, placement, pod_security, storage_env, storage_volumes
 
-__all__ = ["CONTAINER", "QUEUE_LABEL", "render_job", "shape"]
+__all__ = ["BAD_INPUT", "CONTAINER", "QUEUE_LABEL", "render_job", "shape"]
 
 BAD_INPUT = 2
 CONTAINER = "stage"
