@@ -1,6 +1,7 @@
 """Real clusters for tests, one of each kind a session; they start when the first test asks for them."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.cluster)
+
+
+def pytest_configure():
+    # Whoever ends the tests politely gets the clusters ended politely too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def started(make):

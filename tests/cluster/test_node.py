@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 from objects import pod, pod_spec, rayservice, service
 
-RAY_SECONDS = 300
+RAY_SECONDS = 600
 SERVE_PORT = 8000
 
 TALK_TO_S3 = """
@@ -149,8 +149,7 @@ def test_a_rayservice_serves_and_takes_a_new_config(node, namespace, autoscaling
         return fetch(node.resolve(f"{name}-serve-svc", namespace), SERVE_PORT)
 
     def pods(label):
-        found = node.get("pods", "-n", namespace, "-l", label)["items"]
-        return {item["metadata"]["name"] for item in found}
+        return {item["metadata"]["name"] for item in node.items("pods", namespace, label)}
 
     node.wait("a running RayService", running, RAY_SECONDS)
     node.wait("its answer", lambda: says() == "hello")

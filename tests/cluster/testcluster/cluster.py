@@ -83,6 +83,11 @@ class Cluster:
         text = self.kubectl("get", *arguments, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text else None
 
+    def items(self, kind: str, namespace: str, selector: str = "") -> list[Any]:
+        """Return the objects of `kind` in `namespace` whose labels `selector` chooses."""
+        found: list[Any] = json.loads(self.kubectl("get", kind, "-n", namespace, "-l", selector, "-o", "json"))["items"]
+        return found
+
     def apply(self, objects: Sequence[dict[str, Any]]) -> None:
         """Apply `objects`, server-side: also CRDs too long for an annotation."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=_list(objects))

@@ -16,7 +16,7 @@ from testcluster.tools import wait_for
 
 __all__ = ["Component", "accepts", "answers"]
 
-STOP_SECONDS = 10
+STOP_SECONDS = 5
 LOG_TAIL = 3000
 
 
@@ -64,7 +64,7 @@ class Component:
                 start_new_session=True,
             )
 
-    def wait(self, timeout: float = 60) -> None:
+    def wait(self, timeout: float = 120) -> None:
         """Wait until it is ready.
 
         Raises

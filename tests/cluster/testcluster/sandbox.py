@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testcluster.places import environment, until_we_die
-from testcluster.tools import wait_for
+from testcluster.tools import claim, wait_for
 
 __all__ = ["Sandbox", "Slot"]
 
@@ -44,12 +44,7 @@ class Slot:
         """Take the first free slot, and remove what earlier nodes have left in all free ones."""
         taken: Slot | None = None
         for number in range(SLOTS):
-            # The kernel frees an abstract socket's name when its process ends.
-            lock = socket.socket(socket.AF_UNIX)
-            try:
-                lock.bind(f"\0kubevoice-node-{number}")
-            except OSError:
-                lock.close()
+            if (lock := claim(f"kv-node-{number}")) is None:
                 continue
             slot = cls(number, lock)
             slot.clean()
@@ -64,7 +59,7 @@ class Slot:
     @property
     def name(self) -> str:
         """Of the folder, the cgroup and the network device."""
-        return f"kubevoice-{self.number}"
+        return f"kv-node-{self.number}"
 
     @property
     def state(self) -> Path:

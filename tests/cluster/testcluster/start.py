@@ -2,7 +2,6 @@
 
 import os
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from testcluster.places import Loopback
 from testcluster.process import Component
 from testcluster.sandbox import Sandbox, Slot
 from testcluster.site import Ports, Ranges, Site
-from testcluster.tools import UnavailableError, find, require_for_node
+from testcluster.tools import UnavailableError, find, require_for_node, temporary_folder
 from testcluster.worker import containerd, coredns, import_images, kubelet, proxy, scheduler
 
 __all__ = ["control_plane", "node"]
@@ -33,12 +32,12 @@ def control_plane() -> Iterator[Cluster]:
     version; those it lacks are built.
     """
     if os.environ.get("KUBEVOICE_TEST_EXISTING") == "1":
-        with tempfile.TemporaryDirectory(prefix="kubevoice-") as scratch:
-            yield _existing(Path(scratch))
+        with temporary_folder("kv-existing-") as scratch:
+            yield _existing(scratch)
         return
     binary = _control_plane_binaries()
     with ExitStack() as stack:
-        state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kubevoice-")))
+        state = stack.enter_context(temporary_folder("kv-plane-"))
         site = Site(Loopback(), state, binary, Authority(state / "pki"), LOOPBACK_RANGES, _free_ports())
         cluster = _cluster(site)
         for make in (etcd, api_server, controller_manager):

@@ -1,13 +1,17 @@
 """What this machine has, and what it lacks."""
 
 import os
+import secrets
 import shutil
+import socket
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-__all__ = ["UnavailableError", "find", "find_go", "require_for_node", "wait_for"]
+__all__ = ["UnavailableError", "claim", "find", "find_go", "require_for_node", "temporary_folder", "wait_for"]
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 CNI_PLUGINS = Path("/usr/lib/cni")
@@ -74,7 +78,7 @@ def wait_for(what: str, predicate: Callable[[], object], timeout: float, state: 
     what
         What is waited for, in words.
     predicate
-        Asked ten times a second.
+        Asked at once, and then ever more seldom, but once a second at least.
     timeout
         Seconds.
     state
@@ -85,8 +89,39 @@ def wait_for(what: str, predicate: Callable[[], object], timeout: float, state: 
     TimeoutError
         With the state.
     """
-    deadline = time.monotonic() + timeout
+    deadline, pause = time.monotonic() + timeout, 0.05
     while not predicate():
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout:g} s in vain for {what}\n{state()}")
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(1.3 * pause, 1)
+
+
+def claim(name: str) -> socket.socket | None:
+    """Claim `name` on this machine until the socket is closed or we die; None if somebody else has it."""
+    # No file: the kernel frees an abstract socket's name together with its owner.
+    lock = socket.socket(socket.AF_UNIX)
+    try:
+        lock.bind(f"\0{name}")
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """Make a folder that is deleted at the end; those of owners who were killed are deleted at the beginning."""
+    root = Path(tempfile.gettempdir())
+    for left in root.glob(f"{prefix}*"):
+        if lock := claim(str(left)):
+            with lock:
+                shutil.rmtree(left, ignore_errors=True)
+    path = root / f"{prefix}{secrets.token_hex(4)}"
+    # Claimed before it is there, so that nobody takes it for a dead owner's.
+    with claim(str(path)) or nullcontext():
+        path.mkdir(mode=0o700)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)

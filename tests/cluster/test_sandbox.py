@@ -1,0 +1,85 @@
+"""Nothing outlives a node, whatever ends it."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from testcluster import UnavailableError
+from testcluster.build import MODULES, Toolbox
+from testcluster.sandbox import Sandbox, Slot
+from testcluster.tools import require_for_node, wait_for
+
+HOLD_A_SANDBOX = """
+import subprocess, sys
+from pathlib import Path
+from testcluster.sandbox import Sandbox, Slot
+slot = Slot.take()
+slot.state.mkdir()
+sandbox = Sandbox(slot, Path(sys.argv[1]))
+child = subprocess.Popen(sandbox.command("sleep", "1000"))
+for cgroup in slot.cgroups():
+    (cgroup / "pods").mkdir()
+while not (found := Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()):
+    pass
+print(slot.number, *found, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def pause():
+    toolbox = Toolbox(MODULES["kubernetes"])
+    try:
+        require_for_node()
+        toolbox.build(["pause"])
+    except UnavailableError as lack:
+        pytest.skip(str(lack))
+    return toolbox.binary("pause")
+
+
+@pytest.fixture
+def slot():
+    """A free slot; `Slot.take` may give another one afterwards."""
+    taken = Slot.take()
+    yield taken
+    taken.clean()
+    taken.lock.close()
+
+
+def traces(slot):
+    """What there is of a node in `slot`."""
+    links = subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True).stdout
+    found = [*slot.cgroups(), slot.state]
+    return [str(path) for path in found if path.exists()] + [slot.name for _ in range(links.count(f" {slot.name}@"))]
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_the_kernel_ends_a_node_whose_owner_dies_and_the_next_one_removes_the_rest(pause, end):
+    program = [sys.executable, "-c", textwrap.dedent(HOLD_A_SANDBOX), pause]
+    path = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    with subprocess.Popen(program, env=path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        number, pid = map(int, owner.stdout.readline().split())
+        assert Path(f"/proc/{pid}").exists()
+        owner.send_signal(end)
+        owner.wait(10)
+    wait_for("the end of the node's processes", lambda: not Path(f"/proc/{pid}").exists(), 10, str)
+    with Slot.take().lock as lock:
+        assert traces(Slot(number, lock)) == []
+
+
+def test_a_node_that_fails_to_start_leaves_nothing(pause, slot, monkeypatch):
+    monkeypatch.setattr(Sandbox, "_connect", lambda self: self.run("false"))
+    with pytest.raises(RuntimeError, match="false"):
+        Sandbox(slot, pause)
+    assert traces(slot) == []
+
+
+def test_two_nodes_at_a_time_share_no_address(slot):
+    other = Slot.take()
+    other.lock.close()
+    assert other.number != slot.number
+    assert not any(mine.overlaps(theirs) for mine in slot.networks for theirs in other.networks)
