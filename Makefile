@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: $(VENV)/.installed ## fine-tune the example voice, serve it on this machine and speak
@@ -29,6 +29,15 @@ down: ## stop what `make demo` started
 .PHONY: test
 test: lint ## lint, then every test that needs no cluster
 	$(BIN)/python -m pytest
+
+.PHONY: test-cluster
+test-cluster: $(VENV)/.installed ## the tests on a real Kubernetes, which runs on this machine (as root, with Go)
+	MYPYPATH=tests/cluster $(BIN)/mypy -p testcluster
+	$(BIN)/python -m pytest tests/cluster
+
+.PHONY: cluster
+cluster: $(VENV)/.installed ## keep that Kubernetes up until Ctrl-C
+	@$(BIN)/python tests/cluster/up.py
 
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff, mypy and import-linter

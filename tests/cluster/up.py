@@ -18,7 +18,7 @@ def main() -> int:
             print(f"  export KUBECONFIG={cluster.kubeconfig}")
             print(f"  export PATH={cluster.kubectl_path.parent}:$PATH\n")
             print(f"Ctrl-C ends it. Logs: {cluster.scratch.parent / 'logs'}", flush=True)
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            signal.pause()
     except testcluster.UnavailableError as lack:
         print(lack, file=sys.stderr)
         return 2
