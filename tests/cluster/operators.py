@@ -35,15 +35,15 @@ def install(cluster, *, deployment=False):
 
 
 class OperatorProcess:
-    """`python -m kubevoice_operator` on this machine, as its service account."""
+    """`python -m kubevoice_operator` on this machine, as a service account: its own, unless another is named."""
 
-    def __init__(self, cluster, log, *options):
+    def __init__(self, cluster, log, *options, account=("kubevoice-operator", SYSTEM)):
         self.cluster, self.log, self.port = cluster, log, free_port()
-        self._options = options
+        self._options, self._kubeconfig = options, cluster.kubeconfig_for(*account)
         self._process = None
 
     def start(self):
-        environment = os.environ | {"KUBECONFIG": str(self.cluster.kubeconfig_for("kubevoice-operator", SYSTEM))}
+        environment = os.environ | {"KUBECONFIG": str(self._kubeconfig)}
         command = [sys.executable, "-m", "kubevoice_operator", "--port", str(self.port)]
         command += ["--lease-namespace", SYSTEM, *self._options]
         with self.log.open("ab") as log:
@@ -56,6 +56,13 @@ class OperatorProcess:
 
     def running(self):
         return self._process is not None and self._process.poll() is None
+
+    def send(self, kind):
+        self._process.send_signal(kind)
+
+    def ended(self, timeout):
+        """Wait until the process ends by itself; return its exit code."""
+        return self._process.wait(timeout)
 
     def stop(self, kind=signal.SIGTERM, timeout=20):
         if self.running():
@@ -83,15 +90,18 @@ class OperatorProcess:
     def leads(self):
         return self.metric("kubevoice_operator_leading") == 1
 
+    def wait(self, what, predicate, timeout=30):
+        wait_for(what, predicate, timeout, lambda: self.log.read_text()[-4000:])
+
     def wait_to_lead(self, timeout=30):
-        wait_for("an operator that leads", self.leads, timeout, lambda: self.log.read_text()[-4000:])
+        self.wait("an operator that leads", self.leads, timeout)
         return self
 
 
 @contextlib.contextmanager
-def operator(cluster, folder, *options):
+def operator(cluster, folder, *options, **more):
     """An operator that leads, until the end of the block."""
-    process = OperatorProcess(cluster, Path(folder) / f"operator-{free_port()}.log", *options).start()
+    process = OperatorProcess(cluster, Path(folder) / f"operator-{free_port()}.log", *options, **more).start()
     try:
         yield process.wait_to_lead()
     finally:
