@@ -1,0 +1,150 @@
+"""The operator may do what it needs, and nothing else; in one namespace it needs nothing of the cluster."""
+
+from pathlib import Path
+
+import operators
+import pytest
+import yaml
+from kubelet import Voices
+from rest import Rest
+
+DEPLOY = Path(__file__).resolve().parents[2] / "operator" / "deploy"
+CLUSTER, ALONE, OTHER = "rights", "rights-alone", "rights-other"
+REVIEW = "apis/authorization.k8s.io/v1/subjectaccessreviews"
+VERBS = {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
+ALLOWED = {
+    "kubevoice.io/voicemodels": {"get", "list", "watch"},
+    "kubevoice.io/voicemodels/status": {"patch"},
+    "kubevoice.io/voicemodels/finalizers": {"update"},
+    "batch/jobs": {"list", "watch", "create", "patch", "delete"},
+    "ray.io/rayservices": {"list", "watch", "create", "patch", "delete"},
+    "ray.io/rayclusters": {"list", "watch", "patch"},
+    "/pods": {"list", "watch"},
+    "events.k8s.io/events": {"create"},
+    "coordination.k8s.io/leases": {"list", "watch"},
+}
+"""In any namespace."""
+FORBIDDEN = (
+    "/secrets",
+    "/configmaps",
+    "/serviceaccounts",
+    "/serviceaccounts/token",
+    "/services",
+    "/nodes",
+    "/namespaces",
+    "/persistentvolumeclaims",
+    "/pods/exec",
+    "/pods/log",
+    "/pods/status",
+    "/events",
+    "apps/deployments",
+    "batch/jobs/status",
+    "batch/cronjobs",
+    "ray.io/rayclusters/status",
+    "ray.io/rayjobs",
+    "rbac.authorization.k8s.io/roles",
+    "rbac.authorization.k8s.io/clusterrolebindings",
+    "admissionregistration.k8s.io/validatingwebhookconfigurations",
+)
+
+
+def manifest(name):
+    return [item for item in yaml.safe_load_all((DEPLOY / name).read_text()) if item]
+
+
+@pytest.fixture(scope="module")
+def rest(control_plane):
+    operators.install(control_plane)
+    rest = Rest(control_plane.kubeconfig)
+    yield rest
+    rest.close()
+
+
+def allowed(rest, resource, *, namespace="anywhere", name="", account=("kubevoice-operator", operators.SYSTEM)):
+    """The verbs that `kubectl auth can-i --as` affirms for a service account."""
+    group, _, rest_of_it = resource.partition("/")
+    plural, _, subresource = rest_of_it.partition("/")
+    what = {"group": group, "resource": plural, "subresource": subresource, "namespace": namespace, "name": name}
+    user = {"user": f"system:serviceaccount:{account[1]}:{account[0]}", "groups": ["system:serviceaccounts"]}
+
+    def may(verb):
+        spec = user | {"resourceAttributes": what | {"verb": verb}}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        return rest.call("POST", REVIEW, review)["status"]["allowed"]
+
+    return {verb for verb in VERBS if may(verb)}
+
+
+@pytest.mark.parametrize("resource", [*ALLOWED, *FORBIDDEN])
+def test_what_it_may_anywhere(rest, resource):
+    assert allowed(rest, resource) == ALLOWED.get(resource, set())
+
+
+def test_what_it_may_with_leases_of_its_own_namespace(rest):
+    own = {"list", "watch", "create"}
+    assert allowed(rest, "coordination.k8s.io/leases", namespace=operators.SYSTEM) == own
+    named = allowed(rest, "coordination.k8s.io/leases", namespace=operators.SYSTEM, name="kubevoice-operator")
+    assert named == own | {"get", "update"}
+
+
+def test_it_may_see_definitions_to_notice_kuberay(rest):
+    definitions = "apiextensions.k8s.io/customresourcedefinitions"
+    assert allowed(rest, definitions, namespace="") == {"list", "watch"}
+
+
+def test_every_right_is_in_the_table():
+    (role,) = (item for item in manifest("rbac-cluster.yaml") if item["kind"] == "ClusterRole")
+    granted = {
+        f"{group}/{resource}": set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert granted == ALLOWED | {"apiextensions.k8s.io/customresourcedefinitions": {"list", "watch"}}
+    assert not [rule for rule in role["rules"] if "*" in rule["verbs"] + rule["resources"] + rule["apiGroups"]]
+
+
+@pytest.fixture(scope="module")
+def alone(control_plane, rest):
+    """A service account with the rights of one namespace, and that namespace alone."""
+    control_plane.namespace(ALONE)
+    account = ("kubevoice-alone", ALONE)
+    metadata = {"name": account[0], "namespace": ALONE}
+    objects = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}]
+    for item in manifest("rbac-namespace.yaml"):
+        item["metadata"]["namespace"] = ALONE
+        if "subjects" in item:
+            item["subjects"] = [{"kind": "ServiceAccount", "name": account[0], "namespace": ALONE}]
+        objects.append(item)
+    control_plane.apply(objects)
+    return account
+
+
+def test_in_one_namespace_it_needs_nothing_of_the_cluster(control_plane, rest, alone, tmp_path):
+    elsewhere = Voices(rest, control_plane.namespace(OTHER))
+    elsewhere.make("ignored")
+    voices = Voices(rest, ALONE)
+    options = ("--namespace", ALONE, "--lease-namespace", ALONE)
+    with operators.operator(control_plane, tmp_path, *options, account=alone) as operator:
+        voices.make("mei")
+        voices.run("mei", ("prepare",))
+        assert voices.job("mei", "train")
+        assert "PrepareSucceeded" in voices.events("mei")
+        assert rest.get("leases", ALONE, "kubevoice-operator")["spec"]["holderIdentity"]
+        assert operator.get("/healthz") == (200, "ok")
+        assert 'code="403"' not in operator.get("/metrics")[1]
+    assert not elsewhere.status("ignored")
+    assert not elsewhere.jobs("ignored")
+    assert '"level": "error"' not in operator.log.read_text()
+    assert allowed(rest, "batch/jobs", account=alone) == set()
+    assert allowed(rest, "kubevoice.io/voicemodels", namespace="", account=alone) == set()
+
+
+def test_with_the_rights_of_the_cluster_no_request_is_refused(control_plane, rest, tmp_path):
+    voices = Voices(rest, control_plane.namespace(CLUSTER))
+    with operators.operator(control_plane, tmp_path) as operator:
+        voices.make("mei", deletionPolicy="Delete")
+        voices.run("mei")
+        voices.wait_condition("mei", "Available", "False", "KubeRayNotInstalled")
+        assert 'code="403"' not in operator.get("/metrics")[1]
+        assert "forbidden" not in operator.log.read_text().lower()
