@@ -85,9 +85,18 @@ def test_a_deletion_that_no_watch_told_of_is_found():
     cache.put(thing(name="gone", version=3, uid="gone"))
     cache.put(thing(name="there", version=3, uid="there"))
     cache.put(thing(name="young", version=9, uid="young"))
-    found = cache.ghosts("Job", frozenset({"there"}), version=5)
+    found = cache.ghosts("Job", {"there"}, version=5)
     assert [ghost["metadata"]["name"] for ghost in found] == ["gone"], "the list is older than the young one"
-    assert [ghost["metadata"]["name"] for ghost in cache.ghosts("VoiceModel", frozenset(), 5)] == ["mei"]
+    assert [ghost["metadata"]["name"] for ghost in cache.ghosts("VoiceModel", (), 5)] == ["mei"]
+
+
+def test_what_no_watch_has_shown_is_found():
+    cache = Cache()
+    cache.put(thing(name="old", version=3, uid="old"))
+    cache.put(thing(name="new", version=9, uid="new"))
+    cache.put(thing("Pod", "pod", version=9, uid="other"))
+    assert cache.unseen("Job", {"old": 4, "new": 9, "other": 9, "never": 0}) == {"old": 4, "other": 9, "never": 0}
+    assert cache.unseen("VoiceModel", {"m": 1}) == {"m": 1}
 
 
 def test_children_of_nobody_are_empty():

@@ -56,9 +56,9 @@ async def load_client() -> client.ApiClient:
 
 
 class Identities(NamedTuple):
-    """Which objects there were, as of a resource version."""
+    """Which objects there were, as of a resource version: their own versions, by UID."""
 
-    uids: frozenset[str]
+    versions: dict[str, int]
     version: int
 
 
@@ -93,11 +93,11 @@ class KubernetesApi:
         return None
 
     async def identities(self, resource: tuple[str, str, str], namespace: str | None, labels: str) -> Identities:
-        """List the UIDs of a kind's objects, in one namespace or all; metadata only."""
+        """List which objects of a kind there are, in one namespace or all; metadata only."""
         group, version, plural = resource
         root = f"/apis/{group}/{version}" if group else f"/api/{version}"
         path = f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
-        uids: set[str] = set()
+        versions: dict[str, int] = {}
         seen_at, more = "", ""
         while True:
             query = [("limit", str(PAGE)), ("labelSelector", labels), *([("continue", more)] if more else [])]
@@ -109,11 +109,12 @@ class KubernetesApi:
                 auth_settings=["BearerToken"],
             )
             page = await self._count("list", plural, self._json(request))
-            uids |= {item["metadata"]["uid"] for item in page["items"]}
+            found = (item["metadata"] for item in page["items"])
+            versions |= {meta["uid"]: int(meta["resourceVersion"]) for meta in found}
             seen_at = seen_at or page["metadata"]["resourceVersion"]
             more = page["metadata"].get("continue", "")
             if not more:
-                return Identities(frozenset(uids), int(seen_at))
+                return Identities(versions, int(seen_at))
 
     async def _json(self, request: tuple[Any, ...]) -> Object:
         answer = await self._client.call_api(*request)

@@ -1,6 +1,6 @@
 """What the watches have seen: VoiceModels and what belongs to each, as the API server sent them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -103,10 +103,17 @@ class Cache:
             del self._children[key]
         return key
 
-    def ghosts(self, kind: str, uids: frozenset[str], version: int) -> list[Object]:
+    def ghosts(self, kind: str, uids: Collection[str], version: int) -> list[Object]:
         """Return the objects of a kind that a list as of `version` does not show: their deletion went unseen."""
-        if kind == KIND:
-            known = list(self._models.values())
-        else:
-            known = [body for children in self._children.values() for body in children.of(kind).values()]
+        known = self._known(kind)
         return [body for body in known if body["metadata"]["uid"] not in uids and _version(body) < version]
+
+    def unseen(self, kind: str, versions: Mapping[str, int]) -> dict[str, int]:
+        """Return those versions of objects of a kind, by UID, that are newer than what is known of them."""
+        known = {body["metadata"]["uid"]: _version(body) for body in self._known(kind)}
+        return {uid: version for uid, version in versions.items() if known.get(uid, -1) < version}
+
+    def _known(self, kind: str) -> list[Object]:
+        if kind == KIND:
+            return list(self._models.values())
+        return [body for children in self._children.values() for body in children.of(kind).values()]

@@ -11,7 +11,7 @@ import aiohttp
 import kopf
 from kubevoice.resources.voicemodel import KIND
 
-from kubevoice_operator.cluster.api import ApiException, KubernetesApi, load_client
+from kubevoice_operator.cluster.api import ApiException, Identities, KubernetesApi, load_client
 from kubevoice_operator.cluster.cache import Cache, Key
 from kubevoice_operator.cluster.dataplane import DataPlaneClient
 from kubevoice_operator.cluster.leader import Election
@@ -58,6 +58,9 @@ class Operator:
         self._reconciler = Reconciler(api, data, self.cache, metrics, options.images, options.identity)
         self._failures: dict[Key, int] = {}
         self._woken: dict[Key, float] = {}
+        self._unseen: dict[tuple[str, str | None], dict[str, int]] = {}
+        self.blind: str | None = None
+        """What the watches miss, if so; only a new process begins them anew."""
 
     def wake(self, key: Key) -> None:
         """Let a VoiceModel be looked at."""
@@ -116,16 +119,28 @@ class Operator:
         self._metrics.count_phases(phases)
 
     async def _audit(self) -> None:
-        """Find objects whose deletion no watch told of, as happens when one is cut for long."""
+        """Compare with lists: a deletion may go unseen when a watch is cut for long, and a watch may never begin.
+
+        The latter happens when KubeRay is installed while its resources are not yet to be discovered.
+        """
         for resource, labels in RESOURCES.items():
             for namespace in self._options.namespaces or (None,):
                 with suppress(ApiException):  # KubeRay may not be installed
                     found = await self._api.identities(resource, namespace, labels)
-                    for ghost in self.cache.ghosts(KINDS[resource[2]], found.uids, found.version):
-                        if namespace in (None, ghost["metadata"]["namespace"]):
-                            key = self.cache.drop(ghost)
-                            if key is not None:
-                                self.wake(key)
+                    self._compare(resource[2], namespace, found)
+
+    def _compare(self, plural: str, namespace: str | None, found: Identities) -> None:
+        kind, place = KINDS[plural], (plural, namespace)
+        for ghost in self.cache.ghosts(kind, found.versions, found.version):
+            if namespace in (None, ghost["metadata"]["namespace"]):
+                key = self.cache.drop(ghost)
+                if key is not None:
+                    self.wake(key)
+        # What a list showed a whole round ago, any watch has shown since.
+        if self.cache.unseen(kind, self._unseen.get(place, {})).keys() & found.versions.keys():
+            self.blind = f"no watch shows what became of {plural}"
+            logger.error("%s", self.blind)
+        self._unseen[place] = self.cache.unseen(kind, found.versions)
 
     async def _free_cleanups(self) -> None:
         """Let the Jobs run that delete the artifacts of VoiceModels that are gone, once nothing else of them runs."""
@@ -173,7 +188,7 @@ async def run(options: Options, stop: asyncio.Event) -> bool:
     def complaint() -> str | None:
         if current and options.elect and current[0].heartbeat.age > SILENCE_SECONDS:
             return f"the watches have been silent for {current[0].heartbeat.age:.0f} s"
-        return None
+        return current[0].blind if current else None
 
     server = await serve(options.port, metrics, complaint)
     try:

@@ -13,13 +13,13 @@ from kubevoice.resources.voicemodel import GROUP, VERSION
 
 from kubevoice_operator.cluster.api import LEASE_LABELS
 from kubevoice_operator.cluster.cache import Cache, Key
-from kubevoice_operator.render.names import VOICE_LABEL
+from kubevoice_operator.render.names import KEY_LABEL, VOICE_LABEL
 
 __all__ = ["RESOURCES", "Heartbeat", "registry", "settings"]
 
 RESOURCES = {
     (GROUP, VERSION, "voicemodels"): "",
-    ("batch", "v1", "jobs"): "app.kubernetes.io/managed-by=kubevoice",
+    ("batch", "v1", "jobs"): KEY_LABEL,
     ("", "v1", "pods"): VOICE_LABEL,
     ("ray.io", "v1", "rayservices"): VOICE_LABEL,
     ("ray.io", "v1", "rayclusters"): VOICE_LABEL,
