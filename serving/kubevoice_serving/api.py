@@ -31,10 +31,12 @@ from kubevoice_serving.schemas import (
     Replica,
     RevisionList,
     SpeechRequest,
+    Traffic,
     Voice,
     VoiceList,
 )
 from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob
+from kubevoice_serving.traffic import Track
 
 __all__ = ["create_app"]
 
@@ -178,8 +180,10 @@ def _add_lists(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/v1/revisions", tags=["operations"])
     async def revisions() -> RevisionList:
-        """List the revision of each voice in each replica."""
-        return RevisionList(replicas=[Replica.model_validate(state) for state in await backend.states()])
+        """List the revision of each voice in each replica, and how the requests of either track fare."""
+        states = [Replica.model_validate(state) for state in await backend.states()]
+        traffic = {track: Traffic.model_validate(found) for track, found in backend.traffic().items()}
+        return RevisionList(replicas=states, traffic=traffic)
 
 
 def _add_operations(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
@@ -191,7 +195,7 @@ def _add_operations(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
     @app.get("/readyz", tags=["operations"])
     async def readyz() -> JSONResponse:
         """Whether a replica has voices loaded."""
-        ready = any(state.voices for state in await backend.states())
+        ready = any(state.voices and state.track is Track.STABLE for state in await backend.states())
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"status": "ready" if ready else "no replica has a voice loaded"}, status)
 

@@ -14,8 +14,9 @@ from ray.serve.handle import DeploymentHandle
 from kubevoice_serving import synthesizer
 from kubevoice_serving.ray_backend import RayBackend
 from kubevoice_serving.recordings import Recordings
+from kubevoice_serving.traffic import IngressConfig
 
-__all__ = ["AppArgs", "build"]
+__all__ = ["AppArgs", "build", "build_canary"]
 
 
 def _default_cache() -> Path:
@@ -39,31 +40,51 @@ class AppArgs(BaseModel):
 class Synthesizer(synthesizer.Synthesizer):
     """A replica that speaks; its user_config names the voices (see voices.UserConfig)."""
 
-    def __init__(self, args: AppArgs) -> None:
-        super().__init__(args.cache / "voices", serve.get_replica_context().replica_tag)
+    def __init__(self, args: AppArgs, *, on_trial: bool) -> None:
+        super().__init__(args.cache / "voices", serve.get_replica_context().replica_tag, on_trial=on_trial)
 
 
 class Ingress:
-    """The HTTP side. Its application is built in the replica, where the handle to `Synthesizer` lives."""
+    """The HTTP side; its user_config names the canary (see traffic.IngressConfig).
+
+    Its application is built in the replica, where the handle to `Synthesizer` lives.
+    """
 
     def __init__(self, speakers: DeploymentHandle[Any], args: AppArgs) -> None:
-        self._speakers = speakers
+        self._backend = RayBackend(speakers)
         self._args = args
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Divide the requests anew."""
+        self._backend.configure(IngressConfig.model_validate(user_config))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         from kubevoice_serving.api import create_app  # only this replica needs the routes
 
-        return create_app(RayBackend(self._speakers), Recordings(self._args.cache / "recordings"))
+        return create_app(self._backend, Recordings(self._args.cache / "recordings"))
+
+
+def _checked(args: dict[str, Any]) -> AppArgs:
+    try:
+        return AppArgs.model_validate(args)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise InputError(f"the application's args are wrong: {'; '.join(problems)}", problems) from None
+
+
+def _speakers(args: AppArgs, *, on_trial: bool) -> serve.Application:
+    # The queue belongs before the replicas, where Ray counts it; the HTTP side only waits.
+    deployment = serve.deployment(name="Synthesizer", max_ongoing_requests=8, max_queued_requests=64)
+    return deployment(Synthesizer).bind(args, on_trial=on_trial)
 
 
 def build(args: dict[str, Any]) -> serve.Application:
     """Return the application; deployments `Ingress` and `Synthesizer`, whose user_config names the voices."""
-    try:
-        checked = AppArgs.model_validate(args)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise InputError(f"the application's args are wrong: {'; '.join(problems)}", problems) from None
-    # The queue belongs before the replicas, where Ray counts it; the HTTP side only waits.
-    speakers = serve.deployment(name="Synthesizer", max_ongoing_requests=8, max_queued_requests=64)
-    front = serve.deployment(name="Ingress", max_ongoing_requests=1000, ray_actor_options={"num_cpus": 0.1})
-    return front(serve.ingress()(Ingress)).bind(speakers(Synthesizer).bind(checked), checked)
+    checked = _checked(args)
+    front = serve.deployment(name="Ingress", max_ongoing_requests=1000, ray_actor_options={"num_cpus": 0})
+    return front(serve.ingress()(Ingress)).bind(_speakers(checked, on_trial=False), checked)
+
+
+def build_canary(args: dict[str, Any]) -> serve.Application:
+    """Return an application of `Synthesizer` alone, on trial; the first one's `Ingress` sends it requests."""
+    return _speakers(_checked(args), on_trial=True)

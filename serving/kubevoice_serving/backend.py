@@ -6,6 +6,7 @@ from kubevoice.text import Analysis
 
 from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
+from kubevoice_serving.traffic import Track, TrackTraffic
 
 __all__ = ["Backend", "BusyError", "UnavailableError"]
 
@@ -38,3 +39,6 @@ class Backend(Protocol):
 
     async def states(self) -> list[ReplicaState]:
         """Tell what each replica serves."""
+
+    def traffic(self) -> dict[Track, TrackTraffic]:
+        """Tell what became of the requests since the canary of now appeared."""

@@ -1,63 +1,93 @@
-"""The replicas of a Ray Serve deployment as a `Backend`."""
+"""The replicas of Ray Serve deployments as a `Backend`."""
 
-import asyncio
-import math
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 
 from kubevoice.text import Analysis
-from ray.exceptions import RayError
-from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from kubevoice_serving.backend import BusyError, UnavailableError
+from kubevoice_serving.calls import replica_states, translated
+from kubevoice_serving.canary import Canary, GoneError
 from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
+from kubevoice_serving.traffic import IngressConfig, Tally, Track, TrackTraffic
 
 __all__ = ["RayBackend"]
 
-T = TypeVar("T")
-
-STATE_SECONDS = 5.0
-"""A replica that does not tell its state within this time is left out."""
-
 
 class RayBackend:
-    """The replicas of a Ray Serve deployment of `Synthesizer`."""
+    """The replicas of the deployment `Synthesizer`, and of a canary when there is one.
 
-    def __init__(self, handle: DeploymentHandle[Any]) -> None:
-        self._handle = handle
+    A canary that fails costs a caller time, never the answer: the stable replicas speak instead.
+    """
+
+    def __init__(self, stable: DeploymentHandle[Any]) -> None:
+        self._stable = stable
+        self._canary: Canary | None = None
+        self._tallies = {Track.STABLE: Tally()}
+
+    def configure(self, config: IngressConfig) -> None:
+        """Divide the requests as `config` says. Another canary revision starts all counts anew."""
+        wanted, running = config.canary, self._canary
+        if wanted and running and wanted.revision == running.revision:
+            running.weight = wanted.weight
+            return
+        if running:
+            running.close()
+        self._canary, self._tallies = None, {Track.STABLE: Tally()}
+        if wanted:
+            handle = DeploymentHandle[Any](self._stable.deployment_name, wanted.application)
+            self._canary = Canary(handle, wanted.revision, wanted.weight)
+            self._tallies[Track.CANARY] = Tally()
 
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
-        """Speak on the replica Ray Serve picks."""
-        return await _translated(self._handle.speak.remote(job))
+        """Speak on the replica Ray Serve picks, of the track that is drawn."""
+        canary, tallies = self._canary, self._tallies
+        if canary is not None and canary.takes_next():
+            try:
+                return await _counted(canary.speak, job, tallies[Track.CANARY])
+            except (GoneError, BusyError, UnavailableError):
+                pass
+        return await _counted(self._speak_stable, job, tallies[Track.STABLE])
+
+    async def _speak_stable(self, job: SpeechJob) -> SpeechAnswer | Refusal:
+        return await translated(self._stable.speak.remote(job))
 
     async def analyze(self, text: str) -> Analysis | Refusal:
         """Show how text would be read."""
-        return await _translated(self._handle.analyze.remote(text))
+        return await translated(self._stable.analyze.remote(text))
 
     async def voices(self) -> tuple[VoiceInfo, ...]:
-        """List the voices of any one replica."""
-        return await _translated(self._handle.voices.remote())
+        """List the voices of any one stable replica."""
+        return await translated(self._stable.voices.remote())
 
     async def states(self) -> list[ReplicaState]:
-        """Ask every running replica."""
-        try:
-            answers = await self._handle.broadcast("state").results_async(
-                timeout_s=STATE_SECONDS, return_exceptions=True
-            )
-        except (RayServeException, TimeoutError):  # none is running
-            return []
-        return [answer for answer in answers if isinstance(answer, ReplicaState)]
+        """Ask every running replica of either track."""
+        found = await replica_states(self._stable)
+        if self._canary is not None:
+            found += [replace(state, track=Track.CANARY) for state in await self._canary.states()]
+        return found
+
+    def traffic(self) -> dict[Track, TrackTraffic]:
+        """Tell what became of the requests of each track."""
+        return {track: tally.read() for track, tally in self._tallies.items()}
 
 
-async def _translated(answer: Awaitable[T]) -> T:
-    """Await an answer, turning Ray's ways of saying "not now" into ours."""
+async def _counted(
+    speak: Callable[[SpeechJob], Awaitable[SpeechAnswer | Refusal]], job: SpeechJob, tally: Tally
+) -> SpeechAnswer | Refusal:
+    """Speak and count; a request that no replica took says nothing about the track and is not counted."""
+    began = time.perf_counter()
     try:
-        return await answer
-    except BackPressureError as error:
-        raise BusyError(math.ceil(error.retry_after_s or 1)) from None
-    except asyncio.CancelledError:
+        answer = await speak(job)
+    except UnavailableError:
+        tally.failed()
         raise
-    except (RayServeException, RayError) as error:
-        raise UnavailableError("no replica can answer now") from error
+    if isinstance(answer, Refusal):
+        tally.refused()
+    else:
+        tally.answered(time.perf_counter() - began)
+    return answer

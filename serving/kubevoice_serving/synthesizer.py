@@ -14,6 +14,7 @@ from kubevoice.text import Analysis, analyse
 from pydantic import ValidationError
 
 from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob, speak
+from kubevoice_serving.traffic import Track
 from kubevoice_serving.voices import UserConfig, VoiceSet, load_voices
 
 __all__ = ["ReplicaState", "Synthesizer", "VoiceInfo"]
@@ -46,6 +47,7 @@ class ReplicaState:
     default: str
     loading: dict[str, str]
     error: str | None
+    track: Track = Track.STABLE
 
 
 class Synthesizer:
@@ -56,9 +58,10 @@ class Synthesizer:
     cannot take.
     """
 
-    def __init__(self, cache: Path, replica: str = "local") -> None:
+    def __init__(self, cache: Path, replica: str = "local", *, on_trial: bool = False) -> None:
         self._cache = cache
         self._replica = replica
+        self._on_trial = on_trial
         self._voices = VoiceSet.empty()
         self._wanted: dict[str, str] = {}
         self._error: str | None = None
@@ -71,12 +74,13 @@ class Synthesizer:
         The first configuration is loaded before this returns, and a failure is raised: a replica without
         voices must not be ready. A later one is loaded in the background, because Ray sends a replica no
         requests while it reconfigures; the old voices answer until the new ones can, and go on if those
-        cannot be loaded. `state` tells.
+        cannot be loaded. `state` tells. A replica on trial loads its first voices in the background, too: it
+        has to live to say what is wrong with them.
         """
         self._error = None
         if self._loading:
             self._loading.cancel()
-        if self._voices.engines:
+        if self._voices.engines or self._on_trial:
             self._loading = asyncio.create_task(self._swap(user_config))
         else:
             self._voices = await asyncio.to_thread(self._load, user_config)
@@ -90,8 +94,8 @@ class Synthesizer:
     async def _swap(self, user_config: dict[str, Any]) -> None:
         try:
             self._voices = await asyncio.to_thread(self._load, user_config)
-        except Exception as error:  # whatever it is, the old voices still speak
-            logger.exception("cannot load the new configuration; still serving the old one")
+        except Exception as error:  # whatever it is, the old voices still speak, or the stable replicas do
+            logger.exception("cannot load the new configuration")
             self._error = str(error) if isinstance(error, KubeVoiceError) else f"{type(error).__name__}: {error}"
 
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
@@ -99,7 +103,7 @@ class Synthesizer:
         stop = threading.Event()
         arrived = time.perf_counter()
         try:
-            name, engine = self._voices.find(job.voice)
+            name, engine = (await self._loaded()).find(job.voice)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
                 self._speaker, lambda: speak(job, name, engine, arrived, stopped=stop.is_set)
@@ -109,6 +113,14 @@ class Synthesizer:
         except asyncio.CancelledError:
             stop.set()
             raise
+
+    async def _loaded(self) -> VoiceSet:
+        """Return the voices, once there are any; KubeVoiceError if the first ones cannot be loaded."""
+        if not self._voices.engines and self._loading:
+            await asyncio.wait({self._loading})
+        if not self._voices.engines:
+            raise KubeVoiceError(f"no voice is loaded: {self._error}")
+        return self._voices
 
     async def analyze(self, text: str) -> Analysis | Refusal:
         """Show how `text` would be read."""

@@ -1,163 +1,182 @@
-"""Serving as a RayService: a Ray cluster, and the application on it."""
+"""Serving as a RayService: a Ray cluster, and the applications on it. Written for KubeRay 1.6 and later."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from kubevoice.resources.serving import Strategy
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.render.names import CACHE_DIR, Images, labels, owner_references
+from kubevoice_operator.render.names import CACHE_DIR, Images, content_hash, labels, owner_references
 from kubevoice_operator.render.pod import container_security, placement, pod_security, storage_env, storage_volumes
+from kubevoice_operator.render.serving import (
+    APPLICATION,
+    DRAIN_SECONDS,
+    HTTP_PORT,
+    Bundle,
+    Traffic,
+    replica_cpus,
+    serve_config,
+)
 
 __all__ = ["APPLICATION", "HTTP_PORT", "Bundle", "Traffic", "render_rayservice", "serve_config", "worker_bounds"]
 
 RAY_VERSION = "2.60.0"
-APPLICATION = "voice"
-HTTP_PORT = 8000
 WORKERS = "synthesizer"
-INGRESS_CPUS = 0.1
-ONGOING_HEADROOM = 2
-"""A replica accepts this many times the requests it is sized for, so that the autoscaler sees load before a queue."""
+PLACEMENT_ANNOTATION = "kubevoice.io/placement"
+CANARY_ROOM = 1
+PROXY_CPU = 0.1
+"""What the HTTP proxy beside each replica takes of a CPU."""
+OBJECT_STORE_BYTES = 128 << 20
+"""Answers pass through it; Ray would set aside a third of the memory."""
+IDLE_SECONDS = 60
+"""How long a worker without a replica stays: Serve has waited already, and its proxy still passes on answers."""
+HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080, "serve": HTTP_PORT}
+WORKER_PORTS = {"metrics": 8080, "serve": HTTP_PORT}
+HEAD_RESOURCES = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}}
+AUTOSCALER_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+API_ACCESS_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
+SCRATCH_DIR = "/tmp"  # noqa: S108  # inside the container
 
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A released voice: its revision, and where it lies."""
-
-    revision: str
-    uri: str
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """Which bundles answer: the stable one, and a canary that gets `weight` percent of the requests."""
-
-    stable: Bundle
-    canary: Bundle | None = None
-    weight: int = 0
+Object = dict[str, Any]
 
 
 def worker_bounds(model: VoiceModel) -> tuple[int, int]:
-    """Return how few and how many worker pods the service may have."""
-    return model.spec.serving.min_replicas, model.spec.serving.max_replicas
+    """Return how few and how many worker pods the service may have; each has room for one replica."""
+    serving = model.spec.serving
+    canary = CANARY_ROOM if serving.rollout.strategy is Strategy.CANARY else 0
+    return serving.min_replicas, serving.max_replicas + canary
 
 
-def _synthesizer(model: VoiceModel, bundle: Bundle) -> dict[str, Any]:
-    serving, storage = model.spec.serving, model.spec.storage
-    where: dict[str, Any] = {"region": storage.region, "pathStyle": storage.path_style}
-    if storage.endpoint:
-        where["endpoint"] = storage.endpoint
+def _mount(volume: str, path: str) -> Object:
+    return {"name": volume, "mountPath": path}
+
+
+def _container(model: VoiceModel, images: Images, name: str, ports: dict[str, int], resources: Object) -> Object:
     return {
-        "name": "Synthesizer",
-        "max_ongoing_requests": max(1, round(ONGOING_HEADROOM * serving.target_ongoing_requests)),
-        "max_queued_requests": serving.max_queued_requests,
-        "autoscaling_config": {
-            "min_replicas": serving.min_replicas,
-            "max_replicas": serving.max_replicas,
-            "target_ongoing_requests": serving.target_ongoing_requests,
-            "upscale_delay_s": serving.upscale_delay_seconds,
-            "downscale_delay_s": serving.downscale_delay_seconds,
-        },
-        "ray_actor_options": {"num_cpus": serving.replica.cpu, "num_gpus": serving.replica.gpu},
-        "user_config": {
-            "voices": [{"name": model.metadata.name, "revision": bundle.revision, "uri": bundle.uri, "storage": where}],
-            "default": model.metadata.name,
-            "threads": serving.replica.threads,
-        },
-    }
-
-
-def serve_config(model: VoiceModel, traffic: Traffic) -> dict[str, Any]:
-    """Return the Ray Serve config: a new revision changes `user_config` alone, which Ray swaps in place."""
-    return {
-        "proxy_location": "EveryNode",
-        "http_options": {"host": "0.0.0.0", "port": HTTP_PORT},  # noqa: S104  # a pod's own address
-        "applications": [
-            {
-                "name": APPLICATION,
-                "route_prefix": "/",
-                "import_path": "kubevoice_serving.app:build",
-                "args": {"cacheDir": CACHE_DIR},
-                "deployments": [
-                    {"name": "Ingress", "ray_actor_options": {"num_cpus": INGRESS_CPUS}},
-                    _synthesizer(model, traffic.stable),
-                ],
-            }
-        ],
-    }
-
-
-def _pod(model: VoiceModel, images: Images, name: str, resources: dict[str, Any]) -> dict[str, Any]:
-    ca_volumes, ca_mounts = storage_volumes(model.spec.storage)
-    container: dict[str, Any] = {
         "name": name,
         "image": model.spec.serving.image or images.serving,
-        **storage_env(model.spec.storage),
-        "resources": resources,
-        "volumeMounts": [
-            {"name": "cache", "mountPath": CACHE_DIR},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # inside the container
-            *ca_mounts,
+        "env": [
+            {"name": "HOME", "value": SCRATCH_DIR},
+            {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"},  # it would call out of the cluster
         ],
+        "ports": [{"name": label, "containerPort": number} for label, number in ports.items()],
+        "resources": resources,
+        "volumeMounts": [_mount("cache", CACHE_DIR), _mount("tmp", SCRATCH_DIR)],
         "securityContext": container_security(),
     }
+
+
+def _template(model: VoiceModel, container: Object) -> Object:
+    where = placement(model.spec.serving)
     return {
-        "metadata": {"labels": labels(model)},
+        # KubeRay takes no notice of tolerations, but of annotations: the cluster is made anew when they change.
+        "metadata": {"labels": labels(model), "annotations": {PLACEMENT_ANNOTATION: content_hash(where)}},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "securityContext": pod_security(),
             "containers": [container],
-            "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, *ca_volumes],
-            **placement(model.spec.serving),
+            "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+            **where,
         },
     }
 
 
-def _worker_resources(model: VoiceModel) -> dict[str, Any]:
+def _head(model: VoiceModel, images: Images, *, autoscaled: bool) -> Object:
+    """Return the head: the HTTP side, and what keeps Ray together. It needs no storage, so it gets no credentials."""
+    container = _container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
+    template = _template(model, container)
+    if autoscaled:
+        template["spec"]["volumes"].append(_api_access())
+    return {
+        "rayStartParams": {
+            "num-cpus": "0",
+            "object-store-memory": str(OBJECT_STORE_BYTES),
+            "dashboard-host": "0.0.0.0",  # noqa: S104  # KubeRay calls it
+        },
+        "template": template,
+    }
+
+
+def _api_access() -> Object:
+    """Return what Kubernetes would mount into every container, to be mounted into the autoscaler's alone."""
+    token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}}
+    authority = {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
+    return {"name": "api-access", "projected": {"sources": [token, authority]}}
+
+
+def _autoscaler() -> Object:
+    """Return how KubeRay's sidecar runs that adds and removes workers as replicas want them."""
+    return {
+        "version": "v2",
+        "idleTimeoutSeconds": IDLE_SECONDS,
+        "resources": AUTOSCALER_RESOURCES,
+        "securityContext": container_security(),
+        "env": [{"name": "HOME", "value": SCRATCH_DIR}],
+        "volumeMounts": [_mount("tmp", SCRATCH_DIR), _mount("api-access", API_ACCESS_DIR) | {"readOnly": True}],
+    }
+
+
+def _worker_resources(model: VoiceModel) -> Object:
     replica = model.spec.serving.replica
-    # Room for the HTTP side beside the replica: it runs on every node.
-    requests: dict[str, Any] = {"cpu": f"{round(1000 * (replica.cpu + INGRESS_CPUS))}m", "memory": replica.memory}
-    limits: dict[str, Any] = {"memory": replica.memory}
+    requests: Object = {"cpu": f"{round(1000 * (replica.cpu + PROXY_CPU))}m", "memory": replica.memory}
+    limits: Object = {"memory": replica.memory}
     if replica.gpu:
         requests["nvidia.com/gpu"] = limits["nvidia.com/gpu"] = str(replica.gpu)
     return {"requests": requests, "limits": limits}
 
 
-def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> dict[str, Any]:
+def _workers(model: VoiceModel, images: Images) -> Object:
+    """Return the group of workers. Its name and place are known to who patches the bounds of a running cluster."""
+    least, most = worker_bounds(model)
+    container = _container(model, images, "ray-worker", WORKER_PORTS, _worker_resources(model))
+    volumes, mounts = storage_volumes(model.spec.storage)
+    access = storage_env(model.spec.storage)
+    container["env"] += [variable for variable in access.pop("env") if variable["name"] != "HOME"]
+    container["volumeMounts"] += mounts
+    template = _template(model, container | access)
+    template["spec"]["volumes"] += volumes
+    return {
+        "groupName": WORKERS,
+        "replicas": max(1, least),
+        "minReplicas": least,
+        "maxReplicas": most,
+        "rayStartParams": {
+            "num-cpus": str(replica_cpus(model)),
+            "object-store-memory": str(OBJECT_STORE_BYTES),
+        },
+        "template": template,
+    }
+
+
+def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> Object:
     """Render the RayService that divides requests as `traffic` says; the same bytes for the same arguments."""
     least, most = worker_bounds(model)
-    metadata: dict[str, Any] = {
+    autoscaled = most > least
+    metadata: Object = {
         "name": model.metadata.name,
         "namespace": model.metadata.namespace,
         "labels": labels(model),
     }
     if owners := owner_references(model):
         metadata["ownerReferences"] = owners
-    head = {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
+    cluster: Object = {
+        "rayVersion": RAY_VERSION,
+        "enableInTreeAutoscaling": autoscaled,
+        "headGroupSpec": _head(model, images, autoscaled=autoscaled),
+        "workerGroupSpecs": [_workers(model, images)],
+    }
+    if autoscaled:
+        cluster["autoscalerOptions"] = _autoscaler()
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",
         "metadata": metadata,
         "spec": {
             "serveConfigV2": yaml.safe_dump(serve_config(model, traffic), sort_keys=True),
-            "rayClusterConfig": {
-                "rayVersion": RAY_VERSION,
-                "enableInTreeAutoscaling": most > least,
-                "headGroupSpec": {
-                    "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104  # KubeRay calls it
-                    "template": _pod(model, images, "ray-head", head),
-                },
-                "workerGroupSpecs": [
-                    {
-                        "groupName": WORKERS,
-                        "replicas": max(1, least),
-                        "minReplicas": least,
-                        "maxReplicas": most,
-                        "rayStartParams": {},
-                        "template": _pod(model, images, "ray-worker", _worker_resources(model)),
-                    }
-                ],
-            },
+            # The HTTP side is on the head, so its proxy is the shortest way, and the only one while there is no worker.
+            "excludeHeadPodFromServeSvc": False,
+            "rayClusterDeletionDelaySeconds": DRAIN_SECONDS,
+            "rayClusterConfig": cluster,
         },
     }

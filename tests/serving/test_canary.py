@@ -1,0 +1,191 @@
+"""A canary on a real Ray: it takes its share, leaves every stable replica alone, and harms no caller."""
+
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice_operator.local.ray import port_is_free
+from kubevoice_operator.local.serving import LocalServing
+from kubevoice_operator.render.names import Images
+from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
+
+MODEL = load_voicemodel("""
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {name: toy}
+spec:
+  base: {uri: builtin://base}
+  dataset: {uri: s3://data/set}
+  storage: {artifactsUri: s3://voices}
+  serving:
+    minReplicas: 1
+    maxReplicas: 1
+    rollout: {strategy: Canary, steps: [{weight: 30}]}
+""")
+DEADLINE_SECONDS = 180.0
+CLIENTS = 3
+
+
+def bundle(toy):
+    return Bundle(toy.digest, str(toy.path))
+
+
+def render(stable, canary=None, weight=0):
+    return render_rayservice(MODEL, Traffic(stable, canary, weight), Images())
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory, toy):
+    local = LocalServing(
+        tmp_path_factory.mktemp("canary"), next(port for port in range(18500, 18600) if port_is_free(port))
+    )
+    try:
+        local.apply(render(bundle(toy)))
+        local.wait("toy", toy.digest, DEADLINE_SECONDS)
+        yield local
+    finally:
+        local.stop()
+
+
+def call(serving, method, path, body=None):
+    connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
+    try:
+        connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def speak(serving, text="你好。"):
+    status, headers, _ = call(serving, "POST", "/v1/audio/speech", {"input": text, "response_format": "wav"})
+    return status, headers["X-Revision"]
+
+
+def revisions(serving):
+    return json.loads(call(serving, "GET", "/v1/revisions")[2])
+
+
+def track(serving, name):
+    return [replica for replica in revisions(serving)["replicas"] if replica["track"] == name]
+
+
+def replicas(serving):
+    """Actors of every deployment, by application and deployment."""
+    _, answer = serving.ray.running().request("GET")
+    return {
+        (application, deployment): {replica["actor_id"]: replica["pid"] for replica in state["replicas"]}
+        for application, found in answer["applications"].items()
+        for deployment, state in found["deployments"].items()
+    }
+
+
+def until(condition):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@contextmanager
+def callers(serving):
+    """Applications that speak all the while; every answer they get."""
+    answers, done = [], threading.Event()
+
+    def ask():
+        while not done.is_set():
+            try:
+                answers.append(speak(serving))
+            except (OSError, http.client.HTTPException) as error:
+                answers.append((repr(error), None))
+
+    threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.fixture
+def stable(serving, toy):
+    """Begin with the toy voice alone, end without a canary."""
+    serving.apply(render(bundle(toy)))
+    serving.wait("toy", toy.digest, DEADLINE_SECONDS)
+    yield bundle(toy)
+    serving.apply(render(bundle(toy)))
+    until(lambda: ("canary", "Synthesizer") not in replicas(serving))
+
+
+def test_a_canary_comes_takes_its_share_and_is_promoted_without_a_restart_or_a_failure(serving, stable, other_toy):
+    before, trial = replicas(serving), bundle(other_toy)
+    with callers(serving) as answers:
+        serving.apply(render(stable, trial, 30))
+        until(lambda: any(r["voices"].get("toy") == trial.revision for r in track(serving, "canary")))
+        until(lambda: speak(serving)[1] == trial.revision)
+        begun = len(answers)
+        until(lambda: len(answers) > begun + 400)
+        seen, traffic = Counter(revision for _, revision in answers[begun:]), revisions(serving)["traffic"]
+        assert 0.2 < seen[trial.revision] / seen.total() < 0.4
+        assert traffic["canary"]["requests"] >= seen[trial.revision] - CLIENTS
+        assert traffic["canary"]["errors"] == traffic["stable"]["errors"] == 0
+        assert 0 < traffic["canary"]["p95Seconds"] < 60
+        serving.apply(render(stable, trial, 90))
+        until(lambda: len({revision for _, revision in answers[-5:]} - {stable.revision}) == 1)
+        assert revisions(serving)["traffic"]["canary"]["requests"] >= traffic["canary"]["requests"]
+        serving.apply(render(trial))
+        until(lambda: ("canary", "Synthesizer") not in replicas(serving))
+        serving.wait("toy", trial.revision, DEADLINE_SECONDS)
+    assert {status for status, _ in answers} == {200}
+    assert replicas(serving) == before
+    assert "canary" not in revisions(serving)["traffic"]
+    assert speak(serving) == (200, trial.revision)
+
+
+def test_a_canary_that_cannot_be_loaded_says_why_and_gets_no_request(serving, stable, tmp_path):
+    with callers(serving) as answers:
+        serving.apply(render(stable, Bundle("sha256:" + "0" * 64, str(tmp_path / "nothing")), 90))
+        until(lambda: any(replica["error"] for replica in track(serving, "canary")))
+        begun = len(answers)
+        until(lambda: len(answers) > begun + 30)
+    assert "nothing" in track(serving, "canary")[0]["error"]
+    assert {*answers} == {(200, stable.revision)}
+    assert revisions(serving)["traffic"]["canary"] == {"requests": 0, "errors": 0, "p95Seconds": None}
+    assert call(serving, "GET", "/readyz")[0] == 200
+
+
+def test_a_canary_that_dies_costs_callers_nothing_and_comes_back(serving, stable, other_toy):
+    trial = bundle(other_toy)
+    with callers(serving) as answers:
+        serving.apply(render(stable, trial, 90))
+        until(lambda: len([revision for _, revision in answers[-20:] if revision == trial.revision]) > 10)
+        (pid,) = replicas(serving)["canary", "Synthesizer"].values()
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: all(revision == stable.revision for _, revision in answers[-6:]))
+        until(lambda: answers[-1][1] == trial.revision)
+    assert {status for status, _ in answers} == {200}
+
+
+def test_a_canary_taken_back_under_load_gives_its_queue_to_the_stable_replicas(serving, stable, other_toy):
+    trial, text, answers = bundle(other_toy), "今天天气真好，我们一起去公园散步吧。" * 40, []
+    serving.apply(render(stable, trial, 99))
+    until(lambda: speak(serving)[1] == trial.revision)
+    # More than its replica takes at once: some are at work when it goes, some wait.
+    threads = [threading.Thread(target=lambda: answers.append(speak(serving, text))) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    until(lambda: b"kubevoice_speech_in_progress 12.0" in call(serving, "GET", "/metrics")[2])
+    serving.apply(render(stable))
+    for thread in threads:
+        thread.join()
+    assert [status for status, _ in answers] == [200] * 12
