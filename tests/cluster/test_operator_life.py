@@ -9,7 +9,7 @@ import operators
 import pytest
 
 import voices
-from voices import HTTP, Voice
+from voices import HTTP, Voice, listed
 
 pytestmark = pytest.mark.slow
 
@@ -203,18 +203,18 @@ def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_req
 
 
 def bounds(node, voice):
-    (cluster,) = node.get("rayclusters", "-n", voice.namespace, "-l", f"kubevoice.io/voicemodel={voice.name}")["items"]
+    (cluster,) = listed(node, "rayclusters", voice.namespace, f"kubevoice.io/voicemodel={voice.name}")
     group = cluster["spec"]["workerGroupSpecs"][0]
     return group["minReplicas"], group["maxReplicas"]
 
 
 def test_kubectl_scale_moves_the_floor_of_the_running_cluster(node, mei):
-    (before,) = node.get("rayclusters", "-n", mei.namespace)["items"]
+    (before,) = listed(node, "rayclusters", mei.namespace)
     node.kubectl("scale", f"vm/{mei.name}", "-n", mei.namespace, "--replicas=2")
     mei.model["spec"]["serving"]["minReplicas"] = 2
     mei.wait("the floor", lambda: bounds(node, mei)[0] == 2, 60)
     mei.wait("two replicas", lambda: mei.status["serving"]["replicas"]["ready"] == 2, 240)
-    (after,) = node.get("rayclusters", "-n", mei.namespace)["items"]
+    (after,) = listed(node, "rayclusters", mei.namespace)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     mei.apply(serving={"minReplicas": 1, "maxReplicas": 1})
     mei.wait("one replica", lambda: mei.status["serving"]["replicas"]["ready"] == 1, 240)
@@ -251,7 +251,7 @@ def test_a_canary_that_is_too_slow_is_taken_back(mei):
 
 def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
     def clusters():
-        found = node.get("rayclusters", "-n", mei.namespace)["items"]
+        found = listed(node, "rayclusters", mei.namespace)
         return {cluster["metadata"]["name"] for cluster in found if not cluster["metadata"].get("deletionTimestamp")}
 
     (old,) = clusters()

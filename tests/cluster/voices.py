@@ -38,7 +38,8 @@ def make_buckets(s3):
 
 def upload_dataset(s3, prefix, clips=24):
     """Put the first `clips` clips of the example into S3 and return the dataset's URI."""
-    rows = list(csv.DictReader((EXAMPLE / "metadata.csv").open(encoding="utf-8")))[:clips]
+    text = (EXAMPLE / "metadata.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))[:clips]
     table = io.StringIO()
     writer = csv.DictWriter(table, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
@@ -90,6 +91,12 @@ def voicemodel(s3, name, namespace, dataset, *, steps=6, **spec):
     }
 
 
+def listed(cluster, kind, namespace, labels=""):
+    """Return the objects of a kind; kubectl prints nothing at all if there are none."""
+    found = cluster.get(kind, "-n", namespace, *(("-l", labels) if labels else ()))
+    return found["items"] if found else []
+
+
 class Voice:
     """One VoiceModel on a cluster, by the words of the tests."""
 
@@ -121,11 +128,11 @@ class Voice:
 
     def jobs(self, stage=None):
         labels = f"kubevoice.io/voicemodel={self.name}" + (f",kubevoice.io/stage={stage}" if stage else "")
-        return self.cluster.get("jobs", "-n", self.namespace, "-l", labels)["items"]
+        return listed(self.cluster, "jobs", self.namespace, labels)
 
     def pods(self, labels=""):
         selector = f"kubevoice.io/voicemodel={self.name}" + (f",{labels}" if labels else "")
-        return self.cluster.get("pods", "-n", self.namespace, "-l", selector)["items"]
+        return listed(self.cluster, "pods", self.namespace, selector)
 
     def story(self):
         return self.cluster.kubectl("describe", "vm", self.name, "-n", self.namespace)
@@ -161,4 +168,5 @@ class Voice:
             with HTTP.open(request, timeout=timeout) as answer:
                 return answer.status, dict(answer.headers), answer.read()
         except urllib.error.HTTPError as error:
-            return error.code, dict(error.headers), error.read()
+            with error:
+                return error.code, dict(error.headers), error.read()
