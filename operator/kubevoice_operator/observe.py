@@ -129,6 +129,8 @@ class ServiceObservation:
     answers: bool = False
     """Whether the HTTP side answers, also when there is no replica."""
     error: str | None = None
+    canary_error: str | None = None
+    """Why the canary's application has failed, if it has."""
     traffic: Mapping[str, TrackTraffic] = field(default_factory=dict)
     cluster: str | None = None
     """Name of the RayCluster that answers."""

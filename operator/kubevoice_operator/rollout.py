@@ -80,6 +80,8 @@ def _everywhere(model: VoiceModel, service: ServiceObservation | None, revision:
 
 def _complaint(model: VoiceModel, service: ServiceObservation) -> str | None:
     """Return why the canary must be taken back, by what its replicas and its requests say."""
+    if service.canary_error:
+        return f"it cannot be served: {service.canary_error}"
     for replica in service.replicas:
         if replica.track == CANARY and replica.error:
             return f"it cannot be loaded: {replica.error}"

@@ -25,7 +25,7 @@ from kubevoice_operator.render.names import (
     SHAPE_ANNOTATION,
     STAGE_LABEL,
 )
-from kubevoice_operator.render.rayservice import APPLICATION
+from kubevoice_operator.render.serving import APPLICATION, CANARY_APPLICATION
 
 __all__ = ["DataPlane", "job_pods", "jobs", "service", "unrecorded"]
 
@@ -133,10 +133,10 @@ def _bounds(cluster: Object | None) -> tuple[int, int] | None:
     return (int(groups[0].get("minReplicas", 0)), int(groups[0].get("maxReplicas", 0))) if groups else None
 
 
-def _application_error(status: Object) -> str | None:
-    """Return Ray Serve's complaint about the application, if it has given up."""
+def _application_error(status: Object, application: str) -> str | None:
+    """Return Ray Serve's complaint about an application, if it has given up."""
     for part in ("activeServiceStatus", "pendingServiceStatus"):
-        found = status.get(part, {}).get("applicationStatuses", {}).get(APPLICATION, {})
+        found = status.get(part, {}).get("applicationStatuses", {}).get(application, {})
         if found.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
             messages = [found.get("message", "")]
             messages += [d.get("message", "") for d in found.get("serveDeploymentStatuses", {}).values()]
@@ -158,7 +158,8 @@ def service(children: Children, name: str, url: str, data: DataPlane, now: datet
         applied=raw["metadata"].get("annotations", {}).get(HASH_ANNOTATION, ""),
         url=url,
         replicas=data.replicas,
-        error=_application_error(status),
+        error=_application_error(status, APPLICATION),
+        canary_error=_application_error(status, CANARY_APPLICATION),
         traffic=data.traffic or {},
         answers=data.answered,
         cluster=cluster,
