@@ -20,6 +20,7 @@ from testcluster.tools import wait_for
 __all__ = ["S3", "Cluster"]
 
 STATE_LINES = 40
+APPLY = ("--server-side", "--force-conflicts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,11 @@ class Cluster:
 
     def apply(self, objects: Sequence[dict[str, Any]]) -> None:
         """Apply `objects`, server-side: also CRDs too long for an annotation."""
-        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=_list(objects))
+        self.kubectl("apply", *APPLY, "-f", "-", input=_list(objects))
 
     def apply_files(self, *paths: Path) -> None:
         """Apply the objects in YAML files, or in folders of them."""
-        files = [file for path in paths for file in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
-        self.apply([item for file in files for item in yaml.safe_load_all(file.read_text()) if item])
+        self.kubectl("apply", *APPLY, *(f"--filename={path}" for path in paths))
 
     def delete(self, objects: Sequence[dict[str, Any]]) -> None:
         """Delete `objects`, whether they are there or not, and wait until they are gone."""
@@ -105,8 +105,24 @@ class Cluster:
         """Make the namespace `name`, with the restricted pod security standard enforced, and return the name."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted"} if restricted else {}
         self.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}])
-        self.wait(f"namespace {name}", lambda: self.get("serviceaccount", "default", "-n", name), 30)
+        self.wait_for_namespace(name)
         return name
+
+    def wait_for_namespace(self, name: str) -> None:
+        """Wait until pods can be made in the namespace `name`: they run as its service account."""
+        self.wait(f"namespace {name}", lambda: self.get("serviceaccount", "default", "-n", name))
+
+    def wait_for_kinds(self, version: str, *plurals: str) -> None:
+        """Wait until the API server knows the kinds `plurals` of the group and version `version`, such as ray.io/v1."""
+
+        def known() -> bool:
+            try:
+                found = json.loads(self.kubectl("get", "--raw", f"/apis/{version}"))["resources"]
+            except RuntimeError:
+                return False
+            return {*plurals} <= {item["name"] for item in found}
+
+        self.wait(f"{' '.join(plurals)} of {version}", known)
 
     def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
         """Return a kubeconfig with a token of `service_account`, and with no other rights than its own."""
@@ -149,6 +165,11 @@ class Cluster:
     def stop(self, name: str, kind: signal.Signals = signal.SIGTERM) -> None:
         """Stop the component `name` by `kind`, harder if it takes long."""
         self.components[name].stop(kind)
+
+    def end(self) -> None:
+        """End every component at once."""
+        for component in self.components.values():
+            component.end()
 
     def logs(self, name: str) -> str:
         """Return everything the component `name` has printed."""

@@ -92,6 +92,13 @@ class Component:
             self.process.wait()
         self.process = None
 
+    def end(self) -> None:
+        """End it at once, as the end of its cluster does."""
+        if self.process is not None:
+            self._signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
     @property
     def running(self) -> bool:
         """Whether the program runs."""
@@ -105,12 +112,11 @@ class Component:
         process = self.process
         if process is None or process.poll() is not None:
             return
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        if self.nested and (found := children.read_text().split()):
-            with suppress(ProcessLookupError):
-                os.kill(int(found[0]), kind)
-        else:
-            process.send_signal(kind)
+        # Either may have ended by itself meanwhile.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            pid = process.pid
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if self.nested else []
+            os.kill(int(children[0]) if children else pid, kind)
 
 
 def accepts(host: str, port: int) -> Callable[[], bool]:

@@ -108,13 +108,17 @@ class Sandbox:
         """Make the namespaces, with `pause` as their first process."""
         self.slot = slot
         self.address = slot.node
+        self._pid = 0
         namespaces = ["--pid", "--mount", "--net", "--fork", "--kill-child=KILL", "--mount-proc"]
         self._holder = subprocess.Popen(
-            until_we_die("unshare", *namespaces, pause), env=environment(), start_new_session=True
+            until_we_die("unshare", *namespaces, pause),
+            env=environment(),
+            start_new_session=True,
+            stderr=subprocess.PIPE,
         )
         try:
             # Once it has become `pause`, its namespaces are complete.
-            wait_for("namespaces", lambda: self._first(pause), 10, lambda: f"unshare: {self._holder.poll()}")
+            wait_for("namespaces", lambda: self._first(pause), 10, str)
             self._hide()
             self._make_cgroups()
             self._connect()
@@ -145,14 +149,17 @@ class Sandbox:
     def close(self) -> None:
         """End every process of the node, and remove what it had."""
         with suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        self._holder.kill()
-        self._holder.wait()
+            # Its parent ends after it, and after everything on the node.
+            os.kill(self._pid or self._holder.pid, signal.SIGKILL)
+        self._holder.communicate()
         self.slot.clean()
         self.slot.lock.close()
 
     def _first(self, pause: Path) -> bool:
-        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children").read_text().split()
+        holder = self._holder.pid
+        if self._holder.poll() is not None:
+            raise RuntimeError(f"no namespaces: {self._holder.communicate()[1].decode()}")
+        children = Path(f"/proc/{holder}/task/{holder}/children").read_text().split()
         if not children or Path(f"/proc/{children[0]}/exe").readlink() != pause.resolve():
             return False
         self._pid = int(children[0])

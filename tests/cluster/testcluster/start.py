@@ -47,7 +47,7 @@ def control_plane() -> Iterator[Cluster]:
             stack.callback(component.stop)
             component.start()
             component.wait()
-        cluster.namespace("default", restricted=False)
+        cluster.wait_for_namespace("default")
         yield cluster
 
 
@@ -59,22 +59,22 @@ def node() -> Iterator[Cluster]:
     toolbox.build(NODE)
     versitygw()
     crds = toolbox.data("kuberay-crds")
-    slot = Slot.take()
-    sandbox = Sandbox(slot, toolbox.binary("pause"))
-    try:
+    with ExitStack() as stack:
+        slot = Slot.take()
+        sandbox = Sandbox(slot, toolbox.binary("pause"))
+        stack.callback(sandbox.close)
         slot.state.mkdir(mode=0o700)
         services, pods, *_ = slot.networks
         ranges = Ranges(str(services), str(services[1]), str(pods))
         site = Site(sandbox, slot.state, toolbox.binary, Authority(slot.state / "pki"), ranges, Ports())
-        yield _start_node(site, sandbox, crds)
-    finally:
-        sandbox.close()
+        cluster = _cluster(site)
+        cluster.sandbox = sandbox
+        stack.callback(cluster.end)
+        _start_node(cluster, site, sandbox, crds)
+        yield cluster
 
 
-def _start_node(site: Site, sandbox: Sandbox, crds: Path) -> Cluster:
-    cluster = _cluster(site)
-    cluster.sandbox = sandbox
-
+def _start_node(cluster: Cluster, site: Site, sandbox: Sandbox, crds: Path) -> None:
     def start(component: Component) -> None:
         cluster.components[component.name] = component
         component.start()
@@ -88,16 +88,15 @@ def _start_node(site: Site, sandbox: Sandbox, crds: Path) -> Cluster:
     cgroup = f"/{sandbox.slot.name}"
     for component in (controller_manager(site), scheduler(site), kubelet(site, cgroup), proxy(site), coredns(site)):
         start(component)
-    cluster.apply_files(crds)
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    cluster.kubectl("create", "-f", crds)
+    cluster.wait_for_kinds("ray.io/v1", "rayclusters", "raycronjobs", "rayjobs", "rayservices")
     # KubeRay asks Ray's dashboards, so names of the cluster must resolve on the node too.
     sandbox.resolve_by(site.place.address)
     start(kuberay(site))
     for component in cluster.components.values():
         component.wait()
-    cluster.namespace("default", restricted=False)
+    cluster.wait_for_namespace("default")
     cluster.wait("the node to be ready", _condition(cluster), 60)
-    return cluster
 
 
 def _condition(cluster: Cluster) -> Callable[[], bool]:
