@@ -1,0 +1,65 @@
+"""What is missing is named at once; what is built is built once, and whole."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from testcluster import UnavailableError, build, tools
+from testcluster.build import Module, Toolbox
+
+PROGRAM = 'package main\n\nfunc main() { println("built") }\n'
+
+
+@pytest.fixture
+def toolbox(tmp_path, monkeypatch):
+    """A module of one small program, and a cache of its own."""
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    (tmp_path / "module").mkdir()
+    (tmp_path / "module/go.mod").write_text("module example.test/small\n\ngo 1.21\n")
+    (tmp_path / "module/main.go").write_text(PROGRAM)
+    return Toolbox(Module(tmp_path / "module", {"small": ".", "broken": "./broken"}, {}))
+
+
+def test_everything_a_node_lacks_is_named_at_once(monkeypatch):
+    monkeypatch.setattr(tools, "find", lambda program: None if program in ("runc", "ctr", "containerd") else program)
+    monkeypatch.setattr(tools, "CNI_PLUGINS", Path("/nonexistent"))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(UnavailableError, match=r"root .* packages containerd containernetworking-plugins runc$"):
+        tools.require_for_node()
+
+
+def test_without_go_nothing_is_built_and_the_message_says_so(toolbox, monkeypatch):
+    monkeypatch.setattr(build, "find_go", lambda: None)
+    with pytest.raises(UnavailableError, match="Go is needed"):
+        toolbox.build(["small"])
+
+
+def test_a_program_is_built_once_however_many_ask(toolbox, monkeypatch):
+    if tools.find_go() is None:
+        pytest.skip("Go is not installed")
+    ran = []
+    real = build.run_go
+    monkeypatch.setattr(build, "run_go", lambda *arguments, **more: ran.append(arguments) or real(*arguments, **more))
+    threads = [threading.Thread(target=toolbox.build, args=(["small"],)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ran) == 1
+    assert toolbox.binary("small").exists()
+    assert list(toolbox.folder.glob(".scratch-*")) == []
+
+
+def test_a_failed_build_says_why_and_leaves_no_program(toolbox):
+    if tools.find_go() is None:
+        pytest.skip("Go is not installed")
+    with pytest.raises(RuntimeError, match="broken"):
+        toolbox.build(["broken"])
+    assert not toolbox.binary("broken").exists()
+
+
+def test_another_source_is_another_folder(toolbox):
+    before = toolbox.folder
+    (toolbox.module.folder / "main.go").write_text(PROGRAM.replace("built", "changed"))
+    assert toolbox.folder != before
