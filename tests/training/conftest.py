@@ -1,8 +1,15 @@
+import csv
 import importlib.util
+import json
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from kubevoice.resources.stages import CollectSpec, PrepareResult, PrepareSpec, ReleaseSpec, TrainResult, TrainSpec
+from kubevoice.resources.voicemodel import load_voicemodel
 
 # Tests are no package, so their shared helper is loaded by its path.
 spec = importlib.util.spec_from_file_location("s3_server", Path(__file__).parents[1] / "s3_server.py")
@@ -10,10 +17,125 @@ s3_server = importlib.util.module_from_spec(spec)
 sys.modules["s3_server"] = s3_server
 spec.loader.exec_module(s3_server)
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "hsk-words"
+SPEC = """
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {{name: mei}}
+spec:
+  base: {{uri: builtin://base}}
+  dataset: {{uri: {dataset}}}
+  storage: {storage}
+  training: {{maxSteps: {steps}, batchSize: 4, saveEvery: 4, devFraction: 0.2, learningRate: 1.0e-4}}
+  evaluation: {{policy: Report}}
+"""
+CLIPS = 18
+DEADLINE_SECONDS = 300
+
+
+class Runner:
+    """Stages as processes; what they scratch and say lies in one folder."""
+
+    def __init__(self, folder, steps, dataset="data/", storage="{artifactsUri: artifacts/}"):
+        path = folder / "voice.yaml"
+        path.write_text(SPEC.format(steps=steps, dataset=dataset, storage=storage), encoding="utf-8")
+        self.folder, self.spec = folder, load_voicemodel(path).spec
+
+    def begin(self, stage, spec, largest_file=None, environment=None):
+        (self.folder / f"{stage}.json").write_text(spec.model_dump_json(by_alias=True), encoding="utf-8")
+        # A limit on the size of files is answered by the kernel much as a full disk.
+        limit = ["prlimit", f"--fsize={largest_file}"] if largest_file else []
+        words = ["--spec", f"{stage}.json", "--workdir", f"work-{stage}", "--result", f"{stage}.result"]
+        with (self.folder / f"{stage}.log").open("ab") as log:
+            return subprocess.Popen(
+                [*limit, sys.executable, "-m", "kubevoice_training", stage, *words],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}),
+            )
+
+    def finish(self, process, stage):
+        code = process.wait(DEADLINE_SECONDS)
+        return code, json.loads((self.folder / f"{stage}.result").read_text(encoding="utf-8"))
+
+    def run(self, stage, spec, environment=None):
+        return self.finish(self.begin(stage, spec, environment=environment), stage)
+
+    def until(self, condition, process):
+        """Wait for something a running stage does."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not condition():
+            assert process.poll() is None, "the stage ended too early"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def log(self, stage):
+        return (self.folder / f"{stage}.log").read_text(encoding="utf-8")
+
+    def progress(self, stage):
+        """The step a stage reported last."""
+        try:
+            return json.loads((self.folder / f"work-{stage}" / "progress.json").read_text())["step"]
+        except FileNotFoundError:
+            return 0
+
+    def prepare_spec(self):
+        return PrepareSpec(dataset=self.spec.dataset, storage=self.spec.storage, dev_fraction=0.2, seed=0)
+
+    def train_spec(self, prepared):
+        found = PrepareResult.model_validate(prepared)
+        return TrainSpec(
+            features_uri=found.features_uri,
+            features_digest=found.features_digest,
+            base=self.spec.base,
+            storage=self.spec.storage,
+            training=self.spec.training,
+        )
+
+    def release_spec(self, prepared, trained):
+        features, checkpoint = PrepareResult.model_validate(prepared), TrainResult.model_validate(trained)
+        return ReleaseSpec(
+            name="mei",
+            features_uri=features.features_uri,
+            features_digest=features.features_digest,
+            dataset_digest=features.dataset_digest,
+            checkpoint_uri=checkpoint.checkpoint_uri,
+            checkpoint_digest=checkpoint.checkpoint_digest,
+            base=self.spec.base,
+            storage=self.spec.storage,
+            evaluation=self.spec.evaluation,
+        )
+
+    def collect_spec(self, prefixes):
+        # As it may arrive, not as it may be written.
+        return CollectSpec.model_construct(storage=self.spec.storage, prefixes=tuple(prefixes))
+
+    def latest(self):
+        """Step of the newest checkpoint."""
+        found = list((self.folder / "artifacts").glob("train/*/steps/latest.json"))
+        return json.loads(found[0].read_text())["step"] if found else 0
+
 
 @pytest.fixture
-def new_server(tmp_path, monkeypatch):
-    """A running S3 server of the test's own, to be stopped and started at will."""
+def make(tmp_path):
+    """Make a Runner whose dataset is a part of the example's."""
+    (tmp_path / "data").mkdir()
+    with (EXAMPLE / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))[:CLIPS]
+    with (tmp_path / "data" / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (tmp_path / "data" / "wavs").mkdir()
+    for row in rows:
+        os.link(EXAMPLE / row["wav_path"], tmp_path / "data" / row["wav_path"])
+    return lambda steps, **where: Runner(tmp_path, steps, **where)
+
+
+@pytest.fixture
+def s3(tmp_path, monkeypatch):
+    """A running S3 server, to be stopped and started at will."""
     server = s3_server.S3Server(tmp_path / "s3-root")
     server.root.mkdir()
     for name, value in server.environment.items():
@@ -21,17 +143,4 @@ def new_server(tmp_path, monkeypatch):
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     server.start()
     yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def s3(tmp_path_factory):
-    """Options of a running server with the bucket `voices`."""
-    server = s3_server.S3Server(tmp_path_factory.mktemp("s3"))
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
-        patch.delenv("AWS_PROFILE", raising=False)
-        yield server.options()
     server.stop()

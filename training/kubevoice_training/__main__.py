@@ -1,8 +1,8 @@
 """What a stage's container runs: `python -m kubevoice_training STAGE --spec FILE --workdir DIR --result FILE`.
 
 The result is looked for before anything is done, and written last: a stage that was finished once is never run again,
-whoever asks. Exit codes: 0 done, 2 bad input (trying again is useless), 143 stopped by SIGTERM (what was done is
-saved), 1 anything else.
+whoever asks. Only `collect` leaves no trace in the artifacts, for it deletes them. Exit codes: 0 done, 2 bad input
+(trying again is useless), 143 stopped by SIGTERM (what was done is saved), 1 anything else.
 """
 
 import argparse
@@ -16,8 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.errors import InputError, KubeVoiceError, StorageError
 from kubevoice.resources.stages import (
+    CollectResult,
+    CollectSpec,
     PrepareResult,
     PrepareSpec,
     ReleaseResult,
@@ -33,10 +35,12 @@ from pydantic import BaseModel, ValidationError
 
 from kubevoice_training.finetune import Interrupted
 from kubevoice_training.progress import ProgressFile
+from kubevoice_training.stages.collect import collect
 from kubevoice_training.stages.context import Context, s3_options
 from kubevoice_training.stages.prepare import prepare
 from kubevoice_training.stages.release import release
 from kubevoice_training.stages.train import train
+from kubevoice_training.telemetry import telemetry
 
 __all__ = ["main"]
 
@@ -44,13 +48,13 @@ STOPPED = 143
 MESSAGE_CHARACTERS = 1000
 """Kubernetes keeps 4096 bytes of a termination message; a Chinese character takes up to six in JSON."""
 
-Spec = PrepareSpec | TrainSpec | ReleaseSpec
-
+Spec = PrepareSpec | TrainSpec | ReleaseSpec | CollectSpec
 
 STAGES: dict[Stage, tuple[type[Spec], type[BaseModel], Callable[[Any, Context], BaseModel]]] = {
     Stage.PREPARE: (PrepareSpec, PrepareResult, prepare),
     Stage.TRAIN: (TrainSpec, TrainResult, train),
     Stage.RELEASE: (ReleaseSpec, ReleaseResult, release),
+    Stage.COLLECT: (CollectSpec, CollectResult, collect),
 }
 
 
@@ -74,23 +78,26 @@ def _earlier(storage: Storage, key: str, kind: type[BaseModel]) -> BaseModel | N
         return None
 
 
-def run_stage(stage: Stage, spec_file: Path, workdir: Path, stopping: Callable[[], bool]) -> BaseModel:
+def run_stage(
+    stage: Stage, spec_file: Path, workdir: Path, progress: ProgressFile, stopping: Callable[[], bool]
+) -> BaseModel:
     """Run a stage, or return what it returned before. Raises InputError, KubeVoiceError, Interrupted or OSError."""
     spec_type, result_type, function = STAGES[stage]
     spec = _read_spec(spec_file, spec_type)
     options = s3_options(spec.storage)
     artifacts = connect(spec.storage.artifacts_uri, options)
-    key = spec_key(stage, spec)
     workdir.mkdir(parents=True, exist_ok=True)
     context = Context(
         stage=stage,
-        key=key,
+        key=spec_key(stage, spec),
         workdir=workdir,
         artifacts=artifacts,
         options=options,
-        progress=ProgressFile(workdir / "progress.json", stage),
+        progress=progress,
         stopping=stopping,
     )
+    if stage is Stage.COLLECT:
+        return function(spec, context)
     result_key = f"{context.prefix}/result.json"
     if (earlier := _earlier(artifacts, result_key, result_type)) is not None:
         print(f"{stage}: done before, reusing {artifacts.uri}/{context.prefix}", flush=True)
@@ -121,6 +128,8 @@ def _guarded(run: Callable[[], BaseModel]) -> tuple[BaseModel, int]:  # noqa: PL
         return StageFailure(reason="Stopped", message=str(stop) or "stopped", retryable=True), STOPPED
     except InputError as error:
         return _failure("InvalidInput", error, retryable=False), error.exit_code
+    except StorageError as error:
+        return _failure("StorageError", error, retryable=True), error.exit_code
     except KubeVoiceError as error:
         return _failure("Failed", error, retryable=True), error.exit_code
     except OSError as error:
@@ -138,10 +147,11 @@ def _guarded(run: Callable[[], BaseModel]) -> tuple[BaseModel, int]:  # noqa: PL
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the stage the command line names; return the exit code."""
     parser = argparse.ArgumentParser(prog="kubevoice_training", description="Run one stage of making a voice.")
-    parser.add_argument("stage", type=Stage, choices=list(Stage), metavar="{prepare,train,release}")
+    parser.add_argument("stage", type=Stage, choices=list(Stage), metavar=f"{{{','.join(Stage)}}}")
     parser.add_argument("--spec", type=Path, required=True, help="JSON spec of the stage")
     parser.add_argument("--workdir", type=Path, required=True, help="scratch folder; progress.json is written here")
     parser.add_argument("--result", type=Path, required=True, help="where the result or the failure is written")
+    parser.add_argument("--listen", type=int, metavar="PORT", help="tell progress and metrics over HTTP on this port")
     args = parser.parse_args(arguments)
     stop = threading.Event()
 
@@ -154,7 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    result, code = _guarded(lambda: run_stage(args.stage, args.spec, args.workdir, stop.is_set))
+    progress = ProgressFile(args.workdir / "progress.json", args.stage)
+    with telemetry(args.listen, progress):
+        result, code = _guarded(lambda: run_stage(args.stage, args.spec, args.workdir, progress, stop.is_set))
     args.result.parent.mkdir(parents=True, exist_ok=True)
     args.result.write_text(result.model_dump_json(by_alias=True), encoding="utf-8")
     return code

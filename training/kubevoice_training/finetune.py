@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from kubevoice.errors import InputError
-from kubevoice.resources.voicemodel import Schedule, Training
+from kubevoice.resources.training import Recipe, Schedule
 from kubevoice.text import UnitTables
 from torch.utils.tensorboard import SummaryWriter
 
@@ -37,7 +37,7 @@ class Corpus:
     stats: Stats
 
 
-def learning_rate(step: int, training: Training) -> float:
+def learning_rate(step: int, training: Recipe) -> float:
     """Rate of optimiser step `step` (0 = first): linear warm-up, then cosine decay to zero or constant."""
     warm = min(1.0, (step + 1) / max(1, training.warmup_steps))
     if training.schedule is Schedule.CONSTANT:
@@ -63,7 +63,7 @@ class Finetuning:
 
     model: Sambert
     corpus: Corpus
-    training: Training
+    training: Recipe
     store: CheckpointStore
     board: SummaryWriter
     on_step: Callable[[int, float, float | None], None]

@@ -1,4 +1,4 @@
-"""Telling the world how far a stage is: one small JSON file, replaced atomically."""
+"""How far a stage is: kept for who asks (see `telemetry`), and written to one small JSON file, replaced atomically."""
 
 import time
 from collections import deque
@@ -20,15 +20,14 @@ class ProgressFile:
         self._path, self._stage = path, stage
         self._marks: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS)
         self._written = 0.0
+        self.latest: Progress | None = None
+        """What was reported last; None before anything was."""
 
     def report(self, step: int, total: int, *, loss: float | None = None, dev_loss: float | None = None) -> None:
-        """Write the state unless it was written a moment ago; the last step is always written."""
+        """Keep the state, and write it unless it was written a moment ago; the last step is always written."""
         now = time.monotonic()
         self._marks.append((now, step))
-        if step < total and now - self._written < MIN_INTERVAL_SECONDS:
-            return
-        self._written = now
-        progress = Progress(
+        self.latest = Progress(
             stage=self._stage,
             step=step,
             total=total,
@@ -37,8 +36,11 @@ class ProgressFile:
             dev_loss=dev_loss,
             eta_seconds=self._eta(step, total),
         )
+        if step < total and now - self._written < MIN_INTERVAL_SECONDS:
+            return
+        self._written = now
         temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(progress.model_dump_json(by_alias=True), encoding="utf-8")
+        temporary.write_text(self.latest.model_dump_json(by_alias=True), encoding="utf-8")
         temporary.replace(self._path)
 
     def _eta(self, step: int, total: int) -> float | None:

@@ -67,8 +67,8 @@ def explain_s3(what: str, bucket: str, where: str) -> Iterator[None]:
             raise Missing(f"{what}: there is no such object") from None
         advice = {
             "NoSuchBucket": f"bucket {bucket} does not exist on {where}; create it or correct the URI",
-            "AccessDenied": "access is denied; check the secret's key and the bucket's policy",
-            "403": "access is denied; check the secret's key and the bucket's policy",
+            "AccessDenied": "access is denied; check spec.storage.secretRef and the bucket's policy",
+            "403": "access is denied; check spec.storage.secretRef and the bucket's policy",
             "InvalidAccessKeyId": "the access key is unknown to the server; check spec.storage.secretRef",
             "SignatureDoesNotMatch": "the secret key is wrong; check spec.storage.secretRef",
         }.get(code, f"{where} answered {code or error}")

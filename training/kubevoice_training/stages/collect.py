@@ -1,0 +1,21 @@
+"""Deleting artifacts nobody wants any more: forgotten revisions, or a whole voice."""
+
+from kubevoice.resources.stages import CollectResult, CollectSpec
+
+from kubevoice_training.stages.context import Context
+
+__all__ = ["collect"]
+
+
+def collect(spec: CollectSpec, context: Context) -> CollectResult:
+    """Delete what lies below each prefix; what is gone already does no harm.
+
+    Raises InputError for a prefix that leaves the artifacts or names all of them.
+    """
+    deleted = 0
+    for number, prefix in enumerate(spec.prefixes, 1):
+        count = context.artifacts.delete_below(prefix)
+        print(f"{context.artifacts.uri}/{prefix}: {count} objects deleted", flush=True)
+        deleted += count
+        context.progress.report(number, len(spec.prefixes))
+    return CollectResult(deleted=deleted)
