@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from kubevoice_operator.render.names import Images
 
 __all__ = ["main"]
 
+LOST = 1
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -59,18 +61,22 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     return options, given.log_level
 
 
-async def _main(options: Options) -> int:
+async def _main(options: Options) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    return 0 if await run(options, stop) else 1
+    if not await run(options, stop):
+        # At once: another acts already, and what is under way here could take its time to end.
+        logging.shutdown()
+        os._exit(LOST)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the operator; return 0 if it was asked to stop, 1 if it lost the Lease: whoever started it starts it anew."""
+    """Run the operator until it is asked to stop. Ends with 1 if it lost the Lease, to be started anew."""
     options, level = _options(arguments)
     logs.configure(level)
-    return asyncio.run(_main(options))
+    asyncio.run(_main(options))
+    return 0
 
 
 if __name__ == "__main__":

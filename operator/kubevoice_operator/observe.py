@@ -56,6 +56,8 @@ class JobObservation:
     exit_code: int | None = None
     progress: Progress | None = None
     pod: str | None = None
+    address: str | None = None
+    """Where its pod tells how far it is, once it has an address."""
     reason: str = ""
     """Kubernetes' word for how it ended, such as DeadlineExceeded or OOMKilled."""
     stage: Stage | None = None

@@ -26,7 +26,8 @@ __all__ = ["Options", "run"]
 
 logger = logging.getLogger(__name__)
 
-WORKERS = 8
+WORKERS = 32
+"""They wait for others most of the time, for some of these in vain."""
 SILENCE_SECONDS = 60.0
 """The Lease is renewed every two seconds and watched: silence for this long means that the watches are dead."""
 AUDIT_SECONDS = 300.0
@@ -111,6 +112,7 @@ class Operator:
                 group.create_task(_every(ORPHAN_SECONDS, self._count)),
             ]
             await watch
+            stop.set()  # kopf listens to the signals in our place
             for helper in helpers:
                 helper.cancel()
 

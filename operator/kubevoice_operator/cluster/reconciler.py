@@ -23,7 +23,7 @@ from kubevoice_operator.cluster.dataplane import DataPlaneClient, service_url
 from kubevoice_operator.cluster.events import Note, notes, render_event
 from kubevoice_operator.cluster.invalid import invalid_status
 from kubevoice_operator.cluster.metrics import Metrics
-from kubevoice_operator.cluster.snapshot import DataPlane, job_pods, jobs, service, unrecorded
+from kubevoice_operator.cluster.snapshot import DataPlane, jobs, service, unrecorded
 from kubevoice_operator.cluster.trouble import when
 from kubevoice_operator.observe import Observed
 from kubevoice_operator.plan import Plan, plan
@@ -60,6 +60,7 @@ class _Memory:
     refused: str | None = None
     heard: DataPlane = field(default_factory=DataPlane)
     heard_at: float = -math.inf
+    unanswered: int = 0
 
 
 class Reconciler:
@@ -127,9 +128,8 @@ class Reconciler:
         children = self._cache.children(key)
         progress: dict[str, Progress] = {}
         for name, observation in jobs(children, {}, now).items():
-            address = next((p.get("status", {}).get("podIP") for p in job_pods(children, name)), None)
-            if observation.active and observation.trouble is None and address:
-                said = await self._data.progress(address)
+            if observation.active and observation.trouble is None and observation.address:
+                said = await self._data.progress(observation.address)
                 progress |= {name: said} if said is not None else {}
         data = await self._ask_replicas(key, memory) if key.name in children.services else DataPlane()
         return Observed(
@@ -228,12 +228,16 @@ class Reconciler:
 
     def _look_again(self, decided: Plan, observed: Observed, memory: _Memory) -> float | None:
         times = [decided.recheck_seconds]
-        for job in observed.jobs.values():
-            if job.active and job.trouble is None:
-                eta = job.progress.eta_seconds if job.progress and job.progress.eta_seconds else 0.0
-                times.append(min(LONGEST_PROGRESS_SECONDS, max(SHORTEST_PROGRESS_SECONDS, eta / 100)))
-            elif job.active:
-                times.append(LONGEST_PROGRESS_SECONDS)
+        active = [job for job in observed.jobs.values() if job.active]
+        asked = [job for job in active if job.trouble is None and job.address]
+        # Nobody waits long for a trainer that cannot be reached: ever more seldom.
+        memory.unanswered = memory.unanswered + 1 if any(job.progress is None for job in asked) else 0
+        for job in asked:
+            eta = job.progress.eta_seconds if job.progress and job.progress.eta_seconds else 0.0
+            seconds = max(SHORTEST_PROGRESS_SECONDS, eta / 100, float(memory.unanswered))
+            times.append(min(LONGEST_PROGRESS_SECONDS, seconds))
+        if active:
+            times.append(STEADY_SECONDS)  # events tell what changes, but not that nothing does
         if observed.service is not None:
             silent = time.monotonic() - memory.heard_at > ROLLOUT_SECONDS
             settled = decided.status.serving.rollout is None and not silent

@@ -27,7 +27,7 @@ from kubevoice_operator.render.names import (
 )
 from kubevoice_operator.render.serving import APPLICATION, CANARY_APPLICATION
 
-__all__ = ["DataPlane", "job_pods", "jobs", "service", "unrecorded"]
+__all__ = ["DataPlane", "jobs", "service", "unrecorded"]
 
 Object = Mapping[str, Any]
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
@@ -43,7 +43,7 @@ class DataPlane:
     answered: bool = False
 
 
-def job_pods(children: Children, job: str) -> list[Object]:
+def _job_pods(children: Children, job: str) -> list[Object]:
     """Return the pods of a Job, the newest first."""
     found = [p for p in children.pods.values() if p["metadata"].get("labels", {}).get(JOB_NAME_LABEL) == job]
     return sorted(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
@@ -98,6 +98,7 @@ def _observed(job: Object, pods: list[Object], progress: Progress | None, now: d
         exit_code=end.get("exitCode"),
         progress=progress,
         pod=pods[0]["metadata"]["name"] if pods else None,
+        address=pods[0].get("status", {}).get("podIP") if pods else None,
         reason="DeadlineExceeded" if reason == "DeadlineExceeded" else end.get("reason", ""),
         stage=_stage(job),
         shape=annotations.get(SHAPE_ANNOTATION, ""),
@@ -110,7 +111,7 @@ def _observed(job: Object, pods: list[Object], progress: Progress | None, now: d
 def jobs(children: Children, progress: Mapping[str, Progress], now: datetime) -> dict[str, JobObservation]:
     """Return every Job of a VoiceModel; `progress` is what running ones said, by Job."""
     return {
-        name: _observed(job, job_pods(children, name), progress.get(name), now) for name, job in children.jobs.items()
+        name: _observed(job, _job_pods(children, name), progress.get(name), now) for name, job in children.jobs.items()
     }
 
 
@@ -120,7 +121,7 @@ def unrecorded(children: Children) -> dict[str, str]:
     for name, job in children.jobs.items():
         if _phase(job)[0] is not JobPhase.SUCCEEDED or RESULT_ANNOTATION in job["metadata"].get("annotations", {}):
             continue
-        for pod in job_pods(children, name):
+        for pod in _job_pods(children, name):
             end = ended(pod, CONTAINER)
             if end is not None and end.get("exitCode") == 0 and end.get("message"):
                 found[name] = end["message"]
