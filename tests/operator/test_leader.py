@@ -169,6 +169,18 @@ def test_a_leader_stops_when_another_leads(server, clock, candidate):
     assert server.writes == 2
 
 
+def test_a_leader_that_slept_knows_before_it_asks(server, clock, candidate):
+    one, two = candidate("one"), candidate("two")
+    assert not one.holds
+    attempt(one)
+    attempt(two)
+    assert (one.holds, two.holds) == (True, False)
+    clock.now += one.duration + 0.1
+    assert not one.holds
+    assert attempt(two)
+    assert (one.holds, two.holds) == (False, True)
+
+
 def test_a_leader_stops_when_the_server_is_silent_before_another_may_lead(server, clock, candidate):
     one = candidate("one")
     attempt(one)

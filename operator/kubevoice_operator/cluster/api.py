@@ -1,7 +1,7 @@
 """The Kubernetes API: the few requests the operator makes, as plain dicts."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ APPLY, MERGE, JSON_PATCH = (
     "application/merge-patch+json",
     "application/json-patch+json",
 )
+READS = ("get", "list")
 REQUEST_SECONDS = 30.0
 PAGE = 500
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -63,7 +64,9 @@ class Identities(NamedTuple):
 
 
 class KubernetesApi:
-    """Requests of the operator; `lease_key` names its own Lease."""
+    """Requests of the operator; `lease_key` names its own Lease, and `may_write` tells whether it may change others."""
+
+    may_write: Callable[[], bool] = staticmethod(lambda: True)
 
     def __init__(self, api: client.ApiClient, metrics: Metrics, lease_key: Key) -> None:
         self._client, self._objects = api, client.CustomObjectsApi(api)
@@ -71,7 +74,10 @@ class KubernetesApi:
         self._lease_key = lease_key
 
     async def _count(self, verb: str, resource: str, request: Any) -> Any:
-        """Await a request and count it. Raises ApiException, or what aiohttp raises."""
+        """Await a request and count it. Raises ApiException, what aiohttp raises, or TimeoutError if it comes late."""
+        if verb not in READS and not self.may_write():
+            request.close()
+            raise TimeoutError("the lease may be another's by now")
         code = "error"
         try:
             found = await request

@@ -7,6 +7,7 @@ process's own monotonic clock, as client-go does it.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,6 +52,12 @@ class Election:
     clock: Callable[[], float] = time.monotonic
     _seen: tuple[Any, float] = field(default=(None, 0.0), init=False)
     _acquired: str = field(default="", init=False)
+    _renewed: float = field(default=-math.inf, init=False)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody else can hold the Lease yet. False in a process that slept, before it learns of it."""
+        return self.clock() - self._renewed < self.duration
 
     async def acquire(self) -> None:
         """Wait until this candidate holds the Lease."""
@@ -93,6 +100,7 @@ class Election:
             return False
 
     async def _take(self) -> bool:
+        began = self.clock()
         lease = await self.api.lease()
         spec: dict[str, Any] = dict((lease or {}).get("spec") or {})
         holder = spec.get("holderIdentity") or ""
@@ -113,4 +121,5 @@ class Election:
         if not await self.api.write_lease({**(lease or {}), "spec": spec}):
             return False
         self._seen = ((self.identity, spec["renewTime"], spec["leaseTransitions"]), self.clock())
+        self._renewed = began
         return True

@@ -185,6 +185,8 @@ async def run(options: Options, stop: asyncio.Event) -> bool:
     metrics, client = Metrics(), await load_client()
     api, data = KubernetesApi(client, metrics, options.lease), DataPlaneClient()
     election = Election(api, options.identity)
+    if options.elect:
+        api.may_write = lambda: election.holds
     current: list[Operator] = []
 
     def complaint() -> str | None:
