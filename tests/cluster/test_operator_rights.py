@@ -129,7 +129,7 @@ def test_in_one_namespace_it_needs_nothing_of_the_cluster(control_plane, rest, a
         voices.make("mei")
         voices.run("mei", ("prepare",))
         assert voices.job("mei", "train")
-        assert "PrepareSucceeded" in voices.events("mei")
+        voices.wait("an Event", lambda: "PrepareSucceeded" in voices.events("mei"))
         assert rest.get("leases", ALONE, "kubevoice-operator")["spec"]["holderIdentity"]
         assert operator.get("/healthz") == (200, "ok")
         assert 'code="403"' not in operator.get("/metrics")[1]

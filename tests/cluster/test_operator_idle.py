@@ -1,0 +1,119 @@
+"""An operator with nothing to do writes nothing, and one that has gone blind says so."""
+
+import re
+import time
+from collections import Counter
+
+import operators
+import pytest
+import yaml
+from kubelet import Voices, ended, failure, waiting
+from rest import Rest
+
+IDLE_SECONDS = 60
+BLIND = "idle-blind"
+WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE")
+WATCHED = ("voicemodels", "jobs", "pods", "events", "rayservices", "rayclusters")
+
+
+@pytest.fixture(scope="module")
+def rest(control_plane):
+    operators.install(control_plane)
+    rest = Rest(control_plane.kubeconfig)
+    yield rest
+    rest.close()
+
+
+def writes(rest):
+    """How often anybody has written each kind of object with success, as the API server counts."""
+    found = Counter()
+    for labels, value in re.findall(r"^apiserver_request_total\{(.*)\} (\S+)$", rest.text("metrics"), re.MULTILINE):
+        said = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        if said["verb"] in WRITES and said["code"].startswith("2"):
+            found[said["resource"]] += int(float(value))
+    return found
+
+
+def ten(voices):
+    """Ten VoiceModels that wait for ten different things, or for the same with different patience."""
+    for name in ("running", "other", "third"):
+        voices.make(name)
+        voices.job(name, "prepare")
+    voices.make("held", training={"suspend": True})
+    voices.make("queued", training={"queueName": "speech"})
+    voices.make("cleanup", deletionPolicy="Delete", serving={"suspend": True})
+    for name, said, reason in (
+        ("pull", waiting("ImagePullBackOff", "no"), "ImagePullFailed"),
+        ("config", waiting("CreateContainerConfigError", "no"), "PodConfigError"),
+        ("rows", ended(2, failure("InvalidInput", "row 2")), "InvalidInput"),
+    ):
+        voices.make(name)
+        voices.report(name, "prepare", said)
+        voices.wait_condition(name, "DatasetReady", "False", reason)
+    voices.make("served")
+    voices.run("served")
+    voices.wait_condition("served", "Available", "False", "KubeRayNotInstalled")
+    voices.wait_condition("held", "DatasetReady", "Unknown", "Suspended")
+    voices.wait_condition("queued", "DatasetReady", "Unknown", "Queued")
+
+
+@pytest.fixture
+def blind(control_plane, tmp_path):
+    """An operator that may not watch the Lease it lives by, in a namespace where nothing happens."""
+    control_plane.namespace(BLIND)
+    account = ("kubevoice-blind", BLIND)
+    metadata = {"name": account[0], "namespace": BLIND}
+    objects = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}]
+    for item in yaml.safe_load_all((operators.ROOT / "operator" / "deploy" / "rbac-namespace.yaml").read_text()):
+        item["metadata"]["namespace"] = BLIND
+        for rule in item.get("rules", ()):
+            if "leases" in rule["resources"]:
+                rule["verbs"] = ["get", "create", "update"]
+        if "subjects" in item:
+            item["subjects"] = [{"kind": "ServiceAccount", "name": account[0], "namespace": BLIND}]
+        objects.append(item)
+    control_plane.apply(objects)
+    options = ("--namespace", BLIND, "--lease-namespace", BLIND)
+    with operators.operator(control_plane, tmp_path, *options, account=account) as operator:
+        yield operator
+
+
+def test_ten_idle_voicemodels_and_a_blind_operator(control_plane, rest, blind, tmp_path):
+    voices = Voices(rest, control_plane.namespace("idle"))
+    with operators.operator(control_plane, tmp_path) as operator:
+        ten(voices)
+        versions = lambda: {m["metadata"]["name"]: m["metadata"]["resourceVersion"] for m in models()}  # noqa: E731
+        models = lambda: rest.list("voicemodels", voices.namespace)  # noqa: E731
+        quiet = [0.0, {}]
+
+        def settled():
+            if versions() != quiet[1]:
+                quiet[:] = time.monotonic(), versions()
+            return time.monotonic() - quiet[0] > 5
+
+        voices.wait("nothing to change", settled, 60)
+        before, said = writes(rest), asked(operator)
+        began = time.monotonic()
+        voices.wait("the idle minute", lambda: time.monotonic() - began > IDLE_SECONDS, IDLE_SECONDS + 30)
+        after = writes(rest)
+        assert len(quiet[1]) == 10
+        assert versions() == quiet[1]
+        assert {name: after[name] - before[name] for name in WATCHED} == dict.fromkeys(WATCHED, 0)
+        assert after["leases"] > before["leases"]
+        # Only KubeRay is asked for, again and again.
+        assert {key for key in asked(operator) if asked(operator)[key] != said.get(key)} <= {
+            ("patch", "rayservices", "404")
+        }
+        assert operator.get("/healthz") == (200, "ok")
+        blind.wait("a blind operator to say so", lambda: blind.get("/healthz")[0] == 503, 60)
+        assert "silent" in blind.get("/healthz")[1]
+        assert blind.get("/readyz")[0] == 200
+
+
+def asked(operator):
+    """The operator's own count of its requests: by verb, resource and code."""
+    found = {}
+    for line in operator.get("/metrics")[1].splitlines():
+        if line.startswith("kubevoice_operator_api_requests_total"):
+            found[tuple(re.findall(r'"([^"]*)"', line))] = float(line.rpartition(" ")[2])
+    return found

@@ -1,0 +1,207 @@
+"""The operator on a real API server: a chain that people edit, delete and disturb. The tests play the kubelet."""
+
+import operators
+import pytest
+from kubelet import CHAIN, Voices
+from rest import APPLY, Rest
+
+EDITS = {
+    "prepare": {"dataset": {"uri": "s3://data/other"}},
+    "train": {"training": {"maxSteps": 77}},
+    "release": {"evaluation": {"maxPinyinErrorRate": 0.2}},
+}
+"""What concerns a stage and none before it."""
+
+
+@pytest.fixture(scope="module")
+def rest(control_plane):
+    operators.install(control_plane)
+    rest = Rest(control_plane.kubeconfig)
+    yield rest
+    rest.close()
+
+
+@pytest.fixture(scope="module")
+def voices(control_plane, rest):
+    return Voices(rest, control_plane.namespace("plane"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def operator(rest, control_plane, tmp_path_factory):
+    with operators.operator(control_plane, tmp_path_factory.mktemp("operator")) as running:
+        yield running
+        assert running.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') is None
+        assert 'code="403"' not in running.get("/metrics")[1]
+
+
+def names(found):
+    return {name: job["metadata"]["uid"] for name, job in found.items()}
+
+
+def test_the_chain_tells_its_story(voices):
+    voices.make("story")
+    voices.run("story")
+    voices.wait_condition("story", "Available", "False", "KubeRayNotInstalled")
+    status = voices.status("story")
+    assert [voices.condition("story", kind)[0] for kind in ("DatasetReady", "Trained", "Released")] == ["True"] * 3
+    assert voices.condition("story", "Evaluated")[:2] == ("True", "GatePassed")
+    assert status["dataset"]["clips"] == 9
+    assert status["revisions"][0]["digest"] == "sha256:" + "1" * 64
+    told = voices.events("story")
+    assert [reason for reason in told if reason.endswith("Succeeded")] == [
+        "PrepareSucceeded",
+        "TrainSucceeded",
+        "ReleaseSucceeded",
+    ]
+    # Each once: a story, not a log.
+    assert len(told) == len(set(told))
+
+
+def test_results_outlive_their_pods(voices, rest):
+    voices.make("kept")
+    voices.finish("kept", "prepare")
+    train = voices.job("kept", "train")["metadata"]["name"]
+    for pod in rest.list("pods", voices.namespace, "app.kubernetes.io/instance=kept,kubevoice.io/stage=prepare"):
+        rest.delete("pods", voices.namespace, pod["metadata"]["name"])
+    voices.finish("kept", "train")
+    voices.wait_condition("kept", "Trained", "True", "Succeeded")
+    assert [*voices.jobs("kept", "train")] == [train]
+
+
+@pytest.mark.parametrize("stage", CHAIN)
+def test_an_edit_makes_the_running_stage_anew_and_keeps_those_before(voices, stage):
+    name = voices.make(f"edit-{stage}")
+    done = CHAIN[: CHAIN.index(stage)]
+    voices.run(name, done)
+    old = voices.job(name, stage)["metadata"]["name"]
+    before = names({k: v for part in done for k, v in voices.jobs(name, part).items()})
+    voices.edit(name, EDITS[stage])
+    voices.wait("another Job instead", lambda: old not in (found := voices.jobs(name, stage)) and len(found) == 1)
+    assert before.items() <= names(voices.jobs(name)).items()
+    voices.finish(name, stage)
+    kind = {"prepare": "DatasetReady", "train": "Trained", "release": "Released"}[stage]
+    voices.wait_condition(name, kind, "True", "Succeeded")
+    voices.wait("the edit to be observed", lambda: voices.status(name)["observedGeneration"] == 2)
+
+
+@pytest.mark.parametrize("stage", [*CHAIN, None])
+def test_what_belongs_to_a_deleted_voicemodel_is_collected(voices, rest, stage):
+    name = voices.make(f"gone-{stage or 'late'}")
+    voices.run(name, CHAIN[: CHAIN.index(stage)] if stage else CHAIN)
+    if stage:
+        assert voices.job(name, stage)
+    else:
+        voices.wait_condition(name, "Released", "True", "Succeeded")
+    assert "finalizers" not in voices.get(name)["metadata"]
+    voices.delete(name)
+    assert voices.get(name) is None
+    mine = f"app.kubernetes.io/instance={name}"
+    voices.wait(
+        "its Jobs and pods to go",
+        lambda: not rest.list("jobs", voices.namespace, mine) and not rest.list("pods", voices.namespace, mine),
+    )
+
+
+def test_the_artifacts_are_deleted_after_the_voicemodel_and_only_if_it_said_so(voices, rest):
+    voices.make("retain")
+    voices.make("delete", deletionPolicy="Delete")
+    voices.make("again", deletionPolicy="Delete")
+    cleanup = {name: voices.job(name, "collect") for name in ("delete", "again")}
+    for name, job in cleanup.items():
+        assert job["spec"]["suspend"]
+        assert "ownerReferences" not in job["metadata"]
+        assert voices.job(name, "prepare")
+    for name in ("retain", "delete", "again"):
+        voices.delete(name)
+    voices.make("again", deletionPolicy="Delete")
+
+    def found(name):
+        return rest.get("jobs", voices.namespace, cleanup[name]["metadata"]["name"])
+
+    voices.wait("the cleanup to run", lambda: not found("delete")["spec"]["suspend"])
+    # Who has the same name goes on with what was made.
+    voices.wait("the other cleanup to be dropped", lambda: found("again") is None)
+    assert len(voices.jobs("again", "collect")) == 1
+    assert not voices.jobs("retain")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"phase": "Ready", "conditions": [], "observedGeneration": 9},
+        {"conditions": None, "training": {"step": 5, "percent": 50, "maxSteps": 9}},
+        {"serving": {"canaryWeight": 50, "revision": "sha256:" + "9" * 64}, "display": {"eta": "1h"}},
+    ],
+    ids=["conditions", "nothing", "serving"],
+)
+def test_a_status_that_somebody_else_wrote_is_put_right(voices, rest, wrong):
+    name = voices.make("status" + next(iter(wrong)).lower() + str(len(wrong)))
+    voices.wait_condition(name, "DatasetReady", "Unknown", "Running")
+    right = voices.status(name)
+    version = rest.patch("voicemodels", voices.namespace, name, {"status": wrong}, "status")["metadata"][
+        "resourceVersion"
+    ]
+    voices.wait("the status to be right again", lambda: same(voices.status(name), right))
+    assert voices.get(name)["metadata"]["resourceVersion"] != version
+
+
+def same(one, other):
+    """Whether statuses say the same, except when a condition came to be."""
+
+    def timeless(status):
+        conditions = {c["type"]: c | {"lastTransitionTime": None} for c in status.get("conditions", ())}
+        return status | {"conditions": conditions}
+
+    return timeless(one) == timeless(other)
+
+
+def test_kueue_admits_and_what_others_own_stays(voices, rest):
+    voices.make("queued", training={"queueName": "speech"})
+    job = voices.job("queued", "prepare")
+    assert job["spec"]["suspend"]
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "speech"
+    assert "waits to be admitted" in voices.wait_condition("queued", "DatasetReady", "Unknown", "Queued")
+    voices.wait("an Event", lambda: "PrepareQueued" in voices.events("queued"))
+    path = rest.path("jobs", voices.namespace, job["metadata"]["name"])
+    admitted = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"labels": {"kueue.x-k8s.io/x": "1"}, "annotations": {"theirs": "2"}},
+        "spec": {"suspend": False, "template": {"spec": {"nodeSelector": {"flavor": "a10"}}}},
+    }
+    rest.call("PATCH", f"{path}?fieldManager=kueue&force=true", admitted, APPLY)
+    voices.wait_condition("queued", "DatasetReady", "Unknown", "Running")
+    voices.finish("queued", "prepare")
+    assert voices.job("queued", "train")["spec"]["suspend"]
+    there = rest.call("GET", path)
+    assert not there["spec"]["suspend"]
+    assert there["spec"]["template"]["spec"]["nodeSelector"] == {"flavor": "a10"}
+    assert there["metadata"]["labels"]["kueue.x-k8s.io/x"] == "1"
+    assert there["metadata"]["annotations"]["theirs"] == "2"
+    assert there["metadata"]["uid"] == job["metadata"]["uid"]
+    # Kueue takes a Job back by suspending it again: that is its decision, and ours to report.
+    train = voices.job("queued", "train")["metadata"]["name"]
+    for suspend, reason in ((False, "Running"), (True, "Queued")):
+        rest.patch("jobs", voices.namespace, train, {"spec": {"suspend": suspend}})
+        voices.wait_condition("queued", "Trained", "Unknown", reason)
+    assert rest.get("jobs", voices.namespace, train)["spec"]["suspend"]
+
+
+def test_holding_the_training_deletes_its_job_and_letting_go_makes_it_anew(voices):
+    voices.make("held")
+    voices.job("held", "prepare")
+    voices.edit("held", {"training": {"suspend": True}})
+    voices.wait("no Job", lambda: not voices.jobs("held"))
+    voices.wait_condition("held", "DatasetReady", "Unknown", "Suspended")
+    voices.edit("held", {"training": {"suspend": False}})
+    assert voices.job("held", "prepare")
+
+
+def test_nothing_but_the_status_of_a_voicemodel_is_ever_written(voices, rest):
+    voices.make("owned")
+    voices.run("owned", ("prepare",))
+    voices.job("owned", "train")
+    managers = {
+        (entry["manager"], entry.get("subresource")) for entry in voices.get("owned")["metadata"]["managedFields"]
+    }
+    assert {pair for pair in managers if pair[0].startswith("kubevoice")} == {("kubevoice-operator-status", "status")}

@@ -1,0 +1,133 @@
+"""What goes wrong while a voice is made: it is named, nothing hangs, and it goes on when the cause is gone.
+
+There is no node: the tests say of the pods what a kubelet would.
+"""
+
+import operators
+import pytest
+from kubelet import Voices, ended, failure, waiting
+from rest import Rest
+
+FAST = {"backoffLimit": 0}
+"""The first failed pod fails its Job: Kubernetes' own waiting between pods is not our subject."""
+
+
+@pytest.fixture(scope="module")
+def rest(control_plane):
+    operators.install(control_plane)
+    rest = Rest(control_plane.kubeconfig)
+    yield rest
+    rest.close()
+
+
+@pytest.fixture(scope="module")
+def voices(control_plane, rest):
+    return Voices(rest, control_plane.namespace("trouble"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def operator(rest, control_plane, tmp_path_factory):
+    with operators.operator(control_plane, tmp_path_factory.mktemp("operator")) as running:
+        yield running
+        assert running.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') is None
+
+
+def scheduled(status, **more):
+    return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": status} | more]}
+
+
+UNSCHEDULABLE = scheduled(
+    "False", reason="Unschedulable", message="0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+)
+SCHEDULED_LONG_AGO = scheduled("True", lastTransitionTime="2026-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "reason", "message"),
+    [
+        ("full", UNSCHEDULABLE, "Unschedulable", "Insufficient nvidia.com/gpu"),
+        ("pull", waiting("ImagePullBackOff", "not found"), "ImagePullFailed", "check the image's name"),
+        ("secret", waiting("CreateContainerConfigError", 'secret "s3" not found'), "PodConfigError", 'secret "s3"'),
+        ("slow", SCHEDULED_LONG_AGO, "PodConfigError", "it has not started for 300 s"),
+    ],
+)
+def test_a_pod_that_does_not_start_is_told_and_waited_for(voices, name, said, reason, message):
+    voices.make(name)
+    pod = voices.report(name, "prepare", said)
+    told = voices.wait_condition(name, "DatasetReady", "False", reason)
+    assert message in told
+    assert pod in told
+    assert voices.condition(name, "Degraded")[:2] == ("True", reason)
+    voices.wait("an Event", lambda: "PrepareFailed" in voices.events(name))
+    voices.finish(name, "prepare")
+    voices.wait_condition(name, "DatasetReady", "True", "Succeeded")
+    assert voices.job(name, "train")
+
+
+def test_a_dataset_that_is_wrong_is_not_tried_again_until_somebody_says_so(voices):
+    voices.make("rows")
+    first = voices.job("rows", "prepare")
+    voices.report("rows", "prepare", ended(2, failure("InvalidInput", "metadata.csv row 2: no such file")))
+    assert "metadata.csv row 2" in voices.wait_condition("rows", "DatasetReady", "False", "InvalidInput")
+    status = voices.status("rows")
+    assert status["phase"] == "Failed"
+    failed = status["lastFailure"]
+    assert (failed["exitCode"], failed["attempts"], failed["retryable"]) == (2, 1, False)
+    assert [*voices.jobs("rows")] == [first["metadata"]["name"]]
+    voices.edit("rows", annotations={"kubevoice.io/refresh": "1"})
+    voices.wait("another prepare", lambda: len(voices.jobs("rows", "prepare")) == 2)
+    (second,) = voices.jobs("rows").keys() - {first["metadata"]["name"]}
+    voices.wait("its pod", lambda: voices.pods({"metadata": {"name": second}}))
+
+
+def test_a_pod_that_used_too_much_memory_is_named_and_its_job_is_not_tried_again(voices):
+    voices.make("memory", training=FAST)
+    voices.report("memory", "prepare", ended(137, reason="OOMKilled"))
+    assert "used more memory" in voices.wait_condition("memory", "DatasetReady", "False", "OutOfMemory")
+    assert voices.status("memory")["lastFailure"]["reason"] == "OutOfMemory"
+
+
+def test_a_pod_that_is_tried_again_by_kubernetes_says_so_meanwhile(voices):
+    voices.make("retried")
+    voices.report("retried", "prepare", ended(1, failure("Stopped", "SIGTERM")))
+    told = voices.wait_condition("retried", "DatasetReady", "False", "Retrying")
+    assert "it ended with 1; another pod will try again" in told
+
+
+def test_a_job_that_takes_too_long_ends(voices, rest):
+    voices.make("slowly")
+    job = voices.job("slowly", "prepare")["metadata"]["name"]
+    # Less than the VoiceModel's schema allows, so that the test need not wait a minute.
+    rest.patch("jobs", voices.namespace, job, {"spec": {"activeDeadlineSeconds": 1}})
+    told = voices.wait_condition("slowly", "DatasetReady", "False", "DeadlineExceeded")
+    assert "activeDeadlineSeconds" in told
+
+
+def test_storage_that_is_away_is_tried_again(voices):
+    voices.make("stored", training=FAST)
+    first = voices.job("stored", "prepare")["metadata"]
+    voices.report("stored", "prepare", ended(1, failure("StorageError", "s3://data: connection refused")))
+    told = voices.wait_condition("stored", "DatasetReady", "False", "StorageError")
+    assert "connection refused; it will be tried again" in told
+
+    def another():
+        return [job for job in voices.jobs("stored").values() if job["metadata"]["uid"] != first["uid"]]
+
+    voices.wait("the Job of the same name to be made anew", another)
+    assert another()[0]["metadata"]["name"] == first["name"]
+    voices.finish("stored", "prepare")
+    voices.wait_condition("stored", "DatasetReady", "True", "Succeeded")
+
+
+def test_a_quota_refuses_and_is_waited_for(rest, control_plane):
+    voices = Voices(rest, control_plane.namespace("quota"))
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
+    rest.create("resourcequotas", "quota", quota | {"spec": {"hard": {"count/jobs.batch": "0"}}})
+    hard = lambda: rest.get("resourcequotas", "quota", "none").get("status", {}).get("hard")  # noqa: E731
+    voices.wait("the quota to be known", hard)
+    voices.make("mei")
+    assert "exceeded quota: none" in voices.wait_condition("mei", "DatasetReady", "False", "RefusedByApi")
+    assert voices.condition("mei", "Degraded")[:2] == ("True", "RefusedByApi")
+    rest.delete("resourcequotas", "quota", "none")
+    voices.wait("a Job once there is room", lambda: voices.jobs("mei", "prepare"))
+    voices.wait_condition("mei", "DatasetReady", "Unknown", "Running")
