@@ -28,6 +28,8 @@ NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
 CGROUPS = Path("/sys/fs/cgroup")
 HIDDEN = ("/run", "/var/lib", "/var/log")
 """What the node's programs write outside their folder goes to memory of the node's own."""
+CPU_WEIGHTS = {"cpu.shares": "8192", "cpu.weight": "800"}
+"""All pods together count as eight processes of this machine, not as one: Ray gives up if it starts too slowly."""
 TO_US, TO_NOWHERE = "tests", "nowhere"
 """Network devices on the node."""
 
@@ -176,6 +178,9 @@ class Sandbox:
             for name in ("cpuset.cpus", "cpuset.mems"):
                 if (cgroup / name).exists() and not (cgroup / name).read_text().strip():
                     (cgroup / name).write_text((cgroup.parent / name).read_text())
+            for name, weight in CPU_WEIGHTS.items():
+                if (cgroup / name).exists():
+                    (cgroup / name).write_text(weight)
 
     def _connect(self) -> None:
         """Connect the node with us, so that we reach its Services and pods, and it reaches nothing."""
@@ -195,7 +200,9 @@ class Sandbox:
         self.run("ip", "link", "set", TO_NOWHERE, "up")
         self.run("ip", "route", "add", "default", "dev", TO_NOWHERE)
         for chain in ("OUTPUT", "FORWARD"):
-            for device in (TO_US, TO_NOWHERE):
+            for device in (CPU_WEIGHTS = {"cpu.shares": "8192", "cpu.weight": "800"}
+"""All pods together count as eight processes of this machine, not as one: Ray gives up if it starts too slowly."""
+TO_US, TO_NOWHERE):
                 # Answers may go back to us; nothing begins on the node.
                 new = ["-m", "conntrack", "--ctstate", "NEW"]
                 self.run("iptables", "-A", chain, "-o", device, *new, "-j", "REJECT")
