@@ -200,9 +200,7 @@ class Sandbox:
         self.run("ip", "link", "set", TO_NOWHERE, "up")
         self.run("ip", "route", "add", "default", "dev", TO_NOWHERE)
         for chain in ("OUTPUT", "FORWARD"):
-            for device in (CPU_WEIGHTS = {"cpu.shares": "8192", "cpu.weight": "800"}
-"""All pods together count as eight processes of this machine, not as one: Ray gives up if it starts too slowly."""
-TO_US, TO_NOWHERE):
+            for device in (TO_US, TO_NOWHERE):
                 # Answers may go back to us; nothing begins on the node.
                 new = ["-m", "conntrack", "--ctstate", "NEW"]
                 self.run("iptables", "-A", chain, "-o", device, *new, "-j", "REJECT")
