@@ -31,9 +31,9 @@ def make(node, namespace, dataset):
     """Makes VoiceModels that are trained but need not be served, and removes them after the test."""
     made = []
 
-    def voice(name, **spec):
-        suspended = {"serving": {"suspend": True}} | spec
-        found = Voice(node, voices.voicemodel(node.s3, name, namespace, spec.pop("dataset_uri", dataset), **suspended))
+    def voice(name, uri=dataset, **spec):
+        spec = {"serving": {"suspend": True}} | spec
+        found = Voice(node, voices.voicemodel(node.s3, name, namespace, uri, **spec))
         made.append(found)
         return found
 
@@ -119,7 +119,7 @@ def test_a_dataset_error_is_told_once_and_read_again_when_asked(node, make):
     client.put_object(
         Bucket="datasets", Key="broken/metadata.csv", Body="id,text,emotion,wav_path\na,你好,neutral,a.wav\n".encode()
     )
-    voice = make("broken", dataset={"uri": "s3://datasets/broken/"}).apply()
+    voice = make("broken", "s3://datasets/broken/").apply()
     told = voice.wait_condition("DatasetReady", "False", "InvalidInput", timeout=180)["message"]
     assert "row 1 (id a)" in told
     (job,) = voice.jobs()
