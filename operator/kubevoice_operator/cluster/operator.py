@@ -12,6 +12,7 @@ import kopf
 from kubevoice.resources.voicemodel import KIND
 
 from kubevoice_operator.cluster.api import ApiException, Identities, KubernetesApi, load_client
+from kubevoice_operator.cluster.aside import second_loop
 from kubevoice_operator.cluster.cache import Cache, Key
 from kubevoice_operator.cluster.dataplane import DataPlaneClient
 from kubevoice_operator.cluster.leader import Election
@@ -184,9 +185,6 @@ async def run(options: Options, stop: asyncio.Event) -> bool:
     """Run until `stop` is set, or leadership is lost; tell whether it ended because it was asked to."""
     metrics, client = Metrics(), await load_client()
     api, data = KubernetesApi(client, metrics, options.lease), DataPlaneClient()
-    election = Election(api, options.identity)
-    if options.elect:
-        api.may_write = lambda: election.holds
     current: list[Operator] = []
 
     def complaint() -> str | None:
@@ -195,30 +193,48 @@ async def run(options: Options, stop: asyncio.Event) -> bool:
         return current[0].blind if current else None
 
     server = await serve(options.port, metrics, complaint)
-    try:
-        if options.elect and not await _first(stop.wait(), election.acquire()):
-            return True
+
+    async def lead() -> None:
         metrics.leading.set(1)
         current.append(Operator(options, api, data, metrics))
-        lost = asyncio.create_task(election.keep()) if options.elect else None
-        lead = asyncio.create_task(current[0].run(stop))
-        waiting = {task for task in (lost, lead) if task is not None}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if lost is not None and lost.done():
-            # Another may act already: whatever is under way here must end at once.
-            lead.cancel()
-            await asyncio.wait({lead}, timeout=END_SECONDS)
-            return False
-        if lost is not None:
-            lost.cancel()
-            with suppress(Exception):
-                await election.release()
-        await lead
-        return stop.is_set()
+        await current[0].run(stop)
+
+    try:
+        if options.elect:
+            return await _lead_if_elected(options, api, metrics, stop, lead)
+        await lead()
+        return True
     finally:
         await data.close()
         await server.cleanup()
         await client.close()  # type: ignore[no-untyped-call]
+
+
+async def _lead_if_elected(
+    options: Options, api: KubernetesApi, metrics: Metrics, stop: asyncio.Event, lead: Callable[[], Awaitable[None]]
+) -> bool:
+    """Lead once elected; tell whether that ended because it was asked to, and not because another leads."""
+    async with second_loop() as aside:
+        client = await aside(load_client())
+        election = Election(KubernetesApi(client, metrics, options.lease), options.identity)
+        api.may_write = lambda: election.holds
+        try:
+            if not await _first(stop.wait(), aside(election.acquire())):
+                return True
+            lost, leading = aside(election.keep()), asyncio.ensure_future(lead())
+            await asyncio.wait({lost, leading}, return_when=asyncio.FIRST_COMPLETED)
+            if lost.done():
+                # Another may act already: whatever is under way here must end at once.
+                leading.cancel()
+                await asyncio.wait({leading}, timeout=END_SECONDS)
+                return False
+            lost.cancel()
+            with suppress(Exception):
+                await aside(election.release())
+            await leading
+            return True
+        finally:
+            await aside(client.close())
 
 
 async def _first(stop: Awaitable[object], go: Awaitable[object]) -> bool:

@@ -23,6 +23,7 @@ from kubevoice_operator.cluster.dataplane import DataPlaneClient, service_url
 from kubevoice_operator.cluster.events import Note, notes, render_event
 from kubevoice_operator.cluster.invalid import invalid_status
 from kubevoice_operator.cluster.metrics import Metrics
+from kubevoice_operator.cluster.reading import Reader
 from kubevoice_operator.cluster.snapshot import DataPlane, jobs, service, unrecorded
 from kubevoice_operator.cluster.trouble import when
 from kubevoice_operator.observe import Observed
@@ -78,6 +79,7 @@ class Reconciler:
         self._api, self._data, self._cache = api, data, cache
         self._metrics, self._images, self._instance = metrics, images, instance
         self._memory: dict[Key, _Memory] = {}
+        self._reader = Reader()
 
     async def reconcile(self, key: Key) -> float | None:
         """Take one VoiceModel a step further; return in how many seconds to look again, None if events will tell.
@@ -87,6 +89,7 @@ class Reconciler:
         raw = self._cache.model(key)
         if raw is None:
             self._memory.pop(key, None)
+            self._reader.forget(key)
             with suppress(KeyError):
                 self._metrics.degraded.remove(*key)
             return None
@@ -94,7 +97,7 @@ class Reconciler:
             return None
         now = datetime.now(UTC).replace(microsecond=0)
         try:
-            model = VoiceModel.model_validate(_without_broken_status(raw))
+            model = self._reader.read(key, raw)
         except ValidationError as error:
             await self._tell(key, raw, VoiceModelStatus(), invalid_status(raw, error, now))
             return None
@@ -197,9 +200,9 @@ class Reconciler:
         """Write the status if it differs, and post Events for what happened."""
         degraded = find(after.conditions, ConditionType.DEGRADED)
         self._metrics.degraded.labels(*key).set(degraded is not None and degraded.status is State.TRUE)
-        body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
         if _same(raw.get("status"), after):
             return
+        body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
         written = await self._api.apply_status(key, body)
         if written is not None and not _same(written.get("status"), after):
             written = await self._api.replace_status(key, body)
@@ -245,15 +248,6 @@ class Reconciler:
         if memory.serving_missing or memory.refused:
             times.append(MISSING_SECONDS)
         return min((t for t in times if t is not None), default=None)
-
-
-def _without_broken_status(raw: Any) -> Any:
-    """Return the object without a status that cannot be read: it is ours to write anew."""
-    try:
-        VoiceModelStatus.model_validate(raw.get("status") or {})
-    except ValidationError:
-        return {k: v for k, v in raw.items() if k != "status"}
-    return raw
 
 
 def _same(there: Any, wanted: VoiceModelStatus) -> bool:
