@@ -48,3 +48,9 @@ def control_plane():
 def node():
     """A whole node, with pods, Services, DNS, S3 and KubeRay."""
     yield from started(testcluster.node)
+
+
+@pytest.fixture(scope="module")
+def kueue(node):
+    """Kueue on the node, while the tests of one module run."""
+    yield from started(lambda: testcluster.kueue(node))

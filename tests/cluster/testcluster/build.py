@@ -22,6 +22,7 @@ VERSIONS = {"gitVersion": f"v{KUBERNETES}", "gitMajor": "1", "gitMinor": "35"}
 LDFLAGS = " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in VERSIONS.items())])
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 KUBERAY = "github.com/ray-project/kuberay/ray-operator"
+KUEUE = "sigs.k8s.io/kueue"
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 NODE = (*CONTROL_PLANE, "kube-scheduler", "kubelet", "kube-proxy", "ray-operator", "coredns", "pause")
@@ -39,11 +40,11 @@ class Module:
     data: dict[str, tuple[str, str]]
 
 
-GO = Path(__file__).parent.parent / "go"
+HERE = Path(__file__).parent.parent
 _COMMANDS = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet")
 MODULES = {
     "kubernetes": Module(
-        GO,
+        HERE / "go",
         {
             **{command: f"k8s.io/kubernetes/cmd/{command}" for command in _COMMANDS},
             **{name: f"./{name}" for name in ("etcd", "coredns", "pause")},
@@ -51,6 +52,8 @@ MODULES = {
         },
         {"kuberay-crds": (KUBERAY, "config/crd/bases")},
     ),
+    # Built with other versions of Kubernetes' libraries.
+    "kueue": Module(HERE / "go-kueue", {"kueue": f"{KUEUE}/cmd/kueue"}, {"config": (KUEUE, "config")}),
 }
 
 

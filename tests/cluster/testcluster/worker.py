@@ -1,6 +1,7 @@
 """What makes a machine a node: containers, kubelet, Services, DNS."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from testcluster.sandbox import Sandbox
 from testcluster.site import Site
 from testcluster.tools import CNI_PLUGINS, find
 
-__all__ = ["NODE_NAME", "containerd", "coredns", "import_images", "kubelet", "proxy", "scheduler"]
+__all__ = ["NODE_NAME", "containerd", "coredns", "import_image", "import_images", "kubelet", "proxy", "scheduler"]
 
 NODE_NAME = "node"
 DNS_DOMAIN = "cluster.local"
@@ -54,6 +55,8 @@ def containerd(site: Site, sandbox: Sandbox) -> Component:
     """Return what runs containers; each sees this machine's programs, see `testcluster.image`."""
     spec = json.loads(sandbox.run(_system("ctr"), "oci", "spec"))
     spec["mounts"] += mounts()
+    # Containers may open as many files as we may: Ray wants more than the runtime's 1024.
+    del spec["process"]["rlimits"]
     (site.state / "container.json").write_text(json.dumps(spec))
     _write_network(site)
     config = site.state / "containerd.toml"
@@ -72,14 +75,16 @@ def containerd(site: Site, sandbox: Sandbox) -> Component:
 
 def import_images(site: Site, sandbox: Sandbox) -> None:
     """Give containerd the images of the product and of the pods' first container."""
-    archives = {
-        "images": image_archive(IMAGES, {}, container_config()),
-        "pause": image_archive([PAUSE_IMAGE], {"pause": site.binary("pause")}, {"Entrypoint": ["/pause"]}),
-    }
-    for name, archive in archives.items():
-        path = site.state / f"{name}.tar"
-        path.write_bytes(archive)
-        sandbox.run(_system("ctr"), "--namespace=k8s.io", "images", "import", path)
+    import_image(sandbox, image_archive(IMAGES, {}, container_config()))
+    import_image(sandbox, image_archive([PAUSE_IMAGE], {"pause": site.binary("pause")}, {"Entrypoint": ["/pause"]}))
+
+
+def import_image(sandbox: Sandbox, archive: bytes) -> None:
+    """Give containerd the images in `archive`."""
+    with tempfile.NamedTemporaryFile(dir=sandbox.slot.state, suffix=".tar") as file:
+        file.write(archive)
+        file.flush()
+        sandbox.run(_system("ctr"), "--namespace=k8s.io", "images", "import", file.name)
 
 
 def kubelet(site: Site, cgroup: str) -> Component:

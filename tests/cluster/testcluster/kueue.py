@@ -1,0 +1,63 @@
+"""Kueue on a node, installed as its own manifests say."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+
+from testcluster.build import MODULES, Toolbox
+from testcluster.cluster import Cluster
+from testcluster.image import USER, image_archive
+from testcluster.worker import import_image
+
+__all__ = ["kueue"]
+
+NAMESPACE = "kueue-system"
+IMAGE = "docker.io/kubevoice/kueue:test"
+START_SECONDS = 180
+
+
+@contextmanager
+def kueue(cluster: Cluster) -> Iterator[Cluster]:
+    """Run Kueue on the node of `cluster`, and take it away again: its webhooks hold up every Job."""
+    toolbox = Toolbox(MODULES["kueue"])
+    toolbox.build(["kueue"])
+    config = toolbox.data("config")
+    if cluster.sandbox is None:
+        raise ValueError("Kueue needs a node")
+    archive = image_archive([IMAGE], {"manager": toolbox.binary("kueue")}, {"User": f"{USER}:{USER}"})
+    import_image(cluster.sandbox, archive)
+    objects = [_adapted(item) for item in yaml.safe_load_all(cluster.kubectl("kustomize", config / "default"))]
+    # The aggregated API is for people who look at queues, and without it the API server needs no front proxy.
+    objects = [item for item in objects if item["kind"] != "APIService"]
+    definitions = [item for item in objects if item["kind"] in ("CustomResourceDefinition", "Namespace")]
+    others = [item for item in objects if item not in definitions]
+    try:
+        cluster.apply(definitions)
+        cluster.apply(others)
+        # Conversion and admission are by webhook, so nothing can be applied before they answer.
+        cluster.kubectl(
+            "rollout",
+            "status",
+            "deployment",
+            "-n",
+            NAMESPACE,
+            "--timeout",
+            f"{START_SECONDS}s",
+            "kueue-controller-manager",
+        )
+        yield cluster
+    finally:
+        cluster.delete(others)
+        cluster.delete(definitions)
+
+
+def _adapted(item: dict[str, Any]) -> dict[str, Any]:
+    """Return `item` for a node that has our image, and two cores for everything."""
+    if item["kind"] == "Deployment":
+        (container,) = item["spec"]["template"]["spec"]["containers"]
+        container |= {"image": IMAGE, "imagePullPolicy": "Never"}
+        container["args"].append("--feature-gates=VisibilityOnDemand=false")
+        container["resources"]["requests"]["cpu"] = "50m"
+    return item
