@@ -10,6 +10,7 @@ from typing import Any
 
 import kopf
 from kubevoice.resources.voicemodel import GROUP, VERSION
+from typing_extensions import override
 
 from kubevoice_operator.cluster.api import LEASE_LABELS
 from kubevoice_operator.cluster.cache import Cache, Key
@@ -45,11 +46,30 @@ class Heartbeat:
         return time.monotonic() - self._last
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """kopf's memory of what an object looked like: copied with every event, and asked for by no handler of ours."""
+
+    @override
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    @override
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    @override
+    def store(self, **_: Any) -> None:
+        return None
+
+
 def settings() -> kopf.OperatorSettings:
     """Return kopf's settings, all in one place."""
     found = kopf.OperatorSettings()
     found.posting.enabled = False  # Events are ours: the story of a voice, not kopf's log
     found.persistence.finalizer = f"{GROUP}/finalizer"  # never set, for no handler needs one
+    found.persistence.diffbase_storage = NoDiffs()
+    found.queueing.idle_timeout = 1.0  # a task an object, between two events of it
+    found.queueing.exit_timeout = 0.5  # what comes while we stop is for the next leader
     found.watching.server_timeout = 300
     found.watching.client_timeout = 310  # a watch that neither speaks nor ends is cut
     found.watching.connect_timeout = 30
