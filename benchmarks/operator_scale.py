@@ -88,15 +88,18 @@ class Seen:
         self.reason: dict[str, str] = {}
 
     async def watch(self, api: Api) -> None:
-        """Watch every VoiceModel until cancelled."""
-        stream = await api.send("GET", f"{VOICES}/voicemodels?watch=true&timeoutSeconds=3600")
-        async for line in stream.content:
-            body = json.loads(line)["object"]
-            key = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
-            for condition in body.get("status", {}).get("conditions", ()):
-                if condition["type"] == "DatasetReady":
-                    self.reason[key] = condition["reason"]
-                    self.at.setdefault((key, condition["reason"]), time.monotonic())
+        """Watch every VoiceModel until cancelled; the API server ends watches as it likes, and a new one shows all."""
+        while True:
+            stream = await api.send("GET", f"{VOICES}/voicemodels?watch=true&timeoutSeconds=3600")
+            async for line in stream.content:
+                self._see(json.loads(line)["object"])
+
+    def _see(self, body: Any) -> None:
+        key = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+        for condition in body.get("status", {}).get("conditions", ()):
+            if condition["type"] == "DatasetReady":
+                self.reason[key] = condition["reason"]
+                self.at.setdefault((key, condition["reason"]), time.monotonic())
 
     async def count(self, reason: str, wanted: int, seconds: float) -> None:
         """Wait until so many VoiceModels have a reason. Raises TimeoutError."""
