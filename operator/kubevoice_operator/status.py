@@ -191,7 +191,8 @@ def _display(chain: Chain, training: TrainingStatus, serving: ServingStatus) -> 
 
 
 def _phase(model: VoiceModel, found: dict[ConditionType, Fact], chain: Chain) -> Phase:
-    if model.spec.serving.suspend or (model.spec.training.suspend and chain.released is None):
+    made = chain.released is not None
+    if model.spec.serving.suspend if made else model.spec.training.suspend:
         return Phase.SUSPENDED
     ready = found[ConditionType.READY]
     if ready.state is State.TRUE:
