@@ -99,7 +99,7 @@ class Operator:
         """Watch and reconcile until `stop` is set. Raises whatever ends one of the parts."""
         watch = kopf.operator(
             registry=registry(self.cache, self.wake, self.heartbeat),
-            settings=settings(),
+            settings=settings(self._options.namespaces),
             standalone=True,
             clusterwide=not self._options.namespaces,
             namespaces=self._options.namespaces,

@@ -5,7 +5,7 @@ VoiceModel can be deleted while no operator runs.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import kopf
@@ -62,9 +62,11 @@ class NoDiffs(kopf.DiffBaseStorage):
         return None
 
 
-def settings() -> kopf.OperatorSettings:
+def settings(namespaces: Collection[str]) -> kopf.OperatorSettings:
     """Return kopf's settings, all in one place."""
     found = kopf.OperatorSettings()
+    # Who looks after some namespaces has no right to see which there are, nor which resources are defined.
+    found.scanning.disabled = bool(namespaces)
     found.posting.enabled = False  # Events are ours: the story of a voice, not kopf's log
     found.persistence.finalizer = f"{GROUP}/finalizer"  # never set, for no handler needs one
     found.persistence.diffbase_storage = NoDiffs()
