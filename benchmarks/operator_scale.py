@@ -92,7 +92,10 @@ class Seen:
         while True:
             stream = await api.send("GET", f"{VOICES}/voicemodels?watch=true&timeoutSeconds=3600")
             async for line in stream.content:
-                self._see(json.loads(line)["object"])
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    break
+                self._see(event["object"])
 
     def _see(self, body: Any) -> None:
         key = f"{body['metadata']['namespace']}/{body['metadata']['name']}"
