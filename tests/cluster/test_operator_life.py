@@ -249,23 +249,27 @@ def test_a_canary_that_is_too_slow_is_taken_back(mei):
     mei.wait_ready(240)
 
 
-def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
-    def clusters():
-        found = listed(node, "rayclusters", mei.namespace)
-        return {cluster["metadata"]["name"] for cluster in found if not cluster["metadata"].get("deletionTimestamp")}
-
-    (old,) = clusters()
-    mei.apply(serving={"replica": {"cpu": 0.25, "memory": "2Gi"}})
-    with Client(mei) as client:
-        mei.wait("another cluster", lambda: clusters() - {old}, 120)
-        mei.wait("the first to go", lambda: old not in clusters(), 420)
-        mei.wait_ready(120)
-    assert client.failures == []
-
-
 def test_requests_for_text_and_revisions_answer_through_the_service(mei):
     with HTTP.open(f"{mei.endpoint()}/v1/revisions", timeout=10) as answer:
         found = json.load(answer)
     assert {replica["track"] for replica in found["replicas"]} == {"stable"}
     with ThreadPoolExecutor(4) as pool:
         assert {status for status, _, _ in pool.map(lambda _: mei.speak(), range(8))} == {200}
+
+
+def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
+    def clusters():
+        found = listed(node, "rayclusters", mei.namespace)
+        return {cluster["metadata"]["name"] for cluster in found if not cluster["metadata"].get("deletionTimestamp")}
+
+    def active():
+        return node.get("rayservice", mei.name, "-n", mei.namespace)["status"]["activeServiceStatus"]["rayClusterName"]
+
+    old = active()
+    mei.apply(serving={"replica": {"cpu": 0.25, "memory": "2Gi"}})
+    with Client(mei) as client:
+        mei.wait("another cluster", lambda: clusters() - {old}, 120)
+        mei.wait("the switch", lambda: active() in clusters() - {old}, 420)
+        assert old in clusters(), "requests under way on the old cluster must be answered"
+        mei.wait_ready(120)
+    assert client.failures == []

@@ -82,12 +82,11 @@ def _template(model: VoiceModel, container: Object) -> Object:
     }
 
 
-def _head(model: VoiceModel, images: Images, *, autoscaled: bool) -> Object:
+def _head(model: VoiceModel, images: Images) -> Object:
     """Return the head: the HTTP side, and what keeps Ray together. It needs no storage, so it gets no credentials."""
     container = _container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
     template = _template(model, container)
-    if autoscaled:
-        template["spec"]["volumes"].append(_api_access())
+    template["spec"]["volumes"].append(_api_access())
     return {
         "rayStartParams": {
             "num-cpus": "0",
@@ -151,8 +150,6 @@ def _workers(model: VoiceModel, images: Images) -> Object:
 
 def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> Object:
     """Render the RayService that divides requests as `traffic` says; the same bytes for the same arguments."""
-    least, most = worker_bounds(model)
-    autoscaled = most > least
     metadata: Object = {
         "name": model.metadata.name,
         "namespace": model.metadata.namespace,
@@ -162,12 +159,12 @@ def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> Ob
         metadata["ownerReferences"] = owners
     cluster: Object = {
         "rayVersion": RAY_VERSION,
-        "enableInTreeAutoscaling": autoscaled,
-        "headGroupSpec": _head(model, images, autoscaled=autoscaled),
+        # Also where there is nothing to scale now: switched on later, it would need another cluster.
+        "enableInTreeAutoscaling": True,
+        "autoscalerOptions": _autoscaler(),
+        "headGroupSpec": _head(model, images),
         "workerGroupSpecs": [_workers(model, images)],
     }
-    if autoscaled:
-        cluster["autoscalerOptions"] = _autoscaler()
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayService",
