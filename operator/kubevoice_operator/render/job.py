@@ -27,7 +27,7 @@ __all__ = ["BAD_INPUT", "CONTAINER", "QUEUE_LABEL", "render_job", "shape"]
 BAD_INPUT = 2
 CONTAINER = "stage"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-SMALL = {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
+SMALL = {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
 """What prepare and release take; training's own resources are the user's."""
 GRACE_SECONDS = 120
 """Time for a trainer that is stopped to upload its last checkpoint."""
