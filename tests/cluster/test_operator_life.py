@@ -257,6 +257,36 @@ def test_requests_for_text_and_revisions_answer_through_the_service(mei):
         assert {status for status, _, _ in pool.map(lambda _: mei.speak(), range(8))} == {200}
 
 
+def test_a_replica_that_is_killed_comes_back(node, mei):
+    (worker,) = [p["metadata"]["name"] for p in mei.pods("ray.io/node-type=worker")]
+    node.kubectl("delete", "pod", worker, "-n", mei.namespace, "--grace-period=0", "--force")
+    mei.wait("its loss to be told", lambda: mei.condition("Ready").get("status") == "False", 120)
+    mei.wait_ready(240)
+    assert mei.speak()[0] == 200
+
+
+def test_a_head_that_is_killed_comes_back_with_the_voice(node, mei):
+    revision = serving(mei)
+    (head,) = [p["metadata"]["name"] for p in mei.pods("ray.io/node-type=head")]
+    node.kubectl("delete", "pod", head, "-n", mei.namespace, "--grace-period=0", "--force")
+    mei.wait("its loss to be told", lambda: mei.condition("Available").get("status") == "False", 120)
+    mei.wait_ready(420)
+    assert serving(mei) == revision
+    assert mei.speak()[0] == 200
+
+
+def test_a_second_cluster_that_cannot_start_is_told_while_the_first_serves(node, mei):
+    mei.apply(serving={"image": "kubevoice/nowhere:1"})
+    told = mei.wait_condition("Ready", "False", "ImagePullFailed", timeout=180)["message"]
+    assert "kubevoice/nowhere:1" in told
+    assert mei.condition("Available")["status"] == "True"
+    assert mei.speak()[0] == 200
+    del mei.model["spec"]["serving"]["image"]
+    mei.apply()
+    mei.wait_ready(420)
+    assert mei.speak()[0] == 200
+
+
 def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
     def clusters():
         found = listed(node, "rayclusters", mei.namespace)
