@@ -1,5 +1,6 @@
 """Kueue on a node, installed as its own manifests say."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ __all__ = ["kueue"]
 NAMESPACE = "kueue-system"
 IMAGE = "docker.io/kubevoice/kueue:test"
 START_SECONDS = 180
+QUEUES = "localqueues,clusterqueues,resourceflavors"
 
 
 @contextmanager
@@ -36,18 +38,11 @@ def kueue(cluster: Cluster) -> Iterator[Cluster]:
     try:
         cluster.apply(definitions)
         cluster.apply(others)
-        # Conversion and admission are by webhook, so nothing can be applied before they answer.
-        cluster.kubectl(
-            "rollout",
-            "status",
-            "deployment",
-            "-n",
-            NAMESPACE,
-            "--timeout",
-            f"{START_SECONDS}s",
-            "kueue-controller-manager",
-        )
+        # Nothing of Kueue's can be applied before its webhooks answer, which is some time after its pod is ready.
+        cluster.wait("Kueue's webhooks", lambda: _admits(cluster), START_SECONDS)
         yield cluster
+        # Its own finalizers are for Kueue to remove, so this comes before its end.
+        cluster.kubectl("delete", QUEUES, "--all", "--all-namespaces")
     finally:
         cluster.delete(others)
         cluster.delete(definitions)
@@ -61,3 +56,12 @@ def _adapted(item: dict[str, Any]) -> dict[str, Any]:
         container["args"].append("--feature-gates=VisibilityOnDemand=false")
         container["resources"]["requests"]["cpu"] = "50m"
     return item
+
+
+def _admits(cluster: Cluster) -> bool:
+    flavor = {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "probe"}}
+    try:
+        cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(flavor))
+    except RuntimeError:
+        return False
+    return True

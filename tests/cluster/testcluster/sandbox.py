@@ -199,11 +199,11 @@ class Sandbox:
         self.run("ip", "address", "add", f"{nowhere[1]}/{nowhere.prefixlen}", "dev", TO_NOWHERE)
         self.run("ip", "link", "set", TO_NOWHERE, "up")
         self.run("ip", "route", "add", "default", "dev", TO_NOWHERE)
-        for chain in ("OUTPUT", "FORWARD"):
-            for device in (TO_US, TO_NOWHERE):
-                # Answers may go back to us; nothing begins on the node.
-                new = ["-m", "conntrack", "--ctstate", "NEW"]
-                self.run("iptables", "-A", chain, "-o", device, *new, "-j", "REJECT")
+        # Answers may go back to us; nothing begins on the node. (What its own programs send to a Service seems to go
+        # nowhere until it has its pod's address, so that is left alone: there is nobody anyway.)
+        for chain, device in (("OUTPUT", TO_US), ("FORWARD", TO_US), ("FORWARD", TO_NOWHERE)):
+            new = ["-m", "conntrack", "--ctstate", "NEW"]
+            self.run("iptables", "-A", chain, "-o", device, *new, "-j", "REJECT")
         for network in (services, pods):
             _run("ip", "route", "add", str(network), "via", slot.node, "dev", slot.name)
 
