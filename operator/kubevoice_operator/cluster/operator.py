@@ -108,12 +108,16 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             helpers = [group.create_task(self._queue.work(self._handle)) for _ in range(WORKERS)]
             helpers += [
+                group.create_task(self._reconciler.post_events()),
                 group.create_task(_every(AUDIT_SECONDS, self._audit)),
                 group.create_task(_every(ORPHAN_SECONDS, self._free_cleanups)),
                 group.create_task(_every(ORPHAN_SECONDS, self._count)),
             ]
             await watch
             stop.set()  # kopf listens to the signals in our place
+            with suppress(TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await self._reconciler.events.join()
             for helper in helpers:
                 helper.cancel()
 

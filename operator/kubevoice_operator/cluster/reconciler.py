@@ -1,5 +1,6 @@
 """One look at one VoiceModel: observe, plan, carry out, tell. Level-triggered: it never matters what woke it."""
 
+import asyncio
 import json
 import logging
 import math
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
+import aiohttp
 from kubevoice.resources.conditions import ConditionType, State, find
 from kubevoice.resources.stages import Progress
 from kubevoice.resources.status import VoiceModelStatus
@@ -80,6 +82,7 @@ class Reconciler:
         self._metrics, self._images, self._instance = metrics, images, instance
         self._memory: dict[Key, _Memory] = {}
         self._reader = Reader()
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def reconcile(self, key: Key) -> float | None:
         """Take one VoiceModel a step further; return in how many seconds to look again, None if events will tell.
@@ -212,10 +215,9 @@ class Reconciler:
         if model is None:
             return
         for note in notes(before, after):
-            await self._post(model, note)
+            self._note(model, note)
 
-    async def _post(self, model: VoiceModel, note: Note) -> None:
-        """Post an Event; one that cannot be posted is logged, for nothing depends on it."""
+    def _note(self, model: VoiceModel, note: Note) -> None:
         name = f"{model.metadata.name}.{uuid.uuid4().hex[:16]}"
         logger.log(
             logging.WARNING if note.warning else logging.INFO,
@@ -224,10 +226,21 @@ class Reconciler:
             note.message,
             extra={"voicemodel": Key(model.metadata.namespace, model.metadata.name)},
         )
-        try:
-            await self._api.create_event(render_event(model, note, self._instance, datetime.now(UTC), name))
-        except (TimeoutError, ApiException, OSError) as error:
-            logger.warning("cannot post event %s: %s", note.reason, error)
+        self.events.put_nowait(render_event(model, note, self._instance, datetime.now(UTC), name))
+
+    async def post_events(self) -> None:
+        """Post Events for ever; one that cannot be posted is logged, for nothing depends on it.
+
+        One after the other, and by nobody who has a status to write: that is what people wait for.
+        """
+        while True:
+            event = await self.events.get()
+            try:
+                await self._api.create_event(event)
+            except (TimeoutError, ApiException, aiohttp.ClientError, OSError) as error:
+                logger.warning("cannot post event %s: %s", event["reason"], error)
+            finally:
+                self.events.task_done()
 
     def _look_again(self, decided: Plan, observed: Observed, memory: _Memory) -> float | None:
         times = [decided.recheck_seconds]
