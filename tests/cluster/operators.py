@@ -93,7 +93,7 @@ class OperatorProcess:
     def wait(self, what, predicate, timeout=30):
         wait_for(what, predicate, timeout, lambda: self.log.read_text()[-4000:])
 
-    def wait_to_lead(self, timeout=30):
+    def wait_to_lead(self, timeout=60):
         self.wait("an operator that leads", self.leads, timeout)
         return self
 

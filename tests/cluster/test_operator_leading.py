@@ -9,6 +9,8 @@ import pytest
 from kubelet import CHAIN, REVISION, Voices
 from rest import Rest
 
+MOMENT = 6
+"""Seconds that a leader goes without renewing its Lease, and some more for the API server's first answers."""
 LOST = 15
 """Seconds within which a leader that is gone has a successor: the Lease lasts twelve, and is looked at every two."""
 
@@ -109,8 +111,11 @@ def test_an_api_server_that_is_away_for_a_moment_is_waited_for(ours_to_break, re
     with operators.operator(ours_to_break, tmp_path) as operator:
         voices.make("mei")
         uid = voices.job("mei", "prepare")["metadata"]["uid"]
+        began = time.monotonic()
         ours_to_break.stop("kube-apiserver", signal.SIGKILL)
         ours_to_break.start("kube-apiserver")
+        if time.monotonic() - began > MOMENT:
+            pytest.skip("this machine is too busy to start an API server in a moment")
         voices.finish("mei", "prepare")
         assert voices.job("mei", "train")
         assert voices.job("mei", "prepare")["metadata"]["uid"] == uid
