@@ -7,17 +7,46 @@ import yaml
 from jsonschema import Draft4Validator
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
+from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice, worker_bounds
 
 ROOT = Path(__file__).resolve().parents[2]
 CRD = ROOT.parent / "shared" / "crds" / "ray.io_rayservices.yaml"
 REVISION = "sha256:" + "1" * 64
+STABLE = Bundle(REVISION, "s3://voices/bundles/1")
+CANARY = Bundle("sha256:" + "2" * 64, "s3://voices/bundles/2")
+BASE = """
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {name: mei, namespace: voices}
+spec:
+  base: {uri: builtin://base}
+  dataset: {uri: s3://data/set}
+  storage: {artifactsUri: s3://voices, secretRef: {name: s3}, caBundleRef: {configMap: ca}}
+  serving: %s
+"""
+VARIANTS = [
+    "{}",
+    "{minReplicas: 0, replica: {cpu: 0.2, gpu: 1}, tolerations: [{key: gpu, operator: Exists}]}",
+    "{minReplicas: 2, maxReplicas: 2, rollout: {strategy: Canary, steps: [{weight: 10}]}}",
+]
 
 
-@pytest.fixture(scope="module")
-def service():
-    model = load_voicemodel(ROOT / "examples" / "s3-cluster.yaml")
-    return render_rayservice(model, Traffic(Bundle(REVISION, "s3://voices/bundles/1")), Images())
+def render(serving="{}", traffic=None):
+    return render_rayservice(load_voicemodel(BASE % serving), traffic or Traffic(STABLE), Images())["spec"]
+
+
+def cluster(serving="{}", traffic=None):
+    return render(serving, traffic)["rayClusterConfig"]
+
+
+def applications(serving="{}", traffic=None):
+    return yaml.safe_load(render(serving, traffic)["serveConfigV2"])["applications"]
+
+
+def worker(serving="{}"):
+    (group,) = cluster(serving)["workerGroupSpecs"]
+    (container,) = group["template"]["spec"]["containers"]
+    return group, container
 
 
 def closed(schema):
@@ -33,19 +62,125 @@ def closed(schema):
 
 
 @pytest.mark.skipif(not CRD.exists(), reason="KubeRay's CRD is not in ../shared/crds")
-def test_kuberay_accepts_it(service):
+@pytest.mark.parametrize("serving", VARIANTS)
+def test_kuberay_accepts_it(serving):
+    spec = render(serving, Traffic(STABLE, CANARY, 10))
     (version,) = [v for v in yaml.safe_load(CRD.read_text())["spec"]["versions"] if v["name"] == "v1"]
     schema = closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
     faults = [
-        f"{'.'.join(map(str, e.absolute_path))}: {e.message[:200]}"
-        for e in Draft4Validator(schema).iter_errors(service["spec"])
+        f"{'.'.join(map(str, e.absolute_path))}: {e.message[:200]}" for e in Draft4Validator(schema).iter_errors(spec)
     ]
     assert faults == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray itself
-def test_ray_serve_accepts_its_config(service):
+@pytest.mark.parametrize("serving", VARIANTS)
+def test_ray_serve_accepts_its_config(serving):
     from ray.serve.schema import ServeDeploySchema
 
-    config = ServeDeploySchema.model_validate(yaml.safe_load(service["spec"]["serveConfigV2"]))
-    assert config.applications[0].import_path.startswith("kubevoice_serving")
+    config = yaml.safe_load(render(serving, Traffic(STABLE, CANARY, 10))["serveConfigV2"])
+    assert [a.name for a in ServeDeploySchema.model_validate(config).applications] == ["voice", "canary"]
+
+
+def test_no_revision_canary_or_weight_changes_the_cluster_or_the_stable_replicas():
+    serving = "{rollout: {strategy: Canary, steps: [{weight: 10}]}}"
+    steps = [Traffic(STABLE), Traffic(STABLE, CANARY, 10), Traffic(STABLE, CANARY, 50), Traffic(CANARY)]
+    first, *others = [cluster(serving, step) for step in steps]
+    assert others == [first] * 3
+    for step in steps:
+        voice = applications(serving, step)[0]
+        for deployment in voice["deployments"]:
+            deployment.pop("user_config")
+        assert voice == applications(serving)[0] | {"deployments": voice["deployments"]}
+        assert [d["name"] for d in voice["deployments"]] == ["Ingress", "Synthesizer"]
+
+
+def test_a_canary_is_an_application_of_its_own_with_one_replica_at_first():
+    voice, canary = applications("{minReplicas: 3, maxReplicas: 5}", Traffic(STABLE, CANARY, 25))
+    assert voice["deployments"][0]["user_config"] == {
+        "canary": {"application": "canary", "revision": CANARY.revision, "weight": 25}
+    }
+    (speakers,) = canary["deployments"]
+    assert canary["route_prefix"] is None
+    assert speakers["user_config"]["voices"][0]["revision"] == CANARY.revision
+    assert speakers["autoscaling_config"]["min_replicas"] == 1
+    assert speakers["autoscaling_config"]["max_replicas"] == 5
+    assert [a["name"] for a in applications()] == ["voice"]
+
+
+@pytest.mark.parametrize(
+    ("serving", "bounds"),
+    [
+        ("{minReplicas: 2, maxReplicas: 5}", (2, 5)),
+        ("{minReplicas: 0, maxReplicas: 3}", (0, 3)),
+        ("{minReplicas: 2, maxReplicas: 2, rollout: {strategy: Canary, steps: [{weight: 10}]}}", (2, 3)),
+    ],
+)
+def test_workers_have_room_for_every_replica_and_a_canary(serving, bounds):
+    assert worker_bounds(load_voicemodel(BASE % serving)) == bounds
+    group, _ = worker(serving)
+    assert (group["minReplicas"], group["maxReplicas"]) == bounds
+    assert group["replicas"] == max(1, bounds[0])
+
+
+@pytest.mark.parametrize(
+    ("replica", "slots", "request_"),
+    [("{cpu: 0.2}", 1, "300m"), ("{cpu: 1}", 1, "1100m"), ("{cpu: 2.5}", 3, "2600m"), ("{cpu: 4, gpu: 1}", 4, "4100m")],
+)
+def test_one_replica_fills_one_worker(replica, slots, request_):
+    group, container = worker(f"{{replica: {replica}}}")
+    asked = applications(f"{{replica: {replica}}}")[0]["deployments"][1]["ray_actor_options"]
+    assert group["rayStartParams"]["num-cpus"] == str(slots)
+    assert asked["num_cpus"] == slots
+    assert container["resources"]["requests"]["cpu"] == request_
+    gpus = int(container["resources"]["limits"].get("nvidia.com/gpu", 0))
+    assert asked["num_gpus"] == gpus == (1 if "gpu" in replica else 0)
+
+
+def test_the_http_side_needs_no_cpu_and_no_worker():
+    options = applications()[0]["deployments"][0]["ray_actor_options"]
+    assert options["num_cpus"] == 0
+    assert "node:__internal_head__" in options["resources"]
+
+
+def test_only_the_autoscaler_gets_a_token_and_only_workers_get_credentials():
+    found = cluster()
+    head, workers = found["headGroupSpec"]["template"]["spec"], found["workerGroupSpecs"][0]["template"]["spec"]
+    for pod in (head, workers):
+        assert pod["automountServiceAccountToken"] is False
+    directory = "/var/run/secrets/kubernetes.io/serviceaccount"
+    assert directory in [mount["mountPath"] for mount in found["autoscalerOptions"]["volumeMounts"]]
+    for container in head["containers"] + workers["containers"]:
+        assert directory not in [mount["mountPath"] for mount in container["volumeMounts"]]
+    assert "envFrom" not in head["containers"][0]
+    assert workers["containers"][0]["envFrom"] == [{"secretRef": {"name": "s3"}}]
+
+
+def test_every_container_meets_the_restricted_standard_and_has_a_place_to_write():
+    found = cluster()
+    pods = [found["headGroupSpec"]["template"]["spec"], found["workerGroupSpecs"][0]["template"]["spec"]]
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in [c for pod in pods for c in pod["containers"]] + [found["autoscalerOptions"]]:
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        (home,) = [variable["value"] for variable in container["env"] if variable["name"] == "HOME"]
+        assert home in [mount["mountPath"] for mount in container["volumeMounts"]]
+        assert container["resources"]["limits"]["memory"]
+
+
+def test_what_kuberay_or_ray_would_not_do_well_in_a_running_cluster_makes_another():
+    def mark(serving):
+        return cluster(serving)["headGroupSpec"]["template"]["metadata"]["annotations"]
+
+    tolerant = "{tolerations: [{key: gpu, operator: Exists}]}"
+    assert len({str(mark(s)) for s in ("{}", tolerant, "{replica: {cpu: 2}}")}) == 3
+    assert mark("{}") == mark("{maxReplicas: 3, targetOngoingRequests: 4, replica: {threads: 2}}")
+
+
+def test_a_worker_may_take_longer_to_leave_than_a_request_to_finish():
+    group, container = worker()
+    pod, (*_, seconds) = group["template"]["spec"], container["lifecycle"]["preStop"]["exec"]["command"]
+    finish = applications()[0]["deployments"][1]["graceful_shutdown_timeout_s"]
+    assert finish < int(seconds) < pod["terminationGracePeriodSeconds"]
+    assert render()["rayClusterDeletionDelaySeconds"] >= finish

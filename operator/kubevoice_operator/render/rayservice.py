@@ -10,10 +10,11 @@ from kubevoice_operator.render.names import CACHE_DIR, Images, content_hash, lab
 from kubevoice_operator.render.pod import container_security, placement, pod_security, storage_env, storage_volumes
 from kubevoice_operator.render.serving import (
     APPLICATION,
-    DRAIN_SECONDS,
+    FINISH_SECONDS,
     HTTP_PORT,
     Bundle,
     Traffic,
+    program,
     replica_cpus,
     serve_config,
 )
@@ -22,7 +23,7 @@ __all__ = ["APPLICATION", "HTTP_PORT", "Bundle", "Traffic", "render_rayservice",
 
 RAY_VERSION = "2.60.0"
 WORKERS = "synthesizer"
-PLACEMENT_ANNOTATION = "kubevoice.io/placement"
+RESTART_ANNOTATION = "kubevoice.io/program"
 CANARY_ROOM = 1
 PROXY_CPU = 0.1
 """What the HTTP proxy beside each replica takes of a CPU."""
@@ -34,6 +35,10 @@ HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080, "serve": H
 WORKER_PORTS = {"metrics": 8080, "serve": HTTP_PORT}
 HEAD_RESOURCES = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}}
 AUTOSCALER_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+LEAVE_SECONDS = 300
+"""How long a worker may take to leave: another takes its replica over, then it finishes its requests."""
+STOP_SECONDS = 30
+"""How long the processes of a pod may take to end by themselves."""
 API_ACCESS_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
 SCRATCH_DIR = "/tmp"  # noqa: S108  # inside the container
 
@@ -68,9 +73,11 @@ def _container(model: VoiceModel, images: Images, name: str, ports: dict[str, in
 
 def _template(model: VoiceModel, container: Object) -> Object:
     where = placement(model.spec.serving)
+    # KubeRay takes no notice of tolerations, nor of what makes Ray restart replicas, but of annotations: what they
+    # sum up is changed by another cluster that takes over when it speaks.
+    restart = content_hash({"placement": where, "program": program(model)})
     return {
-        # KubeRay takes no notice of tolerations, but of annotations: the cluster is made anew when they change.
-        "metadata": {"labels": labels(model), "annotations": {PLACEMENT_ANNOTATION: content_hash(where)}},
+        "metadata": {"labels": labels(model), "annotations": {RESTART_ANNOTATION: restart}},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -133,8 +140,10 @@ def _workers(model: VoiceModel, images: Images) -> Object:
     access = storage_env(model.spec.storage)
     container["env"] += [variable for variable in access.pop("env") if variable["name"] != "HOME"]
     container["volumeMounts"] += mounts
-    template = _template(model, container | access)
+    leave = ["python", "-m", "kubevoice_serving.drain", str(LEAVE_SECONDS)]
+    template = _template(model, container | access | {"lifecycle": {"preStop": {"exec": {"command": leave}}}})
     template["spec"]["volumes"] += volumes
+    template["spec"]["terminationGracePeriodSeconds"] = LEAVE_SECONDS + STOP_SECONDS
     return {
         "groupName": WORKERS,
         "replicas": max(1, least),
@@ -173,7 +182,7 @@ def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> Ob
             "serveConfigV2": yaml.safe_dump(serve_config(model, traffic), sort_keys=True),
             # The HTTP side is on the head, so its proxy is the shortest way, and the only one while there is no worker.
             "excludeHeadPodFromServeSvc": False,
-            "rayClusterDeletionDelaySeconds": DRAIN_SECONDS,
+            "rayClusterDeletionDelaySeconds": FINISH_SECONDS,
             "rayClusterConfig": cluster,
         },
     }

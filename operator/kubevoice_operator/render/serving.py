@@ -11,10 +11,11 @@ from kubevoice_operator.render.names import CACHE_DIR
 __all__ = [
     "APPLICATION",
     "CANARY_APPLICATION",
-    "DRAIN_SECONDS",
+    "FINISH_SECONDS",
     "HTTP_PORT",
     "Bundle",
     "Traffic",
+    "program",
     "replica_cpus",
     "serve_config",
 ]
@@ -25,12 +26,17 @@ CANARY_APPLICATION = "canary"
 HTTP_PORT = 8000
 ONGOING_HEADROOM = 2
 """A replica accepts this many times the requests it is sized for, so that the autoscaler sees load before a queue."""
-DRAIN_SECONDS = 300
-"""What is stopped finishes its requests first; speaking the longest text there may be takes no longer than this."""
-HEAD_NODE = "node:__internal_head__"
-"""Ray's own resource of the head."""
+FINISH_SECONDS = 180
+"""What is stopped finishes its requests first: as long as the longest text there may be takes to speak."""
 
 Object = dict[str, Any]
+
+BUILD, BUILD_CANARY = "kubevoice_serving.app:build", "kubevoice_serving.app:build_canary"
+ARGUMENTS: Object = {"cacheDir": CACHE_DIR}
+INGRESS_ACTOR: Object = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
+"""The HTTP side runs on the head, found by a resource that Ray gives it: workers come and go, and when the head is
+lost all is.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,19 @@ def replica_cpus(model: VoiceModel) -> int:
     return math.ceil(model.spec.serving.replica.cpu)
 
 
+def _actor(model: VoiceModel) -> Object:
+    return {"num_cpus": replica_cpus(model), "num_gpus": model.spec.serving.replica.gpu}
+
+
+def program(model: VoiceModel) -> Object:
+    """Return what Ray would restart replicas for.
+
+    It changes with the cluster, never within one: there a replica's successor would find no room while every worker
+    is full.
+    """
+    return {"args": ARGUMENTS, "actor": _actor(model), "ingress": INGRESS_ACTOR, "builders": [BUILD, BUILD_CANARY]}
+
+
 def _synthesizer(model: VoiceModel, bundle: Bundle, least: int) -> Object:
     serving, storage = model.spec.serving, model.spec.storage
     where: Object = {"region": storage.region, "pathStyle": storage.path_style}
@@ -68,7 +87,7 @@ def _synthesizer(model: VoiceModel, bundle: Bundle, least: int) -> Object:
         "max_ongoing_requests": max(1, round(ONGOING_HEADROOM * serving.target_ongoing_requests)),
         "max_queued_requests": serving.max_queued_requests,
         "max_surge_percent": 100,  # the only replica must not stop before its successor speaks
-        "graceful_shutdown_timeout_s": DRAIN_SECONDS,
+        "graceful_shutdown_timeout_s": FINISH_SECONDS,
         "autoscaling_config": {
             "min_replicas": least,
             "max_replicas": serving.max_replicas,
@@ -76,7 +95,7 @@ def _synthesizer(model: VoiceModel, bundle: Bundle, least: int) -> Object:
             "upscale_delay_s": serving.upscale_delay_seconds,
             "downscale_delay_s": serving.downscale_delay_seconds,
         },
-        "ray_actor_options": {"num_cpus": replica_cpus(model), "num_gpus": serving.replica.gpu},
+        "ray_actor_options": _actor(model),
         "user_config": {
             "voices": [{"name": model.metadata.name, "revision": bundle.revision, "uri": bundle.uri, "storage": where}],
             "default": model.metadata.name,
@@ -86,7 +105,7 @@ def _synthesizer(model: VoiceModel, bundle: Bundle, least: int) -> Object:
 
 
 def _ingress(traffic: Traffic) -> Object:
-    """Return the HTTP side. It runs on the head: workers come and go, and when the head is lost all is."""
+    """Return the HTTP side; how it divides requests is swapped in place."""
     canary = traffic.canary
     share = canary and {
         "application": CANARY_APPLICATION,
@@ -96,8 +115,8 @@ def _ingress(traffic: Traffic) -> Object:
     return {
         "name": "Ingress",
         "max_surge_percent": 100,
-        "graceful_shutdown_timeout_s": DRAIN_SECONDS,
-        "ray_actor_options": {"num_cpus": 0, "resources": {HEAD_NODE: 0.001}},
+        "graceful_shutdown_timeout_s": FINISH_SECONDS,
+        "ray_actor_options": INGRESS_ACTOR,
         "user_config": {"canary": share},
     }
 
@@ -106,8 +125,8 @@ def _application(name: str, route: str | None, builder: str, deployments: list[O
     return {
         "name": name,
         "route_prefix": route,
-        "import_path": f"kubevoice_serving.app:{builder}",
-        "args": {"cacheDir": CACHE_DIR},
+        "import_path": builder,
+        "args": dict(ARGUMENTS),
         "deployments": deployments,
     }
 
@@ -120,10 +139,10 @@ def serve_config(model: VoiceModel, traffic: Traffic) -> Object:
     """
     least = model.spec.serving.min_replicas
     speakers = _synthesizer(model, traffic.stable, least)
-    applications = [_application(APPLICATION, "/", "build", [_ingress(traffic), speakers])]
+    applications = [_application(APPLICATION, "/", BUILD, [_ingress(traffic), speakers])]
     if traffic.canary is not None:
         trial = _synthesizer(model, traffic.canary, 1)
-        applications.append(_application(CANARY_APPLICATION, None, "build_canary", [trial]))
+        applications.append(_application(CANARY_APPLICATION, None, BUILD_CANARY, [trial]))
     return {
         "proxy_location": "EveryNode",
         "http_options": {"host": "0.0.0.0", "port": HTTP_PORT},  # noqa: S104  # a pod's own address
