@@ -109,6 +109,8 @@ def _rolled_out(model: VoiceModel, serving: ServingStatus, observed: Observed, r
     if rollout.traffic and rollout.traffic.canary:
         return Fact(State.FALSE, Reason.CANARY_RUNNING, f"a canary gets {rollout.traffic.weight} % of the requests")
     reason, message = Reason.ROLLING_OUT, "replicas do not yet serve the target revision"
+    if service is not None and not service.settled and serving.revision == serving.target_revision:
+        message = "the Ray cluster that shall take over is not ready yet"
     if rollout.overdue:
         limit = model.spec.serving.rollout.progress_deadline_seconds
         reason, message = Reason.PROGRESS_DEADLINE_EXCEEDED, f"{message} after {limit} s"

@@ -139,6 +139,8 @@ class ServiceObservation:
     bounds: tuple[int, int] | None = None
     """Fewest and most worker pods of that RayCluster; None where nobody scales pods."""
     trouble: Trouble | None = None
+    settled: bool = True
+    """Whether what was applied is what answers: no other RayCluster is being prepared to take over."""
 
 
 @dataclass(frozen=True, slots=True)

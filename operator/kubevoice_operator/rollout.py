@@ -72,9 +72,11 @@ def _target(model: VoiceModel, chain: Chain) -> Bundle | None:
 
 
 def _everywhere(model: VoiceModel, service: ServiceObservation | None, revision: str) -> bool:
-    """Tell whether every replica says it serves `revision`, and there are as many as always run."""
-    replicas = service.replicas if service else ()
-    asleep = service is not None and service.answers and model.spec.serving.min_replicas == 0
+    """Tell whether every replica says it serves `revision`, and they are those that shall serve it."""
+    if service is None or not service.settled:
+        return False
+    replicas = service.replicas
+    asleep = service.answers and model.spec.serving.min_replicas == 0
     return (bool(replicas) or asleep) and all(r.revisions.get(model.metadata.name) == revision for r in replicas)
 
 

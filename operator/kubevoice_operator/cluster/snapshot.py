@@ -147,6 +147,14 @@ def _application_error(status: Object, application: str) -> str | None:
     return None
 
 
+def _settled(raw: Object) -> bool:
+    """Tell whether KubeRay has seen what was applied, and prepares no other cluster for it."""
+    status = raw.get("status", {})
+    seen = status.get("observedGeneration", raw["metadata"].get("generation"))
+    pending = status.get("pendingServiceStatus", {}).get("rayClusterName")
+    return bool(seen == raw["metadata"].get("generation") and not pending)
+
+
 def service(children: Children, name: str, url: str, data: DataPlane, now: datetime) -> ServiceObservation | None:
     """Return the RayService of a VoiceModel; None if there is none, or it is on its way out."""
     raw = children.services.get(name)
@@ -165,5 +173,6 @@ def service(children: Children, name: str, url: str, data: DataPlane, now: datet
         answers=data.answered,
         cluster=cluster,
         bounds=_bounds(children.clusters.get(cluster)) if cluster else None,
+        settled=_settled(raw),
         trouble=next((t for t in (pod_trouble(pod, now) for pod in pods) if t is not None), None),
     )
