@@ -34,10 +34,19 @@ HUMAN = "hsk"
 LEFT_OUT_SPEAKER = "zf_xiaoni"
 
 
+def _words(name: str) -> set[str]:
+    with Path(__file__).with_name(name).open(encoding="utf-8") as file:
+        return {row["text"] for row in csv.DictReader(file)}
+
+
+def choosing_words() -> set[str]:
+    """Words that vocoders are chosen by: the acoustic model learns from them, the vocoder does not."""
+    return _words("hsk-choosing.csv")
+
+
 def rows(hsk: Path, kokoro: Path) -> list[dict[str, str]]:
     """List every usable clip as {id, text, speaker, path}."""
-    with (Path(__file__).parent / "hsk-heldout.csv").open(encoding="utf-8") as file:
-        held_out = {row["text"] for row in csv.DictReader(file)}
+    held_out = _words("hsk-heldout.csv")
     found = []
     with (hsk / "words.csv").open(encoding="utf-8") as file:
         found += [

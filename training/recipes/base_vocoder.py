@@ -1,17 +1,26 @@
 """Train the base voice's vocoder on the corpus that base_corpus.py wrote; resumes from its newest checkpoint.
 
-    python training/recipes/base_vocoder.py CORPUS OUT --minutes 90 --threads 1
+    python training/recipes/base_vocoder.py CORPUS OUT --minutes 90
+    python training/recipes/base_vocoder.py CORPUS OUT --minutes 90 --start voices/base/checkpoint --rate 3e-4
+
+With --start it goes on from a released voice, whose mel space it keeps: discriminators do not ship, so new ones
+first learn alone (--judges-from 0 --judged-from 400). Where base_predicted.py left its mels in CORPUS, it learns from
+those clips, half of the time with those mels: at work the vocoder hears the acoustic model, which is smoother than
+any recording.
 """
 
 import argparse
-import dataclasses
+import copy
 import json
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from base_corpus import choosing_words
 from kubevoice.audio.mel import MelConfig, log_mel
+from kubevoice_training.checkpoint import load_weights
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.vocoder_losses import (
@@ -21,122 +30,218 @@ from kubevoice_training.vocoder_losses import (
     discriminator_loss,
     feature_matching_loss,
 )
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from typing_extensions import override
 
 MEL = MelConfig()
 CONFIG = GeneratorConfig(
     resblock_kernel_sizes=(3, 7), resblock_dilations=((1, 3), (1, 3))
 )  # the paper's V2 width with the two cheaper kernels: half the work on a CPU
 SEGMENT, CONTEXT, BATCH = 32, 8, 8  # frames of loss, frames of left context before them, clips
+PREDICTED = 0.5
+"""How often a clip's mel is the acoustic model's, where there is one."""
+AVERAGING = 0.998
+"""Decay of the weights' moving average, which is what ships."""
+JUDGES_WIDTH = 0.125
+"""Period discriminators alone judge, but wider: those of the scales take three quarters of the judges' time."""
 
 
-def load_corpus(corpus: Path) -> tuple[list[np.ndarray], list[np.ndarray], dict[str, np.ndarray]]:
-    """Return int16 waves, normalised float16 mels and the statistics."""
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One recording: wave [T * hop] (int16) and the mels [T, M] (normalised, float16) that may stand for it."""
+
+    wave: np.ndarray
+    mels: tuple[np.ndarray, ...]
+
+
+MEL_LOSSES = (
+    replace(MEL, fmin=0.0, fmax=12000.0),
+    replace(MEL, fmin=0.0, fmax=12000.0, n_fft=512, win_length=400, hop_length=120, n_mels=64),
+)
+"""Besides the frames that the voice works with, shorter ones: consonants are over within 20 ms."""
+
+
+class Losses(nn.Module):
+    """What the generator learns from besides its judges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mels = nn.ModuleList(MelLoss(config) for config in MEL_LOSSES)
+        self.spectral = SpectralLoss(((512, 80, 320), (1024, 180, 800), (256, 40, 160)))
+
+    @override
+    def forward(self, fake: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
+        long, short = (loss(fake, real) for loss in self.mels)
+        return {"mel": long, "short_mel": short, "stft": self.spectral(fake, real)}
+
+
+WEIGHTS = {"mel": 45.0, "short_mel": 15.0, "stft": 10.0, "adv": 1.0, "maps": 2.0}
+"""What each loss counts; the mel's is the paper's (equation 5), for words are understood by their mel."""
+
+
+@dataclass(slots=True)
+class Training:
+    """Everything that changes from step to step."""
+
+    generator: Generator
+    judges: Discriminators
+    averaged: AveragedModel
+    g_opt: torch.optim.Optimizer
+    d_opt: torch.optim.Optimizer
+    step: int = 0
+    spent: float = 0.0
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint beside its place, then rename."""
+        state = {name: getattr(self, name).state_dict() for name in ("generator", "judges", "g_opt", "d_opt")}
+        state |= {"averaged": self.averaged.module.state_dict(), "step": self.step, "spent": self.spent}
+        torch.save(state, path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(path, weights_only=True)
+        for name in ("generator", "judges", "g_opt", "d_opt"):
+            getattr(self, name).load_state_dict(state[name])
+        self.averaged.update_parameters(self.generator)  # the first call copies the weights instead of averaging them
+        self.averaged.module.load_state_dict(state["averaged"])
+        self.step, self.spent = state["step"], state["spent"]
+
+
+def load_corpus(corpus: Path, known: dict[str, np.ndarray] | None) -> tuple[list[Clip], dict[str, np.ndarray]]:
+    """Read every clip but those of the words to choose by; returns the mels' statistics too, `known` or measured."""
+    predicted: dict[str, np.ndarray] = {}
+    if (corpus / "predicted.npz").exists():
+        with np.load(corpus / "predicted.npz") as stored:
+            predicted = {name: stored[name] for name in stored.files}
+    apart = choosing_words()
     index = json.loads((corpus / "corpus.json").read_text(encoding="utf-8"))
-    waves = [np.load(corpus / "wavs" / f"{row['id']}.npy") for row in index]
-    waves = [wave for wave in waves if len(wave) > (SEGMENT + CONTEXT + 2) * MEL.hop_length]
-    mels = [log_mel(wave.astype(np.float32) / 32767.0, MEL) for wave in waves]
-    frames = np.concatenate(mels)
-    stats = {"mel_mean": frames.mean(axis=0), "mel_std": frames.std(axis=0)}
-    return waves, [((m - stats["mel_mean"]) / stats["mel_std"]).astype(np.float16) for m in mels], stats
+    names = [row["id"] for row in index if row["text"] not in apart and (not predicted or row["id"] in predicted)]
+    waves = {name: np.load(corpus / "wavs" / f"{name}.npy") for name in names}
+    long_enough = (SEGMENT + CONTEXT + 2) * MEL.hop_length
+    mels = {i: log_mel(w.astype(np.float32) / 32767.0, MEL) for i, w in waves.items() if len(w) > long_enough}
+    if known is None:
+        frames = np.concatenate(list(mels.values()))
+        known = {"mel_mean": frames.mean(axis=0), "mel_std": frames.std(axis=0)}
+    clips = []
+    for name, mel in mels.items():
+        own = ((mel - known["mel_mean"]) / known["mel_std"]).astype(np.float16)
+        clips.append(Clip(waves[name], (own, predicted[name]) if name in predicted else (own,)))
+    return clips, known
 
 
-def batch(
-    waves: list[np.ndarray], mels: list[np.ndarray], odds: np.ndarray, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+def batch(clips: list[Clip], odds: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw mel [B, M, CONTEXT + SEGMENT] and the waves of the SEGMENT part [B, 1, SEGMENT * hop]."""
     x, y = [], []
-    for i in rng.choice(len(waves), BATCH, p=odds):
-        start = rng.integers(0, len(waves[i]) // MEL.hop_length - SEGMENT - CONTEXT)
-        x.append(mels[i][start : start + CONTEXT + SEGMENT].T)
+    for i in rng.choice(len(clips), BATCH, p=odds):
+        clip = clips[i]
+        mel = clip.mels[-1 if rng.random() < PREDICTED else 0]
+        start = rng.integers(0, len(clip.wave) // MEL.hop_length - SEGMENT - CONTEXT)
+        x.append(mel[start : start + CONTEXT + SEGMENT].T)
         begin = (start + CONTEXT) * MEL.hop_length
-        y.append(waves[i][begin : begin + SEGMENT * MEL.hop_length])
+        y.append(clip.wave[begin : begin + SEGMENT * MEL.hop_length])
     real = torch.from_numpy(np.stack(y).astype(np.float32) / 32767.0).unsqueeze(1)
     return torch.from_numpy(np.stack(x).astype(np.float32)), real
 
 
-def main() -> None:
-    """Train until the time is over."""
+def teach_judges(run: Training, real: torch.Tensor, fake: torch.Tensor) -> float:
+    """One step of the discriminators; returns their loss."""
+    run.d_opt.zero_grad()
+    loss = discriminator_loss(run.judges(real), run.judges(fake.detach()))
+    loss.backward()
+    run.d_opt.step()
+    return float(loss.detach())
+
+
+def teach_generator(
+    run: Training, losses: Losses, real: torch.Tensor, fake: torch.Tensor, *, judged: bool
+) -> dict[str, float]:
+    """One step of the generator; returns its losses by name."""
+    terms = losses(fake, real)
+    if judged:
+        run.judges.requires_grad_(False)
+        fake_maps = run.judges(fake)
+        with torch.no_grad():
+            real_maps = run.judges(real)
+        terms |= {"adv": adversarial_loss(fake_maps), "maps": feature_matching_loss(real_maps, fake_maps)}
+        run.judges.requires_grad_(True)
+    run.g_opt.zero_grad()
+    torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum().backward()
+    torch.nn.utils.clip_grad_norm_(run.generator.parameters(), 20.0)
+    run.g_opt.step()
+    run.averaged.update_parameters(run.generator)
+    return {name: float(value.detach()) for name, value in terms.items()}
+
+
+def start(folder: Path | None) -> tuple[Generator, dict[str, np.ndarray] | None]:
+    """Return a generator, a released voice's if a checkpoint folder is named, and the mel statistics it knows."""
+    if folder is None:
+        return Generator(CONFIG), None
+    weights = load_weights(folder)
+    stats = {"mel_mean": weights.stats.mel_mean, "mel_std": weights.stats.mel_std}
+    return copy.deepcopy(weights.vocoder).train(), stats
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, default=90.0)
+    parser.add_argument("--start", type=Path, help="checkpoint folder of a released voice")
+    parser.add_argument("--minutes", type=float, default=90.0, help="of training in all, earlier runs counted")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--adversarial-from", type=int, default=5000)
-    parser.add_argument("--width", type=float, default=0.0625, help="width of the discriminators")
-    args = parser.parse_args()
+    parser.add_argument("--rate", type=float, default=5e-4, help="the generator's highest, once it is judged")
+    parser.add_argument("--judges-from", type=int, default=5000, help="step from which discriminators learn")
+    parser.add_argument("--judged-from", type=int, default=5000, help="step from which they steer the generator")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train until the time is over."""
+    args = options()
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
-    waves, mels, stats = load_corpus(args.corpus)
+    generator, known = start(args.start)
+    clips, stats = load_corpus(args.corpus, known)
     np.savez(args.out / "mel_stats.npz", allow_pickle=False, **stats)
-    odds = np.array([len(wave) for wave in waves], np.float64)
+    odds = np.array([len(clip.wave) for clip in clips], np.float64)
     odds /= odds.sum()
-    generator, judges = Generator(CONFIG), Discriminators(width=args.width)
-    g_opt = torch.optim.AdamW(generator.parameters(), lr=1e-3, betas=(0.8, 0.99), weight_decay=0.0)
-    d_opt = torch.optim.AdamW(judges.parameters(), lr=4e-4, betas=(0.8, 0.99), weight_decay=0.0)
-    mel_loss = MelLoss(dataclasses.replace(MEL, fmin=0.0, fmax=12000.0))
-    spectral_loss = SpectralLoss(((512, 80, 320), (1024, 180, 800), (256, 40, 160)))
-    checkpoint, step = args.out / "vocoder.pt", 0
+    judges = Discriminators(width=JUDGES_WIDTH, scales=0)
+    run = Training(
+        generator,
+        judges,
+        AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING)),
+        torch.optim.AdamW(generator.parameters(), lr=args.rate, betas=(0.8, 0.99), weight_decay=0.0),
+        torch.optim.AdamW(judges.parameters(), lr=4e-4, betas=(0.8, 0.99), weight_decay=0.0),
+    )
+    losses = Losses()
+    checkpoint = args.out / "vocoder.pt"
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        generator.load_state_dict(state["generator"])
-        g_opt.load_state_dict(state["g_opt"])
-        step = state["step"]
-        if state.get("judges"):
-            judges.load_state_dict(state["judges"])
-            d_opt.load_state_dict(state["d_opt"])
-    rng = np.random.default_rng(step)
-    began = saved = time.monotonic()
-    while (spent := time.monotonic() - began) < args.minutes * 60:
-        adversarial = step >= args.adversarial_from
-        for group in g_opt.param_groups:
-            warm = min(1.0, (step + 1) / 200)
-            group["lr"] = warm * (5e-4 if adversarial else 1e-3) * (1.0 - 0.8 * min(1.0, spent / (args.minutes * 60)))
-        mel, real = batch(waves, mels, odds, rng)
-        fake = generator(mel)[..., CONTEXT * MEL.hop_length :]
-        report = ""
-        if adversarial:
-            d_opt.zero_grad()
-            d_loss = discriminator_loss(judges(real), judges(fake.detach()))
-            d_loss.backward()
-            d_opt.step()
-        g_mel, g_stft = mel_loss(fake, real), spectral_loss(fake, real)
-        loss = 15.0 * g_mel + (5.0 if adversarial else 15.0) * g_stft
-        if adversarial:
-            judges.requires_grad_(False)
-            fake_maps = judges(fake)
-            with torch.no_grad():
-                real_maps = judges(real)
-            g_adv = adversarial_loss(fake_maps)
-            loss = loss + g_adv + 2.0 * feature_matching_loss(real_maps, fake_maps)
-            judges.requires_grad_(True)
-            report = f" adv {g_adv.item():.3f} d {d_loss.item():.3f}"
-        g_opt.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(generator.parameters(), 20.0)
-        g_opt.step()
-        step += 1
-        if step % 50 == 0:
-            print(f"{step} {spent:.0f}s mel {g_mel.item():.4f} stft {g_stft.item():.4f}{report}", flush=True)
+        run.resume(checkpoint)
+    rng = np.random.default_rng(run.step)
+    began, saved = time.monotonic() - run.spent, time.monotonic()
+    while (share := run.spent / (args.minutes * 60)) < 1.0:
+        judged = run.step >= args.judged_from
+        for group in run.g_opt.param_groups:
+            group["lr"] = args.rate * min(1.0, (run.step + 1) / 200) * (0.05 + 0.95 * (1.0 - share)) * (2 - judged)
+        mel, real = batch(clips, odds, rng)
+        alone = run.step < args.judged_from and run.step >= args.judges_from
+        with torch.set_grad_enabled(not alone):
+            fake = run.generator(mel)[..., CONTEXT * MEL.hop_length :]
+        figures = {}
+        if run.step >= args.judges_from:
+            figures["d"] = teach_judges(run, real, fake)
+        if not alone:
+            figures |= teach_generator(run, losses, real, fake, judged=judged)
+        run.step += 1
+        run.spent = time.monotonic() - began
+        if run.step % 50 == 0:
+            print(run.step, f"{run.spent:.0f}s", {k: round(v, 4) for k, v in figures.items()}, flush=True)
         if time.monotonic() - saved > 240:
             saved = time.monotonic()
-            save(checkpoint, generator, judges if adversarial else None, g_opt, d_opt, step)
-    save(checkpoint, generator, judges, g_opt, d_opt, step)
-
-
-def save(
-    path: Path,
-    generator: Generator,
-    judges: Discriminators | None,
-    g_opt: torch.optim.Optimizer,
-    d_opt: torch.optim.Optimizer,
-    step: int,
-) -> None:
-    """Write the checkpoint beside its place, then rename."""
-    state = {"generator": generator.state_dict(), "g_opt": g_opt.state_dict(), "step": step}
-    if judges is not None:
-        state |= {"judges": judges.state_dict(), "d_opt": d_opt.state_dict()}
-    torch.save(state, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
+            run.save(checkpoint)
+    run.save(checkpoint)
 
 
 if __name__ == "__main__":
