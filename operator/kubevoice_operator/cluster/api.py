@@ -115,7 +115,7 @@ class KubernetesApi:
                 auth_settings=["BearerToken"],
             )
             page = await self._count("list", plural, self._json(request))
-            found = (item["metadata"] for item in page["items"])
+            found = (item["metadata"] for item in page["items"] or ())  # null if there are none
             versions |= {meta["uid"]: int(meta["resourceVersion"]) for meta in found}
             seen_at = seen_at or page["metadata"]["resourceVersion"]
             more = page["metadata"].get("continue", "")

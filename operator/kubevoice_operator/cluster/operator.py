@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import aiohttp
 import kopf
@@ -31,6 +32,7 @@ WORKERS = 32
 """They wait for others most of the time, for some of these in vain."""
 SILENCE_SECONDS = 60.0
 """The Lease is renewed every two seconds and watched: silence for this long means that the watches are dead."""
+LOOK_SECONDS = 0.5
 AUDIT_SECONDS = 300.0
 ORPHAN_SECONDS = 15.0
 END_SECONDS = 5.0
@@ -106,8 +108,8 @@ class Operator:
             stop_flag=stop,
         )
         async with asyncio.TaskGroup() as group:
-            helpers = [group.create_task(self._queue.work(self._handle)) for _ in range(WORKERS)]
-            helpers += [
+            helpers = [
+                group.create_task(self._work()),
                 group.create_task(self._reconciler.post_events()),
                 group.create_task(_every(AUDIT_SECONDS, self._audit)),
                 group.create_task(_every(ORPHAN_SECONDS, self._free_cleanups)),
@@ -120,6 +122,30 @@ class Operator:
                     await self._reconciler.events.join()
             for helper in helpers:
                 helper.cancel()
+
+    async def _work(self) -> None:
+        """Reconcile for ever, once everything there is has been seen: half of it would make half-truths."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SILENCE_SECONDS):
+                await self._everything_seen()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WORKERS):
+                group.create_task(self._queue.work(self._handle))
+
+    async def _everything_seen(self) -> None:
+        for resource, labels in RESOURCES.items():
+            for namespace in self._options.namespaces or (None,):
+                while not await self._seen(resource, labels, namespace):  # noqa: ASYNC110  # the event is on the server
+                    await asyncio.sleep(LOOK_SECONDS)
+
+    async def _seen(self, resource: tuple[str, str, str], labels: str, namespace: str | None) -> bool:
+        try:
+            found = await self._api.identities(resource, namespace, labels)
+        except ApiException as error:
+            return bool(error.status == HTTPStatus.NOT_FOUND)  # KubeRay may not be installed
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return False
+        return not self.cache.unseen(KINDS[resource[2]], found.versions)
 
     async def _count(self) -> None:
         phases = [str((body.get("status") or {}).get("phase", "Pending")) for body in self.cache.models()]
