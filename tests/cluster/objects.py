@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import yaml
+from testcluster.image import inside
 
 HERE = Path(__file__).parent
 USER = 10001
@@ -51,7 +52,7 @@ def service(name, namespace, port):
 
 def ray_template(container, *, token=False):
     """A pod's template of a Ray cluster that finds the tests' applications."""
-    path = [{"name": "PYTHONPATH", "value": str(HERE / "apps")}]
+    path = [{"name": "PYTHONPATH", "value": str(inside(HERE / "apps"))}]
     resources = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
     spec = pod_spec(image="kubevoice/serving:0.1.0", env=path, name=container, resources=resources)
     return {"spec": spec | {"automountServiceAccountToken": token}}

@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from objects import pod, pod_spec, rayservice, service
+from testcluster.image import inside
 
 RAY_SECONDS = 600
 SERVE_PORT = 8000
@@ -67,7 +68,7 @@ def test_a_restricted_pod_has_the_products_programs(node, namespace):
     script = "id -u; python -m kubevoice_training --help; ray --version; command -v bash wget python"
     printed = run_pod(node, "programs", namespace, pod_spec("bash", "-ec", script))
     assert printed.startswith("10001\n")
-    for text in ("kubevoice_training", "ray, version", "/usr/bin/wget", f"{sys.prefix}/bin/python"):
+    for text in ("kubevoice_training", "ray, version", "/usr/bin/wget", f"{inside(Path(sys.prefix))}/bin/python"):
         assert text in printed
 
 

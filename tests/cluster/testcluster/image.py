@@ -1,7 +1,8 @@
 """Container images without a registry: an image that is all but empty, and the host's programs mounted into it.
 
 Pods run the product's own Python from the checkout, so its manifests stay as they are: every container sees, read-only,
-this machine's /usr, its Python, its virtual environment and the checkout, each at its own path.
+this machine's /usr, its Python, its virtual environment and the checkout, each at its own path; what lies below /tmp,
+where pods have a volume of their own, is below /host in them.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["IMAGES", "PAUSE_IMAGE", "image_archive", "mounts"]
+__all__ = ["IMAGES", "PAUSE_IMAGE", "image_archive", "inside", "mounts"]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 VERSION = "0.1.0"
@@ -25,8 +26,25 @@ FILES = {
     "etc/group": f"root:x:0:\nkubevoice:x:{USER}:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
-FOLDERS = {"usr": 0o755, "etc": 0o755, "etc/ssl": 0o755, "tmp": 0o1777, "proc": 0o755, "sys": 0o755}
+FOLDERS = {
+    "usr": 0o755,
+    "etc": 0o755,
+    "etc/ssl": 0o755,
+    "tmp": 0o1777,
+    "proc": 0o755,
+    "sys": 0o755,
+    "kubevoice-bin": 0o755,
+}
 LINKS = ("bin", "sbin", "lib", "lib64")
+HIDDEN = Path("/tmp")  # noqa: S108  # a volume in every pod of the product
+PARTS = ("core", "training", "serving", "operator", "cli")
+PROGRAMS = {"kubevoice-bin/ray": '#!/bin/sh\nexec python -m ray.scripts.scripts "$@"\n'}
+"""In place of scripts of the virtual environment that name their interpreter by its path on this machine."""
+
+
+def inside(place: Path) -> Path:
+    """Return where a container sees `place`."""
+    return Path("/host", *place.parts[1:]) if place.is_relative_to(HIDDEN) else place
 
 
 def mounts() -> list[dict[str, Any]]:
@@ -36,7 +54,8 @@ def mounts() -> list[dict[str, Any]]:
     outermost = [place for place in sorted(places) if place.exists() and places.isdisjoint(place.parents)]
     options = ["rbind", "ro", "nosuid", "nodev"]
     return [
-        {"destination": str(place), "type": "bind", "source": str(place), "options": options} for place in outermost
+        {"destination": str(inside(place)), "type": "bind", "source": str(place), "options": options}
+        for place in outermost
     ]
 
 
@@ -61,8 +80,12 @@ def image_archive(names: list[str], files: dict[str, Path], config: dict[str, An
 
 def container_config() -> dict[str, Any]:
     """Return how the product's images start their programs."""
-    path = f"{sys.prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    prefix = inside(Path(sys.prefix))
+    path = f"/kubevoice-bin:{prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    # The editable install names the checkout by its path on this machine.
+    parts = ":".join(str(inside(REPOSITORY / part)) for part in PARTS)
     variables = [f"PATH={path}", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1", "LC_ALL=C.UTF-8"]
+    variables += [f"PYTHONPATH={parts}"]
     return {"User": f"{USER}:{USER}", "Env": variables, "WorkingDir": "/", "Cmd": ["python"]}
 
 
@@ -79,6 +102,8 @@ def _layer(files: dict[str, Path]) -> bytes:
             tar.addfile(link)
         for name, text in FILES.items():
             _add(tar, name, text.encode())
+        for name, text in PROGRAMS.items():
+            _add(tar, name, text.encode(), mode=0o755)
         for name, path in files.items():
             _add(tar, name, path.read_bytes(), mode=0o755)
     return content.getvalue()
