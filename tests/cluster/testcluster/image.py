@@ -26,19 +26,12 @@ FILES = {
     "etc/group": f"root:x:0:\nkubevoice:x:{USER}:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
-FOLDERS = {
-    "usr": 0o755,
-    "etc": 0o755,
-    "etc/ssl": 0o755,
-    "tmp": 0o1777,
-    "proc": 0o755,
-    "sys": 0o755,
-    "kubevoice-bin": 0o755,
-}
+FOLDERS = dict.fromkeys(("usr", "etc", "etc/ssl", "proc", "sys", "kubevoice-bin"), 0o755) | {"tmp": 0o1777}
 LINKS = ("bin", "sbin", "lib", "lib64")
 HIDDEN = Path("/tmp")  # noqa: S108  # a volume in every pod of the product
 PARTS = ("core", "training", "serving", "operator", "cli")
-PROGRAMS = {"kubevoice-bin/ray": '#!/bin/sh\nexec python -m ray.scripts.scripts "$@"\n'}
+RAY = 'import sys; from ray.scripts.scripts import main; sys.argv[0] = "ray"; sys.exit(main())'
+PROGRAMS = {"kubevoice-bin/ray": f"#!/bin/sh\nexec python -c '{RAY}' \"$@\"\n"}
 """In place of scripts of the virtual environment that name their interpreter by its path on this machine."""
 
 
