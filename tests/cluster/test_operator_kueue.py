@@ -54,7 +54,7 @@ def test_a_voice_waits_for_quota_gives_way_to_a_more_urgent_one_and_goes_on(kueu
         spec = voices.voicemodel(kueue.s3, name, namespace, dataset, training=training, serving={"suspend": True})
         return Voice(kueue, spec).apply()
 
-    patient = voice("patient", maxSteps=60)
+    patient = voice("patient", maxSteps=1000)
     patient.wait("a checkpoint", lambda: patient.status.get("training", {}).get("step", 0) >= 3, 300)
     (job,) = patient.jobs("train")
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == QUEUE
