@@ -31,6 +31,7 @@ from seen import VOICES, Api, Process, Seen, connected, histogram_quantile, quan
 
 NAMESPACES = 10
 IN_FLIGHT = 32
+"""Connections, made while filling: a hundred new ones at once would measure TLS."""
 PODS = "api/v1"
 MERGE = "application/merge-patch+json"
 OURS = ("voicemodels", "jobs", "pods", "events", "rayservices", "rayclusters")
@@ -90,7 +91,10 @@ async def change(api: Api, seen: Seen, pods: dict[str, str], over: float = 0) ->
         return say
 
     pace = over / len(pods)
-    await all_of((report(key, pod, i * pace) for i, (key, pod) in enumerate(pods.items())), in_flight=len(pods))
+    await all_of(
+        (report(key, pod, i * pace) for i, (key, pod) in enumerate(pods.items())),
+        in_flight=len(pods) if over else IN_FLIGHT,
+    )
     await seen.count(REASON, before + len(pods), 60)
     return [max(0.0, seen.at[key, REASON] - at) for key, at in told.items()]
 
