@@ -39,11 +39,12 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.voice, self.revisions, self.failures = voice, [], []
         self._over = threading.Event()
+        self._endpoint = voice.endpoint()
 
     def run(self):
         while not self._over.is_set():
             try:
-                status, headers, body = self.voice.speak()
+                status, headers, body = self.voice.speak(endpoint=self._endpoint)
             except OSError as error:
                 self.failures.append(repr(error))
                 continue
