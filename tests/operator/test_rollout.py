@@ -1,0 +1,77 @@
+"""A canary goes on, is promoted or taken back by what its requests say; forgotten revisions are collected by policy."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from kubevoice.resources.stages import ReleaseResult, Verdict
+from kubevoice.resources.status import Revision, RevisionState, RolloutStatus, ServingStatus, VoiceModelStatus
+from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice_operator.chain import Chain
+from kubevoice_operator.observe import CANARY, Observed, ReplicaObservation, ServiceObservation, TrackTraffic
+from kubevoice_operator.revisions import removable, within_limit
+from kubevoice_operator.rollout import roll_out
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OLD, NEW = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+MODEL = """
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {name: mei, namespace: voices}
+spec:
+  base: {uri: builtin://base}
+  dataset: {uri: s3://data/set}
+  storage: {artifactsUri: s3://voices}
+  revisionHistoryLimit: 1
+  serving:
+    rollout: {strategy: Canary, steps: [{weight: 10, pauseSeconds: 60}], maxErrorRate: 0.1}
+"""
+
+
+def revision(digest, state, *artifacts):
+    return Revision(digest=digest, uri=f"s3://voices/{digest[-1]}", created_at=NOW, state=state, artifacts=artifacts)
+
+
+def decided(requests, errors, seconds):
+    """Return the decision `seconds` after the canary's step began."""
+    begun = RolloutStatus(revision=NEW, started_at=NOW, step=0, step_started_at=NOW)
+    status = VoiceModelStatus(
+        revisions=(revision(NEW, RevisionState.CANARY), revision(OLD, RevisionState.SERVING)),
+        serving=ServingStatus(rollout=begun),
+    )
+    model = load_voicemodel(MODEL).model_copy(update={"status": status})
+    released = ReleaseResult(revision=NEW, uri="s3://voices/2", metrics={}, verdict=Verdict.PASSED)
+    service = ServiceObservation(
+        applied="",
+        replicas=(ReplicaObservation("a", {"mei": OLD}), ReplicaObservation("b", {"mei": NEW}, CANARY)),
+        traffic={CANARY: TrackTraffic(requests, errors, 0.5)},
+    )
+    return roll_out(model, Chain((), released=released), Observed(service=service), NOW + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(("requests", "errors"), [(100, 10), (19, 19)])
+def test_a_canary_keeps_its_share_while_errors_are_few_or_say_too_little(requests, errors):
+    found = decided(requests, errors, 5)
+    assert (found.traffic.stable.revision, found.traffic.canary.revision, found.traffic.weight) == (OLD, NEW, 10)
+    assert found.rejected is None
+
+
+def test_a_canary_with_too_many_errors_is_taken_back():
+    found = decided(100, 11, 5)
+    assert (found.traffic.stable.revision, found.traffic.canary) == (OLD, None)
+    assert "11 of its 100 requests failed" in found.rejected
+
+
+def test_a_canary_takes_over_after_its_last_pause():
+    found = decided(100, 0, 60)
+    assert (found.traffic.stable.revision, found.traffic.canary, found.rejected) == (NEW, None, None)
+
+
+@pytest.mark.parametrize(("policy", "paths"), [("Delete", ("train/x", "bundles/1")), ("Retain", ())])
+def test_forgotten_revisions_leave_nothing_that_another_rests_on(policy, paths):
+    model = load_voicemodel(MODEL + f"  deletionPolicy: {policy}\n")
+    known = (
+        revision(NEW, RevisionState.SERVING, "prepare/shared", "train/y", "bundles/2"),
+        revision(OLD, RevisionState.SUPERSEDED, "prepare/shared", "train/x", "bundles/1"),
+    )
+    assert [r.digest for r in within_limit(model, known)] == [NEW]
+    assert removable(model, Chain(()), known) == paths
