@@ -41,11 +41,12 @@ class Runner:
         path.write_text(SPEC.format(steps=steps, dataset=dataset, storage=storage), encoding="utf-8")
         self.folder, self.spec = folder, load_voicemodel(path).spec
 
-    def begin(self, stage, spec, largest_file=None, environment=None):
+    def begin(self, stage, spec, largest_file=None, environment=None, listen=None):
         (self.folder / f"{stage}.json").write_text(spec.model_dump_json(by_alias=True), encoding="utf-8")
         # A limit on the size of files is answered by the kernel much as a full disk.
         limit = ["prlimit", f"--fsize={largest_file}"] if largest_file else []
         words = ["--spec", f"{stage}.json", "--workdir", f"work-{stage}", "--result", f"{stage}.result"]
+        words += ["--listen", str(listen)] if listen else []
         with (self.folder / f"{stage}.log").open("ab") as log:
             return subprocess.Popen(
                 [*limit, sys.executable, "-m", "kubevoice_training", stage, *words],

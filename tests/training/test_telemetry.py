@@ -68,6 +68,26 @@ def test_a_port_in_use_is_said_and_the_stage_goes_on(progress, capsys):
     assert progress.latest.percent == 100.0
 
 
+def test_a_running_stage_tells_how_far_it_is(make):
+    stages, port = make(500), free_port()
+    _, prepared = stages.run("prepare", stages.prepare_spec())
+    process = stages.begin("train", stages.train_spec(prepared), listen=port)
+
+    def told():
+        try:
+            status, body = get(port, "/progress")
+        except ConnectionRefusedError:
+            return None
+        return Progress.model_validate_json(body) if status == 200 else None
+
+    stages.until(lambda: (found := told()) and found.step >= 2, process)
+    found = told()
+    assert (found.stage, found.total) == (Stage.TRAIN, 500)
+    assert found.loss > 0
+    process.kill()
+    process.wait()
+
+
 def test_clients_that_hang_or_send_nonsense_do_no_harm(progress):
     port = free_port()
     with telemetry(port, progress):
