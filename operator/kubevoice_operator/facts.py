@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kubevoice.resources.conditions import ConditionType, Reason, State
 from kubevoice.resources.stages import Stage, Verdict
-from kubevoice.resources.status import ServingStatus
+from kubevoice.resources.status import RevisionState, ServingStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
 from kubevoice_operator.chain import Chain, Step
@@ -142,7 +142,11 @@ def _ready(
         if evaluated.state is State.FALSE:
             return Fact(State.FALSE, evaluated.reason, f"{evaluated.message}{goes_on}")
         for revision in model.status.revisions:
-            if chain.released and revision.digest == chain.released.revision and revision.state == "Rejected":
+            if (
+                chain.released
+                and revision.digest == chain.released.revision
+                and revision.state is RevisionState.REJECTED
+            ):
                 return Fact(State.FALSE, Reason.CANARY_BACKED_OUT, f"{revision.reason}{goes_on}")
     return everywhere if available.state is State.TRUE else available
 
@@ -152,31 +156,14 @@ def facts(
 ) -> dict[ConditionType, Fact]:
     """Return a fact for every condition; `model.status.revisions` must be marked already."""
     held = model.spec.training.suspend
+    results = (
+        (ConditionType.DATASET_READY, Stage.PREPARE, chain.prepared, "features are ready"),
+        (ConditionType.TRAINED, Stage.TRAIN, chain.trained, "the checkpoint is ready"),
+        (ConditionType.RELEASED, Stage.RELEASE, chain.released, "the bundle is published"),
+    )
     stages = {
-        ConditionType.DATASET_READY: _stage(
-            chain,
-            Stage.PREPARE,
-            "features are ready",
-            done=chain.prepared is not None,
-            held=held,
-            refused=observed.refused,
-        ),
-        ConditionType.TRAINED: _stage(
-            chain,
-            Stage.TRAIN,
-            "the checkpoint is ready",
-            done=chain.trained is not None,
-            held=held,
-            refused=observed.refused,
-        ),
-        ConditionType.RELEASED: _stage(
-            chain,
-            Stage.RELEASE,
-            "the bundle is published",
-            done=chain.released is not None,
-            held=held,
-            refused=observed.refused,
-        ),
+        kind: _stage(chain, stage, message, done=result is not None, held=held, refused=observed.refused)
+        for kind, stage, result, message in results
     }
     available, evaluated = _available(model, serving, observed), _evaluated(chain)
     everywhere = _rolled_out(model, serving, observed, rollout)
@@ -205,7 +192,6 @@ PATIENCE = (
     Reason.SUSPENDED,
     Reason.ROLLING_OUT,
     Reason.CANARY_RUNNING,
-    Reason.STARTING,
 )
 """Reasons that time alone mends."""
 

@@ -87,15 +87,21 @@ def notes(before: VoiceModelStatus, after: VoiceModelStatus) -> list[Note]:
         if note:
             found.append(note)
     found += _serving_notes(before, after)
-    for kind, reasons in ((ConditionType.AVAILABLE, "Unavailable"), (ConditionType.DEGRADED, "Degraded")):
-        old, new = find(before.conditions, kind), find(after.conditions, kind)
-        bad = State.FALSE if kind is ConditionType.AVAILABLE else State.TRUE
-        if new is None or old is None or (old.status, old.reason) == (new.status, new.reason):
-            continue
-        told = {note.message for note in found}
-        if new.status is bad and new.message not in told and (kind is ConditionType.DEGRADED or old.status is not bad):
-            found.append(Note(reasons, new.message, warning=True))
-        elif old.status is bad and new.status is not bad and kind is ConditionType.DEGRADED:
+    told = {note.message for note in found}
+    return [*found, *(note for note in _health_notes(before, after) if note.message not in told)]
+
+
+def _health_notes(before: VoiceModelStatus, after: VoiceModelStatus) -> list[Note]:
+    """Return that nothing answers any more, or that somebody must look, or need not any more."""
+    found = []
+    old, new = find(before.conditions, ConditionType.AVAILABLE), find(after.conditions, ConditionType.AVAILABLE)
+    if old and new and old.status is not State.FALSE and new.status is State.FALSE:
+        found.append(Note("Unavailable", new.message, warning=True))
+    old, new = find(before.conditions, ConditionType.DEGRADED), find(after.conditions, ConditionType.DEGRADED)
+    if old and new and (old.status, old.reason) != (new.status, new.reason):
+        if new.status is State.TRUE and new.message not in {note.message for note in found}:
+            found.append(Note("Degraded", new.message, warning=True))
+        elif old.status is State.TRUE and new.status is not State.TRUE:
             found.append(Note("Recovered", "nothing needs a look any more"))
     return found
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from kubevoice.resources.conditions import Condition, ConditionType, Reason, State
+from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, with_condition
 from kubevoice.resources.status import Phase, VoiceModelStatus
 from pydantic import ValidationError
 
@@ -18,27 +18,16 @@ def invalid_status(raw: Any, error: ValidationError, now: datetime) -> VoiceMode
         before = VoiceModelStatus()
     problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
     generation = int(raw["metadata"].get("generation", 0))
-    known = {condition.type: condition for condition in before.conditions}
-
-    def condition(kind: ConditionType, state: State) -> Condition:
-        old = known.get(kind)
-        return Condition(
+    conditions = before.conditions
+    for kind, state in ((ConditionType.READY, State.FALSE), (ConditionType.DEGRADED, State.TRUE)):
+        condition = Condition(
             type=kind,
             status=state,
             reason=Reason.INVALID_SPEC,
             message=problems[:4096],
             observed_generation=generation,
-            last_transition_time=old.last_transition_time if old and old.status is state else now,
+            last_transition_time=now,
         )
-
-    changed = {
-        ConditionType.READY: condition(ConditionType.READY, State.FALSE),
-        ConditionType.DEGRADED: condition(ConditionType.DEGRADED, State.TRUE),
-    }
-    return before.model_copy(
-        update={
-            "observed_generation": generation,
-            "phase": Phase.FAILED,
-            "conditions": tuple((known | changed).values()),
-        }
-    )
+        conditions = with_condition(conditions, condition)
+    update = {"observed_generation": generation, "phase": Phase.FAILED, "conditions": conditions}
+    return before.model_copy(update=update)

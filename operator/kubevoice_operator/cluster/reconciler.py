@@ -6,6 +6,7 @@ import logging
 import math
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -106,12 +107,12 @@ class Reconciler:
             return None
         memory = self._memory.setdefault(key, _Memory())
         await self._record_results(key)
-        observed = await self._observe(model, key, memory, now)
+        progress, data = await self._ask_trainers(key, now), await self._ask_replicas(key, memory)
+        observed = self._observe(model, key, memory, progress, data, now)
         decided = plan(model, observed, now, self._images)
-        changed = await self._carry_out(model, key, decided, memory)
-        if changed:
+        if await self._carry_out(key, decided, observed, memory):
             # What was made or refused belongs into the status of this very look.
-            observed = await self._observe(model, key, memory, now)
+            observed = self._observe(model, key, memory, progress, data, now)
             decided = plan(model, observed, now, self._images)
         await self._tell(key, raw, model.status, decided.status, model)
         return self._look_again(decided, observed, memory)
@@ -130,14 +131,16 @@ class Reconciler:
         if began is not None and ended is not None:
             self._metrics.stage_seconds.labels(stage).observe((ended - began).total_seconds())
 
-    async def _observe(self, model: VoiceModel, key: Key, memory: _Memory, now: datetime) -> Observed:
+    def _observe(
+        self,
+        model: VoiceModel,
+        key: Key,
+        memory: _Memory,
+        progress: Mapping[str, Progress],
+        data: DataPlane,
+        now: datetime,
+    ) -> Observed:
         children = self._cache.children(key)
-        progress: dict[str, Progress] = {}
-        for name, observation in jobs(children, {}, now).items():
-            if observation.active and observation.trouble is None and observation.address:
-                said = await self._data.progress(observation.address)
-                progress |= {name: said} if said is not None else {}
-        data = await self._ask_replicas(key, memory) if key.name in children.services else DataPlane()
         return Observed(
             dataset=model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
             jobs=jobs(children, progress, now),
@@ -146,13 +149,23 @@ class Reconciler:
             refused=memory.refused,
         )
 
+    async def _ask_trainers(self, key: Key, now: datetime) -> dict[str, Progress]:
+        progress: dict[str, Progress] = {}
+        for name, job in jobs(self._cache.children(key), {}, now).items():
+            if job.active and job.trouble is None and job.address:
+                said = await self._data.progress(job.address)
+                progress |= {name: said} if said is not None else {}
+        return progress
+
     async def _ask_replicas(self, key: Key, memory: _Memory) -> DataPlane:
+        if key.name not in self._cache.children(key).services:
+            return DataPlane()
         data = await self._data.replicas(key)
         if data.answered:
             memory.heard, memory.heard_at = data, time.monotonic()
         return memory.heard if time.monotonic() - memory.heard_at < SILENCE_SECONDS else data
 
-    async def _carry_out(self, model: VoiceModel, key: Key, decided: Plan, memory: _Memory) -> bool:
+    async def _carry_out(self, key: Key, decided: Plan, observed: Observed, memory: _Memory) -> bool:
         """Do what the plan says; tell whether that changes what there is to tell."""
         before = (memory.refused, memory.serving_missing)
         memory.refused = None
@@ -166,11 +179,10 @@ class Reconciler:
             if decided.service is not None:
                 await self._apply_service(key, decided.service, memory)
             if decided.remove_service:
-                await self._api.delete_service(key.namespace, model.metadata.name)
-            children = self._cache.children(key)
-            active = service(children, key.name, "", DataPlane(), datetime.now(UTC))
-            if decided.bounds is not None and active is not None and active.cluster is not None:
-                cluster = Key(key.namespace, active.cluster)
+                await self._api.delete_service(key.namespace, key.name)
+            running = observed.service
+            if decided.bounds is not None and running is not None and running.cluster is not None:
+                cluster = Key(key.namespace, running.cluster)
                 if (found := await self._api.set_worker_bounds(cluster, decided.bounds)) is not None:
                     self._cache.put(found)
         except ApiException as error:
@@ -181,10 +193,9 @@ class Reconciler:
 
     async def _apply_service(self, key: Key, wanted: dict[str, Any], memory: _Memory) -> None:
         stamped = {**wanted, "metadata": wanted["metadata"] | {"annotations": {HASH_ANNOTATION: content_hash(wanted)}}}
+        ours = key.name in self._cache.children(key).services
         try:
-            if (
-                found := await self._api.apply_service(stamped, ours=key.name in self._cache.children(key).services)
-            ) is not None:
+            if (found := await self._api.apply_service(stamped, ours=ours)) is not None:
                 self._cache.put(found)
             memory.serving_missing = None
         except ApiException as error:
