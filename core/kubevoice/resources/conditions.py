@@ -39,7 +39,6 @@ class Reason(StrEnum):
     WAITING = "Waiting"
     RUNNING = "Running"
     QUEUED = "Queued"
-    STARTING = "Starting"
     RETRYING = "Retrying"
     SUCCEEDED = "Succeeded"
     INVALID_INPUT = "InvalidInput"
