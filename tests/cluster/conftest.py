@@ -10,7 +10,9 @@ import pytest
 # Tests are no package, so the folder of their shared one is named here.
 sys.path.insert(0, str(Path(__file__).parent))
 
+import operators
 import testcluster
+from rest import Rest
 
 REQUIRED = "KUBEVOICE_TEST_CLUSTER"
 """Set to "required" where a machine that cannot run a cluster is a failure, as in continuous integration."""
@@ -54,3 +56,12 @@ def node():
 def kueue(node):
     """Kueue on the node, while the tests of one module run."""
     yield from started(lambda: testcluster.kueue(node))
+
+
+@pytest.fixture(scope="module")
+def rest(control_plane):
+    """The API server of a control plane that has the operator's CRD and rights, by a connection that is kept."""
+    operators.install(control_plane)
+    rest = Rest(control_plane.kubeconfig)
+    yield rest
+    rest.close()

@@ -14,11 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def namespace(node):
-    operators.install(node, deployment=True)
-    voices.make_buckets(node.s3)
-    name = node.namespace("faults")
-    node.apply([node.s3.secret("s3", name)])
-    return name
+    return voices.prepare(node, "faults")
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,11 @@ import operators
 import pytest
 import yaml
 from kubelet import Voices, ended, failure, waiting
-from rest import Rest
 
 IDLE_SECONDS = 60
 BLIND = "idle-blind"
 WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE")
 WATCHED = ("voicemodels", "jobs", "pods", "events", "rayservices", "rayclusters")
-
-
-@pytest.fixture(scope="module")
-def rest(control_plane):
-    operators.install(control_plane)
-    rest = Rest(control_plane.kubeconfig)
-    yield rest
-    rest.close()
 
 
 def writes(rest):

@@ -1,6 +1,5 @@
 """Kueue decides when a voice is made: it admits, preempts and resumes, and the operator leaves it to it."""
 
-import operators
 import pytest
 
 import voices
@@ -20,10 +19,7 @@ def queue_object(kind, spec, namespace=None):
 @pytest.fixture(scope="module")
 def namespace(kueue):
     """A namespace whose queue has room for one stage at a time."""
-    operators.install(kueue, deployment=True)
-    voices.make_buckets(kueue.s3)
-    name = kueue.namespace("quota")
-    kueue.apply([kueue.s3.secret("s3", name)])
+    name = voices.prepare(kueue, "quota")
     quotas = [{"name": "cpu", "nominalQuota": "700m"}, {"name": "memory", "nominalQuota": "100Gi"}]
     group = {"coveredResources": ["cpu", "memory"], "flavors": [{"name": QUEUE, "resources": quotas}]}
     cluster_queue = {

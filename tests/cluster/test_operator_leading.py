@@ -7,7 +7,6 @@ import time
 import operators
 import pytest
 from kubelet import CHAIN, REVISION, Voices
-from rest import Rest
 
 MOMENT = 6
 """Seconds that a leader goes without renewing its Lease, and some more for the API server's first answers."""
@@ -18,14 +17,10 @@ LOST = 15
 NAMESPACES = ("killed", "slept", "moment", "away", "steps")
 
 
-@pytest.fixture(scope="module")
-def rest(control_plane):
-    operators.install(control_plane)
+@pytest.fixture(scope="module", autouse=True)
+def namespaces(control_plane):
     for name in NAMESPACES:
         control_plane.namespace(name)
-    rest = Rest(control_plane.kubeconfig)
-    yield rest
-    rest.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import operators
 import pytest
 
 import voices
@@ -16,11 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def namespace(node):
-    operators.install(node, deployment=True)
-    voices.make_buckets(node.s3)
-    name = node.namespace("voices")
-    node.apply([node.s3.secret("s3", name)])
-    return name
+    return voices.prepare(node, "voices")
 
 
 @pytest.fixture(scope="module")

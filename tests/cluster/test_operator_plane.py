@@ -3,7 +3,7 @@
 import operators
 import pytest
 from kubelet import CHAIN, Voices
-from rest import APPLY, Rest
+from rest import APPLY
 
 EDITS = {
     "prepare": {"dataset": {"uri": "s3://data/other"}},
@@ -11,14 +11,6 @@ EDITS = {
     "release": {"evaluation": {"maxPinyinErrorRate": 0.2}},
 }
 """What concerns a stage and none before it."""
-
-
-@pytest.fixture(scope="module")
-def rest(control_plane):
-    operators.install(control_plane)
-    rest = Rest(control_plane.kubeconfig)
-    yield rest
-    rest.close()
 
 
 @pytest.fixture(scope="module")

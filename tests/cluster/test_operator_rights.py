@@ -6,7 +6,6 @@ import operators
 import pytest
 import yaml
 from kubelet import Voices
-from rest import Rest
 
 DEPLOY = Path(__file__).resolve().parents[2] / "operator" / "deploy"
 CLUSTER, ALONE, OTHER = "rights", "rights-alone", "rights-other"
@@ -50,14 +49,6 @@ FORBIDDEN = (
 
 def manifest(name):
     return [item for item in yaml.safe_load_all((DEPLOY / name).read_text()) if item]
-
-
-@pytest.fixture(scope="module")
-def rest(control_plane):
-    operators.install(control_plane)
-    rest = Rest(control_plane.kubeconfig)
-    yield rest
-    rest.close()
 
 
 def allowed(rest, resource, *, namespace="anywhere", name="", account=("kubevoice-operator", operators.SYSTEM)):

@@ -6,18 +6,9 @@ There is no node: the tests say of the pods what a kubelet would.
 import operators
 import pytest
 from kubelet import Voices, ended, failure, waiting
-from rest import Rest
 
 FAST = {"backoffLimit": 0}
 """The first failed pod fails its Job: Kubernetes' own waiting between pods is not our subject."""
-
-
-@pytest.fixture(scope="module")
-def rest(control_plane):
-    operators.install(control_plane)
-    rest = Rest(control_plane.kubeconfig)
-    yield rest
-    rest.close()
 
 
 @pytest.fixture(scope="module")

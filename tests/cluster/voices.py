@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import boto3
+import operators
 from botocore.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,15 @@ def make_buckets(s3):
         if name not in there:
             client.create_bucket(Bucket=name)
     client.close()
+
+
+def prepare(cluster, namespace):
+    """Install the operator and make a namespace with buckets and their credentials; return its name."""
+    operators.install(cluster, deployment=True)
+    make_buckets(cluster.s3)
+    name = cluster.namespace(namespace)
+    cluster.apply([cluster.s3.secret("s3", name)])
+    return name
 
 
 def upload_dataset(s3, prefix, clips=24):
