@@ -103,7 +103,7 @@ def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp
     (tmp_path / "aside").rename(missing)
 
     def newest_step():
-        found = list((tmp_path / "home" / "artifacts").glob("train/*/steps/latest.json"))
+        found = list((tmp_path / "home" / "artifacts").glob("default/mei/train/*/steps/latest.json"))
         return json.loads(found[0].read_text())["step"] if found else 0
 
     for _ in range(2):
