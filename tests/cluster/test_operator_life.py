@@ -247,6 +247,26 @@ def test_a_canary_that_is_too_slow_is_taken_back(mei):
     mei.wait_ready(240)
 
 
+def test_with_policy_delete_what_forgotten_revisions_rested_on_leaves_the_storage(node, mei):
+    folder = f"{mei.namespace}/{mei.name}/"
+    before = {r["digest"]: set(r["artifacts"]) for r in mei.status["revisions"]}
+    kept = before[serving(mei)]
+    forgotten = set().union(*before.values()) - kept
+    assert len(before) > 2
+
+    def stored():
+        parts = (key.removeprefix(folder).split("/") for key in voices.keys(node.s3, "voices", folder))
+        return {"/".join(part[:2]) for part in parts}
+
+    assert forgotten & stored()
+    mei.apply(deletionPolicy="Delete", revisionHistoryLimit=1)
+    mei.wait("a short history", lambda: [r["digest"] for r in mei.status["revisions"]] == [serving(mei)], 180)
+    assert kept <= stored()
+    assert not forgotten & stored()
+    assert said_revision(mei) == serving(mei)
+    mei.apply(deletionPolicy="Retain")
+
+
 def test_requests_for_text_and_revisions_answer_through_the_service(mei):
     with HTTP.open(f"{mei.endpoint()}/v1/revisions", timeout=10) as answer:
         found = json.load(answer)
@@ -308,3 +328,17 @@ def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_re
         assert old in clusters(), "requests under way on the old cluster must be answered"
         mei.wait_ready(120)
     assert client.failures == []
+
+
+def test_a_second_cluster_that_nobody_wants_any_more_is_gone_before_it_started(node, mei):
+    def starting():
+        """Workers whose first container still waits for the head."""
+        pods = [pod for pod in mei.pods("ray.io/node-type=worker") if pod["metadata"]["uid"] not in before]
+        return [p for p in pods if any("running" in c["state"] for c in p["status"].get("initContainerStatuses", ()))]
+
+    before = {pod["metadata"]["uid"] for pod in mei.pods("ray.io/node-type")}
+    mei.apply(serving={"replica": {"cpu": 0.3, "memory": "2Gi"}})
+    mei.wait("a second cluster", starting, 120)
+    mei.apply(serving={"replica": {"cpu": 0.25, "memory": "2Gi"}})
+    mei.wait("its end", lambda: {pod["metadata"]["uid"] for pod in mei.pods("ray.io/node-type")} == before, 120)
+    mei.wait_ready(60)

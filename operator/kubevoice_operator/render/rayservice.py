@@ -144,6 +144,9 @@ def _workers(model: VoiceModel, images: Images) -> Object:
     template = _template(model, container | access | {"lifecycle": {"preStop": {"exec": {"command": leave}}}})
     template["spec"]["volumes"] += volumes
     template["spec"]["terminationGracePeriodSeconds"] = LEAVE_SECONDS + STOP_SECONDS
+    # As process 1 of its container, the shell in which KubeRay waits for the head would take no notice of SIGTERM, and
+    # a worker deleted before it started would stay for all of that time.
+    template["spec"]["shareProcessNamespace"] = True
     return {
         "groupName": WORKERS,
         "replicas": max(1, least),
