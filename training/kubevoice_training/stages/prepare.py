@@ -10,7 +10,7 @@ from kubevoice.audio.mel import MelConfig
 from kubevoice.errors import InputError
 from kubevoice.resources.stages import PrepareResult, PrepareSpec
 from kubevoice.storage import Storage, connect, publish_tree
-from kubevoice.text import UnitTables, analyse
+from kubevoice.text import UnitTables
 from kubevoice.text.units import STREAMS
 
 from kubevoice_training.dataset import Clip, check, require
@@ -50,8 +50,7 @@ def _utterances(spec: PrepareSpec, context: Context, storage: Storage, clips: li
     mel, tables = MelConfig(), UnitTables.load()
     gains = _gains(storage, clips, mel.sample_rate)
     for number, clip in enumerate(clips, 1):
-        units = [unit for sentence in analyse(clip.text).sentences for unit in sentence.units]
-        ids = tables.encode(units)
+        ids = tables.encode(clip.units())
         wav = np.clip(_audio(storage, clip, mel.sample_rate) * gains[clip.speaker], -0.99, 0.99)
         yield Utterance(
             id=clip.id,

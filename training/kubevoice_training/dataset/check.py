@@ -1,0 +1,150 @@
+"""Reading a whole dataset: every fault of every row in one go, or its clips."""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.resources.stages import EmotionSeconds
+from kubevoice.storage import Storage
+
+from kubevoice_training.dataset.faults import MAX_AUDIO_BYTES, Sound, read_sound, row_faults
+from kubevoice_training.dataset.kantts import EMOTION_TAGS, PROSODY, read_prosody
+from kubevoice_training.dataset.rows import METADATA, Clip, Row, read_rows
+
+__all__ = ["Report", "check", "require"]
+
+MAX_METADATA_BYTES = 64 << 20
+FEW_CLIPS = 10
+DEFAULT_SPEAKER = "default"
+
+Look = Callable[[Clip, Sound], None]
+
+
+@dataclass(slots=True)
+class Report:
+    """What a check found. `problems` is empty if the dataset can be used; `digest` names its content."""
+
+    clips: list[Clip] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    digest: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Length of all clips together."""
+        return sum(clip.seconds for clip in self.clips)
+
+    @property
+    def per_emotion(self) -> dict[str, EmotionSeconds]:
+        """Clips and seconds of each emotion."""
+        lengths: dict[str, list[float]] = defaultdict(list)
+        for clip in self.clips:
+            lengths[clip.emotion].append(clip.seconds)
+        return {label: EmotionSeconds(clips=len(s), seconds=round(sum(s), 2)) for label, s in lengths.items()}
+
+
+class _Reader:
+    """Reads files of a dataset and remembers their digests."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.sizes = {item.key: item.size for item in storage.list()}
+        self.hashes: dict[str, str] = {}
+
+    def read(self, key: str) -> bytes:
+        data = self.storage.read(key)
+        self.hashes[key] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def table(self, key: str) -> bytes:
+        """Read a file of text; InputError if it is too large to be one."""
+        if self.sizes[key] > MAX_METADATA_BYTES:
+            raise InputError(
+                f"{self.storage.uri}/{key} is larger than {MAX_METADATA_BYTES >> 20} MiB; split the dataset"
+            )
+        return self.read(key)
+
+    def sound(self, key: str) -> Sound:
+        if key not in self.sizes:
+            raise InputError("there is no such file")
+        if self.sizes[key] > MAX_AUDIO_BYTES:
+            raise InputError(f"is larger than {MAX_AUDIO_BYTES >> 20} MiB")
+        return read_sound(self.read(key))
+
+    @property
+    def digest(self) -> str:
+        """Name the content of everything read."""
+        body = json.dumps(self.hashes, sort_keys=True, separators=(",", ":"))
+        return f"sha256:{hashlib.sha256(body.encode()).hexdigest()}"
+
+
+def _rows(reader: _Reader) -> list[Row]:
+    if METADATA in reader.sizes:
+        return read_rows(reader.table(METADATA))
+    if PROSODY in reader.sizes:
+        tags = reader.table(EMOTION_TAGS) if EMOTION_TAGS in reader.sizes else b""
+        return read_prosody(reader.table(PROSODY), tags)
+    raise InputError(f"{reader.storage.uri} has no {METADATA}; name the folder that holds it and the recordings")
+
+
+def check(storage: Storage, emotions: Mapping[str, str], look: Look | None = None) -> Report:
+    """Read the whole dataset and report every fault, all rows at once; `emotions` maps labels to known ones.
+
+    `look` is shown each good clip with its sound. Raises InputError if there is no dataset at all, KubeVoiceError if
+    the storage cannot be reached.
+    """
+    reader, report = _Reader(storage), Report()
+    rows = _rows(reader)
+    repeated = {name for name, count in Counter(row.fields["id"] for row in rows).items() if count > 1 and name}
+    for row in rows:
+        faults = list(row_faults(row, emotions))
+        path = row.fields["wav_path"]
+        if row.fields["id"] in repeated:
+            faults.append("the id is used by another row too")
+        if path and not any(fault.startswith("wav_path") for fault in faults):
+            try:
+                sound = reader.sound(path)
+                if not faults:
+                    report.clips.append(clip := _clip(row, sound, emotions))
+                    if look is not None:
+                        look(clip, sound)
+            except InputError as error:
+                faults.append(f"{path}: {error}")
+        report.problems += [f"{row}: {fault}" for fault in faults]
+    report.digest = reader.digest
+    report.warnings = list(_warnings(report, set(reader.sizes) - set(reader.hashes)))
+    return report
+
+
+def _clip(row: Row, sound: Sound, emotions: Mapping[str, str]) -> Clip:
+    fields = row.fields
+    return Clip(
+        id=fields["id"],
+        text=fields["text"],
+        emotion=emotions.get(fields["emotion"], fields["emotion"]),
+        speaker=fields["speaker"] or DEFAULT_SPEAKER,
+        path=fields["wav_path"],
+        seconds=sound.seconds,
+        place=row.place,
+        reading=row.reading,
+    )
+
+
+def _warnings(report: Report, unused: set[str]) -> Iterator[str]:
+    for label, share in report.per_emotion.items():
+        if share.clips < FEW_CLIPS:
+            yield f"emotion {label} has only {share.clips} clips; {FEW_CLIPS} or more are learned better"
+    sounds = sorted(name for name in unused if name.lower().endswith((".wav", ".flac", ".ogg")))
+    if sounds:
+        yield f"{len(sounds)} sound files are in no row, such as {sounds[0]}"
+
+
+def require(report: Report, where: str) -> None:
+    """Raise InputError with every problem, if there are any."""
+    if report.problems:
+        raise InputError(f"dataset {where} has {len(report.problems)} problems", report.problems)
+    if not report.clips:
+        raise KubeVoiceError(f"dataset {where} has no usable clip")

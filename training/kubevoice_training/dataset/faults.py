@@ -1,0 +1,112 @@
+"""What makes one row of a dataset unusable: its fields, and its sound. Neither can be trusted."""
+
+import difflib
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import soundfile
+from kubevoice.errors import InputError
+from kubevoice.text import EMOTIONS, is_han
+from numpy.typing import NDArray
+
+from kubevoice_training.dataset.rows import Row
+
+__all__ = ["MAX_AUDIO_BYTES", "Sound", "read_sound", "row_faults"]
+
+STYLES = ("polite", "narrative", "encouraging", "urgent")
+"""Labels of ours beyond the reference's emotions."""
+LABEL = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+MAX_AUDIO_BYTES, MAX_TEXT = 64 << 20, 512
+SHORTEST, LONGEST = 0.1, 30.0
+LOWEST_RATE = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A usable recording: mono samples [T], full scale 1, at `rate` Hz."""
+
+    samples: NDArray[np.float32]
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.samples) / self.rate
+
+
+def _label_fault(row: Row, mapping: Mapping[str, str]) -> str | None:
+    label = row.fields["emotion"]
+    if not label:
+        return "the emotion is empty; write neutral if there is none"
+    if not LABEL.fullmatch(label):
+        return f"emotion {label[:40]!r} is no label; use lower-case letters, digits, - and _"
+    target = mapping.get(label, label)
+    if target != label and target not in EMOTIONS and target not in STYLES:
+        return f"emotion {label!r} is mapped to {target!r}, which no voice knows; correct spec.dataset.emotions"
+    if target.startswith("placeholder") or target == "none":
+        return f"emotion {target!r} is reserved; give it a name of its own"
+    close = difflib.get_close_matches(target, (*EMOTIONS, *STYLES), n=1, cutoff=0.8)
+    if target not in EMOTIONS and target not in STYLES and close:
+        return f"emotion {label!r} is unknown; did you mean {close[0]!r}? Map it in spec.dataset.emotions if not"
+    return None
+
+
+def row_faults(row: Row, mapping: Mapping[str, str]) -> Iterator[str]:
+    """Find what can be seen without the sound."""
+    fields = row.fields
+    if not IDENTIFIER.fullmatch(fields["id"]):
+        yield f"id {fields['id'][:40]!r} is not usable; use letters, digits, dot, - and _ (128 at most)"
+    if label := _label_fault(row, mapping):
+        yield label
+    if fields["speaker"] and not IDENTIFIER.fullmatch(fields["speaker"]):
+        yield f"speaker {fields['speaker'][:40]!r} is not usable; use letters, digits, dot, - and _"
+    if len(fields["text"]) > MAX_TEXT:
+        yield f"the text has {len(fields['text'])} characters, {MAX_TEXT} are allowed; cut the recording"
+    elif fields["text"] and not any(is_han(c) or c.isdigit() for c in fields["text"]):
+        yield f"the text {fields['text'][:40]!r} has no Mandarin; write what is said in Chinese characters"
+    else:
+        try:
+            row.units()
+        except InputError as error:
+            yield str(error)
+    path = PurePosixPath(fields["wav_path"])
+    if not fields["wav_path"]:
+        yield "wav_path is empty"
+    elif path.is_absolute() or ".." in path.parts or "\\" in fields["wav_path"] or "\0" in fields["wav_path"]:
+        yield f"wav_path {fields['wav_path'][:80]!r} leaves the dataset; use a path below it"
+
+
+def read_sound(data: bytes) -> Sound:
+    """Return a usable recording; InputError says what is wrong with another."""
+    if not data:
+        raise InputError("is empty (0 bytes); copy it again")
+    # libsndfile reads a WAV that was cut off as a shorter one. The size is 0 or all ones if it was written to a pipe.
+    declared = int.from_bytes(data[4:8], "little") if data[:4] == b"RIFF" else 0
+    if len(data) < declared + 8 < (1 << 32):
+        raise InputError(f"ends after {len(data)} of {declared + 8} bytes; copy it again")
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            rate, channels, frames = file.samplerate, file.channels, file.frames
+            if channels != 1:
+                raise InputError(f"has {channels} channels; mix it down to one")
+            if rate < LOWEST_RATE:
+                raise InputError(f"is sampled at {rate} Hz; {LOWEST_RATE} Hz is the least")
+            seconds = frames / rate
+            if not SHORTEST <= seconds <= LONGEST:
+                raise InputError(f"lasts {seconds:.2f} s; {SHORTEST} to {LONGEST:.0f} s are allowed")
+            samples = file.read(dtype="float32")
+    except soundfile.LibsndfileError as error:
+        reason = str(error.error_string).rstrip(".")
+        raise InputError(f"cannot be read as sound ({reason}); save it again as WAV or FLAC") from None
+    if len(samples) < frames:
+        raise InputError(f"ends after {len(samples) / rate:.2f} of {seconds:.2f} s; copy it again")
+    if not np.isfinite(samples).all():
+        raise InputError("has samples that are no numbers (NaN or infinite); export it again")
+    if float(np.abs(samples).max(initial=0.0)) < 1e-4:
+        raise InputError("is silent; record it again")
+    return Sound(samples, rate)

@@ -1,0 +1,90 @@
+"""Text marked with breaks, and its pinyin, as KAN-TTS' prosody.txt writes them (facts file §5).
+
+The text has #1 to #4 after the characters where a break was heard ("/" and "%" stand for #2, a space for #1); the
+pinyin has a space between syllables, "/" between words, and a tone digit last.
+"""
+
+import re
+
+from kubevoice.errors import InputError
+from kubevoice.text import Unit, is_han
+from kubevoice.text.units import break_unit, word_units
+
+__all__ = ["marked_units", "plain_text"]
+
+MARKS = re.compile(r"#([1-4])|([/%])|(\s+)")
+SYLLABLE = re.compile(r"([a-zü]+)(?:[1-4](?=5))?([1-6])")
+
+
+def plain_text(marked: str) -> str:
+    """Return the text without its breaks."""
+    return re.sub(r"#[1-4]|[/%\s]", "", marked)
+
+
+def _syllable(written: str) -> str:
+    """Spell one syllable as our tables do; InputError if it is none."""
+    found = SYLLABLE.fullmatch(written)
+    if found is None:
+        raise InputError(f"{written[:20]!r} is no pinyin syllable; write one such as ni3, and no other language")
+    name, tone = found[1].replace("ü", "v"), found[2]
+    # 6 is a third tone spoken as a second; 5 after another tone makes it neutral; KAN-TTS reads ng as en.
+    return {"ng": "en"}.get(name, name) + {"6": "2"}.get(tone, tone)
+
+
+def _words(pinyin: str) -> list[list[str]]:
+    words = [[_syllable(s) for s in word.replace(".", " ").split()] for word in pinyin.split("/")]
+    return [word for word in words if word]
+
+
+def _breaks(marked: str) -> dict[int, int]:
+    """Return the break after each count of Chinese characters: 3 -> 2 is #2 after the third; the strongest counts."""
+    breaks: dict[int, int] = {}
+    count, at = 0, 0
+    while at < len(marked):
+        if found := MARKS.match(marked, at):
+            level = int(found[1]) if found[1] else 2 if found[2] else 1
+            breaks[count] = max(level, breaks.get(count, 0))
+            at = found.end()
+        else:
+            count += is_han(marked[at])
+            at += 1
+    return breaks
+
+
+def _ends(characters: str, syllables: list[str]) -> list[int]:
+    """Count the characters spoken when each syllable ends; one that ends in r takes a 儿 with it."""
+    ends, at = [], 0
+    for syllable in syllables:
+        at += 1
+        if syllable[:-1] != "er" and syllable[-2] == "r" and characters[at : at + 1] == "儿":
+            at += 1
+        ends.append(at)
+    if at != len(characters):
+        raise InputError(f"the text has {len(characters)} characters, its pinyin speaks {at}; correct one of them")
+    return ends
+
+
+def marked_units(text: str, reading: str) -> list[Unit]:
+    """Return the units of a text from its marked form and its pinyin, the two lines of `reading`.
+
+    A word ends at "/" and at every break; the last break is #4. Raises InputError if the lines do not fit each other.
+    """
+    marked, _, pinyin = reading.partition("\n")
+    words = _words(pinyin)
+    if not words:
+        raise InputError(f"{text[:40]!r} has no pinyin; add the line below it")
+    ends = _ends("".join(c for c in marked if is_han(c)), [s for word in words for s in word])
+    breaks = _breaks(marked) | {ends[-1]: 4}
+    units: list[Unit] = []
+    spoken = 0
+    for word in words:
+        part: list[str] = []
+        for syllable in word:
+            part.append(syllable)
+            level = breaks.get(ends[spoken])
+            spoken += 1
+            if level is not None:
+                units += [*word_units(part), break_unit(level)]
+                part = []
+        units += word_units(part) if part else []
+    return units

@@ -1,0 +1,99 @@
+"""The lines of a dataset, and metadata.csv, where most of them come from."""
+
+import csv
+import io
+from dataclasses import dataclass
+
+from kubevoice.errors import InputError
+from kubevoice.text import Unit, analyse
+from typing_extensions import override
+
+from kubevoice_training.dataset.prosody import marked_units
+
+__all__ = ["METADATA", "REQUIRED", "Clip", "Row", "read_rows"]
+
+METADATA = "metadata.csv"
+REQUIRED = ("id", "text", "emotion", "wav_path")
+MAX_ROWS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a dataset, as it was written.
+
+    `place` says where it stands: lines of metadata.csv are counted from 1, as a spreadsheet's rows less its head.
+    `reading` is the pinyin of a dataset that brings its own (see `prosody`), else empty.
+    """
+
+    place: str
+    fields: dict[str, str]
+    reading: str = ""
+
+    @override
+    def __str__(self) -> str:
+        name = self.fields["id"][:40]
+        return self.place + (f" (id {name})" if name else "")
+
+    def units(self) -> list[Unit]:
+        """Return what is said; InputError if that cannot be told."""
+        return text_units(self.fields["text"], self.reading)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One good row: what is said how by whom, where its sound is, and how long that lasts in seconds."""
+
+    id: str
+    text: str
+    emotion: str
+    speaker: str
+    path: str
+    seconds: float
+    place: str
+    reading: str = ""
+
+    def units(self) -> list[Unit]:
+        """Return what is said."""
+        return text_units(self.text, self.reading)
+
+
+def text_units(text: str, reading: str) -> list[Unit]:
+    """Return the units of a text, by its given reading if there is one; InputError if it cannot be read."""
+    if reading:
+        return marked_units(text, reading)
+    return [unit for sentence in analyse(text).sentences for unit in sentence.units]
+
+
+def read_rows(data: bytes) -> list[Row]:
+    """Parse metadata.csv: UTF-8 with or without a byte-order mark, any line ends.
+
+    Raises InputError if it is no such table; faults of single rows are the caller's to find.
+    """
+    text = decoded(data, METADATA)
+    reader = csv.DictReader(io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n")), strict=True)
+    try:
+        columns = [(name or "").strip() for name in reader.fieldnames or ()]
+        if missing := [name for name in REQUIRED if name not in columns]:
+            raise InputError(
+                f"{METADATA} has no column {', '.join(missing)}; its first line must name {','.join(REQUIRED)}"
+            )
+        reader.fieldnames = columns
+        rows = []
+        for number, found in enumerate(reader, 1):
+            if number > MAX_ROWS:
+                raise InputError(f"{METADATA} has more than {MAX_ROWS} rows; split the dataset")
+            fields = {name: (found.get(name) or "").strip() for name in (*REQUIRED, "speaker")}
+            rows.append(Row(f"{METADATA} row {number}", fields))
+    except csv.Error as error:
+        raise InputError(f"{METADATA} line {reader.line_num} is no CSV: {error}") from None
+    if not rows:
+        raise InputError(f"{METADATA} has no rows; add a line for each recording")
+    return rows
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Return UTF-8 text without its byte-order mark; InputError if it is something else."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
