@@ -2,15 +2,10 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
-import pytest
-
-# Tests are no package, so the folder of their shared one is named here.
-sys.path.insert(0, str(Path(__file__).parent))
-
 import operators
+import pytest
 import testcluster
 from rest import Rest
 

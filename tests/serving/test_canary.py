@@ -10,63 +10,28 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 
+import local_voice
 import pytest
-from kubevoice.resources.voicemodel import load_voicemodel
-from kubevoice_operator.local.ray import port_is_free
-from kubevoice_operator.local.serving import LocalServing
-from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
+from kubevoice_operator.render.rayservice import Bundle
+from local_voice import DEADLINE_SECONDS, bundle, call, served
 
-MODEL = load_voicemodel("""
-apiVersion: kubevoice.io/v1alpha1
-kind: VoiceModel
-metadata: {name: toy}
-spec:
-  base: {uri: builtin://base}
-  dataset: {uri: s3://data/set}
-  storage: {artifactsUri: s3://voices}
-  serving:
-    minReplicas: 1
-    maxReplicas: 1
-    rollout: {strategy: Canary, steps: [{weight: 30}]}
-""")
-DEADLINE_SECONDS = 180.0
 CLIENTS = 3
 
 
-def bundle(toy):
-    return Bundle(toy.digest, str(toy.path))
-
-
 def render(stable, canary=None, weight=0):
-    return render_rayservice(MODEL, Traffic(stable, canary, weight), Images())
+    rollout = ", rollout: {strategy: Canary, steps: [{weight: 30}]}"
+    return local_voice.render(stable, canary, weight, rollout)
 
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory, toy):
-    local = LocalServing(
-        tmp_path_factory.mktemp("canary"), next(port for port in range(18500, 18600) if port_is_free(port))
-    )
-    try:
-        local.apply(render(bundle(toy)))
-        local.wait("toy", toy.digest, DEADLINE_SECONDS)
+    with served(tmp_path_factory.mktemp("canary"), toy) as local:
         yield local
-    finally:
-        local.stop()
-
-
-def call(serving, method, path, body=None):
-    connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
-    try:
-        connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read()
-    finally:
-        connection.close()
 
 
 def speak(serving, text="你好。"):
-    status, headers, _ = call(serving, "POST", "/v1/audio/speech", {"input": text, "response_format": "wav"})
+    """Status, and the revision that spoke."""
+    status, headers, _ = local_voice.speak(serving, input=text)
     return status, headers["X-Revision"]
 
 

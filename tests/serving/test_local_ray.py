@@ -1,6 +1,5 @@
 """A real Ray Serve on this machine, two toy voices, and HTTP as applications speak it."""
 
-import http.client
 import io
 import json
 import threading
@@ -9,31 +8,10 @@ from pathlib import Path
 import pytest
 import soundfile
 from kubevoice.errors import InputError
-from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.serving import LocalServing
-from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
-
-MODEL = load_voicemodel("""
-apiVersion: kubevoice.io/v1alpha1
-kind: VoiceModel
-metadata: {name: toy}
-spec:
-  base: {uri: builtin://base}
-  dataset: {uri: s3://data/set}
-  storage: {artifactsUri: s3://voices}
-  serving: {minReplicas: 1, maxReplicas: 1}
-""")
-DEADLINE_SECONDS = 120.0
-
-
-def service(bundle):
-    return render_rayservice(MODEL, Traffic(Bundle(bundle.digest, str(bundle.path))), Images())
-
-
-def free_port():
-    return next(port for port in range(18400, 18500) if port_is_free(port))
+from kubevoice_operator.render.rayservice import Bundle
+from local_voice import DEADLINE_SECONDS, bundle, call, render, served, speak
 
 
 def deep(folder):
@@ -45,30 +23,8 @@ def deep(folder):
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory, toy):
-    """The toy voice behind an endpoint; stopped in the end."""
-    local = LocalServing(deep(tmp_path_factory.mktemp("serving")), free_port())
-    try:
-        local.apply(service(toy))
-        local.wait("toy", toy.digest, DEADLINE_SECONDS)
+    with served(deep(tmp_path_factory.mktemp("serving")), toy) as local:
         yield local
-    finally:
-        local.stop()
-
-
-def call(serving, method, path, body=None):
-    """Status, headers and body of one request."""
-    connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
-    try:
-        payload = None if body is None else json.dumps(body)
-        connection.request(method, path, payload, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read()
-    finally:
-        connection.close()
-
-
-def speak(serving, **fields):
-    return call(serving, "POST", "/v1/audio/speech", {"input": "你好。", "response_format": "wav"} | fields)
 
 
 def seconds(wav):
@@ -144,7 +100,7 @@ def test_the_older_api_keeps_a_file(serving):
 def test_another_program_on_the_port_is_an_input_error(serving, tmp_path, toy):
     other = LocalServing(tmp_path, int(serving.url.rpartition(":")[2]))
     with pytest.raises(InputError, match="is in use by another program"):
-        other.apply(service(toy))
+        other.apply(render(bundle(toy)))
 
 
 def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_toy):
@@ -159,7 +115,7 @@ def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_to
     for client in clients:
         client.start()
     try:
-        serving.apply(service(other_toy))
+        serving.apply(render(bundle(other_toy)))
         serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
     finally:
         done.set()
@@ -170,10 +126,9 @@ def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_to
 
 
 def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, other_toy, tmp_path):
-    serving.apply(service(other_toy))
+    serving.apply(render(bundle(other_toy)))
     serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
-    broken = render_rayservice(MODEL, Traffic(Bundle("sha256:" + "0" * 64, str(tmp_path / "nothing"))), Images())
-    serving.apply(broken)
+    serving.apply(render(Bundle("sha256:" + "0" * 64, str(tmp_path / "nothing"))))
     with pytest.raises(Exception, match="nothing"):
         serving.wait("toy", "sha256:" + "0" * 64, DEADLINE_SECONDS)
     status, headers, _ = speak(serving)
@@ -181,11 +136,7 @@ def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, ot
 
 
 def test_stopping_leaves_no_process_and_a_free_port(tmp_path, toy):
-    local = LocalServing(tmp_path, free_port())
-    try:
-        local.apply(service(toy))
-        local.wait("toy", toy.digest, DEADLINE_SECONDS)
-    finally:
+    with served(tmp_path, toy) as local:
         assert local.stop()
     assert port_is_free(int(local.url.rpartition(":")[2]))
     ours = str(tmp_path).encode()

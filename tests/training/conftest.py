@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 import json
 import os
 import subprocess
@@ -10,12 +9,7 @@ from pathlib import Path
 import pytest
 from kubevoice.resources.stages import CollectSpec, PrepareResult, PrepareSpec, ReleaseSpec, TrainResult, TrainSpec
 from kubevoice.resources.voicemodel import load_voicemodel
-
-# Tests are no package, so their shared helper is loaded by its path.
-spec = importlib.util.spec_from_file_location("s3_server", Path(__file__).parents[1] / "s3_server.py")
-s3_server = importlib.util.module_from_spec(spec)
-sys.modules["s3_server"] = s3_server
-spec.loader.exec_module(s3_server)
+from s3_server import s3_server
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "hsk-words"
 SPEC = """
@@ -135,13 +129,7 @@ def make(tmp_path):
 
 
 @pytest.fixture
-def s3(tmp_path, monkeypatch):
+def s3(tmp_path):
     """A running S3 server, to be stopped and started at will."""
-    server = s3_server.S3Server(tmp_path / "s3-root")
-    server.root.mkdir()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    server.start()
-    yield server
-    server.stop()
+    with s3_server(tmp_path / "s3-root") as server:
+        yield server

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -79,3 +80,19 @@ class S3Server:
             self._process.kill()
             self._process.wait(10)
             self._process = None
+
+
+@contextmanager
+def s3_server(root):
+    """Run a server over a folder, which is made; meanwhile its keys are those of this process."""
+    server = S3Server(root)
+    root.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_PROFILE", raising=False)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

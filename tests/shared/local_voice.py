@@ -1,0 +1,64 @@
+"""The voice `toy`, served by a Ray of this machine's own, and HTTP as applications speak it."""
+
+import http.client
+import json
+from contextlib import contextmanager
+
+from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice_operator.local.ray import port_is_free
+from kubevoice_operator.local.serving import LocalServing
+from kubevoice_operator.render.names import Images
+from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
+
+MODEL = """
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {{name: toy}}
+spec:
+  base: {{uri: builtin://base}}
+  dataset: {{uri: s3://data/set}}
+  storage: {{artifactsUri: s3://voices}}
+  serving: {{minReplicas: 1, maxReplicas: 1{more}}}
+"""
+DEADLINE_SECONDS = 180.0
+
+
+def bundle(toy):
+    return Bundle(toy.digest, str(toy.path))
+
+
+def render(stable, canary=None, weight=0, more=""):
+    """The RayService of a toy; `more` is added to spec.serving."""
+    return render_rayservice(load_voicemodel(MODEL.format(more=more)), Traffic(stable, canary, weight), Images())
+
+
+def free_port():
+    return next(port for port in range(18400, 18600) if port_is_free(port))
+
+
+@contextmanager
+def served(folder, toy):
+    """The toy behind an endpoint; stopped in the end."""
+    local = LocalServing(folder, free_port())
+    try:
+        local.apply(render(bundle(toy)))
+        local.wait("toy", toy.digest, DEADLINE_SECONDS)
+        yield local
+    finally:
+        local.stop()
+
+
+def call(serving, method, path, body=None):
+    """Status, headers and body of one request."""
+    connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
+    try:
+        payload = None if body is None else json.dumps(body)
+        connection.request(method, path, payload, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
+
+
+def speak(serving, **fields):
+    return call(serving, "POST", "/v1/audio/speech", {"input": "你好。", "response_format": "wav"} | fields)
