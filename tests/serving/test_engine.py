@@ -1,4 +1,4 @@
-"""The toy voice's samples show what its decoder was given; see toy_voice.py."""
+"""The toy voice's samples show what its decoder was given; see tests/shared/toy_voice.py."""
 
 import shutil
 import subprocess
