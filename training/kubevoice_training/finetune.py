@@ -1,14 +1,12 @@
 """Fine-tuning of the acoustic model: deterministic batches, exact resume, best step by dev loss."""
 
-import copy
 import math
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from kubevoice.errors import InputError
-from kubevoice.resources.training import Recipe, Schedule
+from kubevoice.resources.training import Recipe
 from kubevoice.text import UnitTables
 from torch.utils.tensorboard import SummaryWriter
 
@@ -16,12 +14,16 @@ from kubevoice_training.acoustic import Clip, Collated, Losses, collate, losses
 from kubevoice_training.checkpoint_store import CheckpointStore
 from kubevoice_training.features import Stats
 from kubevoice_training.models.sambert import Sambert
+from kubevoice_training.sampler import Sampler, step_seed
+from kubevoice_training.schedule import learning_rate
 from kubevoice_training.trainable import select_trainable
 
-__all__ = ["Corpus", "Finetuning", "Interrupted", "learning_rate"]
+__all__ = ["Corpus", "Finetuning", "Interrupted"]
 
 STREAMS = ("sy", "tone", "syllable_flag", "word_segment")
 CLIP_NORM = 1.0
+PLACE = ("step", "best_loss", "best_step", "dev_loss", "last_loss")
+"""Where a run is, besides its weights: what a checkpoint holds as plain numbers."""
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: training was asked to stop and has saved itself
@@ -35,26 +37,6 @@ class Corpus:
     train: Sequence[Clip]
     dev: Sequence[Clip]
     stats: Stats
-
-
-def learning_rate(step: int, training: Recipe) -> float:
-    """Rate of optimiser step `step` (0 = first): linear warm-up, then cosine decay to zero or constant."""
-    warm = min(1.0, (step + 1) / max(1, training.warmup_steps))
-    if training.schedule is Schedule.CONSTANT:
-        return training.learning_rate * warm
-    share = step / max(1, training.max_steps)
-    return training.learning_rate * warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
-
-
-def batch_order(clips: Sequence[Clip], size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Shuffle an epoch into batches of clips of similar length; a pure function of its arguments."""
-    rng = random.Random(f"{seed}/{epoch}")  # noqa: S311  # reproducible, not secret
-    order = list(range(len(clips)))
-    rng.shuffle(order)
-    order.sort(key=lambda i: len(clips[i].mel) // 20)
-    groups = [order[i : i + size] for i in range(0, len(order), size)]
-    rng.shuffle(groups)
-    return groups
 
 
 @dataclass(slots=True)
@@ -73,27 +55,26 @@ class Finetuning:
     best_step: int = 0
     dev_loss: float | None = None
     last_loss: float = math.nan
-    best_state: dict[str, torch.Tensor] = field(default_factory=dict)
     optimizer: torch.optim.AdamW = field(init=False)
+    sampler: Sampler = field(init=False)
     eos: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         if not self.corpus.train:
             raise InputError("no clip is left to train on; lower spec.training.devFraction or add recordings")
-        torch.manual_seed(self.training.seed)
         free = select_trainable(self.model, self.training.trainable)
         self.optimizer = torch.optim.AdamW(free, lr=self.training.learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+        lengths = [len(clip.mel) for clip in self.corpus.train]
+        self.sampler = Sampler(lengths, self.training.batch_size, self.training.seed)
         tables = UnitTables.load()
         self.eos = [tables.eos[stream] for stream in STREAMS]
 
     def resume(self) -> int:
-        """Continue from the newest checkpoint, if there is one; return the step reached."""
-        if (state := self.store.load()) is not None:
+        """Continue from the newest whole checkpoint, if there is one; return the step reached."""
+        if (state := self.store.newest()) is not None:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.best_state = state["best_state"]
-            torch.set_rng_state(state["random"])
-            for name in ("step", "best_loss", "best_step", "dev_loss", "last_loss"):
+            for name in PLACE:
                 setattr(self, name, state[name])
         return self.step
 
@@ -102,27 +83,24 @@ class Finetuning:
 
         Raises Interrupted, after saving, when `stopping()` says so.
         """
-        size = self.training.batch_size
-        per_epoch = math.ceil(len(self.corpus.train) / size)
-        epoch, order = -1, [[0]]
         while self.step < self.training.max_steps:
-            if self.step // per_epoch != epoch:
-                epoch = self.step // per_epoch
-                order = batch_order(self.corpus.train, size, self.training.seed, epoch)
-            self._one_step([self.corpus.train[i] for i in order[self.step % per_epoch]])
+            self._one_step([self.corpus.train[i] for i in self.sampler.batch(self.step)])
             done = self.step == self.training.max_steps
             if done or self.step % self.training.save_every == 0:
                 self._measure()
-                self._save()
+                self._save(self.dev_loss)
             self.on_step(self.step, self.last_loss, self.dev_loss)
             if not done and self.stopping():
-                self._save()
+                if self.step % self.training.save_every:
+                    self._save(None)
                 raise Interrupted(f"stopped and saved at step {self.step}")
-        if self.best_state:
-            self.model.load_state_dict(self.best_state)
+        if (best := self.store.best()) is not None:
+            self.model.load_state_dict(best["model"])
+            self.best_step = best["step"]
 
     def _one_step(self, clips: list[Clip]) -> None:
         self.model.train()
+        torch.manual_seed(step_seed(self.training.seed, self.step))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.training)
         terms = losses(self.model, self._collate(clips), self.corpus.stats)
@@ -137,9 +115,8 @@ class Finetuning:
 
     @torch.no_grad()
     def _measure(self) -> None:
-        """Loss over the dev split, with dropout off; the best state so far is kept."""
+        """Measure the loss over the dev split, with dropout off; note the best so far."""
         if not self.corpus.dev:
-            self.best_state, self.best_step = {}, self.step
             return
         self.model.eval()
         size = self.training.batch_size
@@ -151,16 +128,13 @@ class Finetuning:
         self.board.add_scalar("dev/total", self.dev_loss, self.step)
         if self.dev_loss < self.best_loss:
             self.best_loss, self.best_step = self.dev_loss, self.step
-            self.best_state = copy.deepcopy(self.model.state_dict())
 
-    def _save(self) -> None:
-        names = ("step", "best_loss", "best_step", "dev_loss", "last_loss", "best_state")
-        state = {name: getattr(self, name) for name in names} | {
+    def _save(self, dev_loss: float | None) -> None:
+        state = {name: getattr(self, name) for name in PLACE} | {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
         }
-        self.store.save(self.step, state)
+        self.store.save(self.step, state, dev_loss)
 
     def _collate(self, clips: Sequence[Clip]) -> Collated:
         return collate(clips, self.eos, self.model.config.outputs_per_step)

@@ -39,12 +39,13 @@ def train(spec: TrainSpec, context: Context) -> TrainResult:
     weights = adapt(fetch_base(spec.base, context), features.speakers, features.emotions)
     store = CheckpointStore(context.artifacts, f"{context.prefix}/steps", context.fresh_folder("scratch"))
     total = spec.training.max_steps
+    board = SummaryWriter(str(context.workdir / "tensorboard"))
     run = Finetuning(
         model=weights.acoustic,
         corpus=corpus_of(features, weights),
         training=spec.training,
         store=store,
-        board=SummaryWriter(str(context.workdir / "tensorboard")),
+        board=board,
         on_step=lambda step, loss, dev: context.progress.report(step, total, loss=loss, dev_loss=dev),
         stopping=context.stopping,
     )

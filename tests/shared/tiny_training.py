@@ -1,0 +1,125 @@
+"""A fine-tuning small enough to be run many times: an untrained little network, clips of noise, own processes.
+
+The processes come from a fork server that has imported and compiled everything, so that one costs a second.
+"""
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from kubevoice.resources.training import Recipe
+from kubevoice.storage import connect
+from kubevoice_training.acoustic import Clip
+from kubevoice_training.checkpoint_store import CheckpointStore
+from kubevoice_training.features import Stats
+from kubevoice_training.finetune import Corpus, Finetuning
+from kubevoice_training.models.aligner import monotonic_path
+from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.models.sambert import Sambert
+from torch.utils.tensorboard import SummaryWriter
+
+MELS = 8
+CONFIG = SambertConfig(
+    embedding=32,
+    units=16,
+    heads=2,
+    encoder_layers=1,
+    encoder_inner=32,
+    projection=8,
+    speaker_units=8,
+    emotion_units=8,
+    predictor_layers=1,
+    predictor_inner=16,
+    predictor_memory=16,
+    predictor_lstm=8,
+    filter_size=5,
+    duration_prenet=(8, 8),
+    decoder_layers=2,
+    decoder_inner=32,
+    decoder_prenet=(8, 8),
+    n_mels=MELS,
+    postnet_layers=1,
+    postnet_inner=16,
+    postnet_memory=16,
+    postnet_shift=1,
+    postnet_lstm=8,
+)
+monotonic_path(torch.ones(1, 3, 2), torch.tensor([2]), torch.tensor([3]))  # compiled before anything is forked
+
+
+def clip(rng):
+    """One clip of 4 to 8 symbols and 12 to 40 frames."""
+    symbols, frames = int(rng.integers(4, 9)), int(rng.integers(12, 41))
+    ling = np.stack([rng.integers(0, n - 3, symbols) for n in (CONFIG.sy, CONFIG.tone, 8, 8)], axis=1)
+    mel = rng.standard_normal((frames, MELS)).astype(np.float32)
+    f0 = np.where(rng.random(frames) < 0.7, rng.uniform(80, 300, frames), 0.0).astype(np.float32)
+    return Clip(ling, int(rng.integers(0, 4)), 0, mel, f0, rng.random(frames).astype(np.float32))
+
+
+def corpus():
+    """Twelve clips to learn from, three to measure on."""
+    rng = np.random.default_rng(7)
+    clips = [clip(rng) for _ in range(15)]
+    stats = Stats(np.zeros(MELS, np.float32), np.ones(MELS, np.float32), 180.0, 60.0, 0.5, 0.3)
+    return Corpus(clips[:12], clips[12:], stats)
+
+
+def network():
+    """The same little network every time."""
+    torch.manual_seed(3)
+    return Sambert(CONFIG)
+
+
+class Diary:
+    """What was told of each step, bit by bit, in a file that outlives its writer."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def note(self, step, loss, dev_loss):
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{step} {loss.hex()} {dev_loss.hex() if dev_loss is not None else '-'}\n")
+
+    def lines(self):
+        """Return everything that was ever told, steps that were made again included."""
+        return self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+
+    def step(self):
+        """Return the last step told."""
+        return int(self.lines()[-1].split()[0]) if self.lines() else 0
+
+
+def finetuning(folder, recipe, model=None, **more):
+    """A Finetuning whose checkpoints and figures lie in `folder`."""
+    torch.set_num_threads(1)
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True, parents=True)
+    settings = {"batch_size": 4, "learning_rate": 1e-3, "save_every": 4, "trainable": ("all",)}
+    return Finetuning(
+        model=model if model is not None else network(),
+        corpus=corpus(),
+        training=Recipe(**settings | recipe),
+        store=CheckpointStore(connect(str(folder / "artifacts")), "steps", folder),
+        board=SummaryWriter(str(folder / "board")),
+        **{"on_step": Diary(folder / "diary").note, "stopping": lambda: False} | more,
+    )
+
+
+def train(folder, recipe):
+    """Train to the end, from where an earlier process got to; leaves `weights.pt`."""
+    run = finetuning(folder, recipe)
+    run.resume()
+    run.run()
+    torch.save(run.model.state_dict(), Path(folder) / "weights.pt")
+
+
+def process(target, *arguments):
+    """Start a process that does `target(*arguments)`."""
+    context = multiprocessing.get_context("forkserver")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    context.set_forkserver_preload(["tiny_training"])
+    child = context.Process(target=target, args=arguments)
+    child.start()
+    return child
