@@ -45,6 +45,8 @@ class Batch:
     """[B, N + 1] frames a symbol; rows sum to T."""
     pitch: Tensor
     energy: Tensor
+    band: int | None = None
+    """How far attention looks, where these are not all utterances of a step; see `band_width`."""
 
 
 @dataclass(slots=True)
@@ -130,7 +132,7 @@ class Sambert(nn.Module):
         frame_mask = valid(batch.frames, batch.mel.shape[1])
         memory = self.memory(text, speaker, emotion, batch.durations, frame_mask)
         previous = F.pad(batch.mel[:, r - 1 :: r], (0, 0, 1, 0))[:, :-1]
-        band = band_width(batch.durations.masked_fill(~mask, 0), r)
+        band = band_width(batch.durations.masked_fill(~mask, 0), r) if batch.band is None else batch.band
         steps = frame_mask[:, ::r].sum(dim=1)
         if self.training:
             previous = self._own_frames(memory, previous, steps, band)
