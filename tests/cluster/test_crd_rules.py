@@ -66,6 +66,12 @@ RULES = [
     ("dataset", {}, {"dataset": {"uri": "data/set"}}, "dataset.uri must begin with s3:// or file://"),
     ("artifacts", {}, {"storage": {"artifactsUri": "voices"}}, "artifactsUri must begin with s3:// or file://"),
     ("warmup", {}, {"training": {"warmupSteps": 9, "maxSteps": 8}}, "warmupSteps must not exceed maxSteps"),
+    (
+        "early stop",
+        {},
+        {"training": {"earlyStopPatience": 3, "devFraction": 0}},
+        "earlyStopPatience needs clips to measure on: a devFraction above 0",
+    ),
     ("nodes", {}, {"training": {"nodes": 2, "gpusPerNode": 0}}, "several nodes need at least one GPU each"),
     ("replicas", {}, {"serving": {"minReplicas": 9}}, "minReplicas must not exceed maxReplicas"),
     (

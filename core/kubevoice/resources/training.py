@@ -10,6 +10,13 @@ from kubevoice.resources.schema import Part, cel, list_type, open_object
 __all__ = ["Pods", "Precision", "Recipe", "Schedule", "Training", "Vocoder", "VocoderMode"]
 
 ShortText = Annotated[str, Field(max_length=253)]
+RECIPE_RULES = (
+    ("self.warmupSteps <= self.maxSteps", "warmupSteps must not exceed maxSteps"),
+    (
+        "!has(self.earlyStopPatience) || self.devFraction > 0.0",
+        "earlyStopPatience needs clips to measure on: a devFraction above 0",
+    ),
+)
 
 
 class Schedule(StrEnum):
@@ -66,9 +73,18 @@ class Recipe(Part):
     learning_rate: float = Field(2e-5, gt=0, le=1, description="Highest learning rate.")
     schedule: Schedule = Field(Schedule.COSINE, description="Course of the learning rate after warm-up.")
     warmup_steps: int = Field(0, ge=0, le=1_000_000, description="Steps of linear warm-up.")
+    max_gradient_norm: float = Field(
+        1.0, ge=0, le=1_000_000, description="Longest gradient of a step; a longer one is shortened. 0 shortens none."
+    )
     save_every: int = Field(1000, ge=1, le=1_000_000, description="Steps between checkpoints and dev measurements.")
     sample_every: int = Field(1000, ge=1, le=1_000_000, description="Steps between audio samples.")
     dev_fraction: float = Field(0.05, ge=0, le=0.5, description="Share of clips kept apart to choose the best step.")
+    early_stop_patience: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Dev measurements without a better loss after which training ends early; never if unset.",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of everything random.")
     trainable: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = Field(
         ("emotion_embedding", "decoder.last"),
@@ -81,9 +97,7 @@ class Recipe(Part):
     vocoder: Vocoder = Field(Vocoder(), description="The vocoder's part in the training.")
     precision: Precision = Field(Precision.AUTO, description="Number format; auto is bf16 where the GPU has it.")
 
-    model_config = Part.model_config | {
-        "json_schema_extra": cel(("self.warmupSteps <= self.maxSteps", "warmupSteps must not exceed maxSteps"))
-    }
+    model_config = Part.model_config | {"json_schema_extra": cel(*RECIPE_RULES)}
 
 
 class Training(Pods, Recipe):
@@ -106,7 +120,7 @@ class Training(Pods, Recipe):
 
     model_config = Part.model_config | {
         "json_schema_extra": cel(
-            ("self.warmupSteps <= self.maxSteps", "warmupSteps must not exceed maxSteps"),
+            *RECIPE_RULES,
             ("self.nodes == 1 || self.gpusPerNode > 0", "several nodes need at least one GPU each"),
         )
     }
