@@ -13,12 +13,12 @@ from kubevoice.resources.training import Recipe
 from kubevoice.storage import connect
 from kubevoice_training.acoustic import Clip
 from kubevoice_training.checkpoint_store import CheckpointStore
+from kubevoice_training.distributed import World, together
 from kubevoice_training.features import Stats
 from kubevoice_training.finetune import Corpus, Finetuning
 from kubevoice_training.models.aligner import monotonic_path
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.sambert import Sambert
-from torch.utils.tensorboard import SummaryWriter
 
 MELS = 8
 CONFIG = SambertConfig(
@@ -102,7 +102,6 @@ def finetuning(folder, recipe, model=None, **more):
         corpus=corpus(),
         training=Recipe(**settings | recipe),
         store=CheckpointStore(connect(str(folder / "artifacts")), "steps", folder),
-        board=SummaryWriter(str(folder / "board")),
         **{"on_step": Diary(folder / "diary").note, "stopping": lambda: False} | more,
     )
 
@@ -123,3 +122,32 @@ def process(target, *arguments):
     child = context.Process(target=target, args=arguments)
     child.start()
     return child
+
+
+class Still(Sambert):
+    """A network in which nothing is random: it never enters training mode."""
+
+    def train(self, *_):
+        return super().train(mode=False)
+
+
+def train_together(folder, recipe, rank, size, stop_at=None):
+    """Train as process `rank` of `size`; the one that is told to, asks to stop at a step."""
+    folder = Path(folder)
+    torch.manual_seed(3)
+    world, artifacts = World(rank, size), connect(str(folder / "artifacts"))
+    mine = folder if rank == 0 else folder / str(rank)
+    seen = []
+    diary = Diary(mine / "diary")
+
+    def note(step, loss, dev_loss):
+        seen.append(step)
+        diary.note(step, loss, dev_loss)
+
+    with together(world, artifacts, "steps", lambda: False):
+        run = finetuning(mine, recipe, Still(CONFIG), world=world, on_step=note, stopping=lambda: stop_at in seen)
+        run.resume()
+        try:
+            run.run()
+        finally:
+            torch.save(run.model.state_dict(), mine / "weights.pt")

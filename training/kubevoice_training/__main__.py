@@ -3,10 +3,14 @@
 The result is looked for before anything is done, and written last: a stage that was finished once is never run again,
 whoever asks. Only `collect` leaves no trace in the artifacts, for it deletes them. Exit codes: 0 done, 2 bad input
 (trying again is useless), 143 stopped by SIGTERM (what was done is saved), 1 anything else.
+
+Several processes train together when torchrun, or an Indexed Job's environment, says so (see `distributed`); with
+KUBEVOICE_PROCESSES this process starts one a GPU itself. The first of a pod writes its result and tells its progress.
 """
 
 import argparse
 import errno
+import os
 import signal
 import sys
 import threading
@@ -16,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from kubevoice.errors import InputError, KubeVoiceError, StorageError
 from kubevoice.resources.stages import (
     CollectResult,
@@ -33,7 +38,9 @@ from kubevoice.resources.stages import (
 from kubevoice.storage import Storage, connect
 from pydantic import BaseModel, ValidationError
 
-from kubevoice_training.finetune import Interrupted
+from kubevoice_training.distributed import World, place
+from kubevoice_training.interruption import Interrupted
+from kubevoice_training.launch import launch
 from kubevoice_training.progress import ProgressFile
 from kubevoice_training.stages.collect import collect
 from kubevoice_training.stages.context import Context, s3_options
@@ -78,8 +85,8 @@ def _earlier(storage: Storage, key: str, kind: type[BaseModel]) -> BaseModel | N
         return None
 
 
-def run_stage(
-    stage: Stage, spec_file: Path, workdir: Path, progress: ProgressFile, stopping: Callable[[], bool]
+def run_stage(  # what main knows
+    stage: Stage, spec_file: Path, workdir: Path, progress: ProgressFile, stopping: Callable[[], bool], world: World
 ) -> BaseModel:
     """Run a stage, or return what it returned before. Raises InputError, KubeVoiceError, Interrupted or OSError."""
     spec_type, result_type, function = STAGES[stage]
@@ -95,6 +102,7 @@ def run_stage(
         options=options,
         progress=progress,
         stopping=stopping,
+        world=world,
     )
     if stage is Stage.COLLECT:
         return function(spec, context)
@@ -103,7 +111,8 @@ def run_stage(
         print(f"{stage}: done before, reusing {artifacts.uri}/{context.prefix}", flush=True)
         return earlier
     result = function(spec, context)
-    artifacts.write(result_key, result.model_dump_json(by_alias=True).encode())
+    if world.leads:
+        artifacts.write(result_key, result.model_dump_json(by_alias=True).encode())
     return result
 
 
@@ -153,6 +162,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--result", type=Path, required=True, help="where the result or the failure is written")
     parser.add_argument("--listen", type=int, metavar="PORT", help="tell progress and metrics over HTTP on this port")
     args = parser.parse_args(arguments)
+    if (count := _processes(args.stage)) > 1:
+        words = arguments if arguments is not None else sys.argv[1:]
+        return launch([sys.executable, "-m", "kubevoice_training", *words], count, os.environ)
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -164,12 +176,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    progress = ProgressFile(args.workdir / "progress.json", args.stage)
-    with telemetry(args.listen, progress):
-        result, code = _guarded(lambda: run_stage(args.stage, args.spec, args.workdir, progress, stop.is_set))
-    args.result.parent.mkdir(parents=True, exist_ok=True)
-    args.result.write_text(result.model_dump_json(by_alias=True), encoding="utf-8")
+    world = place(os.environ) if args.stage is Stage.TRAIN else World()
+    first = world.local_rank == 0
+    workdir = args.workdir if first else args.workdir / f"process-{world.local_rank}"
+    progress = ProgressFile(workdir / "progress.json", args.stage)
+    with telemetry(args.listen if first else None, progress):
+        result, code = _guarded(lambda: run_stage(args.stage, args.spec, workdir, progress, stop.is_set, world))
+    if first:
+        args.result.parent.mkdir(parents=True, exist_ok=True)
+        args.result.write_text(result.model_dump_json(by_alias=True), encoding="utf-8")
     return code
+
+
+def _processes(stage: Stage) -> int:
+    """Return how many processes this one is to start: one a GPU, as many as are wanted and there."""
+    wanted = int(os.environ.get("KUBEVOICE_PROCESSES", "1"))
+    alone = stage is Stage.TRAIN and wanted > 1 and "RANK" not in os.environ
+    return min(wanted, torch.cuda.device_count()) if alone else 1
 
 
 if __name__ == "__main__":

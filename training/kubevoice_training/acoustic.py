@@ -1,6 +1,6 @@
 """One training step of SAMBERT: clips to a batch, alignment on the fly, losses (facts file §2.5-2.6)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,9 @@ from kubevoice_training.models.aligner import (
     monotonic_path,
 )
 from kubevoice_training.models.layers import valid
-from kubevoice_training.models.sambert import Batch, Output, Sambert
+from kubevoice_training.models.sambert import Batch, Output, Sambert, band_width
 
-__all__ = ["Clip", "Collated", "Losses", "collate", "losses", "per_symbol_mean"]
+__all__ = ["Clip", "Collated", "Losses", "Share", "Whole", "collate", "losses", "per_symbol_mean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,41 @@ class Clip:
     mel: NDArray[np.float32]
     f0: NDArray[np.float32]
     energy: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The size of a step's batch, which may lie in parts with several processes."""
+
+    clips: int
+    symbols: int
+    frames: int
+    longest_text: int
+    longest_mel: int
+
+    @classmethod
+    def of(cls, clips: Sequence[Clip]) -> "Whole":
+        """Measure all clips of a step."""
+        texts, mels = [len(clip.ling) for clip in clips], [len(clip.mel) for clip in clips]
+        return cls(len(clips), sum(texts), sum(mels), max(texts), max(mels))
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What part of a step's clips, symbols and frames one process has: the weights that make its means add up."""
+
+    clips: float = 1.0
+    symbols: float = 1.0
+    frames: float = 1.0
+
+    @classmethod
+    def of(cls, clips: Sequence[Clip], whole: Whole) -> "Share":
+        """Compare a process's clips with the whole."""
+        part = Whole.of(clips)
+        return cls(part.clips / whole.clips, part.symbols / whole.symbols, part.frames / whole.frames)
+
+
+ALL = Share()
 
 
 @dataclass(slots=True)
@@ -54,7 +89,7 @@ class Collated:
 
 @dataclass(slots=True)
 class Losses:
-    """The terms of one step; `total` is what is minimised."""
+    """The terms of one step, each a mean times this process's share; `total` is what is minimised."""
 
     total: Tensor
     mel: Tensor
@@ -64,10 +99,14 @@ class Losses:
     alignment: Tensor
 
 
-def collate(clips: Sequence[Clip], eos: Sequence[int], step: int) -> Collated:
-    """Pad clips to one batch; unused slots hold the end-of-sentence ids `eos` of the four streams."""
-    slots = max(len(clip.ling) for clip in clips) + 1
-    longest = -(-max(len(clip.mel) for clip in clips) // step) * step
+def collate(clips: Sequence[Clip], eos: Sequence[int], step: int, whole: Whole | None = None) -> Collated:
+    """Pad clips to one batch, as far as the whole of which they are a part.
+
+    Unused slots hold the end-of-sentence ids `eos` of the four streams; they count in the aligner's softmax.
+    """
+    whole = whole or Whole.of(clips)
+    slots = whole.longest_text + 1
+    longest = -(-whole.longest_mel // step) * step
     ling = np.tile(np.asarray(eos, np.int64), (len(clips), slots, 1))
     mel = np.zeros((len(clips), longest, clips[0].mel.shape[1]), np.float32)
     f0, energy = np.zeros((len(clips), longest), np.float32), np.zeros((len(clips), longest), np.float32)
@@ -101,12 +140,13 @@ def per_symbol_mean(values: Tensor, durations: Tensor) -> Tensor:
     return torch.where(count > 0, total / count.clamp(min=1), 0.0).float()
 
 
-def align(model: Sambert, data: Collated, stats: Stats) -> tuple[Batch, Tensor]:
+def align(model: Sambert, data: Collated, stats: Stats, share: Share = ALL) -> tuple[Batch, Tensor]:
     """Align with the model's own aligner; returns the teacher-forcing batch and the alignment loss."""
     mask = valid(data.symbols, data.ling.shape[1])
     soft, log_probability = model.align_attention(data.mel, model.text_encoder.embed(data.ling), mask, data.prior)
     durations = monotonic_path(soft, data.symbols, data.frames)
-    loss = forward_sum_loss(log_probability, data.symbols, data.frames) + binarization_loss(soft, durations)
+    loss = share.clips * forward_sum_loss(log_probability, data.symbols, data.frames)
+    loss = loss + share.frames * binarization_loss(soft, durations)
     pitch, energy = per_symbol_mean(data.f0, durations), per_symbol_mean(data.energy, durations)
     padded = durations.clone()
     padded[torch.arange(len(padded)), data.symbols] += data.mel.shape[1] - data.frames
@@ -142,8 +182,29 @@ def reconstruction(output: Output, batch: Batch) -> tuple[Tensor, Tensor, Tensor
     )
 
 
-def losses(model: Sambert, data: Collated, stats: Stats) -> Losses:
-    """Align, predict and compare."""
-    batch, alignment = align(model, data, stats)
-    mel, duration, pitch, energy = reconstruction(model(batch), batch)
+def losses(
+    model: Sambert,
+    data: Collated,
+    stats: Stats,
+    share: Share = ALL,
+    widest: Callable[[int], int] = lambda band: band,
+    *,
+    bf16: bool = False,
+) -> Losses:
+    """Align, predict and compare. `widest` returns the largest of all processes' attention bands.
+
+    With `bf16` the network computes in bfloat16 where that does no harm; alignment and losses stay in float32.
+    """
+    batch, alignment = align(model, data, stats, share)
+    inside = valid(batch.symbols, batch.ling.shape[1])
+    batch.band = widest(band_width(batch.durations.masked_fill(~inside, 0), model.config.outputs_per_step))
+    with torch.autocast(data.mel.device.type, torch.bfloat16, enabled=bf16):
+        output = model(batch)
+    mel, duration, pitch, energy = reconstruction(output, batch)
+    mel, duration, pitch, energy = (
+        mel * share.frames,
+        duration * share.symbols,
+        pitch * share.symbols,
+        energy * share.symbols,
+    )
     return Losses(mel + duration + pitch + energy + alignment, mel, duration, pitch, energy, alignment)

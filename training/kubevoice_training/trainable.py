@@ -31,7 +31,7 @@ def groups(model: Sambert) -> dict[str, tuple[str, ...]]:
 def select_trainable(model: Sambert, wanted: Sequence[str]) -> list[nn.Parameter]:
     """Freeze all parameters but those of the wanted groups or glob patterns; return what may change.
 
-    Raises InputError for a word that is no group and matches no parameter.
+    Raises InputError, with what there is, for a word that is no group and matches no parameter.
     """
     named, known = dict(model.named_parameters()), groups(model)
     chosen: set[str] = set()
@@ -39,9 +39,11 @@ def select_trainable(model: Sambert, wanted: Sequence[str]) -> list[nn.Parameter
         patterns = known.get(word, (word,))
         found = {name for name in named if any(fnmatchcase(name, pattern) for pattern in patterns)}
         if not found:
+            modules = sorted({".".join(name.split(".")[:2]) for name in named})
             raise InputError(
-                f"spec.training.trainable: {word!r} matches no parameter; "
-                f"use a group ({', '.join(known)}) or a pattern such as 'mel_decoder.*'"
+                f"spec.training.trainable: {word!r} is no group and matches no parameter; use a group "
+                f"({', '.join(known)}) or a pattern over parameter names, such as 'mel_decoder.*'",
+                [f"{module}.*" if module not in named else module for module in modules],
             )
         chosen |= found
     for name, parameter in named.items():

@@ -15,6 +15,7 @@ from kubevoice.voice import VoiceManifest, builtin_voice
 from pydantic import ValidationError
 
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
+from kubevoice_training.distributed import World
 from kubevoice_training.feature_store import FeatureSet, read_features
 from kubevoice_training.progress import ProgressFile
 
@@ -35,6 +36,7 @@ class Context:
     options: S3Options
     progress: ProgressFile
     stopping: Callable[[], bool]
+    world: World
 
     @property
     def prefix(self) -> str:
