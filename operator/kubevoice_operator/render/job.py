@@ -24,7 +24,7 @@ from kubevoice_operator.render.pod import container_security, placement, pod_sec
 
 __all__ = ["BAD_INPUT", "CONTAINER", "QUEUE_LABEL", "render_job", "shape"]
 
-BAD_INPUT = 2
+BAD_INPUT, STOPPED = 2, 143
 CONTAINER = "stage"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 SMALL = {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
@@ -48,9 +48,28 @@ def shape(model: VoiceModel, stage: Stage) -> str:
         "deadline": training.active_deadline_seconds,
         "storage": storage.model_dump(mode="json", include={"secret_ref", "ca_bundle_ref"}),
         "resources": _resources(model, stage),
+        "nodes": _nodes(model, stage),
         "refresh": model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
     }
     return content_hash(said)
+
+
+def _nodes(model: VoiceModel, stage: Stage) -> int:
+    return model.spec.training.nodes if stage is Stage.TRAIN else 1
+
+
+def _company(model: VoiceModel, stage: Stage) -> list[dict[str, Any]]:
+    """Return the environment that tells a trainer of the others; Kubernetes adds JOB_COMPLETION_INDEX.
+
+    Pods find each other through the storage that all of them write to, so that no Service is needed.
+    """
+    found: list[dict[str, Any]] = []
+    if stage is Stage.TRAIN and (gpus := model.spec.training.gpus_per_node) > 1:
+        found.append({"name": "KUBEVOICE_PROCESSES", "value": str(gpus)})
+    if (nodes := _nodes(model, stage)) > 1:
+        found.append({"name": "KUBEVOICE_NODES", "value": str(nodes)})
+        found.append({"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
+    return found
 
 
 def _resources(model: VoiceModel, stage: Stage) -> dict[str, Any]:
@@ -64,6 +83,8 @@ def _resources(model: VoiceModel, stage: Stage) -> dict[str, Any]:
 
 
 def _container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dict[str, Any]]) -> dict[str, Any]:
+    environment = storage_env(model.spec.storage)
+    environment["env"] += _company(model, stage)
     return {
         "name": CONTAINER,
         "image": model.spec.training.image or images.training,
@@ -73,7 +94,7 @@ def _container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dic
             *("--listen", str(TELEMETRY_PORT)),
         ],
         "ports": [{"name": "telemetry", "containerPort": TELEMETRY_PORT}],
-        **storage_env(model.spec.storage),
+        **environment,
         "resources": _resources(model, stage),
         "volumeMounts": mounts,
         "terminationMessagePath": RESULT_FILE,
@@ -112,6 +133,29 @@ def _pod(model: VoiceModel, stage: Stage, images: Images) -> dict[str, Any]:
     return pod
 
 
+def _pods(nodes: int, backoff_limit: int) -> dict[str, Any]:
+    """Return how many pods a Job has, and what their failures mean.
+
+    Pods that train together end together: one that fails takes the others along, and one that is stopped or drained
+    stops them, which is no failure of theirs.
+    """
+    # Bad input stays bad, so it is not tried again; a node that is drained is no failure of ours.
+    rules: list[dict[str, Any]] = [
+        {"action": "FailJob", "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [BAD_INPUT]}},
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+    if nodes == 1:
+        return {"backoffLimit": backoff_limit, "podFailurePolicy": {"rules": rules}}
+    stopped = {"containerName": CONTAINER, "operator": "In", "values": [STOPPED]}
+    return {
+        "completionMode": "Indexed",
+        "completions": nodes,
+        "parallelism": nodes,
+        "backoffLimit": backoff_limit * nodes,
+        "podFailurePolicy": {"rules": [*rules, {"action": "Ignore", "onExitCodes": stopped}]},
+    }
+
+
 def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, images: Images) -> dict[str, Any]:
     """Render the Job of a stage. Its spec travels as a pod annotation, so that no other object is needed."""
     training = model.spec.training
@@ -133,20 +177,10 @@ def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, imag
         "spec": {
             # Kueue admits by unsetting this.
             **({"suspend": True} if training.queue_name else {}),
-            "backoffLimit": training.backoff_limit,
             "activeDeadlineSeconds": training.active_deadline_seconds,
             # Two trainers must not write one checkpoint: the next pod starts when the one before is gone.
             "podReplacementPolicy": "Failed",
-            # Bad input stays bad, so it is not tried again; a node that is drained is no failure of ours.
-            "podFailurePolicy": {
-                "rules": [
-                    {
-                        "action": "FailJob",
-                        "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [BAD_INPUT]},
-                    },
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                ]
-            },
+            **_pods(_nodes(model, stage), training.backoff_limit),
             "template": {
                 "metadata": {
                     "labels": marks,
