@@ -1,16 +1,24 @@
 """`dataset`: looking at recordings before anything is trained."""
 
-from typing import Annotated
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.storage import connect
 from rich.table import Table
 
 from kubevoice_cli.console import answers, errors, plain
 
+if TYPE_CHECKING:
+    from kubevoice_training.dataset.review import Review
+
 __all__ = ["app"]
 
 app = typer.Typer(help="Check recordings.", no_args_is_help=True)
+SHOWN_CLIPS = 5
+"""Clips named under each piece of advice in the terminal; --json and --html have them all."""
 
 
 @app.callback()
@@ -20,18 +28,64 @@ def _group() -> None:
 
 @app.command("check")
 def check_dataset(
-    folder: Annotated[str, typer.Argument(help="Folder or s3:// address with metadata.csv.", show_default=False)],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, file:// or s3:// address with metadata.csv, or KAN-TTS' standard folder.", show_default=False
+        ),
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
 ) -> None:
-    """Find every fault of a dataset; exit code 2 if there is one."""
-    from kubevoice_training.dataset import check, require
+    """Measure a dataset and find every fault of it; exit code 2 if it cannot be trained on."""
+    from kubevoice_training.dataset.review import review, review_dict
 
-    report = check(connect(folder), {})
-    require(report, folder)
-    for warning in report.warnings:
-        errors.print(f"[yellow]warning:[/] {plain(warning)}")
-    table = Table("EMOTION", "CLIPS", "SECONDS", box=None)
-    for label, share in report.per_emotion.items():
-        table.add_row(label, str(share.clips), f"{share.seconds:.1f}")
-    table.add_row("all", str(len(report.clips)), f"{report.seconds:.1f}")
-    answers.print(table)
-    answers.print(f"digest {report.digest}")
+    found = review(connect(folder), {})
+    if html is not None:
+        _write_page(found, html)
+    if as_json:
+        answers.print(plain(json.dumps(review_dict(found), ensure_ascii=False, indent=1)))
+    else:
+        _show(found)
+    if found.faults:
+        shown = () if as_json else found.faults
+        raise InputError(f"dataset {folder} has {len(found.faults)} faults and cannot be trained on", shown)
+
+
+def _write_page(found: "Review", path: Path) -> None:
+    from kubevoice_training.pages.dataset import dataset_page
+
+    try:
+        path.write_text(dataset_page(found), encoding="utf-8")
+    except OSError as error:
+        raise KubeVoiceError(f"cannot write {path}: {error.strerror}") from None
+    errors.print(plain(f"wrote {path}"))
+
+
+def _show(found: "Review") -> None:
+    columns = ("EMOTION", "SPEAKER", "CLIPS", "MIN", "HZ", "LUFS", "CLIPPED", "PAUSES", "SYLL/S", "ODD", "NOISE")
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for group in found.groups:
+        table.add_row(
+            plain(group.emotion),
+            plain(group.speaker),
+            str(len(group.clips)),
+            f"{group.minutes:.1f}",
+            ",".join(map(str, group.rates)),
+            f"{group.lufs:.1f}",
+            str(len(group.clipped)),
+            str(len(group.pausing)),
+            f"{group.syllables_per_second:.1f}",
+            str(len(group.outliers)),
+            f"{group.noise.background:.1f}" if group.noise else "-",
+        )
+    if found.groups:
+        answers.print(table)
+    answers.print(f"{len(found.report.clips)} clips, {found.report.seconds / 60:.1f} minutes, digest {found.digest}")
+    for item in found.advice:
+        errors.print(f"[yellow]advice:[/] {plain(item.message)}")
+        for line in item.clips[:SHOWN_CLIPS]:
+            errors.print(f"  {plain(line)}")
+        if len(item.clips) > SHOWN_CLIPS:
+            errors.print(f"  and {len(item.clips) - SHOWN_CLIPS} more; --json or --html names them all")

@@ -87,6 +87,23 @@ def test_a_bad_dataset_stops_up_with_every_row_named_each_time(kubevoice, tmp_pa
     assert (again.returncode, "row 1 (id a)" in again.stderr) == (2, True)
 
 
+def test_dataset_check_measures_names_every_fault_and_writes_a_page(kubevoice, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    sf.write(data / "a.wav", [0.1, -0.1] * 6000, 24_000)
+    rows = "id,text,emotion,wav_path\na,你好,neutral,a.wav\n"
+    (data / "metadata.csv").write_text(rows, encoding="utf-8")
+    found = kubevoice("dataset", "check", data.as_uri(), "--html", "page.html", "--json")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["groups"][0]["emotion"] == "neutral"
+    assert "can be trained on" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    (data / "metadata.csv").write_text(rows + "b,abc,neutral,../b.wav\n", encoding="utf-8")
+    found = kubevoice("dataset", "check", "data")
+    assert (found.returncode, found.stderr.count("row 2 (id b)")) == (2, 2)
+    assert "advice: neutral of default has 0.0 minutes" in found.stderr
+    assert "neutral  default  1" in found.stdout
+
+
 def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp_path):
     rows = (ROOT / "examples" / "hsk-words" / "metadata.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "data").mkdir()

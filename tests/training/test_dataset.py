@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -26,6 +27,16 @@ def folder(tmp_path):
     tone(tmp_path / "wavs" / "a.wav")
     (tmp_path / "metadata.csv").write_text(HEAD + GOOD, encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def long_silence(tmp_path_factory):
+    """Two hours in a few kilobytes."""
+    path = tmp_path_factory.mktemp("long") / "long.flac"
+    with sf.SoundFile(path, "w", 16_000, 1) as file:
+        for _ in range(120):
+            file.write(np.zeros(16_000 * 60, np.int16))
+    return path
 
 
 def problems(folder, *rows):
@@ -65,6 +76,10 @@ def test_text_with_commas_and_quotes_is_read(folder):
         ("b,你好,neutral,wavs/low.wav", "is sampled at 8000 Hz"),
         ("b,你好,neutral,wavs/two.wav", "has 2 channels"),
         ("b,你好,neutral,wavs/silent.wav", "is silent"),
+        ("b,你好,neutral,wavs/empty.wav", "is empty (0 bytes)"),
+        ("b,你好,neutral,wavs/nan.wav", "no numbers"),
+        ("b,你好,neutral,wavs/long.flac", "lasts 7200.00 s"),
+        ("=1+1,你好,neutral,wavs/a.wav", "'=1+1' is not usable"),
         ("b,你好,hapy,wavs/a.wav", "did you mean 'happy'?"),
         ("b,你好,,wavs/a.wav", "the emotion is empty"),
         ("b,hello!,neutral,wavs/a.wav", "'hello!' has no Mandarin"),
@@ -76,7 +91,7 @@ def test_text_with_commas_and_quotes_is_read(folder):
         ("a,再见,neutral,wavs/a.wav", "used by another row"),
     ],
 )
-def test_each_fault_is_named_with_its_row(folder, row, complaint):
+def test_each_fault_is_named_with_its_row(folder, row, complaint, long_silence):
     wavs = folder / "wavs"
     (wavs / "broken.wav").write_bytes(b"no sound at all")
     tone(wavs / "cut.wav", seconds=2)
@@ -84,6 +99,9 @@ def test_each_fault_is_named_with_its_row(folder, row, complaint):
     tone(wavs / "low.wav", rate=8000)
     tone(wavs / "two.wav", channels=2)
     tone(wavs / "silent.wav", level=0.0)
+    (wavs / "empty.wav").touch()
+    sf.write(wavs / "nan.wav", np.full(24_000, np.nan), 24_000, subtype="FLOAT")
+    shutil.copyfile(long_silence, wavs / "long.flac")
     tone(folder.with_name(f"{folder.name}-outside.wav"))
     (wavs / "link.wav").symlink_to(folder.with_name(f"{folder.name}-outside.wav"))
     found = [p for p in problems(folder, row) if p.startswith("metadata.csv row 2")]

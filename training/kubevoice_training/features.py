@@ -16,7 +16,7 @@ import soxr
 from kubevoice.audio.mel import MelConfig, magnitude, mel_filters, range_normalize
 from numpy.typing import NDArray
 
-__all__ = ["Features", "Stats", "extract", "load_audio", "measure_stats", "trim_silence"]
+__all__ = ["Features", "Stats", "extract", "load_audio", "loud_blocks", "measure_stats", "trim_silence"]
 
 Array = NDArray[np.float32]
 F0_FLOOR_HZ, F0_CEIL_HZ = 60.0, 600.0
@@ -62,17 +62,19 @@ def load_audio(source: Path | IO[bytes], sample_rate: int) -> Array:
     return soxr.resample(mono, rate, sample_rate).astype(np.float32) if rate != sample_rate else mono
 
 
+def loud_blocks(wav: Array, sample_rate: int, threshold_db: float = 40.0) -> NDArray[np.intp]:
+    """Number the 20 ms blocks of `wav` [samples] that are at most `threshold_db` quieter than its loudest."""
+    size = sample_rate // 50
+    level = np.sqrt((wav[: len(wav) // size * size].reshape(-1, size) ** 2).mean(axis=1))
+    return np.flatnonzero(level > level.max(initial=0.0) * 10.0 ** (-threshold_db / 20.0))
+
+
 def trim_silence(wav: Array, sample_rate: int, *, threshold_db: float = 40.0, margin: float = 0.03) -> Array:
     """Cut leading and trailing parts quieter than `threshold_db` below the loudest 20 ms; keep `margin` seconds."""
-    size = sample_rate // 50
-    blocks = wav[: len(wav) // size * size].reshape(-1, size)
-    if len(blocks) == 0:
-        return wav
-    level = np.sqrt((blocks**2).mean(axis=1))
-    loud = np.flatnonzero(level > level.max() * 10.0 ** (-threshold_db / 20.0))
+    loud = loud_blocks(wav, sample_rate, threshold_db)
     if len(loud) == 0:
         return wav
-    pad = int(margin * sample_rate)
+    size, pad = sample_rate // 50, int(margin * sample_rate)
     return wav[max(0, loud[0] * size - pad) : (loud[-1] + 1) * size + pad]
 
 

