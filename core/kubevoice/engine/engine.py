@@ -5,7 +5,7 @@ to a band of its own past and of the text ahead. The loop runs here, on the host
 so one engine may be used from several threads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls, emotion_weights, pitch_shift, speaker_weights
 from kubevoice.engine.session import open_session
+from kubevoice.engine.vocoding import Vocoder
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Unit, UnitTables
 from kubevoice.voice import Bundle, VoiceManifest, load_bundle
@@ -33,7 +34,8 @@ class Engine:
         sessions = (
             open_session(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder")
         )
-        self._encoder, self._decoder, self._postnet, self._vocoder = sessions
+        self._encoder, self._decoder, self._postnet, vocoder = sessions
+        self._vocoder = Vocoder(vocoder, bundle.manifest)
 
     @classmethod
     def load(cls, bundle_dir: Path, *, threads: int = 1) -> Self:
@@ -75,14 +77,20 @@ class Engine:
 
     def speak(self, units: Sequence[Unit], controls: Controls) -> Array:
         """`synthesize`, its wishes in one value."""
-        if not units:
-            raise InputError("there is nothing to speak: no linguistic units were given")
-        mel = self._mel(units, controls)
-        audio: Array = self._vocoder.run(None, {"mel": mel})[0]
-        return audio * np.float32(controls.volume)
+        return self._vocoder.whole(self._mel(units, controls)) * np.float32(controls.volume)
+
+    def stream(self, units: Sequence[Unit], controls: Controls, *, frames: int = 48) -> Iterator[Array]:
+        """Yield the samples that `speak` returns as they are made, `frames` mel frames at a time.
+
+        The vocoder takes most of the time, so the first piece is there long before the last.
+        """
+        for piece in self._vocoder.pieces(self._mel(units, controls), frames):
+            yield piece * np.float32(controls.volume)
 
     def _mel(self, units: Sequence[Unit], controls: Controls) -> Array:
         """Mel frames [T, M], in the normalised space that acoustic model and vocoder share."""
+        if not units:
+            raise InputError("there is nothing to speak: no linguistic units were given")
         memory, keys, values, durations, frames = self._encode(units, controls)
         total = int(frames.sum())
         if total == 0:

@@ -48,6 +48,8 @@ class VoiceManifest(_Part):
     emotions: tuple[Emotion, ...] = Field(min_length=1)
     emotion_rows: int = Field(gt=0)
     styles: tuple[str, ...] = ()
+    vocoder_context: tuple[int, int] | None = None
+    """Frames before and after a frame that its samples depend on; None where the vocoder must see all at once."""
     unit_language: str = "PinYin"
     base: str | None = None
     dataset_digest: str | None = None
