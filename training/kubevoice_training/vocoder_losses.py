@@ -1,6 +1,7 @@
 """Losses of HiFi-GAN training: mel, multi-resolution STFT and least-squares GAN with feature matching."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from kubevoice.audio.mel import MelConfig, mel_filters
@@ -8,7 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-__all__ = ["MelLoss", "SpectralLoss", "adversarial_loss", "discriminator_loss", "feature_matching_loss"]
+__all__ = [
+    "MelLoss",
+    "SpectralLoss",
+    "adversarial_loss",
+    "discriminator_loss",
+    "feature_matching_loss",
+    "reference_loss_mel",
+]
 
 Maps = list[Tensor]
 
@@ -17,6 +25,20 @@ def _stft_magnitude(wav: Tensor, n_fft: int, hop: int, window: Tensor) -> Tensor
     """Magnitude STFT of [B, T], centred with zeros: [B, n_fft // 2 + 1, frames]."""
     spectrum = torch.stft(wav, n_fft, hop, len(window), window, pad_mode="constant", return_complex=True)
     return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-12)
+
+
+def reference_loss_mel(params: Mapping[str, Any]) -> MelConfig:
+    """Read the `mel_loss` parameters of a KAN-TTS vocoder configuration."""
+    rate, low, high = int(params["fs"]), params.get("fmin"), params.get("fmax")
+    return MelConfig(
+        sample_rate=rate,
+        n_fft=int(params["fft_size"]),
+        win_length=int(params.get("win_length") or params["fft_size"]),
+        hop_length=int(params["hop_size"]),
+        n_mels=int(params["num_mels"]),
+        fmin=0.0 if low is None else float(low),
+        fmax=rate / 2 if high is None else float(high),
+    )
 
 
 class MelLoss(nn.Module):
@@ -80,11 +102,16 @@ def discriminator_loss(real: list[Maps], fake: list[Maps]) -> Tensor:
     return torch.stack([(1.0 - r[-1]).square().mean() + f[-1].square().mean() for r, f in pairs]).sum()
 
 
-def feature_matching_loss(real: list[Maps], fake: list[Maps]) -> Tensor:
-    """L1 between feature maps (HiFi-GAN eq. 4). The real maps carry no gradient, the fake ones do."""
+def feature_matching_loss(real: list[Maps], fake: list[Maps], *, as_reference: bool = False) -> Tensor:
+    """L1 between feature maps (HiFi-GAN eq. 4). The real maps carry no gradient, the fake ones do.
+
+    KAN-TTS takes the one for the other and detaches the fake maps, so that its loss has the same value and teaches
+    the generator nothing (facts file §3.2). `as_reference` does that too, to repeat the reference's training.
+    """
     terms = [
         F.l1_loss(f, r.detach())
         for real_maps, fake_maps in zip(real, fake, strict=True)
         for r, f in zip(real_maps[:-1], fake_maps[:-1], strict=True)
     ]
-    return torch.stack(terms).sum()
+    total = torch.stack(terms).sum()
+    return total.detach() if as_reference else total
