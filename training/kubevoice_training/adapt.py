@@ -1,19 +1,20 @@
 """Fitting a base voice to a dataset's speakers and emotions before fine-tuning."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from kubevoice.errors import InputError
 from kubevoice.text import EMOTIONS
 
 from kubevoice_training.checkpoint import VoiceWeights
-from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.feature_store import FeatureSet
+from kubevoice_training.features import measure_stats
 from kubevoice_training.models.sambert import Sambert
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "fit_to"]
 
-SPECIAL_ROWS = 3
-"""Every table of the reference ends with rows for padding, end of sentence and mask."""
 FREE_EMOTIONS = tuple(label for label in EMOTIONS if label.startswith("placeholder"))
 
 
@@ -42,11 +43,34 @@ def emotion_rows(known: dict[str, int], labels: Sequence[str]) -> dict[str, int]
     return rows
 
 
+def fit_to(base: VoiceWeights, features: FeatureSet) -> VoiceWeights:
+    """Return `base` with the features' statistics if it does not know what it was normalised by.
+
+    Raises InputError if the features were not made as the base's mel is.
+    """
+    if features.mel != base.mel:
+        raise InputError(
+            f"the base voice speaks mels of {base.mel.sample_rate} Hz with a hop of {base.mel.hop_length}, but the "
+            f"features have {features.mel.sample_rate} Hz and a hop of {features.mel.hop_length}; name another base"
+        )
+    if base.measured:
+        return base
+    clips = [utterance.features for utterance in features.utterances if not utterance.dev]
+    # Such a voice learnt from pitch whose mean and deviation count unvoiced frames as 0 Hz.
+    f0 = np.concatenate([clip.f0 for clip in clips]).astype(np.float64)
+    stats = replace(measure_stats(clips), pitch_mean=float(f0.mean()), pitch_std=float(f0.std()))
+    return replace(base, stats=stats, measured=True)
+
+
 def _reshaped(model: Sambert, speakers: int) -> Sambert:
-    """Make a model of the same sizes and weights but for its speaker table, which is left to the caller."""
-    config = model.config
-    fields = {name: getattr(config, name) for name in config.__slots__} | {"speakers": speakers}
-    other = Sambert(SambertConfig(**fields))
+    """Make a model of the same sizes and weights but for its speaker table, which is left to the caller.
+
+    It has an aligner, a new one if the model had none.
+    """
+    config = replace(model.config, speakers=speakers, alignment=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # every process of a training has the same new aligner
+        other = Sambert(config)
     state = {name: value for name, value in model.state_dict().items() if name != "spk_tokenizer.weight"}
     other.load_state_dict(state, strict=False)
     return other
@@ -56,13 +80,22 @@ def adapt(base: VoiceWeights, speakers: Sequence[str], emotions: Sequence[str]) 
     """Return a copy of `base` that speaks as the dataset's speakers and emotions.
 
     A speaker the base knows keeps its embedding, a new one starts as the base's first. An emotion the base was not
-    taught starts as neutral, so that training moves it away from a voice that speaks.
+    taught starts as neutral, so that training moves it away from a voice that speaks. Raises InputError for a voice
+    that cannot be trained.
     """
-    acoustic = _reshaped(base.acoustic, len(speakers) + SPECIAL_ROWS)
+    if base.vocoder.config.source is not None:
+        raise InputError(
+            "the base voice has a harmonic source (NSF): it can be spoken and served, but not trained, for its mel "
+            "holds F0 and voicing, too; name a base without"
+        )
+    old = base.acoustic.spk_tokenizer.weight
+    # Tables end with rows for padding, end of sentence and, but in old voices, mask; one of a personal voice has none.
+    special = list(range(len(base.speakers), len(old)))
+    acoustic = _reshaped(base.acoustic, len(speakers) + len(special))
     rows = emotion_rows(base.emotions, emotions)
     with torch.no_grad():
-        old, table = base.acoustic.spk_tokenizer.weight, acoustic.spk_tokenizer.weight
-        table.copy_(old[[base.speakers.get(name, 0) for name in speakers] + [-3, -2, -1]])
+        table = acoustic.spk_tokenizer.weight
+        table.copy_(old[[base.speakers.get(name, 0) for name in speakers] + special])
         neutral = base.emotions.get("neutral", EMOTIONS.index("neutral"))
         for label, row in rows.items():
             if label not in base.emotions:
@@ -74,4 +107,5 @@ def adapt(base: VoiceWeights, speakers: Sequence[str], emotions: Sequence[str]) 
         stats=base.stats,
         speakers={name: i for i, name in enumerate(speakers)},
         emotions=rows,
+        measured=base.measured,
     )
