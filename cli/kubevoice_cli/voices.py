@@ -1,4 +1,4 @@
-"""`voice`: looking at voice bundles."""
+"""`voice`: looking at voice bundles, and making them from ModelScope voices."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +10,7 @@ from kubevoice_cli.console import answers, plain
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Look at voice bundles.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Look at voice bundles."""
+app = typer.Typer(help="Look at voice bundles and import voices.", no_args_is_help=True)
 
 
 @app.command("show")
@@ -43,3 +38,23 @@ def show(
         answers.print(f"metric    {key} {figure:g}")
     for line in manifest.attribution:
         answers.print(f"source    {plain(line)}")
+
+
+@app.command("import")
+def import_voice(
+    folder: Annotated[Path, typer.Argument(help="Folder of a ModelScope SAMBERT-HifiGAN voice.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet.", show_default=False)],
+    *,
+    voice: Annotated[list[str] | None, typer.Option(help="Import this voice of several; may be repeated.")] = None,
+    emotion: Annotated[
+        list[str] | None, typer.Option(help="Offer this emotion; may be repeated. [all that have a name]")
+    ] = None,
+) -> None:
+    """Make a ModelScope voice a bundle: to speak with, to serve, and to fine-tune from as spec.base.uri.
+
+    A folder with several voices becomes a folder with a bundle for each.
+    """
+    from kubevoice_training.modelscope.bundle import import_voices  # needs torch
+
+    for found in import_voices(folder, out, names=voice or (), emotions=emotion or ()):
+        answers.print(f"{plain(str(found.path))}  {found.bundle.digest}")

@@ -1,0 +1,147 @@
+"""ModelScope voice folders: which voices one holds and where their parts lie (facts file §6). Reads no weights.
+
+Nothing of a folder is trusted: files are read by their own kind of safe parser, up to a size that none of them has,
+and a name in it never leads out of it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubevoice.errors import InputError
+
+__all__ = ["Half", "ModelScopeVoice", "find_voices", "read_half", "setting"]
+
+LARGEST_TEXT = 1 << 20
+"""Bytes; the configurations have a few kilobytes."""
+HALVES = (("am", "voc"), ("sambert", "hifigan"), ("tmp_am", "tmp_voc"))
+"""What the folders of acoustic model and vocoder are called: in a voice, in a base model, in a trainer's folder."""
+CHECKPOINT = re.compile(r"checkpoint[_-](\d{1,12})\.pth")
+"""With a hyphen where the reference's crash handler wrote it."""
+SIMPLE_NAME = re.compile(r"(?!\.)[^/\\\0]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """The acoustic model or the vocoder of a voice: its configuration and its newest checkpoint."""
+
+    config: Mapping[str, Any]
+    config_file: Path
+    checkpoint: Path
+    folder: Path
+
+    def beside(self, name: str) -> Path | None:
+        """Return a file of the half's folder, if it is there."""
+        path = self.folder / name
+        return path if path.is_file() else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScopeVoice:
+    """One voice of a folder."""
+
+    name: str
+    acoustic: Half
+    vocoder: Half
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST_TEXT:
+            raise InputError(f"{path} has more than {LARGEST_TEXT >> 20} MiB; that is no configuration")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no UTF-8 text") from None
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """Read a YAML configuration; InputError if it is damaged or no mapping."""
+    try:
+        found = yaml.safe_load(_read_text(path))
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is no valid YAML: {reason}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no configuration, but {type(found).__name__}")
+    return found
+
+
+def setting(config: Mapping[str, Any], path: str, file: Path) -> Any:
+    """Return the value at a dotted path; InputError naming file and key if it is not there."""
+    value: Any = config
+    for key in path.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            raise InputError(f"{file}: {path} is missing")
+        value = value[key]
+    return value
+
+
+def _newest_checkpoint(folder: Path) -> Path:
+    numbered = [(int(m[1]), p) for p in folder.glob("*") if (m := CHECKPOINT.fullmatch(p.name)) and p.is_file()]
+    if not numbered:
+        raise InputError(f"{folder} holds no checkpoint_NUMBER.pth")
+    return max(numbered)[1]
+
+
+def read_half(folder: Path) -> Half:
+    """Read `config.yaml` and find the newest of `ckpt/checkpoint_NUMBER.pth`; InputError if either is missing."""
+    config_file = folder / "config.yaml"
+    return Half(read_config(config_file), config_file, _newest_checkpoint(folder / "ckpt"), folder)
+
+
+def _both_halves(folder: Path, name: str) -> ModelScopeVoice | None:
+    for acoustic, vocoder in HALVES:
+        if (folder / acoustic).is_dir() or (folder / vocoder).is_dir():
+            return ModelScopeVoice(name, read_half(folder / acoustic), read_half(folder / vocoder))
+    return None
+
+
+def _listed(index: Path) -> list[str]:
+    """Return the names in voices.json, the first being the default."""
+    try:
+        found = json.loads(_read_text(index))
+    except (ValueError, RecursionError):
+        raise InputError(f"{index} is no valid JSON") from None
+    names = found.get("voices") if isinstance(found, dict) else None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{index}: voices must be a list of names")
+    for name in names:
+        if not SIMPLE_NAME.fullmatch(name):
+            raise InputError(f"{index}: voices names {name!r}, which is no name of a folder beside it")
+    return list(dict.fromkeys(names))
+
+
+def find_voices(root: Path) -> list[ModelScopeVoice]:
+    """Return the voices of a model folder, a base model's folder or a single voice's folder, the default first.
+
+    Raises InputError if there is none, or if a part of one is missing or damaged.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root} is no folder; name the folder of a ModelScope voice")
+    shelf = root / "voices"
+    if shelf.is_dir():
+        index = shelf / "voices.json"
+        names = _listed(index) if index.is_file() else sorted(p.name for p in shelf.iterdir() if p.is_dir())
+        candidates = [(shelf / name, name) for name in names]
+    elif found := _both_halves(root, root.resolve().name):
+        return [found]
+    else:
+        candidates = [(path, path.name) for path in sorted(root.glob("basemodel_*"))]
+    voices = []
+    for folder, name in candidates:
+        voice = _both_halves(folder, name)
+        if voice is None:
+            raise InputError(f"{folder} holds no voice: it needs the folders am and voc")
+        voices.append(voice)
+    if not voices:
+        raise InputError(
+            f"{root} holds no ModelScope voice: it has neither voices/NAME/{{am,voc}} nor {{sambert,hifigan}} in it"
+        )
+    return voices

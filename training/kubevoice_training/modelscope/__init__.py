@@ -1,0 +1,1 @@
+"""Voices as ModelScope publishes them, read into our networks and written as bundles (facts file §6)."""

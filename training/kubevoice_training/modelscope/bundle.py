@@ -1,0 +1,177 @@
+"""Importing: a ModelScope voice folder in, voice bundles out, which the engine speaks and training starts from."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from kubevoice.audio.mel import MelConfig
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.text import EMOTIONS, UnitTables
+from kubevoice.voice import Bundle, seal_bundle
+from kubevoice.voice.modelscope import Half, ModelScopeVoice, find_voices, setting
+
+from kubevoice_training.checkpoint import VoiceWeights, save_weights
+from kubevoice_training.features import Stats
+from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.modelscope.acoustic import load_sambert
+from kubevoice_training.modelscope.vocoder import load_generator
+from kubevoice_training.stages.release import write_voice
+
+__all__ = ["Imported", "import_voices", "read_voice"]
+
+NOMINAL_PITCH_HZ = (150.0, 100.0)
+"""Mean and deviation of pitch over a speaker's frames, unvoiced ones as 0 Hz: ModelScope's folders hold no figures."""
+ATTRIBUTION = (
+    "Imported from ModelScope voice {name}: its model card names the recordings' owner and the weights' licence",
+    "Network and voice format: KAN-TTS, Copyright (c) 2022 Alibaba Research, MIT License",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A bundle and where it lies now."""
+
+    name: str
+    path: Path
+    bundle: Bundle
+
+
+def _mel_config(half: Half, config: SambertConfig, bins: int) -> MelConfig:
+    audio = setting(half.config, "audio_config", half.config_file)
+    try:
+        mel = MelConfig.from_reference(audio)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{half.config_file}: audio_config is missing or wrong: {error}") from None
+    if mel.n_mels != bins:
+        raise InputError(
+            f"{half.config_file}: audio_config.n_mels is {mel.n_mels}, but the vocoder's tensors read {bins} bins"
+        )
+    if not 1 <= mel.hop_length <= mel.win_length <= mel.n_fft <= 1 << 16 or not 8000 <= mel.sample_rate <= 192000:
+        raise InputError(f"{half.config_file}: audio_config has impossible lengths or an impossible sampling_rate")
+    if config.n_mels < bins:
+        raise InputError(f"{half.checkpoint}: mel_postnet.fc.weight makes {config.n_mels} bins; {bins} are spoken")
+    return mel
+
+
+def _check_tables(config: SambertConfig, half: Half) -> None:
+    """Compare the embedding tables with our unit tables; one row less is a voice from before the mask."""
+    unit = setting(half.config, "linguistic_unit", half.config_file)
+    language = unit.get("language") if isinstance(unit, dict) else None
+    if language not in (None, "PinYin"):
+        raise InputError(f"{half.config_file}: linguistic_unit.language is {language!r}; our front end reads PinYin")
+    sizes = UnitTables.load().sizes | {"emotions": len(EMOTIONS) + 3}
+    for name, size in sizes.items():
+        rows = getattr(config, name)
+        if rows not in (size, size - 1):
+            raise InputError(f"{half.checkpoint}: the table of {name} has {rows} rows; {size} were expected")
+
+
+def _speakers(config: SambertConfig, half: Half, name: str) -> dict[str, int]:
+    """Return the speakers by row: those that the configuration lists, or the one of a personal voice."""
+    if config.speakers == 1:
+        return {name: 0}
+    listed = str(setting(half.config, "linguistic_unit.speaker_list", half.config_file)).split(",")
+    if config.speakers - len(listed) not in (2, 3) or len(set(listed)) != len(listed) or "" in listed:
+        raise InputError(
+            f"{half.config_file}: linguistic_unit.speaker_list names {len(listed)} speakers, but spk_tokenizer.weight "
+            f"of {half.checkpoint} has {config.speakers} rows; 2 or 3 more than speakers were expected"
+        )
+    return {speaker: row for row, speaker in enumerate(listed)}
+
+
+def _emotions(wanted: Sequence[str]) -> dict[str, int]:
+    """Return emotions by row, neutral first. Nothing says which rows a voice was taught."""
+    known = [label for label in EMOTIONS if label != "none" and not label.startswith("placeholder")]
+    if unknown := [label for label in wanted if label not in EMOTIONS]:
+        raise InputError(f"there is no emotion {unknown[0]!r}; there are: {', '.join(known)}")
+    labels = sorted(wanted or known, key=lambda label: label != "neutral")
+    return {label: EMOTIONS.index(label) for label in labels}
+
+
+def read_voice(voice: ModelScopeVoice, emotions: Sequence[str] = ()) -> VoiceWeights:
+    """Load both networks of a voice and what its configuration says; InputError names file and key of any fault."""
+    acoustic = load_sambert(voice.acoustic)
+    vocoder = load_generator(voice.vocoder, voice.acoustic)
+    config, bins = acoustic.config, vocoder.config.in_channels
+    _check_tables(config, voice.acoustic)
+    mel = _mel_config(voice.acoustic, config, bins)
+    if config.n_mels != bins + (2 if vocoder.config.source is not None else 0):
+        raise InputError(
+            f"{voice.acoustic.checkpoint} and {voice.vocoder.checkpoint} do not belong together: the one makes "
+            f"{config.n_mels} values a frame, the other reads {bins} mel bins"
+        )
+    if vocoder.config.hop != mel.hop_length:
+        raise InputError(
+            f"{voice.vocoder.config_file}: upsample_scales make {vocoder.config.hop} samples a frame, but "
+            f"audio_config.hop_length is {mel.hop_length}"
+        )
+    mean, deviation = NOMINAL_PITCH_HZ
+    return VoiceWeights(
+        acoustic=acoustic,
+        vocoder=vocoder,
+        mel=mel,
+        stats=Stats(np.zeros(bins, np.float32), np.ones(bins, np.float32), mean, deviation, 0.0, 1.0),
+        speakers=_speakers(config, voice.acoustic, voice.name),
+        emotions=_emotions(emotions),
+        measured=False,
+    )
+
+
+def _write(voice: ModelScopeVoice, weights: VoiceWeights, folder: Path) -> Bundle:
+    folder.mkdir(parents=True)
+    save_weights(weights, folder / "checkpoint")
+    manifest = write_voice(weights, folder).model_copy(
+        update={
+            "name": voice.name,
+            "training": {
+                "importedFrom": "ModelScope",
+                "acousticCheckpoint": voice.acoustic.checkpoint.name,
+                "vocoderCheckpoint": voice.vocoder.checkpoint.name,
+                "pitchStatistics": "nominal",
+            },
+            "attribution": tuple(line.format(name=voice.name) for line in ATTRIBUTION),
+        }
+    )
+    return seal_bundle(folder, manifest)
+
+
+def _sync(folder: Path) -> None:
+    """Bring a folder and all in it to the disk."""
+    for path in [folder, *folder.rglob("*")]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def import_voices(
+    source: Path, out: Path, *, names: Sequence[str] = (), emotions: Sequence[str] = ()
+) -> list[Imported]:
+    """Write the voices of a ModelScope folder as bundles: one at `out` itself, several at `out`/NAME.
+
+    `names` chooses among several voices, `emotions` the labels that are offered. All appear at once or not at all.
+    Raises InputError naming file and key for whatever cannot be used, and if `out` is there already.
+    """
+    found = find_voices(source)
+    if missing := [name for name in names if name not in {voice.name for voice in found}]:
+        raise InputError(f"{source} has no voice {missing[0]!r}; it has: {', '.join(voice.name for voice in found)}")
+    chosen = [voice for voice in found if not names or voice.name in names]
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is there already; name a folder that is not")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+            root, written = Path(scratch) / "voice", []
+            for voice in chosen:
+                place = root / voice.name if len(chosen) > 1 else root
+                bundle = _write(voice, read_voice(voice, emotions), place)
+                written.append(Imported(voice.name, out / place.relative_to(root), bundle))
+            _sync(root)
+            root.replace(out)
+    except OSError as error:
+        raise KubeVoiceError(f"cannot write {out}: {error.strerror or error}") from error
+    return written

@@ -1,0 +1,114 @@
+"""The vocoder of a ModelScope voice.
+
+Its sizes are taken from the tensors; the configuration is asked only for what no tensor shows: up-sampling,
+dilations, causality, the source's rate.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from kubevoice.errors import InputError
+from kubevoice.voice.modelscope import Half, setting
+
+from kubevoice_training.models.hifigan import Generator, GeneratorConfig
+from kubevoice_training.models.nsf import SourceConfig
+from kubevoice_training.modelscope.tensors import Tensors, fill, members, read_array, read_tensors, shape_of
+
+__all__ = ["f0_scaling", "generator_config", "load_generator"]
+
+PARAMS = "Model.Generator.params"
+SAMBERT_PARAMS = "Model.KanTtsSAMBERT.params"
+LARGEST = 100_000
+"""Of any whole number in the configuration: a hop, a dilation, a sample rate."""
+
+
+def _numbers(value: Any, count: int, key: str, half: Half) -> tuple[int, ...]:
+    fits = isinstance(value, list) and len(value) == count
+    if not fits or not all(isinstance(item, int) and 1 <= item <= LARGEST for item in value):
+        raise InputError(f"{half.config_file}: {PARAMS}.{key} is {value!r}; the tensors call for {count} whole numbers")
+    return tuple(value)
+
+
+def _source(tensors: Tensors, params: Mapping[str, Any], half: Half) -> SourceConfig | None:
+    if not any(key.startswith("source_module.") for key in tensors):
+        return None
+    nsf = params.get("nsf_params")
+    rate = nsf.get("sampling_rate") if isinstance(nsf, Mapping) else None
+    if not isinstance(rate, int) or not 1 <= rate <= LARGEST:
+        raise InputError(f"{half.config_file}: {PARAMS}.nsf_params.sampling_rate is {rate!r}; give samples per second")
+    harmonics = shape_of(tensors, "source_module.ffn.0.weight_v", 3, half.checkpoint)[1]
+    return SourceConfig(overtones=harmonics - 1, sample_rate=rate)
+
+
+def generator_config(tensors: Tensors, half: Half) -> GeneratorConfig:
+    """Derive the generator's sizes; InputError names the tensor or the setting that none can be derived from."""
+    file, params = half.checkpoint, setting(half.config, PARAMS, half.config_file)
+    if not isinstance(params, Mapping):
+        raise InputError(f"{half.config_file}: {PARAMS} is no mapping")
+    channels, in_channels, kernel = shape_of(tensors, "conv_pre.conv1d.weight_v", 3, file)
+    stages = members(tensors, "transpose_upsamples.")
+    blocks = members(tensors, "conv_blocks.")
+    if stages < 1 or blocks % stages or blocks < stages:
+        raise InputError(f"{file}: {blocks} residual blocks (conv_blocks) do not fit {stages} stages")
+    fused = blocks // stages
+    kernels, dilations = [], []
+    listed = params.get("resblock_dilations")
+    for i in range(fused):
+        kernels.append(shape_of(tensors, f"conv_blocks.{i}.convs1.0.conv1d.weight_v", 3, file)[2])
+        given = listed[i] if isinstance(listed, list) and i < len(listed) else None
+        count = members(tensors, f"conv_blocks.{i}.convs1.")
+        dilations.append(_numbers(given, count, f"resblock_dilations[{i}]", half))
+    causal = params.get("causal", True)
+    if not isinstance(causal, bool):
+        raise InputError(f"{half.config_file}: {PARAMS}.causal is {causal!r}; true or false was expected")
+    config = GeneratorConfig(
+        in_channels=in_channels,
+        channels=channels,
+        kernel_size=kernel,
+        upsample_scales=_numbers(params.get("upsample_scales"), stages, "upsample_scales", half),
+        upsample_kernel_sizes=tuple(
+            shape_of(tensors, f"transpose_upsamples.{i}.1.deconv.weight_v", 3, file)[2] for i in range(stages)
+        ),
+        resblock_kernel_sizes=tuple(kernels),
+        resblock_dilations=tuple(dilations),
+        causal=causal,
+        source=_source(tensors, params, half),
+    )
+    scales = config.upsample_scales
+    if config.hop > LARGEST or any(k < s for k, s in zip(config.upsample_kernel_sizes, scales, strict=True)):
+        raise InputError(f"{half.config_file}: {PARAMS}.upsample_scales {scales} do not fit the tensors")
+    return config
+
+
+def load_generator(half: Half, acoustic: Half | None = None) -> Generator:
+    """Read the vocoder; `acoustic` tells one with a source what its F0 is normalised by.
+
+    Raises InputError naming file and key for whatever does not fit.
+    """
+    tensors = read_tensors(half.checkpoint, ["model", "generator"])
+    config = generator_config(tensors, half)
+    if config.source is not None and acoustic is not None:
+        offset, scale = f0_scaling(acoustic)
+        config = replace(config, source=replace(config.source, f0_offset=offset, f0_scale=scale))
+    return fill(lambda: Generator(config), tensors, half.checkpoint)
+
+
+def f0_scaling(acoustic: Half) -> tuple[float, float]:
+    """Return offset and scale (Hz) of the F0 that an acoustic model for a harmonic source predicts.
+
+    A voice's own mean and deviation, `mvn.npy`, or the range that its configuration names.
+    """
+    params = setting(acoustic.config, SAMBERT_PARAMS, acoustic.config_file)
+    if isinstance(params, Mapping) and params.get("nsf_norm_type", "mean_std") == "global":
+        low, high = params.get("nsf_f0_global_minimum", 30.0), params.get("nsf_f0_global_maximum", 730.0)
+        if not all(isinstance(x, int | float) and np.isfinite(x) for x in (low, high)) or not low < high:
+            raise InputError(f"{acoustic.config_file}: nsf_f0_global_minimum {low!r} and maximum {high!r} are no range")
+        return float(low), float(high) - float(low)
+    if (path := acoustic.beside("mvn.npy")) is None:
+        raise InputError(f"{acoustic.folder / 'mvn.npy'} is missing: the voice's F0 was normalised by it")
+    found = read_array(path).reshape(-1)
+    if found.shape != (2,) or found[1] <= 0:
+        raise InputError(f"{path} should hold a mean and a positive deviation of F0 in Hz")
+    return float(found[0]), float(found[1])
