@@ -17,11 +17,12 @@ __all__ = ["FeatureSet", "Utterance", "read_features", "write_features"]
 
 SHARD = 512
 INDEX = "index.json"
+NO_WAVE = np.zeros(0, np.int16)
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One clip: who says what how, its symbol ids [N, 4], and its features before normalisation."""
+    """One clip: who says what how, its symbol ids [N, 4], its features before normalisation and its wave [samples]."""
 
     id: str
     text: str
@@ -30,6 +31,7 @@ class Utterance:
     dev: bool
     ling: NDArray[np.int64]
     features: Features
+    wave: NDArray[np.int16]
 
     def clip(self, stats: Stats, emotion: int, speaker: int) -> Clip:
         """Normalise the mel and put rows of embedding tables in place of labels."""
@@ -86,17 +88,22 @@ def _write_shard(path: Path, shard: list[Utterance]) -> None:
         mel=np.concatenate([u.features.mel for u in shard]).astype(np.float16),
         f0=np.concatenate([u.features.f0 for u in shard]),
         energy=np.concatenate([u.features.energy for u in shard]),
+        samples=np.array([len(u.wave) for u in shard]),
+        wave=np.concatenate([u.wave for u in shard]),
     )
 
 
-def _read_shard(path: Path) -> Iterator[tuple[NDArray[np.int64], Features]]:
+def _read_shard(path: Path) -> Iterator[tuple[NDArray[np.int64], Features, NDArray[np.int16]]]:
     with np.load(path, allow_pickle=False) as stored:
         frames, symbols = np.cumsum(stored["frames"])[:-1], np.cumsum(stored["symbols"])[:-1]
         ling = np.split(stored["ling"].astype(np.int64), symbols)
         mel = np.split(stored["mel"].astype(np.float32), frames)
         f0, energy = np.split(stored["f0"], frames), np.split(stored["energy"], frames)
+        # Features that were made before waves were kept train everything but a vocoder.
+        kept = "wave" in stored
+        wave = np.split(stored["wave"], np.cumsum(stored["samples"])[:-1]) if kept else [NO_WAVE] * len(ling)
     for i, ids in enumerate(ling):
-        yield ids, Features(mel[i], f0[i], energy[i])
+        yield ids, Features(mel[i], f0[i], energy[i]), wave[i]
 
 
 def read_features(folder: Path) -> FeatureSet:
@@ -104,7 +111,7 @@ def read_features(folder: Path) -> FeatureSet:
     index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     arrays = (item for path in sorted(folder.glob("shard-*.npz")) for item in _read_shard(path))
     utterances = tuple(
-        Utterance(**row, ling=ling, features=features)
-        for row, (ling, features) in zip(index["utterances"], arrays, strict=True)
+        Utterance(**row, ling=ling, features=features, wave=wave)
+        for row, (ling, features, wave) in zip(index["utterances"], arrays, strict=True)
     )
     return FeatureSet(MelConfig(**index["mel"]), utterances, tuple(index["attribution"]))

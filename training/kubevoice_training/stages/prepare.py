@@ -60,6 +60,7 @@ def _utterances(spec: PrepareSpec, context: Context, storage: Storage, clips: li
             dev=in_dev_split(clip.id, spec.seed, spec.dev_fraction),
             ling=np.stack([ids[stream] for stream in STREAMS], axis=1),
             features=extract(wav.astype(np.float32), mel),
+            wave=(wav * 32767.0).round().astype(np.int16),
         )
         context.progress.report(number, len(clips))
 
