@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice.resources.training import Recipe
 from kubevoice.storage import connect
 from kubevoice_training.acoustic import Clip
@@ -18,7 +19,9 @@ from kubevoice_training.features import Stats
 from kubevoice_training.finetune import Corpus, Finetuning
 from kubevoice_training.models.aligner import monotonic_path
 from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert
+from kubevoice_training.vocoder_finetune import Recording, VocoderTuning
 
 MELS = 8
 CONFIG = SambertConfig(
@@ -151,3 +154,34 @@ def train_together(folder, recipe, rank, size, stop_at=None):
             run.run()
         finally:
             torch.save(run.model.state_dict(), mine / "weights.pt")
+
+
+def vocoder_tuning(folder, recipe, world=None, **more):
+    """A VocoderTuning of a little generator on half seconds of singing."""
+    torch.set_num_threads(1)
+    folder, mel, rng = Path(folder), MelConfig(), np.random.default_rng(11)
+    folder.mkdir(exist_ok=True, parents=True)
+    time = np.arange(14_000) / mel.sample_rate
+    waves = [(0.4 * np.sin(2 * np.pi * rng.uniform(100, 300) * time)).astype(np.float32) for _ in range(5)]
+    clips = [Recording(log_mel(wave, mel), (wave * 32767).astype(np.int16)) for wave in waves]
+    torch.manual_seed(5)
+    sizes = {"upsample_scales": (8, 5, 3, 2), "upsample_kernel_sizes": (16, 10, 6, 4)}
+    blocks = {"resblock_kernel_sizes": (3,), "resblock_dilations": ((1,),)}
+    vocoder = {"mode": "FineTune", "max_steps": recipe.pop("max_steps")}
+    return VocoderTuning(
+        generator=Generator(GeneratorConfig(channels=16, **sizes, **blocks)),
+        train=clips[:4],
+        dev=clips[4:],
+        mel=mel,
+        recipe=Recipe(vocoder=vocoder, **{"batch_size": 3, "save_every": 2, **recipe}),
+        store=CheckpointStore(connect(str(folder / "artifacts")), "vocoder-steps", folder),
+        world=world or World(),
+        **{"on_step": Diary(folder / "diary").note, "stopping": lambda: False} | more,
+    )
+
+
+def tune_together(folder, recipe, rank, size):
+    """Fine-tune a vocoder as process `rank` of `size`."""
+    world, mine = World(rank, size), Path(folder) / str(rank)
+    with together(world, connect(str(folder)), "meeting", lambda: False):
+        vocoder_tuning(mine, recipe, world).run()

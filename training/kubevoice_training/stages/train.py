@@ -1,6 +1,8 @@
 """Stage two: features and a base voice in, a fine-tuned checkpoint out."""
 
-from kubevoice.errors import InputError
+from dataclasses import dataclass
+
+import numpy as np
 from kubevoice.resources.stages import TrainResult, TrainSpec
 from kubevoice.resources.voicemodel import VocoderMode
 from kubevoice.storage import publish_tree
@@ -16,6 +18,7 @@ from kubevoice_training.finetune import Corpus, Finetuning
 from kubevoice_training.samples import spoken
 from kubevoice_training.stages.context import Context, fetch_base, fetch_features
 from kubevoice_training.trainable import trainable_table
+from kubevoice_training.vocoder_finetune import Recording, VocoderTuning
 
 __all__ = ["train"]
 
@@ -30,6 +33,99 @@ def corpus_of(features: FeatureSet, weights: VoiceWeights) -> Corpus:
     return Corpus(split[False], split[True], weights.stats)
 
 
+def recordings_of(features: FeatureSet, weights: VoiceWeights, *, dev: bool) -> list[Recording]:
+    """Return the clips, held out or not, as the vocoder learns from them."""
+    stats = weights.stats
+    return [
+        Recording(((u.features.mel - stats.mel_mean) / stats.mel_std).astype(np.float32), u.wave)
+        for u in features.utterances
+        if u.dev is dev
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Trainings:
+    """The acoustic model's run, and the vocoder's if it is to be fine-tuned, on the weights of one voice."""
+
+    weights: VoiceWeights
+    acoustic: Finetuning
+    vocoder: VocoderTuning | None
+    total: int
+    """Steps of both."""
+
+    @classmethod
+    def of(cls, spec: TrainSpec, context: Context) -> "Trainings":
+        """Fetch what is learned from, and prepare to learn."""
+        features = fetch_features(spec.features_uri, spec.features_digest, context)
+        weights = adapt(fetch_base(spec.base, context), features.speakers, features.emotions)
+        recipe, scratch = spec.training, context.fresh_folder("scratch")
+        tuned = recipe.vocoder.mode is VocoderMode.FINE_TUNE
+        total = recipe.max_steps + (recipe.vocoder.max_steps if tuned else 0)
+
+        def on_step(step: int, loss: float, dev_loss: float | None) -> None:
+            context.progress.report(step, total, loss=loss, dev_loss=dev_loss)
+
+        acoustic = Finetuning(
+            model=weights.acoustic,
+            corpus=corpus_of(features, weights),
+            training=recipe,
+            store=CheckpointStore(context.artifacts, f"{context.prefix}/steps", scratch),
+            on_step=on_step,
+            stopping=context.stopping,
+            world=context.world,
+        )
+        if not tuned:
+            return cls(weights, acoustic, None, total)
+        vocoder = VocoderTuning(
+            generator=weights.vocoder,
+            train=recordings_of(features, weights, dev=False),
+            dev=recordings_of(features, weights, dev=True),
+            mel=weights.mel,
+            recipe=recipe,
+            store=CheckpointStore(context.artifacts, f"{context.prefix}/vocoder-steps", scratch),
+            on_step=lambda step, loss, dev: on_step(recipe.max_steps + step, loss, dev),
+            stopping=context.stopping,
+            world=context.world,
+        )
+        return cls(weights, acoustic, vocoder, total)
+
+    def resume(self) -> int:
+        """Go on from the newest checkpoints; return the step reached."""
+        begun = self.acoustic.resume()
+        if self.vocoder is not None and (further := self.vocoder.resume()) > 0:
+            begun = self.acoustic.training.max_steps + further
+        return begun
+
+    def tell(self, board: Board) -> None:
+        """Let TensorBoard see them."""
+        voice = self.weights
+        self.acoustic.board = board
+        self.acoustic.speak = lambda: spoken(voice.acoustic, voice.vocoder, voice.emotions)
+        if self.vocoder is not None:
+            self.vocoder.board = board
+
+    def run(self) -> None:
+        """Train to the end; the leading process then has the best weights."""
+        self.acoustic.run()
+        if self.vocoder is not None:
+            self.vocoder.run()
+
+    def result(self, context: Context) -> TrainResult:
+        """Publish the weights, as the leading process does."""
+        folder, run = context.fresh_folder("checkpoint"), self.acoustic
+        self.weights.acoustic.cpu()
+        self.weights.vocoder.cpu()
+        save_weights(self.weights, folder)
+        digest = publish_tree(folder, context.artifacts, f"{context.prefix}/checkpoint")
+        return TrainResult(
+            checkpoint_uri=f"{context.artifacts.uri.rstrip('/')}/{context.prefix}/checkpoint",
+            checkpoint_digest=digest,
+            step=run.best_step or run.step,
+            loss=run.last_loss,
+            dev_loss=run.best_loss if run.corpus.dev else None,
+        )
+
+
 def train(spec: TrainSpec, context: Context) -> TrainResult:
     """Fine-tune and publish the best checkpoint. Continues where an earlier try of the same spec stopped.
 
@@ -37,49 +133,16 @@ def train(spec: TrainSpec, context: Context) -> TrainResult:
     KubeVoiceError if another process that trains along is lost.
     """
     with together(context.world, context.artifacts, context.prefix, context.stopping):
-        return _train(spec, context)
-
-
-def _train(spec: TrainSpec, context: Context) -> TrainResult:
-    if spec.training.vocoder.mode is not VocoderMode.FROZEN:
-        raise InputError("spec.training.vocoder.mode FineTune is not supported by this version; set it to Frozen")
-    features = fetch_features(spec.features_uri, spec.features_digest, context)
-    weights = adapt(fetch_base(spec.base, context), features.speakers, features.emotions)
-    store = CheckpointStore(context.artifacts, f"{context.prefix}/steps", context.fresh_folder("scratch"))
-    total = spec.training.max_steps
-    run = Finetuning(
-        model=weights.acoustic,
-        corpus=corpus_of(features, weights),
-        training=spec.training,
-        store=store,
-        on_step=lambda step, loss, dev: context.progress.report(step, total, loss=loss, dev_loss=dev),
-        stopping=context.stopping,
-        world=context.world,
-    )
-    begun = run.resume()
-    if context.world.leads:
-        folder, rate = context.workdir / "tensorboard", weights.mel.sample_rate
-        run.board = Board(folder, context.artifacts, f"{context.prefix}/tensorboard", rate, begun)
-        run.speak = lambda: spoken(weights.acoustic, weights.vocoder, weights.emotions)
-    if begun > 0:
-        print(f"continuing at step {begun} of {total}", flush=True)
-    for name, free, size in trainable_table(weights.acoustic):
-        print(f"{name:18} {free:>9,} of {size:>9,} parameters trainable", flush=True)
-    run.run()
-    if run.board is not None:
-        run.board.close()
-    return context.world.told(lambda: _publish(weights, run, context))
-
-
-def _publish(weights: VoiceWeights, run: Finetuning, context: Context) -> TrainResult:
-    folder = context.fresh_folder("checkpoint")
-    weights.acoustic.cpu()
-    save_weights(weights, folder)
-    digest = publish_tree(folder, context.artifacts, f"{context.prefix}/checkpoint")
-    return TrainResult(
-        checkpoint_uri=f"{context.artifacts.uri.rstrip('/')}/{context.prefix}/checkpoint",
-        checkpoint_digest=digest,
-        step=run.best_step or run.step,
-        loss=run.last_loss,
-        dev_loss=run.best_loss if run.corpus.dev else None,
-    )
+        trainings = Trainings.of(spec, context)
+        if (begun := trainings.resume()) > 0:
+            print(f"continuing at step {begun} of {trainings.total}", flush=True)
+        for name, free, size in trainable_table(trainings.weights.acoustic):
+            print(f"{name:18} {free:>9,} of {size:>9,} parameters trainable", flush=True)
+        if context.world.leads:
+            folder, rate = context.workdir / "tensorboard", trainings.weights.mel.sample_rate
+            board = Board(folder, context.artifacts, f"{context.prefix}/tensorboard", rate, begun)
+            trainings.tell(board)
+        trainings.run()
+        if context.world.leads:
+            board.close()
+        return context.world.told(lambda: trainings.result(context))
