@@ -13,7 +13,7 @@ import argparse
 import copy
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,30 +21,17 @@ import torch
 from base_corpus import choosing_words
 from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice_training.checkpoint import load_weights
-from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
-from kubevoice_training.vocoder_losses import (
-    MelLoss,
-    SpectralLoss,
-    adversarial_loss,
-    discriminator_loss,
-    feature_matching_loss,
-)
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from typing_extensions import override
+from kubevoice_training.vocoder_training import Adversaries, Reconstruction
 
 MEL = MelConfig()
 CONFIG = GeneratorConfig(
     resblock_kernel_sizes=(3, 7), resblock_dilations=((1, 3), (1, 3))
 )  # the paper's V2 width with the two cheaper kernels: half the work on a CPU
 SEGMENT, CONTEXT, BATCH = 32, 8, 8  # frames of loss, frames of left context before them, clips
+JUDGES_RATE = 4e-4
 PREDICTED = 0.5
 """How often a clip's mel is the acoustic model's, where there is one."""
-AVERAGING = 0.998
-"""Decay of the weights' moving average, which is what ships."""
-JUDGES_WIDTH = 0.125
-"""Period discriminators alone judge, but wider: those of the scales take three quarters of the judges' time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,58 +42,30 @@ class Clip:
     mels: tuple[np.ndarray, ...]
 
 
-MEL_LOSSES = (
-    replace(MEL, fmin=0.0, fmax=12000.0),
-    replace(MEL, fmin=0.0, fmax=12000.0, n_fft=512, win_length=400, hop_length=120, n_mels=64),
-)
-"""Besides the frames that the voice works with, shorter ones: consonants are over within 20 ms."""
-
-
-class Losses(nn.Module):
-    """What the generator learns from besides its judges."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mels = nn.ModuleList(MelLoss(config) for config in MEL_LOSSES)
-        self.spectral = SpectralLoss(((512, 80, 320), (1024, 180, 800), (256, 40, 160)))
-
-    @override
-    def forward(self, fake: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
-        long, short = (loss(fake, real) for loss in self.mels)
-        return {"mel": long, "short_mel": short, "stft": self.spectral(fake, real)}
-
-
-WEIGHTS = {"mel": 45.0, "short_mel": 15.0, "stft": 10.0, "adv": 1.0, "maps": 2.0}
-"""What each loss counts; the mel's is the paper's (equation 5), for words are understood by their mel."""
-
-
 @dataclass(slots=True)
 class Training:
     """Everything that changes from step to step."""
 
-    generator: Generator
-    judges: Discriminators
-    averaged: AveragedModel
-    g_opt: torch.optim.Optimizer
-    d_opt: torch.optim.Optimizer
+    parties: Adversaries
     step: int = 0
     spent: float = 0.0
 
     def save(self, path: Path) -> None:
         """Write the checkpoint beside its place, then rename."""
-        state = {name: getattr(self, name).state_dict() for name in ("generator", "judges", "g_opt", "d_opt")}
-        state |= {"averaged": self.averaged.module.state_dict(), "step": self.step, "spent": self.spent}
+        averaged = self.parties.averaged.module.state_dict()
+        state = self.parties.state() | {"averaged": averaged, "step": self.step, "spent": self.spent}
         torch.save(state, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint."""
         state = torch.load(path, weights_only=True)
-        for name in ("generator", "judges", "g_opt", "d_opt"):
-            getattr(self, name).load_state_dict(state[name])
-        self.averaged.update_parameters(self.generator)  # the first call copies the weights instead of averaging them
-        self.averaged.module.load_state_dict(state["averaged"])
-        self.step, self.spent = state["step"], state["spent"]
+        self.step, self.spent = state.pop("step"), state.pop("spent")
+        averaged = state.pop("averaged")
+        self.parties.restore(state | {"averaged": self.parties.averaged.state_dict()})
+        # The first call copies the weights instead of averaging them.
+        self.parties.averaged.update_parameters(self.parties.generator)
+        self.parties.averaged.module.load_state_dict(averaged)
 
 
 def load_corpus(corpus: Path, known: dict[str, np.ndarray] | None) -> tuple[list[Clip], dict[str, np.ndarray]]:
@@ -145,35 +104,6 @@ def batch(clips: list[Clip], odds: np.ndarray, rng: np.random.Generator) -> tupl
     return torch.from_numpy(np.stack(x).astype(np.float32)), real
 
 
-def teach_judges(run: Training, real: torch.Tensor, fake: torch.Tensor) -> float:
-    """One step of the discriminators; returns their loss."""
-    run.d_opt.zero_grad()
-    loss = discriminator_loss(run.judges(real), run.judges(fake.detach()))
-    loss.backward()
-    run.d_opt.step()
-    return float(loss.detach())
-
-
-def teach_generator(
-    run: Training, losses: Losses, real: torch.Tensor, fake: torch.Tensor, *, judged: bool
-) -> dict[str, float]:
-    """One step of the generator; returns its losses by name."""
-    terms = losses(fake, real)
-    if judged:
-        run.judges.requires_grad_(False)
-        fake_maps = run.judges(fake)
-        with torch.no_grad():
-            real_maps = run.judges(real)
-        terms |= {"adv": adversarial_loss(fake_maps), "maps": feature_matching_loss(real_maps, fake_maps)}
-        run.judges.requires_grad_(True)
-    run.g_opt.zero_grad()
-    torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum().backward()
-    torch.nn.utils.clip_grad_norm_(run.generator.parameters(), 20.0)
-    run.g_opt.step()
-    run.averaged.update_parameters(run.generator)
-    return {name: float(value.detach()) for name, value in terms.items()}
-
-
 def start(folder: Path | None) -> tuple[Generator, dict[str, np.ndarray] | None]:
     """Return a generator, a released voice's if a checkpoint folder is named, and the mel statistics it knows."""
     if folder is None:
@@ -207,15 +137,8 @@ def main() -> None:
     np.savez(args.out / "mel_stats.npz", allow_pickle=False, **stats)
     odds = np.array([len(clip.wave) for clip in clips], np.float64)
     odds /= odds.sum()
-    judges = Discriminators(width=JUDGES_WIDTH, scales=0)
-    run = Training(
-        generator,
-        judges,
-        AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING)),
-        torch.optim.AdamW(generator.parameters(), lr=args.rate, betas=(0.8, 0.99), weight_decay=0.0),
-        torch.optim.AdamW(judges.parameters(), lr=4e-4, betas=(0.8, 0.99), weight_decay=0.0),
-    )
-    losses = Losses()
+    parties = Adversaries.of(generator, args.rate, JUDGES_RATE)
+    run, losses = Training(parties), Reconstruction(MEL)
     checkpoint = args.out / "vocoder.pt"
     if checkpoint.exists():
         run.resume(checkpoint)
@@ -223,21 +146,21 @@ def main() -> None:
     began, saved = time.monotonic() - run.spent, time.monotonic()
     while (share := run.spent / (args.minutes * 60)) < 1.0:
         judged = run.step >= args.judged_from
-        for group in run.g_opt.param_groups:
+        for group in parties.g_opt.param_groups:
             group["lr"] = args.rate * min(1.0, (run.step + 1) / 200) * (0.05 + 0.95 * (1.0 - share)) * (2 - judged)
         mel, real = batch(clips, odds, rng)
         alone = run.step < args.judged_from and run.step >= args.judges_from
         with torch.set_grad_enabled(not alone):
-            fake = run.generator(mel)[..., CONTEXT * MEL.hop_length :]
+            fake = parties.generator(mel)[..., CONTEXT * MEL.hop_length :]
         figures = {}
         if run.step >= args.judges_from:
-            figures["d"] = teach_judges(run, real, fake)
+            figures["d"] = parties.teach_judges(real, fake)
         if not alone:
-            figures |= teach_generator(run, losses, real, fake, judged=judged)
+            figures |= parties.teach_generator(losses, real, fake, judged=judged)
         run.step += 1
         run.spent = time.monotonic() - began
         if run.step % 50 == 0:
-            print(run.step, f"{run.spent:.0f}s", {k: round(v, 4) for k, v in figures.items()}, flush=True)
+            print(run.step, f"{run.spent:.0f}s", {k: round(float(v), 4) for k, v in figures.items()}, flush=True)
         if time.monotonic() - saved > 240:
             saved = time.monotonic()
             run.save(checkpoint)
