@@ -146,7 +146,9 @@ class UnitTables:
         try:
             rows = _table(f"vocab_{language}.tsv")[1:]
         except FileNotFoundError:
-            raise InputError(f"unit language {language!r} is not supported; PinYin is") from None
+            raise InputError(
+                f"unit language {language!r} is not known; there are: PinYin, Sichuan, WuuShanghai, ZhHK"
+            ) from None
         ids: dict[str, dict[str, int]] = {stream: {} for stream in STREAMS}
         for stream, number, token in rows:
             if stream in ids:

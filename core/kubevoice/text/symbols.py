@@ -1,0 +1,73 @@
+"""Unit strings as KAN-TTS writes them, `{sy$tone$...$emotion$speaker}`, to the ids its networks read (facts file §1).
+
+Our own front end makes `Unit`s, which carry neither emotion nor speaker; this reads the strings of metafiles and of
+other front ends, with the streams and in the order that a voice's configuration names.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kubevoice.errors import InputError
+from kubevoice.text.units import EMOTIONS, STREAMS, UnitTables
+
+__all__ = ["SymbolReader"]
+
+DEFAULT_STREAMS = "sy,tone,syllable_flag,word_segment,emo_category,speaker_category"
+SPECIAL = ("_", "~", "[MASK]")
+"""Every vocabulary ends with padding, end of sentence and mask."""
+BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolReader:
+    """The vocabulary of each stream, in the order of a unit's fields."""
+
+    vocabularies: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def of(cls, linguistic_unit: Mapping[str, Any]) -> Self:
+        """Make the reader of a voice from the `linguistic_unit` of its configuration.
+
+        Raises InputError for a stream or a unit language that does not exist.
+        """
+        speakers = str(linguistic_unit.get("speaker_list") or "").split(",")
+        others: dict[str, tuple[str, ...]] = {
+            "emo_category": tuple(f"emotion_{label}" for label in EMOTIONS),
+            "speaker_category": tuple(speakers),
+            "byte_index": tuple(str(byte) for byte in range(BYTES)),
+        }
+        tables = UnitTables.load(str(linguistic_unit.get("language") or "PinYin"))
+        vocabularies: dict[str, Mapping[str, int]] = {}
+        for stream in str(linguistic_unit.get("lfeat_type_list") or DEFAULT_STREAMS).split(","):
+            if stream in STREAMS:
+                vocabularies[stream] = tables.ids[stream]
+            elif stream in others:
+                vocabularies[stream] = {token: i for i, token in enumerate(others[stream] + SPECIAL)}
+            else:
+                known = ", ".join((*STREAMS, *others))
+                raise InputError(f"lfeat_type_list: there is no stream {stream!r}; there are: {known}")
+        return cls(vocabularies)
+
+    def encode(self, symbols: str) -> dict[str, NDArray[np.int64]]:
+        """Return the ids of each stream, [N + 1] each: those of the N units, then the end of sentence.
+
+        Fields beyond the streams are ignored. Raises InputError naming the first unit with too few fields or with a
+        token that is in no vocabulary; the reference drops an unknown phone, and fails later.
+        """
+        rows: dict[str, list[int]] = {stream: [] for stream in self.vocabularies}
+        for number, unit in enumerate(re.findall(r"\{([^}]*)\}", symbols)):
+            fields = unit.split("$")
+            if len(fields) < len(rows):
+                raise InputError(f"unit {number} {{{unit}}} needs the fields {'$'.join(rows)}")
+            for (stream, row), token in zip(rows.items(), fields, strict=False):
+                found = self.vocabularies[stream].get(token)
+                if found is None:
+                    raise InputError(f"unit {number} {{{unit}}}: {token!r} is no {stream} of this voice")
+                row.append(found)
+        end = SPECIAL[1]
+        return {stream: np.array([*row, self.vocabularies[stream][end]], np.int64) for stream, row in rows.items()}
