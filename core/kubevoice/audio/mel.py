@@ -1,11 +1,13 @@
 """Log-mel spectrograms exactly as the reference computes them before normalising by statistics.
 
 The pipeline is KAN-TTS's (facts file §4): centred magnitude STFT with a Hann window, Slaney mel filters,
-20 log10, minus the reference level, mapped from [min_level_db, 0] to [0, 1].
+20 log10, minus the reference level, mapped from [min_level_db, 0] to [0, 1], or to another range if so configured.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 __all__ = ["MelConfig", "log_mel", "magnitude", "mel_filters", "range_normalize"]
 
 Array = NDArray[np.float32]
+REFERENCE_PREEMPHASIS = 0.98
+"""The coefficient wherever KAN-TTS's configuration turns preemphasis on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,31 @@ class MelConfig:
     fmax: float = 8000.0
     min_level_db: float = -100.0
     ref_level_db: float = 20.0
+    preemphasis: float = 0.0
+    """Part of the previous sample taken from each sample before analysis."""
+    max_norm: float = 1.0
+    symmetric: bool = False
+    """Whether levels are mapped to [-max_norm, max_norm] instead of [0, max_norm]."""
+
+    @classmethod
+    def from_reference(cls, audio: Mapping[str, Any]) -> Self:
+        """Read the `audio_config` of a KAN-TTS configuration; KeyError, TypeError or ValueError if it is none."""
+        rate = int(audio["sampling_rate"])
+        low, high = audio.get("fmin"), audio.get("fmax")
+        return cls(
+            sample_rate=rate,
+            n_fft=int(audio["n_fft"]),
+            win_length=int(audio["win_length"]),
+            hop_length=int(audio["hop_length"]),
+            n_mels=int(audio["n_mels"]),
+            fmin=0.0 if low is None else float(low),
+            fmax=rate / 2 if high is None else float(high),
+            min_level_db=float(audio.get("min_level_db", -100.0)),
+            ref_level_db=float(audio.get("ref_level_db", 20.0)),
+            preemphasis=REFERENCE_PREEMPHASIS if audio.get("preemphasize") else 0.0,
+            max_norm=float(audio.get("max_norm", 1.0)),
+            symmetric=bool(audio.get("symmetric", False)),
+        )
 
 
 def _hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -68,18 +97,23 @@ def _window(win_length: int, n_fft: int) -> Array:
 
 def magnitude(wav: Array, config: MelConfig) -> Array:
     """Return the magnitude STFT of `wav` [samples]: [frames, n_fft // 2 + 1], frames = samples // hop + 1."""
-    padded = np.pad(wav.astype(np.float32), config.n_fft // 2)
+    signal = wav.astype(np.float32)
+    if config.preemphasis:
+        signal[1:] -= np.float32(config.preemphasis) * wav[:-1].astype(np.float32)
+    padded = np.pad(signal, config.n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, config.n_fft)[:: config.hop_length]
     return np.abs(np.fft.rfft(frames * _window(config.win_length, config.n_fft), axis=-1)).astype(np.float32)
 
 
 def range_normalize(amplitude: Array, config: MelConfig) -> Array:
-    """Map amplitudes to decibels and from [min_level_db, 0] to [0, 1], clipped."""
+    """Map amplitudes to decibels and from [min_level_db, 0] to the configuration's range, clipped."""
     decibel = 20.0 * np.log10(np.maximum(1e-5, amplitude)) - config.ref_level_db
-    return np.clip((decibel - config.min_level_db) / -config.min_level_db, 0.0, 1.0).astype(np.float32)
+    share = np.clip((decibel - config.min_level_db) / -config.min_level_db, 0.0, 1.0)
+    ranged = 2.0 * share - 1.0 if config.symmetric else share
+    return (config.max_norm * ranged).astype(np.float32)
 
 
 def log_mel(wav: Array, config: MelConfig) -> Array:
-    """Return the range-normalised log-mel spectrogram of `wav` [samples]: [frames, n_mels] in [0, 1]."""
+    """Return the range-normalised log-mel spectrogram of `wav` [samples]: [frames, n_mels]."""
     filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
     return range_normalize(magnitude(wav, config) @ filters.T, config)
