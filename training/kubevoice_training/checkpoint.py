@@ -19,6 +19,7 @@ from kubevoice.errors import InputError
 from kubevoice_training.features import Stats
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
+from kubevoice_training.models.nsf import SourceConfig
 from kubevoice_training.models.sambert import Sambert
 
 __all__ = ["VoiceWeights", "load_weights", "save_weights"]
@@ -36,6 +37,8 @@ class VoiceWeights:
     stats: Stats
     speakers: dict[str, int]
     emotions: dict[str, int]
+    measured: bool = True
+    """Whether `stats` are those of the recordings it learnt from; an imported voice does not tell them."""
 
 
 def _half(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -58,6 +61,7 @@ def save_weights(weights: VoiceWeights, folder: Path) -> None:
         },
         "speakers": weights.speakers,
         "emotions": weights.emotions,
+        "measured": weights.measured,
     }
     (folder / LABELS).write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
 
@@ -71,6 +75,13 @@ def _tuples(config: dict[str, Any]) -> dict[str, Any]:
     return {key: freeze(value) for key, value in config.items()}
 
 
+def _generator_config(stored: dict[str, Any]) -> GeneratorConfig:
+    fields = _tuples(stored)
+    if (source := fields.pop("source", None)) is not None:
+        fields["source"] = SourceConfig(**source)
+    return GeneratorConfig(**fields)
+
+
 def load_weights(folder: Path) -> VoiceWeights:
     """Read a checkpoint folder; InputError names the file that is missing, damaged or of another shape."""
     name = LABELS
@@ -82,7 +93,7 @@ def load_weights(folder: Path) -> VoiceWeights:
         acoustic.load_state_dict(stored["model"])
         name = "vocoder.pt"
         stored = torch.load(folder / name, map_location="cpu", weights_only=True)
-        vocoder = Generator(GeneratorConfig(**_tuples(stored["config"])))
+        vocoder = Generator(_generator_config(stored["config"]))
         vocoder.load_state_dict(stored["model"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -96,4 +107,5 @@ def load_weights(folder: Path) -> VoiceWeights:
         stats=Stats.from_json(labels["stats"]),
         speakers={str(k): int(v) for k, v in labels["speakers"].items()},
         emotions={str(k): int(v) for k, v in labels["emotions"].items()},
+        measured=bool(labels.get("measured", True)),
     )

@@ -5,7 +5,7 @@ The graphs' inputs and outputs are the bundle's contract (docs/bundle.md).
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +64,10 @@ def _decoder(model: Sambert, past: int) -> _Graph:
     inputs = {
         "frame": noise(c.n_mels),
         "memory": noise(c.memory),
-        "memory_keys": noise(c.decoder_layers, past + 1, c.units),
-        "memory_values": noise(c.decoder_layers, past + 1, c.units),
-        "past_keys": noise(c.decoder_layers, past, c.units),
-        "past_values": noise(c.decoder_layers, past, c.units),
+        "memory_keys": noise(c.decoder_layers, past + 1, c.decoder_units),
+        "memory_values": noise(c.decoder_layers, past + 1, c.decoder_units),
+        "past_keys": noise(c.decoder_layers, past, c.decoder_units),
+        "past_values": noise(c.decoder_layers, past, c.decoder_units),
     }
     axes = {"memory_keys": {1: "ahead"}, "memory_values": {1: "ahead"}}
     axes |= {"past_keys": {1: "past"}, "past_values": {1: "past"}}
@@ -77,6 +77,21 @@ def _decoder(model: Sambert, past: int) -> _Graph:
 def _mel(network: nn.Module, bins: int, frames: int, output: str) -> _Graph:
     mel = torch.randn(frames, bins, generator=torch.Generator().manual_seed(frames))
     return _Graph(network, {"mel": mel}, {"mel": {0: "frames"}}, (output,))
+
+
+def _vocoder(vocoder: Generator, bins: int, frames: int) -> _Graph:
+    graph = _mel(VocoderGraph(vocoder), bins, frames, "audio")
+    if (source := vocoder.config.source) is None:
+        return graph
+    generator, harmonics = torch.Generator().manual_seed(frames), source.overtones + 1
+    noise = torch.randn(frames * vocoder.config.hop, harmonics, generator=generator)
+    phase = torch.rand(harmonics, generator=generator)
+    graph.inputs["mel"][:, -1] = graph.inputs["mel"][:, -1].sign()  # in doubt of voicing, rounding would decide
+    return replace(
+        graph,
+        inputs=graph.inputs | {"noise": noise, "phase": phase},
+        axes=graph.axes | {"noise": {0: "samples"}},
+    )
 
 
 def _write(graph: _Graph, path: Path) -> None:
@@ -121,7 +136,7 @@ def export_graphs(acoustic: Sambert, vocoder: Generator, folder: Path) -> dict[s
         "encoder.onnx": lambda size: _encoder(acoustic, size),
         "decoder.onnx": lambda size: _decoder(acoustic, size),
         "postnet.onnx": lambda size: _mel(PostNetGraph(acoustic), bins, size, "mel_out"),
-        "vocoder.onnx": lambda size: _mel(VocoderGraph(vocoder), bins, size, "audio"),
+        "vocoder.onnx": lambda size: _vocoder(vocoder, bins, size),
     }
     differences = {}
     for name, make in makers.items():

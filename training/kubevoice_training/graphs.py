@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from kubevoice_training.models.hifigan import Generator, WeightNormConv1d, WeightNormDeconv1d
+from kubevoice_training.models.hifigan import Generator
+from kubevoice_training.models.nsf import denormalize
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.models.variance import DurationPredictor
+from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d
 
 __all__ = ["DecoderGraph", "EncoderGraph", "PostNetGraph", "VocoderGraph"]
 
@@ -182,14 +184,18 @@ class _Folded(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         source = self.source[0]
         if isinstance(source, WeightNormConv1d):
-            return F.conv1d(F.pad(x, source.padding), self.weight, self.bias, dilation=source.dilation)
+            return F.conv1d(F.pad(x, source.padding), self.weight, self.bias, source.stride, dilation=source.dilation)
         padding = 0 if source.causal else source.trim // 2
         y = F.conv_transpose1d(x, self.weight, self.bias, stride=source.stride, padding=padding)
         return y[..., : -source.trim] if source.causal and source.trim else y
 
 
 class VocoderGraph(nn.Module):
-    """mel [T, M] to audio [T * hop]."""
+    """mel [T, M] to audio [T * hop].
+
+    One with a harmonic source reads what the acoustic model predicts, F0 and voicing last, and is given the source's
+    noise [T * hop, H] of unit deviation and phases [H] in radians, so that the same input makes the same audio.
+    """
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -200,5 +206,9 @@ class VocoderGraph(nn.Module):
                     setattr(module, name, _Folded(child))
 
     @override
-    def forward(self, mel: Tensor) -> Tensor:
-        return self.generator(mel.T.unsqueeze(0))[0, 0]
+    def forward(self, mel: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:
+        source = self.generator.config.source
+        if source is None or noise is None or phase is None:
+            return self.generator(mel.T.unsqueeze(0))[0, 0]
+        spoken = denormalize(mel, source)
+        return self.generator(spoken.T.unsqueeze(0), noise.T.unsqueeze(0), phase.unsqueeze(1))[0, 0]

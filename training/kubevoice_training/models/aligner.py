@@ -92,7 +92,8 @@ def _viterbi(log_soft: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def monotonic_path(soft: Tensor, symbols: Tensor, frames: Tensor) -> Tensor:
     """Hard alignment: durations [B, N] in frames, zero beyond each item's symbols; needs frames >= symbols."""
-    log_soft = torch.log(soft.detach().clamp(min=1e-12)).cpu().numpy()
+    soft = soft.detach().float()
+    log_soft = torch.log(soft.clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy()
     durations = np.zeros((soft.shape[0], soft.shape[2]), np.int64)
     for i, (n, t) in enumerate(zip(symbols.tolist(), frames.tolist(), strict=True)):
         durations[i, :n] = _viterbi(np.ascontiguousarray(log_soft[i, :t, :n]))

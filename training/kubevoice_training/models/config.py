@@ -43,6 +43,26 @@ class SambertConfig:
     postnet_lstm: int = 128
     dropout: float = 0.1
     alignment: bool = True
+    encoder_kernel: int = 3
+    predictor_shift: int = 0
+    decoder_units: int = 0
+    """These four are 0 for the same as the rest of the network: `units`, `heads`, `predictor_lstm`, `filter_size`."""
+    decoder_heads: int = 0
+    duration_lstm: int = 0
+    postnet_filter_size: int = 0
+    pitch_kernel: int = 9
+    """Width, in symbols, of the convolutions that pitch and energy are embedded with."""
+
+    def __post_init__(self) -> None:
+        same = {
+            "decoder_units": self.units,
+            "decoder_heads": self.heads,
+            "duration_lstm": self.predictor_lstm,
+            "postnet_filter_size": self.filter_size,
+        }
+        for name, value in same.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
 
     @property
     def condition(self) -> int:

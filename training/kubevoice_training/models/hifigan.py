@@ -2,18 +2,23 @@
 
 Kong, Kim & Bae, "HiFi-GAN" (arXiv 2010.05646) §2.2, with KAN-TTS's changes (facts file §3.1): sin(x) + x before
 each stage, a repeat up-sampler beside the transposed one, and causal convolutions, so that the output for a
-prefix of the mel is a prefix of the output. Parameter names equal those of KAN-TTS checkpoints.
+prefix of the mel is a prefix of the output. Voices with a harmonic source (`models/nsf.py`) have it added at every
+stage. Parameter names equal those of KAN-TTS checkpoints.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-__all__ = ["Generator", "GeneratorConfig", "WeightNormConv1d"]
+from kubevoice_training.models.nsf import HarmonicSource, SourceConfig
+from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d
+
+__all__ = ["Generator", "GeneratorConfig"]
 
 SLOPE = 0.1
 """Negative slope of every leaky ReLU but the last, which uses torch's default 0.01."""
@@ -31,61 +36,51 @@ class GeneratorConfig:
     resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
     resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     causal: bool = True
+    source: SourceConfig | None = None
+    """Of a neural source-filter voice; its mel has two rows more, F0 in Hz and whether it is voiced."""
 
+    @property
+    def hop(self) -> int:
+        """Samples a frame."""
+        return int(np.prod(self.upsample_scales))
 
-def _weight_norm(v: Tensor, g: Tensor) -> Tensor:
-    """Salimans & Kingma 2016: the direction of `v` with the length `g`, per first dimension."""
-    return v * (g / v.flatten(1).norm(dim=1).view(-1, 1, 1))
+    @property
+    def context(self) -> tuple[int, int] | None:
+        """Frames before and after a frame that its samples depend on; None with a source, which counts from the start.
 
+        Found by following the first and the last sample of a frame back through every layer.
+        """
+        if self.source is not None:
+            return None
+        causal, (first, last) = self.causal, (0, self.hop - 1)
 
-class WeightNormConv1d(nn.Module):
-    """1-d convolution with weight normalisation, [B, in, T] to [B, out, T]; causal pads on the left only."""
+        def before_conv(first: int, last: int, kernel: int, dilation: int = 1) -> tuple[int, int]:
+            span = (kernel - 1) * dilation
+            return (first - span, last) if causal else (first - span // 2, last + span // 2)
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, *, dilation: int = 1, causal: bool = True
-    ) -> None:
-        super().__init__()
-        conv = nn.Conv1d(in_channels, out_channels, kernel_size)
-        self.weight_v = nn.Parameter(conv.weight.detach().clone())
-        self.weight_g = nn.Parameter(conv.weight.detach().flatten(1).norm(dim=1).view(-1, 1, 1))
-        self.bias = nn.Parameter(conv.bias.detach().clone()) if conv.bias is not None else None
-        span = (kernel_size - 1) * dilation
-        self.padding = (span, 0) if causal else (span // 2, span // 2)
-        self.dilation = dilation
-
-    @override
-    def forward(self, x: Tensor) -> Tensor:
-        weight = _weight_norm(self.weight_v, self.weight_g)
-        return F.conv1d(F.pad(x, self.padding), weight, self.bias, dilation=self.dilation)
-
-
-class WeightNormDeconv1d(nn.Module):
-    """Transposed convolution with weight normalisation, [B, in, T] to [B, out, T * stride]."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, *, causal: bool) -> None:
-        super().__init__()
-        conv = nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride)
-        self.weight_v = nn.Parameter(conv.weight.detach().clone())
-        self.weight_g = nn.Parameter(conv.weight.detach().flatten(1).norm(dim=1).view(-1, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(out_channels))
-        self.stride = stride
-        self.causal = causal
-        self.trim = kernel_size - stride
-
-    @override
-    def forward(self, x: Tensor) -> Tensor:
-        weight = _weight_norm(self.weight_v, self.weight_g)
-        padding = 0 if self.causal else self.trim // 2
-        y = F.conv_transpose1d(x, weight, self.bias, stride=self.stride, padding=padding)
-        return y[..., : -self.trim] if self.causal and self.trim else y
+        first, last = before_conv(first, last, self.kernel_size)
+        for scale, kernel in zip(self.upsample_scales[::-1], self.upsample_kernel_sizes[::-1], strict=True):
+            ranges = []
+            for size, dilations in zip(self.resblock_kernel_sizes, self.resblock_dilations, strict=True):
+                reached = (first, last)
+                for dilation in dilations:
+                    reached = before_conv(*before_conv(*reached, size), size, dilation)
+                ranges.append(reached)
+            first, last = min(low for low, _ in ranges), max(high for _, high in ranges)
+            repeated = before_conv(first, last, self.kernel_size)
+            trim = 0 if causal else (kernel - scale) // 2
+            first = min(repeated[0] // scale, -((kernel - 1 - trim - first) // scale))
+            last = max(repeated[1] // scale, (last + trim) // scale)
+        first, last = before_conv(first, last, self.kernel_size)
+        return -first, last
 
 
 class _Conv(nn.Module):
     """Names the convolution `conv1d`, one level down, as the checkpoints do."""
 
-    def __init__(self, *args: int, dilation: int = 1, causal: bool = True) -> None:
+    def __init__(self, *args: int, dilation: int = 1, stride: int = 1, causal: bool = True) -> None:
         super().__init__()
-        self.conv1d = WeightNormConv1d(*args, dilation=dilation, causal=causal)
+        self.conv1d = WeightNormConv1d(*args, dilation=dilation, stride=stride, causal=causal)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
@@ -132,7 +127,10 @@ class _Repeat(nn.Module):
 
 
 class Generator(nn.Module):
-    """Mel [B, n_mels, T] (normalised) to waveform [B, 1, T * hop] in [-1, 1]."""
+    """Mel [B, n_mels, T] (normalised) to waveform [B, 1, T * hop] in [-1, 1].
+
+    With a source the mel has two rows more: F0 in Hz and voicing (0 or 1).
+    """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -155,14 +153,32 @@ class Generator(nn.Module):
             )
             width = half
         self.conv_post = _Conv(width, 1, c.kernel_size, causal=causal)
+        if c.source is not None:
+            self.source_module = HarmonicSource(c.source, c.hop)
+            self.source_downs = nn.ModuleList(self._downs())
+
+    def _downs(self) -> list[nn.Module]:
+        """Bring the source from samples to the rate after each stage."""
+        c, downs = self.config, list[nn.Module]()
+        for i in range(len(c.upsample_scales)):
+            step = int(np.prod(c.upsample_scales[i + 1 :]))
+            kernel = 2 * step if step > 1 else 1
+            downs.append(_Conv(1, c.channels // 2 ** (i + 1), kernel, stride=step, causal=c.causal))
+        return downs
 
     @override
-    def forward(self, mel: Tensor) -> Tensor:
-        x = self.conv_pre(mel)
+    def forward(self, mel: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:
+        """Make the wave; `noise` and `phase` are the source's (see `HarmonicSource`), drawn if not given."""
+        x = self.conv_pre(mel[:, : self.config.in_channels])
+        source = None
+        if self.config.source is not None:
+            source = self.source_module(mel[:, -2:-1], mel[:, -1:], noise, phase)
         fused = len(self.config.resblock_kernel_sizes)
         for i, (transpose, repeat) in enumerate(zip(self.transpose_upsamples, self.repeat_upsamples, strict=True)):
             x = torch.sin(x) + x
             x = repeat(x) + transpose(x)
+            if source is not None:
+                x = x + self.source_downs[i](source)
             blocks = self.conv_blocks[i * fused : (i + 1) * fused]
             x = torch.stack([block(x) for block in blocks]).mean(dim=0)
         return torch.tanh(self.conv_post(F.leaky_relu(x)))

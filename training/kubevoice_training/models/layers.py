@@ -88,12 +88,12 @@ class SelfAttention(nn.Module):
 
 
 class FftBlock(nn.Module):
-    """Self-attention then convolutional feed-forward (kernel 3)."""
+    """Self-attention then convolutional feed-forward."""
 
-    def __init__(self, inputs: int, width: int, heads: int, inner: int, dropout: float) -> None:
+    def __init__(self, inputs: int, width: int, heads: int, inner: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.slf_attn = SelfAttention(inputs, width, heads, dropout)
-        self.pos_ffn = FeedForward(width, inner, 3, dropout)
+        self.pos_ffn = FeedForward(width, inner, kernel, dropout)
 
     @override
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -120,16 +120,21 @@ class PncaAttention(nn.Module):
         return x + self._fuse(q, (k, v, past), (memory_k, memory_v, ahead))
 
     def step(
-        self, x: Tensor, past: tuple[Tensor, Tensor], memory: tuple[Tensor, Tensor]
+        self,
+        x: Tensor,
+        past: tuple[Tensor, Tensor],
+        memory: tuple[Tensor, Tensor],
+        masks: tuple[Tensor | None, Tensor | None] = (None, None),
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attend one step x [1, 1, C] to earlier keys and values [1, P, C] and the memory window [1, W, C].
+        """Attend one step x [B, 1, C] to earlier keys and values [B, P, C] and the memory window [B, W, C].
 
-        Returns the output [1, 1, C] and this step's key and value [1, 1, C].
+        `masks` [B, 1, 1, P + 1] and [B, 1, 1, W] are True where there is something to attend to. Returns the output
+        [B, 1, C] and this step's key and value [B, 1, C].
         """
         query, key, value = self.w_x_qkv(self.layer_norm(x)).chunk(3, dim=-1)
         keys, values = torch.cat([past[0], key], dim=1), torch.cat([past[1], value], dim=1)
-        own = (split_heads(keys, self.heads), split_heads(values, self.heads), None)
-        text = (split_heads(memory[0], self.heads), split_heads(memory[1], self.heads), None)
+        own = (split_heads(keys, self.heads), split_heads(values, self.heads), masks[0])
+        text = (split_heads(memory[0], self.heads), split_heads(memory[1], self.heads), masks[1])
         return x + self._fuse(split_heads(query, self.heads), own, text), key, value
 
     def _fuse(

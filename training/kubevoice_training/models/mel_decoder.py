@@ -22,14 +22,15 @@ class MelDecoder(nn.Module):
 
     def __init__(self, c: SambertConfig) -> None:
         super().__init__()
-        self.prenet = PreNet(c.n_mels, c.decoder_prenet, c.units)
-        self.dec_in_proj = nn.Linear(c.memory + c.units, c.units)
+        self.prenet = PreNet(c.n_mels, c.decoder_prenet, c.decoder_units)
+        self.dec_in_proj = nn.Linear(c.memory + c.decoder_units, c.decoder_units)
         self.pnca = nn.ModuleList(
-            PncaBlock(c.units, c.memory, c.heads, c.decoder_inner, c.dropout) for _ in range(c.decoder_layers)
+            PncaBlock(c.decoder_units, c.memory, c.decoder_heads, c.decoder_inner, c.dropout)
+            for _ in range(c.decoder_layers)
         )
-        self.ln = layer_norm(c.units)
-        self.dec_out_proj = nn.Linear(c.units, c.outputs_per_step * c.n_mels)
-        self.scale, self.dropout, self.n_mels = sqrt(c.units), c.dropout, c.n_mels
+        self.ln = layer_norm(c.decoder_units)
+        self.dec_out_proj = nn.Linear(c.decoder_units, c.outputs_per_step * c.n_mels)
+        self.scale, self.dropout, self.n_mels = sqrt(c.decoder_units), c.dropout, c.n_mels
 
     def blocks(self) -> list[PncaBlock]:
         """Return the attention blocks with their type, which nn.ModuleList forgets."""
@@ -57,20 +58,25 @@ class MelDecoder(nn.Module):
             x = block(x, memory, past, ahead)
         return self.leave(x)
 
-    def infer(self, memory: Tensor, band: int) -> Tensor:
-        """Feed each step's last frame back; memory [1, S, D] to frames [1, S * r, M]."""
-        size, frame = memory.shape[1], memory.new_zeros(1, 1, self.n_mels)
+    def infer(self, memory: Tensor, steps: Tensor, bands: Tensor) -> Tensor:
+        """Feed each step's last frame back; memory [B, S, D] to frames [B, S * r, M].
+
+        `steps` and `bands` [B] are each utterance's own: what is beyond them is not seen.
+        """
+        size, widest = memory.shape[1], int(bands.max())
+        frame = memory.new_zeros(len(memory), 1, self.n_mels)
         text = [block.pnca_attn.w_h_kv(memory).chunk(2, dim=-1) for block in self.blocks()]
-        empty = memory.new_zeros(1, 0, self.ln.normalized_shape[0])
+        empty = memory.new_zeros(len(memory), 0, self.ln.normalized_shape[0])
         caches = [(empty, empty) for _ in self.pnca]
         frames = []
         for t in range(size):
             x = self.enter(memory[:, t : t + 1], frame)
+            masks = _step_masks(t, steps, bands, caches[0][0].shape[1]) if len(memory) > 1 else (None, None)
             for i, block in enumerate(self.blocks()):
-                window = (text[i][0][:, t : t + band + 1], text[i][1][:, t : t + band + 1])
-                x, key, value = block.pnca_attn.step(x, caches[i], window)
+                window = (text[i][0][:, t : t + widest + 1], text[i][1][:, t : t + widest + 1])
+                x, key, value = block.pnca_attn.step(x, caches[i], window, masks)
                 x = block.pos_ffn(x)
-                kept = slice(max(0, caches[i][0].shape[1] + 1 - band), None)
+                kept = slice(max(0, caches[i][0].shape[1] + 1 - widest), None)
                 caches[i] = (
                     torch.cat([caches[i][0], key], dim=1)[:, kept],
                     torch.cat([caches[i][1], value], dim=1)[:, kept],
@@ -79,6 +85,18 @@ class MelDecoder(nn.Module):
             frame = out[:, -1:]
             frames.append(out)
         return torch.cat(frames, dim=1)
+
+
+def _step_masks(t: int, steps: Tensor, bands: Tensor, kept: int) -> tuple[Tensor, Tensor]:
+    """Say which of `kept` past states and itself, and which memory states ahead, step `t` of each utterance sees.
+
+    A step sees itself and its own memory even after its utterance's end, so that no row is empty.
+    """
+    back = torch.arange(kept, -1, -1, device=steps.device)
+    ahead = torch.arange(min(int(bands.max()) + 1, int(steps.max()) - t), device=steps.device)
+    past = back <= bands.unsqueeze(1)
+    text = (ahead <= bands.unsqueeze(1)) & ((t + ahead < steps.unsqueeze(1)) | (ahead == 0))
+    return past[:, None, None], text[:, None, None]
 
 
 class MelDecoderHolder(nn.Module):
@@ -99,7 +117,7 @@ class PostNet(nn.Module):
             c.postnet_inner,
             c.postnet_memory,
             c.postnet_layers,
-            c.filter_size,
+            c.postnet_filter_size,
             c.postnet_shift,
             c.dropout,
         )

@@ -4,11 +4,13 @@ The network of KAN-TTS / ModelScope voices (facts file §2), configurable in siz
 their checkpoints. Shapes: B utterances, N symbols, T frames, S = T / r decoder steps, M mel bins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 from typing_extensions import override
 
 from kubevoice_training.models.aligner import AlignAttention
@@ -164,29 +166,53 @@ class Sambert(nn.Module):
 
         Raises ValueError if every duration rounds to zero.
         """
-        r = self.config.outputs_per_step
-        text = self.text_encoder(ling.unsqueeze(0), None)
-        spk, emo = self.spk_tokenizer(speaker.unsqueeze(0)), self.emo_tokenizer(emotion.unsqueeze(0))
+        return self.infer_batch([ling], [emotion], [speaker])[0]
+
+    @torch.inference_mode()
+    def infer_batch(
+        self, lings: Sequence[Tensor], emotions: Sequence[Tensor], speakers: Sequence[Tensor]
+    ) -> list[dict[str, Tensor]]:
+        """Speak several utterances at once; each comes out as `infer` alone would speak it.
+
+        Raises ValueError if every duration of one rounds to zero.
+        """
+        r, sizes = self.config.outputs_per_step, [len(ling) for ling in lings]
+        symbols = torch.tensor(sizes, device=lings[0].device)
+        # One by one: normalised padding is not zero, and the encoder's filters reach one symbol into it.
+        texts = [self.text_encoder(ling.unsqueeze(0), None)[0] for ling in lings]
+        text = pad_sequence(texts, batch_first=True)
+        spk = self.spk_tokenizer(pad_sequence(list(speakers), batch_first=True))
+        emo = self.emo_tokenizer(pad_sequence(list(emotions), batch_first=True))
         adaptor = self.variance_adaptor
         condition = torch.cat([text, spk, emo], dim=-1)
-        pitch, energy = adaptor.pitch_predictor(condition), adaptor.energy_predictor(condition)
+        pitch, energy = adaptor.pitch_predictor(condition, symbols), adaptor.energy_predictor(condition, symbols)
         text = adaptor.augment(text, pitch, energy)
         log_durations = adaptor.duration_predictor.infer(torch.cat([text, spk, emo], dim=-1))
-        exact = log_durations.exp() - 1.0
-        durations = (exact + 0.5).long()
-        total = int(durations.sum())
-        if total == 0:
+        exact = [log_durations[i, :n].exp() - 1.0 for i, n in enumerate(sizes)]
+        whole = [(item + 0.5).long() for item in exact]
+        totals = torch.stack([item.sum() for item in whole])
+        if 0 in totals:
             raise ValueError("every symbol got a duration of zero frames")
-        band = band_width(exact, r)
-        memory = self.memory(text, spk, emo, durations)
-        decoded = self.mel_decoder.mel_dec.infer(memory, band)[:, :total]
-        return {
-            "log_durations": log_durations[0],
-            "durations_float": exact[0],
-            "durations": durations[0],
-            "pitch": pitch[0],
-            "energy": energy[0],
-            "dec_outputs": decoded[0],
-            "postnet_outputs": self.mel_postnet(decoded)[0],
-            "band": torch.tensor(band),
-        }
+        bands = torch.tensor([band_width(item, r) for item in exact], device=symbols.device)
+        memories = [
+            self.memory(text[i : i + 1, :n], spk[i : i + 1, :n], emo[i : i + 1, :n], whole[i].unsqueeze(0))[0]
+            for i, n in enumerate(sizes)
+        ]
+        steps = torch.tensor([len(memory) for memory in memories], device=symbols.device)
+        decoded = self.mel_decoder.mel_dec.infer(pad_sequence(memories, batch_first=True), steps, bands)
+        frames = valid(totals, int(totals.max()))
+        decoded = decoded[:, : frames.shape[1]].masked_fill(~frames.unsqueeze(-1), 0.0)
+        refined = self.mel_postnet(decoded, frames)
+        return [
+            {
+                "log_durations": log_durations[i, :n],
+                "durations_float": exact[i],
+                "durations": whole[i],
+                "pitch": pitch[i, :n],
+                "energy": energy[i, :n],
+                "dec_outputs": decoded[i, : int(totals[i])],
+                "postnet_outputs": refined[i, : int(totals[i])],
+                "band": bands[i],
+            }
+            for i, n in enumerate(sizes)
+        ]

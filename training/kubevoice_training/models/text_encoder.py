@@ -44,7 +44,9 @@ class LinguisticEncoder(nn.Module):
         super().__init__()
         self.position_enc = SymbolPositions(c.embedding)
         widths = [c.embedding] + [c.units] * (c.encoder_layers - 1)
-        self.fft = nn.ModuleList(FftBlock(w, c.units, c.heads, c.encoder_inner, c.dropout) for w in widths)
+        self.fft = nn.ModuleList(
+            FftBlock(w, c.units, c.heads, c.encoder_inner, c.encoder_kernel, c.dropout) for w in widths
+        )
         self.ln = layer_norm(c.units)
         self.dropout = c.dropout
 

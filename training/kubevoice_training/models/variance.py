@@ -21,7 +21,13 @@ class VariancePredictor(nn.Module):
     def __init__(self, c: SambertConfig) -> None:
         super().__init__()
         self.fsmn = Fsmn(
-            c.condition, c.predictor_inner, c.predictor_memory, c.predictor_layers, c.filter_size, 0, c.dropout
+            c.condition,
+            c.predictor_inner,
+            c.predictor_memory,
+            c.predictor_layers,
+            c.filter_size,
+            c.predictor_shift,
+            c.dropout,
         )
         self.blstm = nn.LSTM(c.predictor_memory, c.predictor_lstm, batch_first=True, bidirectional=True)
         self.fc = nn.Linear(2 * c.predictor_lstm, 1)
@@ -42,8 +48,8 @@ class DurationPredictor(nn.Module):
     def __init__(self, c: SambertConfig) -> None:
         super().__init__()
         self.prenet = PreNet(1, c.duration_prenet)
-        self.lstm = nn.LSTM(c.duration_prenet[-1] + c.condition, c.predictor_lstm, num_layers=2, batch_first=True)
-        self.fc = nn.Linear(c.predictor_lstm, 1)
+        self.lstm = nn.LSTM(c.duration_prenet[-1] + c.condition, c.duration_lstm, num_layers=2, batch_first=True)
+        self.fc = nn.Linear(c.duration_lstm, 1)
 
     @override
     def forward(self, condition: Tensor, durations: Tensor) -> Tensor:
@@ -53,8 +59,8 @@ class DurationPredictor(nn.Module):
         return F.relu(self.fc(hidden)).squeeze(-1)
 
     def infer(self, condition: Tensor) -> Tensor:
-        """Feed each prediction back; condition [1, N, C] to [1, N]."""
-        previous = condition.new_zeros(1, 1, 1)
+        """Feed each prediction back; condition [B, N, C] to [B, N]."""
+        previous = condition.new_zeros(len(condition), 1, 1)
         state: tuple[Tensor, Tensor] | None = None
         predicted = []
         for n in range(condition.shape[1]):
@@ -91,8 +97,8 @@ class VarianceAdaptor(nn.Module):
         self.energy_predictor = VariancePredictor(c)
         self.duration_predictor = DurationPredictor(c)
         self.dur_position_encoder = DurationPositionEncoder(c.projection)
-        self.pitch_emb = nn.Conv1d(1, c.projection, 9, padding=4)
-        self.energy_emb = nn.Conv1d(1, c.projection, 9, padding=4)
+        self.pitch_emb = nn.Conv1d(1, c.projection, c.pitch_kernel, padding=c.pitch_kernel // 2)
+        self.energy_emb = nn.Conv1d(1, c.projection, c.pitch_kernel, padding=c.pitch_kernel // 2)
 
     def augment(self, text: Tensor, pitch: Tensor, energy: Tensor) -> Tensor:
         """Add embedded pitch and energy [B, N] to the hidden text [B, N, C]."""
