@@ -39,6 +39,10 @@ test-cluster: $(VENV)/.installed ## the tests on a real Kubernetes, which runs o
 cluster: $(VENV)/.installed ## keep that Kubernetes up until Ctrl-C
 	@$(BIN)/python tests/cluster/up.py
 
+.PHONY: parity
+parity: $(VENV)/.installed ## compare the networks with the reference's answers in ../shared/parity, or in PARITY=DIR
+	@PARITY="$(PARITY)" $(BIN)/python tests/parity/run.py
+
 .PHONY: lint
 lint: $(VENV)/.installed ## ruff, mypy and import-linter
 	$(BIN)/ruff check

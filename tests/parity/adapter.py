@@ -1,0 +1,158 @@
+"""Our answers to the reference's parity cases: the contract of ../shared/parity/check.py."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from kubevoice.audio.mel import MelConfig, log_mel
+from kubevoice.text.symbols import SymbolReader
+from kubevoice.voice.modelscope import read_half
+from kubevoice_training.acoustic import per_symbol_mean, reconstruction
+from kubevoice_training.models.aligner import beta_binomial_prior, monotonic_path
+from kubevoice_training.models.layers import valid
+from kubevoice_training.models.nsf import denormalize
+from kubevoice_training.models.sambert import Batch
+from kubevoice_training.modelscope.acoustic import load_sambert
+from kubevoice_training.modelscope.recipe import noam_rate
+from kubevoice_training.modelscope.tensors import read_tensors
+from kubevoice_training.modelscope.vocoder import load_generator
+from kubevoice_training.vocoder_losses import MelLoss, reference_loss_mel
+
+PHONES = ("sy", "tone", "syllable_flag", "word_segment")
+
+
+@lru_cache(maxsize=1)
+def _sambert(am_dir, speaker=None):
+    vector = None if speaker is None else np.frombuffer(speaker, np.float32)
+    return load_sambert(read_half(Path(am_dir)), vector)
+
+
+@lru_cache(maxsize=1)
+def _generator(voc_dir, am_dir=None):
+    return load_generator(read_half(Path(voc_dir)), read_half(Path(am_dir)) if am_dir else None)
+
+
+def _speaking(am_dir, inputs):
+    """Return the acoustic model, and the speakers' rows: a personal voice has one."""
+    if "spk_emb" in inputs:
+        model = _sambert(am_dir, np.ascontiguousarray(inputs["spk_emb"].reshape(-1), np.float32).tobytes())
+        return model, np.zeros_like(inputs["spk"])
+    model = _sambert(am_dir)
+    return model, inputs["spk"] if model.config.speakers > 1 else np.zeros_like(inputs["spk"])
+
+
+def encode(am_dir, symbols):
+    return SymbolReader.of(read_half(Path(am_dir)).config["linguistic_unit"]).encode(symbols)
+
+
+def am_infer(am_dir, inputs):
+    model, speaker = _speaking(am_dir, inputs)
+    found = model.infer(*(torch.from_numpy(np.asarray(x)) for x in (inputs["ling"], inputs["emo"], speaker)))
+    answers = {name: value.numpy() for name, value in found.items() if name != "band"}
+    answers |= {"x_band_width": int(found["band"]), "h_band_width": int(found["band"])}
+    answers["length"] = len(answers["postnet_outputs"])
+    vocoder = Path(am_dir).parent / "voc"
+    if (source := _generator(str(vocoder), am_dir).config.source) is not None:
+        answers["mel_denorm"] = denormalize(found["postnet_outputs"], source).numpy()
+    return answers
+
+
+def _wave(generator, mel):
+    """Speak with the source's noise and phases at zero, as the cases were made."""
+    silence = ()
+    if (source := generator.config.source) is not None:
+        harmonics = source.overtones + 1
+        silence = (torch.zeros(1, harmonics, len(mel) * generator.config.hop), torch.zeros(harmonics, 1))
+    with torch.inference_mode():
+        return generator(mel.T.unsqueeze(0), *silence)[0, 0].numpy()
+
+
+def voc_infer(voc_dir, mel):
+    return _wave(_generator(voc_dir), torch.from_numpy(np.asarray(mel)))
+
+
+def e2e(am_dir, voc_dir, symbols):
+    ids = {name: row[:-1] for name, row in encode(am_dir, symbols).items()}
+    model, generator = _sambert(am_dir), _generator(voc_dir, am_dir)
+    speaker = ids["speaker_category"] if model.config.speakers > 1 else np.zeros_like(ids["speaker_category"])
+    ling = np.stack([ids[name] for name in PHONES], axis=1)
+    mel = model.infer(*(torch.from_numpy(x) for x in (ling, ids["emo_category"], speaker)))["postnet_outputs"]
+    source = generator.config.source
+    return _wave(generator, mel if source is None else denormalize(mel, source))
+
+
+def _prior(inputs, slots):
+    for name, value in inputs.items():
+        if "prior" in name:
+            return torch.from_numpy(np.asarray(value, np.float32)).reshape(len(value), -1, slots)
+    prior = np.ones((*inputs["mel_targets"].shape[:2], slots), np.float32)
+    for row, n, t in zip(prior, inputs["input_lengths"], inputs["output_lengths"], strict=True):
+        row[:t, : n + 1] = beta_binomial_prior(int(n) + 1, int(t))
+    return torch.from_numpy(prior)
+
+
+def _align(model, batch, prior):
+    """Fill in durations by the model's own aligner, and the means of pitch and energy over them."""
+    mask = valid(batch.symbols, batch.ling.shape[1])
+    soft, _ = model.align_attention(batch.mel, model.text_encoder.embed(batch.ling), mask, prior)
+    durations = monotonic_path(soft, batch.symbols, batch.frames)
+    batch.pitch, batch.energy = per_symbol_mean(batch.pitch, durations), per_symbol_mean(batch.energy, durations)
+    batch.durations = durations.clone()
+    batch.durations[torch.arange(len(durations)), batch.symbols] += batch.mel.shape[1] - batch.frames
+
+
+def am_teacher(am_dir, inputs):
+    model, speaker = _speaking(am_dir, inputs)
+    given = {name: torch.from_numpy(np.asarray(value)) for name, value in inputs.items() if name != "spk"}
+    aligned = bool(inputs.get("mas", False))
+    batch = Batch(
+        ling=given["ling"],
+        emotion=given["emo"],
+        speaker=torch.from_numpy(np.asarray(speaker)),
+        symbols=given["input_lengths"],
+        mel=given["mel_targets"],
+        frames=given["output_lengths"],
+        durations=torch.zeros_like(given["emo"]) if aligned else given["duration_targets"],
+        pitch=given["pitch_targets"],
+        energy=given["energy_targets"],
+    )
+    if aligned:
+        _align(model, batch, _prior(inputs, batch.ling.shape[1]))
+    model.zero_grad()
+    output = model(batch)
+    mel, duration, pitch, energy = reconstruction(output, batch)
+    frames = valid(batch.frames, batch.mel.shape[1]).unsqueeze(-1)
+    before = ((output.decoder - batch.mel).abs() * frames).sum() / (frames.sum() * batch.mel.shape[-1])
+    answers = {
+        "dec_outputs": output.decoder,
+        "postnet_outputs": output.postnet,
+        "log_durations": output.log_durations,
+        "pitch": output.pitch,
+        "energy": output.energy,
+        "mel_loss_": before,
+        "mel_loss": mel - before,
+        "dur_loss": duration,
+        "pitch_loss": pitch,
+        "energy_loss": energy,
+    }
+    if not aligned:
+        answers["total"] = mel + duration + pitch + energy
+        answers["total"].backward()
+        ours = dict(model.named_parameters())
+        order = [name for name in read_tensors(read_half(Path(am_dir)).checkpoint, ["model"]) if name in ours]
+        answers["grad_norms"] = torch.stack([ours[n].grad.norm() for n in order if ours[n].grad is not None])
+    return {name: value.detach().numpy() for name, value in answers.items()} | {"x_band_width": output.band}
+
+
+def mel_extract(config, wav):
+    return log_mel(wav, MelConfig.from_reference(config))
+
+
+def mel_loss(params, y, y_hat):
+    loss, real, fake = MelLoss(reference_loss_mel(params)), torch.from_numpy(y), torch.from_numpy(y_hat)
+    return {"loss": loss(fake, real).numpy(), "mel_y": loss.mel(real).numpy()}
+
+
+def noam(base_lr, warmup, steps):
+    return np.array([noam_rate(base_lr, warmup, step) for step in steps])

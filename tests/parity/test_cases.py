@@ -1,0 +1,32 @@
+"""Every case of the reference's answers (../shared/parity, which only developers have), as `make parity` runs them."""
+
+import importlib.util
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+spec = importlib.util.spec_from_file_location("parity_run", Path(__file__).with_name("run.py"))
+parity_run = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(parity_run)
+
+MANIFEST = parity_run.CASES / "manifest.json"
+NAMES = [case["name"] for case in json.loads(MANIFEST.read_text())["cases"]] if MANIFEST.is_file() else []
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.slow,
+    pytest.mark.skipif(not NAMES, reason="the parity cases are not on this machine"),
+]
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    """What check.py says of each case."""
+    done = parity_run.compare(stdout=subprocess.PIPE, text=True)
+    return {line.split()[1].rstrip(":"): line for line in done.stdout.splitlines() if line[:4] in ("ok  ", "FAIL")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_our_answer_is_the_references(verdicts, name):
+    assert verdicts.get(name, "was not compared").startswith("ok"), verdicts.get(name)
