@@ -8,7 +8,7 @@ from kubevoice.resources.voicemodel import VocoderMode
 from kubevoice.storage import publish_tree
 
 from kubevoice_training.acoustic import Clip
-from kubevoice_training.adapt import adapt
+from kubevoice_training.adapt import adapt, fit_to
 from kubevoice_training.boards import Board
 from kubevoice_training.checkpoint import VoiceWeights, save_weights
 from kubevoice_training.checkpoint_store import CheckpointStore
@@ -57,7 +57,8 @@ class Trainings:
     def of(cls, spec: TrainSpec, context: Context) -> "Trainings":
         """Fetch what is learned from, and prepare to learn."""
         features = fetch_features(spec.features_uri, spec.features_digest, context)
-        weights = adapt(fetch_base(spec.base, context), features.speakers, features.emotions)
+        base = fit_to(fetch_base(spec.base, context), features)
+        weights = adapt(base, features.speakers, features.emotions)
         recipe, scratch = spec.training, context.fresh_folder("scratch")
         tuned = recipe.vocoder.mode is VocoderMode.FINE_TUNE
         total = recipe.max_steps + (recipe.vocoder.max_steps if tuned else 0)
