@@ -54,6 +54,7 @@ def test_the_loss_of_a_process_ends_the_others(tmp_path):
     children = [process(train_together, tmp_path, {"max_steps": 100_000}, rank, 2) for rank in range(2)]
     while Diary(tmp_path / "diary").step() < 3:
         assert all(child.is_alive() for child in children)
+        children[0].join(0.005)
     children[1].kill()
     children[0].join(60)
     assert children[0].exitcode == 1

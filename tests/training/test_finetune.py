@@ -26,11 +26,12 @@ def test_a_run_killed_at_any_moment_gives_what_it_would_have_given(tmp_path):
     recipe, draw, goal = {"max_steps": STEPS}, np.random.default_rng(), 0
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert finished(process(train, whole, recipe)) == 0
-    while goal < STEPS - 9:
+    while goal < STEPS // 2:
         goal = Diary(killed / "diary").step() + int(draw.integers(1, 10))
         child, looks = process(train, killed, recipe), int(draw.integers(1000))
         while Diary(killed / "diary").step() < goal:
             assert child.is_alive()
+            child.join(0.005)
         for _ in range(looks):  # a while longer, to stop anywhere in a step or a save
             child.is_alive()
         child.kill()
