@@ -35,15 +35,17 @@ class SymbolReader:
 
         Raises InputError for a stream or a unit language that does not exist.
         """
-        speakers = str(linguistic_unit.get("speaker_list") or "").split(",")
+        texts = {key: linguistic_unit.get(key) or "" for key in ("speaker_list", "lfeat_type_list", "language")}
+        if wrong := [key for key, value in texts.items() if not isinstance(value, str)]:
+            raise InputError(f"linguistic_unit.{wrong[0]} is no text")
         others: dict[str, tuple[str, ...]] = {
             "emo_category": tuple(f"emotion_{label}" for label in EMOTIONS),
-            "speaker_category": tuple(speakers),
+            "speaker_category": tuple(texts["speaker_list"].split(",")),
             "byte_index": tuple(str(byte) for byte in range(BYTES)),
         }
-        tables = UnitTables.load(str(linguistic_unit.get("language") or "PinYin"))
+        tables = UnitTables.load(texts["language"] or "PinYin")
         vocabularies: dict[str, Mapping[str, int]] = {}
-        for stream in str(linguistic_unit.get("lfeat_type_list") or DEFAULT_STREAMS).split(","):
+        for stream in (texts["lfeat_type_list"] or DEFAULT_STREAMS).split(","):
             if stream in STREAMS:
                 vocabularies[stream] = tables.ids[stream]
             elif stream in others:

@@ -6,16 +6,18 @@ and a name in it never leads out of it.
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 from kubevoice.errors import InputError
 
-__all__ = ["Half", "ModelScopeVoice", "find_voices", "read_half", "setting"]
+__all__ = ["Half", "ModelScopeVoice", "find_voices", "read_half", "setting", "shown"]
 
 LARGEST_TEXT = 1 << 20
 """Bytes; the configurations have a few kilobytes."""
@@ -50,8 +52,18 @@ class ModelScopeVoice:
     vocoder: Half
 
 
+class _Loader(yaml.SafeLoader):
+    """Knows no merge keys: nested, they grow without end, and no configuration that was dumped has them."""
+
+    @override
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        pass
+
+
 def _read_text(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file")
         if path.stat().st_size > LARGEST_TEXT:
             raise InputError(f"{path} has more than {LARGEST_TEXT >> 20} MiB; that is no configuration")
         return path.read_text(encoding="utf-8")
@@ -64,8 +76,8 @@ def _read_text(path: Path) -> str:
 def read_config(path: Path) -> Mapping[str, Any]:
     """Read a YAML configuration; InputError if it is damaged or no mapping."""
     try:
-        found = yaml.safe_load(_read_text(path))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        found = yaml.load(_read_text(path), _Loader)  # noqa: S506  # a safe loader
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is no valid YAML: {reason}") from None
     if not isinstance(found, dict):
@@ -81,6 +93,14 @@ def setting(config: Mapping[str, Any], path: str, file: Path) -> Any:
             raise InputError(f"{file}: {path} is missing")
         value = value[key]
     return value
+
+
+def shown(value: Any) -> str:
+    """Say in a few words what a stranger wrote, be it endless."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number far too long"
 
 
 def _newest_checkpoint(folder: Path) -> Path:

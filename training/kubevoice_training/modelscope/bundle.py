@@ -11,7 +11,7 @@ from kubevoice.audio.mel import MelConfig
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import EMOTIONS, UnitTables
 from kubevoice.voice import Bundle, seal_bundle
-from kubevoice.voice.modelscope import Half, ModelScopeVoice, find_voices, setting
+from kubevoice.voice.modelscope import Half, ModelScopeVoice, find_voices, setting, shown
 
 from kubevoice_training.checkpoint import VoiceWeights, save_weights
 from kubevoice_training.features import Stats
@@ -44,7 +44,7 @@ def _mel_config(half: Half, config: SambertConfig, bins: int) -> MelConfig:
     try:
         mel = MelConfig.from_reference(audio)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{half.config_file}: audio_config is missing or wrong: {error}") from None
+        raise InputError(f"{half.config_file}: audio_config is missing or wrong: {str(error)[:200]}") from None
     if mel.n_mels != bins:
         raise InputError(
             f"{half.config_file}: audio_config.n_mels is {mel.n_mels}, but the vocoder's tensors read {bins} bins"
@@ -61,7 +61,9 @@ def _check_tables(config: SambertConfig, half: Half) -> None:
     unit = setting(half.config, "linguistic_unit", half.config_file)
     language = unit.get("language") if isinstance(unit, dict) else None
     if language not in (None, "PinYin"):
-        raise InputError(f"{half.config_file}: linguistic_unit.language is {language!r}; our front end reads PinYin")
+        raise InputError(
+            f"{half.config_file}: linguistic_unit.language is {shown(language)}; our front end reads PinYin"
+        )
     sizes = UnitTables.load().sizes | {"emotions": len(EMOTIONS) + 3}
     for name, size in sizes.items():
         rows = getattr(config, name)
@@ -73,7 +75,10 @@ def _speakers(config: SambertConfig, half: Half, name: str) -> dict[str, int]:
     """Return the speakers by row: those that the configuration lists, or the one of a personal voice."""
     if config.speakers == 1:
         return {name: 0}
-    listed = str(setting(half.config, "linguistic_unit.speaker_list", half.config_file)).split(",")
+    names = setting(half.config, "linguistic_unit.speaker_list", half.config_file)
+    if not isinstance(names, str):
+        raise InputError(f"{half.config_file}: linguistic_unit.speaker_list is no text with names between commas")
+    listed = names.split(",")
     if config.speakers - len(listed) not in (2, 3) or len(set(listed)) != len(listed) or "" in listed:
         raise InputError(
             f"{half.config_file}: linguistic_unit.speaker_list names {len(listed)} speakers, but spk_tokenizer.weight "

@@ -91,12 +91,12 @@ def read_array(path: Path) -> NDArray[np.float32]:
     except (OSError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputError(f"{path} is no readable .npy file ({reason})") from None
-    if not np.isfinite(found).all():
-        raise InputError(f"{path} holds values that are no numbers")
+    if found.size == 0 or not np.isfinite(found).all():
+        raise InputError(f"{path} is empty or holds values that are no numbers")
     return found
 
 
-def shape_of(tensors: Tensors, key: str, dimensions: int, file: Path) -> tuple[int, ...]:
+def shape_of(tensors: Tensors, file: Path, key: str, dimensions: int) -> tuple[int, ...]:
     """Return a tensor's shape; InputError if it is missing or has another number of dimensions."""
     if key not in tensors:
         raise InputError(f"{file}: {key} is missing")

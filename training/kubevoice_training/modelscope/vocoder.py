@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from kubevoice.errors import InputError
-from kubevoice.voice.modelscope import Half, setting
+from kubevoice.voice.modelscope import Half, setting, shown
 
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.nsf import SourceConfig
@@ -27,7 +26,9 @@ LARGEST = 100_000
 def _numbers(value: Any, count: int, key: str, half: Half) -> tuple[int, ...]:
     fits = isinstance(value, list) and len(value) == count
     if not fits or not all(isinstance(item, int) and 1 <= item <= LARGEST for item in value):
-        raise InputError(f"{half.config_file}: {PARAMS}.{key} is {value!r}; the tensors call for {count} whole numbers")
+        raise InputError(
+            f"{half.config_file}: {PARAMS}.{key} is {shown(value)}; the tensors call for {count} whole numbers"
+        )
     return tuple(value)
 
 
@@ -37,8 +38,10 @@ def _source(tensors: Tensors, params: Mapping[str, Any], half: Half) -> SourceCo
     nsf = params.get("nsf_params")
     rate = nsf.get("sampling_rate") if isinstance(nsf, Mapping) else None
     if not isinstance(rate, int) or not 1 <= rate <= LARGEST:
-        raise InputError(f"{half.config_file}: {PARAMS}.nsf_params.sampling_rate is {rate!r}; give samples per second")
-    harmonics = shape_of(tensors, "source_module.ffn.0.weight_v", 3, half.checkpoint)[1]
+        raise InputError(
+            f"{half.config_file}: {PARAMS}.nsf_params.sampling_rate is {shown(rate)}; give samples per second"
+        )
+    harmonics = shape_of(tensors, half.checkpoint, "source_module.ffn.0.weight_v", 3)[1]
     return SourceConfig(overtones=harmonics - 1, sample_rate=rate)
 
 
@@ -47,7 +50,7 @@ def generator_config(tensors: Tensors, half: Half) -> GeneratorConfig:
     file, params = half.checkpoint, setting(half.config, PARAMS, half.config_file)
     if not isinstance(params, Mapping):
         raise InputError(f"{half.config_file}: {PARAMS} is no mapping")
-    channels, in_channels, kernel = shape_of(tensors, "conv_pre.conv1d.weight_v", 3, file)
+    channels, in_channels, kernel = shape_of(tensors, file, "conv_pre.conv1d.weight_v", 3)
     stages = members(tensors, "transpose_upsamples.")
     blocks = members(tensors, "conv_blocks.")
     if stages < 1 or blocks % stages or blocks < stages:
@@ -56,20 +59,20 @@ def generator_config(tensors: Tensors, half: Half) -> GeneratorConfig:
     kernels, dilations = [], []
     listed = params.get("resblock_dilations")
     for i in range(fused):
-        kernels.append(shape_of(tensors, f"conv_blocks.{i}.convs1.0.conv1d.weight_v", 3, file)[2])
+        kernels.append(shape_of(tensors, file, f"conv_blocks.{i}.convs1.0.conv1d.weight_v", 3)[2])
         given = listed[i] if isinstance(listed, list) and i < len(listed) else None
         count = members(tensors, f"conv_blocks.{i}.convs1.")
         dilations.append(_numbers(given, count, f"resblock_dilations[{i}]", half))
     causal = params.get("causal", True)
     if not isinstance(causal, bool):
-        raise InputError(f"{half.config_file}: {PARAMS}.causal is {causal!r}; true or false was expected")
+        raise InputError(f"{half.config_file}: {PARAMS}.causal is {shown(causal)}; true or false was expected")
     config = GeneratorConfig(
         in_channels=in_channels,
         channels=channels,
         kernel_size=kernel,
         upsample_scales=_numbers(params.get("upsample_scales"), stages, "upsample_scales", half),
         upsample_kernel_sizes=tuple(
-            shape_of(tensors, f"transpose_upsamples.{i}.1.deconv.weight_v", 3, file)[2] for i in range(stages)
+            shape_of(tensors, file, f"transpose_upsamples.{i}.1.deconv.weight_v", 3)[2] for i in range(stages)
         ),
         resblock_kernel_sizes=tuple(kernels),
         resblock_dilations=tuple(dilations),
@@ -103,8 +106,8 @@ def f0_scaling(acoustic: Half) -> tuple[float, float]:
     params = setting(acoustic.config, SAMBERT_PARAMS, acoustic.config_file)
     if isinstance(params, Mapping) and params.get("nsf_norm_type", "mean_std") == "global":
         low, high = params.get("nsf_f0_global_minimum", 30.0), params.get("nsf_f0_global_maximum", 730.0)
-        if not all(isinstance(x, int | float) and np.isfinite(x) for x in (low, high)) or not low < high:
-            raise InputError(f"{acoustic.config_file}: nsf_f0_global_minimum {low!r} and maximum {high!r} are no range")
+        if not all(isinstance(x, int | float) and abs(x) < LARGEST for x in (low, high)) or not low < high:
+            raise InputError(f"{acoustic.config_file}: nsf_f0_global_minimum and _maximum are no range in Hz")
         return float(low), float(high) - float(low)
     if (path := acoustic.beside("mvn.npy")) is None:
         raise InputError(f"{acoustic.folder / 'mvn.npy'} is missing: the voice's F0 was normalised by it")
