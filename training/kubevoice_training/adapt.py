@@ -63,14 +63,8 @@ def fit_to(base: VoiceWeights, features: FeatureSet) -> VoiceWeights:
 
 
 def _reshaped(model: Sambert, speakers: int) -> Sambert:
-    """Make a model of the same sizes and weights but for its speaker table, which is left to the caller.
-
-    It has an aligner, a new one if the model had none.
-    """
-    config = replace(model.config, speakers=speakers, alignment=True)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # every process of a training has the same new aligner
-        other = Sambert(config)
+    """Make a model of the same sizes and weights but for its speaker table, which is left to the caller."""
+    other = Sambert(replace(model.config, speakers=speakers))
     state = {name: value for name, value in model.state_dict().items() if name != "spk_tokenizer.weight"}
     other.load_state_dict(state, strict=False)
     return other
@@ -87,6 +81,11 @@ def adapt(base: VoiceWeights, speakers: Sequence[str], emotions: Sequence[str]) 
         raise InputError(
             "the base voice has a harmonic source (NSF): it can be spoken and served, but not trained, for its mel "
             "holds F0 and voicing, too; name a base without"
+        )
+    if not base.acoustic.config.alignment:
+        raise InputError(
+            "the base voice holds no aligner (KAN-TTS trained it without MAS), and recordings come without durations: "
+            "it can be spoken and served, but not trained; name a base with one"
         )
     old = base.acoustic.spk_tokenizer.weight
     # Tables end with rows for padding, end of sentence and, but in old voices, mask; one of a personal voice has none.
