@@ -11,21 +11,20 @@ from kubevoice.voice.modelscope import read_half
 from kubevoice_training.acoustic import per_symbol_mean, reconstruction
 from kubevoice_training.models.aligner import beta_binomial_prior, monotonic_path
 from kubevoice_training.models.layers import valid
-from kubevoice_training.models.nsf import denormalize
+from kubevoice_training.models.nsf import SourceConfig, denormalize
 from kubevoice_training.models.sambert import Batch
 from kubevoice_training.modelscope.acoustic import load_sambert
 from kubevoice_training.modelscope.recipe import noam_rate
 from kubevoice_training.modelscope.tensors import read_tensors
-from kubevoice_training.modelscope.vocoder import load_generator
+from kubevoice_training.modelscope.vocoder import f0_scaling, load_generator
 from kubevoice_training.vocoder_losses import MelLoss, reference_loss_mel
 
 PHONES = ("sy", "tone", "syllable_flag", "word_segment")
 
 
 @lru_cache(maxsize=1)
-def _sambert(am_dir, speaker=None):
-    vector = None if speaker is None else np.frombuffer(speaker, np.float32)
-    return load_sambert(read_half(Path(am_dir)), vector)
+def _sambert(am_dir):
+    return load_sambert(read_half(Path(am_dir)))
 
 
 @lru_cache(maxsize=1)
@@ -34,12 +33,15 @@ def _generator(voc_dir, am_dir=None):
 
 
 def _speaking(am_dir, inputs):
-    """Return the acoustic model, and the speakers' rows: a personal voice has one."""
-    if "spk_emb" in inputs:
-        model = _sambert(am_dir, np.ascontiguousarray(inputs["spk_emb"].reshape(-1), np.float32).tobytes())
-        return model, np.zeros_like(inputs["spk"])
-    model = _sambert(am_dir)
-    return model, inputs["spk"] if model.config.speakers > 1 else np.zeros_like(inputs["spk"])
+    """Return the acoustic model, and the speaker's row for each symbol; a personal voice is given its table."""
+    shape = inputs["emo"].shape
+    if "spk_emb" not in inputs:
+        model = _sambert(am_dir)
+        return model, torch.from_numpy(inputs["spk"] if model.config.speakers > 1 else np.zeros(shape, np.int64))
+    table = np.asarray(inputs["spk_emb"], np.float32)
+    rows = np.arange(table.size // table.shape[-1]).reshape(table.shape[:-1])
+    rows = np.broadcast_to(rows.reshape(rows.shape + (1,) * (len(shape) - rows.ndim)), shape)
+    return load_sambert(read_half(Path(am_dir)), table), torch.from_numpy(rows.copy())
 
 
 def encode(am_dir, symbols):
@@ -48,12 +50,14 @@ def encode(am_dir, symbols):
 
 def am_infer(am_dir, inputs):
     model, speaker = _speaking(am_dir, inputs)
-    found = model.infer(*(torch.from_numpy(np.asarray(x)) for x in (inputs["ling"], inputs["emo"], speaker)))
+    found = model.infer(torch.from_numpy(inputs["ling"]), torch.from_numpy(inputs["emo"]), speaker)
     answers = {name: value.numpy() for name, value in found.items() if name != "band"}
     answers |= {"x_band_width": int(found["band"]), "h_band_width": int(found["band"])}
     answers["length"] = len(answers["postnet_outputs"])
-    vocoder = Path(am_dir).parent / "voc"
-    if (source := _generator(str(vocoder), am_dir).config.source) is not None:
+    half = read_half(Path(am_dir))
+    if half.config["Model"]["KanTtsSAMBERT"]["params"].get("NSF"):
+        offset, scale = f0_scaling(half)
+        source = SourceConfig(f0_offset=offset, f0_scale=scale)
         answers["mel_denorm"] = denormalize(found["postnet_outputs"], source).numpy()
     return answers
 
@@ -74,10 +78,10 @@ def voc_infer(voc_dir, mel):
 
 def e2e(am_dir, voc_dir, symbols):
     ids = {name: row[:-1] for name, row in encode(am_dir, symbols).items()}
-    model, generator = _sambert(am_dir), _generator(voc_dir, am_dir)
-    speaker = ids["speaker_category"] if model.config.speakers > 1 else np.zeros_like(ids["speaker_category"])
-    ling = np.stack([ids[name] for name in PHONES], axis=1)
-    mel = model.infer(*(torch.from_numpy(x) for x in (ling, ids["emo_category"], speaker)))["postnet_outputs"]
+    ling, emotion = np.stack([ids[name] for name in PHONES], axis=1), ids["emo_category"]
+    model, speaker = _speaking(am_dir, {"emo": emotion, "spk": ids["speaker_category"]})
+    mel = model.infer(torch.from_numpy(ling), torch.from_numpy(emotion), speaker)["postnet_outputs"]
+    generator = _generator(voc_dir, am_dir)
     source = generator.config.source
     return _wave(generator, mel if source is None else denormalize(mel, source))
 
@@ -109,7 +113,7 @@ def am_teacher(am_dir, inputs):
     batch = Batch(
         ling=given["ling"],
         emotion=given["emo"],
-        speaker=torch.from_numpy(np.asarray(speaker)),
+        speaker=speaker,
         symbols=given["input_lengths"],
         mel=given["mel_targets"],
         frames=given["output_lengths"],

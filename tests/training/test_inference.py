@@ -1,5 +1,6 @@
 """Several utterances at once, and speech piece by piece, against one utterance at a time, with the shipped voice."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -73,6 +74,16 @@ def test_the_engine_streams_what_it_speaks(weights):
         pieces = list(engine.stream(units, Controls(emotion="happy"), frames=frames))
         assert all(len(piece) == frames * manifest.hop for piece in pieces[:-1])
         np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
+
+
+def test_sentences_spoken_at_once_are_each_alone():
+    engine = Engine.load(builtin_voice("builtin://base"))
+    sentences = [analyse(text).sentences[0].units for text in TEXTS]
+    alone = [engine.speak(units, Controls()) for units in sentences]
+    with ThreadPoolExecutor(len(sentences)) as pool:
+        together = list(pool.map(lambda units: engine.speak(units, Controls()), sentences))
+    for found, expected in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 PUBLISHED = {  # the reference's configurations and the receptive fields measured with it (facts file §3.1)

@@ -1,6 +1,7 @@
 """ModelScope voice folders: imported, spoken, fine-tuned from; and what is wrong with one is named."""
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -12,19 +13,23 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from kubevoice.audio.mel import MelConfig
 from kubevoice.engine import Controls, Engine
 from kubevoice.errors import InputError
 from kubevoice.text import EMOTIONS, UnitTables, analyse
 from kubevoice.text.units import STREAMS
 from kubevoice.voice import builtin_voice, load_bundle
 from kubevoice.voice.modelscope import find_voices
-from kubevoice_training.adapt import adapt
+from kubevoice_training.adapt import adapt, fit_to
 from kubevoice_training.checkpoint import load_weights
+from kubevoice_training.feature_store import FeatureSet, Utterance
+from kubevoice_training.features import Features
 from kubevoice_training.models.nsf import denormalize
 from kubevoice_training.modelscope.bundle import import_voices, read_voice
 from modelscope_folder import write_model, write_voice
 
 SENTENCES = ("嗯。", "你好，世界。", "今天天气真好，我们一起去公园散步。")
+COMMAND = (sys.executable, "-c", "from kubevoice_cli.main import run; run()", "voice", "import")
 KINDS = ("zhitian_emo", "nsf", "personal", "legacy")
 
 
@@ -109,8 +114,9 @@ def test_a_real_voice_comes_back_as_it_was(tmp_path):
     base = builtin_voice("builtin://base")
     script = Path(__file__).parents[2] / "scripts" / "make_modelscope_voice.py"
     subprocess.run([sys.executable, script, base, tmp_path / "model", "--name", "mei"], check=True)
-    (found,) = import_voices(tmp_path / "model", tmp_path / "mei", emotions=["neutral", "happy"])
-    assert found.name == "mei"
+    words = [tmp_path / "model", tmp_path / "mei", "--emotion", "neutral", "--emotion", "happy"]
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path / 'mei'}  {load_bundle(tmp_path / 'mei').digest}\n"
     original, engine = Engine.load(base), Engine.load(tmp_path / "mei")
     assert engine.manifest.speakers == original.manifest.speakers
     for text in SENTENCES:
@@ -134,19 +140,40 @@ def test_base_models_and_trainers_folders_are_voices_too(tmp_path, halves):
         assert find_voices(tmp_path)[0].acoustic == found.acoustic
 
 
+def utterance(frames, mel, *, dev=False):
+    draw = np.random.default_rng(frames)
+    values, f0 = draw.uniform(0.2, 0.9, (frames, mel.n_mels)).astype(np.float32), np.full(frames, 200.0, np.float32)
+    f0[::2] = 0.0
+    features = Features(values, f0, np.ones(frames, np.float32))
+    return Utterance("a", "你好", "happy", "M7", dev, np.zeros((4, 4), np.int64), features, np.zeros(1, np.int16))
+
+
 def test_training_goes_on_from_the_bundles_checkpoint(imported):
     base = load_weights(imported["zhitian_emo"].path / "checkpoint")
-    assert not base.measured
-    fitted = adapt(base, ["M7", "new"], ["neutral", "happy"])
-    old, table = base.acoustic.spk_tokenizer.weight, fitted.acoustic.spk_tokenizer.weight
+    features = FeatureSet(base.mel, (utterance(40, base.mel), utterance(60, base.mel, dev=True)))
+    fitted = fit_to(base, features)
+    np.testing.assert_allclose(fitted.stats.mel_mean, features.utterances[0].features.mel.mean(0), rtol=1e-5)
+    assert fitted.stats.pitch_mean == pytest.approx(100.0)  # half of the frames are unvoiced, and count
+    assert fit_to(fitted, features) is fitted
+    adapted = adapt(fitted, ["M7", "new"], ["neutral", "happy"])
+    old, table = base.acoustic.spk_tokenizer.weight, adapted.acoustic.spk_tokenizer.weight
     assert torch.equal(table[:2], old[[1, 0]])  # the known speaker, and the first for a new one
     assert torch.equal(table[2:], old[2:])
+    assert adapted.stats is fitted.stats
 
 
-def test_a_voice_with_a_source_is_not_trained(imported):
-    weights = load_weights(imported["nsf"].path / "checkpoint")
-    assert weights.vocoder.config.source.f0_offset == 200.0
-    with pytest.raises(InputError, match="harmonic source"):
+def test_features_of_another_rate_are_refused(imported):
+    base = load_weights(imported["zhitian_emo"].path / "checkpoint")
+    with pytest.raises(InputError, match="16000 Hz with a hop of 200, but the features have 24000 Hz"):
+        fit_to(base, FeatureSet(MelConfig(), ()))
+
+
+@pytest.mark.parametrize(("name", "reason"), [("nsf", "harmonic source"), ("legacy", "no aligner")])
+def test_voices_that_cannot_be_trained_say_why(imported, name, reason):
+    weights = load_weights(imported[name].path / "checkpoint")
+    if name == "nsf":
+        assert weights.vocoder.config.source.f0_offset == 200.0
+    with pytest.raises(InputError, match=reason):
         adapt(weights, ["F7"], ["neutral"])
 
 
@@ -183,6 +210,9 @@ def with_a_bomb(path):
         archive.writestr("archive/data.pkl", b"\0" * 10_000_000)
 
 
+LEVELS = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 30))
+ENDLESS = f"l0: &l0 [x]\n{LEVELS}Model: {{KanTtsSAMBERT: {{params: {{encoder_num_heads: *l29}}}}}}"
+MERGED = "".join(f"l{n}: &l{n} {{<<: [*l{n - 1}, *l{n - 1}]}}\n" for n in range(1, 30))
 HUGE = torch.ones(1).as_strided((10**9, 1000), (0, 0))  # a shape that four bytes are said to fill
 AM, VOC = "am/ckpt/checkpoint_980000.pth", "voc/ckpt/checkpoint_0.pth"
 FAULTS = {
@@ -225,6 +255,9 @@ FAULTS = {
     ),
     "no yaml": ("am/config.yaml", lambda p: p.write_text("a: [1"), "am/config.yaml"),
     "unsafe yaml": ("am/config.yaml", lambda p: p.write_text("!!python/object/apply:os.system ['x']"), "config.yaml"),
+    "endless yaml": ("am/config.yaml", lambda p: p.write_text(ENDLESS), "encoder_num_heads"),
+    "merged yaml": ("am/config.yaml", lambda p: p.write_text(f"l0: &l0 {{x: 1}}\n{MERGED}"), "am/config.yaml"),
+    "pipe": ("am/config.yaml", lambda p: (p.unlink(), os.mkfifo(p)), "is no file"),
     "no config": ("voc/config.yaml", lambda p: p.unlink(), "voc/config.yaml"),
     "huge config": ("voc/config.yaml", lambda p: p.write_bytes(b"#" * 2_000_000), "voc/config.yaml"),
     "wrong heads": (
@@ -300,8 +333,7 @@ def test_a_speakers_vector_is_read_with_care(tmp_path, content):
 def test_the_command_says_what_is_wrong_and_where(plain, tmp_path):
     shutil.copytree(plain, tmp_path / "voice")
     (tmp_path / "voice" / AM).write_bytes(b"")
-    command = [sys.executable, "-c", "from kubevoice_cli.main import run; run()", "voice", "import"]
-    done = subprocess.run([*command, tmp_path / "voice", tmp_path / "out"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*COMMAND, tmp_path / "voice", tmp_path / "out"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "checkpoint_980000.pth is empty" in done.stderr
     assert "Traceback" not in done.stderr
