@@ -19,17 +19,17 @@ COLOURS = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (
 """Five points of viridis (van der Walt and Smith, 2015): even steps look even, in grey and to the colour-blind."""
 
 
-def picture(values: Array, scale: int = 1) -> NDArray[np.uint8]:
+def picture(values: Array, height: int = 160) -> NDArray[np.uint8]:
     """Colour a matrix [rows, columns] from its lowest to its highest value, the first row at the bottom.
 
-    Returns RGB [rows * scale, columns * scale, 3].
+    Returns RGB [H, columns * 2, 3]; a row is as many pixels high as make at most `height`, but at least one.
     """
     low, high = float(values.min()), float(values.max())
     share = (values - low) / max(high - low, 1e-9)
     place = np.linspace(0.0, 1.0, len(COLOURS))
     rgb = np.stack([np.interp(share, place, COLOURS[:, channel]) for channel in range(3)], axis=-1)
     flipped = rgb.round().astype(np.uint8)[::-1]
-    return flipped.repeat(scale, axis=0).repeat(scale, axis=1)
+    return flipped.repeat(max(1, height // len(values)), axis=0).repeat(2, axis=1)
 
 
 class Board:
@@ -48,7 +48,7 @@ class Board:
     def pictures(self, images: Mapping[str, Array], step: int) -> None:
         """Show matrices [rows, columns], first row at the bottom, by name."""
         for name, values in images.items():
-            self._writer.add_image(name, picture(values, 2), step, dataformats="HWC")
+            self._writer.add_image(name, picture(values), step, dataformats="HWC")
 
     def sounds(self, waves: Mapping[str, Array], step: int) -> None:
         """Let waves [samples], in -1..1, be heard, by name."""
