@@ -1,0 +1,197 @@
+"""How fast a training step is and how much memory it takes, beside the same network written without a thought of speed.
+
+    .venv/bin/python benchmarks/training_speed.py --output benchmarks/results/training_speed.json
+
+"Plain" is the product's own network and step with these parts replaced by what one would write first: attention that
+makes its weights, the aligner's distances as one difference, and Python loops over frames and symbols for the
+monotonic alignment, the means per symbol and the repetition of rows. Both make the same losses, which is checked.
+Every measurement is a process of its own, plain and ours by turns, so that both meet the same noise of the machine;
+the least time of a step counts, for noise only adds.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from kubevoice.resources.training import Recipe
+from kubevoice_training import acoustic
+from kubevoice_training.acoustic import Clip, Whole, collate, losses
+from kubevoice_training.features import Stats
+from kubevoice_training.models import aligner, sambert
+from kubevoice_training.models.config import SambertConfig
+from torch import Tensor
+from torch.nn import functional as F
+
+SIZES = {
+    "default": SambertConfig(),
+    "small": SambertConfig(
+        embedding=256, encoder_layers=4, encoder_inner=256, predictor_layers=2, predictor_inner=128, decoder_layers=6,
+        decoder_inner=512, postnet_layers=3, postnet_inner=256, postnet_memory=128,
+    ),
+}  # fmt: skip
+"""The reference's 24 kHz voice, and the voice that ships."""
+SYMBOLS, FRAMES = (30, 80), (250, 600)
+"""Of clips of 2.5 to 6 seconds."""
+
+
+def clips(count: int) -> list[Clip]:
+    """Make clips of noise: the same every time."""
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(count):
+        n, t = int(rng.integers(*SYMBOLS)), int(rng.integers(*FRAMES))
+        ling = np.stack([rng.integers(0, size - 3, n) for size in (147, 10, 8, 8)], axis=1)
+        f0 = np.where(rng.random(t) < 0.7, rng.uniform(80, 300, t), 0.0).astype(np.float32)
+        mel = rng.standard_normal((t, 80)).astype(np.float32)
+        found.append(Clip(ling, int(rng.integers(0, 8)), 0, mel, f0, rng.random(t).astype(np.float32)))
+    return found
+
+
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """Attention as its formula says (Vaswani et al., arXiv 1706.03762, eq. 1)."""
+    score = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+    score = score if mask is None else score.masked_fill(~mask, float("-inf"))
+    return F.dropout(score.softmax(dim=-1), dropout) @ v
+
+
+def plain_align(self: aligner.AlignAttention, mel: Tensor, text: Tensor, mask: Tensor, prior: Tensor) -> tuple:
+    """Align by the difference of every frame and every symbol."""
+    keys = self.key_proj(text.transpose(1, 2)).transpose(1, 2)
+    queries = self.query_proj(mel.transpose(1, 2)).transpose(1, 2)
+    distance = (queries.unsqueeze(2) - keys.unsqueeze(1)).square().sum(-1)
+    log_probability = F.log_softmax(-aligner.TEMPERATURE * distance, dim=-1) + torch.log(prior + 1e-8)
+    return log_probability.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(dim=-1), log_probability
+
+
+def plain_repeat(x: Tensor, durations: Tensor) -> Tensor:
+    """Repeat rows one by one."""
+    rows = [
+        torch.stack([row for row, times in zip(item, repeats.tolist(), strict=True) for _ in range(times)])
+        for item, repeats in zip(x, durations, strict=True)
+    ]
+    return torch.stack(rows)
+
+
+def plain_mean(values: Tensor, durations: Tensor) -> Tensor:
+    """Average the frames of each symbol in turn."""
+    found = torch.zeros(durations.shape)
+    for i, repeats in enumerate(durations.tolist()):
+        at = 0
+        for n, times in enumerate(repeats):
+            frames = [value for value in values[i, at : at + times].tolist() if value]
+            found[i, n] = sum(frames) / len(frames) if frames else 0.0
+            at += times
+    return found
+
+
+def replaced() -> list:
+    """Return the patches that make the product plain."""
+    return [
+        patch.object(F, "scaled_dot_product_attention", plain_attention),
+        patch.object(aligner.AlignAttention, "forward", plain_align),
+        patch.object(aligner, "_viterbi", aligner._viterbi.py_func),  # noqa: SLF001  # numba's own way back to Python
+        patch.object(aligner, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
+        patch.object(acoustic, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
+        patch.object(acoustic, "per_symbol_mean", plain_mean),
+        patch.object(sambert, "regulate", plain_repeat),
+    ]
+
+
+def stepper(size: str, batch: int) -> Callable[[], float]:
+    """Return a function that makes one whole step of fine-tuning, from clips to weights, and returns its loss."""
+    torch.manual_seed(0)
+    model, data, eos = sambert.Sambert(SIZES[size]), clips(batch), [145, 8, 6, 6]
+    stats = Stats(np.zeros(80, np.float32), np.ones(80, np.float32), 180.0, 60.0, 0.5, 0.3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=Recipe().learning_rate)
+
+    def step() -> float:
+        model.train()
+        torch.manual_seed(1)
+        terms = losses(model, collate(data, eos, model.config.outputs_per_step, Whole.of(data)), stats)
+        optimizer.zero_grad()
+        terms.total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return float(terms.total.detach())
+
+    return step
+
+
+def measure(size: str, kind: str, batch: int, steps: int) -> dict[str, float]:
+    """Time steps in this process, the first, which compiles, apart."""
+    torch.set_num_threads(1)
+    for one in replaced() if kind == "plain" else []:
+        one.start()
+    step = stepper(size, batch)
+    first, seconds = step(), []
+    for _ in range(steps):
+        began = time.process_time()
+        step()
+        seconds.append(time.process_time() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"loss": first, "secondsPerStep": min(seconds), "peakMb": peak}
+
+
+def compare(size: str, batch: int, steps: int, rounds: int) -> dict[str, object]:
+    """Measure both kinds by turns; return the best of each."""
+    found: dict[str, list[dict[str, float]]] = {"ours": [], "plain": []}
+    for _ in range(rounds):
+        for kind, rows in found.items():
+            words = [sys.executable, __file__, "--one", size, kind, "--batch", str(batch), "--steps", str(steps)]
+            answer = subprocess.run(words, check=True, capture_output=True, text=True).stdout  # noqa: S603  # ourselves
+            rows.append(json.loads(answer))
+    best = {
+        kind: {
+            "stepsPerSecond": round(1.0 / min(row["secondsPerStep"] for row in rows), 3),
+            "peakMb": round(min(row["peakMb"] for row in rows)),
+            "loss": round(rows[0]["loss"], 4),
+        }
+        for kind, rows in found.items()
+    }
+    ours, plain = best["ours"], best["plain"]
+    same = abs(ours["loss"] - plain["loss"]) < 0.05 * plain["loss"]
+    faster = round(ours["stepsPerSecond"] / plain["stepsPerSecond"], 2)
+    return best | {"faster": faster, "sameLoss": same}
+
+
+def main() -> int:
+    """Measure what is asked for and write it; return 1 if plain is faster or says something else."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--one", nargs=2, metavar=("SIZE", "KIND"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(measure(*args.one, args.batch, args.steps)))
+        return 0
+    result: dict[str, Any] = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread, torch {torch.__version__}",
+        "loadBefore": [round(x, 1) for x in os.getloadavg()],
+        "clock": "CPU seconds of the process",
+        "batch": args.batch,
+        "sizes": {size: compare(size, args.batch, args.steps, args.rounds) for size in SIZES},
+    }
+    text = json.dumps(result, indent=1)
+    print(text)
+    if args.output:
+        args.output.write_text(text + "\n", encoding="utf-8")
+    return int(not all(row["sameLoss"] and row["faster"] >= 1.0 for row in result["sizes"].values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
