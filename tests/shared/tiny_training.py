@@ -5,6 +5,9 @@ The processes come from a fork server that has imported and compiled everything,
 
 import multiprocessing
 import os
+import signal
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ from kubevoice_training.checkpoint_store import CheckpointStore
 from kubevoice_training.distributed import World, together
 from kubevoice_training.features import Stats
 from kubevoice_training.finetune import Corpus, Finetuning
+from kubevoice_training.interruption import Interrupted
 from kubevoice_training.models.aligner import monotonic_path
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
@@ -134,26 +138,20 @@ class Still(Sambert):
         return super().train(mode=False)
 
 
-def train_together(folder, recipe, rank, size, stop_at=None):
-    """Train as process `rank` of `size`; the one that is told to, asks to stop at a step."""
-    folder = Path(folder)
+def train_together(folder, recipe, rank, size):
+    """Train as process `rank` of `size`; SIGTERM asks it to stop, and then it ends with 143."""
+    folder, stop = Path(folder), threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     torch.manual_seed(3)
-    world, artifacts = World(rank, size), connect(str(folder / "artifacts"))
     mine = folder if rank == 0 else folder / str(rank)
-    seen = []
-    diary = Diary(mine / "diary")
-
-    def note(step, loss, dev_loss):
-        seen.append(step)
-        diary.note(step, loss, dev_loss)
-
-    with together(world, artifacts, "steps", lambda: False):
-        run = finetuning(mine, recipe, Still(CONFIG), world=world, on_step=note, stopping=lambda: stop_at in seen)
+    world, artifacts = World(rank, size), connect(str(folder / "artifacts"))
+    with together(world, artifacts, "steps", stop.is_set):
+        run = finetuning(mine, recipe, Still(CONFIG), world=world, stopping=stop.is_set)
         run.resume()
         try:
             run.run()
-        finally:
-            torch.save(run.model.state_dict(), mine / "weights.pt")
+        except Interrupted:
+            sys.exit(143)
 
 
 def vocoder_tuning(folder, recipe, world=None, **more):

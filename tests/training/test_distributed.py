@@ -1,6 +1,7 @@
 """Several processes train as one does, with the batch divided among them."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -14,13 +15,23 @@ STEPS = 9
 RECIPE = {"max_steps": STEPS, "batch_size": 5}  # 5, 5 and 2 clips a step: no share is even
 
 
-def together(folder, size, recipe=RECIPE, stop_at=()):
-    """Train with `size` processes; return their exit codes. `stop_at` names a step by rank."""
-    wanted = dict(stop_at)
-    children = [process(train_together, folder, recipe, rank, size, wanted.get(rank)) for rank in range(size)]
+def begin(folder, size, recipe):
+    """Start `size` processes that train together."""
+    return [process(train_together, folder, recipe, rank, size) for rank in range(size)]
+
+
+def ended(children):
+    """Wait for processes; return their exit codes."""
     for child in children:
         child.join(120)
     return [child.exitcode for child in children]
+
+
+def reach(folder, children, step):
+    """Wait until a step is made."""
+    while Diary(folder / "diary").step() < step:
+        assert all(child.is_alive() for child in children)
+        children[0].join(0.005)
 
 
 def told(folder):
@@ -30,8 +41,8 @@ def told(folder):
 
 
 def test_two_processes_make_the_steps_of_one_with_the_double_batch(tmp_path):
-    assert together(tmp_path / "one", 1) == [0]
-    assert together(tmp_path / "two", 2) == [0, 0]
+    assert ended(begin(tmp_path / "one", 1, RECIPE)) == [0]
+    assert ended(begin(tmp_path / "two", 2, RECIPE)) == [0, 0]
     one, two = told(tmp_path / "one"), told(tmp_path / "two")
     assert len(one) == STEPS
     # The order of additions differs, and Adam's division makes much of little where a gradient is all but zero.
@@ -39,26 +50,29 @@ def test_two_processes_make_the_steps_of_one_with_the_double_batch(tmp_path):
     assert told(tmp_path / "two" / "1") == two  # each knows the whole
 
 
-def test_a_stop_of_any_process_saves_once_and_ends_all(tmp_path):
-    recipe = RECIPE | {"max_steps": 1000, "save_every": 1000}
-    assert together(tmp_path, 2, recipe, {1: 3}.items()) == [1, 1]  # Interrupted
+def test_sigterm_to_any_process_saves_once_and_ends_all(tmp_path):
+    children = begin(tmp_path, 2, RECIPE | {"max_steps": 10_000, "save_every": 10_000})
+    reach(tmp_path, children, 3)
+    children[1].terminate()
+    assert ended(children) == [143, 143]
+    reached = Diary(tmp_path / "diary").step()
     saved = sorted(path.name for path in (tmp_path / "artifacts" / "steps").iterdir())
-    assert saved == ["latest.json", "step-00000003.pt"]
+    assert saved == ["latest.json", f"step-{reached:08d}.pt"]
     assert not list((tmp_path / "1").glob("artifacts/**/*.pt"))
-    assert together(tmp_path, 2, RECIPE) == [0, 0]  # what was saved is enough to go on
-    assert [row[0] for row in told(tmp_path)] == list(range(1, STEPS + 1))
-    assert not list((tmp_path / "artifacts" / "steps").glob("meeting*"))
+    assert ended(begin(tmp_path, 2, RECIPE | {"max_steps": reached + 2})) == [0, 0]  # what was saved is enough
+    assert [row[0] for row in told(tmp_path)] == list(range(1, reached + 3))
 
 
 def test_the_loss_of_a_process_ends_the_others(tmp_path):
-    children = [process(train_together, tmp_path, {"max_steps": 100_000}, rank, 2) for rank in range(2)]
-    while Diary(tmp_path / "diary").step() < 3:
-        assert all(child.is_alive() for child in children)
-        children[0].join(0.005)
+    children = begin(tmp_path, 2, {"max_steps": 100_000})
+    reach(tmp_path, children, 3)
     children[1].kill()
-    children[0].join(60)
-    assert children[0].exitcode == 1
-    assert together(tmp_path, 2) == [0, 0]
+    assert ended(children) == [1, -signal.SIGKILL]
+    again = begin(tmp_path, 2, {"max_steps": 100_000})
+    reach(tmp_path, again, Diary(tmp_path / "diary").step() + 1)
+    for child in again:
+        child.kill()
+    ended(again)
 
 
 @pytest.mark.parametrize(
