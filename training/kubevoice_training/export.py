@@ -20,7 +20,7 @@ from kubevoice_training.graphs import DecoderGraph, EncoderGraph, PostNetGraph, 
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
 
-__all__ = ["export_graphs"]
+__all__ = ["TOLERANCE", "export_graphs", "graph_makers"]
 
 OPSET = 17
 TOLERANCE = 2e-3
@@ -122,6 +122,18 @@ def _difference(graph: _Graph, path: Path) -> float:
     return max(float(np.abs(g - e.numpy()).max(initial=0.0)) for g, e in zip(got, expected, strict=True))
 
 
+def graph_makers(acoustic: Sambert, vocoder: Generator) -> dict[str, Callable[[int], _Graph]]:
+    """Return what makes each graph, by its file's name, with example inputs of a wanted length."""
+    acoustic, vocoder = acoustic.eval(), vocoder.eval()
+    bins = acoustic.config.n_mels
+    return {
+        "encoder.onnx": lambda size: _encoder(acoustic, size),
+        "decoder.onnx": lambda size: _decoder(acoustic, size),
+        "postnet.onnx": lambda size: _mel(PostNetGraph(acoustic), bins, size, "mel_out"),
+        "vocoder.onnx": lambda size: _vocoder(vocoder, bins, size),
+    }
+
+
 @torch.inference_mode(False)
 @torch.no_grad()
 def export_graphs(acoustic: Sambert, vocoder: Generator, folder: Path) -> dict[str, float]:
@@ -130,16 +142,8 @@ def export_graphs(acoustic: Sambert, vocoder: Generator, folder: Path) -> dict[s
     Each graph is exported at one length and checked at another. Raises KubeVoiceError if one differs by more
     than `TOLERANCE`.
     """
-    acoustic, vocoder = acoustic.eval(), vocoder.eval()
-    bins = acoustic.config.n_mels
-    makers: dict[str, Callable[[int], _Graph]] = {
-        "encoder.onnx": lambda size: _encoder(acoustic, size),
-        "decoder.onnx": lambda size: _decoder(acoustic, size),
-        "postnet.onnx": lambda size: _mel(PostNetGraph(acoustic), bins, size, "mel_out"),
-        "vocoder.onnx": lambda size: _vocoder(vocoder, bins, size),
-    }
     differences = {}
-    for name, make in makers.items():
+    for name, make in graph_makers(acoustic, vocoder).items():
         _write(make(11), folder / name)
         differences[name] = max(_difference(make(size), folder / name) for size in (5, 23))
         if not differences[name] <= TOLERANCE:

@@ -5,7 +5,7 @@ to a band of its own past and of the text ahead. The loop runs here, on the host
 so one engine may be used from several threads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,13 +27,12 @@ Array = NDArray[np.float32]
 class Engine:
     """One loaded voice."""
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 1, opener: Callable[[Path, int], Any] = open_session) -> None:
+        """Load the graphs of a checked bundle; `opener` is given each one's path and the threads to use."""
         self._bundle = bundle
         self.threads = threads
         self._tables = UnitTables.load(bundle.manifest.unit_language)
-        sessions = (
-            open_session(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder")
-        )
+        sessions = (opener(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder"))
         self._encoder, self._decoder, self._postnet, vocoder = sessions
         self._vocoder = Vocoder(vocoder, bundle.manifest)
 
