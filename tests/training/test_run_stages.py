@@ -4,6 +4,7 @@ import signal
 
 import pytest
 from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.resources.voicemodel import EvaluationPolicy
 
 
 def test_recordings_become_a_voice_that_speaks(make):
@@ -21,6 +22,17 @@ def test_recordings_become_a_voice_that_speaks(make):
     audio = read_aloud(Engine.load(bundle), "你好。", Controls())
     assert 0.3 < len(audio) / 24_000 < 4
     assert abs(audio).max() > 0.02
+    assert {"speakerSimilarity", "durationError", "melCepstralDistortion"} <= set(released["metrics"])
+    page = bundle / "report.html"
+    assert "Reported" in page.read_text(encoding="utf-8")
+    made = (bundle / "vocoder.onnx").stat().st_mtime_ns
+    spec = stages.release_spec(prepared, trained)
+    strict = spec.evaluation.model_copy(update={"policy": EvaluationPolicy.ENFORCE, "max_mel_cepstral_distortion": 0.1})
+    code, judged = stages.run("release", spec.model_copy(update={"evaluation": strict}))
+    assert (code, judged["verdict"], judged["revision"]) == (0, "Failed", released["revision"])
+    assert "maxMelCepstralDistortion allows 0.1" in page.read_text(encoding="utf-8")
+    assert (bundle / "vocoder.onnx").stat().st_mtime_ns == made
+    assert Engine.load(bundle).revision == released["revision"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

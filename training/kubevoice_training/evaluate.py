@@ -1,91 +1,143 @@
-"""Measuring a voice by what a listener would notice, with the engine that will serve it."""
+"""Measuring a voice by what a listener would notice, with the engine that will serve it, and judging it."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from kubevoice.audio.mel import MelConfig
 from kubevoice.resources.stages import Verdict
 from kubevoice.resources.voicemodel import Evaluation, EvaluationPolicy
 from numpy.typing import NDArray
-from scipy.fft import dct
 
-from kubevoice_training.features import Features, extract
+from kubevoice_training.feature_store import Utterance
+from kubevoice_training.features import Features, extract, trim_silence
+from kubevoice_training.judges import EXTRA
+from kubevoice_training.recognition import pinyin_error_rate, recognition_available, transcribe
+from kubevoice_training.similarity import similarity_available, speaker_similarity
+from kubevoice_training.warping import Distance, compare
 
-__all__ = ["compare_with_recordings", "judge", "mel_cepstral_distortion"]
+__all__ = ["LOWER", "Spoken", "judge", "limit_of", "measure", "recognise", "spoken_clip"]
 
 Array = NDArray[np.float32]
-CEPSTRA = 13
 
 
-def _align(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Dynamic time warping (Sakoe & Chiba 1978): the cheapest path through `cost` [A, B]."""
-    a, b = cost.shape
-    total = np.full((a + 1, b + 1), np.inf)
-    total[0, 0] = 0.0
-    for i in range(a):
-        for j in range(b):
-            total[i + 1, j + 1] = cost[i, j] + min(total[i, j + 1], total[i + 1, j], total[i, j])
-    path, i, j = [], a, b
-    while i and j:
-        path.append((i - 1, j - 1))
-        back = int(np.argmin((total[i - 1, j - 1], total[i - 1, j], total[i, j - 1])))
-        i, j = i - (back != 2), j - (back != 1)
-    return path[::-1]
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A text as the voice spoke it, samples [T]; and what it is compared with if it was recorded too.
+
+    `features` are those of the audio between its silences, `seconds` its length; `heard` is what was recognised.
+    """
+
+    text: str
+    audio: Array
+    seconds: float
+    features: Features
+    utterance: Utterance | None = None
+    distance: Distance | None = None
+    heard: str | None = None
+
+    def recorded_seconds(self, mel: MelConfig) -> float:
+        """Length of the recording it is compared with."""
+        assert self.utterance is not None  # noqa: S101  # asked of compared clips only
+        return len(self.utterance.features.f0) * mel.hop_length / mel.sample_rate
 
 
-def _cepstra(mel: Array, config: MelConfig) -> NDArray[np.float64]:
-    """Mel cepstra 1 to 13 in nepers [T, 13]; 0, the level, says nothing of the timbre."""
-    decibel = mel.astype(np.float64) * -config.min_level_db + config.min_level_db + config.ref_level_db
-    nepers = decibel * np.log(10.0) / 20.0
-    return np.asarray(dct(nepers, axis=1)[:, 1 : CEPSTRA + 1] / (2.0 * nepers.shape[1]))
+def spoken_clip(text: str, audio: Array, mel: MelConfig, utterance: Utterance | None = None) -> Spoken:
+    """Analyse `audio` [samples], and compare it with the utterance's recording if there is one."""
+    trimmed = trim_silence(audio, mel.sample_rate)
+    features = extract(trimmed, mel)
+    distance = compare(features, utterance.features, mel) if utterance else None
+    return Spoken(text, audio, len(trimmed) / mel.sample_rate, features, utterance, distance)
 
 
-def _path(spoken: Features, recorded: Features, config: MelConfig) -> tuple[list[tuple[int, int]], float]:
-    a, b = _cepstra(spoken.mel, config), _cepstra(recorded.mel, config)
-    distance = np.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=-1))
-    path = _align(distance)
-    mean = float(np.mean([distance[i, j] for i, j in path]))
-    return path, 10.0 * np.sqrt(2.0) / np.log(10.0) * mean
+def recognise(audio: Sequence[Array], sample_rate: int, report: Callable[[int, int], None]) -> list[str | None]:
+    """Recognise each audio; None each if the recogniser is not installed. `report` is told how far it is."""
+    if not recognition_available():
+        return [None] * len(audio)
+    heard: list[str | None] = []
+    for number, samples in enumerate(audio, 1):
+        heard.append(transcribe(samples, sample_rate))
+        report(number, len(audio))
+    return heard
 
 
-def mel_cepstral_distortion(spoken: Features, recorded: Features, config: MelConfig) -> float:
-    """Distance of two utterances in dB after time warping (Kubichek 1993)."""
-    return _path(spoken, recorded, config)[1]
+def measure(clips: Sequence[Spoken], mel: MelConfig) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the figures of spoken clips, and why others were not measured.
+
+    durationError is the mean of |spoken - recorded| / recorded, over all clips and for each emotion.
+    """
+    figures: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    recognised = [(clip.text, clip.heard) for clip in clips if clip.heard is not None]
+    if recognised:
+        figures["pinyinErrorRate"] = pinyin_error_rate(recognised)
+    else:
+        missing["pinyinErrorRate"] = f"install {EXTRA}"
+    figures |= _distances([clip.distance for clip in clips if clip.distance])
+    figures |= _durations(clips, mel)
+    pairs = [
+        (clip.utterance.speaker, clip.audio, clip.utterance.wave.astype(np.float32) / 32768.0)
+        for clip in clips
+        if clip.utterance and len(clip.utterance.wave)
+    ]
+    if not similarity_available():
+        missing["speakerSimilarity"] = f"install {EXTRA}"
+    elif (similarity := speaker_similarity(pairs, mel.sample_rate)) is not None:
+        figures["speakerSimilarity"] = similarity
+    else:
+        missing["speakerSimilarity"] = "the features were made before recordings were kept; prepare them again"
+    return figures, missing
 
 
-def f0_error(spoken: Features, recorded: Features, config: MelConfig) -> float:
-    """Root mean square F0 difference in Hz over frames voiced in both, after time warping; nan if there is none."""
-    path, _ = _path(spoken, recorded, config)
-    both = [(spoken.f0[i], recorded.f0[j]) for i, j in path if spoken.f0[i] > 0 and recorded.f0[j] > 0]
-    return float(np.sqrt(np.mean([(x - y) ** 2 for x, y in both]))) if both else float("nan")
+def _distances(found: Sequence[Distance]) -> dict[str, float]:
+    errors = [each.f0_error for each in found if np.isfinite(each.f0_error)]
+    figures = {"melCepstralDistortion": float(np.mean([each.distortion for each in found]))} if found else {}
+    return figures | ({"f0Rmse": float(np.mean(errors))} if errors else {})
 
 
-def compare_with_recordings(pairs: Sequence[tuple[Array, Features]], config: MelConfig) -> dict[str, float]:
-    """Mean distances of synthesised audio to recordings of the same text."""
-    spoken = [(extract(audio, config), recorded) for audio, recorded in pairs]
-    distortion = [mel_cepstral_distortion(a, b, config) for a, b in spoken]
-    errors = [error for a, b in spoken if np.isfinite(error := f0_error(a, b, config))]
-    found = {"melCepstralDistortion": float(np.mean(distortion))} if distortion else {}
-    return found | ({"f0Rmse": float(np.mean(errors))} if errors else {})
+def _durations(clips: Sequence[Spoken], mel: MelConfig) -> dict[str, float]:
+    errors: dict[str, list[float]] = defaultdict(list)
+    for clip in clips:
+        if clip.utterance:
+            recorded = clip.recorded_seconds(mel)
+            errors[clip.utterance.emotion].append(abs(clip.seconds - recorded) / recorded)
+    figures = {f"durationError.{label}": float(np.mean(found)) for label, found in errors.items()}
+    together = [error for found in errors.values() for error in found]
+    return figures | ({"durationError": float(np.mean(together))} if together else {})
 
 
 UPPER = ("pinyinErrorRate", "melCepstralDistortion", "realTimeFactor", "f0Rmse")
 LOWER = ("speakerSimilarity",)
 
 
-def judge(metrics: dict[str, float], evaluation: Evaluation) -> tuple[Verdict, tuple[str, ...]]:
-    """Compare figures with thresholds; each failure says the figure, the threshold and its field."""
-    limits = evaluation.model_dump(by_alias=True, exclude_none=True)
+def _field(metric: str) -> str:
+    return f"{'min' if metric in LOWER else 'max'}{metric[0].upper()}{metric[1:]}"
+
+
+def limit_of(metric: str, evaluation: Evaluation) -> float | None:
+    """Return the threshold that the spec sets for a metric, if it does."""
+    found = evaluation.model_dump(by_alias=True, exclude_none=True).get(_field(metric))
+    return None if found is None else float(found)
+
+
+def judge(
+    metrics: dict[str, float], evaluation: Evaluation, missing: dict[str, str] | None = None
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Compare figures with thresholds; each failure says the figure, the threshold and its field.
+
+    A threshold on what was not measured fails too, and says why it was not (`missing`).
+    """
     failures = []
     for metric in (*UPPER, *LOWER):
-        field = f"{'min' if metric in LOWER else 'max'}{metric[0].upper()}{metric[1:]}"
-        if (limit := limits.get(field)) is None:
+        if (limit := limit_of(metric, evaluation)) is None:
             continue
         value = metrics.get(metric)
         if value is None:
-            failures.append(f"{metric} was not measured, but spec.evaluation.{field} is set")
+            why = (missing or {}).get(metric, "no clip could be compared")
+            failures.append(f"{metric} was not measured, but spec.evaluation.{_field(metric)} is set: {why}")
         elif not (value >= limit if metric in LOWER else value <= limit):
-            failures.append(f"{metric} is {value:.3g}, spec.evaluation.{field} allows {limit:.3g}")
+            failures.append(f"{metric} is {value:.3g}, spec.evaluation.{_field(metric)} allows {limit:.3g}")
     if evaluation.policy is EvaluationPolicy.REPORT:
         return Verdict.REPORTED, tuple(failures)
     return (Verdict.FAILED if failures else Verdict.PASSED), tuple(failures)

@@ -1,13 +1,14 @@
 """Stage three: a checkpoint in; out comes a voice bundle, exported, measured and judged.
 
 Export and measurement depend on the checkpoint, not on the thresholds, so they are kept apart from the verdict:
-another threshold judges the same bundle again within seconds.
+another threshold judges the same bundle again within seconds. A page with both is left beside the bundle.
 """
 
 import hashlib
 import json
 import shutil
 import time
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -18,23 +19,31 @@ from kubevoice.engine import Controls, Engine, read_aloud
 from kubevoice.errors import KubeVoiceError
 from kubevoice.resources.stages import ReleaseResult, ReleaseSpec
 from kubevoice.storage import Storage, publish_tree, tree_published
-from kubevoice.voice import Emotion, VoiceManifest, VoiceStats, seal_bundle
-from numpy.typing import NDArray
+from kubevoice.voice import Bundle, Emotion, VoiceManifest, VoiceStats, seal_bundle
 
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
-from kubevoice_training.evaluate import compare_with_recordings, judge
-from kubevoice_training.export import export_graphs
+from kubevoice_training.evaluate import Spoken, judge, measure, recognise, spoken_clip
+from kubevoice_training.evaluation_report import MEASURED, REPORT, EvaluationReport, evaluation_report, read_report
+from kubevoice_training.export import TOLERANCE, export_graphs
 from kubevoice_training.feature_store import FeatureSet, Utterance
 from kubevoice_training.features import extract
-from kubevoice_training.recognition import pinyin_error_rate, recognition_available, transcribe
+from kubevoice_training.pages.evaluation import evaluation_page
 from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_features, fetch_folder
+from kubevoice_training.text_check import compare_texts
 
 __all__ = ["GATE_METRICS", "emotion_samples", "release", "write_voice"]
 
 SAMPLE_TEXT = "今天我们一起学习中文。"
 MEASURED_CLIPS = 16
 """Clips compared with their recordings and recognised: enough to tell a broken voice, few enough for a CPU."""
-GATE_METRICS = ("realTimeFactor", "pinyinErrorRate", "melCepstralDistortion", "f0Rmse")
+GATE_METRICS = (
+    "realTimeFactor",
+    "pinyinErrorRate",
+    "melCepstralDistortion",
+    "f0Rmse",
+    "speakerSimilarity",
+    "durationError",
+)
 
 
 def write_voice(weights: VoiceWeights, folder: Path) -> VoiceManifest:
@@ -86,27 +95,38 @@ def _measured(features: FeatureSet) -> tuple[Utterance, ...]:
     return tuple((dev or list(features.utterances))[:MEASURED_CLIPS])
 
 
-def _measure(engine: Engine, features: FeatureSet, sentences: tuple[str, ...], context: Context) -> dict[str, float]:
+def _speak(
+    engine: Engine, features: FeatureSet, sentences: tuple[str, ...], context: Context
+) -> tuple[list[Spoken], float]:
+    """Speak the clips to compare and the sentences the user chose, recognise them, and tell the real-time factor."""
     clips = _measured(features)
-    spoken: list[tuple[str, Controls]] = [(u.text, Controls(speaker=u.speaker, emotion=u.emotion)) for u in clips]
-    wanted = spoken + [(text, Controls()) for text in sentences]
-    audio: list[NDArray[np.float32]] = []
+    wanted: list[tuple[str, Controls, Utterance | None]]
+    wanted = [(u.text, Controls(speaker=u.speaker, emotion=u.emotion), u) for u in clips]
+    wanted += [(text, Controls(), None) for text in sentences]
     began = time.perf_counter()
-    for text, controls in wanted:
-        audio.append(read_aloud(engine, text, controls))
-    seconds = time.perf_counter() - began
-    metrics = {"realTimeFactor": seconds * engine.sample_rate / max(1, sum(map(len, audio)))}
-    pairs = list(zip(audio, (u.features for u in clips), strict=False))
-    metrics |= compare_with_recordings(pairs, features.mel)
-    if recognition_available():
-        # The sentences the user chose, or else the clips: short words are hard to recognise without context.
-        chosen = range(len(spoken), len(wanted)) if sentences else range(len(wanted))
-        heard = []
-        for number, index in enumerate(chosen, 1):
-            heard.append((wanted[index][0], transcribe(audio[index], engine.sample_rate)))
-            context.progress.report(number, len(chosen))
-        metrics["pinyinErrorRate"] = pinyin_error_rate(heard)
+    audio = [read_aloud(engine, text, controls) for text, controls, _ in wanted]
+    factor = (time.perf_counter() - began) * engine.sample_rate / max(1, sum(map(len, audio)))
+    # The sentences the user chose, or else the clips: short words are hard to recognise without context.
+    first = len(clips) if sentences else 0
+    heard = [None] * first + recognise(audio[first:], engine.sample_rate, context.progress.report)
+    spoken = [
+        replace(spoken_clip(text, samples, features.mel, utterance), heard=said)
+        for (text, _, utterance), samples, said in zip(wanted, audio, heard, strict=True)
+    ]
+    return spoken, factor
+
+
+def _rounded(metrics: dict[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.4g}") for name, value in metrics.items()}
+
+
+def _differences(bundle: Bundle, weights: VoiceWeights) -> dict[str, float]:
+    """Return each graph's largest difference from torch over ten texts; KubeVoiceError if one is too large."""
+    found = compare_texts(bundle, weights).onnx
+    for name, value in found.items():
+        if not value <= TOLERANCE:
+            raise KubeVoiceError(f"exported {name} differs from torch by {value:.2g} on real text; not released")
+    return {name: float(f"{value:.2g}") for name, value in found.items()}
 
 
 def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
@@ -126,12 +146,30 @@ def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
             "attribution": tuple(dict.fromkeys(features.attribution + base.attribution)),
         }
     )
-    engine = Engine(seal_bundle(folder, manifest))
+    bundle = seal_bundle(folder, manifest)
+    differences = {
+        name: max(value, manifest.export_max_abs_diff[name]) for name, value in _differences(bundle, weights).items()
+    }
+    manifest = manifest.model_copy(update={"export_max_abs_diff": differences})
+    engine = Engine(bundle)
     metrics = emotion_samples(engine, folder / "samples")
-    metrics |= _measure(engine, features, spec.evaluation.sentences, context)
+    spoken, factor = _speak(engine, features, spec.evaluation.sentences, context)
+    figures, missing = measure(spoken, features.mel)
+    metrics |= _rounded({"realTimeFactor": factor} | figures)
     bundle = seal_bundle(folder, manifest.model_copy(update={"metrics": metrics}))
     publish_tree(folder, context.artifacts, _bundle_prefix(bundle.digest))
+    samples = {path.stem: soundfile.read(path, dtype="float32")[0] for path in sorted((folder / "samples").iterdir())}
+    report = evaluation_report(
+        spec.name, spoken, features.mel, (metrics, missing), samples, manifest.export_max_abs_diff
+    )
+    # Beside the bundle's files but not among them: a page must not change a revision.
+    context.artifacts.write(f"{_bundle_prefix(bundle.digest)}/{MEASURED}", report.model_dump_json().encode())
     return bundle.digest, metrics
+
+
+def _read_measured(storage: Storage, revision: str) -> EvaluationReport | None:
+    key = f"{_bundle_prefix(revision)}/{MEASURED}"
+    return read_report(storage.read(key)) if storage.exists(key) else None
 
 
 def _bundle_prefix(revision: str) -> str:
@@ -169,7 +207,11 @@ def release(spec: ReleaseSpec, context: Context) -> ReleaseResult:
         body = json.dumps({"revision": found[0], "metrics": found[1]}, sort_keys=True)
         context.artifacts.write(key, body.encode())
     revision, metrics = found
-    verdict, failures = judge(metrics, spec.evaluation)
+    measured = _read_measured(context.artifacts, revision)
+    verdict, failures = judge(metrics, spec.evaluation, measured.missing if measured else None)
+    if measured is not None:
+        page = evaluation_page(measured, revision, spec.evaluation, verdict, failures)
+        context.artifacts.write(f"{_bundle_prefix(revision)}/{REPORT}", page.encode())
     context.progress.report(1, 1)
     return ReleaseResult(
         revision=revision,

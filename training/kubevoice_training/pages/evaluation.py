@@ -1,0 +1,120 @@
+"""The page beside a released bundle: how it was judged, and every clip to look at and to listen to."""
+
+from collections.abc import Iterator, Sequence
+
+from kubevoice.resources.stages import Verdict
+from kubevoice.resources.voicemodel import Evaluation
+
+from kubevoice_training.evaluate import LOWER, limit_of
+from kubevoice_training.evaluation_report import ClipReport, EvaluationReport
+from kubevoice_training.pages.html import badge, document, section, table, text
+
+__all__ = ["evaluation_page"]
+
+KINDS = {Verdict.PASSED: "good", Verdict.FAILED: "bad", Verdict.REPORTED: "plain"}
+METRICS = {
+    "pinyinErrorRate": ("Pinyin error rate", "share of syllables that Whisper hears wrong, tones aside"),
+    "speakerSimilarity": ("Speaker similarity", "cosine of GE2E embeddings, spoken and recorded; 1 is the same voice"),
+    "melCepstralDistortion": (
+        "Mel cepstral distortion, dB",
+        "10 √2 / ln 10 times the mean distance of mel cepstra 1 to 13 along the time-warping path (Kubichek 1993)",
+    ),
+    "f0Rmse": ("F0 error, Hz", "root mean square along the same path, where both are voiced"),
+    "durationError": ("Duration error", "mean of |spoken - recorded| / recorded"),
+    "realTimeFactor": ("Real-time factor", "seconds of one CPU thread for a second of speech"),
+}
+
+
+def evaluation_page(
+    found: EvaluationReport, revision: str, evaluation: Evaluation, verdict: Verdict, failures: Sequence[str]
+) -> str:
+    """Return the page of one verdict; whatever names and texts hold is shown as text."""
+    return document(f"{found.name}: evaluation", _parts(found, revision, evaluation, verdict, failures))
+
+
+def _parts(
+    found: EvaluationReport, revision: str, evaluation: Evaluation, verdict: Verdict, failures: Sequence[str]
+) -> Iterator[str]:
+    yield f"<header><h1>{text(found.name)}{badge(verdict, KINDS[verdict])}</h1>"
+    yield f'<p class="quiet">revision {text(revision)}; policy {text(evaluation.policy)}</p></header>'
+    if failures:
+        yield section("Thresholds missed", "<ul>", *(f"<li>{text(line)}</li>" for line in failures), "</ul>")
+    yield section("Figures", _figures(found, evaluation), _provenance(found))
+    if emotions := _emotions(found):
+        yield section("Emotions", emotions)
+    if found.clips:
+        yield section("Clips", _clips(found.clips))
+
+
+def _provenance(found: EvaluationReport) -> str:
+    compared = sum(clip.distortion is not None for clip in found.clips)
+    kept = "kept from training" if found.held_out else "that were trained on, for none was held out: they flatter"
+    export = ", ".join(f"{name} {value:.1g}" for name, value in found.export.items())
+    return (
+        f'<p class="quiet">Compared with {compared} recordings {kept}. Largest difference of the exported graphs from '
+        f"torch: {text(export)}.</p>"
+    )
+
+
+def _figures(found: EvaluationReport, evaluation: Evaluation) -> str:
+    rows = []
+    for metric, (name, meaning) in METRICS.items():
+        value, limit = found.metrics.get(metric), limit_of(metric, evaluation)
+        sign = "at least" if metric in LOWER else "at most"
+        passed = value is not None and limit is not None and (value >= limit if metric in LOWER else value <= limit)
+        mark = "" if limit is None else badge("met", "good") if passed else badge("missed", "bad")
+        why = f"; {found.missing[metric]}" if value is None and metric in found.missing else ""
+        shown = "not measured" if value is None else f"{value:.3g}"
+        threshold = "" if limit is None else f"{sign} {limit:.3g}"
+        rows.append((text(name), shown, threshold, mark, f'<span class="quiet">{text(meaning + why)}</span>'))
+    return table(("figure", "measured", "threshold", "", "what it is"), rows, words=(0, 4))
+
+
+def _emotions(found: EvaluationReport) -> str:
+    """What is known of each emotion: a sentence in it, its length and pitch, and the duration error of its clips."""
+
+    def figure(prefix: str, label: str, digits: str) -> str:
+        value = found.metrics.get(f"{prefix}.{label}")
+        return "" if value is None else format(value, digits)
+
+    rows = [
+        (
+            text(label),
+            _player(sound),
+            figure("seconds", label, ".2f"),
+            figure("f0Median", label, ".0f"),
+            figure("durationError", label, ".3f"),
+        )
+        for label, sound in found.samples.items()
+    ]
+    head = ("emotion", "one sentence", "seconds", "median F0, Hz", "duration error")
+    return table(head, rows, words=(0, 1)) if rows else ""
+
+
+def _player(sound: str) -> str:
+    return f'<audio controls preload="none" src="{text(sound)}"></audio>' if sound else ""
+
+
+def _picture(picture: str, alt: str) -> str:
+    return f'<img src="{text(picture)}" alt="{text(alt)}">' if picture else ""
+
+
+def _clips(clips: Sequence[ClipReport]) -> str:
+    def optional(value: float | None, digits: str) -> str:
+        return "" if value is None else format(value, digits)
+
+    rows = [
+        (
+            f'<b>{text(clip.text)}</b><br><span class="quiet">{text(clip.emotion)} {text(clip.speaker)}'
+            + (f"<br>heard: {text(clip.heard)}" if clip.heard is not None else "")
+            + "</span>",
+            _picture(clip.picture, "spectrogram of the voice") + _player(clip.sound),
+            _picture(clip.recorded_picture, "spectrogram of the recording") + _player(clip.recorded_sound),
+            optional(clip.distortion, ".2f"),
+            optional(clip.f0_error, ".1f"),
+            f"{clip.seconds:.2f}" + (f" / {clip.recorded_seconds:.2f}" if clip.recorded_seconds else ""),
+        )
+        for clip in clips
+    ]
+    head = ("text", "spoken", "recorded", "distortion, dB", "F0 error, Hz", "seconds")
+    return table(head, rows, words=(0, 1, 2))
