@@ -105,3 +105,27 @@ def test_a_key_that_is_busy_does_not_keep_others():
 
     working(test, handle, workers=2)
     assert found == ["fast", "slow"]
+
+
+def test_who_waits_for_rest_waits_for_keys_that_are_due_and_worked_on():
+    begun, go, rested = asyncio.Event(), asyncio.Event(), []
+
+    async def handle(queue, key):
+        begun.set()
+        await go.wait()
+        if key == "first":
+            queue.add("second")
+
+    async def test(queue):
+        await queue.rest()
+        queue.add("first")
+        waiting = asyncio.create_task(queue.rest())
+        await begun.wait()
+        assert not waiting.done()
+        go.set()
+        await waiting
+        rested.append(len(queue) or len(queue._busy))
+        await queue.rest()
+
+    working(test, handle)
+    assert rested == [0]

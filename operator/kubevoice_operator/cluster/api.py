@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NamedTuple
+from urllib.request import getproxies
 
 from kubernetes.aio import client, config
 from kubernetes.aio.client.exceptions import ApiException
@@ -49,11 +50,14 @@ def _unless_missing() -> Iterator[None]:
 
 async def load_client() -> client.ApiClient:
     """Return a client of the cluster this process runs in, or else of the user's kubeconfig."""
+    found = client.Configuration()
     try:
-        config.load_incluster_config()  # type: ignore[no-untyped-call]
+        config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
     except config.ConfigException:
-        await config.load_kube_config()  # type: ignore[no-untyped-call]
-    return client.ApiClient()
+        await config.load_kube_config(client_configuration=found)  # type: ignore[no-untyped-call]
+    # To look for a proxy and for ~/.netrc costs two threads a request, so it is done only where there is a proxy.
+    found.client_session_kwargs = {"trust_env": bool(getproxies())}
+    return client.ApiClient(found)
 
 
 class Identities(NamedTuple):

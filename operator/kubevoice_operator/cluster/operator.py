@@ -110,7 +110,7 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             helpers = [
                 group.create_task(self._work()),
-                group.create_task(self._reconciler.post_events()),
+                group.create_task(self._reconciler.post_events(self._queue.rest)),
                 group.create_task(_every(AUDIT_SECONDS, self._audit)),
                 group.create_task(_every(ORPHAN_SECONDS, self._free_cleanups)),
                 group.create_task(_every(ORPHAN_SECONDS, self._count)),

@@ -18,6 +18,8 @@ class WorkQueue(Generic[K]):
         self._busy: set[K] = set()
         self._again: set[K] = set()
         self._timers: dict[K, tuple[float, asyncio.TimerHandle]] = {}
+        self._rests = asyncio.Event()
+        self._rests.set()
         self._clock = clock or asyncio.get_running_loop().time
 
     def __len__(self) -> int:
@@ -31,6 +33,7 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting.add(key)
+            self._rests.clear()
             self._ready.put_nowait(key)
 
     def add_later(self, key: K, seconds: float) -> None:
@@ -47,6 +50,10 @@ class WorkQueue(Generic[K]):
         if (known := self._timers.pop(key, None)) is not None:
             known[1].cancel()
 
+    async def rest(self) -> None:
+        """Wait until no key is due and none is worked on."""
+        await self._rests.wait()
+
     async def work(self, handle: Callable[[K], Awaitable[None]]) -> None:
         """Work for ever; run several of these for several workers. `handle` must not raise."""
         while True:
@@ -60,3 +67,5 @@ class WorkQueue(Generic[K]):
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
+                if not self._waiting and not self._busy:
+                    self._rests.set()

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,6 +53,8 @@ SHORTEST_PROGRESS_SECONDS, LONGEST_PROGRESS_SECONDS = 2.0, 30.0
 MISSING_SECONDS = 15.0
 SILENCE_SECONDS = 20.0
 """How long the last word of the replicas counts while they do not answer: one slow answer is no outage."""
+EVENT_SECONDS = 1.0
+"""How long an Event waits for statuses that are to be written."""
 REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
@@ -239,13 +241,16 @@ class Reconciler:
         )
         self.events.put_nowait(render_event(model, note, self._instance, datetime.now(UTC), name))
 
-    async def post_events(self) -> None:
+    async def post_events(self, rest: Callable[[], Awaitable[None]]) -> None:
         """Post Events for ever; one that cannot be posted is logged, for nothing depends on it.
 
-        One after the other, and by nobody who has a status to write: that is what people wait for.
+        One after the other, and while statuses are to be written only now and then, when `rest` takes too long:
+        statuses are what people wait for.
         """
         while True:
             event = await self.events.get()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(rest(), EVENT_SECONDS)
             try:
                 await self._api.create_event(event)
             except (TimeoutError, ApiException, aiohttp.ClientError, OSError) as error:
