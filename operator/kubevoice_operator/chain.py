@@ -71,6 +71,7 @@ def walk(model: VoiceModel, observed: Observed) -> Chain:
         Stage.PREPARE,
         PrepareSpec(
             dataset=spec.dataset,
+            base=spec.base,
             storage=storage,
             dev_fraction=spec.training.dev_fraction,
             seed=spec.training.seed,

@@ -13,7 +13,7 @@ DIGEST = "sha256:" + "0" * 64
 
 
 def prepare(**changes):
-    given = {"dataset": Dataset(uri="s3://data"), "storage": STORAGE, "dev_fraction": 0.05, "seed": 0}
+    given = {"dataset": Dataset(uri="s3://data"), "base": BASE, "storage": STORAGE, "dev_fraction": 0.05, "seed": 0}
     return PrepareSpec(**given | changes)
 
 

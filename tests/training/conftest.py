@@ -76,7 +76,9 @@ class Runner:
             return 0
 
     def prepare_spec(self):
-        return PrepareSpec(dataset=self.spec.dataset, storage=self.spec.storage, dev_fraction=0.2, seed=0)
+        return PrepareSpec(
+            dataset=self.spec.dataset, base=self.spec.base, storage=self.spec.storage, dev_fraction=0.2, seed=0
+        )
 
     def train_spec(self, prepared):
         found = PrepareResult.model_validate(prepared)

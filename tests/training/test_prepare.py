@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from kubevoice.resources.stages import PrepareSpec, Stage
-from kubevoice.resources.voicemodel import Dataset, StorageSpec
+from kubevoice.resources.voicemodel import BaseVoice, Dataset, StorageSpec
 from kubevoice.storage import S3Options, connect
 from kubevoice_training.distributed import World
 from kubevoice_training.feature_store import read_features
@@ -29,7 +29,8 @@ def prepared(tmp_path):
             lines.append(f"{name},{text},neutral,{name}.wav,{speaker}")
         (tmp_path / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
         storage = StorageSpec(artifacts_uri=(tmp_path / "artifacts").as_uri())
-        spec = PrepareSpec(dataset=Dataset(uri=tmp_path.as_uri()), storage=storage, dev_fraction=0.0, seed=0)
+        dataset, base = Dataset(uri=tmp_path.as_uri()), BaseVoice(uri="builtin://base")
+        spec = PrepareSpec(dataset=dataset, base=base, storage=storage, dev_fraction=0.0, seed=0)
         work = tmp_path / "work"
         work.mkdir()
         context = Context(

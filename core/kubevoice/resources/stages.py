@@ -65,6 +65,8 @@ class PrepareSpec(Wire):
     storage: StorageSpec
     dev_fraction: float
     seed: int
+    base: BaseVoice
+    """The voice to be fine-tuned: its networks know no mels but those of its kind."""
     observed: str = ""
     """What the dataset looked like when it was resolved; another value reads it again."""
 

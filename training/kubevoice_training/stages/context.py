@@ -1,12 +1,14 @@
 """What every stage is given: where artifacts live, a scratch folder, a way to report and to learn of a stop."""
 
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubevoice.audio.mel import MelConfig
 from kubevoice.errors import InputError
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.voicemodel import BaseVoice, StorageSpec
@@ -19,9 +21,18 @@ from kubevoice_training.distributed import World
 from kubevoice_training.feature_store import FeatureSet, read_features
 from kubevoice_training.progress import ProgressFile
 
-__all__ = ["Context", "fetch_base", "fetch_base_manifest", "fetch_features", "fetch_folder", "s3_options"]
+__all__ = [
+    "Context",
+    "fetch_base",
+    "fetch_base_manifest",
+    "fetch_base_mel",
+    "fetch_features",
+    "fetch_folder",
+    "s3_options",
+]
 
-CHECKPOINT_FILES = ("labels.json", "acoustic.pt", "vocoder.pt")
+LABELS = "labels.json"
+CHECKPOINT_FILES = (LABELS, "acoustic.pt", "vocoder.pt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,15 @@ def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
         return VoiceManifest.model_validate_json(body)
     except ValidationError:
         raise InputError(f"spec.base.uri: voice.json of {base.uri} is damaged; fetch the base voice again") from None
+
+
+def fetch_base_mel(base: BaseVoice, options: S3Options) -> MelConfig:
+    """Read how the base voice's mels are made, which are the only ones that its networks know."""
+    listed = fetch_base_manifest(base, options).files.get(f"checkpoint/{LABELS}")
+    body = _base_storage(base, options).read(f"checkpoint/{LABELS}") if listed else b""
+    if hashlib.sha256(body).hexdigest() != listed:
+        raise InputError(f"spec.base.uri: {base.uri} was released without its checkpoint, or it is damaged")
+    return MelConfig(**json.loads(body)["mel"])
 
 
 def fetch_base(base: BaseVoice, context: Context) -> VoiceWeights:

@@ -16,7 +16,7 @@ from kubevoice.text.units import STREAMS
 from kubevoice_training.dataset import Clip, check, require
 from kubevoice_training.feature_store import Utterance, write_features
 from kubevoice_training.features import extract, load_audio, trim_silence
-from kubevoice_training.stages.context import Context
+from kubevoice_training.stages.context import Context, fetch_base_mel
 
 __all__ = ["prepare"]
 
@@ -46,8 +46,10 @@ def _gains(storage: Storage, clips: list[Clip], rate: int) -> dict[str, float]:
     return {speaker: TARGET_RMS / np.sqrt(total / count) for speaker, (total, count) in power.items()}
 
 
-def _utterances(spec: PrepareSpec, context: Context, storage: Storage, clips: list[Clip]) -> Iterator[Utterance]:
-    mel, tables = MelConfig(), UnitTables.load()
+def _utterances(
+    spec: PrepareSpec, context: Context, storage: Storage, clips: list[Clip], mel: MelConfig
+) -> Iterator[Utterance]:
+    tables = UnitTables.load()
     gains = _gains(storage, clips, mel.sample_rate)
     for number, clip in enumerate(clips, 1):
         ids = tables.encode(clip.units())
@@ -87,8 +89,9 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
             f"{spec.dataset.digest}; restore the data or change the pin"
         )
     folder = context.fresh_folder("features")
-    utterances = _utterances(spec, context, storage, report.clips)
-    write_features(folder, MelConfig(), utterances, _attribution(storage))
+    mel = fetch_base_mel(spec.base, context.options)
+    utterances = _utterances(spec, context, storage, report.clips, mel)
+    write_features(folder, mel, utterances, _attribution(storage))
     digest = publish_tree(folder, context.artifacts, f"{context.prefix}/features")
     return PrepareResult(
         dataset_digest=report.digest,

@@ -80,10 +80,11 @@ def emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
     """Speak one sentence in every emotion into `folder`; return each one's length (s) and median F0 (Hz)."""
     folder.mkdir(exist_ok=True)
     found: dict[str, float] = {}
+    mel = MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop)
     for label in (emotion.label for emotion in engine.manifest.emotions):
         audio = read_aloud(engine, SAMPLE_TEXT, Controls(emotion=label))
         soundfile.write(folder / f"{label}.flac", np.clip(audio, -1.0, 1.0), engine.sample_rate, subtype="PCM_16")
-        f0 = extract(audio, MelConfig()).f0
+        f0 = extract(audio, mel).f0
         found[f"seconds.{label}"] = round(len(audio) / engine.sample_rate, 3)
         found[f"f0Median.{label}"] = round(float(np.median(f0[f0 > 0])), 1) if (f0 > 0).any() else 0.0
     return found

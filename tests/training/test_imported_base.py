@@ -1,0 +1,28 @@
+"""Fine-tuning from an imported voice whose mels are not those of the voice that ships."""
+
+import numpy as np
+from kubevoice.resources.stages import PrepareResult, TrainResult
+from kubevoice.resources.voicemodel import BaseVoice
+from kubevoice_training.checkpoint import load_weights
+from kubevoice_training.feature_store import read_features
+from kubevoice_training.modelscope.bundle import import_voices
+from modelscope_folder import BINS, write_voice
+
+
+def test_features_are_the_base_voices_and_training_measures_them(make, tmp_path):
+    write_voice(tmp_path / "model")
+    import_voices(tmp_path / "model", tmp_path / "base")
+    runner = make(2)
+    runner.spec = runner.spec.model_copy(update={"base": BaseVoice(uri=f"file://{tmp_path / 'base'}")})
+    code, prepared = runner.run("prepare", runner.prepare_spec())
+    assert code == 0, runner.log("prepare")
+    where = PrepareResult.model_validate(prepared).features_uri
+    features = read_features(tmp_path / where.removeprefix("file://"))
+    assert (features.mel.sample_rate, features.mel.n_mels) == (16000, BINS)
+    code, trained = runner.run("train", runner.train_spec(prepared))
+    assert code == 0, runner.log("train")
+    weights = load_weights(tmp_path / TrainResult.model_validate(trained).checkpoint_uri.removeprefix("file://"))
+    assert weights.measured
+    assert weights.mel == features.mel
+    learnt = np.concatenate([u.features.mel for u in features.utterances if not u.dev])
+    np.testing.assert_allclose(weights.stats.mel_mean, learnt.mean(0), rtol=1e-3)
