@@ -1,5 +1,6 @@
 """`voice`: looking at voice bundles, and making them from ModelScope voices."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,13 @@ from kubevoice_cli.console import answers, plain
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Look at voice bundles and import voices.", no_args_is_help=True)
+app = typer.Typer(help="Look at voice bundles, import and export voices.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """What a voice can be exported to; ONNX is what every bundle holds anyway."""
+
+    TORCHSCRIPT = "torchscript"
 
 
 @app.command("show")
@@ -58,3 +65,21 @@ def import_voice(
 
     for found in import_voices(folder, out, names=voice or (), emotions=emotion or ()):
         answers.print(f"{plain(str(found.path))}  {found.bundle.digest}")
+
+
+@app.command("export")
+def export_voice(
+    bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or builtin://NAME.", show_default=False)],
+    *,
+    format: Annotated[Format, typer.Option(help="What to export to.")] = Format.TORCHSCRIPT,  # noqa: A002  # its option's name
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write. [torchscript/ in the bundle's folder]")
+    ] = None,
+) -> None:
+    """Export a voice to another format, checked against torch over ten texts. The bundle and its revision stay."""
+    from kubevoice_training.torchscript import export_torchscript  # needs torch
+
+    found = load_bundle(builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle))
+    folder = output or found.path / format.value
+    for name, difference in export_torchscript(found, folder).torchscript.items():
+        answers.print(f"{plain(str(folder / Path(name).with_suffix('.pt')))}  differs from torch by {difference:.2g}")

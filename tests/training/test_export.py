@@ -1,15 +1,23 @@
 """The exported graphs, run by the engine, against the torch networks they were made from."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from kubevoice.audio.mel import MelConfig
 from kubevoice.engine import Controls, Engine
+from kubevoice.errors import InputError
 from kubevoice.text import UnitTables, analyse
-from kubevoice.voice import Emotion, VoiceManifest, VoiceStats, seal_bundle
+from kubevoice.voice import Emotion, VoiceManifest, VoiceStats, load_bundle, seal_bundle
+from kubevoice_training.checkpoint import VoiceWeights, load_weights, save_weights
 from kubevoice_training.export import export_graphs
+from kubevoice_training.features import Stats
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert
+from kubevoice_training.text_check import TEXTS, compare_texts
+from kubevoice_training.torchscript import export_torchscript
 
 SMALL = SambertConfig(
     speakers=5,
@@ -86,3 +94,50 @@ def test_speed_stretches_every_symbol(voice):
     normal = len(engine.speak(sentence.units, Controls()))
     slow = len(engine.speak(sentence.units, Controls(speed=0.5)))
     assert slow / normal == pytest.approx(2.0, rel=0.15)  # durations are whole frames
+
+
+@pytest.fixture(scope="module")
+def released(voice, tmp_path_factory):
+    """The same voice as a bundle with its checkpoint."""
+    acoustic, vocoder, engine = voice
+    stats = Stats(np.zeros(20, np.float32), np.ones(20, np.float32), 200.0, 50.0, 0.0, 1.0)
+    speakers, emotions = {"first": 0, "second": SECOND}, {"neutral": 1, "happy": HAPPY}
+    weights = VoiceWeights(acoustic, vocoder, MelConfig(n_mels=20), stats, speakers, emotions)
+    folder = tmp_path_factory.mktemp("released")
+    save_weights(weights, folder / "checkpoint")
+    export_graphs(*networks(load_weights(folder / "checkpoint")), folder)
+    return seal_bundle(folder, engine.manifest)
+
+
+def networks(weights):
+    return weights.acoustic, weights.vocoder
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:FutureWarning")
+def test_torchscript_says_what_torch_says_over_ten_texts(released):
+    target = released.path / "torchscript"
+    found = export_torchscript(released, target)
+    assert (
+        set(found.torchscript) == set(found.onnx) == {f"{n}.onnx" for n in ("encoder", "decoder", "postnet", "vocoder")}
+    )
+    assert max(found.torchscript.values()) < 1e-5
+    assert max(found.onnx.values()) < 1e-3
+    assert json.loads((target / "export.json").read_text())["texts"] == len(TEXTS) == 10
+    assert load_bundle(released.path).digest == released.digest
+    vocoder = torch.jit.load(target / "vocoder.pt")
+    assert vocoder(torch.randn(7, 20)).shape == (7 * 240,)
+
+
+def test_a_graph_that_is_not_the_networks_is_found_out(released):
+    weights = load_weights(released.path / "checkpoint")
+    weights.acoustic.mel_postnet.fc.bias.data += 0.1
+    found = compare_texts(released, weights, {"postnet.onnx": torch.nn.Identity()})
+    assert found.onnx["postnet.onnx"] == pytest.approx(0.1, rel=0.01)
+    assert found.onnx["vocoder.onnx"] < 1e-3
+    assert found.torchscript["postnet.onnx"] > 1e-3
+
+
+def test_a_bundle_without_checkpoint_is_not_exported(voice, tmp_path):
+    _, _, engine = voice
+    with pytest.raises(InputError, match="without its checkpoint"):
+        export_torchscript(engine._bundle, tmp_path)
