@@ -89,6 +89,8 @@ def test_the_project_is_apache_licensed():
         "KAN-TTS",
         "Copyright (c) 2022 Alibaba Research",
         "Whisper",
+        "Resemblyzer",
+        "DNSMOS",
     ],
 )
 def test_notice_names_every_source(source):
