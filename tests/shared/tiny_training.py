@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -124,10 +125,10 @@ def train(folder, recipe):
 def process(target, *arguments):
     """Start a process that does `target(*arguments)`."""
     context = multiprocessing.get_context("forkserver")
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
     context.set_forkserver_preload(["tiny_training"])
     child = context.Process(target=target, args=arguments)
-    child.start()
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):  # the fork server imports what we import
+        child.start()
     return child
 
 

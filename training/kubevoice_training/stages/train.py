@@ -140,7 +140,7 @@ def train(spec: TrainSpec, context: Context) -> TrainResult:
         for name, free, size in trainable_table(trainings.weights.acoustic):
             print(f"{name:18} {free:>9,} of {size:>9,} parameters trainable", flush=True)
         if context.world.leads:
-            folder, rate = context.workdir / "tensorboard", trainings.weights.mel.sample_rate
+            folder, rate = context.fresh_folder("tensorboard"), trainings.weights.mel.sample_rate
             board = Board(folder, context.artifacts, f"{context.prefix}/tensorboard", rate, begun)
             trainings.tell(board)
         trainings.run()
