@@ -118,6 +118,8 @@ def _pod(model: VoiceModel, stage: Stage, images: Images) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
+        # As process 1 of its container, a stage that is still importing would take no notice of SIGTERM.
+        "shareProcessNamespace": True,
         "securityContext": pod_security(),
         "containers": [_container(model, stage, images, mounts)],
         "volumes": [
