@@ -312,20 +312,6 @@ def test_a_second_cluster_that_cannot_start_is_told_while_the_first_serves(node,
     assert mei.speak()[0] == 200
 
 
-def test_a_second_cluster_that_nobody_wants_any_more_is_gone_before_it_started(node, mei):
-    def starting():
-        """Workers whose first container still waits for the head."""
-        pods = [pod for pod in mei.pods("ray.io/node-type=worker") if pod["metadata"]["uid"] not in before]
-        return [p for p in pods if any("running" in c["state"] for c in p["status"].get("initContainerStatuses", ()))]
-
-    before = {pod["metadata"]["uid"] for pod in mei.pods("ray.io/node-type")}
-    mei.apply(serving={"replica": {"cpu": 0.3, "memory": "2Gi"}})
-    mei.wait("a second cluster", starting, 120)
-    mei.apply(serving={"replica": {"cpu": 0.2, "memory": "2Gi"}})
-    mei.wait("its end", lambda: {pod["metadata"]["uid"] for pod in mei.pods("ray.io/node-type")} <= before, 120)
-    mei.wait_ready(60)
-
-
 def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
     def clusters():
         found = listed(node, "rayclusters", mei.namespace)
@@ -334,10 +320,19 @@ def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_re
     def active():
         return node.get("rayservice", mei.name, "-n", mei.namespace)["status"]["activeServiceStatus"]["rayClusterName"]
 
+    def starting():
+        """Workers whose first container still waits for the head."""
+        pods = [pod for pod in mei.pods("ray.io/node-type=worker") if not pod["metadata"].get("deletionTimestamp")]
+        return [p for p in pods if any("running" in c["state"] for c in p["status"].get("initContainerStatuses", ()))]
+
     old = active()
     mei.apply(serving={"replica": {"cpu": 0.25, "memory": "2Gi"}})
     with Client(mei) as client:
         mei.wait("another cluster", lambda: clusters() - {old}, 120)
+        mei.wait("a worker that waits for its head", starting, 60)
+        (early,) = [pod["metadata"]["name"] for pod in starting()]
+        node.kubectl("delete", "pod", early, "-n", mei.namespace, "--wait=false")
+        mei.wait("its end", lambda: early not in [pod["metadata"]["name"] for pod in mei.pods()], 60)
         mei.wait("the switch", lambda: active() in clusters() - {old}, 420)
         assert old in clusters(), "requests under way on the old cluster must be answered"
         mei.wait_ready(120)
