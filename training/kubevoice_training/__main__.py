@@ -85,7 +85,7 @@ def _earlier(storage: Storage, key: str, kind: type[BaseModel]) -> BaseModel | N
         return None
 
 
-def run_stage(  # what main knows
+def run_stage(
     stage: Stage, spec_file: Path, workdir: Path, progress: ProgressFile, stopping: Callable[[], bool], world: World
 ) -> BaseModel:
     """Run a stage, or return what it returned before. Raises InputError, KubeVoiceError, Interrupted or OSError."""
