@@ -22,7 +22,7 @@ from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.nsf import SourceConfig
 from kubevoice_training.models.sambert import Sambert
 
-__all__ = ["VoiceWeights", "load_weights", "save_weights"]
+__all__ = ["LABELS", "VoiceWeights", "load_weights", "save_weights"]
 
 LABELS = "labels.json"
 

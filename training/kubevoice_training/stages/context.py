@@ -16,7 +16,7 @@ from kubevoice.storage import S3Options, Storage, connect, fetch_tree
 from kubevoice.voice import VoiceManifest, builtin_voice
 from pydantic import ValidationError
 
-from kubevoice_training.checkpoint import VoiceWeights, load_weights
+from kubevoice_training.checkpoint import LABELS, VoiceWeights, load_weights
 from kubevoice_training.distributed import World
 from kubevoice_training.feature_store import FeatureSet, read_features
 from kubevoice_training.progress import ProgressFile
@@ -31,7 +31,6 @@ __all__ = [
     "s3_options",
 ]
 
-LABELS = "labels.json"
 CHECKPOINT_FILES = (LABELS, "acoustic.pt", "vocoder.pt")
 
 
@@ -103,7 +102,13 @@ def fetch_base_mel(base: BaseVoice, options: S3Options) -> MelConfig:
     body = _base_storage(base, options).read(f"checkpoint/{LABELS}") if listed else b""
     if hashlib.sha256(body).hexdigest() != listed:
         raise InputError(f"spec.base.uri: {base.uri} was released without its checkpoint, or it is damaged")
-    return MelConfig(**json.loads(body)["mel"])
+    try:
+        return MelConfig(**json.loads(body)["mel"])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(
+            f"spec.base.uri: checkpoint/{LABELS} of {base.uri} does not say how its mels are made; "
+            "fetch or import the base voice again"
+        ) from None
 
 
 def fetch_base(base: BaseVoice, context: Context) -> VoiceWeights:
