@@ -56,6 +56,14 @@ def test_readings_and_tones_in_context(text, reading):
     assert pinyin(text) == reading
 
 
+def test_each_syllable_names_its_character_in_the_input():
+    found = analyse("\ufeff我買了3個花儿，不对。").as_dict()["pinyin"]
+    assert [(s["char"], s["offset"]) for s in found] == [
+        ("我", 1), ("买", 2), ("了", 3), ("三", None), ("个", 5), ("花儿", 6), ("不", 9), ("对", 10),
+    ]  # fmt: skip
+    assert (found[6]["base"], found[6]["pinyin"]) == ("bu4", "bu2")
+
+
 def test_a_lexicon_overrules_the_dictionary():
     assert pinyin("重庆", lexicon={"重庆": ("zhong4", "qing4")}) == "zhong4 qing4"
 

@@ -4,6 +4,8 @@ import unicodedata
 from functools import cache
 from typing import Any
 
+from kubevoice.text.traced import Traced
+
 __all__ = ["clean"]
 
 KEPT_PUNCTUATION = str.maketrans(
@@ -29,13 +31,14 @@ def _is_spoken(character: str) -> bool:
     return known or unicodedata.category(character) not in DROPPED
 
 
-def clean(text: str) -> str:
+def clean(text: str) -> Traced:
     """Return `text` in simplified characters and normal widths, without emoji and control characters."""
-    folded = unicodedata.normalize("NFKC", text)
-    kept = "".join(" " if c.isspace() else c for c in folded if _is_spoken(c))
-    return str(_simplify().convert(kept)).strip()
+    folded = Traced.of(text).translate(lambda c: unicodedata.normalize("NFKC", c))
+    kept = folded.translate(lambda c: " " if c.isspace() else c if _is_spoken(c) else "")
+    simplified = str(_simplify().convert(kept.text))
+    return Traced(simplified, kept.origins).strip()
 
 
-def to_chinese_punctuation(text: str) -> str:
+def to_chinese_punctuation(text: Traced) -> Traced:
     """Widen ASCII punctuation; done after numbers are read, whose commas and colons mean something."""
-    return text.translate(KEPT_PUNCTUATION)
+    return Traced(text.text.translate(KEPT_PUNCTUATION), text.origins)

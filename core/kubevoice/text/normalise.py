@@ -1,8 +1,11 @@
 """Stage two: everything written in figures, signs and letters becomes words."""
 
+import difflib
 import re
 from functools import cache
 from typing import Any
+
+from kubevoice.text.traced import Origin, Traced
 
 __all__ = ["normalise"]
 
@@ -46,6 +49,8 @@ SIGNS = {"%": "百分号", "+": "加", "=": "等于", "&": "和", "@": "艾特",
 SERIAL = re.compile(
     r"(?<=号码)[:：]?\s*\d{5,}|(?<=电话)[:：]?\s*[\d-]{7,}|(?<=编号)[:：]?\s*\d{3,}|(?<!\d)1[3-9]\d{9}(?!\d)"
 )
+DEGREES = re.compile("°[CF]")
+LEFT = re.compile(rf"[0-9A-Za-z{''.join(SIGNS)}]")
 
 
 @cache
@@ -60,10 +65,17 @@ def _digit_by_digit(found: re.Match[str]) -> str:
     return "".join(DIGITS.get(c, "" if c in "-:： " else c) for c in found[0])
 
 
-def normalise(text: str) -> str:
+def _aligned(text: Traced, spoken: str) -> Traced:
+    """Trace what the library made of a text by what the two have in common."""
+    origins: list[Origin] = [None] * len(spoken)
+    for block in difflib.SequenceMatcher(None, text.text, spoken, autojunk=False).get_matching_blocks():
+        origins[block.b : block.b + block.size] = text.origins[block.a : block.a + block.size]
+    return Traced(spoken, tuple(origins))
+
+
+def normalise(text: Traced) -> Traced:
     """Write out numbers, dates, units, signs and Latin letters; serial and telephone numbers digit by digit."""
-    text = SERIAL.sub(_digit_by_digit, text).replace("°C", "℃").replace("°F", "℉")
-    if re.search(r"[0-9A-Za-z%+=&@#°×÷$¥€£]", text):
-        text = str(_fallback().normalize(text))
-    text = "".join(DIGITS.get(c, SIGNS.get(c, c)) for c in text)
-    return re.sub(r"[A-Za-z]", lambda letter: LETTERS[letter[0].upper()], text)
+    text = text.sub(SERIAL, _digit_by_digit).sub(DEGREES, lambda found: "℃" if found[0] == "°C" else "℉")
+    if re.search(r"[0-9A-Za-z%+=&@#°×÷$¥€£]", text.text):
+        text = _aligned(text, str(_fallback().normalize(text.text)))
+    return text.sub(LEFT, lambda found: DIGITS.get(found[0]) or SIGNS.get(found[0]) or LETTERS[found[0].upper()])

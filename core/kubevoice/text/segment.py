@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kubevoice.text.traced import Traced
+
 __all__ = ["PAUSES", "is_han", "sentences", "words"]
 
 STOPS = "。！？；…!?;"
@@ -39,20 +41,27 @@ def _jieba() -> Any:
     return tokenizer
 
 
-def sentences(text: str) -> list[str]:
+def sentences(text: Traced) -> list[Traced]:
     """Cut at sentence ends and line ends; an over-long sentence at its pauses, or failing those, anywhere."""
-    found = re.findall(rf"[^{STOPS}\n]+[{STOPS}]*[{CLOSERS}]*|[{STOPS}]+", text)
-    return [piece for sentence in found for piece in _shorter(sentence.strip()) if piece]
+    found = re.finditer(rf"[^{STOPS}\n]+[{STOPS}]*[{CLOSERS}]*|[{STOPS}]+", text.text)
+    whole = (text[match.start() : match.end()].strip() for match in found)
+    return [piece for sentence in whole for piece in _shorter(sentence) if piece]
 
 
-def _shorter(sentence: str) -> list[str]:
+def _shorter(sentence: Traced) -> list[Traced]:
     if len(sentence) <= LONGEST_SENTENCE:
         return [sentence]
-    at = max((sentence.rfind(c, 1, LONGEST_SENTENCE) for c in PAUSES), default=-1)
+    at = max((sentence.text.rfind(c, 1, LONGEST_SENTENCE) for c in PAUSES), default=-1)
     at = at + 1 if at > 0 else LONGEST_SENTENCE
     return [sentence[:at], *_shorter(sentence[at:])]
 
 
-def words(sentence: str) -> list[str]:
+def words(sentence: Traced) -> list[Traced]:
     """Cut a sentence into words; punctuation comes out as words of its own."""
-    return [word for word in _jieba().lcut(sentence) if word.strip()]
+    found = []
+    at = 0
+    for word in _jieba().lcut(sentence.text):
+        if word.strip():
+            found.append(sentence[at : at + len(word)])
+        at += len(word)
+    return found
