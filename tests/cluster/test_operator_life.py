@@ -300,7 +300,47 @@ def test_a_pod_of_ray_that_is_killed_comes_back_with_the_voice(node, mei, kind):
     assert serving(mei) == revision
 
 
+def ray_clusters(node, mei):
+    found = listed(node, "rayclusters", mei.namespace)
+    return {cluster["metadata"]["name"] for cluster in found if not cluster["metadata"].get("deletionTimestamp")}
+
+
+def active_cluster(node, mei):
+    return node.get("rayservice", mei.name, "-n", mei.namespace)["status"]["activeServiceStatus"]["rayClusterName"]
+
+
+def alone(node, mei):
+    """Wait until only the serving cluster has pods: the node has room for one more, and for no third."""
+
+    def owners():
+        return {pod["metadata"]["labels"]["ray.io/cluster"] for pod in mei.pods("ray.io/cluster")}
+
+    mei.wait("one Ray cluster", lambda: owners() == {active_cluster(node, mei)}, 300)
+
+
+def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
+    def starting():
+        """Workers whose first container still waits for the head."""
+        pods = [pod for pod in mei.pods("ray.io/node-type=worker") if not pod["metadata"].get("deletionTimestamp")]
+        return [p for p in pods if any("running" in c["state"] for c in p["status"].get("initContainerStatuses", ()))]
+
+    alone(node, mei)
+    old = active_cluster(node, mei)
+    mei.apply(serving={"replica": {"cpu": 0.25, "memory": "2Gi"}})
+    with Client(mei) as client:
+        mei.wait("another cluster", lambda: ray_clusters(node, mei) - {old}, 120)
+        mei.wait("a worker that waits for its head", starting, 60)
+        (early,) = [pod["metadata"]["name"] for pod in starting()]
+        node.kubectl("delete", "pod", early, "-n", mei.namespace, "--wait=false")
+        mei.wait("its end", lambda: early not in [pod["metadata"]["name"] for pod in mei.pods()], 60)
+        mei.wait("the switch", lambda: active_cluster(node, mei) in ray_clusters(node, mei) - {old}, 420)
+        assert old in ray_clusters(node, mei), "requests under way on the old cluster must be answered"
+        mei.wait_ready(120)
+    assert client.failures == []
+
+
 def test_a_second_cluster_that_cannot_start_is_told_while_the_first_serves(node, mei):
+    alone(node, mei)
     mei.apply(serving={"image": "kubevoice/nowhere:1"})
     told = mei.wait_condition("Ready", "False", "ImagePullFailed", timeout=180)["message"]
     assert "kubevoice/nowhere:1" in told
@@ -310,30 +350,3 @@ def test_a_second_cluster_that_cannot_start_is_told_while_the_first_serves(node,
     mei.apply()
     mei.wait_ready(420)
     assert mei.speak()[0] == 200
-
-
-def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
-    def clusters():
-        found = listed(node, "rayclusters", mei.namespace)
-        return {cluster["metadata"]["name"] for cluster in found if not cluster["metadata"].get("deletionTimestamp")}
-
-    def active():
-        return node.get("rayservice", mei.name, "-n", mei.namespace)["status"]["activeServiceStatus"]["rayClusterName"]
-
-    def starting():
-        """Workers whose first container still waits for the head."""
-        pods = [pod for pod in mei.pods("ray.io/node-type=worker") if not pod["metadata"].get("deletionTimestamp")]
-        return [p for p in pods if any("running" in c["state"] for c in p["status"].get("initContainerStatuses", ()))]
-
-    old = active()
-    mei.apply(serving={"replica": {"cpu": 0.25, "memory": "2Gi"}})
-    with Client(mei) as client:
-        mei.wait("another cluster", lambda: clusters() - {old}, 120)
-        mei.wait("a worker that waits for its head", starting, 60)
-        (early,) = [pod["metadata"]["name"] for pod in starting()]
-        node.kubectl("delete", "pod", early, "-n", mei.namespace, "--wait=false")
-        mei.wait("its end", lambda: early not in [pod["metadata"]["name"] for pod in mei.pods()], 60)
-        mei.wait("the switch", lambda: active() in clusters() - {old}, 420)
-        assert old in clusters(), "requests under way on the old cluster must be answered"
-        mei.wait_ready(120)
-    assert client.failures == []
