@@ -152,11 +152,11 @@ def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp
 def test_text_shows_the_reading(kubevoice):
     found = kubevoice("text", text="银行行长\n")
     assert found.returncode == 0, found.stderr
-    assert [syllable for word in json.loads(found.stdout)["pinyin"] for syllable in word] == [
-        "yin2",
-        "hang2",
-        "hang2",
-        "zhang3",
+    assert [(s["offset"], s["pinyin"]) for s in json.loads(found.stdout)["pinyin"]] == [
+        (0, "yin2"),
+        (1, "hang2"),
+        (2, "hang2"),
+        (3, "zhang3"),
     ]
 
 
