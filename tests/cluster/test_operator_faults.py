@@ -57,16 +57,18 @@ def test_an_image_that_cannot_be_pulled_is_told_and_mended(make):
     assert voice.condition("Degraded")["status"] == "False"
 
 
-def test_a_gpu_that_is_not_there_is_told_and_used_when_it_comes(node, make):
-    voice = make("gpu", training={"gpusPerNode": 1}).apply()
+def test_gpus_that_are_not_there_are_told_and_train_together_when_they_come(node, make):
+    voice = make("gpu", training={"gpusPerNode": 1, "nodes": 2}).apply()
     told = voice.wait_condition("Trained", "False", "Unschedulable", timeout=240)["message"]
     assert "nvidia.com/gpu" in told
     (name,) = [item["metadata"]["name"] for item in node.get("nodes")["items"]]
-    advertise(node, name, 1)
+    advertise(node, name, 2)
     try:
-        voice.wait_condition("Trained", timeout=240)
-        (pod,) = voice.pods("kubevoice.io/stage=train")
-        assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+        voice.wait_condition("Trained", timeout=300)
+        pods = voice.pods("kubevoice.io/stage=train")
+        assert {pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] for pod in pods} == {"0", "1"}
+        for pod in pods:
+            assert pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
     finally:
         advertise(node, name, None)
 

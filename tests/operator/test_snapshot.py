@@ -24,8 +24,9 @@ def job(*conditions, annotations=None, **spec):
     return thing("Job", JOB, {"kubevoice.io/stage": "train"}, annotations, status=status, spec=spec)
 
 
-def pod(name, second=0, phase="Pending", **state):
-    found = thing("Pod", name, {"batch.kubernetes.io/job-name": JOB})
+def pod(name, second=0, phase="Pending", index=None, **state):
+    labels = {} if index is None else {"batch.kubernetes.io/job-completion-index": str(index)}
+    found = thing("Pod", name, {"batch.kubernetes.io/job-name": JOB} | labels)
     found["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:{second:02}Z"
     return found | {"status": {"phase": phase, "containerStatuses": [{"name": "stage", "image": "", "state": state}]}}
 
@@ -93,6 +94,33 @@ def test_the_answer_of_the_pod_that_went_well_counts():
     well = pod("b", 2, "Succeeded", terminated={"exitCode": 0, "message": "good"})
     assert unrecorded(children(job({"type": "Complete"}), failed, well)) == {JOB: "good"}
     assert observed(job({"type": "Complete"}), failed, well).message == "good"
+
+
+def trained_together(*ends):
+    """A failed Job whose pods ended so; the newest pod is the last."""
+    return observed(
+        job({"type": "Failed"}),
+        *(pod(f"p{i}", i, "Failed", index=i, terminated={"message": f"m{i}"} | end) for i, end in enumerate(ends)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ends", "cause"),
+    [
+        ([{"exitCode": 2}, {"exitCode": 1}], "m0"),
+        ([{"exitCode": 1}, {"exitCode": 137, "reason": "OOMKilled"}], "m1"),
+        ([{"exitCode": 1, "finishedAt": "T2"}, {"exitCode": 1, "finishedAt": "T1"}], "m1"),
+        ([{"exitCode": 0}, {"exitCode": 1}], "m1"),
+        ([{"exitCode": 0}, {"exitCode": 0}], "m0"),
+    ],
+)
+def test_of_pods_that_trained_together_the_one_that_caused_the_end_is_heard(ends, cause):
+    assert trained_together(*ends).message == cause
+
+
+def test_progress_is_asked_of_the_first_of_pods_that_train_together():
+    pods = [pod(f"p{i}", 9 - i, "Running", index=9 - i, running={}) for i in (8, 9)]
+    assert observed(job(), *pods).pod == "p9"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ __all__ = ["DataPlane", "jobs", "service", "unrecorded"]
 
 Object = Mapping[str, Any]
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 RAY_LABEL = "ray.io/node-type"
 
 
@@ -82,11 +83,39 @@ def _retrying(job: Object, pods: Sequence[Object]) -> Trouble | None:
     return None
 
 
+def _by_index(pods: Sequence[Object]) -> list[list[Object]]:
+    """Return the pods of each completion index, that of the process which tells the progress first."""
+    found: dict[int, list[Object]] = {}
+    for pod in pods:
+        found.setdefault(int(pod["metadata"].get("labels", {}).get(INDEX_LABEL, 0)), []).append(pod)
+    return [found[index] for index in sorted(found)]
+
+
+def _end(pods: Sequence[Sequence[Object]]) -> Object:
+    """Return how the last attempt ended.
+
+    Pods that train together end together: what one of them says of the input or of its memory is the cause, and
+    after that what the first said, for the others only miss it.
+    """
+    ends = [next((end for end in (ended(pod, CONTAINER) for pod in same) if end is not None), None) for same in pods]
+
+    def telling(end: Object) -> tuple[int, str]:
+        if end.get("exitCode") == BAD_INPUT:
+            return 0, ""
+        if end.get("reason") == "OOMKilled":
+            return 1, ""
+        return (2, end.get("finishedAt") or "") if end.get("exitCode") else (3, "")
+
+    return min((end for end in ends if end is not None), key=telling, default={})
+
+
 def _observed(job: Object, pods: list[Object], progress: Progress | None, now: datetime) -> JobObservation:
     phase, reason, finished = _phase(job)
     meta = job["metadata"]
     annotations = meta.get("annotations", {})
-    end: Object = next((e for e in (ended(pod, CONTAINER) for pod in pods) if e is not None), {})
+    together = _by_index(pods)
+    end = _end(together)
+    first = together[0][0] if together else None
     trouble = None
     if phase is JobPhase.RUNNING:
         trouble = next((t for t in (pod_trouble(pod, now) for pod in pods) if t is not None), None) or _retrying(
@@ -97,8 +126,8 @@ def _observed(job: Object, pods: list[Object], progress: Progress | None, now: d
         message=annotations.get(RESULT_ANNOTATION) or end.get("message", ""),
         exit_code=end.get("exitCode"),
         progress=progress,
-        pod=pods[0]["metadata"]["name"] if pods else None,
-        address=pods[0].get("status", {}).get("podIP") if pods else None,
+        pod=first["metadata"]["name"] if first else None,
+        address=first.get("status", {}).get("podIP") if first else None,
         reason="DeadlineExceeded" if reason == "DeadlineExceeded" else end.get("reason", ""),
         stage=_stage(job),
         shape=annotations.get(SHAPE_ANNOTATION, ""),
