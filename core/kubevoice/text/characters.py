@@ -16,7 +16,8 @@ KEPT_PUNCTUATION = str.maketrans(
 
 DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn", "Me"}
 """Categories that are not spoken: controls, formats, surrogates, private use, unassigned, emoji, stray marks."""
-SPOKEN_SYMBOLS = {"°"}
+SPOKEN_SYMBOLS = {"°", "→", "℃", "℉", "№", "^", "²", "³"}
+KEPT = {"²": "²", "³": "³", "㎡": "m²", "㎥": "m³", "㎢": "km²", "○": "〇", "◯": "〇", "℃": "℃", "℉": "℉", "№": "№"}
 
 
 @cache
@@ -31,9 +32,19 @@ def _is_spoken(character: str) -> bool:
     return known or unicodedata.category(character) not in DROPPED
 
 
+def _fold(character: str) -> str:
+    """Return a character's usual form; what NFKC would rob of its meaning is kept or written out."""
+    if character in KEPT:
+        return KEPT[character]
+    folded = unicodedata.normalize("NFKC", character)
+    if folded.isdigit() and unicodedata.decomposition(character).startswith("<super>"):
+        return f"^{folded}"
+    return folded.replace("⁄", "/")
+
+
 def clean(text: str) -> Traced:
     """Return `text` in simplified characters and normal widths, without emoji and control characters."""
-    folded = Traced.of(text).translate(lambda c: unicodedata.normalize("NFKC", c))
+    folded = Traced.of(text).translate(_fold)
     kept = folded.translate(lambda c: " " if c.isspace() else c if _is_spoken(c) else "")
     simplified = str(_simplify().convert(kept.text))
     return Traced(simplified, kept.origins).strip()

@@ -1,0 +1,28 @@
+"""Stage two: everything written in figures and signs becomes words.
+
+Rules in a fixed order, from the most particular to the most general, each one pattern and what is said for it. Words in
+Latin letters stay, for the stage that reads them. `say_as` reads a text as what SSML says it is.
+"""
+
+from kubevoice.text.normalisation import dates, identifiers, letters, maths, measures
+from kubevoice.text.normalisation.rule import Rule
+from kubevoice.text.normalisation.sayas import KINDS, say_as
+from kubevoice.text.traced import Traced
+
+__all__ = ["KINDS", "normalise", "say_as"]
+
+RULES: tuple[Rule, ...] = (
+    *identifiers.RULES,
+    *maths.SCORES,
+    *dates.RULES,
+    *measures.RULES,
+    *letters.RULES,
+    *maths.RULES,
+)
+
+
+def normalise(text: Traced) -> Traced:
+    """Write out numbers, dates, times, units, signs and addresses; what becomes words has no origin."""
+    for each in RULES:
+        text = text.sub(each.pattern, each.say)
+    return text.sub(letters.LEFT, lambda found: letters.NAMES[found[0]])

@@ -1,0 +1,69 @@
+"""Numbers that are names: telephones, serials, rooms, plates, addresses of the network."""
+
+import re
+
+from kubevoice.text.normalisation.numbers import cardinal, digits
+from kubevoice.text.normalisation.rule import rule
+
+__all__ = ["RULES", "spell"]
+
+NAMED = (
+    "电话|手机|热线|传真|拨打|拨|致电|尾号|号码|编号|证号|学号|工号|车牌|房号|房间|单号|订单|订单号|账号|帐号|卡号|密码|验证码|"
+    "QQ|邮编|邮政编码|代码|代号|序列号|门牌|型号|航班|车次|分辨率|批号|口令|分机|总机|频道|编码|群号|工单|流水号|档案号|快递|运单"
+)
+PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使领"
+SIGNS = {
+    ".": "点", "/": "斜杠", ":": "冒号", "-": "杠", "_": "下划线", "@": "艾特", "?": "问号", "=": "等于", "&": "和",
+    "#": "井号", "%": "百分号", "~": "波浪号", "+": "加",
+}  # fmt: skip
+
+
+def spell(text: str) -> str:
+    """Read an address: words as they are, figures one by one, signs by their names."""
+    return "".join(digits(c) if c in "0123456789" else SIGNS.get(c, c) for c in text)
+
+
+def _all_figures(found: re.Match[str]) -> str:
+    return "".join(digits(c) if c in "0123456789" else "" if c in "- ()（）" else c for c in found[0])
+
+
+def _with_country(found: re.Match[str]) -> str:
+    return ("加" if found[1].startswith("+") else "") + digits(found[0])
+
+
+def _url(found: re.Match[str]) -> str:
+    return spell(re.sub(r"^https?://", "", found[0]).rstrip("/"))
+
+
+def _version(found: re.Match[str]) -> str:
+    parts = found[2].split(".")
+    said = "点".join(cardinal(part) if len(part) <= 2 else digits(part) for part in parts)  # 十七点一
+    return {"v": "版本"}.get(found[1].lower(), found[1]) + said
+
+
+TLDS = "com|cn|org|net|edu|gov|io|ai|dev|co|info|top|xyz|tv|cc|me|app|hk|tw|jp|uk|de"
+
+RULES = (
+    rule("e-mail", r"(?<![\w.])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}", lambda m: spell(m[0])),
+    rule("URL", rf"https?://[\w./:?=&%#~+@-]{{1,300}}|www\.[\w./:?=&%#~+@-]{{1,300}}|(?<![\w.])(?:[a-z][\w-]{{0,62}}\.){{1,4}}(?:{TLDS})(?:/[\w./?=&%#~+-]{{0,200}})?(?![\w.])",
+         _url),
+    rule("IP address", r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}|:\d{2,5})?(?![\d.])", lambda m: spell(m[0])),
+    rule("version", r"(?<![a-z])(v|版本|version\s?|iOS\s?|Android\s?|Python\s?)(\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.])", _version),
+    rule("three parts", r"(?<![\d.])(\d{1,3}(?:\.\d{1,4}){2,3})(?![\d.])", lambda m: spell(m[0])),
+    rule("mobile", r"(?:(?<!\d)(\+?86)[- ]?)(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)", _with_country),
+    rule("mobile in China", r"(?<![\d.])1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![\d.])", lambda m: digits(m[0])),
+    rule("landline", r"(?<!\d)(?:\+?86[- ]?)?[(（]?0\d{2,3}[)）]?[- ]\d{7,8}(?:[- ]\d{1,5})?(?!\d)|(?<!\d)0\d{9,11}(?!\d)", _all_figures),
+    rule("service number", r"(?<!\d)[48]00[- ]?\d{3}[- ]?\d{4}(?!\d)|(?<!\d)[48]00-\d{4}-\d{3}(?!\d)", lambda m: digits(m[0])),
+    rule("service", r"(?<![\d.·A-Za-z])(?:12306|12315|12345|12333|12366|10086|10010|95\d{3}(?=客服|热线|电话))(?![\d.])", lambda m: digits(m[0])),
+    rule("short service number", r"(?<!\d)(?:110|119|120|122|10086|10010|10000|10001|12306|12315|12345|95\d{3})(?=热线|客服|电话|服务|报警|，请|举报)|(?<=[拨打电])(?:110|119|120|114)",
+         lambda m: digits(m[0])),
+    rule("identity card", r"(?<!\d)\d{17}[\dX](?!\d)|(?<!\d)\d{16,19}(?!\d)", lambda m: spell(m[0])),
+    rule("named", rf"(?:{NAMED})(?:号码?|为|是|[:：\s]){{0,3}}[\"“]?[A-Z]{{0,4}}-?\d{{3,}}(?:[-x*×]\d+)*(?![\d.]*[元块万亿个人%年月])",
+         lambda m: re.sub(r"\d+|-", lambda part: digits(part[0]), m[0])),
+    rule("quoted number", r"(?<=[“\"‘])\d{2,}(?=[”\"’]号)|(?<=No\.)\s?\d+", lambda m: digits(m[0])),
+    rule("plate", rf"([{PROVINCES}])([A-Z])[·• ]?(?=[A-Z\d]*\d)([A-Z\d]{{5,6}})(?![A-Z\d])", lambda m: m[1] + m[2].upper() + spell(m[3].upper())),
+    rule("flight or train", r"(?<![A-Z\d])([A-Z]{1,2}|[A-Z]\d|\d[A-Z])(\d{3,4})(?=次|航班|列车|号|$|[，。、\s])", lambda m: spell(m[1]) + digits(m[2])),
+    rule("room", r"(?<!\d)\d{3,4}(?=室(?!内|外|友)|房间|号房|病房|教室|包厢|包间|会议室|号楼)|(?<=[座栋楼单元])\d{3,4}(?!\d|[平米个人元])",
+         lambda m: digits(m[0])),
+    rule("road", r"(?<=国道)\d{3}|(?<!\d)\d{3}(?=国道|省道|路公交|路车)", lambda m: digits(m[0])),
+)  # fmt: skip

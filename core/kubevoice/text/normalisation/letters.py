@@ -1,0 +1,36 @@
+"""Figures beside letters, names of signs, Roman numerals, and initialisms in small letters."""
+
+import re
+
+from kubevoice.text.normalisation.numbers import cardinal, digits
+from kubevoice.text.normalisation.rule import rule
+
+__all__ = ["NAMES", "RULES"]
+
+NAMES = {"%": "百分号", "‰": "千分号", "+": "加", "=": "等于", "&": "和", "@": "艾特", "#": "井号", "°": "度", "×": "乘", "÷": "除以",
+         "<": "小于", ">": "大于", "≥": "大于等于", "≤": "小于等于", "≠": "不等于", "≈": "约等于", "±": "正负", "√": "根号", "$": "美元",
+         "¥": "元", "€": "欧元", "£": "英镑", "℃": "摄氏度", "℉": "华氏度", "²": "平方", "³": "立方", "∞": "无穷大", "π": "派",
+         "α": "阿尔法", "β": "贝塔", "γ": "伽马", "δ": "德尔塔", "λ": "拉姆达", "μ": "谬", "σ": "西格玛", "Ω": "欧米伽", "θ": "西塔",
+         "ω": "欧米伽", "^": "脱字符", "→": "到", "№": "第", "§": "第"}  # fmt: skip
+SPELLED = "wto|mvp|vip|iq|eq|mba|gdp|cpi|ceo|cfo|cto|nba|cba|dna|rna|usb|cpu|gpu|ktv|dvd|pdf|ppt|atm|app(?=s?\\b)|api|url|gps|led|lcd|ufo|bbc|cnn|fbi|cia|who(?=组织)|hiv|ico|ipo|ai"
+ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50}
+SHORT = 2
+
+
+def _roman(found: re.Match[str]) -> str:
+    values = [ROMAN[letter] for letter in found[0].upper()]
+    return cardinal(str(sum(-v if v < max(values[i:]) else v for i, v in enumerate(values))))
+
+
+def _beside(figures: str) -> str:
+    return cardinal(figures) if len(figures) <= SHORT and figures[0] != "0" else digits(figures)
+
+
+RULES = (
+    rule("initialism", rf"(?<![A-Za-z.])(?:{SPELLED})(?![A-Za-z])", lambda m: m[0].upper() if m[0].islower() else m[0]),
+    rule("Roman numeral", r"(?<=[第部章卷型期级])[IVXL]{1,6}(?![A-Za-z])|(?<![A-Za-z])[IVXL]{2,6}(?=世|期|级|型|章)", _roman),
+    rule("English ordinal", r"(?<![A-Za-z\d])(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", lambda m: f"第{cardinal(m[1])}"),
+    rule("letter and figures", r"(?<=[A-Za-z])[-]?(\d{1,9})(?![\d.])", lambda m: _beside(m[1])),
+    rule("figures and letter", r"(?<![\d.])(\d{1,2})(?=[A-Za-z])", lambda m: _beside(m[1])),
+)  # fmt: skip
+LEFT = re.compile("[" + "".join(re.escape(sign) for sign in NAMES) + "]")

@@ -1,0 +1,85 @@
+"""Fractions, ratios, scores, ranges, formulas, and what is left of figures."""
+
+import re
+
+from kubevoice.text.normalisation.measures import MANY
+from kubevoice.text.normalisation.numbers import NUMBER, SIGNED, amount, cardinal, digits
+from kubevoice.text.normalisation.rule import rule
+
+__all__ = ["RULES", "SCORES"]
+
+SIGNS = {
+    "+": "加", "-": "减", "−": "减", "×": "乘以", "*": "乘以", "÷": "除以", "/": "除以", "=": "等于", "<": "小于", ">": "大于",
+    "≥": "大于等于", "≤": "小于等于", "≠": "不等于", "≈": "约等于", "±": "加减",
+}  # fmt: skip
+CONTEST = (
+    "比分|战胜|击败|险胜|大胜|完胜|爆冷|不敌|逼平|战平|领先|落后|负于|惜败|总分|扳成|改写为|锁定|定格在|逆转|横扫|以"
+)
+COUNTRY = "中国|美国|日本|韩国|英国|法国|德国|巴西|阿根廷|西班牙|意大利|荷兰|葡萄牙|英格兰|俄罗斯|澳大利亚|[队]"
+OPERATOR = r"[+×÷=<>≥≤≠≈±*]"
+EIGHT = 8
+
+
+def _score(found: re.Match[str]) -> str:
+    return f"{found[1]}{cardinal(found[2])}比{cardinal(found[3])}"
+
+
+def _fraction(found: re.Match[str]) -> str:
+    whole, sign, upper, lower = found.groups()
+    said = f"{amount(lower)}分之{amount(upper)}"
+    return (f"{amount(whole)}又" if whole else "") + ("负" if sign else "") + said
+
+
+def _operand(text: str) -> str:
+    return amount(text) if text[0] in "0123456789" else text
+
+
+def _formula(found: re.Match[str]) -> str:
+    """Read a formula: a sign between two operands is an operation, one before an operand its sign."""
+    said, operand = "", False
+    for part in re.findall(rf"{NUMBER}|[A-Za-z]+|\S", found[0]):
+        if part in SIGNS:
+            said += SIGNS[part] if operand or part not in "-−+" else {"+": "正"}.get(part, "负")
+            operand = False
+        else:
+            said += _operand(part)
+            operand = True
+    return said
+
+
+def _plain(found: re.Match[str]) -> str:
+    """Read a number that nothing around it explains."""
+    text = found[0]
+    bare = text.isdigit()
+    if bare and len(text) == EIGHT and "000" not in text and text[0] != text[1]:
+        return digits(text)  # eight figures without a word are a telephone number or a serial
+    return amount(text)
+
+
+SCORES = (
+    rule("score", rf"((?:{CONTEST})[^\d，。；！？]{{0,6}}?)(\d{{1,3}})\s?[:：\-–]\s?(\d{{1,3}})(?![\d:：.%年月点])", _score),
+    rule("score at the end", rf"((?:{COUNTRY}))(\d{{1,3}})[:：\-–](\d{{1,3}})(?![\d:：.%年月])", _score),
+    rule("score before", r"()(?<![\d:.])(\d{1,3})[:：\-–](\d{1,3})(?=战胜|击败|险胜|大胜|完胜|领先|落后|逼平|战平|不敌|负于|惜败|获胜|取胜|输给|平)", _score),
+    rule("ratio", r"()(?<![\d:.])(\d{1,3}):(\d(?!\d)|[6-9]\d(?!\d)|\d{3,5})(?![\d:])", _score),
+    rule("ratio by name", r"((?:比例|比值|之比|配比|宽高比|比率)[^\d，。]{0,4})(\d{1,4})[:：](\d{1,4})(?!\d)", _score),
+)  # fmt: skip
+RULES = (
+    rule("fraction", r"(?<![\d./])(?:(\d+)又)?(?:(?<![\dA-Z])([-−]))?(\d{1,5})/(\d{1,5})(?![\d./])", _fraction),
+    rule("exponent", rf"({NUMBER}|[A-Za-z])\^([-−]?\d{{1,4}})(?!\d)", lambda m: f"{_operand(m[1])}的{amount(m[2])}次方"),
+    rule("power", r"(?<=[\dA-Za-z)）])([²³])", lambda m: "的平方" if m[1] == "²" else "的立方"),
+    rule("root", rf"√\s?({NUMBER})", lambda m: f"根号{amount(m[1])}"),
+    rule("formula", rf"(?<![A-Za-z\d])(?=[^=+×÷<>≥≤≠≈±*]{{0,40}}{OPERATOR})[-−]?(?:{NUMBER}|[A-Za-z])(?:\s?[-−/^+×÷=<>≥≤≠≈±*]\s?[-−]?(?:{NUMBER}|[A-Za-z]))+(?![A-Za-z\d])",
+         _formula),
+    rule("compared", rf"(?:^|(?<=[^\dA-Za-z]))([<>≥≤≈±])\s?(?={NUMBER})", lambda m: SIGNS[m[1]]),
+    rule("range", rf"({SIGNED})({MANY})?\s?[-~～—–]+\s?({NUMBER})(?![\d-])", lambda m: f"{amount(m[1])}{m[2] or ''}到{amount(m[3])}"),
+    rule("many", r"(?<=[^\d.])\.\d+|^\.\d+", lambda m: amount("0" + m[0])),
+    rule("some", r"(?<!\d)(\d+)(?=多|余|几)", lambda m: cardinal(m[1])),
+    rule("event", r"(?<![\d.])\d{3}(?=新政|事件|高校|院校|工程|大促|晚会|革命|惨案|团购)", lambda m: digits(m[0])),
+    rule("day of an event", r"(?<![\d.])(\d{1,2})·(\d{1,2})(?!\d)", lambda m: digits(m[0])),
+    rule("thousands with spaces", r"(?<![\d.] )(?<![\d.])\d{1,3}(?: \d{3}){1,4}(?![ ]?\d)", lambda m: cardinal(m[0].replace(" ", ""))),
+    rule("metres and centimetres", r"(?<![\d.])(\d)米(\d{1,2})(?![\d.]|[^，。、；！？\s的左])", lambda m: f"{cardinal(m[1])}米{digits(m[2])}"),
+    rule("ordinal", r"(?<=第)\d+", lambda m: cardinal(m[0].lstrip("0") or "0")),
+    rule("more", rf"({NUMBER})\+(?![\d\s]*\d)", lambda m: f"{amount(m[1])}加"),
+    rule("number", SIGNED, _plain),
+    rule("figures", r"\d+", lambda m: digits(m[0])),
+)  # fmt: skip
