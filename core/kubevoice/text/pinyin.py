@@ -1,48 +1,72 @@
-"""Stage five: a reading for each word, in pinyin with tone digits (5 is the neutral tone, v is ü)."""
+"""A reading for each character before any change of tone: pinyin with tone digits (5 is the neutral tone, v is ü).
+
+The lexicon comes first; then the network that knows characters of several readings; then the dictionary's phrases;
+then the dictionary's characters.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from types import ModuleType
 
 from kubevoice.errors import InputError
+from kubevoice.text.phrases import Phrases
+from kubevoice.text.polyphones import Polyphones
 
-__all__ = ["Lexicon", "readings"]
+__all__ = ["Lexicon", "Reading", "readings"]
 
-Lexicon = Mapping[str, tuple[str, ...]]
-SPELLINGS = {"ê": "ei", "n": "en", "ng": "en", "m": "mu", "hm": "heng", "hng": "heng", "lue": "lve", "nue": "nve"}
-SYLLABLE = re.compile(r"[a-z]+[1-5]")
+Reading = tuple[str, ...]
+Lexicon = Mapping[str, Reading]
+SYLLABLE = re.compile(r"[a-zê]+[1-5]")
+ROWS = re.compile(r"(?:[二两三四五六七八九十百千几数]|零一)(行)")
+"""行 that is counted is a row or a line."""
+UNCHANGED = {"一": "yi1", "不": "bu4"}
+"""Some phrases of the dictionary have these with the tone already changed; that is the next stage's work."""
 
 
 @cache
-def _pypinyin() -> ModuleType:
-    import pypinyin
-    from pypinyin_dict.phrase_pinyin_data import large_pinyin
+def _character(character: str) -> str:
+    """Return the commonest reading of a character on its own; InputError if it has none."""
+    import pypinyin  # imported when first needed: it loads dictionaries
 
-    large_pinyin.load()
-    return pypinyin
+    found = pypinyin.lazy_pinyin(character, style=pypinyin.Style.TONE3, neutral_tone_with_five=True, errors="ignore")
+    reading = found[0].replace("ü", "v") if found else ""
+    if not SYLLABLE.fullmatch(reading):
+        raise InputError(f"character {character!r} has no known reading; write it in other words")
+    return reading
 
 
-def readings(words: list[str], lexicon: Lexicon) -> list[tuple[str, ...]]:
-    """Return each word's syllables; the lexicon comes first, then phrases of several characters.
+def _in_phrases(words: Sequence[str]) -> list[str | None]:
+    """Return what the dictionary's phrases say of each character: a word's own reading, or the longest match's."""
+    phrases = Phrases.load()
+    said: list[str | None] = [vote.reading if vote else None for vote in phrases.forward("".join(words))]
+    at = 0
+    for word in words:
+        if len(word) > 1 and (found := phrases.of(word)):
+            said[at : at + len(word)] = found
+        at += len(word)
+    return said
 
-    Raises InputError naming the first character that has no known reading.
+
+def readings(words: Sequence[str], asked: Sequence[bool], lexicon: Lexicon) -> list[Reading]:
+    """Return the syllables of each of a sentence's words, none for a word that is not asked.
+
+    The words of the whole sentence are wanted, punctuation too: they are what tells the readings apart. Raises
+    InputError naming the first character that has no known reading.
     """
-    return [lexicon[word] if word in lexicon else _reading(word) for word in words]
-
-
-def _spelled(syllable: str) -> str:
-    """Spell as the unit tables do: ü is v, after j q x y too, and interjections have a vowel."""
-    plain, tone = syllable[:-1], syllable[-1:]
-    plain = re.sub(r"^([jqxy])u", r"\1v", plain.replace("ü", "v"))
-    return SPELLINGS.get(plain, plain) + tone
-
-
-def _reading(word: str) -> tuple[str, ...]:
-    library = _pypinyin()
-    found = library.lazy_pinyin(word, style=library.Style.TONE3, neutral_tone_with_five=True, errors=list)
-    syllables = tuple(_spelled(syllable) for syllable in found)
-    for character, syllable in zip(word, syllables, strict=False):
-        if not SYLLABLE.fullmatch(syllable):
-            raise InputError(f"character {character!r} has no known reading; write it in other words")
-    return syllables
+    said = _in_phrases(words)
+    for place, reading in Polyphones.load().readings(words).items():
+        said[place] = reading
+    for row in ROWS.finditer("".join(words)):
+        said[row.start(1)] = "hang2"
+    found: list[Reading] = []
+    at = 0
+    for word, wanted in zip(words, asked, strict=True):
+        if not wanted:
+            found.append(())
+        elif word in lexicon:
+            found.append(lexicon[word])
+        else:
+            here = zip(word, said[at : at + len(word)], strict=True)
+            found.append(tuple(UNCHANGED.get(c) or reading or _character(c) for c, reading in here))
+        at += len(word)
+    return found
