@@ -2,18 +2,23 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import analyse
+from kubevoice.text import analyse, read_document, read_lexicon
+from kubevoice.text.ssml import Break, Speech, Style, parse
 from kubevoice.voice import builtin_voice
+from rich.table import Table
 
 from kubevoice_cli.client import speak
 from kubevoice_cli.console import answers, errors, plain
 
-__all__ = ["say", "text"]
+__all__ = ["say", "ssml_app", "text"]
+
+ssml_app = typer.Typer(help="Documents in SSML.", no_args_is_help=True)
 
 DEFAULT_VOICE = "builtin://base"
 FORMATS = ("wav", "flac", "mp3", "opus", "aac", "pcm")
@@ -26,6 +31,45 @@ def _write(path: Path, audio: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         raise KubeVoiceError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+
+
+@ssml_app.command("check")
+def check_ssml(
+    path: Annotated[Path, typer.Argument(help="An SSML document.", show_default=False)],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what an SSML document asks for, and what of it is not obeyed; exit code 2 if it cannot be spoken."""
+    document = parse(_read(path))
+    read_document(document)
+    spans = [{"kind": type(span).__name__.lower()} | asdict(span) for span in document.spans]
+    notices = [asdict(notice) for notice in document.notices]
+    if as_json:
+        answers.print_json(json.dumps({"spans": spans, "notices": notices}, ensure_ascii=False))
+        return
+    table = Table("what", "text", "how")
+    for span in document.spans:
+        if isinstance(span, Speech):
+            changed = {k: v for k, v in asdict(span.style).items() if v != getattr(Style(), k)}
+            changed |= {"pinyin": " ".join(span.pinyin)} if span.pinyin else {}
+            how = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in changed.items())
+            table.add_row("speech", plain(span.text.strip()), plain(how))
+        elif isinstance(span, Break):
+            table.add_row("break", "", f"{span.seconds:g} s")
+        else:
+            table.add_row("mark", plain(span.name), "")
+    answers.print(table)
+    for notice in document.notices:
+        errors.print(f"[yellow]note:[/] line {notice.line}, column {notice.column}: {plain(notice.message)}")
 
 
 def say(
@@ -45,6 +89,7 @@ def say(
     speed: Annotated[float, typer.Option(help="2 is twice as fast.")] = 1.0,
     pitch: Annotated[float, typer.Option(help="Semitones up or down.")] = 0.0,
     volume: Annotated[float, typer.Option(help="Factor on the samples.")] = 1.0,
+    ssml: Annotated[bool, typer.Option("--ssml", help="The text is an SSML document.")] = False,
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime.", min=1)] = 1,
 ) -> None:
     """Speak into a file. No server is needed."""
@@ -54,6 +99,7 @@ def say(
     if url is not None:
         wishes = {"emotion": emotion, "intensity": intensity, "speaker": speaker, "speed": speed}
         wishes |= {"pitch": pitch, "volume": volume, "voice": voice, "response_format": audio_format}
+        wishes |= {"ssml": True} if ssml else {}
         named = {key: value for key, value in wishes.items() if value is not None}
         _write(output, speak(url, {"input": text} | named))
     else:
@@ -62,19 +108,22 @@ def say(
 
         where = voice or DEFAULT_VOICE
         engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
-        samples = read_aloud(engine, text, Controls(speaker, emotion, intensity, speed, pitch, volume))
+        samples = read_aloud(engine, text, Controls(speaker, emotion, intensity, speed, pitch, volume), ssml=ssml)
         _write(output, encode_audio(samples, engine.sample_rate, audio_format))
     answers.print(plain(str(output)))
 
 
-def text() -> None:
+def text(
+    lexicon: Annotated[Path | None, typer.Option(help="File of readings: word, tab, pinyin with tones.")] = None,
+) -> None:
     """Show how the front end reads text: lines from stdin, a JSON object a line to stdout."""
     failed = 0
+    readings = read_lexicon(_read(lexicon), str(lexicon)) if lexicon else None
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue
         try:
-            found = analyse(line.rstrip("\n"))
+            found = analyse(line.rstrip("\n"), lexicon=readings)
         except InputError as error:
             failed += 1
             errors.print(f"[bold red]error:[/] line {number}: {plain(str(error))}")

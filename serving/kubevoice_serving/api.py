@@ -1,4 +1,4 @@
-"""The HTTP application: routes over a `Backend`. It knows nothing of Ray, engines or text."""
+"""The HTTP application: routes over a `Backend`. It knows nothing of Ray or of engines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +13,8 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine import Controls
+from kubevoice.errors import InputError
+from kubevoice.text import Lexicon, read_lexicon
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from kubevoice_serving.backend import Backend
@@ -110,9 +112,6 @@ def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
     @app.post("/v1/audio/speech", tags=["speech"], response_class=Response, responses=ERRORS)
     async def speech(request: SpeechRequest) -> Response:
         """Speak text; the answer is the audio file."""
-        if request.ssml is not None:
-            message = "SSML is not offered by this server; send plain text as input"
-            raise ApiError(HTTPStatus.BAD_REQUEST, "ssml_unsupported", message, param="ssml")
         controls = Controls(
             speaker=request.speaker,
             emotion=request.emotion,
@@ -121,7 +120,14 @@ def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
             pitch=request.pitch,
             volume=request.volume,
         )
-        job = SpeechJob(request.input, request.voice, request.response_format, controls)
+        job = SpeechJob(
+            request.input,
+            request.voice,
+            request.response_format,
+            controls,
+            ssml=request.ssml,
+            lexicon=_lexicon(request.lexicon),
+        )
         answer = await _speak(backend, metrics, job, "input")
         return Response(answer.audio, headers=_headers(answer), media_type=CONTENT_TYPES[answer.audio_format])
 
@@ -129,19 +135,18 @@ def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
     async def analyze(request: AnalyzeRequest) -> AnalyzeAnswer:
         """Show how text would be read: sentences, words, pinyin and the voice's units."""
         _check_text(request.text, "text")
-        analysis = await backend.analyze(request.text)
+        analysis = await backend.analyze(request.text, _lexicon(request.lexicon))
         if isinstance(analysis, Refusal):
             raise refuse(analysis, "text")
-        sentences = [
-            {
-                "text": s.text,
-                "normalized": s.normalized,
-                "words": [{"text": w.text, "pinyin": list(w.pinyin)} for w in s.words],
-                "units": [str(unit) for unit in s.units],
-            }
-            for s in analysis.sentences
-        ]
-        return AnalyzeAnswer.model_validate({"text": analysis.text, "sentences": sentences})
+        return AnalyzeAnswer.model_validate(analysis.as_dict())
+
+
+def _lexicon(readings: dict[str, str] | None) -> Lexicon | None:
+    """Return a request's lexicon. Raises ApiError naming every entry that is wrong."""
+    try:
+        return read_lexicon("\n".join(f"{word}\t{pinyin}" for word, pinyin in readings.items())) if readings else None
+    except InputError as error:
+        raise refuse(Refusal(str(error), error.problems), "lexicon") from None
 
 
 def _add_legacy(app: FastAPI, backend: Backend, metrics: Metrics, recordings: Recordings) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from kubevoice.text import Analysis
+from kubevoice.text import Analysis, Lexicon
 
 from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
@@ -31,7 +31,7 @@ class Backend(Protocol):
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         """Speak; BusyError or UnavailableError if no replica can."""
 
-    async def analyze(self, text: str) -> Analysis | Refusal:
+    async def analyze(self, text: str, lexicon: Lexicon | None = None) -> Analysis | Refusal:
         """Show how text would be read."""
 
     async def voices(self) -> tuple[VoiceInfo, ...]:

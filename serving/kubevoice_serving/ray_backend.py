@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from kubevoice.text import Analysis
+from kubevoice.text import Analysis, Lexicon
 from ray.serve.handle import DeploymentHandle
 
 from kubevoice_serving.backend import BusyError, UnavailableError
@@ -56,9 +56,9 @@ class RayBackend:
     async def _speak_stable(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         return await translated(self._stable.speak.remote(job))
 
-    async def analyze(self, text: str) -> Analysis | Refusal:
+    async def analyze(self, text: str, lexicon: Lexicon | None = None) -> Analysis | Refusal:
         """Show how text would be read."""
-        return await translated(self._stable.analyze.remote(text))
+        return await translated(self._stable.analyze.remote(text, lexicon))
 
     async def voices(self) -> tuple[VoiceInfo, ...]:
         """List the voices of any one stable replica."""

@@ -48,7 +48,10 @@ class SpeechRequest(_Request):
     speaker: str | int | None = Field(None, description="Name or number of a speaker of the voice.")
     pitch: float = Field(0.0, ge=-12, le=12, description="Semitones.")
     volume: float = Field(1.0, ge=0, le=2)
-    ssml: str | None = Field(None, description="Not offered; a request with it is refused.")
+    ssml: bool = Field(False, description="The input is an SSML document (docs/ssml.md).")
+    lexicon: dict[str, str] | None = Field(
+        None, max_length=200, description="Readings by word, in pinyin with tones.", examples=[{"重庆": "chong2 qing4"}]
+    )
 
 
 class LegacyRequest(_Request):
@@ -71,29 +74,26 @@ class AnalyzeRequest(_Request):
     """Text to read."""
 
     text: str = Field(examples=["他行长2米。"])
+    lexicon: dict[str, str] | None = Field(None, max_length=200, description="Readings by word, in pinyin with tones.")
 
 
-class AnalyzedWord(BaseModel):
-    """A word and its syllables."""
+class AnalyzedSyllable(BaseModel):
+    """A syllable and the character it stands for."""
 
-    text: str
-    pinyin: list[str]
-
-
-class AnalyzedSentence(BaseModel):
-    """One sentence, normalised to words, and the units a voice receives."""
-
-    text: str
-    normalized: str
-    words: list[AnalyzedWord]
-    units: list[str]
+    char: str
+    offset: int | None = Field(description="Code-point index in the text; null where normalisation made the syllable.")
+    base: str = Field(description="Pinyin with a tone digit before sandhi.")
+    pinyin: str = Field(description="Pinyin with a tone digit as spoken.")
 
 
 class AnalyzeAnswer(BaseModel):
-    """How the text would be read."""
+    """How the text would be read: the same object that `kubevoice text` prints."""
 
     text: str
-    sentences: list[AnalyzedSentence]
+    normalized: str
+    words: list[str]
+    pinyin: list[AnalyzedSyllable]
+    units: list[str]
 
 
 class Voice(BaseModel):

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from kubevoice.audio.encode import encode_audio
-from kubevoice.engine import Controls, Engine, speak_sentences
-from kubevoice.text import analyse
+from kubevoice.engine import Controls, Engine, parts_of, speak_parts
+from kubevoice.text import Lexicon
 
 __all__ = ["Refusal", "SpeechAnswer", "SpeechJob", "StoppedError", "speak"]
 
@@ -20,6 +20,10 @@ class SpeechJob:
     voice: str | None = None
     audio_format: str = "wav"
     controls: Controls = field(default_factory=Controls)
+    ssml: bool = False
+    """The text is an SSML document."""
+    lexicon: Lexicon | None = None
+    """Readings that come before all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def speak(job: SpeechJob, name: str, engine: Engine, arrived: float, *, stopped:
     parts = []
     if stopped():
         raise StoppedError
-    for part in speak_sentences(engine, analyse(job.text).sentences, job.controls):
+    for part in speak_parts(engine, parts_of(job.text, ssml=job.ssml, lexicon=job.lexicon), job.controls):
         parts.append(part)
         if stopped():
             raise StoppedError

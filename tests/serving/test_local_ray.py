@@ -64,7 +64,7 @@ def test_mp3_unless_told_otherwise_as_openai_does(serving):
         ({"speaker": "nobody"}, 400, "it has: first, second"),
         ({"voice": "nobody"}, 400, "nobody"),
         ({"speed": 99}, 422, "speed"),
-        ({"ssml": "<speak/>"}, 400, "SSML"),
+        ({"input": "<speak>", "ssml": True}, 400, "line 1, column 8"),
     ],
 )
 def test_bad_requests_are_told_what_is_wrong(serving, fields, status, words):
@@ -84,8 +84,8 @@ def test_lists_page_and_metrics(serving, toy):
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     speak(serving)
     assert b"kubevoice_" in call(serving, "GET", "/metrics")[2]
-    words = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": "你好"})[2])["sentences"][0]["words"]
-    assert words == [{"text": "你好", "pinyin": ["ni2", "hao3"]}]
+    found = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": "你好", "lexicon": {"好": "hao4"}})[2])
+    assert [(s["char"], s["pinyin"]) for s in found["pinyin"]] == [("你", "ni3"), ("好", "hao4")]
 
 
 def test_the_older_api_keeps_a_file(serving):

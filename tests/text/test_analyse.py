@@ -25,7 +25,7 @@ def normalized(text):
         ("一共100元", "一共一百元"),
         ("电话13800138000", "电话一三八零零一三八零零零"),
         ("下午3:30见", "下午三点三十分见"),
-        ("AI很好", "诶艾很好"),
+        ("AI很好", "AI很好"),
         ("電腦", "电脑"),
         ("\ufeff哈😀哈", "哈哈"),
     ],
@@ -50,6 +50,8 @@ def test_figures_signs_and_letters_become_words(written, spoken):
         ("重庆", "chong2 qing4"),
         ("花儿", "huar1"),
         ("女儿", "nv3 er2"),
+        ("AI很好", "ei1 ai4 hen2 hao3"),
+        ("我用ChatGPT", "wo3 yong4 qie4 te4 ji2 pi4 ti2"),
     ],
 )
 def test_readings_and_tones_in_context(text, reading):

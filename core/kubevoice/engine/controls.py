@@ -1,17 +1,21 @@
 """What a speaker can be asked for, and how each wish becomes an input of the encoder."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice.errors import InputError
+from kubevoice.text.ssml import Style
 from kubevoice.voice import VoiceManifest, VoiceStats
 
-__all__ = ["Controls", "emotion_weights", "pitch_shift", "resting_emotion", "speaker_weights"]
+__all__ = ["Controls", "emotion_weights", "gains", "pitch_shift", "resting_emotion", "speaker_weights", "styled"]
 
 Array = NDArray[np.float32]
 
+GLIDE = 240
+"""Samples over which a change of volume is spread."""
 RANGES = {"intensity": (0.0, 2.0), "speed": (0.25, 4.0), "pitch": (-12.0, 12.0), "volume": (0.0, 2.0)}
 
 
@@ -40,6 +44,43 @@ class Controls:
         ]
         if problems:
             raise InputError(problems[0], problems)
+
+
+def styled(controls: Controls, style: Style, manifest: VoiceManifest) -> Controls:
+    """Return what a request asks for within a style of its document.
+
+    Rates and volumes multiply and pitches add, all within their ranges; a speaker or an emotion that the voice has not
+    leaves the request's.
+    """
+    known = {emotion.label for emotion in manifest.emotions}
+    if style.speaker in manifest.speakers:
+        controls = replace(controls, speaker=style.speaker)
+    if style.emotion in known:
+        controls = replace(controls, emotion=style.emotion, intensity=style.intensity)
+    return replace(
+        controls,
+        speed=_within(controls.speed * style.rate, "speed"),
+        pitch=_within(controls.pitch + style.pitch, "pitch"),
+        volume=_within(controls.volume * style.volume, "volume"),
+    )
+
+
+def _within(value: float, name: str) -> float:
+    low, high = RANGES[name]
+    return min(max(value, low), high)
+
+
+def gains(volumes: Sequence[float], samples: NDArray[np.int64]) -> Array:
+    """Return the gain of each sample [T], from each unit's volume and its share [N] of the T samples.
+
+    Where the volume changes the gain glides, for a step is heard as a click.
+    """
+    gain = np.repeat(np.asarray(volumes, np.float32), samples)
+    if len(set(volumes)) > 1:
+        smooth = np.ones(GLIDE, np.float32) / GLIDE
+        padded = np.pad(gain, (GLIDE // 2, GLIDE - 1 - GLIDE // 2), mode="edge")
+        return np.convolve(padded, smooth, "valid").astype(np.float32)
+    return gain
 
 
 def resting_emotion(manifest: VoiceManifest) -> str:
@@ -74,8 +115,8 @@ def speaker_weights(manifest: VoiceManifest, speaker: str | int | None) -> Array
     return weights
 
 
-def pitch_shift(pitch: Array, stats: VoiceStats, semitones: float) -> Array:
-    """What to add to normalised pitch [N] so that each symbol's p Hz becomes p * 2^(semitones / 12).
+def pitch_shift(pitch: Array, stats: VoiceStats, semitones: Array) -> Array:
+    """What to add to normalised pitch [N] so that each symbol's p Hz becomes p * 2^(semitones / 12), [N] too.
 
     Unvoiced symbols were trained as 0 Hz, so a factor leaves them where they are, as it should.
     """

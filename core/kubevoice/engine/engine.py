@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kubevoice.engine.controls import Controls, emotion_weights, pitch_shift, speaker_weights
+from kubevoice.engine.controls import Controls, emotion_weights, gains, pitch_shift, speaker_weights
 from kubevoice.engine.session import open_session
 from kubevoice.engine.vocoding import Vocoder
 from kubevoice.errors import InputError, KubeVoiceError
@@ -74,23 +74,28 @@ class Engine:
         """
         return self.speak(units, Controls(speaker, emotion, intensity, speed, pitch, volume))
 
-    def speak(self, units: Sequence[Unit], controls: Controls) -> Array:
-        """`synthesize`, its wishes in one value."""
-        return self._vocoder.whole(self._mel(units, controls)) * np.float32(controls.volume)
+    def speak(self, units: Sequence[Unit], controls: Controls | Sequence[Controls]) -> Array:
+        """`synthesize`, its wishes in one value, or in one for each unit."""
+        mel, gain = self._mel(units, controls)
+        return self._vocoder.whole(mel) * gain
 
     def stream(self, units: Sequence[Unit], controls: Controls, *, frames: int = 48) -> Iterator[Array]:
         """Yield the samples that `speak` returns as they are made, `frames` mel frames at a time.
 
         The vocoder takes most of the time, so the first piece is there long before the last.
         """
-        for piece in self._vocoder.pieces(self._mel(units, controls), frames):
-            yield piece * np.float32(controls.volume)
+        mel, gain = self._mel(units, controls)
+        done = 0
+        for piece in self._vocoder.pieces(mel, frames):
+            yield piece * gain[done : done + len(piece)]
+            done += len(piece)
 
-    def _mel(self, units: Sequence[Unit], controls: Controls) -> Array:
-        """Mel frames [T, M], in the normalised space that acoustic model and vocoder share."""
+    def _mel(self, units: Sequence[Unit], controls: Controls | Sequence[Controls]) -> tuple[Array, Array]:
+        """Mel frames [T, M], in the space that acoustic model and vocoder share, and the samples' gain [T * hop]."""
         if not units:
             raise InputError("there is nothing to speak: no linguistic units were given")
-        memory, keys, values, durations, frames = self._encode(units, controls)
+        each = [controls] * len(units) if isinstance(controls, Controls) else controls
+        memory, keys, values, durations, frames = self._encode(units, each)
         total = int(frames.sum())
         if total == 0:
             raise KubeVoiceError(f"voice {self.manifest.name} gave these {len(units)} units no duration at all")
@@ -98,23 +103,24 @@ class Engine:
         # The last step may go past the end; the postnet must not see those frames, nor did it in training.
         spoken = self._decode(memory, keys, values, band)[:total]
         mel: Array = self._postnet.run(None, {"mel": spoken})[0]
-        return mel
+        return mel, gains([one.volume for one in each], frames * self.manifest.hop)
 
-    def _encode(self, units: Sequence[Unit], controls: Controls) -> tuple[Any, ...]:
+    def _encode(self, units: Sequence[Unit], controls: Sequence[Controls]) -> tuple[Any, ...]:
         """Return memory [S, D], its keys and values [L, S, C], durations [N] and frames [N]."""
         count, manifest = len(units), self.manifest
         feeds = self._tables.encode(units) | {
-            "emotion_weights": np.tile(emotion_weights(manifest, controls.emotion, controls.intensity), (count, 1)),
-            "speaker_weights": np.tile(speaker_weights(manifest, controls.speaker), (count, 1)),
-            "duration_scale": np.full(count, 1.0 / controls.speed, np.float32),
+            "emotion_weights": np.stack([emotion_weights(manifest, c.emotion, c.intensity) for c in controls]),
+            "speaker_weights": np.stack([speaker_weights(manifest, c.speaker) for c in controls]),
+            "duration_scale": np.array([1.0 / c.speed for c in controls], np.float32),
             "pitch_shift": np.zeros(count, np.float32),
             "energy_shift": np.zeros(count, np.float32),
         }
-        if controls.pitch:
+        semitones = np.array([c.pitch for c in controls], np.float32)
+        if semitones.any():
             # The shift is a ratio of the voice's own contour, so that must be known first. The encoder is
             # cheap beside the decoder and the vocoder.
             (contour,) = self._encoder.run(["pitch"], feeds)
-            feeds["pitch_shift"] = pitch_shift(contour, manifest.stats, controls.pitch)
+            feeds["pitch_shift"] = pitch_shift(contour, manifest.stats, semitones)
         outputs = ["memory", "memory_keys", "memory_values", "durations", "frames"]
         return tuple(self._encoder.run(outputs, feeds))
 

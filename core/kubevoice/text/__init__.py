@@ -1,8 +1,11 @@
 """The Chinese front end: text to the linguistic units of SAMBERT, one stage a module.
 
-characters -> normalise -> sentences -> words -> pinyin -> sandhi -> erhua -> units
+characters -> normalisation -> sentences -> words -> pinyin -> sandhi -> erhua -> units
 """
 
+from kubevoice.text.document import Part, Passage, read_document
+from kubevoice.text.lexicon import read_lexicon
+from kubevoice.text.pinyin import Lexicon
 from kubevoice.text.pipeline import Analysis, Sentence, Syllable, Word, analyse
 from kubevoice.text.segment import is_han
 from kubevoice.text.units import EMOTIONS, Unit, UnitTables, parse_units
@@ -10,6 +13,9 @@ from kubevoice.text.units import EMOTIONS, Unit, UnitTables, parse_units
 __all__ = [
     "EMOTIONS",
     "Analysis",
+    "Lexicon",
+    "Part",
+    "Passage",
     "Sentence",
     "Syllable",
     "Unit",
@@ -18,4 +24,6 @@ __all__ = [
     "analyse",
     "is_han",
     "parse_units",
+    "read_document",
+    "read_lexicon",
 ]

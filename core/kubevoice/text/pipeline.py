@@ -1,20 +1,23 @@
 """All stages in a row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from kubevoice.errors import InputError
 from kubevoice.text.characters import clean, to_chinese_punctuation
-from kubevoice.text.normalise import normalise
-from kubevoice.text.pinyin import Lexicon, readings
+from kubevoice.text.english import Phone, in_mandarin, phones
+from kubevoice.text.normalisation import normalise
+from kubevoice.text.pinyin import Lexicon, Reading, readings
 from kubevoice.text.sandhi import apply_sandhi
-from kubevoice.text.segment import PAUSES, is_han, sentences, words
+from kubevoice.text.segment import PAUSES, is_han, is_latin, sentences, words
+from kubevoice.text.ssml.spans import Speech, Style
 from kubevoice.text.traced import Origin, Traced
-from kubevoice.text.units import Unit, break_unit, erhua, word_units
+from kubevoice.text.units import Unit, break_unit, english_units, erhua, word_units
 
-__all__ = ["Analysis", "Sentence", "Syllable", "Word", "analyse"]
+__all__ = ["Analysis", "Sentence", "Syllable", "Word", "analyse", "analyse_spans"]
 
+English = Literal["syllables", "phones"]
 PHRASE_LENGTH = 7
 """Syllables after which a break #2 is put: people take no longer to say one breath group."""
 
@@ -35,15 +38,21 @@ class Syllable:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word and its reading."""
+    """A word and its reading: Mandarin syllables, or the phones of English."""
 
     text: str
     syllables: tuple[Syllable, ...]
+    phones: tuple[Phone, ...] = ()
 
     @property
     def pinyin(self) -> tuple[str, ...]:
         """The syllables as spoken."""
         return tuple(syllable.pinyin for syllable in self.syllables)
+
+    @property
+    def units(self) -> list[Unit]:
+        """What the network reads."""
+        return english_units(self.phones) if self.phones else word_units(self.pinyin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,8 @@ class Sentence:
     normalized: str
     words: tuple[Word, ...]
     units: tuple[Unit, ...]
+    sources: tuple[int, ...]
+    """Which of the spans that were analysed each unit comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,37 +85,80 @@ class Analysis:
         }
 
 
-def analyse(text: str, *, lexicon: Lexicon | None = None) -> Analysis:
+def analyse(text: str, *, lexicon: Lexicon | None = None, english: English = "syllables") -> Analysis:
     """Turn text into sentences of units.
 
-    Raises InputError if nothing in the text can be spoken, or a character has no reading.
+    English words become the Mandarin syllables nearest to them, or with `english="phones"` phones of their own, which
+    only a voice that was trained on English can say. Raises InputError if nothing in the text can be spoken, or a
+    character has no reading.
     """
-    normalised = to_chinese_punctuation(normalise(clean(text)))
-    found = [sentence for piece in sentences(normalised) if (sentence := _sentence(piece, lexicon or {}))]
+    found = analyse_spans([Speech(text, Style(), 0)], lexicon=lexicon, english=english)
     if not found:
         raise InputError(f"{text[:40]!r} has nothing that can be spoken in Mandarin; give it some Chinese text")
     return Analysis(text, tuple(found))
 
 
-def _phrases(sentence: Traced) -> Iterator[list[Traced]]:
-    """Words between pauses; what is neither Chinese nor a pause (quotes, brackets) is not spoken."""
-    phrase: list[Traced] = []
-    for word in words(sentence):
-        spoken = word.translate(lambda c: c if is_han(c) else "")
-        if spoken:
-            phrase.append(spoken)
-        elif phrase and any(c in PAUSES for c in word.text):
+def analyse_spans(
+    spans: Sequence[Speech], *, lexicon: Lexicon | None = None, english: English = "syllables"
+) -> list[Sentence]:
+    """Turn the spans of one continuous text into sentences; a sentence may go on from span to span.
+
+    Raises InputError if a character has no reading.
+    """
+    text = Traced("", ())
+    for number, span in enumerate(spans):
+        text = text + _placed(_in_words(span), number, span.offset)
+    reader = _Reader(spans, lexicon or {}, english)
+    return [made for piece in sentences(text) if (made := reader.read(piece))]
+
+
+def _in_words(span: Speech) -> Traced:
+    """Return a span's text without figures and signs, its origins counted from the span's beginning."""
+    if span.pinyin or span.literal:
+        return Traced.of(span.text)
+    spoken = to_chinese_punctuation(normalise(clean(span.text)))
+    # English words at the ends of two spans are two words if there was space between them.
+    space = Traced(" ", (None,))
+    before, after = span.text[:1].isspace(), span.text[-1:].isspace()
+    return (space if before else spoken[:0]) + spoken + (space if after else spoken[:0])
+
+
+SOURCE_BITS = 24
+"""An origin carries the number of its span above so many bits, and below them the offset plus one, 0 for none."""
+
+
+def _placed(text: Traced, number: int, offset: int | None) -> Traced:
+    places = (0 if offset is None or origin is None else offset + origin + 1 for origin in text.origins)
+    return Traced(text.text, tuple(number << SOURCE_BITS | place for place in places))
+
+
+def _source(text: Traced) -> int:
+    return (text.origins[0] or 0) >> SOURCE_BITS
+
+
+def _offset(origin: Origin) -> Origin:
+    place = (origin or 0) & ((1 << SOURCE_BITS) - 1)
+    return place - 1 if place else None
+
+
+def _phrases(tokens: Sequence[Traced], bases: Sequence[Reading]) -> Iterator[list[tuple[Traced, Reading]]]:
+    """Words and readings between pauses; quotes and brackets are not spoken and part nothing."""
+    phrase: list[tuple[Traced, Reading]] = []
+    for token, base in zip(tokens, bases, strict=True):
+        if base:
+            phrase.append((token, base))
+        elif phrase and any(c in PAUSES for c in token.text):
             yield phrase
             phrase = []
     if phrase:
         yield phrase
 
 
-def _word(text: Traced, base: tuple[str, ...], spoken: tuple[str, ...]) -> Word:
+def _word(text: Traced, base: Reading, spoken: Reading) -> Word:
     """Pair a word's characters with its syllables; a lexicon may give it another number of them."""
-    written = list(zip(text.text, text.origins, strict=True))
+    written = list(zip(text.text, map(_offset, text.origins), strict=True))
     if len(written) != len(spoken):
-        written = [(text.text, text.origins[0])] * len(spoken)
+        written = [(text.text, written[0][1])] * len(spoken)
     merged = erhua(text.text, spoken)
     if len(merged) < len(spoken):
         written[-2:] = [(written[-2][0] + written[-1][0], written[-2][1])]
@@ -112,24 +166,75 @@ def _word(text: Traced, base: tuple[str, ...], spoken: tuple[str, ...]) -> Word:
     return Word(text.text, tuple(Syllable(char, offset, before, after) for (char, offset), before, after in pairs))
 
 
-def _sentence(sentence: Traced, lexicon: Lexicon) -> Sentence | None:
-    spoken: list[Word] = []
-    units: list[Unit] = []
-    for phrase in _phrases(sentence):
-        since_break = 0
-        texts = [word.text for word in phrase]
-        bases = readings(texts, lexicon)
-        for text, base, reading in zip(phrase, bases, apply_sandhi(texts, bases), strict=True):
-            word = _word(text, base, reading)
-            if since_break:
-                long = since_break + len(word.syllables) > PHRASE_LENGTH
-                units.append(break_unit(2 if long else 1))
-                since_break = 0 if long else since_break
-            units += word_units(word.pinyin)
-            since_break += len(word.syllables)
-            spoken.append(word)
-        units.append(break_unit(3))
-    if not units:
-        return None
-    units[-1] = break_unit(4)
-    return Sentence(sentence.text, sentence.text, tuple(spoken), tuple(units))
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads sentences, obeying what the spans say of their words."""
+
+    spans: Sequence[Speech]
+    lexicon: Lexicon
+    english: English
+
+    def _tokens(self, sentence: Traced) -> list[Traced]:
+        """Cut into words; a span that is one word stays one."""
+        found: list[Traced] = []
+        at = 0
+        while at < len(sentence):
+            source = _source(sentence[at : at + 1])
+            end = next((i for i in range(at, len(sentence)) if _source(sentence[i : i + 1]) != source), len(sentence))
+            if not self.spans[source].whole:
+                ordinary = (i for i in range(at, len(sentence)) if self.spans[_source(sentence[i : i + 1])].whole)
+                end = next(ordinary, len(sentence))
+            part = sentence[at:end]
+            found += [part] if self.spans[source].whole else words(part, self.lexicon)
+            at = end
+        return found
+
+    def _bases(self, tokens: Sequence[Traced]) -> list[Reading]:
+        """Return each word's syllables before sandhi; none for what is not spoken."""
+        texts = [token.text for token in tokens]
+        asked = [is_han(text[0]) or text in self.lexicon for text in texts]
+        found = readings(texts, asked, self.lexicon)
+        for i, token in enumerate(tokens):
+            given = self.spans[_source(token)].pinyin
+            if given:
+                found[i] = given
+            elif is_latin(texts[i][0]) and texts[i] not in self.lexicon:
+                found[i] = in_mandarin(texts[i])
+        return found
+
+    def _spoken(self, phrase: Sequence[tuple[Traced, Reading]]) -> Iterator[tuple[Word, int]]:
+        changed = apply_sandhi([token.text for token, _ in phrase], [base for _, base in phrase])
+        for (token, base), reading in zip(phrase, changed, strict=True):
+            source = _source(token)
+            if self.english == "phones" and is_latin(token.text[0]):
+                yield Word(token.text, (), phones(token.text)), source
+            else:
+                # What a document says outright is not changed by its neighbours.
+                yield _word(token, base, base if self.spans[source].pinyin else reading), source
+
+    def read(self, sentence: Traced) -> Sentence | None:
+        """Return the sentence's words and units; None if nothing in it is spoken."""
+        tokens = self._tokens(sentence)
+        spoken: list[Word] = []
+        units: list[Unit] = []
+        sources: list[int] = []
+        source = 0
+        for phrase in _phrases(tokens, self._bases(tokens)):
+            since_break = 0
+            for word, source in self._spoken(phrase):  # the last one's is the break's
+                length = len(word.syllables) or len(word.phones) // 2
+                made = word.units
+                if since_break:
+                    long = since_break + length > PHRASE_LENGTH
+                    made = [break_unit(2 if long else 1), *made]
+                    since_break = 0 if long else since_break
+                units += made
+                sources += [source] * len(made)
+                since_break += length
+                spoken.append(word)
+            units.append(break_unit(3))
+            sources.append(source)
+        if not units:
+            return None
+        units[-1] = break_unit(4)
+        return Sentence(sentence.text, sentence.text, tuple(spoken), tuple(units), tuple(sources))

@@ -4,13 +4,14 @@ import logging
 import re
 import tempfile
 import warnings
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from kubevoice.text.traced import Traced
 
-__all__ = ["PAUSES", "is_han", "sentences", "words"]
+__all__ = ["PAUSES", "is_han", "is_latin", "sentences", "words"]
 
 STOPS = "。！？；…!?;"
 PAUSES = "，、：,:—-"
@@ -18,6 +19,15 @@ CLOSERS = "”’」』）》〉】\"'"
 LONGEST_SENTENCE = 120
 """Characters; beyond this a sentence is cut at its pauses, since the network was never trained on longer ones."""
 HAN = re.compile(r"[㐀-鿿豈-﫿〇\U00020000-\U0003ffff]")
+
+LATIN = re.compile(r"[A-Za-z]")
+PART = re.compile(rf"{HAN.pattern}+|[A-Z]?[a-z]+(?:'[a-z]+)?|[A-Z]+(?![a-z])|[A-Z]|\S")
+"""Runs of Chinese; English words, those of a name like ChatGPT apart; any other sign."""
+
+
+def is_latin(character: str) -> bool:
+    """Tell whether a character is an ASCII letter."""
+    return LATIN.match(character) is not None
 
 
 def is_han(character: str) -> bool:
@@ -56,12 +66,23 @@ def _shorter(sentence: Traced) -> list[Traced]:
     return [sentence[:at], *_shorter(sentence[at:])]
 
 
-def words(sentence: Traced) -> list[Traced]:
-    """Cut a sentence into words; punctuation comes out as words of its own."""
-    found = []
+def _cut(text: Traced) -> Iterator[Traced]:
     at = 0
-    for word in _jieba().lcut(sentence.text):
-        if word.strip():
-            found.append(sentence[at : at + len(word)])
+    for word in _jieba().lcut(text.text):
+        # A run of Chinese, or of anything else: a word is spoken as a whole or not at all.
+        for part in PART.finditer(word):
+            yield text[at + part.start() : at + part.end()]
         at += len(word)
-    return found
+
+
+def words(sentence: Traced, lexicon: Collection[str] = ()) -> list[Traced]:
+    """Cut a sentence into words, those of the lexicon first; each sign comes out as a word of its own."""
+    if not lexicon:
+        return list(_cut(sentence))
+    own = re.compile("|".join(re.escape(word) for word in sorted(lexicon, key=len, reverse=True)))
+    found: list[Traced] = []
+    at = 0
+    for match in own.finditer(sentence.text):
+        found += [*_cut(sentence[at : match.start()]), sentence[match.start() : match.end()]]
+        at = match.end()
+    return found + list(_cut(sentence[at:]))

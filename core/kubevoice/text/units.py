@@ -12,7 +12,18 @@ from typing_extensions import override
 
 from kubevoice.errors import InputError
 
-__all__ = ["EMOTIONS", "STREAMS", "Unit", "UnitTables", "break_unit", "erhua", "parse_units", "phones", "word_units"]
+__all__ = [
+    "EMOTIONS",
+    "STREAMS",
+    "Unit",
+    "UnitTables",
+    "break_unit",
+    "erhua",
+    "is_syllable",
+    "parse_units",
+    "phones",
+    "word_units",
+]
 
 STREAMS = ("sy", "tone", "syllable_flag", "word_segment")
 PAD, EOS = "_", "~"
@@ -50,14 +61,29 @@ def _phone_table() -> dict[str, tuple[str, ...]]:
     return {syllable: tuple(found.split()) for syllable, found in _table("pinyin_to_phones.txt")}
 
 
+def _spelled(syllable: str) -> str:
+    """Spell as the tables do, which write v for ü after j, q, x and y too."""
+    return re.sub(r"^([jqxy])u", r"\1v", SPELLINGS.get(syllable, syllable))
+
+
+def is_syllable(text: str) -> bool:
+    """Tell whether the tables have a pinyin syllable of this name, written without its tone."""
+    return _spelled(text) in _phone_table()
+
+
+SPELLINGS = {"ê": "ei", "n": "en", "ng": "en", "m": "mu", "hm": "heng", "hng": "heng", "nue": "nve", "lue": "lve"}
+"""Interjections have a vowel in the tables."""
+
+
 def phones(syllable: str) -> tuple[str, ...]:
     """Return the phones of a pinyin syllable without its tone; InputError if there is none of that name."""
-    found = _phone_table().get(syllable)
+    found = _phone_table().get(_spelled(syllable))
     if found is None:
         raise InputError(f"pinyin syllable {syllable!r} does not exist; check the lexicon or the pinyin given")
     return found
 
 
+ENGLISH_VOWELS = frozenset(["aa", "ae", "ah", "ao", "aw", "ay", "eh", "er", "ey", "ih", "iy", "ow", "oy", "uh", "uw"])
 FULL_ER = frozenset(
     [
         "女儿",
@@ -94,14 +120,35 @@ def erhua(text: str, syllables: Sequence[str]) -> list[str]:
         return merged
     if len(text) == len(merged) > 1 and text[-1] == "儿" and merged[-1][:-1] == "er":
         with_r = f"{merged[-2][:-1]}r"
-        if with_r in _phone_table():
+        if is_syllable(with_r):
             merged[-2:] = [with_r + merged[-2][-1]]
     return merged
 
 
 def word_units(syllables: Sequence[str]) -> list[Unit]:
     """Return the units of one word from its syllables with tone digits."""
-    spelled = [(phones(syllable[:-1]), f"tone{syllable[-1]}") for syllable in syllables]
+    return _units([(phones(syllable[:-1]), f"tone{syllable[-1]}") for syllable in syllables])
+
+
+def english_units(said: Sequence[tuple[str, str]]) -> list[Unit]:
+    """Return the units of an English word from its phones and their stress; a syllable has the stress of its vowel."""
+    syllables: list[tuple[tuple[str, ...], str]] = []
+    onset: list[str] = []
+    for number, (phone, stress) in enumerate(said):
+        onset.append(phone)
+        following = said[number + 1][0] if number + 1 < len(said) else ""
+        vowel = phone in ENGLISH_VOWELS
+        if vowel:
+            syllables.append((tuple(onset), f"tone{stress}"))
+            onset = []
+        elif syllables and following not in ENGLISH_VOWELS:
+            # A consonant that no vowel follows closes the syllable before it.
+            syllables[-1] = ((*syllables[-1][0], *onset), syllables[-1][1])
+            onset = []
+    return _units([*syllables, (tuple(onset), "tone0")] if onset else syllables)
+
+
+def _units(spelled: Sequence[tuple[tuple[str, ...], str]]) -> list[Unit]:
     count = sum(len(found) for found, _ in spelled)
     last = len(spelled) - 1
     units = []

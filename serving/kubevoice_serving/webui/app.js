@@ -75,20 +75,11 @@ function showCount() {
 }
 
 function showReading(analysis) {
-  const parts = [];
-  for (const word of analysis.sentences.flatMap((s) => s.words)) {
-    const characters = [...word.text];
-    const syllables = word.pinyin.map(marked);
-    const pairs = characters.length === syllables.length
-      ? characters.map((c, i) => [c, syllables[i]])
-      : [[word.text, syllables.join(" ")]];
-    for (const [text, reading] of pairs) {
-      const ruby = element("ruby", text);
-      if (reading) ruby.append(element("rt", reading, { lang: "zh-Latn-pinyin" }));
-      parts.push(ruby);
-    }
-  }
-  $("reading").replaceChildren(...parts);
+  $("reading").replaceChildren(...analysis.pinyin.map(({ char, pinyin }) => {
+    const ruby = element("ruby", char);
+    ruby.append(element("rt", marked(pinyin), { lang: "zh-Latn-pinyin" }));
+    return ruby;
+  }));
 }
 
 async function speak() {
@@ -104,7 +95,7 @@ async function speak() {
   say("正在合成… Speaking…");
   const started = performance.now();
   try {
-    const analysis = ask("v1/text/analyze", { text: body.input }).then((r) => r.json(), () => ({ sentences: [] }));
+    const analysis = ask("v1/text/analyze", { text: body.input }).then((r) => r.json(), () => ({ pinyin: [] }));
     const response = await ask("v1/audio/speech", body);
     const blob = await response.blob();
     const latency = (performance.now() - started) / 1000;
