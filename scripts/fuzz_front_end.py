@@ -39,11 +39,30 @@ PIECES = (
     "儿",
 )
 TAGS = (
-    "<p>", "</p>", "<break time='1s'/>", "<break/>", "<prosody rate='+20%' pitch='-2st' volume='+6dB'>", "</prosody>",
-    "<emphasis>", "</emphasis>", "<phoneme ph='chong2'>重</phoneme>", "<say-as interpret-as='date'>2024-01-01</say-as>",
-    "<sub alias='甲'>乙</sub>", "<mark name='m'/>", "<w>长大</w>", "<!-- c -->", "<![CDATA[<x>]]>", "&amp;", "&#x4f60;", "&x;",
-    "<",     "<!DOCTYPE a [<!ENTITY x 'y'>]>", "<?xml version='1.0'?>", "<mstts:express-as style='sad'>", "</mstts:express-as>",
-)  # fmt: skip
+    "<p>",
+    "</p>",
+    "<break time='1s'/>",
+    "<break/>",
+    "<prosody rate='+20%' pitch='-2st' volume='+6dB'>",
+    "</prosody>",
+    "<emphasis>",
+    "</emphasis>",
+    "<phoneme ph='chong2'>重</phoneme>",
+    "<say-as interpret-as='date'>2024-01-01</say-as>",
+    "<sub alias='甲'>乙</sub>",
+    "<mark name='m'/>",
+    "<w>长大</w>",
+    "<!-- c -->",
+    "<![CDATA[<x>]]>",
+    "&amp;",
+    "&#x4f60;",
+    "&x;",
+    "<",
+    "<!DOCTYPE a [<!ENTITY x 'y'>]>",
+    "<?xml version='1.0'?>",
+    "<mstts:express-as style='sad'>",
+    "</mstts:express-as>",
+)
 
 
 def text_of(draw: random.Random) -> str:
