@@ -11,11 +11,12 @@ from typing import Any
 
 from kubevoice.text.traced import Traced
 
-__all__ = ["PAUSES", "is_han", "is_latin", "sentences", "words"]
+__all__ = ["PAUSES", "Splitter", "is_han", "is_latin", "sentences", "words"]
 
 STOPS = "。！？；…!?;"
 PAUSES = "，、：,:—-"
 CLOSERS = "”’」』）》〉】\"'"
+PAIRS = {"“": "”", "‘": "’", "「": "」", "『": "』", "（": "）", "《": "》", "〈": "〉", "【": "】"}
 LONGEST_SENTENCE = 120
 """Characters; beyond this a sentence is cut at its pauses, since the network was never trained on longer ones."""
 HAN = re.compile(r"[㐀-鿿豈-﫿〇\U00020000-\U0003ffff]")
@@ -51,19 +52,71 @@ def _jieba() -> Any:
     return tokenizer
 
 
+def _end(text: str, at: int, *, final: bool) -> int | None:
+    """Return where the sentence that begins at `at` ends; None if that depends on text yet to come.
+
+    A stop within brackets or quotes ends nothing, unless they never close within a sentence's length.
+    """
+    open_pairs: list[str] = []
+    fallback = 0
+    for i in range(at, min(len(text), at + LONGEST_SENTENCE)):
+        character = text[i]
+        if character == "\n":
+            return i + 1
+        if character in PAIRS:
+            open_pairs.append(PAIRS[character])
+        elif open_pairs and character == open_pairs[-1]:
+            open_pairs.pop()
+        # A closing bracket behind a stop belongs to it, and so do further stops.
+        ends = character in STOPS or (i > at and character in CLOSERS and text[i - 1] in STOPS + CLOSERS)
+        if ends and i + 1 == len(text) and not final:
+            return None
+        if ends and text[i + 1 : i + 2] not in tuple(STOPS + CLOSERS):
+            if not open_pairs:
+                return i + 1
+            fallback = i + 1
+    if len(text) - at < LONGEST_SENTENCE:
+        return len(text) if final else None
+    pause = max(text.rfind(c, at + 1, at + LONGEST_SENTENCE) + 1 for c in PAUSES)
+    return fallback or pause or at + LONGEST_SENTENCE
+
+
 def sentences(text: Traced) -> list[Traced]:
-    """Cut at sentence ends and line ends; an over-long sentence at its pauses, or failing those, anywhere."""
-    found = re.finditer(rf"[^{STOPS}\n]+[{STOPS}]*[{CLOSERS}]*|[{STOPS}]+", text.text)
-    whole = (text[match.start() : match.end()].strip() for match in found)
-    return [piece for sentence in whole for piece in _shorter(sentence) if piece]
+    """Cut at sentence ends and line ends; an over-long sentence at its pauses, or failing those, anywhere.
+
+    Brackets and quotes are kept whole where a sentence's length allows.
+    """
+    found = []
+    at = 0
+    while (end := _end(text.text, at, final=True)) is not None and at < len(text):
+        found.append(text[at:end].strip())
+        at = end
+    return [sentence for sentence in found if sentence]
 
 
-def _shorter(sentence: Traced) -> list[Traced]:
-    if len(sentence) <= LONGEST_SENTENCE:
-        return [sentence]
-    at = max((sentence.text.rfind(c, 1, LONGEST_SENTENCE) for c in PAUSES), default=-1)
-    at = at + 1 if at > 0 else LONGEST_SENTENCE
-    return [sentence[:at], *_shorter(sentence[at:])]
+class Splitter:
+    """Sentences of text that comes in pieces, the same as if it had come at once."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+
+    def feed(self, text: str) -> list[str]:
+        """Take more text; return the sentences that are complete whatever follows, white space and all."""
+        self._rest += text
+        return self._taken(final=False)
+
+    def flush(self) -> list[str]:
+        """Return what is left once the text has ended."""
+        return self._taken(final=True)
+
+    def _taken(self, *, final: bool) -> list[str]:
+        found = []
+        at = 0
+        while at < len(self._rest) and (end := _end(self._rest, at, final=final)) is not None:
+            found.append(self._rest[at:end])
+            at = end
+        self._rest = self._rest[at:]
+        return found
 
 
 def _cut(text: Traced) -> Iterator[Traced]:

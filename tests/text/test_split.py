@@ -1,0 +1,60 @@
+"""Long text is cut into sentences, and text that comes in pieces into the same ones."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from kubevoice.text import analyse
+from kubevoice.text.segment import Splitter, sentences
+from kubevoice.text.traced import Traced
+
+TEXT = st.text(st.sampled_from("你好再见。！？…，、；“”「」（）《》\n ab"), max_size=400)
+
+
+def cut(text):
+    return [sentence.text for sentence in sentences(Traced.of(text))]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("你好。再见！好吗？", ["你好。", "再见！", "好吗？"]),
+        ("他说：“你好。再见。”走了。", ["他说：“你好。再见。”", "走了。"]),
+        ("他说（真的！很好）吧。好", ["他说（真的！很好）吧。", "好"]),
+        ("真的吗？！……好", ["真的吗？！……", "好"]),
+        ("“没有关上。好\n第二行", ["“没有关上。好", "第二行"]),
+    ],
+)
+def test_where_sentences_end(text, expected):
+    assert cut(text) == expected
+
+
+@given(TEXT)
+@example("“" + "好。" * 300)
+def test_nothing_is_lost_or_doubled(text):
+    found = cut(text)
+    assert "".join("".join(found).split()) == "".join(text.split())
+    assert all(len(sentence) <= 120 for sentence in found)
+
+
+@given(TEXT, st.lists(st.integers(0, 400), max_size=12))
+@example("“" + "好。" * 300, [1, 2, 119, 120, 121])
+def test_pieces_make_the_same_sentences(text, places):
+    splitter = Splitter()
+    edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
+    found = [s for a, b in pairwise(edges) for s in splitter.feed(text[a:b])] + splitter.flush()
+    assert [s.strip() for s in found if s.strip()] == cut(text)
+
+
+def test_a_sentence_is_told_as_soon_as_it_cannot_change():
+    splitter = Splitter()
+    assert splitter.feed("你好。") == []
+    assert splitter.feed("再") == ["你好。"]
+    assert splitter.flush() == ["再"]
+
+
+def test_a_hundred_thousand_characters():
+    text = "今天天气真好，我们去公园吧。" * 7_200
+    assert "".join(cut(text)) == text
+    assert len(analyse(text[:14_000]).sentences) == 1_000
