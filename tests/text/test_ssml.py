@@ -83,10 +83,12 @@ def test_dialects(document, style):
         ('<speak><prosody rate="quick">你</prosody></speak>', "line 1, column 8", "rate='quick'"),
         ('<speak><say-as interpret-as="date">many</say-as></speak>', "line 1", "write it like"),
         ("<speak>" + "<p>" * 10_000, "line 1", "deep"),
-        ("<speak>" + "<p/>" * 30_000 + "</speak>", "line 1", "elements"),
+        ("<speak>" + "<b/>" * 30_000 + "</speak>", "line 1", "elements"),
         ('<speak a="' + "x" * 10_000 + '"/>', "line 1", "characters"),
         ('<speak a="' + "x" * 10_000_000 + '"/>', "", "split it"),
         ("<speak>\x00</speak>", "line 1, column 8", "well-formed"),
+        ('<speak><w><audio src="http://host/a.wav"/></w></speak>', "line 1, column 11", "refused"),
+        ("<speak>" + "<break time='20s'/>" * 16 + "</speak>", "line 1", "300 s of silence"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(document, where, what):
@@ -94,6 +96,23 @@ def test_what_is_wrong_is_told_with_its_place(document, where, what):
         parse(document)
     assert where in str(refused.value)
     assert what in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "你\r好\r\n吗",
+        '<prosody volume="+99999dB">好</prosody>',
+        '<prosody pitch="+99999st">好</prosody>',
+        "好\ud800好",
+        "<w>北<b>京</b>大</w>",
+    ],
+)
+def test_odd_documents_are_read(inside):
+    document = f'<speak rate="999999" pitch="-999999">{inside}</speak>'
+    for passage in read_document(parse(document)):
+        for word in passage.sentence.words:
+            assert all(s.offset is None or document[s.offset] == s.char[0] for s in word.syllables)
 
 
 def test_unknown_elements_keep_their_text_with_a_notice():

@@ -1,5 +1,6 @@
 """What each element means: the W3C's, Azure's, Aliyun's, Google's, Tencent's and Amazon's names in one table."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +18,10 @@ Attributes = Mapping[str, str]
 LONGEST_BREAK = 20.0
 PINYIN = ("py", "pinyin", "sapi", "x-pinyin", "x-microsoft-sapi")
 DEFAULT_BREAK = "medium"
-PARAGRAPH, SENTENCE = 0.6, 0.3
+AFTER = {"p": 0.6, "paragraph": 0.6, "s": 0.3, "sentence": 0.3}
+"""Seconds of silence after an element."""
+LONGEST_SILENCE = 300.0
+"""Seconds of silence in a document."""
 TEXTLESS = frozenset(["metadata", "meta", "lexicon", "lookup", "desc", "soundevent", "backgroundaudio"])
 TRANSPARENT = frozenset(["speak", "lang", "domain", "effect", "auto-breaths", "seq", "par", "media", "viseme", "mstts"])
 RATES, PITCHES, VOLUMES = (0.25, 4.0), (-12.0, 12.0), (0.0, 2.0)
@@ -84,6 +88,7 @@ class Grammar:
     def __init__(self) -> None:
         self.spans: list[Span] = []
         self.notices: list[Notice] = []
+        self._silence_so_far = 0.0
 
     def enter(self, name: str, attributes: Attributes, parent: Frame | None, where: Where) -> Frame:
         """Open an element. Raises InputError for a value that means nothing and for what is refused."""
@@ -91,7 +96,10 @@ class Grammar:
         frame = Frame(local, attributes, parent.style if parent else Style(), where, spans=self.spans)
         frame.mute = bool(parent and parent.mute) or local in TEXTLESS
         if parent is not None and parent.collects:
-            # What is inside <sub> or <say-as> has no element of its own to obey.
+            # What is inside <sub> or <say-as> is read as one; its elements are not obeyed.
+            if local == "audio":
+                self._audio(frame)
+            self.notice(frame, f"<{name[:40]}> within <{parent.name or 'an element'}> is not obeyed")
             frame.name, frame.collects, frame.pieces = "", True, parent.pieces
             return frame
         if opened := self._OPENED.get(local):
@@ -104,8 +112,8 @@ class Grammar:
         """Close an element."""
         if frame.collects and frame.name in self._CLOSED and not frame.mute:
             self._CLOSED[frame.name](self, frame)
-        elif frame.name in ("p", "s"):
-            self.spans.append(Break(PARAGRAPH if frame.name == "p" else SENTENCE))
+        elif frame.name in AFTER and not frame.mute:
+            self._pause(AFTER[frame.name])
 
     def notice(self, frame: Frame, message: str) -> None:
         """Say that something is not obeyed."""
@@ -115,7 +123,8 @@ class Grammar:
         if not {"rate", "pitch", "volume"}.isdisjoint(frame.attributes):
             rate, pitch = _number(frame.attributes, "rate", 0), _number(frame.attributes, "pitch", 0)
             volume = _number(frame.attributes, "volume", 50)
-            frame.style = _changed(frame.style, 2 ** (rate / ALIYUN), 12 * pitch / ALIYUN, max(volume, 0) / 50)
+            speed = 2 ** (_within(rate, (-ALIYUN, ALIYUN)) / ALIYUN)
+            frame.style = _changed(frame.style, speed, 12 * pitch / ALIYUN, max(volume, 0) / 50)
         if "voice" in frame.attributes:
             frame.style = replace(frame.style, speaker=frame.attributes["voice"])
 
@@ -165,7 +174,13 @@ class Grammar:
         if length > LONGEST_BREAK:
             self.notice(frame, f"a break of {length:g} s is cut to {LONGEST_BREAK:g} s")
         if length and not frame.mute:
-            self.spans.append(Break(min(length, LONGEST_BREAK)))
+            self._pause(min(length, LONGEST_BREAK))
+
+    def _pause(self, length: float) -> None:
+        self._silence_so_far += length
+        if self._silence_so_far > LONGEST_SILENCE:
+            raise InputError(f"the document asks for more than {LONGEST_SILENCE:g} s of silence; shorten its breaks")
+        self.spans.append(Break(length))
 
     def _mark(self, frame: Frame) -> None:
         name = frame.attributes.get("name") or frame.attributes.get("mark") or ""
@@ -217,7 +232,8 @@ class Grammar:
         if len(written) != len(syllables):
             raise InputError(f"ph has {len(syllables)} syllables for {len(written)} characters; give one for each")
         start = next(i for i, c in enumerate(text) if is_han(c))
-        self.spans.append(Speech(written, frame.style, offset + start, pinyin=syllables, whole=True))
+        place = offset + start if offset is not None and text[start : start + len(written)] == written else None
+        self.spans.append(Speech(written, frame.style, place, pinyin=syllables, whole=True))
 
     _OPENED: Mapping[str, Callable[["Grammar", Frame], None]] = {
         "speak": _speak, "voice": _voice, "prosody": _prosody, "emphasis": _emphasis, "express-as": _express_as,
@@ -231,6 +247,10 @@ class Grammar:
     }  # fmt: skip
 
 
-def _collected(frame: Frame) -> tuple[str, int]:
+def _collected(frame: Frame) -> tuple[str, int | None]:
+    """Return an element's text, and where it stands; None if it does not stand in one piece."""
     text = "".join(piece for piece, _ in frame.pieces)
-    return text, frame.pieces[0][1] if frame.pieces else 0
+    start = frame.pieces[0][1] if frame.pieces else 0
+    lengths = [0, *itertools.accumulate(len(piece) for piece, _ in frame.pieces)]
+    whole = all(offset == start + length for (_, offset), length in zip(frame.pieces, lengths, strict=False))
+    return text, start if whole else None

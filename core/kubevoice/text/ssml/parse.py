@@ -1,6 +1,7 @@
 """From a document to spans: an expat parser that refuses declarations and entities, and a handler for each element."""
 
 import io
+import re
 import xml.sax
 from collections.abc import Mapping
 from typing import Any
@@ -37,9 +38,8 @@ class _Handler(ContentHandler):
 
     def __init__(self, document: str) -> None:
         super().__init__()
-        self._starts = [0]
-        for line in document.split("\n"):
-            self._starts.append(self._starts[-1] + len(line) + 1)
+        # Line ends as expat counts them.
+        self._starts = [0, *(end.end() for end in re.finditer(r"\r\n|\r|\n", document))]
         self._locator: Any = None
         self._elements = 0
         self._stack: list[Frame] = []
@@ -104,7 +104,8 @@ def parse(document: str) -> Document:
     parser.setContentHandler(handler)
     parser.setFeature(xml.sax.handler.feature_external_ges, False)
     source = xml.sax.InputSource()
-    source.setByteStream(io.BytesIO(document.encode("utf-8", "replace")))
+    # A lone surrogate is no character; as a space it takes the same place and says nothing.
+    source.setByteStream(io.BytesIO(re.sub("[\ud800-\udfff]", " ", document).encode()))
     source.setEncoding("utf-8")
     try:
         parser.parse(source)

@@ -33,6 +33,8 @@ STYLES = {
 }  # fmt: skip
 """Azure's, Google's and Aliyun's names of styles, and our emotion that comes nearest."""
 NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
+LOUDEST_DB = 60.0
+"""More is cut to what the engine allows in any case."""
 HERTZ = 200.0
 """The pitch that shifts in hertz are taken from: between a man's and a woman's."""
 
@@ -84,7 +86,7 @@ def volume(text: str) -> float | None:
     if word in VOLUMES:
         return VOLUMES[word]
     if found := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*db\s*", text, re.IGNORECASE):
-        return float(10 ** (float(f"{found[1]}{found[2]}") / 20))
+        return float(10 ** (min(float(f"{found[1]}{found[2]}"), LOUDEST_DB) / 20))
     if (share := _relative(text)) is not None:
         return share
     if found := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*", text):
