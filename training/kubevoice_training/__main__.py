@@ -38,7 +38,7 @@ from kubevoice.resources.stages import (
 from kubevoice.storage import Storage, connect
 from pydantic import BaseModel, ValidationError
 
-from kubevoice_training.distributed import World, place
+from kubevoice_training.distributed import World, number, place
 from kubevoice_training.interruption import Interrupted
 from kubevoice_training.launch import launch
 from kubevoice_training.progress import ProgressFile
@@ -162,7 +162,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--result", type=Path, required=True, help="where the result or the failure is written")
     parser.add_argument("--listen", type=int, metavar="PORT", help="tell progress and metrics over HTTP on this port")
     args = parser.parse_args(arguments)
-    if (count := _processes(args.stage)) > 1:
+    try:
+        world = place(os.environ) if args.stage is Stage.TRAIN else World()
+        count = _processes(args.stage)
+    except InputError as error:
+        _write(args.result, _failure("InvalidInput", error, retryable=False))
+        return error.exit_code
+    if count > 1:
         words = arguments if arguments is not None else sys.argv[1:]
         return launch([sys.executable, "-m", "kubevoice_training", *words], count, os.environ)
     stop = threading.Event()
@@ -174,23 +180,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.stage is not Stage.TRAIN and first:
             raise Interrupted("stopped before it was done")
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    world = place(os.environ) if args.stage is Stage.TRAIN else World()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, on_signal)
     first = world.local_rank == 0
     workdir = args.workdir if first else args.workdir / f"process-{world.local_rank}"
     progress = ProgressFile(workdir / "progress.json", args.stage)
     with telemetry(args.listen if first else None, progress):
         result, code = _guarded(lambda: run_stage(args.stage, args.spec, workdir, progress, stop.is_set, world))
     if first:
-        args.result.parent.mkdir(parents=True, exist_ok=True)
-        args.result.write_text(result.model_dump_json(by_alias=True), encoding="utf-8")
+        _write(args.result, result)
     return code
 
 
+def _write(path: Path, result: BaseModel) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(result.model_dump_json(by_alias=True), encoding="utf-8")
+
+
 def _processes(stage: Stage) -> int:
-    """Return how many processes this one is to start: one a GPU, as many as are wanted and there."""
-    wanted = int(os.environ.get("KUBEVOICE_PROCESSES", "1"))
+    """Return how many processes this one is to start: one a GPU, as many as are wanted and there.
+
+    Raises InputError if what is wanted is no number.
+    """
+    wanted = number(os.environ, "KUBEVOICE_PROCESSES", 1)
     alone = stage is Stage.TRAIN and wanted > 1 and "RANK" not in os.environ
     return min(wanted, torch.cuda.device_count()) if alone else 1
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from kubevoice_training.interruption import Interrupted
 
-__all__ = ["World", "place", "together"]
+__all__ = ["World", "number", "place", "together"]
 
 T = TypeVar("T")
 MEETING = "meeting.json"
@@ -96,7 +96,8 @@ def _others() -> Iterator[None]:
         ) from error
 
 
-def _number(environ: Mapping[str, str], name: str, default: int) -> int:
+def number(environ: Mapping[str, str], name: str, default: int) -> int:
+    """Read a number from the environment; InputError if it is none."""
     try:
         return int(environ.get(name, default))
     except ValueError:
@@ -111,10 +112,10 @@ def place(environ: Mapping[str, str]) -> World:
     Raises InputError for what is no number.
     """
     if "RANK" in environ:
-        world = [_number(environ, name, 0) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
+        world = [number(environ, name, 0) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
         return World(world[0], max(1, world[1]), world[2])
     if "JOB_COMPLETION_INDEX" in environ:
-        return World(_number(environ, "JOB_COMPLETION_INDEX", 0), _number(environ, "KUBEVOICE_NODES", 1))
+        return World(number(environ, "JOB_COMPLETION_INDEX", 0), number(environ, "KUBEVOICE_NODES", 1))
     return World()
 
 
