@@ -310,7 +310,7 @@ def active_cluster(node, mei):
 
 
 def alone(node, mei):
-    """Wait until only the serving cluster has pods: the node has room for one more, and for no third."""
+    """Wait until only the serving cluster has pods: a third cluster would find no room on the node."""
 
     def owners():
         return {pod["metadata"]["labels"]["ray.io/cluster"] for pod in mei.pods("ray.io/cluster")}
@@ -326,7 +326,7 @@ def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_re
 
     alone(node, mei)
     old = active_cluster(node, mei)
-    mei.apply(serving={"replica": {"cpu": 0.25, "memory": "2Gi"}})
+    mei.apply(serving={"replica": {"cpu": 0.15, "memory": "2Gi"}})
     with Client(mei) as client:
         mei.wait("another cluster", lambda: ray_clusters(node, mei) - {old}, 120)
         mei.wait("a worker that waits for its head", starting, 60)
