@@ -31,7 +31,7 @@ class Backend(Protocol):
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         """Speak; BusyError or UnavailableError if no replica can."""
 
-    async def analyze(self, text: str, lexicon: Lexicon | None = None) -> Analysis | Refusal:
+    async def analyze(self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False) -> Analysis | Refusal:
         """Show how text would be read."""
 
     async def voices(self) -> tuple[VoiceInfo, ...]:

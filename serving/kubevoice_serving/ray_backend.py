@@ -56,9 +56,9 @@ class RayBackend:
     async def _speak_stable(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         return await translated(self._stable.speak.remote(job))
 
-    async def analyze(self, text: str, lexicon: Lexicon | None = None) -> Analysis | Refusal:
+    async def analyze(self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False) -> Analysis | Refusal:
         """Show how text would be read."""
-        return await translated(self._stable.analyze.remote(text, lexicon))
+        return await translated(self._stable.analyze.remote(text, lexicon, ssml=ssml))
 
     async def voices(self) -> tuple[VoiceInfo, ...]:
         """List the voices of any one stable replica."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import Analysis, Lexicon, analyse
+from kubevoice.text import Analysis, Lexicon, analyse, analyse_document
 from pydantic import ValidationError
 
 from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob, speak
@@ -122,10 +122,10 @@ class Synthesizer:
             raise KubeVoiceError(f"no voice is loaded: {self._error}")
         return self._voices
 
-    async def analyze(self, text: str, lexicon: Lexicon | None = None) -> Analysis | Refusal:
+    async def analyze(self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False) -> Analysis | Refusal:
         """Show how `text` would be read."""
         try:
-            return await asyncio.to_thread(analyse, text, lexicon=lexicon)
+            return await asyncio.to_thread(analyse_document if ssml else analyse, text, lexicon=lexicon)
         except InputError as error:
             return Refusal(str(error), error.problems)
 

@@ -160,6 +160,31 @@ def test_text_shows_the_reading(kubevoice):
     ]
 
 
+def test_text_takes_a_lexicon(kubevoice, tmp_path):
+    own = tmp_path / "own.txt"
+    own.write_text("重庆\tzhong4 qing4\n", encoding="utf-8")
+    found = kubevoice("text", "--lexicon", str(own), text="重庆\n")
+    assert [s["pinyin"] for s in json.loads(found.stdout)["pinyin"]] == ["zhong4", "qing4"]
+    own.write_text("重庆 zhong4\n", encoding="utf-8")
+    found = kubevoice("text", "--lexicon", str(own), text="重庆\n")
+    assert found.returncode == 2
+    assert "own.txt line 1: there is no tab" in found.stderr
+
+
+def test_a_document_is_checked(kubevoice, tmp_path):
+    path = tmp_path / "letter.xml"
+    path.write_text('<speak>你好<break time="1s"/><blink>再见</blink></speak>', encoding="utf-8")
+    found = kubevoice("ssml", "check", str(path), "--json")
+    assert found.returncode == 0, found.stderr
+    answer = json.loads(found.stdout)
+    assert [span["kind"] for span in answer["spans"]] == ["speech", "break", "speech"]
+    assert [(notice["line"], notice["column"]) for notice in answer["notices"]] == [(1, 28)]
+    path.write_text("<speak>你好", encoding="utf-8")
+    found = kubevoice("ssml", "check", str(path))
+    assert found.returncode == 2
+    assert "SSML line 1, column 10" in found.stderr
+
+
 def test_down_with_nothing_running_is_fine(kubevoice):
     found = kubevoice("down")
     assert (found.returncode, found.stderr.strip()) == (0, "nothing was running")

@@ -86,6 +86,19 @@ def test_lists_page_and_metrics(serving, toy):
     assert b"kubevoice_" in call(serving, "GET", "/metrics")[2]
     found = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": "你好", "lexicon": {"好": "hao4"}})[2])
     assert [(s["char"], s["pinyin"]) for s in found["pinyin"]] == [("你", "ni3"), ("好", "hao4")]
+    document = {"text": "<speak><w>长</w></speak>", "ssml": True}
+    assert json.loads(call(serving, "POST", "/v1/text/analyze", document)[2])["pinyin"][0]["offset"] == 10
+
+
+def test_a_document_is_obeyed(serving):
+    def seconds(document):
+        status, headers, _ = speak(serving, input=document, ssml=True)
+        assert status == 200
+        return float(headers["X-Audio-Seconds"])
+
+    plain = seconds("<speak>今天天气真好。</speak>")
+    assert seconds('<speak>今天天气真好。<break time="1s"/></speak>') == pytest.approx(plain + 1, abs=0.01)
+    assert seconds('<speak><prosody rate="2">今天天气真好。</prosody></speak>') < 0.8 * plain
 
 
 def test_the_older_api_keeps_a_file(serving):

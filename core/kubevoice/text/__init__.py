@@ -3,7 +3,7 @@
 characters -> normalisation -> sentences -> words -> pinyin -> sandhi -> erhua -> units
 """
 
-from kubevoice.text.document import Part, Passage, read_document
+from kubevoice.text.document import Part, Passage, analyse_document, read_document
 from kubevoice.text.lexicon import read_lexicon
 from kubevoice.text.pinyin import Lexicon
 from kubevoice.text.pipeline import Analysis, Sentence, Syllable, Word, analyse
@@ -22,6 +22,7 @@ __all__ = [
     "UnitTables",
     "Word",
     "analyse",
+    "analyse_document",
     "is_han",
     "parse_units",
     "read_document",

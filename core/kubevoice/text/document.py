@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from kubevoice.errors import InputError
 from kubevoice.text.pinyin import Lexicon
-from kubevoice.text.pipeline import English, Sentence, analyse_spans
-from kubevoice.text.ssml import Break, Document, Speech, Style
+from kubevoice.text.pipeline import Analysis, English, Sentence, analyse_spans
+from kubevoice.text.ssml import Break, Document, Speech, Style, parse
 
-__all__ = ["Part", "Passage", "read_document"]
+__all__ = ["Part", "Passage", "analyse_document", "read_document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +42,9 @@ def read_document(
     if not any(isinstance(part, Passage) for part in parts):
         raise InputError("the SSML document has nothing that can be spoken in Mandarin; give it some Chinese text")
     return tuple(parts)
+
+
+def analyse_document(text: str, *, lexicon: Lexicon | None = None) -> Analysis:
+    """Show how an SSML document would be read, its offsets counted in the document; raises InputError as both do."""
+    parts = read_document(parse(text), lexicon=lexicon)
+    return Analysis(text, tuple(part.sentence for part in parts if isinstance(part, Passage)))
