@@ -9,11 +9,11 @@ import lzma
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from kubevoice.text.phrases import CODES
 from pypinyin.contrib.tone_convert import to_tone3
 from pypinyin_dict.phrase_pinyin_data import large_pinyin
 
 TABLE = Path(__file__).parents[1] / "core" / "kubevoice" / "text" / "tables" / "phrases.txt.xz"
-CODES = "0123456789abcdefghijklmnopqrstuvwxyz"
 RARE = 2
 """A reading that fewer phrases have is most often a slip of the dictionary."""
 

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine import Controls
 from kubevoice.errors import InputError
-from kubevoice.text import Lexicon, read_lexicon
+from kubevoice.text import Lexicon, make_lexicon
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from kubevoice_serving.backend import Backend
@@ -144,7 +144,8 @@ def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
 def _lexicon(readings: dict[str, str] | None) -> Lexicon | None:
     """Return a request's lexicon. Raises ApiError naming every entry that is wrong."""
     try:
-        return read_lexicon("\n".join(f"{word}\t{pinyin}" for word, pinyin in readings.items())) if readings else None
+        entries = ((f"lexicon[{word[:32]!r}]", word, pinyin) for word, pinyin in (readings or {}).items())
+        return make_lexicon(entries) or None
     except InputError as error:
         raise refuse(Refusal(str(error), error.problems), "lexicon") from None
 

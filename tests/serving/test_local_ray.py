@@ -65,6 +65,7 @@ def test_mp3_unless_told_otherwise_as_openai_does(serving):
         ({"voice": "nobody"}, 400, "nobody"),
         ({"speed": 99}, 422, "speed"),
         ({"input": "<speak>", "ssml": True}, 400, "line 1, column 8"),
+        ({"lexicon": {"C#": "xi9"}}, 400, "lexicon['C#']: 'xi9' is no pinyin syllable"),
     ],
 )
 def test_bad_requests_are_told_what_is_wrong(serving, fields, status, words):

@@ -123,7 +123,9 @@ def example(sentence: str, place: int, reading: str, teacher: Teacher, inventory
             known[other] = (said, TEACHER_SHARE)
     asked = np.array(sorted(known), np.int64)
     readings = np.array([inventory.readings[known[i][0]] for i in asked], np.int64)
-    return Example(features(cut, inventory), asked, readings, np.array([known[i][1] for i in asked], np.float32))
+    return Example(
+        features(cut, forward, inventory), asked, readings, np.array([known[i][1] for i in asked], np.float32)
+    )
 
 
 def batches(examples: Sequence[Example], rng: random.Random) -> Iterator[list[Example]]:

@@ -3,6 +3,6 @@
 from kubevoice.engine.controls import Controls
 from kubevoice.engine.engine import Engine
 from kubevoice.engine.reading import parts_of, read_aloud, speak_parts
-from kubevoice.engine.session import open_session
+from kubevoice.session import open_session
 
 __all__ = ["Controls", "Engine", "open_session", "parts_of", "read_aloud", "speak_parts"]

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls, emotion_weights, gains, pitch_shift, speaker_weights
-from kubevoice.engine.session import open_session
 from kubevoice.engine.vocoding import Vocoder
 from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.session import open_session
 from kubevoice.text import Unit, UnitTables
 from kubevoice.voice import Bundle, VoiceManifest, load_bundle
 
@@ -108,9 +108,11 @@ class Engine:
     def _encode(self, units: Sequence[Unit], controls: Sequence[Controls]) -> tuple[Any, ...]:
         """Return memory [S, D], its keys and values [L, S, C], durations [N] and frames [N]."""
         count, manifest = len(units), self.manifest
+        rows = {one: row for row, one in enumerate(dict.fromkeys(controls))}
+        row_of = np.array([rows[one] for one in controls])
         feeds = self._tables.encode(units) | {
-            "emotion_weights": np.stack([emotion_weights(manifest, c.emotion, c.intensity) for c in controls]),
-            "speaker_weights": np.stack([speaker_weights(manifest, c.speaker) for c in controls]),
+            "emotion_weights": np.stack([emotion_weights(manifest, c.emotion, c.intensity) for c in rows])[row_of],
+            "speaker_weights": np.stack([speaker_weights(manifest, c.speaker) for c in rows])[row_of],
             "duration_scale": np.array([1.0 / c.speed for c in controls], np.float32),
             "pitch_shift": np.zeros(count, np.float32),
             "energy_shift": np.zeros(count, np.float32),

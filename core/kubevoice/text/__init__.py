@@ -4,7 +4,7 @@ characters -> normalisation -> sentences -> words -> pinyin -> sandhi -> erhua -
 """
 
 from kubevoice.text.document import Part, Passage, analyse_document, read_document
-from kubevoice.text.lexicon import read_lexicon
+from kubevoice.text.lexicon import make_lexicon, read_lexicon
 from kubevoice.text.pinyin import Lexicon
 from kubevoice.text.pipeline import Analysis, Sentence, Syllable, Word, analyse
 from kubevoice.text.segment import is_han
@@ -24,6 +24,7 @@ __all__ = [
     "analyse",
     "analyse_document",
     "is_han",
+    "make_lexicon",
     "parse_units",
     "read_document",
     "read_lexicon",

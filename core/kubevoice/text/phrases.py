@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 from typing import Self
 
-__all__ = ["Phrases", "Vote"]
+__all__ = ["CODES", "Phrases", "Vote"]
 
 CODES = "0123456789abcdefghijklmnopqrstuvwxyz"
 

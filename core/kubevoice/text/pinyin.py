@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from kubevoice.errors import InputError
-from kubevoice.text.phrases import Phrases
+from kubevoice.text.phrases import Phrases, Vote
 from kubevoice.text.polyphones import Polyphones
+from kubevoice.text.units import is_syllable
 
-__all__ = ["Lexicon", "Reading", "readings"]
+__all__ = ["Lexicon", "Reading", "parse_reading", "readings"]
 
 Reading = tuple[str, ...]
 Lexicon = Mapping[str, Reading]
@@ -21,6 +22,15 @@ ROWS = re.compile(r"(?:[二两三四五六七八九十百千几数]|零一)(行)
 """行 that is counted is a row or a line."""
 UNCHANGED = {"一": "yi1", "不": "bu4"}
 """Some phrases of the dictionary have these with the tone already changed; that is the next stage's work."""
+
+
+def parse_reading(text: str) -> Reading:
+    """Read syllables as people write them, with spaces between; InputError naming the first that is none."""
+    syllables = tuple(text.lower().replace("u:", "v").replace("ü", "v").split())
+    wrong = [s for s in syllables if s[-1] not in "12345" or not is_syllable(s[:-1])]
+    if wrong:
+        raise InputError(f"{wrong[0][:20]!r} is no pinyin syllable with a tone from 1 to 5")
+    return syllables
 
 
 @cache
@@ -35,10 +45,10 @@ def _character(character: str) -> str:
     return reading
 
 
-def _in_phrases(words: Sequence[str]) -> list[str | None]:
+def _in_phrases(words: Sequence[str], forward: Sequence[Vote | None]) -> list[str | None]:
     """Return what the dictionary's phrases say of each character: a word's own reading, or the longest match's."""
     phrases = Phrases.load()
-    said: list[str | None] = [vote.reading if vote else None for vote in phrases.forward("".join(words))]
+    said: list[str | None] = [vote.reading if vote else None for vote in forward]
     at = 0
     for word in words:
         if len(word) > 1 and (found := phrases.of(word)):
@@ -53,10 +63,12 @@ def readings(words: Sequence[str], asked: Sequence[bool], lexicon: Lexicon) -> l
     The words of the whole sentence are wanted, punctuation too: they are what tells the readings apart. Raises
     InputError naming the first character that has no known reading.
     """
-    said = _in_phrases(words)
-    for place, reading in Polyphones.load().readings(words).items():
+    text = "".join(words)
+    forward = Phrases.load().forward(text)
+    said = _in_phrases(words, forward)
+    for place, reading in Polyphones.load().readings(words, forward).items():
         said[place] = reading
-    for row in ROWS.finditer("".join(words)):
+    for row in ROWS.finditer(text):
         said[row.start(1)] = "hang2"
     found: list[Reading] = []
     at = 0

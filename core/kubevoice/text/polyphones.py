@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from kubevoice.text.phrases import Phrases, Vote
@@ -65,10 +64,12 @@ def _place(vote: Vote | None) -> int:
     return 1 + (length - 1) * LONGEST + min(vote.place, length - 1)
 
 
-def features(words: Sequence[str], inventory: Inventory) -> dict[str, NDArray[np.int64]]:
-    """Return the network's inputs, [T] each, for the T characters of a sentence's words."""
-    text, phrases = "".join(words), Phrases.load()
-    forward, backward = phrases.forward(text), phrases.backward(text)
+def features(
+    words: Sequence[str], forward: Sequence[Vote | None], inventory: Inventory
+) -> dict[str, NDArray[np.int64]]:
+    """Return the network's inputs, [T] each, for the T characters of a sentence's words; `forward` is their votes."""
+    text = "".join(words)
+    backward = Phrases.load().backward(text)
     rows = {"character": [inventory.characters.get(c, 0) for c in text], "word": _word_places(words)}
     for name, votes in (("forward", forward), ("backward", backward)):
         rows[name] = [inventory.readings.get(vote.reading, 0) if vote else 0 for vote in votes]
@@ -80,28 +81,30 @@ def features(words: Sequence[str], inventory: Inventory) -> dict[str, NDArray[np
 class Polyphones:
     """The network and its alphabet."""
 
-    session: onnxruntime.InferenceSession
+    session: Any
     inventory: Inventory
 
     @classmethod
     @cache
     def load(cls) -> "Polyphones":
         """Load the network that ships with this package."""
-        model = (resources.files("kubevoice.text") / "tables" / "polyphones.onnx").read_bytes()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        from kubevoice.session import open_session  # imported when first needed: ONNX Runtime takes its time
+
+        with resources.as_file(resources.files("kubevoice.text") / "tables" / "polyphones.onnx") as path:
+            session = open_session(path, threads=1)
         inventory = Inventory.parse(session.get_modelmeta().custom_metadata_map["inventory"])
         return cls(session, inventory)
 
-    def readings(self, words: Sequence[str]) -> dict[int, str]:
-        """Return the readings of a sentence's characters of several readings, by their places in it."""
+    def readings(self, words: Sequence[str], forward: Sequence[Vote | None]) -> dict[int, str]:
+        """Return the readings of a sentence's characters of several readings, by their places in it.
+
+        `forward` is what the dictionary's phrases say of each character, from the left.
+        """
         text = "".join(words)
         asked = [i for i, character in enumerate(text) if character in self.inventory.candidates]
         if not asked:
             return {}
-        inputs = features(words, self.inventory) | {"asked": np.array(asked, np.int64)}
+        inputs = features(words, forward, self.inventory) | {"asked": np.array(asked, np.int64)}
         scores = self.session.run(None, inputs)[0]
         found = {}
         for place, row in zip(asked, scores, strict=True):

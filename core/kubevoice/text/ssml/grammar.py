@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from kubevoice.errors import InputError
 from kubevoice.text.normalisation import KINDS, say_as
+from kubevoice.text.pinyin import parse_reading
 from kubevoice.text.segment import is_han
 from kubevoice.text.ssml import values
 from kubevoice.text.ssml.spans import Break, Mark, Notice, Span, Speech, Style
-from kubevoice.text.units import is_syllable
 
 __all__ = ["Frame", "Grammar"]
 
@@ -223,11 +223,9 @@ class Grammar:
             self.notice(frame, f"alphabet {alphabet[:40]!r} is not known; the text is read as it looks")
             self.spans.append(Speech(text, frame.style, offset))
             return
-        syllables = tuple(frame.attributes.get("ph", "").lower().replace("u:", "v").replace("ü", "v").split())
-        wrong = [s for s in syllables if s[-1] not in "12345" or not is_syllable(s[:-1])]
-        if wrong or not syllables:
-            said = f"ph has {wrong[0][:20]!r}, which is no pinyin syllable with a tone" if wrong else "ph is empty"
-            raise InputError(f'{said}; write it like ph="dian3 dang4"')
+        syllables = parse_reading(frame.attributes.get("ph", ""))
+        if not syllables:
+            raise InputError('ph is empty; write it like ph="dian3 dang4"')
         written = "".join(c for c in text if is_han(c))
         if len(written) != len(syllables):
             raise InputError(f"ph has {len(syllables)} syllables for {len(written)} characters; give one for each")
