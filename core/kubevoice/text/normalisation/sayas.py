@@ -11,7 +11,6 @@ from kubevoice.text.traced import Traced
 
 __all__ = ["KINDS", "say_as"]
 
-PARTS = {"y": r"\d{2,4}", "m": r"\d{1,2}", "d": r"\d{1,2}"}
 PUNCTUATION = {
     "，": "逗号",
     "。": "句号",
@@ -31,17 +30,21 @@ def _wrong(kind: str, text: str, example: str) -> InputError:
     return InputError(f"{text[:40]!r} cannot be read as {kind}; write it like {example}")
 
 
-def _cardinal(text: str, _format: str) -> str:
-    found = re.fullmatch(rf"\s*([-−+]?{NUMBER})\s*", text, re.ASCII)
+def _matched(pattern: str, kind: str, text: str, example: str) -> re.Match[str]:
+    """Match a whole text; InputError with an example if it is nothing of the kind."""
+    found = re.fullmatch(rf"\s*{pattern}\s*", text, re.ASCII | re.IGNORECASE)
     if found is None:
-        raise _wrong("a cardinal", text, "1234")
+        raise _wrong(kind, text, example)
+    return found
+
+
+def _cardinal(text: str, _format: str) -> str:
+    found = _matched(rf"([-−+]?{NUMBER})", "a cardinal", text, "1234")
     return amount(found[1])
 
 
 def _ordinal(text: str, _format: str) -> str:
-    found = re.fullmatch(r"\s*第?(\d{1,16})\s*", text, re.ASCII)
-    if found is None:
-        raise _wrong("an ordinal", text, "3")
+    found = _matched(r"第?(\d{1,16})", "an ordinal", text, "3")
     return f"第{cardinal(found[1])}"
 
 
@@ -83,25 +86,17 @@ def _date(text: str, form: str) -> str:
 
 
 def _time(text: str, _format: str) -> str:
-    found = re.fullmatch(
-        r"\s*(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:([ap])\.?m\.?)?\s*", text, re.ASCII | re.IGNORECASE
-    )
-    if found is None or int(found[1]) > 24:
+    found = _matched(r"(\d{1,2}):([0-5]\d)(?::([0-5]\d))?\s*(?:([ap])\.?m\.?)?", "a time", text, "14:30")
+    if int(found[1]) > 24:
         raise _wrong("a time", text, "14:30")
     return dates.clock(found[1], found[2], found[3], found[4])
 
 
 def _duration(text: str, form: str) -> str:
-    figures = re.fullmatch(r"\s*(\d{1,4})(?::([0-5]?\d))?(?::([0-5]?\d))?\s*", text, re.ASCII)
-    if figures is None:
-        raise _wrong("a duration", text, "1:30:00")
+    figures = _matched(r"(\d{1,4})(?::([0-5]?\d))?(?::([0-5]?\d))?", "a duration", text, "1:30:00")
     names = {"h": "小时", "m": "分钟", "s": "秒"}
     count = sum(part is not None for part in figures.groups())
-    units = (
-        re.findall("[hms]", form.lower()) or ["h", "m", "s"][-count:]
-        if count != 2
-        else re.findall("[hms]", form.lower()) or ["m", "s"]
-    )
+    units = re.findall("[hms]", form.lower()) or ["h", "m", "s"][-count:]
     if len(units) != count:
         raise _wrong(f"a duration ({form})", text, "1:30:00")
     parts = zip(figures.groups()[:count], units, strict=True)
@@ -112,9 +107,7 @@ def _duration(text: str, form: str) -> str:
 
 
 def _fraction(text: str, _format: str) -> str:
-    found = re.fullmatch(r"\s*(?:(\d{1,9})[+又 ])?\s*([-−]?\d{1,9})/(\d{1,9})\s*", text, re.ASCII)
-    if found is None:
-        raise _wrong("a fraction", text, "3/4")
+    found = _matched(r"(?:(\d{1,9})[+又 ])?\s*([-−]?\d{1,9})/(\d{1,9})", "a fraction", text, "3/4")
     return (f"{amount(found[1])}又" if found[1] else "") + f"{amount(found[3])}分之{amount(found[2])}"
 
 
@@ -125,9 +118,7 @@ def _guessed(text: str, _format: str) -> str:
 
 
 def _score(text: str, _format: str) -> str:
-    found = re.fullmatch(r"\s*(\d{1,4})\s*[:：\-]\s*(\d{1,4})\s*", text, re.ASCII)
-    if found is None:
-        raise _wrong("a score", text, "3:2")
+    found = _matched(r"(\d{1,4})\s*[:：\-]\s*(\d{1,4})", "a score", text, "3:2")
     return f"{cardinal(found[1])}比{cardinal(found[2])}"
 
 
