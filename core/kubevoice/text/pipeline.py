@@ -105,9 +105,7 @@ def analyse_spans(
 
     Raises InputError if a character has no reading.
     """
-    text = Traced("", ())
-    for number, span in enumerate(spans):
-        text = text + _placed(_in_words(span), number, span.offset)
+    text = Traced.join(_placed(_in_words(span), number, span.offset) for number, span in enumerate(spans))
     reader = _Reader(spans, lexicon or {}, english)
     return [made for piece in sentences(text) if (made := reader.read(piece))]
 

@@ -81,12 +81,13 @@ def _bu_and_yi(words: Sequence[str], readings: Sequence[Reading]) -> list[str]:
         word if len(word) == len(reading) else "·" * len(reading) for word, reading in zip(words, readings, strict=True)
     ]
     text, syllables = "".join(aligned), [syllable for reading in readings for syllable in reading]
-    ends = [end - 1 for end in itertools.accumulate(map(len, aligned))]
-    middles = {end - 1 for word, end in zip(aligned, ends, strict=True) if len(word) == 3}
+    lasts = [end - 1 for end in itertools.accumulate(map(len, aligned))]
+    ends = set(lasts)
+    middles = {end - 1 for word, end in zip(aligned, lasts, strict=True) if len(word) == 3}
     for i, character in enumerate(text):
         following = syllables[i + 1][-1] if i + 1 < len(syllables) else ""
         if character == "一" and syllables[i] == "yi1":
-            syllables[i] = f"yi{_yi(text, set(ends), i, following)}"
+            syllables[i] = f"yi{_yi(text, ends, i, following)}"
         elif character == "不" and syllables[i] == "bu4":
             syllables[i] = f"bu{_bu(text, middles, i, following)}"
     return syllables

@@ -1,7 +1,7 @@
 """Text that remembers where it came from."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,6 +24,13 @@ class Traced:
     def of(cls, text: str) -> Self:
         """Return an input as it is."""
         return cls(text, tuple(range(len(text))))
+
+    @classmethod
+    def join(cls, parts: Iterable["Traced"]) -> Self:
+        """Return texts one after another."""
+        found = list(parts)
+        origins = tuple(origin for part in found for origin in part.origins)
+        return cls("".join(part.text for part in found), origins)
 
     def __len__(self) -> int:
         return len(self.text)

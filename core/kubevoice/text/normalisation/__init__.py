@@ -4,6 +4,8 @@ Rules in a fixed order, from the most particular to the most general, each one p
 Latin letters stay, for the stage that reads them. `say_as` reads a text as what SSML says it is.
 """
 
+import re
+
 from kubevoice.text.normalisation import dates, identifiers, letters, maths, measures
 from kubevoice.text.normalisation.rule import Rule
 from kubevoice.text.normalisation.sayas import KINDS, say_as
@@ -20,9 +22,14 @@ RULES: tuple[Rule, ...] = (
     *maths.RULES,
 )
 
+PLAIN = re.compile(r"[一-鿿，。！？；：、“”‘’（）《》…]*")
+"""Most sentences: nothing in them is for any rule."""
+
 
 def normalise(text: Traced) -> Traced:
     """Write out numbers, dates, times, units, signs and addresses; what becomes words has no origin."""
+    if PLAIN.fullmatch(text.text):
+        return text
     for each in RULES:
         text = text.sub(each.pattern, each.say)
     return text.sub(letters.LEFT, lambda found: letters.NAMES[found[0]])
