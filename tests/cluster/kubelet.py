@@ -7,7 +7,7 @@ draws its conclusions.
 from datetime import UTC, datetime
 
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, StageFailure, TrainResult, Verdict
-from testcluster.tools import wait_for
+from testcluster.tools import PATIENCE_SECONDS, wait_for
 
 OWNED = "kubevoice.io/voicemodel"
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -160,10 +160,10 @@ class Voices:
         for stage in stages:
             self.finish(name, stage, **(answers if stage == "release" else {}))
 
-    def wait(self, what, predicate, timeout=30):
+    def wait(self, what, predicate, timeout=PATIENCE_SECONDS):
         wait_for(f"{what} in {self.namespace}", predicate, timeout, self.state)
 
-    def wait_condition(self, name, kind, status, reason, timeout=30):
+    def wait_condition(self, name, kind, status, reason, timeout=PATIENCE_SECONDS):
         """Wait for a condition; return its message."""
         what = f"{kind}={status} {reason} of {name}"
         self.wait(what, lambda: self.condition(name, kind)[:2] == (status, reason), timeout)

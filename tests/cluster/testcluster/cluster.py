@@ -15,7 +15,7 @@ import yaml
 from testcluster.pki import kubeconfig
 from testcluster.process import Component
 from testcluster.sandbox import Sandbox
-from testcluster.tools import wait_for
+from testcluster.tools import PATIENCE_SECONDS, wait_for
 
 __all__ = ["S3", "Cluster"]
 
@@ -139,7 +139,7 @@ class Cluster:
         """Return the address of `service`, which the tests reach as pods do."""
         return self.kubectl("get", "service", service, "-n", namespace, "-o", "jsonpath={.spec.clusterIP}")
 
-    def wait(self, what: str, predicate: Callable[[], object], timeout: float = 60) -> None:
+    def wait(self, what: str, predicate: Callable[[], object], timeout: float = PATIENCE_SECONDS) -> None:
         """Wait until `predicate` holds, at most `timeout` seconds.
 
         Raises

@@ -11,7 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-__all__ = ["UnavailableError", "claim", "find", "find_go", "require_for_node", "temporary_folder", "wait_for"]
+__all__ = [
+    "PATIENCE_SECONDS",
+    "UnavailableError",
+    "claim",
+    "find",
+    "find_go",
+    "require_for_node",
+    "temporary_folder",
+    "wait_for",
+]
+
+PATIENCE_SECONDS = 120.0
+"""How long what is sure to come is waited for: Kubernetes' own controllers look for an API server that was away ever
+more seldom, up to once in half a minute, and each kind of object for itself."""
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 CNI_PLUGINS = Path("/usr/lib/cni")
