@@ -122,7 +122,7 @@ def test_processes_of_a_pod_end_together_with_the_code_of_the_first_that_failed(
 def test_a_stop_is_passed_on_to_every_process_of_a_pod():
     body = (
         "import signal\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "signal.signal(signal.SIGTERM, lambda *_: os._exit(143))\n"
         "print('ready', flush=True)\n"
         "time.sleep(600)"
     )

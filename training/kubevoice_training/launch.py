@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import FrameType
 
 __all__ = ["launch"]
@@ -27,8 +28,10 @@ def launch(command: Sequence[str], processes: int, environ: Mapping[str, str]) -
     children: dict[int, subprocess.Popen[bytes]] = {}
 
     def tell(number: int) -> None:
-        for child in list(children.values()):
-            child.send_signal(number)
+        # Not Popen.send_signal: it takes the exit code of a child that has ended, which the loop below waits for.
+        for pid in list(children):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         tell(number)
