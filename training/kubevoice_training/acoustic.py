@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,10 @@ __all__ = ["Clip", "Collated", "Losses", "Share", "Whole", "collate", "losses", 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One utterance ready to learn from: ling [N, 4] ids, mel [T, M] (normalised), f0 [T] Hz, energy [T]."""
+    """One utterance ready to learn from: ling [N, 4] ids, mel [T, M] (normalised), f0 [T] Hz, energy [T].
+
+    `durations` [N] in frames are given where the model has no aligner.
+    """
 
     ling: NDArray[np.int64]
     emotion: int
@@ -31,6 +35,7 @@ class Clip:
     mel: NDArray[np.float32]
     f0: NDArray[np.float32]
     energy: NDArray[np.float32]
+    durations: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,10 @@ ALL = Share()
 
 @dataclass(slots=True)
 class Collated:
-    """A padded batch before alignment; the symbol axis has N + 1 slots, T is a multiple of r."""
+    """A padded batch before alignment; the symbol axis has N + 1 slots, T is a multiple of r.
+
+    It holds `durations` [B, N + 1] in frames, or a `prior` [B, T, N + 1] for the aligner to find them.
+    """
 
     ling: Tensor
     emotion: Tensor
@@ -80,11 +88,16 @@ class Collated:
     frames: Tensor
     f0: Tensor
     energy: Tensor
-    prior: Tensor
+    prior: Tensor | None
+    durations: Tensor | None
 
     def to(self, device: torch.device) -> "Collated":
         """Move every tensor to `device`."""
-        return Collated(*(getattr(self, name).to(device) for name in self.__slots__))
+        moved: dict[str, Any] = {}
+        for name in self.__slots__:
+            tensor = getattr(self, name)
+            moved[name] = None if tensor is None else tensor.to(device)
+        return Collated(**moved)
 
 
 @dataclass(slots=True)
@@ -110,11 +123,16 @@ def collate(clips: Sequence[Clip], eos: Sequence[int], step: int, whole: Whole |
     ling = np.tile(np.asarray(eos, np.int64), (len(clips), slots, 1))
     mel = np.zeros((len(clips), longest, clips[0].mel.shape[1]), np.float32)
     f0, energy = np.zeros((len(clips), longest), np.float32), np.zeros((len(clips), longest), np.float32)
-    prior = np.ones((len(clips), longest, slots), np.float32)
+    timed = clips[0].durations is not None
+    prior = None if timed else np.ones((len(clips), longest, slots), np.float32)
+    durations = np.zeros((len(clips), slots), np.int64) if timed else None
     for i, clip in enumerate(clips):
         n, t = len(clip.ling), len(clip.mel)
         ling[i, :n], mel[i, :t], f0[i, :t], energy[i, :t] = clip.ling, clip.mel, clip.f0, clip.energy
-        prior[i, :t, : n + 1] = beta_binomial_prior(n + 1, t)
+        if prior is not None:
+            prior[i, :t, : n + 1] = beta_binomial_prior(n + 1, t)
+        if durations is not None and clip.durations is not None:
+            durations[i, :n] = clip.durations
     repeat = np.ones((1, slots), np.int64)
     return Collated(
         ling=torch.from_numpy(ling),
@@ -125,7 +143,8 @@ def collate(clips: Sequence[Clip], eos: Sequence[int], step: int, whole: Whole |
         frames=torch.tensor([len(clip.mel) for clip in clips]),
         f0=torch.from_numpy(f0),
         energy=torch.from_numpy(energy),
-        prior=torch.from_numpy(prior),
+        prior=None if prior is None else torch.from_numpy(prior),
+        durations=None if durations is None else torch.from_numpy(durations),
     )
 
 
@@ -140,13 +159,20 @@ def per_symbol_mean(values: Tensor, durations: Tensor) -> Tensor:
     return torch.where(count > 0, total / count.clamp(min=1), 0.0).float()
 
 
-def align(model: Sambert, data: Collated, stats: Stats, share: Share = ALL) -> tuple[Batch, Tensor]:
-    """Align with the model's own aligner; returns the teacher-forcing batch and the alignment loss."""
-    mask = valid(data.symbols, data.ling.shape[1])
+def _durations(model: Sambert, data: Collated, mask: Tensor, share: Share) -> tuple[Tensor, Tensor]:
+    """Return the durations [B, N + 1] and the loss of having found them: with the model's own aligner, or as given."""
+    if data.durations is not None:
+        return data.durations, data.mel.new_zeros(())
     soft, log_probability = model.align_attention(data.mel, model.text_encoder.embed(data.ling), mask, data.prior)
     durations = monotonic_path(soft, data.symbols, data.frames)
     loss = share.clips * forward_sum_loss(log_probability, data.symbols, data.frames)
-    loss = loss + share.frames * binarization_loss(soft, durations)
+    return durations, loss + share.frames * binarization_loss(soft, durations)
+
+
+def align(model: Sambert, data: Collated, stats: Stats, share: Share = ALL) -> tuple[Batch, Tensor]:
+    """Give each symbol its frames; returns the teacher-forcing batch and the alignment loss."""
+    mask = valid(data.symbols, data.ling.shape[1])
+    durations, loss = _durations(model, data, mask, share)
     pitch, energy = per_symbol_mean(data.f0, durations), per_symbol_mean(data.energy, durations)
     padded = durations.clone()
     padded[torch.arange(len(padded)), data.symbols] += data.mel.shape[1] - data.frames

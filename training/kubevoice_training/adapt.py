@@ -74,19 +74,9 @@ def adapt(base: VoiceWeights, speakers: Sequence[str], emotions: Sequence[str]) 
     """Return a copy of `base` that speaks as the dataset's speakers and emotions.
 
     A speaker the base knows keeps its embedding, a new one starts as the base's first. An emotion the base was not
-    taught starts as neutral, so that training moves it away from a voice that speaks. Raises InputError for a voice
-    that cannot be trained.
+    taught starts as neutral, so that training moves it away from a voice that speaks. Raises InputError for more
+    emotions than a voice has rows for.
     """
-    if base.vocoder.config.source is not None:
-        raise InputError(
-            "the base voice has a harmonic source (NSF): it can be spoken and served, but not trained, for its mel "
-            "holds F0 and voicing, too; name a base without"
-        )
-    if not base.acoustic.config.alignment:
-        raise InputError(
-            "the base voice holds no aligner (KAN-TTS trained it without MAS), and recordings come without durations: "
-            "it can be spoken and served, but not trained; name a base with one"
-        )
     old = base.acoustic.spk_tokenizer.weight
     # Tables end with rows for padding, end of sentence and, but in old voices, mask; one of a personal voice has none.
     special = list(range(len(base.speakers), len(old)))

@@ -11,7 +11,9 @@ from kubevoice.audio.mel import MelConfig
 from numpy.typing import NDArray
 
 from kubevoice_training.acoustic import Clip
+from kubevoice_training.excitation import excitation, normalized
 from kubevoice_training.features import Features, Stats
+from kubevoice_training.models.nsf import SourceConfig
 
 __all__ = ["FeatureSet", "Utterance", "read_features", "write_features"]
 
@@ -33,10 +35,19 @@ class Utterance:
     features: Features
     wave: NDArray[np.int16]
 
-    def clip(self, stats: Stats, emotion: int, speaker: int) -> Clip:
-        """Normalise the mel and put rows of embedding tables in place of labels."""
-        mel = (self.features.mel - stats.mel_mean) / stats.mel_std
+    def clip(self, stats: Stats, emotion: int, speaker: int, source: SourceConfig | None = None) -> Clip:
+        """Normalise the mel and put rows of embedding tables in place of labels.
+
+        A voice with a harmonic `source` predicts F0 and voicing, too: two columns more.
+        """
+        mel = self.normalized(stats)
+        if source is not None:
+            mel = np.concatenate([mel, normalized(excitation(self.features.f0), source)], axis=1)
         return Clip(self.ling, emotion, speaker, mel, self.features.f0, self.features.energy)
+
+    def normalized(self, stats: Stats) -> NDArray[np.float32]:
+        """Return the mel [T, M] as the networks know it."""
+        return ((self.features.mel - stats.mel_mean) / stats.mel_std).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

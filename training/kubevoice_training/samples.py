@@ -12,6 +12,7 @@ from kubevoice_training.acoustic import Collated, align
 from kubevoice_training.features import Stats
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.layers import valid
+from kubevoice_training.models.nsf import denormalize
 from kubevoice_training.models.sambert import Sambert
 
 __all__ = ["SENTENCE", "clip_pictures", "spoken"]
@@ -37,20 +38,28 @@ def spoken(model: Sambert, vocoder: Generator, emotions: Mapping[str, int], spea
             mel = model.infer(ling, *ids)["postnet_outputs"]
         except ValueError:  # every duration is zero: an untrained voice
             continue
-        wave = vocoder(mel.clone().T.unsqueeze(0).to(next(vocoder.parameters()).device))
+        source = vocoder.config.source
+        heard = mel.clone() if source is None else denormalize(mel.clone(), source)
+        wave = vocoder(heard.T.unsqueeze(0).to(next(vocoder.parameters()).device))
         found[f"audio/{label}"] = wave[0, 0].clamp(-1.0, 1.0).cpu().numpy()
     return found
 
 
 @torch.no_grad()
 def clip_pictures(model: Sambert, data: Collated, stats: Stats) -> dict[str, Array]:
-    """Show the first clip of a batch: its alignment [symbols, frames], its mel [M, frames], and what is predicted."""
+    """Show the first clip of a batch: its alignment [symbols, frames], its mel [M, frames], and what is predicted.
+
+    The soft alignment is left out where the model has no aligner.
+    """
     n, t = int(data.symbols[0]), int(data.frames[0])
     batch, _ = align(model, data, stats)
-    inside = valid(data.symbols, data.ling.shape[1])
-    soft, _ = model.align_attention(data.mel, model.text_encoder.embed(data.ling), inside, data.prior)
     output = model(batch)
     mels = {"target": data.mel, "predicted": output.postnet}
     found = {f"mel/{name}": mel[0, :t].T.float().cpu().numpy() for name, mel in mels.items()}
     hard = torch.repeat_interleave(torch.eye(n), batch.durations[0, :n].cpu(), dim=0)[:t].T
-    return found | {"alignment/soft": soft[0, :t, :n].T.float().cpu().numpy(), "alignment/hard": hard.numpy()}
+    found["alignment/hard"] = hard.numpy()
+    if data.prior is not None:
+        inside = valid(data.symbols, data.ling.shape[1])
+        soft, _ = model.align_attention(data.mel, model.text_encoder.embed(data.ling), inside, data.prior)
+        found["alignment/soft"] = soft[0, :t, :n].T.float().cpu().numpy()
+    return found

@@ -1,11 +1,12 @@
 """Stage two: features and a base voice in, a fine-tuned checkpoint out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from kubevoice.resources.stages import TrainResult, TrainSpec
 from kubevoice.resources.voicemodel import VocoderMode
 from kubevoice.storage import publish_tree
+from numpy.typing import NDArray
 
 from kubevoice_training.acoustic import Clip
 from kubevoice_training.adapt import adapt, fit_to
@@ -13,10 +14,12 @@ from kubevoice_training.boards import Board
 from kubevoice_training.checkpoint import VoiceWeights, save_weights
 from kubevoice_training.checkpoint_store import CheckpointStore
 from kubevoice_training.distributed import together
-from kubevoice_training.feature_store import FeatureSet
+from kubevoice_training.excitation import excitation
+from kubevoice_training.feature_store import FeatureSet, Utterance
 from kubevoice_training.finetune import Corpus, Finetuning
 from kubevoice_training.samples import spoken
 from kubevoice_training.stages.context import Context, fetch_base, fetch_features
+from kubevoice_training.timing import timed
 from kubevoice_training.trainable import trainable_table
 from kubevoice_training.vocoder_finetune import Recording, VocoderTuning
 
@@ -28,19 +31,36 @@ def corpus_of(features: FeatureSet, weights: VoiceWeights) -> Corpus:
     split: dict[bool, list[Clip]] = {True: [], False: []}
     for u in features.utterances:
         if len(u.ling) < len(u.features.f0):
-            clip = u.clip(weights.stats, weights.emotions[u.emotion], weights.speakers[u.speaker])
-            split[u.dev].append(clip)
+            rows = weights.emotions[u.emotion], weights.speakers[u.speaker]
+            split[u.dev].append(u.clip(weights.stats, *rows, weights.vocoder.config.source))
     return Corpus(split[False], split[True], weights.stats)
+
+
+def timed_corpus(corpus: Corpus, weights: VoiceWeights, context: Context) -> Corpus:
+    """Give the clips durations if the model cannot find them itself."""
+    if weights.acoustic.config.alignment:
+        return corpus
+    clips = timed(
+        [*corpus.train, *corpus.dev],
+        weights.acoustic,
+        context.artifacts,
+        f"{context.prefix}/durations.npy",
+        context.world,
+        context.stopping,
+    )
+    return replace(corpus, train=clips[: len(corpus.train)], dev=clips[len(corpus.train) :])
 
 
 def recordings_of(features: FeatureSet, weights: VoiceWeights, *, dev: bool) -> list[Recording]:
     """Return the clips, held out or not, as the vocoder learns from them."""
-    stats = weights.stats
-    return [
-        Recording(((u.features.mel - stats.mel_mean) / stats.mel_std).astype(np.float32), u.wave)
-        for u in features.utterances
-        if u.dev is dev
-    ]
+
+    def heard(u: Utterance) -> NDArray[np.float32]:
+        mel = u.normalized(weights.stats)
+        if weights.vocoder.config.source is None:
+            return mel
+        return np.concatenate([mel, excitation(u.features.f0)], axis=1)
+
+    return [Recording(heard(u), u.wave) for u in features.utterances if u.dev is dev]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +88,7 @@ class Trainings:
 
         acoustic = Finetuning(
             model=weights.acoustic,
-            corpus=corpus_of(features, weights),
+            corpus=timed_corpus(corpus_of(features, weights), weights, context),
             training=recipe,
             store=CheckpointStore(context.artifacts, f"{context.prefix}/steps", scratch),
             on_step=on_step,
