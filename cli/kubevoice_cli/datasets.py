@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import connect
 from rich.table import Table
 
@@ -35,13 +36,17 @@ def check_dataset(
         ),
     ],
     *,
+    pinyin_tones: Annotated[
+        PinyinTones,
+        typer.Option(help="What the tones of a KAN-TTS folder's pinyin are; sandhi is applied to AsWritten."),
+    ] = PinyinTones.AS_SPOKEN,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
 ) -> None:
     """Measure a dataset and find every fault of it; exit code 2 if it cannot be trained on."""
     from kubevoice_training.dataset.review import review, review_dict
 
-    found = review(connect(folder), {})
+    found = review(connect(folder), {}, tones=pinyin_tones)
     if html is not None:
         _write_page(found, html)
     if as_json:

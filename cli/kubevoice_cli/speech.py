@@ -4,11 +4,11 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import analyse, read_document, read_lexicon
+from kubevoice.text import Lexicon, Manner, analyse, read_document, read_lexicon
 from kubevoice.text.ssml import Break, Speech, Style, parse
 from kubevoice.voice import builtin_voice
 from rich.table import Table
@@ -21,6 +21,7 @@ __all__ = ["say", "ssml_app", "text"]
 ssml_app = typer.Typer(help="Documents in SSML.", no_args_is_help=True)
 
 DEFAULT_VOICE = "builtin://base"
+LEXICON_HELP = "File of readings: word, tab, pinyin with tones."
 FORMATS = ("wav", "flac", "mp3", "opus", "aac", "pcm")
 
 
@@ -40,6 +41,10 @@ def _read(path: Path) -> str:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+
+
+def _lexicon(path: Path | None) -> Lexicon | None:
+    return read_lexicon(_read(path), str(path)) if path else None
 
 
 @ssml_app.command("check")
@@ -90,16 +95,19 @@ def say(
     pitch: Annotated[float, typer.Option(help="Semitones up or down.")] = 0.0,
     volume: Annotated[float, typer.Option(help="Factor on the samples.")] = 1.0,
     ssml: Annotated[bool, typer.Option("--ssml", help="The text is an SSML document.")] = False,
+    lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime.", min=1)] = 1,
 ) -> None:
     """Speak into a file. No server is needed."""
     audio_format = output.suffix.removeprefix(".").lower()
     if audio_format not in FORMATS:
         raise InputError(f"{output}: the name must end with .{', .'.join(FORMATS)}")
+    readings = _lexicon(lexicon)
     if url is not None:
-        wishes = {"emotion": emotion, "intensity": intensity, "speaker": speaker, "speed": speed}
+        wishes: dict[str, Any] = {"emotion": emotion, "intensity": intensity, "speaker": speaker, "speed": speed}
         wishes |= {"pitch": pitch, "volume": volume, "voice": voice, "response_format": audio_format}
         wishes |= {"ssml": True} if ssml else {}
+        wishes |= {"lexicon": {word: " ".join(reading) for word, reading in readings.items()}} if readings else {}
         named = {key: value for key, value in wishes.items() if value is not None}
         _write(output, speak(url, {"input": text} | named))
     else:
@@ -108,22 +116,23 @@ def say(
 
         where = voice or DEFAULT_VOICE
         engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
-        samples = read_aloud(engine, text, Controls(speaker, emotion, intensity, speed, pitch, volume), ssml=ssml)
+        controls = Controls(speaker, emotion, intensity, speed, pitch, volume)
+        samples = read_aloud(engine, text, controls, ssml=ssml, lexicon=readings)
         _write(output, encode_audio(samples, engine.sample_rate, audio_format))
     answers.print(plain(str(output)))
 
 
 def text(
-    lexicon: Annotated[Path | None, typer.Option(help="File of readings: word, tab, pinyin with tones.")] = None,
+    lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
 ) -> None:
     """Show how the front end reads text: lines from stdin, a JSON object a line to stdout."""
     failed = 0
-    readings = read_lexicon(_read(lexicon), str(lexicon)) if lexicon else None
+    manner = Manner(_lexicon(lexicon) or {})
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue
         try:
-            found = analyse(line.rstrip("\n"), lexicon=readings)
+            found = analyse(line.rstrip("\n"), manner)
         except InputError as error:
             failed += 1
             errors.print(f"[bold red]error:[/] line {number}: {plain(str(error))}")

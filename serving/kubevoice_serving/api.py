@@ -135,7 +135,8 @@ def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
     async def analyze(request: AnalyzeRequest) -> AnalyzeAnswer:
         """Show how text would be read: sentences, words, pinyin and the voice's units."""
         _check_text(request.text, "text")
-        analysis = await backend.analyze(request.text, _lexicon(request.lexicon), ssml=request.ssml)
+        readings = _lexicon(request.lexicon)
+        analysis = await backend.analyze(request.text, readings, ssml=request.ssml, voice=request.voice)
         if isinstance(analysis, Refusal):
             raise refuse(analysis, "text")
         return AnalyzeAnswer.model_validate(analysis.as_dict())

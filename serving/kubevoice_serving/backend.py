@@ -31,8 +31,10 @@ class Backend(Protocol):
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         """Speak; BusyError or UnavailableError if no replica can."""
 
-    async def analyze(self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False) -> Analysis | Refusal:
-        """Show how text would be read."""
+    async def analyze(
+        self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
+    ) -> Analysis | Refusal:
+        """Show how a voice would read text."""
 
     async def voices(self) -> tuple[VoiceInfo, ...]:
         """List voices; empty before any is loaded."""

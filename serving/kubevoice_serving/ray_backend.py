@@ -56,9 +56,11 @@ class RayBackend:
     async def _speak_stable(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         return await translated(self._stable.speak.remote(job))
 
-    async def analyze(self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False) -> Analysis | Refusal:
-        """Show how text would be read."""
-        return await translated(self._stable.analyze.remote(text, lexicon, ssml=ssml))
+    async def analyze(
+        self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
+    ) -> Analysis | Refusal:
+        """Show how a voice would read text."""
+        return await translated(self._stable.analyze.remote(text, lexicon, ssml=ssml, voice=voice))
 
     async def voices(self) -> tuple[VoiceInfo, ...]:
         """List the voices of any one stable replica."""

@@ -74,6 +74,9 @@ class AnalyzeRequest(_Request):
     """Text to read."""
 
     text: str = Field(examples=["他行长2米。"])
+    voice: Annotated[str | None, BeforeValidator(_voice_name)] = Field(
+        None, description="The voice that reads it; omitted, the default voice."
+    )
     ssml: bool = Field(False, description="The text is an SSML document (docs/ssml.md).")
     lexicon: dict[str, str] | None = Field(None, max_length=200, description="Readings by word, in pinyin with tones.")
 

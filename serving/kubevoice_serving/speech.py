@@ -23,7 +23,7 @@ class SpeechJob:
     ssml: bool = False
     """The text is an SSML document."""
     lexicon: Lexicon | None = None
-    """Readings that come before all others."""
+    """Readings that come before the voice's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ def speak(job: SpeechJob, name: str, engine: Engine, arrived: float, *, stopped:
     parts = []
     if stopped():
         raise StoppedError
-    for part in speak_parts(engine, parts_of(job.text, ssml=job.ssml, lexicon=job.lexicon), job.controls):
+    manner = engine.manner.with_lexicon(job.lexicon)
+    for part in speak_parts(engine, parts_of(job.text, manner, ssml=job.ssml), job.controls):
         parts.append(part)
         if stopped():
             raise StoppedError

@@ -122,10 +122,14 @@ class Synthesizer:
             raise KubeVoiceError(f"no voice is loaded: {self._error}")
         return self._voices
 
-    async def analyze(self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False) -> Analysis | Refusal:
-        """Show how `text` would be read."""
+    async def analyze(
+        self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
+    ) -> Analysis | Refusal:
+        """Show how a voice (None: the default one) would read `text`."""
         try:
-            return await asyncio.to_thread(analyse_document if ssml else analyse, text, lexicon=lexicon)
+            _, engine = (await self._loaded()).find(voice)
+            manner = engine.manner.with_lexicon(lexicon)
+            return await asyncio.to_thread(analyse_document if ssml else analyse, text, manner)
         except InputError as error:
             return Refusal(str(error), error.problems)
 

@@ -43,7 +43,7 @@ def test_the_cluster_example_is_read_field_by_field():
     assert storage.secret_ref.name == "s3"
     assert model.spec.training.max_steps == 10_000
     assert model.spec.training.learning_rate == 2e-5
-    assert model.spec.training.trainable == ("emotion_embedding", "variance_adaptor", "decoder.last")
+    assert model.spec.training.trainable == ("emotion_embedding", "variance_adaptor")
     assert model.spec.evaluation.policy is EvaluationPolicy.ENFORCE
     assert model.spec.serving.max_replicas == 8
 

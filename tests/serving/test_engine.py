@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from kubevoice.engine import Engine
+from kubevoice.engine import Controls, Engine, read_aloud
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import Unit, UnitTables
+from kubevoice.text import Manner, Unit, UnitTables, analyse
 from kubevoice.voice import load_bundle, seal_bundle
 from toy_voice import BINS, SCALE
 
@@ -123,7 +123,7 @@ import sys
 from pathlib import Path
 import kubevoice_serving.app, kubevoice_serving.api
 from kubevoice.text import analyse
-from kubevoice.engine import Engine
+from kubevoice.engine import Controls, Engine, read_aloud
 engine = Engine.load(Path({str(toy.path)!r}))
 assert engine.synthesize(analyse("你好。").sentences[0].units).size
 assert "torch" not in sys.modules, "torch was imported"
@@ -135,3 +135,34 @@ def test_units_reach_the_encoder_without_an_end_symbol(engine):
     encoded = UnitTables.load("PinYin").encode(UNITS)
     pitch = columns(engine.synthesize(UNITS))[1, 0]
     assert pitch == pytest.approx(encoded["sy"].mean() / 8)
+
+
+def test_a_voice_reads_by_its_own_lexicon_and_a_request_before_it(toy, tmp_path):
+    shutil.copytree(toy.path, folder := tmp_path / "own")
+    (folder / "lexicon.txt").write_text("好\thao3 hao3\n坏\thuai4 huai4 huai4\n", encoding="utf-8")
+    engine = Engine(seal_bundle(folder, toy.manifest))
+
+    def spoken(text, lexicon):
+        return engine.speak(analyse(text, Manner(lexicon)).sentences[0].units, Controls())
+
+    theirs = {"好": ("hao3", "hao3", "hao3")}
+    np.testing.assert_array_equal(read_aloud(engine, "好。", Controls()), spoken("好。", {"好": ("hao3", "hao3")}))
+    np.testing.assert_array_equal(read_aloud(engine, "好。", Controls(), lexicon=theirs), spoken("好。", theirs))
+    audio = read_aloud(engine, "坏。", Controls(), lexicon=theirs)
+    np.testing.assert_array_equal(audio, spoken("坏。", {"坏": ("huai4",) * 3}))
+
+
+@pytest.mark.parametrize(("english", "same"), [(True, True), (False, False)])
+def test_a_voice_that_knows_english_speaks_its_phones(toy, tmp_path, english, same):
+    shutil.copytree(toy.path, folder := tmp_path / "own")
+    engine = Engine(seal_bundle(folder, toy.manifest.model_copy(update={"english": english})))
+    phones = analyse("我用Windows", Manner(english="phones")).sentences[0].units
+    audio = read_aloud(engine, "我用Windows", Controls())
+    assert np.array_equal(audio, engine.speak(phones, Controls())) is same
+
+
+def test_a_damaged_lexicon_of_a_voice_is_told(toy, tmp_path):
+    shutil.copytree(toy.path, folder := tmp_path / "own")
+    (folder / "lexicon.txt").write_text("好 hao3\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"lexicon\.txt line 1"):
+        Engine(seal_bundle(folder, toy.manifest))

@@ -4,12 +4,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kubevoice.errors import InputError
-from kubevoice.text import UnitTables, analyse
+from kubevoice.text import Manner, UnitTables, analyse
 from kubevoice.text.units import parse_units, phones, word_units
 
 
-def pinyin(text, **options):
-    return " ".join(s for sentence in analyse(text, **options).sentences for w in sentence.words for s in w.pinyin)
+def pinyin(text, **manner):
+    return " ".join(
+        s for sentence in analyse(text, Manner(**manner)).sentences for w in sentence.words for s in w.pinyin
+    )
 
 
 def normalized(text):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile as sf
+from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import connect
 from kubevoice.text import analyse
 from kubevoice_training.dataset import check
@@ -27,18 +28,18 @@ def found(folder, prosody=PROSODY):
 
 
 def breaks(clip):
-    return [unit.sy for unit in clip.units() if unit.sy.startswith("#")]
+    return [unit.sy for unit in clip.units if unit.sy.startswith("#")]
 
 
 def test_clips_have_their_text_pinyin_and_breaks(folder):
     first, second = found(folder).clips
     assert (first.id, first.text, first.emotion, first.path) == ("a", "今天天气真好", "neutral", "wav/a.wav")
     assert breaks(first) == ["#1", "#2", "#4"]
-    assert second.units() == list(analyse("再见").sentences[0].units)
+    assert second.units == analyse("再见").sentences[0].units
 
 
 def test_the_pinyin_given_wins_over_our_own_reading(folder):
-    given = found(folder, "a\t银行#4\n\tyin2 xing2\n").clips[0].units()
+    given = found(folder, "a\t银行#4\n\tyin2 xing2\n").clips[0].units
     ours = [unit for s in analyse("银行").sentences for unit in s.units]
     assert [u.sy for u in given[:2]] == [u.sy for u in ours[:2]]
     assert [u.sy for u in given] != [u.sy for u in ours]
@@ -49,7 +50,7 @@ def test_the_pinyin_given_wins_over_our_own_reading(folder):
     [("ni6 hao3", ["tone2", "tone3"]), ("ni3 hao35", ["tone3", "tone5"]), ("ni3.hao3", ["tone3", "tone3"])],
 )
 def test_its_spellings_of_tones_are_understood(folder, written, tones):
-    units = found(folder, f"a\t你好#4\n\t{written}\n").clips[0].units()
+    units = found(folder, f"a\t你好#4\n\t{written}\n").clips[0].units
     assert [u.tone for u in units if u.syllable_flag == "s_begin"] == tones
 
 
@@ -82,3 +83,19 @@ def test_emotions_come_from_their_file(folder):
 def test_a_fault_is_named_with_its_line(folder, prosody, complaint):
     problems = found(folder, "b\t再见#4\n\tzai4 jian4\n" + prosody).problems
     assert any(p.startswith("prosody/prosody.txt line 3") and complaint in p for p in problems)
+
+
+@pytest.mark.parametrize(
+    ("prosody", "spoken"),
+    [
+        ("a\t你好#4\n\tni3 hao3\n", ["2", "3"]),
+        ("a\t很#1好#3你好#4\n\then3/hao3/ni3 hao3\n", ["2", "3", "2", "3"]),
+        ("a\t不是花儿#4\n\tbu4 shi4/huar1\n", ["2", "4", "1"]),
+    ],
+)
+def test_pinyin_of_the_dictionary_is_changed_as_speech_changes_it(folder, prosody, spoken):
+    (folder / "prosody" / "prosody.txt").write_text(prosody, encoding="utf-8")
+    (clip,) = check(connect(str(folder)), {}, tones=PinyinTones.AS_WRITTEN).clips
+    assert [u.tone[-1] for u in clip.units if u.syllable_flag in ("s_begin", "s_both")] == spoken
+    (unchanged,) = check(connect(str(folder)), {}).clips
+    assert [u.tone for u in unchanged.units] != [u.tone for u in clip.units]

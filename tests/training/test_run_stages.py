@@ -9,6 +9,7 @@ from kubevoice.resources.voicemodel import EvaluationPolicy
 
 def test_recordings_become_a_voice_that_speaks(make):
     stages = make(8)
+    (stages.folder / "data" / "lexicon.txt").write_text("您好\tni2 hao3\n", encoding="utf-8")
     code, prepared = stages.run("prepare", stages.prepare_spec())
     assert (code, prepared["clips"]) == (0, 18), stages.log("prepare")
     code, trained = stages.run("train", spec := stages.train_spec(prepared))
@@ -19,7 +20,9 @@ def test_recordings_become_a_voice_that_speaks(make):
     assert code == 0, stages.log("release")
     (bundle,) = (stages.folder / "artifacts" / "bundles").iterdir()
     assert released["revision"] == f"sha256:{bundle.name}"
-    audio = read_aloud(Engine.load(bundle), "你好。", Controls())
+    engine = Engine.load(bundle)
+    assert engine.manner.lexicon == {"您好": ("ni2", "hao3")}
+    audio = read_aloud(engine, "你好。", Controls())
     assert 0.3 < len(audio) / 24_000 < 4
     assert abs(audio).max() > 0.02
     assert {"speakerSimilarity", "durationError", "melCepstralDistortion"} <= set(released["metrics"])

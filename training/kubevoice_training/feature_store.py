@@ -58,6 +58,8 @@ class FeatureSet:
     utterances: tuple[Utterance, ...]
     attribution: tuple[str, ...] = ()
     """Whom to name as the source of the recordings."""
+    lexicon: str = ""
+    """Readings that the dataset brings, as its lexicon.txt has them."""
 
     @property
     def emotions(self) -> list[str]:
@@ -72,7 +74,11 @@ class FeatureSet:
 
 
 def write_features(
-    folder: Path, mel: MelConfig, utterances: Iterable[Utterance], attribution: Sequence[str] = ()
+    folder: Path,
+    mel: MelConfig,
+    utterances: Iterable[Utterance],
+    attribution: Sequence[str] = (),
+    lexicon: str = "",
 ) -> None:
     """Write shards as utterances come, so that memory stays bounded, then the index."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +92,8 @@ def write_features(
             shard = []
     if shard:
         _write_shard(folder / f"shard-{len(rows) // SHARD:05d}.npz", shard)
-    index = {"format": 1, "mel": dataclasses.asdict(mel), "attribution": list(attribution), "utterances": rows}
+    index = {"format": 1, "mel": dataclasses.asdict(mel), "attribution": list(attribution), "lexicon": lexicon}
+    index["utterances"] = rows
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
 
 
@@ -125,4 +132,4 @@ def read_features(folder: Path) -> FeatureSet:
         Utterance(**row, ling=ling, features=features, wave=wave)
         for row, (ling, features, wave) in zip(index["utterances"], arrays, strict=True)
     )
-    return FeatureSet(MelConfig(**index["mel"]), utterances, tuple(index["attribution"]))
+    return FeatureSet(MelConfig(**index["mel"]), utterances, tuple(index["attribution"]), index.get("lexicon", ""))

@@ -35,6 +35,8 @@ class Engine:
         sessions = (opener(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder"))
         self._encoder, self._decoder, self._postnet, vocoder = sessions
         self._vocoder = Vocoder(vocoder, bundle.manifest)
+        self.manner = bundle.manner()
+        """How the voice reads text."""
 
     @classmethod
     def load(cls, bundle_dir: Path, *, threads: int = 1) -> Self:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls, styled
 from kubevoice.engine.engine import Engine
-from kubevoice.text import Lexicon, Part, Passage, analyse, read_document
+from kubevoice.text import Lexicon, Manner, Part, Passage, analyse, read_document
 from kubevoice.text.ssml import Style, parse
 
 __all__ = ["parts_of", "read_aloud", "speak_parts"]
@@ -16,11 +16,11 @@ PAUSE_SECONDS = 0.28
 """Silence between two sentences at normal speed."""
 
 
-def parts_of(text: str, *, ssml: bool = False, lexicon: Lexicon | None = None) -> tuple[Part, ...]:
+def parts_of(text: str, manner: Manner, *, ssml: bool = False) -> tuple[Part, ...]:
     """Return the sentences and silences of a text or of an SSML document; InputError if it cannot be spoken."""
     if ssml:
-        return read_document(parse(text), lexicon=lexicon)
-    found = analyse(text, lexicon=lexicon).sentences
+        return read_document(parse(text), manner)
+    found = analyse(text, manner).sentences
     return tuple(Passage(sentence, (Style(),) * len(sentence.units)) for sentence in found)
 
 
@@ -38,6 +38,12 @@ def speak_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> It
         after_speech = isinstance(part, Passage)
 
 
-def read_aloud(engine: Engine, text: str, controls: Controls, *, ssml: bool = False) -> NDArray[np.float32]:
-    """Speak a text or an SSML document: samples [T]. Raises InputError for what the voice cannot speak."""
-    return np.concatenate(list(speak_parts(engine, parts_of(text, ssml=ssml), controls)))
+def read_aloud(
+    engine: Engine, text: str, controls: Controls, *, ssml: bool = False, lexicon: Lexicon | None = None
+) -> NDArray[np.float32]:
+    """Speak a text or an SSML document: samples [T]; readings of `lexicon` come before the voice's own.
+
+    Raises InputError for what the voice cannot speak.
+    """
+    parts = parts_of(text, engine.manner.with_lexicon(lexicon), ssml=ssml)
+    return np.concatenate(list(speak_parts(engine, parts, controls)))

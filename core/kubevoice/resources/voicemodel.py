@@ -26,6 +26,7 @@ __all__ = [
     "EvaluationPolicy",
     "NameRef",
     "ObjectMeta",
+    "PinyinTones",
     "Precision",
     "Schedule",
     "Serving",
@@ -58,6 +59,13 @@ class BaseVoice(Part):
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Digest the base must have.")
 
 
+class PinyinTones(StrEnum):
+    """What the tones of a dataset's own pinyin are."""
+
+    AS_SPOKEN = "AsSpoken"
+    AS_WRITTEN = "AsWritten"
+
+
 class Dataset(Part):
     """The recordings."""
 
@@ -73,6 +81,11 @@ class Dataset(Part):
         default_factory=dict,
         max_length=64,
         description="Labels of the dataset and the emotion each means; other labels stand for themselves.",
+    )
+    pinyin_tones: PinyinTones = Field(
+        PinyinTones.AS_SPOKEN,
+        description="Tones of the pinyin that a KAN-TTS folder brings: as spoken, with sandhi applied, or as in a "
+        "dictionary (AsWritten), to which sandhi is then applied.",
     )
 
 

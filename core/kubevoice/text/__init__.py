@@ -5,6 +5,7 @@ characters -> normalisation -> sentences -> words -> pinyin -> sandhi -> erhua -
 
 from kubevoice.text.document import Part, Passage, analyse_document, read_document
 from kubevoice.text.lexicon import make_lexicon, read_lexicon
+from kubevoice.text.manner import LEXICON_FILE, Manner
 from kubevoice.text.pinyin import Lexicon
 from kubevoice.text.pipeline import Analysis, Sentence, Syllable, Word, analyse
 from kubevoice.text.segment import is_han
@@ -12,8 +13,10 @@ from kubevoice.text.units import EMOTIONS, Unit, UnitTables, parse_units
 
 __all__ = [
     "EMOTIONS",
+    "LEXICON_FILE",
     "Analysis",
     "Lexicon",
+    "Manner",
     "Part",
     "Passage",
     "Sentence",

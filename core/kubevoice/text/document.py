@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from kubevoice.errors import InputError
-from kubevoice.text.pinyin import Lexicon
-from kubevoice.text.pipeline import Analysis, English, Sentence, analyse_spans
+from kubevoice.text.manner import Manner
+from kubevoice.text.pipeline import PLAIN, Analysis, Sentence, analyse_spans
 from kubevoice.text.ssml import Break, Document, Speech, Style, parse
 
 __all__ = ["Part", "Passage", "analyse_document", "read_document"]
@@ -21,9 +21,7 @@ class Passage:
 Part = Passage | Break
 
 
-def read_document(
-    document: Document, *, lexicon: Lexicon | None = None, english: English = "syllables"
-) -> tuple[Part, ...]:
+def read_document(document: Document, manner: Manner = PLAIN) -> tuple[Part, ...]:
     """Return what is to be spoken, in order; a silence parts sentences.
 
     Raises InputError if nothing in it can be spoken, or a character has no reading.
@@ -34,7 +32,7 @@ def read_document(
         if isinstance(span, Speech):
             run.append(span)
         elif isinstance(span, Break):
-            found = analyse_spans(run, lexicon=lexicon, english=english)
+            found = analyse_spans(run, manner)
             parts += [Passage(s, tuple(run[source].style for source in s.sources)) for s in found]
             run = []
             if span.seconds:
@@ -44,7 +42,7 @@ def read_document(
     return tuple(parts)
 
 
-def analyse_document(text: str, *, lexicon: Lexicon | None = None) -> Analysis:
+def analyse_document(text: str, manner: Manner = PLAIN) -> Analysis:
     """Show how an SSML document would be read, its offsets counted in the document; raises InputError as both do."""
-    parts = read_document(parse(text), lexicon=lexicon)
+    parts = read_document(parse(text), manner)
     return Analysis(text, tuple(part.sentence for part in parts if isinstance(part, Passage)))

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from kubevoice.errors import InputError
 from kubevoice.text.characters import clean, to_chinese_punctuation
 from kubevoice.text.english import Phone, in_mandarin, phones
+from kubevoice.text.manner import Manner
 from kubevoice.text.normalisation import normalise
-from kubevoice.text.pinyin import Lexicon, Reading, readings
+from kubevoice.text.pinyin import Reading, readings
 from kubevoice.text.sandhi import apply_sandhi
 from kubevoice.text.segment import PAUSES, is_han, is_latin, sentences, words
 from kubevoice.text.ssml.spans import Speech, Style
@@ -17,7 +18,8 @@ from kubevoice.text.units import Unit, break_unit, english_units, erhua, word_un
 
 __all__ = ["Analysis", "Sentence", "Syllable", "Word", "analyse", "analyse_spans"]
 
-English = Literal["syllables", "phones"]
+PLAIN = Manner()
+"""No readings of its own, and no English."""
 PHRASE_LENGTH = 7
 """Syllables after which a break #2 is put: people take no longer to say one breath group."""
 
@@ -85,28 +87,24 @@ class Analysis:
         }
 
 
-def analyse(text: str, *, lexicon: Lexicon | None = None, english: English = "syllables") -> Analysis:
-    """Turn text into sentences of units.
+def analyse(text: str, manner: Manner = PLAIN) -> Analysis:
+    """Turn text into sentences of units, as a voice of that manner reads it.
 
-    English words become the Mandarin syllables nearest to them, or with `english="phones"` phones of their own, which
-    only a voice that was trained on English can say. Raises InputError if nothing in the text can be spoken, or a
-    character has no reading.
+    Raises InputError if nothing in the text can be spoken, or a character has no reading.
     """
-    found = analyse_spans([Speech(text, Style(), 0)], lexicon=lexicon, english=english)
+    found = analyse_spans([Speech(text, Style(), 0)], manner)
     if not found:
         raise InputError(f"{text[:40]!r} has nothing that can be spoken in Mandarin; give it some Chinese text")
     return Analysis(text, tuple(found))
 
 
-def analyse_spans(
-    spans: Sequence[Speech], *, lexicon: Lexicon | None = None, english: English = "syllables"
-) -> list[Sentence]:
+def analyse_spans(spans: Sequence[Speech], manner: Manner = PLAIN) -> list[Sentence]:
     """Turn the spans of one continuous text into sentences; a sentence may go on from span to span.
 
     Raises InputError if a character has no reading.
     """
     text = Traced.join(_placed(_in_words(span), number, span.offset) for number, span in enumerate(spans))
-    reader = _Reader(spans, lexicon or {}, english)
+    reader = _Reader(spans, manner)
     return [made for piece in sentences(text) if (made := reader.read(piece))]
 
 
@@ -169,8 +167,7 @@ class _Reader:
     """Reads sentences, obeying what the spans say of their words."""
 
     spans: Sequence[Speech]
-    lexicon: Lexicon
-    english: English
+    manner: Manner
 
     def _tokens(self, sentence: Traced) -> list[Traced]:
         """Cut into words; a span that is one word stays one."""
@@ -183,20 +180,20 @@ class _Reader:
                 ordinary = (i for i in range(at, len(sentence)) if self.spans[_source(sentence[i : i + 1])].whole)
                 end = next(ordinary, len(sentence))
             part = sentence[at:end]
-            found += [part] if self.spans[source].whole else words(part, self.lexicon)
+            found += [part] if self.spans[source].whole else words(part, self.manner.lexicon)
             at = end
         return found
 
     def _bases(self, tokens: Sequence[Traced]) -> list[Reading]:
         """Return each word's syllables before sandhi; none for what is not spoken."""
-        texts = [token.text for token in tokens]
-        asked = [is_han(text[0]) or text in self.lexicon for text in texts]
-        found = readings(texts, asked, self.lexicon)
+        texts, lexicon = [token.text for token in tokens], self.manner.lexicon
+        asked = [is_han(text[0]) or text in lexicon for text in texts]
+        found = readings(texts, asked, lexicon)
         for i, token in enumerate(tokens):
             given = self.spans[_source(token)].pinyin
             if given:
                 found[i] = given
-            elif is_latin(texts[i][0]) and texts[i] not in self.lexicon:
+            elif is_latin(texts[i][0]) and texts[i] not in lexicon:
                 found[i] = in_mandarin(texts[i])
         return found
 
@@ -204,7 +201,7 @@ class _Reader:
         changed = apply_sandhi([token.text for token, _ in phrase], [base for _, base in phrase])
         for (token, base), reading in zip(phrase, changed, strict=True):
             source = _source(token)
-            if self.english == "phones" and is_latin(token.text[0]):
+            if self.manner.english == "phones" and is_latin(token.text[0]) and token.text not in self.manner.lexicon:
                 yield Word(token.text, (), phones(token.text)), source
             else:
                 # What a document says outright is not changed by its neighbours.

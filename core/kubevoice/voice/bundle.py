@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from kubevoice.errors import InputError
+from kubevoice.text.lexicon import read_lexicon
+from kubevoice.text.manner import LEXICON_FILE, English, Manner
 from kubevoice.voice.manifest import GRAPHS, VoiceManifest
 
 __all__ = ["Bundle", "bundle_digest", "load_bundle", "seal_bundle"]
@@ -22,6 +24,14 @@ class Bundle:
     path: Path
     manifest: VoiceManifest
     digest: str
+
+    def manner(self) -> Manner:
+        """Return how the voice reads; InputError if its lexicon is damaged."""
+        english: English = "phones" if self.manifest.english else "syllables"
+        if LEXICON_FILE not in self.manifest.files:
+            return Manner(english=english)
+        text = (self.path / LEXICON_FILE).read_text(encoding="utf-8")
+        return Manner(read_lexicon(text, str(self.path / LEXICON_FILE)), english)
 
 
 def _sha256(path: Path) -> str:

@@ -37,6 +37,8 @@ class VoiceManifest(_Part):
     format: Literal[1] = 1
     name: str
     language: str = "zh"
+    english: bool = False
+    """Whether it was taught the phones of English; if not, English words become Mandarin syllables."""
     sample_rate: int = Field(gt=0)
     hop: int = Field(gt=0)
     mels: int = Field(gt=0)

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.stages import EmotionSeconds
+from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import Storage
+from kubevoice.text import LEXICON_FILE, Manner, Unit, read_lexicon
+from kubevoice.text.manner import English
 
 from kubevoice_training.dataset.faults import MAX_AUDIO_BYTES, Sound, read_sound, row_faults
 from kubevoice_training.dataset.kantts import EMOTION_TAGS, PROSODY, read_prosody
-from kubevoice_training.dataset.rows import METADATA, Clip, Row, read_rows
+from kubevoice_training.dataset.labels import Labels
+from kubevoice_training.dataset.rows import METADATA, Clip, Row, decoded, read_rows
 
 __all__ = ["Report", "check", "require"]
 
@@ -31,6 +35,8 @@ class Report:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     digest: str = ""
+    lexicon: str = ""
+    """The content of its lexicon.txt, if it has one."""
 
     @property
     def seconds(self) -> float:
@@ -90,17 +96,36 @@ def _rows(reader: _Reader) -> list[Row]:
     raise InputError(f"{reader.storage.uri} has no {METADATA}; name the folder that holds it and the recordings")
 
 
-def check(storage: Storage, emotions: Mapping[str, str], look: Look | None = None) -> Report:
+def _lexicon(reader: _Reader) -> str:
+    return decoded(reader.table(LEXICON_FILE), LEXICON_FILE) if LEXICON_FILE in reader.sizes else ""
+
+
+def check(
+    storage: Storage,
+    emotions: Mapping[str, str],
+    look: Look | None = None,
+    *,
+    english: English = "syllables",
+    tones: PinyinTones = PinyinTones.AS_SPOKEN,
+) -> Report:
     """Read the whole dataset and report every fault, all rows at once; `emotions` maps labels to known ones.
 
-    `look` is shown each good clip with its sound. Raises InputError if there is no dataset at all, KubeVoiceError if
-    the storage cannot be reached.
+    `look` is shown each good clip with its sound; `english` is how the voice to be trained reads English, `tones` what
+    those of the dataset's own pinyin are. Raises InputError if there is no dataset at all or its lexicon is wrong,
+    KubeVoiceError if the storage cannot be reached.
     """
     reader, report = _Reader(storage), Report()
     rows = _rows(reader)
+    report.lexicon = _lexicon(reader)
+    labels = Labels(Manner(read_lexicon(report.lexicon, LEXICON_FILE), english), tones)
     repeated = {name for name, count in Counter(row.fields["id"] for row in rows).items() if count > 1 and name}
     for row in rows:
         faults = list(row_faults(row, emotions))
+        units: tuple[Unit, ...] = ()
+        try:
+            units = labels.units(row)
+        except InputError as error:
+            faults.append(str(error))
         path = row.fields["wav_path"]
         if row.fields["id"] in repeated:
             faults.append("the id is used by another row too")
@@ -108,7 +133,7 @@ def check(storage: Storage, emotions: Mapping[str, str], look: Look | None = Non
             try:
                 sound = reader.sound(path)
                 if not faults:
-                    report.clips.append(clip := _clip(row, sound, emotions))
+                    report.clips.append(clip := _clip(row, sound, units, emotions))
                     if look is not None:
                         look(clip, sound)
             except InputError as error:
@@ -119,7 +144,7 @@ def check(storage: Storage, emotions: Mapping[str, str], look: Look | None = Non
     return report
 
 
-def _clip(row: Row, sound: Sound, emotions: Mapping[str, str]) -> Clip:
+def _clip(row: Row, sound: Sound, units: tuple[Unit, ...], emotions: Mapping[str, str]) -> Clip:
     fields = row.fields
     return Clip(
         id=fields["id"],
@@ -129,7 +154,7 @@ def _clip(row: Row, sound: Sound, emotions: Mapping[str, str]) -> Clip:
         path=fields["wav_path"],
         seconds=sound.seconds,
         place=row.place,
-        reading=row.reading,
+        units=units,
     )
 
 

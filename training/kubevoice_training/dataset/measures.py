@@ -1,5 +1,6 @@
 """What one recording measures: level, clipping, pauses and speaking rate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -63,7 +64,7 @@ def _clipped(samples: NDArray[np.float32]) -> int:
     return int(inside.sum())
 
 
-def measure(sound: Sound, units: list[Unit]) -> Measures:
+def measure(sound: Sound, units: Sequence[Unit]) -> Measures:
     """Measure a usable recording of `units`."""
     loud = loud_blocks(sound.samples, sound.rate)
     # A recording too short for two blocks has neither ends nor pauses.

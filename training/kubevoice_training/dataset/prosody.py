@@ -8,6 +8,7 @@ import re
 
 from kubevoice.errors import InputError
 from kubevoice.text import Unit, is_han
+from kubevoice.text.sandhi import apply_sandhi
 from kubevoice.text.units import break_unit, word_units
 
 __all__ = ["marked_units", "plain_text"]
@@ -64,17 +65,41 @@ def _ends(characters: str, syllables: list[str]) -> list[int]:
     return ends
 
 
-def marked_units(text: str, reading: str) -> list[Unit]:
+PHRASE_ENDS = 3
+"""From this break on, a syllable does not change the tone of the one before."""
+
+
+def _changed(words: list[list[str]], characters: str, ends: list[int], breaks: dict[int, int]) -> list[list[str]]:
+    """Apply sandhi to words whose tones are the dictionary's."""
+    found: list[list[str]] = []
+    phrase: list[tuple[str, tuple[str, ...]]] = []
+    spoken = begin = 0
+    for word in words:
+        spoken += len(word)
+        end = ends[spoken - 1]
+        phrase.append((characters[begin:end], tuple(word)))
+        begin = end
+        if breaks.get(end, 0) >= PHRASE_ENDS:
+            found += map(list, apply_sandhi(*zip(*phrase, strict=True)))
+            phrase = []
+    return found
+
+
+def marked_units(text: str, reading: str, *, sandhi: bool = False) -> list[Unit]:
     """Return the units of a text from its marked form and its pinyin, the two lines of `reading`.
 
-    A word ends at "/" and at every break; the last break is #4. Raises InputError if the lines do not fit each other.
+    A word ends at "/" and at every break; the last break is #4. With `sandhi` the pinyin has the dictionary's tones,
+    and those that speech changes are changed. Raises InputError if the lines do not fit each other.
     """
     marked, _, pinyin = reading.partition("\n")
     words = _words(pinyin)
     if not words:
         raise InputError(f"{text[:40]!r} has no pinyin; add the line below it")
-    ends = _ends("".join(c for c in marked if is_han(c)), [s for word in words for s in word])
+    characters = "".join(c for c in marked if is_han(c))
+    ends = _ends(characters, [s for word in words for s in word])
     breaks = _breaks(marked) | {ends[-1]: 4}
+    if sandhi:
+        words = _changed(words, characters, ends, breaks)
     units: list[Unit] = []
     spoken = 0
     for word in words:

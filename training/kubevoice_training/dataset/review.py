@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import Storage
 
 from kubevoice_training.dataset.check import Report, check
@@ -133,7 +134,7 @@ class _Looker:
 
     def look(self, clip: Clip, sound: Sound) -> None:
         key = (clip.emotion, clip.speaker)
-        self.measured[key].append((clip, measure(sound, clip.units())))
+        self.measured[key].append((clip, measure(sound, clip.units)))
         if self._noise:
             self._samples[key].add(clip.id, sound)
 
@@ -153,10 +154,10 @@ def _scored(found: list[tuple[Clip, Measures]]) -> tuple[MeasuredClip, ...]:
     )
 
 
-def review(storage: Storage, emotions: Mapping[str, str]) -> Review:
+def review(storage: Storage, emotions: Mapping[str, str], *, tones: PinyinTones = PinyinTones.AS_SPOKEN) -> Review:
     """Read, check and measure a dataset; arguments and errors as for `check`."""
     looker = _Looker()
-    report = check(storage, emotions, looker.look)
+    report = check(storage, emotions, looker.look, tones=tones)
     groups = tuple(looker.groups())
     advice = [item for group in groups for item in _group_advice(group)] + list(_set_advice(groups, report))
     return Review(storage.uri, report.digest, groups, tuple(report.problems), tuple(advice), report)

@@ -5,10 +5,8 @@ import io
 from dataclasses import dataclass
 
 from kubevoice.errors import InputError
-from kubevoice.text import Unit, analyse
+from kubevoice.text import Unit
 from typing_extensions import override
-
-from kubevoice_training.dataset.prosody import marked_units
 
 __all__ = ["METADATA", "REQUIRED", "Clip", "Row", "read_rows"]
 
@@ -34,10 +32,6 @@ class Row:
         name = self.fields["id"][:40]
         return self.place + (f" (id {name})" if name else "")
 
-    def units(self) -> list[Unit]:
-        """Return what is said; InputError if that cannot be told."""
-        return text_units(self.fields["text"], self.reading)
-
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -50,18 +44,8 @@ class Clip:
     path: str
     seconds: float
     place: str
-    reading: str = ""
-
-    def units(self) -> list[Unit]:
-        """Return what is said."""
-        return text_units(self.text, self.reading)
-
-
-def text_units(text: str, reading: str) -> list[Unit]:
-    """Return the units of a text, by its given reading if there is one; InputError if it cannot be read."""
-    if reading:
-        return marked_units(text, reading)
-    return [unit for sentence in analyse(text).sentences for unit in sentence.units]
+    units: tuple[Unit, ...]
+    """What is said."""
 
 
 def read_rows(data: bytes) -> list[Row]:

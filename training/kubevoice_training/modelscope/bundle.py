@@ -131,6 +131,8 @@ def _write(voice: ModelScopeVoice, weights: VoiceWeights, folder: Path) -> Bundl
     manifest = write_voice(weights, folder).model_copy(
         update={
             "name": voice.name,
+            # The reference's unit tables have them, and its own front end writes them for English words.
+            "english": True,
             "training": {
                 "importedFrom": "ModelScope",
                 "acousticCheckpoint": voice.acoustic.checkpoint.name,

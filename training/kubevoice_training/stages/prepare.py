@@ -11,12 +11,13 @@ from kubevoice.errors import InputError
 from kubevoice.resources.stages import PrepareResult, PrepareSpec
 from kubevoice.storage import Storage, connect, publish_tree
 from kubevoice.text import UnitTables
+from kubevoice.text.manner import English
 from kubevoice.text.units import STREAMS
 
 from kubevoice_training.dataset import Clip, check, require
 from kubevoice_training.feature_store import Utterance, write_features
 from kubevoice_training.features import extract, load_audio, trim_silence
-from kubevoice_training.stages.context import Context, fetch_base_mel
+from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_base_mel
 
 __all__ = ["prepare"]
 
@@ -52,7 +53,7 @@ def _utterances(
     tables = UnitTables.load()
     gains = _gains(storage, clips, mel.sample_rate)
     for number, clip in enumerate(clips, 1):
-        ids = tables.encode(clip.units())
+        ids = tables.encode(clip.units)
         wav = np.clip(_audio(storage, clip, mel.sample_rate) * gains[clip.speaker], -0.99, 0.99)
         yield Utterance(
             id=clip.id,
@@ -81,7 +82,9 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
     Raises InputError with every fault of the dataset, or if its content is not what `spec.dataset.digest` pins.
     """
     storage = connect(spec.dataset.uri, context.options)
-    report = check(storage, spec.dataset.emotions)
+    base = fetch_base_manifest(spec.base, context.options)
+    english: English = "phones" if base.english else "syllables"
+    report = check(storage, spec.dataset.emotions, english=english, tones=spec.dataset.pinyin_tones)
     require(report, spec.dataset.uri)
     if spec.dataset.digest not in (None, report.digest):
         raise InputError(
@@ -91,7 +94,7 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
     folder = context.fresh_folder("features")
     mel = fetch_base_mel(spec.base, context.options)
     utterances = _utterances(spec, context, storage, report.clips, mel)
-    write_features(folder, mel, utterances, _attribution(storage))
+    write_features(folder, mel, utterances, _attribution(storage), report.lexicon)
     digest = publish_tree(folder, context.artifacts, f"{context.prefix}/features")
     return PrepareResult(
         dataset_digest=report.digest,

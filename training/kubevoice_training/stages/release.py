@@ -19,6 +19,7 @@ from kubevoice.engine import Controls, Engine, read_aloud
 from kubevoice.errors import KubeVoiceError
 from kubevoice.resources.stages import ReleaseResult, ReleaseSpec
 from kubevoice.storage import Storage, publish_tree, tree_published
+from kubevoice.text import LEXICON_FILE
 from kubevoice.voice import Bundle, Emotion, VoiceManifest, VoiceStats, seal_bundle
 
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
@@ -138,10 +139,13 @@ def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
     base = fetch_base_manifest(spec.base, context.options)
     folder = context.fresh_folder("bundle")
     shutil.copytree(checkpoint, folder / "checkpoint")
+    if features.lexicon:
+        (folder / LEXICON_FILE).write_text(features.lexicon, encoding="utf-8")
     manifest = write_voice(weights, folder).model_copy(
         update={
             "name": spec.name,
             "base": spec.base.uri,
+            "english": base.english,
             "dataset_digest": spec.dataset_digest,
             "training": {"checkpoint": spec.checkpoint_digest},
             "attribution": tuple(dict.fromkeys(features.attribution + base.attribution)),

@@ -1,0 +1,88 @@
+"""What the example's fine-tuning gains over the voice it starts from, on clips that neither was trained on.
+
+    make demo
+    .venv/bin/python benchmarks/fine_tuning.py .kubevoice/jobs > benchmarks/results/fine_tuning.json
+
+Both are exported, spoken by the engine and compared with the recordings; the dev loss is training's own. The base has
+heard other recordings of the example's speaker, so little is left to gain; its rows for the example's emotions are
+its own.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.text import UnitTables
+from kubevoice.text.units import STREAMS
+from kubevoice.voice import seal_bundle
+from kubevoice.voice.builtin import builtin_voice
+from kubevoice_training.acoustic import collate, losses
+from kubevoice_training.adapt import adapt, fit_to
+from kubevoice_training.checkpoint import VoiceWeights, load_weights
+from kubevoice_training.evaluate import measure, spoken_clip
+from kubevoice_training.feature_store import FeatureSet, read_features
+from kubevoice_training.stages.release import write_voice
+from kubevoice_training.stages.train import corpus_of
+
+
+@torch.no_grad()
+def dev_losses(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
+    """Return every term of the loss over the held-out clips."""
+    tables, model = UnitTables.load(), weights.acoustic.eval()
+    clips, eos = corpus_of(features, weights).dev, [tables.eos[stream] for stream in STREAMS]
+    terms = losses(model, collate(clips, eos, model.config.outputs_per_step), weights.stats)
+    return {name: float(getattr(terms, name)) for name in terms.__slots__}
+
+
+def heard(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
+    """Return the figures of the held-out clips as the voice speaks them."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Engine(seal_bundle(Path(folder), write_voice(weights, Path(folder))))
+        spoken = [
+            spoken_clip(
+                u.text, read_aloud(engine, u.text, Controls(speaker=u.speaker, emotion=u.emotion)), features.mel, u
+            )
+            for u in features.utterances
+            if u.dev
+        ]
+    figures, _ = measure(spoken, features.mel)
+    return figures
+
+
+def main() -> None:
+    """Print both voices' figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("jobs", type=Path, help="where `make demo` left its stages")
+    folder = next(parser.parse_args().jobs.glob("*-train-*")) / "workspace"
+    features, tuned = read_features(folder / "features"), load_weights(folder / "checkpoint")
+    base = adapt(
+        fit_to(load_weights(builtin_voice("builtin://base") / "checkpoint"), features),
+        features.speakers,
+        features.emotions,
+    )
+    result: dict[str, object] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "clips": sum(u.dev for u in features.utterances),
+    }
+    for name, weights in (("base", base), ("fineTuned", tuned)):
+        figures = {f"loss.{term}": value for term, value in dev_losses(weights, features).items()} | heard(
+            weights, features
+        )
+        result[name] = {
+            key: float(np.format_float_positional(value, 4, fractional=False)) for key, value in figures.items()
+        }
+    json.dump(result, sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()

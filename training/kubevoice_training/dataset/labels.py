@@ -1,0 +1,33 @@
+"""What is said in the clips of one dataset: by the front end, or by the pinyin that the dataset brings."""
+
+from dataclasses import dataclass
+
+from kubevoice.errors import InputError
+from kubevoice.resources.voicemodel import PinyinTones
+from kubevoice.text import Manner, Unit, analyse, is_han
+
+from kubevoice_training.dataset.prosody import marked_units
+from kubevoice_training.dataset.rows import Row
+
+__all__ = ["Labels"]
+
+MAX_TEXT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """How the texts of a dataset are read."""
+
+    manner: Manner
+    tones: PinyinTones
+
+    def units(self, row: Row) -> tuple[Unit, ...]:
+        """Return what is said in a clip; InputError if that cannot be told."""
+        text = row.fields["text"]
+        if len(text) > MAX_TEXT:
+            raise InputError(f"the text has {len(text)} characters, {MAX_TEXT} are allowed; cut the recording")
+        if text and not any(is_han(c) or c.isdigit() for c in text):
+            raise InputError(f"the text {text[:40]!r} has no Mandarin; write what is said in Chinese characters")
+        if row.reading:
+            return tuple(marked_units(text, row.reading, sandhi=self.tones is PinyinTones.AS_WRITTEN))
+        return tuple(unit for sentence in analyse(text, self.manner).sentences for unit in sentence.units)
