@@ -1,6 +1,7 @@
 """How right and how fast the front end is, beside other libraries.
 
-    python -m venv peers && peers/bin/pip install --no-deps g2pM==0.1.2.5 zh-normalization==0.0.2
+    python -m venv peers && peers/bin/pip install wetext==0.1.8
+    peers/bin/pip install --no-deps g2pM==0.1.2.5 zh-normalization==0.0.2
     .venv/bin/python benchmarks/front_end.py ../shared/data/frontend --peers peers/lib/python3.11/site-packages
 
 Text normalisation and sandhi are scored on the development sets. Polyphones are not: the network that ships was trained
@@ -73,14 +74,17 @@ def sandhi(rows: list[dict[str, list[str]]]) -> dict[str, object]:
 def readers() -> dict[str, Callable[[str], object]]:
     """Return what reads a sentence: ours, and the libraries that are installed."""
     import pypinyin
-    import wetext
     from kubevoice.text import analyse
 
-    normalizer = wetext.Normalizer(lang="zh", operator="tn", remove_erhua=False, remove_interjections=False)
-    found: dict[str, Callable[[str], object]] = {
-        "kubevoice": analyse,
-        "wetext + pypinyin": lambda text: pypinyin.lazy_pinyin(normalizer.normalize(text), style=pypinyin.Style.TONE3),
-    }
+    found: dict[str, Callable[[str], object]] = {"kubevoice": analyse}
+    try:
+        import wetext
+
+        normalizer = wetext.Normalizer(lang="zh", operator="tn", remove_erhua=False, remove_interjections=False)
+        style = pypinyin.Style.TONE3
+        found["wetext + pypinyin"] = lambda text: pypinyin.lazy_pinyin(normalizer.normalize(text), style=style)
+    except ImportError:
+        print("wetext is not installed; see --help", file=sys.stderr)
     try:
         import g2pM
 
