@@ -2,14 +2,16 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Lexicon, Manner, analyse, read_document, read_lexicon
-from kubevoice.text.ssml import Break, Speech, Style, parse
+from kubevoice.text.ssml import Break, Notice, Speech, Style, parse
 from kubevoice.voice import builtin_voice
 from rich.table import Table
 
@@ -47,6 +49,12 @@ def _lexicon(path: Path | None) -> Lexicon | None:
     return read_lexicon(_read(path), str(path)) if path else None
 
 
+def _note(notices: Iterable[Notice]) -> None:
+    for notice in notices:
+        place = f"line {notice.line}, column {notice.column}: " if notice.line else ""
+        errors.print(f"[yellow]note:[/] {place}{plain(notice.message)}")
+
+
 @ssml_app.command("check")
 def check_ssml(
     path: Annotated[Path, typer.Argument(help="An SSML document.", show_default=False)],
@@ -73,8 +81,7 @@ def check_ssml(
         else:
             table.add_row("mark", plain(span.name), "")
     answers.print(table)
-    for notice in document.notices:
-        errors.print(f"[yellow]note:[/] line {notice.line}, column {notice.column}: {plain(notice.message)}")
+    _note(document.notices)
 
 
 def say(
@@ -112,12 +119,14 @@ def say(
         _write(output, speak(url, {"input": text} | named))
     else:
         from kubevoice.audio.encode import encode_audio
-        from kubevoice.engine import Controls, Engine, read_aloud
+        from kubevoice.engine import Controls, Engine, script_of, speak_parts
 
         where = voice or DEFAULT_VOICE
         engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
         controls = Controls(speaker, emotion, intensity, speed, pitch, volume)
-        samples = read_aloud(engine, text, controls, ssml=ssml, lexicon=readings)
+        script = script_of(engine, text, ssml=ssml, lexicon=readings)
+        samples = np.concatenate(list(speak_parts(engine, script.parts, controls)))
+        _note(script.notices)
         _write(output, encode_audio(samples, engine.sample_rate, audio_format))
     answers.print(plain(str(output)))
 

@@ -1,8 +1,10 @@
 """The HTTP application: routes over a `Backend`. It knows nothing of Ray or of engines."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import asdict
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +46,8 @@ __all__ = ["create_app"]
 
 WEBUI = Path(__file__).parent / "webui"
 SWEEP_SECONDS = 3600.0
+TOLD = 8
+"""Notices that a header holds."""
 CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in (400, 413, 422, 429, 503)}
 
@@ -105,7 +109,7 @@ def _headers(answer: SpeechAnswer) -> dict[str, str]:
         "X-Audio-Seconds": f"{answer.audio_seconds:.3f}",
         "X-Synthesis-Seconds": f"{answer.synthesis_seconds:.3f}",
         "X-Queue-Seconds": f"{answer.queue_seconds:.3f}",
-    }
+    } | ({"X-Notices": json.dumps([asdict(one) for one in answer.notices[:TOLD]])} if answer.notices else {})
 
 
 def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:

@@ -90,6 +90,14 @@ class AnalyzedSyllable(BaseModel):
     pinyin: str = Field(description="Pinyin with a tone digit as spoken.")
 
 
+class NotObeyed(BaseModel):
+    """Something in an SSML document that is not obeyed; its text is spoken all the same."""
+
+    message: str
+    line: int | None = Field(description="From 1; null for what the voice lacks.")
+    column: int | None
+
+
 class AnalyzeAnswer(BaseModel):
     """How the text would be read: the same object that `kubevoice text` prints."""
 
@@ -98,6 +106,7 @@ class AnalyzeAnswer(BaseModel):
     words: list[str]
     pinyin: list[AnalyzedSyllable]
     units: list[str]
+    notices: list[NotObeyed] = Field([], description="What of an SSML document is not obeyed.")
 
 
 class Voice(BaseModel):

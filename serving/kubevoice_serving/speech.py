@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from kubevoice.audio.encode import encode_audio
-from kubevoice.engine import Controls, Engine, parts_of, speak_parts
+from kubevoice.engine import Controls, Engine, script_of, speak_parts
 from kubevoice.text import Lexicon
+from kubevoice.text.ssml import Notice
 
 __all__ = ["Refusal", "SpeechAnswer", "SpeechJob", "StoppedError", "speak"]
 
@@ -38,6 +39,8 @@ class SpeechAnswer:
     audio_seconds: float
     synthesis_seconds: float
     queue_seconds: float
+    notices: tuple[Notice, ...] = ()
+    """What of the document is not obeyed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,8 @@ def speak(job: SpeechJob, name: str, engine: Engine, arrived: float, *, stopped:
     parts = []
     if stopped():
         raise StoppedError
-    manner = engine.manner.with_lexicon(job.lexicon)
-    for part in speak_parts(engine, parts_of(job.text, manner, ssml=job.ssml), job.controls):
+    script = script_of(engine, job.text, ssml=job.ssml, lexicon=job.lexicon)
+    for part in speak_parts(engine, script.parts, job.controls):
         parts.append(part)
         if stopped():
             raise StoppedError
@@ -78,4 +81,5 @@ def speak(job: SpeechJob, name: str, engine: Engine, arrived: float, *, stopped:
         audio_seconds=len(samples) / engine.sample_rate,
         synthesis_seconds=time.perf_counter() - started,
         queue_seconds=started - arrived,
+        notices=script.notices,
     )

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubevoice.engine import Engine, script_of
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import Analysis, Lexicon, analyse, analyse_document
+from kubevoice.text import Analysis, Lexicon, Passage
 from pydantic import ValidationError
 
 from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob, speak
@@ -128,8 +129,7 @@ class Synthesizer:
         """Show how a voice (None: the default one) would read `text`."""
         try:
             _, engine = (await self._loaded()).find(voice)
-            manner = engine.manner.with_lexicon(lexicon)
-            return await asyncio.to_thread(analyse_document if ssml else analyse, text, manner)
+            return await asyncio.to_thread(_analysis, engine, text, lexicon, ssml=ssml)
         except InputError as error:
             return Refusal(str(error), error.problems)
 
@@ -157,6 +157,12 @@ class Synthesizer:
         loaded = {name: engine.revision for name, engine in self._voices.engines.items()}
         busy = self._loading is not None and not self._loading.done()
         return ReplicaState(self._replica, loaded, self._voices.default, self._wanted if busy else {}, self._error)
+
+
+def _analysis(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:
+    script = script_of(engine, text, ssml=ssml, lexicon=lexicon)
+    sentences = (part.sentence for part in script.parts if isinstance(part, Passage))
+    return Analysis(text, tuple(sentences), script.notices)
 
 
 def _parse(user_config: dict[str, Any]) -> UserConfig:

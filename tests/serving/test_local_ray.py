@@ -100,6 +100,13 @@ def test_a_document_is_obeyed(serving):
     plain = seconds("<speak>今天天气真好。</speak>")
     assert seconds('<speak>今天天气真好。<break time="1s"/></speak>') == pytest.approx(plain + 1, abs=0.01)
     assert seconds('<speak><prosody rate="2">今天天气真好。</prosody></speak>') < 0.8 * plain
+    document = '<speak>你好<blink>，</blink><voice name="nobody">再见</voice></speak>'
+    _, headers, _ = speak(serving, input=document, ssml=True)
+    told = json.loads(headers["X-Notices"])
+    assert [(notice["line"], notice["column"]) for notice in told] == [(1, 10), (None, None)]
+    assert "has no speaker 'nobody'; it has: first, second" in told[1]["message"]
+    found = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": document, "ssml": True, "voice": "toy"})[2])
+    assert found["notices"] == told
 
 
 def test_the_older_api_keeps_a_file(serving):

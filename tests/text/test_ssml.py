@@ -60,6 +60,7 @@ def test_a_sentence_goes_on_through_its_elements():
         ('<speak><emotion category="sad" intensity="0.5">好</emotion></speak>', Style(emotion="sad", intensity=0.5)),
         ('<speak><google:style name="lively">好</google:style></speak>', Style(emotion="happy")),
         ('<speak><voice name="mei">好</voice></speak>', Style(speaker="mei")),
+        ('<speak><prosody pitch="400Hz">好</prosody></speak>', Style(pitch=12.0)),
         (
             '<speak><prosody rate="x-slow" pitch="high" volume="silent">好</prosody></speak>',
             Style(None, None, 1, 0.5, 3, 0),
@@ -68,6 +69,17 @@ def test_a_sentence_goes_on_through_its_elements():
 )
 def test_dialects(document, style):
     assert styles(document)["好"] == style
+
+
+@pytest.mark.parametrize("ph", ["dian3 dang4", "dian 3 dang 4", "dian 3 - dang 4", "DIAN3 DANG4"])
+def test_pinyin_is_taken_as_each_dialect_spells_it(ph):
+    (span,) = parse(f'<speak><phoneme alphabet="sapi" ph="{ph}">典当</phoneme></speak>').spans
+    assert span.pinyin == ("dian3", "dang4")
+
+
+@pytest.mark.parametrize(("time", "seconds"), [("500ms", 0.5), ("1.5s", 1.5), ("250", 0.25)])
+def test_times_are_taken_with_their_unit_or_in_milliseconds(time, seconds):
+    assert parse(f'<speak>好<break time="{time}"/></speak>').spans[-1] == Break(seconds)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,25 @@
 """What a speaker can be asked for, and how each wish becomes an input of the encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice.errors import InputError
-from kubevoice.text.ssml import Style
+from kubevoice.text.ssml import Notice, Style
 from kubevoice.voice import VoiceManifest, VoiceStats
 
-__all__ = ["Controls", "emotion_weights", "gains", "pitch_shift", "resting_emotion", "speaker_weights", "styled"]
+__all__ = [
+    "Controls",
+    "emotion_weights",
+    "gains",
+    "pitch_shift",
+    "resting_emotion",
+    "speaker_weights",
+    "styled",
+    "unmet",
+]
 
 Array = NDArray[np.float32]
 
@@ -62,6 +71,19 @@ def styled(controls: Controls, style: Style, manifest: VoiceManifest) -> Control
         speed=_within(controls.speed * style.rate, "speed"),
         pitch=_within(controls.pitch + style.pitch, "pitch"),
         volume=_within(controls.volume * style.volume, "volume"),
+    )
+
+
+def unmet(styles: Iterable[Style], manifest: VoiceManifest) -> tuple[Notice, ...]:
+    """Say which speakers and emotions that a document asks for the voice has not."""
+    there = {"speaker": manifest.speakers, "emotion": tuple(emotion.label for emotion in manifest.emotions)}
+    wanted = dict.fromkeys(
+        (what, name) for style in styles for what, name in (("speaker", style.speaker), ("emotion", style.emotion))
+    )
+    return tuple(
+        Notice(f"voice {manifest.name} has no {what} {name[:40]!r}; it has: {', '.join(there[what])}")
+        for what, name in wanted
+        if name is not None and name not in there[what]
     )
 
 

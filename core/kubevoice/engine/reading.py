@@ -1,27 +1,43 @@
 """Speaking more than one sentence: the silence between them, and what a document asks for."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kubevoice.engine.controls import Controls, styled
+from kubevoice.engine.controls import Controls, styled, unmet
 from kubevoice.engine.engine import Engine
-from kubevoice.text import Lexicon, Manner, Part, Passage, analyse, read_document
-from kubevoice.text.ssml import Style, parse
+from kubevoice.text import Lexicon, Part, Passage, analyse, read_document
+from kubevoice.text.ssml import Notice, Style, parse
 
-__all__ = ["parts_of", "read_aloud", "speak_parts"]
+__all__ = ["Script", "read_aloud", "script_of", "speak_parts"]
 
 PAUSE_SECONDS = 0.28
 """Silence between two sentences at normal speed."""
 
 
-def parts_of(text: str, manner: Manner, *, ssml: bool = False) -> tuple[Part, ...]:
-    """Return the sentences and silences of a text or of an SSML document; InputError if it cannot be spoken."""
-    if ssml:
-        return read_document(parse(text), manner)
-    found = analyse(text, manner).sentences
-    return tuple(Passage(sentence, (Style(),) * len(sentence.units)) for sentence in found)
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Sentences and silences in order, and what of the document they come from is not obeyed."""
+
+    parts: tuple[Part, ...]
+    notices: tuple[Notice, ...] = ()
+
+
+def script_of(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexicon | None = None) -> Script:
+    """Read a text or an SSML document as a voice does; readings of `lexicon` come before the voice's own.
+
+    Raises InputError if it cannot be spoken.
+    """
+    manner = engine.manner.with_lexicon(lexicon)
+    if not ssml:
+        found = analyse(text, manner).sentences
+        return Script(tuple(Passage(sentence, (Style(),) * len(sentence.units)) for sentence in found))
+    document = parse(text)
+    parts = read_document(document, manner)
+    styles = (style for part in parts if isinstance(part, Passage) for style in part.styles)
+    return Script(parts, document.notices + unmet(styles, engine.manifest))
 
 
 def speak_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[NDArray[np.float32]]:
@@ -41,9 +57,9 @@ def speak_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> It
 def read_aloud(
     engine: Engine, text: str, controls: Controls, *, ssml: bool = False, lexicon: Lexicon | None = None
 ) -> NDArray[np.float32]:
-    """Speak a text or an SSML document: samples [T]; readings of `lexicon` come before the voice's own.
+    """Speak a text or an SSML document, read as `script_of` does: samples [T].
 
     Raises InputError for what the voice cannot speak.
     """
-    parts = parts_of(text, engine.manner.with_lexicon(lexicon), ssml=ssml)
-    return np.concatenate(list(speak_parts(engine, parts, controls)))
+    script = script_of(engine, text, ssml=ssml, lexicon=lexicon)
+    return np.concatenate(list(speak_parts(engine, script.parts, controls)))

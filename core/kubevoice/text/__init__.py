@@ -3,7 +3,7 @@
 characters -> normalisation -> sentences -> words -> pinyin -> sandhi -> erhua -> units
 """
 
-from kubevoice.text.document import Part, Passage, analyse_document, read_document
+from kubevoice.text.document import Part, Passage, read_document
 from kubevoice.text.lexicon import make_lexicon, read_lexicon
 from kubevoice.text.manner import LEXICON_FILE, Manner
 from kubevoice.text.pinyin import Lexicon
@@ -25,7 +25,6 @@ __all__ = [
     "UnitTables",
     "Word",
     "analyse",
-    "analyse_document",
     "is_han",
     "make_lexicon",
     "parse_units",

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from kubevoice.errors import InputError
 from kubevoice.text.manner import Manner
-from kubevoice.text.pipeline import PLAIN, Analysis, Sentence, analyse_spans
-from kubevoice.text.ssml import Break, Document, Speech, Style, parse
+from kubevoice.text.pipeline import PLAIN, Sentence, analyse_spans
+from kubevoice.text.ssml import Break, Document, Speech, Style
 
-__all__ = ["Part", "Passage", "analyse_document", "read_document"]
+__all__ = ["Part", "Passage", "read_document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,3 @@ def read_document(document: Document, manner: Manner = PLAIN) -> tuple[Part, ...
     if not any(isinstance(part, Passage) for part in parts):
         raise InputError("the SSML document has nothing that can be spoken in Mandarin; give it some Chinese text")
     return tuple(parts)
-
-
-def analyse_document(text: str, manner: Manner = PLAIN) -> Analysis:
-    """Show how an SSML document would be read, its offsets counted in the document; raises InputError as both do."""
-    parts = read_document(parse(text), manner)
-    return Analysis(text, tuple(part.sentence for part in parts if isinstance(part, Passage)))

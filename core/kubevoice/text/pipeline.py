@@ -12,7 +12,7 @@ from kubevoice.text.normalisation import normalise
 from kubevoice.text.pinyin import Reading, readings
 from kubevoice.text.sandhi import apply_sandhi
 from kubevoice.text.segment import PAUSES, is_han, is_latin, sentences, words
-from kubevoice.text.ssml.spans import Speech, Style
+from kubevoice.text.ssml.spans import Notice, Speech, Style
 from kubevoice.text.traced import Origin, Traced
 from kubevoice.text.units import Unit, break_unit, english_units, erhua, word_units
 
@@ -75,16 +75,19 @@ class Analysis:
 
     text: str
     sentences: tuple[Sentence, ...]
+    notices: tuple[Notice, ...] = ()
+    """What of a document is not obeyed."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON-able values."""
+        """Return it as JSON-able values; notices only if there are any."""
+        notices = {"notices": [asdict(notice) for notice in self.notices]} if self.notices else {}
         return {
             "text": self.text,
             "normalized": "".join(s.normalized for s in self.sentences),
             "words": [word.text for s in self.sentences for word in s.words],
             "pinyin": [asdict(syllable) for s in self.sentences for word in s.words for syllable in word.syllables],
             "units": [str(unit) for s in self.sentences for unit in s.units],
-        }
+        } | notices
 
 
 def analyse(text: str, manner: Manner = PLAIN) -> Analysis:

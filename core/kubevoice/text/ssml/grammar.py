@@ -1,6 +1,7 @@
 """What each element means: the W3C's, Azure's, Aliyun's, Google's, Tencent's and Amazon's names in one table."""
 
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -223,7 +224,9 @@ class Grammar:
             self.notice(frame, f"alphabet {alphabet[:40]!r} is not known; the text is read as it looks")
             self.spans.append(Speech(text, frame.style, offset))
             return
-        syllables = parse_reading(frame.attributes.get("ph", ""))
+        # Azure's sapi has a space between syllable and tone, and may have a hyphen between syllables.
+        ph = re.sub(r"(?<=[a-zA-Zü])\s+(?=[1-5])", "", frame.attributes.get("ph", "").replace("-", " "))
+        syllables = parse_reading(ph)
         if not syllables:
             raise InputError('ph is empty; write it like ph="dian3 dang4"')
         written = "".join(c for c in text if is_han(c))

@@ -57,11 +57,11 @@ Span = Speech | Break | Mark
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something in a document that is not obeyed; its text is spoken all the same."""
+    """Something in a document that is not obeyed; its text is spoken all the same. Line and column count from 1."""
 
     message: str
-    line: int
-    column: int
+    line: int | None = None
+    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

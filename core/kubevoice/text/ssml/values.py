@@ -36,13 +36,14 @@ NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 LOUDEST_DB = 60.0
 """More is cut to what the engine allows in any case."""
 HERTZ = 200.0
-"""The pitch that shifts in hertz are taken from: between a man's and a woman's."""
+"""The pitch that shifts in hertz are taken from, and that pitches in hertz are compared with: between a man's and a
+woman's."""
 
 
 def seconds(text: str) -> float | None:
-    """Return a time such as 500ms or 1.5s in seconds; None if it is none."""
-    found = re.fullmatch(rf"\s*\+?{NUMBER}\s*(ms|s)\s*", text)
-    return None if found is None else float(found[1]) / (1000 if found[2] == "ms" else 1)
+    """Return a time such as 500ms, 1.5s or 500, which are milliseconds, in seconds; None if it is none."""
+    found = re.fullmatch(rf"\s*\+?{NUMBER}\s*(ms|s)?\s*", text)
+    return None if found is None else float(found[1]) / (1 if found[2] == "s" else 1000)
 
 
 def _relative(text: str) -> float | None:
@@ -66,7 +67,7 @@ def rate(text: str) -> float | None:
 
 
 def pitch(text: str) -> float | None:
-    """Return a pitch in semitones: a word, +2st, +10%, +20Hz; None if it is none of them."""
+    """Return a pitch in semitones: a word, +2st, +10%, +20Hz, 220Hz; None if it is none of them."""
     word = text.strip().lower()
     if word in PITCHES:
         return PITCHES[word]
@@ -74,8 +75,9 @@ def pitch(text: str) -> float | None:
         return float(f"{found[1]}{found[2]}")
     if (share := _relative(text)) is not None:
         return 12 * math.log2(share) if share > 0 else None
-    if found := re.fullmatch(rf"\s*([+-]){NUMBER}\s*hz\s*", text, re.IGNORECASE):
-        ratio = 1 + float(f"{found[1]}{found[2]}") / HERTZ
+    if found := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*hz\s*", text, re.IGNORECASE):
+        share = float(f"{found[1]}{found[2]}") / HERTZ
+        ratio = 1 + share if found[1] else share
         return 12 * math.log2(ratio) if ratio > 0 else None
     return None
 
