@@ -49,7 +49,13 @@ def show(
 
 @app.command("import")
 def import_voice(
-    folder: Annotated[Path, typer.Argument(help="Folder of a ModelScope SAMBERT-HifiGAN voice.", show_default=False)],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a ModelScope SAMBERT-HifiGAN voice, or a YAML or JSON file that names its parts.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet.", show_default=False)],
     *,
     voice: Annotated[list[str] | None, typer.Option(help="Import this voice of several; may be repeated.")] = None,

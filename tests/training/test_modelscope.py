@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -140,6 +141,39 @@ def test_base_models_and_trainers_folders_are_voices_too(tmp_path, halves):
         assert find_voices(tmp_path)[0].acoustic == found.acoustic
 
 
+def test_a_file_may_name_the_parts_of_a_voice(model, imported, tmp_path):
+    """ModelScope's `custom_ckpt`."""
+    folder = model / "voices" / "personal"
+    shutil.move(shutil.copytree(folder, tmp_path / "parts") / "am" / "se.npy", tmp_path / "me.npy")
+    for half in ("am", "voc"):
+        config = yaml.safe_load((tmp_path / "parts" / half / "config.yaml").read_text())
+        audio = {"audio_config": config.pop("audio_config")}
+        (tmp_path / "parts" / half / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "audio.yaml").write_text(yaml.safe_dump(audio))
+    named = {
+        "voice_name": "personal",
+        "am_ckpt": "parts/am/ckpt",
+        "am_config": "parts/am/config.yaml",
+        "voc_ckpt": str(tmp_path / "parts" / "voc" / "ckpt" / "checkpoint_0.pth"),
+        "voc_config": "parts/voc/config.yaml",
+        "audio_config": "audio.yaml",
+        "se_file": "me.npy",
+    }
+    path = tmp_path / "custom.json"
+    path.write_text(json.dumps(named))
+    (found,) = import_voices(path, tmp_path / "out")
+    assert found.bundle.digest == imported["personal"].bundle.digest
+    for change, reason in (
+        ({"am_ckpt": None}, "custom.json: am_ckpt or am_config is missing"),
+        ({"voc_config": 3}, "custom.json: voc_config is 3"),
+        ({"voice_name": "../x"}, "custom.json: voice_name is '../x'"),
+        ({"se_file": "gone.npy"}, "se.npy is missing"),
+    ):
+        path.write_text(json.dumps(named | change))
+        with pytest.raises(InputError, match=re.escape(reason)):
+            import_voices(path, tmp_path / "other")
+
+
 def utterance(frames, mel, *, dev=False):
     draw = np.random.default_rng(frames)
     values, f0 = draw.uniform(0.2, 0.9, (frames, mel.n_mels)).astype(np.float32), np.full(frames, 200.0, np.float32)
@@ -168,13 +202,9 @@ def test_features_of_another_rate_are_refused(imported):
         fit_to(base, FeatureSet(MelConfig(), ()))
 
 
-@pytest.mark.parametrize(("name", "reason"), [("nsf", "harmonic source"), ("legacy", "no aligner")])
-def test_voices_that_cannot_be_trained_say_why(imported, name, reason):
-    weights = load_weights(imported[name].path / "checkpoint")
-    if name == "nsf":
-        assert weights.vocoder.config.source.f0_offset == 200.0
-    with pytest.raises(InputError, match=reason):
-        adapt(weights, ["F7"], ["neutral"])
+def test_the_range_of_a_sources_f0_is_the_voices_own(imported):
+    weights = load_weights(imported["nsf"].path / "checkpoint")
+    assert (weights.vocoder.config.source.f0_offset, weights.vocoder.config.source.f0_scale) == (200.0, 50.0)
 
 
 # What may be wrong with a folder: a change to it, and what the message must name.

@@ -8,7 +8,7 @@ import json
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,12 @@ class Half:
     config_file: Path
     checkpoint: Path
     folder: Path
+    elsewhere: Mapping[str, Path] = field(default_factory=dict)
+    """Files that were named outright, by what they are called in a folder."""
 
     def beside(self, name: str) -> Path | None:
-        """Return a file of the half's folder, if it is there."""
-        path = self.folder / name
+        """Return a file of the half's folder, or the one named for it, if it is there."""
+        path = self.elsewhere.get(name, self.folder / name)
         return path if path.is_file() else None
 
 
@@ -138,13 +140,51 @@ def _listed(index: Path) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _named_voice(file: Path) -> ModelScopeVoice:
+    """Read a voice from a mapping that names its files, as ModelScope's pipelines take it (`custom_ckpt`).
+
+    Paths are taken from the mapping's own folder.
+    """
+    named = read_config(file)
+
+    def path(key: str) -> Path | None:
+        value = named.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str) or "\0" in value:
+            raise InputError(f"{file}: {key} is {shown(value)}; the path of a file was expected")
+        return file.parent / value
+
+    def half(kind: str, elsewhere: Mapping[str, Path | None]) -> Half:
+        checkpoint, config_file = path(f"{kind}_ckpt"), path(f"{kind}_config")
+        if checkpoint is None or config_file is None:
+            raise InputError(
+                f"{file}: {kind}_ckpt or {kind}_config is missing; name the checkpoint and its config.yaml"
+            )
+        if checkpoint.is_dir():
+            checkpoint = _newest_checkpoint(checkpoint)
+        audio = path("audio_config")
+        config = {**read_config(config_file), **(read_config(audio) if audio else {})}
+        there = {name: found for name, found in elsewhere.items() if found is not None}
+        return Half(config, config_file, checkpoint, config_file.parent, there)
+
+    name = named.get("voice_name", file.stem)
+    if not isinstance(name, str) or not SIMPLE_NAME.fullmatch(name):
+        raise InputError(f"{file}: voice_name is {shown(name)}, which is no name of a voice")
+    acoustic = half("am", {"se.npy": path("se_file"), "mvn.npy": path("mvn_file")})
+    return ModelScopeVoice(name, acoustic, half("voc", {}))
+
+
 def find_voices(root: Path) -> list[ModelScopeVoice]:
     """Return the voices of a model folder, a base model's folder or a single voice's folder, the default first.
 
-    Raises InputError if there is none, or if a part of one is missing or damaged.
+    `root` may be a file, too, that names the parts of one voice wherever they are. Raises InputError if there is none,
+    or if a part of one is missing or damaged.
     """
+    if root.is_file():
+        return [_named_voice(root)]
     if not root.is_dir():
-        raise InputError(f"{root} is no folder; name the folder of a ModelScope voice")
+        raise InputError(f"{root} is not there; name the folder of a ModelScope voice")
     shelf = root / "voices"
     if shelf.is_dir():
         index = shelf / "voices.json"
