@@ -98,7 +98,15 @@ decoder (float[{BINS}] frame, float[2] memory,
     frames = Expand(row, block)
 }}"""
 POSTNET = f"""{HEAD}
-postnet (float[t, {BINS}] mel) => (float[t, {BINS}] mel_out) {{ mel_out = Identity(mel) }}"""
+postnet (float[t, {BINS}] mel, float[p] valid, int64[1] skip, float[2, {BINS}] late)
+    => (float[o, {BINS}] mel_out, float[2, {BINS}] next_late)
+{{
+    known = Concat<axis = 0>(late, mel)
+    size = Shape<start = 0, end = 1>(mel)
+    mel_out = Slice(known, skip, size)
+    end = Constant<value = int64[1] {{9223372036854775807}}>()
+    next_late = Slice(known, size, end)
+}}"""
 VOCODER = f"""{HEAD}
 vocoder (float[t, {BINS}] mel) => (float[samples] audio)
 {{

@@ -5,12 +5,13 @@ import pytest
 import torch
 from kubevoice.errors import InputError
 from kubevoice.storage import connect
+from kubevoice_training.acoustic import align, collate
 from kubevoice_training.distributed import World
 from kubevoice_training.excitation import excitation, normalized
 from kubevoice_training.interruption import Interrupted
 from kubevoice_training.models.nsf import SourceConfig, denormalize
 from kubevoice_training.timing import timed, transferred
-from tiny_training import corpus, network
+from tiny_training import CONFIG, corpus, network
 
 
 @pytest.fixture
@@ -47,6 +48,17 @@ def test_every_frame_goes_to_a_symbol(clips, voice, tmp_path):
     for clip in run(clips, voice, tmp_path):
         assert clip.durations.sum() == len(clip.mel)
         assert len(clip.durations) == len(clip.ling)
+
+
+def test_training_uses_the_durations_as_they_are(clips, voice, tmp_path):
+    timed_clips = run(clips, voice, tmp_path)
+    batch, loss = align(voice, collate(timed_clips, [0] * 4, CONFIG.outputs_per_step), corpus().stats)
+    for clip, found in zip(timed_clips, batch.durations, strict=True):
+        n = len(clip.ling)
+        assert found[:n].tolist() == clip.durations.tolist()
+        assert found[n] == batch.mel.shape[1] - len(clip.mel)  # the padding
+        assert not found[n + 1 :].any()
+    assert loss == 0
 
 
 def test_a_run_that_goes_on_learns_from_the_same_durations(clips, voice, tmp_path):

@@ -74,13 +74,19 @@ def _decoder(model: Sambert, past: int) -> _Graph:
     return _Graph(DecoderGraph(model), inputs, axes, ("frames", "key", "value"))
 
 
-def _mel(network: nn.Module, bins: int, frames: int, output: str) -> _Graph:
-    mel = torch.randn(frames, bins, generator=torch.Generator().manual_seed(frames))
-    return _Graph(network, {"mel": mel}, {"mel": {0: "frames"}}, (output,))
+def _postnet(model: Sambert, frames: int) -> _Graph:
+    """Within an utterance, so that every state counts."""
+    network, generator = PostNetGraph(model), torch.Generator().manual_seed(frames)
+    mel = torch.randn(frames, model.config.n_mels, generator=generator)
+    inputs = {"mel": mel, "valid": torch.ones(network.delay + frames), "skip": torch.tensor([frames // 5])}
+    inputs |= {name: torch.randn(*shape, generator=generator) for name, shape in network.states.items()}
+    axes = {"mel": {0: "frames"}, "valid": {0: "places"}}
+    return _Graph(network, inputs, axes, ("mel_out", *(f"next_{name}" for name in network.states)))
 
 
 def _vocoder(vocoder: Generator, bins: int, frames: int) -> _Graph:
-    graph = _mel(VocoderGraph(vocoder), bins, frames, "audio")
+    mel = torch.randn(frames, bins, generator=torch.Generator().manual_seed(frames))
+    graph = _Graph(VocoderGraph(vocoder), {"mel": mel}, {"mel": {0: "frames"}}, ("audio",))
     if (source := vocoder.config.source) is None:
         return graph
     generator, harmonics = torch.Generator().manual_seed(frames), source.overtones + 1
@@ -129,7 +135,7 @@ def graph_makers(acoustic: Sambert, vocoder: Generator) -> dict[str, Callable[[i
     return {
         "encoder.onnx": lambda size: _encoder(acoustic, size),
         "decoder.onnx": lambda size: _decoder(acoustic, size),
-        "postnet.onnx": lambda size: _mel(PostNetGraph(acoustic), bins, size, "mel_out"),
+        "postnet.onnx": lambda size: _postnet(acoustic, size),
         "vocoder.onnx": lambda size: _vocoder(vocoder, bins, size),
     }
 

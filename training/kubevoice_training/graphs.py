@@ -159,15 +159,66 @@ class DecoderGraph(nn.Module):
 
 
 class PostNetGraph(nn.Module):
-    """mel [T, M] to refined mel [T, M]."""
+    """A block of mel [T, M] to refined mel, every frame as soon as those that follow it and matter are there.
+
+    Each FSMN layer looks `ahead` frames ahead, so that all of them together answer `delay` frames late. The caller
+    keeps what the layers need of earlier blocks: `late` [delay, M] the mel itself, `contexts` [L, K, C] and `entered`
+    [R, ahead, C] what went through each layer and what each layer with a way around it was given, and the LSTM's
+    `hidden` and `cell`; all zero in the beginning. `valid` [delay + T] is 1 for frames of the utterance, from `delay`
+    before the block on, and 0 before and after them. The first `skip` [1] answers are of no frame and left out: `delay`
+    in the first block, then 0.
+    """
 
     def __init__(self, model: Sambert) -> None:
         super().__init__()
         self.postnet = model.mel_postnet
+        fsmn, config = self.postnet.fsmn, model.config
+        self.left, self.ahead = fsmn.padding
+        layers = len(fsmn.layers())
+        self.delay = layers * self.ahead
+        around = layers if config.n_mels == config.postnet_memory else layers - 1
+        self.states = {
+            "late": (self.delay, config.n_mels),
+            "contexts": (layers, self.left + self.ahead, config.postnet_memory),
+            "entered": (around, self.ahead, config.postnet_memory),
+            "hidden": (1, 1, config.postnet_lstm),
+            "cell": (1, 1, config.postnet_lstm),
+        }
 
     @override
-    def forward(self, mel: Tensor) -> Tensor:
-        return self.postnet(mel.unsqueeze(0))[0]
+    def forward(
+        self,
+        mel: Tensor,
+        valid: Tensor,
+        skip: Tensor,
+        late: Tensor,
+        contexts: Tensor,
+        entered: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        size, x, place = mel.shape[0], mel.unsqueeze(0), self.delay
+        next_contexts: list[Tensor] = []
+        next_entered: list[Tensor] = []
+        for i, (feed, memory) in enumerate(self.postnet.fsmn.layers()):
+            fed = feed.w_2(F.relu(feed.w_1(x.transpose(1, 2)))).transpose(1, 2)
+            window = torch.cat([contexts[i : i + 1], fed * valid[place : place + size, None]], dim=1)
+            place -= self.ahead
+            spread = memory.conv_dw(window.transpose(1, 2)).transpose(1, 2) + window[:, self.left : self.left + size]
+            spread = spread * valid[place : place + size, None]
+            if x.shape[-1] == spread.shape[-1]:
+                around = torch.cat([entered[len(next_entered) : len(next_entered) + 1], x], dim=1)
+                x = spread + around[:, :size]
+                next_entered.append(around[:, size:])
+            else:
+                x = spread
+            next_contexts.append(window[:, size:])
+        kept = torch.arange(skip[0], size)  # type: ignore[call-overload]  # a tensor keeps the length open
+        spoken, (hidden, cell) = self.postnet.lstm(x.index_select(1, kept), (hidden, cell))
+        all_mel = torch.cat([late, mel])
+        refined = all_mel[:size].index_select(0, kept) + self.postnet.fc(spoken)[0]
+        rest = torch.cat(next_entered) if next_entered else entered
+        return refined, all_mel[size:], torch.cat(next_contexts), rest, hidden, cell
 
 
 class _Folded(nn.Module):

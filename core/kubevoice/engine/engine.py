@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls, emotion_weights, gains, pitch_shift, speaker_weights
-from kubevoice.engine.vocoding import Vocoder
+from kubevoice.engine.refining import PostNet, Refinement
+from kubevoice.engine.vocoding import Vocoder, Vocoding
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.session import open_session
 from kubevoice.text import Unit, UnitTables
@@ -22,6 +23,8 @@ from kubevoice.voice import Bundle, VoiceManifest, load_bundle
 __all__ = ["Engine"]
 
 Array = NDArray[np.float32]
+FIRST_FRAMES, MOST_FRAMES = 36, 288
+"""Mel frames that are decoded before the first piece of a stream, and before any later one at most."""
 
 
 class Engine:
@@ -33,8 +36,8 @@ class Engine:
         self.threads = threads
         self._tables = UnitTables.load(bundle.manifest.unit_language)
         sessions = (opener(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder"))
-        self._encoder, self._decoder, self._postnet, vocoder = sessions
-        self._vocoder = Vocoder(vocoder, bundle.manifest)
+        self._encoder, self._decoder, postnet, vocoder = sessions
+        self._postnet, self._vocoder = PostNet(postnet), Vocoder(vocoder, bundle.manifest)
         self.manner = bundle.manner()
         """How the voice reads text."""
 
@@ -78,34 +81,32 @@ class Engine:
 
     def speak(self, units: Sequence[Unit], controls: Controls | Sequence[Controls]) -> Array:
         """`synthesize`, its wishes in one value, or in one for each unit."""
-        mel, gain = self._mel(units, controls)
-        return self._vocoder.whole(mel) * gain
+        return np.concatenate(list(self.stream(units, controls)))
 
-    def stream(self, units: Sequence[Unit], controls: Controls, *, frames: int = 48) -> Iterator[Array]:
-        """Yield the samples that `speak` returns as they are made, `frames` mel frames at a time.
+    def stream(
+        self, units: Sequence[Unit], controls: Controls | Sequence[Controls], *, frames: int = FIRST_FRAMES
+    ) -> Iterator[Array]:
+        """Yield the samples that `speak` returns as they are made; raises as `synthesize` does.
 
-        The vocoder takes most of the time, so the first piece is there long before the last.
+        The first piece comes after `frames` mel frames were decoded, and each one after it is twice as long, for then
+        there is something to listen to meanwhile, and fewer pieces cost less.
         """
-        mel, gain = self._mel(units, controls)
-        done = 0
-        for piece in self._vocoder.pieces(mel, frames):
-            yield piece * gain[done : done + len(piece)]
-            done += len(piece)
-
-    def _mel(self, units: Sequence[Unit], controls: Controls | Sequence[Controls]) -> tuple[Array, Array]:
-        """Mel frames [T, M], in the space that acoustic model and vocoder share, and the samples' gain [T * hop]."""
         if not units:
             raise InputError("there is nothing to speak: no linguistic units were given")
         each = [controls] * len(units) if isinstance(controls, Controls) else controls
-        memory, keys, values, durations, frames = self._encode(units, each)
-        total = int(frames.sum())
+        memory, keys, values, durations, durations_in_frames = self._encode(units, each)
+        total = int(durations_in_frames.sum())
         if total == 0:
             raise KubeVoiceError(f"voice {self.manifest.name} gave these {len(units)} units no duration at all")
         band = int(float(durations.max()) / self.manifest.outputs_per_step + 0.5)
-        # The last step may go past the end; the postnet must not see those frames, nor did it in training.
-        spoken = self._decode(memory, keys, values, band)[:total]
-        mel: Array = self._postnet.run(None, {"mel": spoken})[0]
-        return mel, gains([one.volume for one in each], frames * self.manifest.hop)
+        gain = gains([one.volume for one in each], durations_in_frames * self.manifest.hop)
+        refinement, vocoding = Refinement(self._postnet), Vocoding(self._vocoder)
+        spoken = 0
+        for mel, last in self._decode(memory, keys, values, band, total, frames):
+            audio = vocoding.push(refinement.push(mel, last=last), last=last)
+            if len(audio):
+                yield audio * gain[spoken : spoken + len(audio)]
+                spoken += len(audio)
 
     def _encode(self, units: Sequence[Unit], controls: Sequence[Controls]) -> tuple[Any, ...]:
         """Return memory [S, D], its keys and values [L, S, C], durations [N] and frames [N]."""
@@ -128,12 +129,16 @@ class Engine:
         outputs = ["memory", "memory_keys", "memory_values", "durations", "frames"]
         return tuple(self._encoder.run(outputs, feeds))
 
-    def _decode(self, memory: Array, keys: Array, values: Array, band: int) -> Array:
-        """Run the autoregressive loop: mel [S * outputs_per_step, M] before the postnet.
+    def _decode(
+        self, memory: Array, keys: Array, values: Array, band: int, total: int, size: int
+    ) -> Iterator[tuple[Array, bool]]:
+        """Run the autoregressive loop: yield mel [T, M] before the postnet in blocks, and which block is the last.
 
-        Step t sees its own states t - band .. t and the text's states t .. t + band.
+        Step t sees its own states t - band .. t and the text's states t .. t + band. The first block has `size` frames
+        or a few more.
         """
         steps, manifest = len(memory), self.manifest
+        begin = 0
         mel = np.empty((steps, manifest.outputs_per_step, manifest.mels), np.float32)
         past_keys, past_values = np.empty_like(keys), np.empty_like(values)
         frame = np.zeros(manifest.mels, np.float32)
@@ -152,4 +157,8 @@ class Engine:
                 },
             )
             frame = mel[t, -1]
-        return mel.reshape(-1, manifest.mels)
+            last, end = t == steps - 1, (t + 1) * manifest.outputs_per_step
+            if last or end - begin >= size:
+                # The last step may go past the end; the postnet must not see those frames, nor did it in training.
+                yield mel.reshape(-1, manifest.mels)[begin : min(end, total)], last
+                begin, size = end, min(2 * size, MOST_FRAMES)

@@ -1,6 +1,5 @@
-"""The last stage: mel frames to samples, whole or piece by piece."""
+"""The last stage: mel frames to samples, block by block."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from kubevoice.voice import VoiceManifest
 
-__all__ = ["Vocoder"]
+__all__ = ["Vocoder", "Vocoding"]
 
 Array = NDArray[np.float32]
 SEED = 20
@@ -20,34 +19,42 @@ class Vocoder:
     """The vocoder graph of a voice; stateless."""
 
     def __init__(self, session: onnxruntime.InferenceSession, manifest: VoiceManifest) -> None:
-        self._session, self._manifest = session, manifest
+        self._session, self.hop = session, manifest.hop
         shapes = {node.name: node.shape for node in session.get_inputs()}
         self._harmonics: int = shapes["noise"][1] if "noise" in shapes else 0
+        self.context = None if self._harmonics else manifest.vocoder_context
+        """Frames before and after a frame that its samples depend on; None if all are needed at once."""
 
-    def whole(self, mel: Array) -> Array:
-        """Samples [T * hop] of all frames [T, M]."""
+    def samples(self, mel: Array) -> Array:
+        """Make the samples [T * hop] of frames [T, M]."""
         feeds: dict[str, Any] = {"mel": mel}
         if self._harmonics:
             draw = np.random.default_rng(SEED)
             phase = draw.uniform(0.0, 2.0 * np.pi, self._harmonics).astype(np.float32)
             phase[0] = 0.0  # the fundamental starts at zero, its overtones anywhere
-            samples = len(mel) * self._manifest.hop
-            feeds |= {"noise": draw.standard_normal((samples, self._harmonics), np.float32), "phase": phase}
+            feeds |= {"noise": draw.standard_normal((len(mel) * self.hop, self._harmonics), np.float32), "phase": phase}
         audio: Array = self._session.run(["audio"], feeds)[0]
         return audio
 
-    def pieces(self, mel: Array, frames: int) -> Iterator[Array]:
-        """Yield what `whole` returns, `frames` frames at a time.
 
-        Each piece is made with as many frames around it as its samples depend on. A voice that does not say how
-        many, or whose harmonic source counts from the start, comes in one piece.
-        """
-        context = self._manifest.vocoder_context
-        if context is None or self._harmonics:
-            yield self.whole(mel)
-            return
-        hop, (left, right) = self._manifest.hop, context
-        for begin in range(0, len(mel), frames):
-            end, start = min(begin + frames, len(mel)), max(0, begin - left)
-            audio = self.whole(mel[start : end + right])
-            yield audio[(begin - start) * hop : (end - start) * hop]
+class Vocoding:
+    """One utterance on its way through the vocoder: each block is made with as many frames around it as matter."""
+
+    def __init__(self, vocoder: Vocoder) -> None:
+        self._vocoder = vocoder
+        self._mel: Array | None = None
+        self._spoken = 0
+        """Frames at the beginning of `_mel` whose samples have been made: the next ones depend on them."""
+
+    def push(self, mel: Array, *, last: bool) -> Array:
+        """Take the next frames [T, M]; return the samples that can be made now, all that are left if they are last."""
+        known = mel if self._mel is None else np.concatenate([self._mel, mel])
+        context, hop = self._vocoder.context, self._vocoder.hop
+        end = len(known) if last else 0 if context is None else len(known) - context[1]
+        if end <= self._spoken:
+            self._mel = known
+            return np.zeros(0, np.float32)
+        audio = self._vocoder.samples(known)[self._spoken * hop : end * hop]
+        start = max(0, end - context[0]) if context else 0
+        self._mel, self._spoken = known[start:], end - start
+        return audio

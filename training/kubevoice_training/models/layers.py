@@ -187,10 +187,14 @@ class Fsmn(nn.Module):
         left = (size - 1) // 2 + shift
         self.padding, self.dropout = (left, size - 1 - left), dropout
 
+    def layers(self) -> "list[tuple[_FsmnFeed, _FsmnMemory]]":
+        """Return each layer's two halves."""
+        pairs = zip(self.ffn_lst, self.memory_block_lst, strict=True)
+        return [(cast("_FsmnFeed", feed), cast("_FsmnMemory", memory)) for feed, memory in pairs]
+
     @override
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        for module, block in zip(self.ffn_lst, self.memory_block_lst, strict=True):
-            feed, memory = cast("_FsmnFeed", module), cast("_FsmnMemory", block)
+        for feed, memory in self.layers():
             hidden = F.dropout(F.relu(feed.w_1(x.transpose(1, 2))), self.dropout, self.training)
             context = masked(feed.w_2(hidden).transpose(1, 2), mask)
             spread = memory.conv_dw(F.pad(context.transpose(1, 2), self.padding)).transpose(1, 2)
