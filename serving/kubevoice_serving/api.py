@@ -1,9 +1,10 @@
 """The HTTP application: routes over a `Backend`. It knows nothing of Ray or of engines."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import asdict
 from http import HTTPStatus
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine import Controls
@@ -39,13 +40,15 @@ from kubevoice_serving.schemas import (
     Voice,
     VoiceList,
 )
-from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob
+from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
 from kubevoice_serving.traffic import Track
 
 __all__ = ["create_app"]
 
 WEBUI = Path(__file__).parent / "webui"
 SWEEP_SECONDS = 3600.0
+WHOLE = ("wav", "flac")
+"""Formats whose heads tell how long they are."""
 TOLD = 8
 """Notices that a header holds."""
 CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
@@ -96,20 +99,58 @@ async def _speak(backend: Backend, metrics: Metrics, job: SpeechJob, param: str)
         answer = await backend.speak(job)
     if isinstance(answer, Refusal):
         raise refuse(answer, param)
-    metrics.spoke(answer)
+    metrics.spoke(answer.head.voice, answer.end)
     return answer
 
 
-def _headers(answer: SpeechAnswer) -> dict[str, str]:
+async def _streamed(backend: Backend, metrics: Metrics, job: SpeechJob, *, events: bool) -> StreamingResponse:
+    """Answer with speech while it is made. What goes wrong before its first piece is an error as any other.
+
+    Later there is no status left to tell it with: the connection is cut, and the caller sees that the file is not all.
+    """
+    _check_text(job.text, "input")
+    items = backend.stream(job)
+    head = await anext(items)
+    if isinstance(head, Refusal):
+        raise refuse(head, "input")
+    assert isinstance(head, SpeechHead)  # noqa: S101  # so streams begin
+
+    async def pieces() -> AsyncIterator[bytes]:
+        async with aclosing(items):
+            with metrics.in_progress.track_inprogress():
+                async for item in items:
+                    if isinstance(item, SpeechEnd):
+                        metrics.spoke(head.voice, item)
+                    if isinstance(item, bytes):
+                        yield _event("delta", audio=base64.b64encode(item).decode()) if events else item
+                if events:
+                    spoken = {"input_tokens": len(job.text), "output_tokens": 0, "total_tokens": len(job.text)}
+                    yield _event("done", usage=spoken)
+
+    media_type = "text/event-stream" if events else CONTENT_TYPES[head.audio_format]
+    return StreamingResponse(pieces(), headers=_headers(head), media_type=media_type)
+
+
+def _event(kind: str, **fields: Any) -> bytes:
+    """Write a server-sent event in OpenAI's shape."""
+    return f"data: {json.dumps({'type': f'speech.audio.{kind}'} | fields)}\n\n".encode()
+
+
+def _headers(head: SpeechHead) -> dict[str, str]:
     return {
-        "Content-Disposition": f'inline; filename="speech.{answer.audio_format}"',
-        "X-Voice": answer.voice,
-        "X-Revision": answer.revision,
-        "X-Sample-Rate": str(answer.sample_rate),
-        "X-Audio-Seconds": f"{answer.audio_seconds:.3f}",
-        "X-Synthesis-Seconds": f"{answer.synthesis_seconds:.3f}",
-        "X-Queue-Seconds": f"{answer.queue_seconds:.3f}",
-    } | ({"X-Notices": json.dumps([asdict(one) for one in answer.notices[:TOLD]])} if answer.notices else {})
+        "Content-Disposition": f'inline; filename="speech.{head.audio_format}"',
+        "X-Voice": head.voice,
+        "X-Revision": head.revision,
+        "X-Sample-Rate": str(head.sample_rate),
+    } | ({"X-Notices": json.dumps([asdict(one) for one in head.notices[:TOLD]])} if head.notices else {})
+
+
+def _costs(end: SpeechEnd) -> dict[str, str]:
+    return {
+        "X-Audio-Seconds": f"{end.audio_seconds:.3f}",
+        "X-Synthesis-Seconds": f"{end.synthesis_seconds:.3f}",
+        "X-Queue-Seconds": f"{end.queue_seconds:.3f}",
+    }
 
 
 def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
@@ -132,8 +173,13 @@ def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
             ssml=request.ssml,
             lexicon=_lexicon(request.lexicon),
         )
+        if request.stream_format == "sse":
+            return await _streamed(backend, metrics, job, events=True)
+        if request.stream if request.stream is not None else request.response_format not in WHOLE:
+            return await _streamed(backend, metrics, job, events=False)
         answer = await _speak(backend, metrics, job, "input")
-        return Response(answer.audio, headers=_headers(answer), media_type=CONTENT_TYPES[answer.audio_format])
+        headers = _headers(answer.head) | _costs(answer.end)
+        return Response(answer.audio, headers=headers, media_type=CONTENT_TYPES[answer.head.audio_format])
 
     @app.post("/v1/text/analyze", tags=["speech"], responses=ERRORS)
     async def analyze(request: AnalyzeRequest) -> AnalyzeAnswer:

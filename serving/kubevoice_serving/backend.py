@@ -1,10 +1,11 @@
 """What the HTTP application asks of the replicas, wherever they run."""
 
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from kubevoice.text import Analysis, Lexicon
 
-from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob
+from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.traffic import Track, TrackTraffic
 
@@ -30,6 +31,12 @@ class Backend(Protocol):
 
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         """Speak; BusyError or UnavailableError if no replica can."""
+
+    def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechHead | bytes | SpeechEnd | Refusal, None]:
+        """Speak, and yield the file while it is made; a Refusal, or a SpeechHead, pieces, and a SpeechEnd.
+
+        BusyError or UnavailableError if no replica can, UnavailableError also if one is lost on the way.
+        """
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None

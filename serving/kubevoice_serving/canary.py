@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections.abc import Coroutine
 from typing import Any
 
 from ray.serve.handle import DeploymentHandle
@@ -51,16 +52,26 @@ class Canary:
         """Speak; GoneError if it goes away first, BusyError or UnavailableError as of any replica."""
         call: Any = self._handle.speak.remote(job)
         try:
-            await self._taken(call)
+            # The one way Ray tells that a call was assigned; its errors come with the answer.
+            await self._taken(call, call._to_object_ref())  # noqa: SLF001
             return await translated(call)
         except asyncio.CancelledError:
             call.cancel()
             raise
 
-    async def _taken(self, call: Any) -> None:
+    async def stream(self, job: SpeechJob) -> Any:
+        """Begin a stream; GoneError if the canary goes away before a replica has taken it."""
+        call: Any = self._handle.options(stream=True).stream.remote(job)
+        try:
+            await self._taken(call, call._to_object_ref_gen())  # noqa: SLF001  # as below
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        return call
+
+    async def _taken(self, call: Any, assigned: Coroutine[Any, Any, Any]) -> None:
         """Wait until a replica has taken the call. Ray itself would wait for ever for a replica that never comes."""
-        # The one way Ray tells that a call was assigned; its errors come with the answer.
-        taken = asyncio.ensure_future(call._to_object_ref())  # noqa: SLF001
+        taken = asyncio.ensure_future(assigned)
         away = asyncio.ensure_future(self._away.wait())
         try:
             await asyncio.wait({taken, away}, return_when=asyncio.FIRST_COMPLETED)

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kubevoice_serving.schemas import ErrorAnswer, ErrorBody
-from kubevoice_serving.speech import SpeechAnswer
+from kubevoice_serving.speech import SpeechEnd
 
 __all__ = ["Metrics", "Observer"]
 
@@ -43,6 +43,13 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.first_audio_seconds = Histogram(
+            "kubevoice_first_audio_seconds",
+            "Time in a replica until the first samples of a request were there.",
+            ["voice"],
+            buckets=SECONDS,
+            registry=registry,
+        )
         self.synthesis_seconds = Histogram(
             "kubevoice_synthesis_seconds",
             "Time to synthesise and encode one request.",
@@ -61,12 +68,13 @@ class Metrics:
             registry=registry,
         )
 
-    def spoke(self, answer: SpeechAnswer) -> None:
+    def spoke(self, voice: str, end: SpeechEnd) -> None:
         """Count one answer."""
-        self.queue_seconds.observe(answer.queue_seconds)
-        self.synthesis_seconds.labels(answer.voice).observe(answer.synthesis_seconds)
-        self.audio_seconds.labels(answer.voice).inc(answer.audio_seconds)
-        self.real_time_factor.labels(answer.voice).observe(answer.synthesis_seconds / answer.audio_seconds)
+        self.queue_seconds.observe(end.queue_seconds)
+        self.first_audio_seconds.labels(voice).observe(end.first_audio_seconds)
+        self.synthesis_seconds.labels(voice).observe(end.synthesis_seconds)
+        self.audio_seconds.labels(voice).inc(end.audio_seconds)
+        self.real_time_factor.labels(voice).observe(end.synthesis_seconds / end.audio_seconds)
 
 
 class Observer:

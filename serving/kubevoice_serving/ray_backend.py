@@ -1,7 +1,7 @@
 """The replicas of Ray Serve deployments as a `Backend`."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 from kubevoice_serving.backend import BusyError, UnavailableError
 from kubevoice_serving.calls import replica_states, translated
 from kubevoice_serving.canary import Canary, GoneError
-from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob
+from kubevoice_serving.speech import Full, Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob, StreamItem
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.traffic import IngressConfig, Tally, Track, TrackTraffic
 
@@ -53,6 +53,21 @@ class RayBackend:
                 pass
         return await _counted(self._speak_stable, job, tallies[Track.STABLE])
 
+    async def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechHead | bytes | SpeechEnd | Refusal, None]:
+        """Speak piece by piece on the replica Ray Serve picks, of the track that is drawn."""
+        canary, tallies = self._canary, self._tallies
+        if canary is not None and canary.takes_next():
+            try:
+                call = await canary.stream(job)
+            except GoneError:
+                pass
+            else:
+                async for item in _followed(call, tallies[Track.CANARY]):
+                    yield item
+                return
+        async for item in _followed(self._stable.options(stream=True).stream.remote(job), tallies[Track.STABLE]):
+            yield item
+
     async def _speak_stable(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         return await translated(self._stable.speak.remote(job))
 
@@ -76,6 +91,29 @@ class RayBackend:
     def traffic(self) -> dict[Track, TrackTraffic]:
         """Tell what became of the requests of each track."""
         return {track: tally.read() for track, tally in self._tallies.items()}
+
+
+async def _followed(call: Any, tally: Tally) -> AsyncGenerator[SpeechHead | bytes | SpeechEnd | Refusal, None]:
+    """Yield a stream and count it; the replica is told when nobody listens any more."""
+    began = time.perf_counter()
+    try:
+        while True:
+            try:
+                item: StreamItem = await translated(anext(call))
+            except StopAsyncIteration:
+                return
+            if isinstance(item, Full):
+                raise BusyError(1)
+            if isinstance(item, Refusal):
+                tally.refused()
+            elif isinstance(item, SpeechEnd):
+                tally.answered(time.perf_counter() - began)
+            yield item
+    except UnavailableError:
+        tally.failed()
+        raise
+    finally:
+        call.cancel()
 
 
 async def _counted(

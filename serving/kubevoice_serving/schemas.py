@@ -42,7 +42,14 @@ class SpeechRequest(_Request):
         "mp3", description="`pcm` is headerless little-endian int16 at the rate told by X-Sample-Rate."
     )
     speed: float = Field(1.0, ge=0.25, le=4)
-    stream_format: Literal["audio"] = Field("audio", description="The whole file; `sse` is not offered.")
+    stream_format: Literal["audio", "sse"] = Field(
+        "audio", description="`sse` sends base64 pieces as server-sent events, as OpenAI does."
+    )
+    stream: bool | None = Field(
+        None,
+        description="Send speech while it is made. Omitted, what can be played so is: all but wav and flac, whose "
+        "heads then could not tell their length.",
+    )
     emotion: str | None = Field(None, description="A label from /v1/voices.", examples=["happy"])
     intensity: float = Field(1.0, ge=0, le=2, description="0 is neutral, 1 the emotion as trained, 2 twice that.")
     speaker: str | int | None = Field(None, description="Name or number of a speaker of the voice.")

@@ -1,16 +1,19 @@
 """From a request to an answer: the values that cross between the HTTP process and the replicas."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from kubevoice.audio.encode import encode_audio
+from kubevoice.audio.encode import encode_audio, open_encoder
 from kubevoice.engine import Controls, Engine, script_of, speak_parts
 from kubevoice.text import Lexicon
 from kubevoice.text.ssml import Notice
+from numpy.typing import NDArray
 
-__all__ = ["Refusal", "SpeechAnswer", "SpeechJob", "StoppedError", "speak"]
+__all__ = ["Full", "Refusal", "SpeechAnswer", "SpeechEnd", "SpeechHead", "SpeechJob", "StreamItem", "Utterance"]
+
+Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +31,36 @@ class SpeechJob:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechAnswer:
-    """Encoded speech and what it cost."""
+class SpeechHead:
+    """What is known when speech begins."""
 
-    audio: bytes
     audio_format: str
     sample_rate: int
     voice: str
     revision: str
-    audio_seconds: float
-    synthesis_seconds: float
-    queue_seconds: float
     notices: tuple[Notice, ...] = ()
     """What of the document is not obeyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnd:
+    """What speech has cost, in seconds."""
+
+    audio_seconds: float
+    synthesis_seconds: float
+    """Work alone, without waiting for other requests."""
+    queue_seconds: float
+    first_audio_seconds: float
+    """From the request's arrival at the replica to its first samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechAnswer:
+    """Encoded speech, whole."""
+
+    head: SpeechHead
+    audio: bytes
+    end: SpeechEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,35 +71,76 @@ class Refusal:
     problems: tuple[str, ...] = ()
 
 
-class StoppedError(Exception):
-    """Nobody waits for the answer any more."""
+@dataclass(frozen=True, slots=True)
+class Full:
+    """The replica has more listeners than it can speak for; a new one would make others' audio stop."""
 
 
-def speak(job: SpeechJob, name: str, engine: Engine, arrived: float, *, stopped: Callable[[], bool]) -> SpeechAnswer:
-    """Speak `job` with `engine`; `arrived` is time.perf_counter() when the job came.
+StreamItem = SpeechHead | bytes | SpeechEnd | Refusal | Full
+"""A stream is a Refusal, Full, or a SpeechHead, pieces of the file and a SpeechEnd."""
 
-    `stopped` is asked before each sentence; StoppedError if it says yes. Raises InputError for text or
-    controls the voice cannot speak.
+
+class Utterance:
+    """One request being spoken: iterate over it for samples, then ask what it cost.
+
+    `arrived` is time.perf_counter() when the job came. Iterating raises InputError for text or controls that the voice
+    cannot speak.
     """
-    started = time.perf_counter()
-    parts = []
-    if stopped():
-        raise StoppedError
-    script = script_of(engine, job.text, ssml=job.ssml, lexicon=job.lexicon)
-    for part in speak_parts(engine, script.parts, job.controls):
-        parts.append(part)
-        if stopped():
-            raise StoppedError
-    samples = np.concatenate(parts)
-    audio = encode_audio(samples, engine.sample_rate, job.audio_format)
-    return SpeechAnswer(
-        audio=audio,
-        audio_format=job.audio_format,
-        sample_rate=engine.sample_rate,
-        voice=name,
-        revision=engine.revision,
-        audio_seconds=len(samples) / engine.sample_rate,
-        synthesis_seconds=time.perf_counter() - started,
-        queue_seconds=started - arrived,
-        notices=script.notices,
-    )
+
+    def __init__(self, job: SpeechJob, name: str, engine: Engine, arrived: float) -> None:
+        self.job, self._name, self._engine, self._arrived = job, name, engine, arrived
+        self._notices: tuple[Notice, ...] = ()
+        self._began = self._first = arrived
+        self._work = 0.0
+        self._samples = 0
+
+    def __iter__(self) -> Iterator[Array]:
+        self._began = time.perf_counter()
+        pieces = self._speak()
+        while True:
+            began = time.perf_counter()
+            piece = next(pieces, None)
+            self._work += time.perf_counter() - began
+            if piece is None:
+                return
+            if not self._samples:
+                self._first = time.perf_counter()
+            self._samples += len(piece)
+            yield piece
+
+    def _speak(self) -> Iterator[Array]:
+        script = script_of(self._engine, self.job.text, ssml=self.job.ssml, lexicon=self.job.lexicon)
+        self._notices = script.notices
+        yield from speak_parts(self._engine, script.parts, self.job.controls)
+
+    def encoded(self) -> Iterator[tuple[bytes, float]]:
+        """Speak into a file that is sent while it is made: pieces of it, and the seconds that were spoken for each."""
+        encoder = open_encoder(self._engine.sample_rate, self.job.audio_format)
+        for samples in self:
+            yield encoder.push(samples), len(samples) / self._engine.sample_rate
+        yield encoder.finish(), 0.0
+
+    def seconds(self, samples: Array) -> float:
+        """Return how long one hears `samples`."""
+        return len(samples) / self._engine.sample_rate
+
+    @property
+    def head(self) -> SpeechHead:
+        """What is known once the first samples are there."""
+        rate, revision = self._engine.sample_rate, self._engine.revision
+        return SpeechHead(self.job.audio_format, rate, self._name, revision, self._notices)
+
+    @property
+    def end(self) -> SpeechEnd:
+        """What it has cost."""
+        return SpeechEnd(
+            audio_seconds=self._samples / self._engine.sample_rate,
+            synthesis_seconds=self._work,
+            queue_seconds=self._began - self._arrived,
+            first_audio_seconds=self._first - self._arrived,
+        )
+
+    def answer(self, samples: Array) -> SpeechAnswer:
+        """Encode the whole speech."""
+        audio = encode_audio(samples, self._engine.sample_rate, self.job.audio_format)
+        return SpeechAnswer(self.head, audio, self.end)

@@ -2,20 +2,23 @@
 
 import asyncio
 import logging
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from kubevoice.engine import Engine, script_of
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Analysis, Lexicon, Passage
 from pydantic import ValidationError
 
-from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechJob, speak
+from kubevoice_serving.speech import Full, Refusal, SpeechAnswer, SpeechJob, StreamItem, Utterance
 from kubevoice_serving.traffic import Track
+from kubevoice_serving.turns import Turns
 from kubevoice_serving.voices import UserConfig, VoiceSet, load_voices
 
 __all__ = ["ReplicaState", "Synthesizer", "VoiceInfo"]
@@ -54,9 +57,8 @@ class ReplicaState:
 class Synthesizer:
     """Speaks with the voices of its user_config.
 
-    Speech runs on one thread: a second sentence on the same core would only make both late, and the thread
-    count of a voice is the engine's business. Ray Serve spreads requests over replicas and queues what they
-    cannot take.
+    Speech runs on one thread, whose turns are shared out (see turns); the thread count of a voice is the engine's
+    business. Ray Serve spreads requests over replicas and queues what they cannot take.
     """
 
     def __init__(self, cache: Path, replica: str = "local", *, on_trial: bool = False) -> None:
@@ -67,7 +69,7 @@ class Synthesizer:
         self._wanted: dict[str, str] = {}
         self._error: str | None = None
         self._loading: asyncio.Task[None] | None = None
-        self._speaker = ThreadPoolExecutor(1, thread_name_prefix="speak")
+        self._turns = Turns()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Serve what `user_config` asks for.
@@ -100,20 +102,34 @@ class Synthesizer:
             self._error = str(error) if isinstance(error, KubeVoiceError) else f"{type(error).__name__}: {error}"
 
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
-        """Speak `job`; if the caller goes away, stop after the sentence that is being spoken."""
-        stop = threading.Event()
+        """Speak `job`; if the caller goes away, stop after the piece that is being spoken."""
         arrived = time.perf_counter()
         try:
-            name, engine = (await self._loaded()).find(job.voice)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._speaker, lambda: speak(job, name, engine, arrived, stopped=stop.is_set)
-            )
+            utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived)
+            samples = [piece async for piece in self._turns.of(iter(utterance), utterance.seconds, whole=True)]
+            return await asyncio.to_thread(utterance.answer, np.concatenate(samples))
         except InputError as error:
             return Refusal(str(error), error.problems)
-        except asyncio.CancelledError:
-            stop.set()
-            raise
+
+    async def stream(self, job: SpeechJob) -> AsyncIterator[StreamItem]:
+        """Speak `job` and yield its file while it is made; if the caller goes away, stop after the piece at work."""
+        arrived = time.perf_counter()
+        if self._turns.behind:
+            yield Full()
+            return
+        try:
+            utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived)
+            begun = False
+            async with aclosing(self._turns.of(utterance.encoded(), itemgetter(1))) as pieces:
+                async for piece, _ in pieces:
+                    if not begun:
+                        begun = True
+                        yield utterance.head
+                    if piece:
+                        yield piece
+            yield utterance.end
+        except InputError as error:
+            yield Refusal(str(error), error.problems)
 
     async def _loaded(self) -> VoiceSet:
         """Return the voices, once there are any; KubeVoiceError if the first ones cannot be loaded."""

@@ -1,8 +1,12 @@
 """A real Ray Serve on this machine, two toy voices, and HTTP as applications speak it."""
 
+import base64
+import http.client
 import io
 import json
+import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +56,63 @@ def test_mp3_unless_told_otherwise_as_openai_does(serving):
     )
     assert (status, headers["Content-Type"]) == (200, "audio/mpeg")
     assert soundfile.info(io.BytesIO(audio)).format == "MP3"
+
+
+def streamed(serving, **fields):
+    """The answer's headers, and what arrived when: pairs of seconds since the request and bytes."""
+    host, port = serving.url.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=DEADLINE_SECONDS)
+    body = json.dumps({"input": "你好。", "response_format": "pcm"} | fields)
+    began = time.monotonic()
+    connection.request("POST", "/v1/audio/speech", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    pieces = []
+    while piece := answer.read1(1 << 16):
+        pieces.append((time.monotonic() - began, piece))
+    connection.close()
+    return answer, pieces
+
+
+def test_streamed_speech_is_the_same_speech(serving, toy):
+    text = "今天天气真好，我们一起去公园散步吧！" * 4
+    answer, pieces = streamed(serving, input=text)
+    assert (answer.status, answer.headers["Transfer-Encoding"]) == (200, "chunked")
+    assert (answer.headers["X-Voice"], answer.headers["X-Revision"]) == ("toy", toy.digest)
+    assert len(pieces) > 3
+    whole = speak(serving, input=text, response_format="pcm", stream=False)
+    assert whole[1]["Content-Length"] == str(len(whole[2]))
+    assert b"".join(piece for _, piece in pieces) == whole[2]
+    _, wav = streamed(serving, input=text, response_format="wav", stream=True)
+    assert b"".join(piece for _, piece in wav)[44:] == whole[2]
+
+
+def test_events_are_openais(serving):
+    answer, pieces = streamed(serving, stream_format="sse", input="你好，世界。")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    lines = b"".join(piece for _, piece in pieces).decode().strip().split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert [event["type"] for event in events[-2:]] == ["speech.audio.delta", "speech.audio.done"]
+    audio = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert audio == speak(serving, input="你好，世界。", response_format="pcm", stream=False)[2]
+
+
+def test_a_stream_that_cannot_begin_is_an_error_like_any_other(serving):
+    answer, pieces = streamed(serving, emotion="bored")
+    assert answer.status == 400
+    assert "it has: neutral, happy" in json.loads(pieces[0][1])["error"]["message"]
+
+
+def test_a_caller_who_leaves_ends_the_work(serving):
+    host, port = serving.url.removeprefix("http://").split(":")
+    for _ in range(3):
+        with socket.create_connection((host, int(port))) as connection:
+            body = json.dumps({"input": "很长的一句话。" * 500, "response_format": "pcm"}).encode()
+            head = "POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while b"kubevoice_speech_in_progress 0.0" not in call(serving, "GET", "/metrics")[2]:
+        assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,17 @@ those are imported when first used.
 """
 
 import io
+import struct
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kubevoice.errors import InputError
 
-__all__ = ["CONTENT_TYPES", "FORMATS", "encode_audio", "to_pcm16"]
+__all__ = ["CONTENT_TYPES", "FORMATS", "Encoder", "encode_audio", "open_encoder", "to_pcm16"]
 
 CONTENT_TYPES: Mapping[str, str] = MappingProxyType(
     {
@@ -30,13 +31,13 @@ CONTENT_TYPES: Mapping[str, str] = MappingProxyType(
 
 FORMATS = tuple(CONTENT_TYPES)
 
-Encoder = Callable[[NDArray[np.int16], int], bytes]
-
 MP3_KBPS = 96
 OPUS_BPS = 48_000
 AAC_BPS = 96_000
 OPUS_RATE = 48_000
 """Opus always decodes at 48 kHz; encoding at it spares players a resampler of unknown quality."""
+PAGE_MICROSECONDS = "100000"
+"""An Ogg page leaves when it is full; FFmpeg's own second would be waited for by whoever listens."""
 
 
 def to_pcm16(samples: ArrayLike) -> NDArray[np.int16]:
@@ -46,70 +47,130 @@ def to_pcm16(samples: ArrayLike) -> NDArray[np.int16]:
     return pcm
 
 
-def encode_audio(samples: ArrayLike, sample_rate: int, audio_format: str) -> bytes:
-    """Encode mono samples [T] in [-1, 1].
+class Encoder(Protocol):
+    """Makes a file of samples that come bit by bit."""
 
-    `pcm` is headerless little-endian int16, `opus` is an Ogg file, `aac` an ADTS stream. Raises InputError
-    for an unknown format.
+    def push(self, samples: ArrayLike) -> bytes:
+        """Take the next samples [T] in [-1, 1]; return what of the file is ready, perhaps nothing."""
+
+    def finish(self) -> bytes:
+        """Return the rest of the file."""
+
+
+def open_encoder(sample_rate: int, audio_format: str) -> Encoder:
+    """Begin a file of one channel that is sent while it is made.
+
+    `pcm` is headerless little-endian int16, `opus` is an Ogg file, `aac` an ADTS stream. The head of a `wav` says that
+    its length is not known, that of a `flac` says nothing of it. Raises InputError for an unknown format.
     """
-    encoder = _ENCODERS.get(audio_format)
-    if encoder is None:
+    if audio_format not in _ENCODERS:
         raise InputError(f"unknown audio format {audio_format!r}; choose one of {', '.join(FORMATS)}")
-    return encoder(to_pcm16(samples), sample_rate)
+    return _ENCODERS[audio_format](sample_rate)
 
 
-def _pcm(pcm: NDArray[np.int16], sample_rate: int) -> bytes:  # noqa: ARG001  headerless: the rate is told elsewhere
-    return pcm.tobytes()
+def encode_audio(samples: ArrayLike, sample_rate: int, audio_format: str) -> bytes:
+    """Encode mono samples [T] in [-1, 1] whole; a `wav` and a `flac` then say how long they are.
 
-
-def _soundfile(container: str) -> Encoder:
-    def encode(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
+    Raises InputError for an unknown format.
+    """
+    if audio_format in ("wav", "flac"):
         import soundfile  # loads a shared library
 
         file = io.BytesIO()
-        soundfile.write(file, pcm, sample_rate, format=container, subtype="PCM_16")
+        soundfile.write(file, to_pcm16(samples), sample_rate, format=audio_format.upper(), subtype="PCM_16")
         return file.getvalue()
-
-    return encode
-
-
-def _mp3(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
-    import lameenc  # serving extra
-
-    encoder = lameenc.Encoder()
-    encoder.set_channels(1)
-    encoder.set_in_sample_rate(sample_rate)
-    encoder.set_bit_rate(MP3_KBPS)
-    encoder.set_quality(5)
-    return bytes(encoder.encode(pcm.tobytes())) + bytes(encoder.flush())
+    encoder = open_encoder(sample_rate, audio_format)
+    return encoder.push(samples) + encoder.finish()
 
 
-def _av(container: str, codec: str, bit_rate: int, *, rate: int | None = None, **options: str) -> Encoder:
-    def encode(pcm: NDArray[np.int16], sample_rate: int) -> bytes:
+class _Pcm:
+    """Samples as they are, after a head if there is one."""
+
+    def __init__(self, head: bytes = b"") -> None:
+        self._head = head
+
+    def push(self, samples: ArrayLike) -> bytes:
+        head, self._head = self._head, b""
+        return head + to_pcm16(samples).tobytes()
+
+    def finish(self) -> bytes:
+        return self._head
+
+
+def _endless_wav(sample_rate: int) -> Encoder:
+    """Give the greatest lengths a head can tell, as players expect of a WAV that is still being made."""
+    shape = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return _Pcm(b"RIFF\xff\xff\xff\xffWAVE" + shape + b"data\xff\xff\xff\xff")
+
+
+class _Mp3:
+    def __init__(self, sample_rate: int) -> None:
+        import lameenc  # serving extra
+
+        self._encoder = lameenc.Encoder()
+        self._encoder.set_channels(1)
+        self._encoder.set_in_sample_rate(sample_rate)
+        self._encoder.set_bit_rate(MP3_KBPS)
+        self._encoder.set_quality(5)
+
+    def push(self, samples: ArrayLike) -> bytes:
+        return bytes(self._encoder.encode(to_pcm16(samples).tobytes()))
+
+    def finish(self) -> bytes:
+        return bytes(self._encoder.flush())
+
+
+class _Sink:
+    """A file that can only be written: what has come since it was last asked."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+class _Av:
+    """FFmpeg's encoders and containers."""
+
+    def __init__(self, sample_rate: int, container: str, codec: str, **stream: Any) -> None:
         import av  # serving extra
 
-        file = io.BytesIO()
-        with av.open(file, mode="w", format=container) as output:
-            stream: Any = output.add_stream(
-                codec, rate=rate or sample_rate, options=options, layout="mono", bit_rate=bit_rate
-            )
-            # By the second: one huge frame would be copied over and over.
-            for start in range(0, len(pcm), sample_rate):
-                block = pcm[np.newaxis, start : start + sample_rate]
-                frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
-                frame.sample_rate = sample_rate
-                output.mux(stream.encode(frame))
-            output.mux(stream.encode(None))
-        return file.getvalue()
+        self._sample_rate, self._sink = sample_rate, _Sink()
+        pages = {"page_duration": PAGE_MICROSECONDS} if container == "ogg" else {}
+        self._output = av.open(self._sink, mode="w", format=container, options=pages)
+        settings: dict[str, Any] = {"rate": sample_rate, "layout": "mono"} | stream
+        add_stream: Any = self._output.add_stream  # whose types know the codecs by name
+        self._stream = add_stream(codec, **settings)
 
-    return encode
+    def push(self, samples: ArrayLike) -> bytes:
+        import av
+
+        pcm = to_pcm16(samples)
+        # By the second: one huge frame would be copied over and over.
+        for start in range(0, len(pcm), self._sample_rate):
+            block = pcm[np.newaxis, start : start + self._sample_rate]
+            frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+            frame.sample_rate = self._sample_rate
+            self._output.mux(self._stream.encode(frame))
+        return self._sink.take()
+
+    def finish(self) -> bytes:
+        self._output.mux(self._stream.encode(None))
+        self._output.close()
+        return self._sink.take()
 
 
-_ENCODERS: Mapping[str, Encoder] = {
-    "wav": _soundfile("WAV"),
-    "flac": _soundfile("FLAC"),
-    "mp3": _mp3,
-    "opus": _av("ogg", "libopus", OPUS_BPS, rate=OPUS_RATE),
-    "aac": _av("adts", "aac", AAC_BPS, aac_coder="fast"),
-    "pcm": _pcm,
+_ENCODERS: Mapping[str, Callable[[int], Encoder]] = {
+    "wav": _endless_wav,
+    "flac": lambda rate: _Av(rate, "flac", "flac"),
+    "mp3": _Mp3,
+    "opus": lambda rate: _Av(rate, "ogg", "libopus", rate=OPUS_RATE, bit_rate=OPUS_BPS),
+    "aac": lambda rate: _Av(rate, "adts", "aac", bit_rate=AAC_BPS, options={"aac_coder": "fast"}),
+    "pcm": lambda _rate: _Pcm(),
 }

@@ -41,14 +41,15 @@ def script_of(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexicon
 
 
 def speak_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples [T] of each part, with a short silence between two sentences."""
+    """Yield the samples [T] of all parts as they are made, with a short silence between two sentences."""
     pause = round(PAUSE_SECONDS / controls.speed * engine.sample_rate)
     after_speech = False
     for part in parts:
         if isinstance(part, Passage):
             each = {style: styled(controls, style, engine.manifest) for style in set(part.styles)}
-            audio = engine.speak(part.sentence.units, [each[style] for style in part.styles])
-            yield np.pad(audio, (pause if after_speech else 0, 0))
+            if after_speech:
+                yield np.zeros(pause, np.float32)
+            yield from engine.stream(part.sentence.units, [each[style] for style in part.styles])
         else:
             yield np.zeros(round(part.seconds * engine.sample_rate), np.float32)
         after_speech = isinstance(part, Passage)

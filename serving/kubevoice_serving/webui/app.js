@@ -89,6 +89,7 @@ async function speak() {
     emotion: $("emotion").value || null,
     speaker: $("speaker").value || null,
     response_format: $("format").value,
+    stream: false,
     ...Object.fromEntries(SLIDERS.map((id) => [id, Number($(id).value)])),
   };
   $("speak").disabled = true;

@@ -1,0 +1,131 @@
+"""One thread speaks for several listeners: whose audio runs out first goes first."""
+
+import asyncio
+import threading
+from itertools import count
+
+import pytest
+from kubevoice_serving.turns import Turns
+
+
+class Work:
+    """Endless pieces, whose making waits until it is allowed; `made` tells in which order, for all listeners."""
+
+    def __init__(self, name, made, gate=None, pieces=None):
+        self.name, self.made, self.gate, self.pieces = name, made, gate, pieces
+
+    def __iter__(self):
+        for number in count() if self.pieces is None else range(self.pieces):
+            if self.gate:
+                self.gate.acquire()
+            self.made.append(self.name)
+            yield number
+
+
+async def take(turns, work, number, seconds=1.0, **options):
+    pieces = turns.of(iter(work), lambda _: seconds, **options)
+    found = [piece async for piece, _ in zip_async(pieces, range(number))]
+    await pieces.aclose()
+    return found
+
+
+async def zip_async(pieces, numbers):
+    for number in numbers:
+        try:
+            yield await anext(pieces), number
+        except StopAsyncIteration:
+            return
+
+
+async def until(condition):
+    while not condition():  # noqa: ASYNC110  # what is waited for happens in another thread
+        await asyncio.sleep(0.01)
+
+
+async def listening(turns, number):
+    await until(lambda: len(turns._listeners) == number)
+
+
+def test_everything_arrives_in_order():
+    assert asyncio.run(take(Turns(), Work("a", [], pieces=5), 9)) == [0, 1, 2, 3, 4]
+
+
+def test_who_has_least_audio_left_goes_first():
+    made, gate = [], threading.Semaphore(0)
+
+    async def scene():
+        turns = Turns()
+        early = asyncio.create_task(take(turns, Work("early", made, gate), 6, seconds=10.0))
+        gate.release()  # ten seconds of audio for the early one, who is at its second piece then
+        await until(lambda: made == ["early"])
+        late = asyncio.create_task(take(turns, Work("late", made, gate), 3, seconds=2.0))
+        await listening(turns, 2)
+        for _ in range(40):
+            gate.release()
+        await asyncio.gather(early, late)
+
+    asyncio.run(scene())
+    # The piece at work is finished; then the newcomer, until he has as much.
+    assert made[:5] == ["early", "early", "late", "late", "late"]
+
+
+def test_requests_answered_whole_go_one_after_the_other_and_after_newcomers():
+    made, gate = [], threading.Semaphore(0)
+
+    async def scene():
+        turns = Turns()
+        first = asyncio.create_task(take(turns, Work("first", made, gate, 3), 4, whole=True))
+        await listening(turns, 1)
+        second = asyncio.create_task(take(turns, Work("second", made, gate, 3), 4, whole=True))
+        stream = asyncio.create_task(take(turns, Work("stream", made, gate, 1), 2, seconds=60.0))
+        await listening(turns, 3)
+        for _ in range(7):
+            gate.release()
+        await asyncio.gather(first, second, stream)
+
+    asyncio.run(scene())
+    assert made == ["first", "stream", "first", "first", "second", "second", "second"]
+
+
+def test_what_goes_wrong_reaches_the_one_it_is_about():
+    def broken():
+        yield 1
+        raise KeyError("gone")
+
+    async def scene():
+        turns = Turns()
+        fine = asyncio.create_task(take(turns, Work("fine", [], pieces=50), 99))
+        with pytest.raises(KeyError, match="gone"):
+            await take(turns, broken(), 2)
+        assert len(await fine) == 50
+
+    asyncio.run(scene())
+
+
+def test_a_listener_who_leaves_is_no_longer_spoken_for():
+    made = []
+
+    async def scene():
+        turns = Turns()
+        await take(turns, Work("gone", made), 3)
+        await take(turns, Work("next", made, pieces=3), 9)
+        before = made.count("gone")
+        await take(turns, Work("last", made, pieces=3), 9)
+        assert made.count("gone") == before
+
+    asyncio.run(scene())
+
+
+def test_it_is_known_when_somebodys_audio_has_run_out():
+    gate = threading.Semaphore(1)
+
+    async def scene():
+        turns = Turns()
+        listener = asyncio.create_task(take(turns, Work("a", [], gate), 2, seconds=0.1))
+        assert not turns.behind
+        await until(lambda: turns.behind)
+        gate.release()
+        gate.release()
+        await listener
+
+    asyncio.run(scene())
