@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import openai
 import pytest
 import soundfile
 from kubevoice.errors import InputError
@@ -94,6 +95,20 @@ def test_events_are_openais(serving):
     assert [event["type"] for event in events[-2:]] == ["speech.audio.delta", "speech.audio.done"]
     audio = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
     assert audio == speak(serving, input="你好，世界。", response_format="pcm", stream=False)[2]
+
+
+def test_openais_own_client_speaks(serving):
+    with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
+        assert [model.id for model in client.models.list()] == ["toy"]
+        wanted = {"model": "kubevoice", "voice": "toy", "input": "你好，世界。"}
+        whole = client.audio.speech.create(**wanted, response_format="wav", speed=2.0, extra_body={"emotion": "happy"})
+        assert seconds(whole.content) > 0
+        with client.audio.speech.with_streaming_response.create(**wanted, response_format="pcm") as answer:
+            pcm = b"".join(answer.iter_bytes())
+        assert pcm == speak(serving, input="你好，世界。", response_format="pcm", stream=False)[2]
+        with pytest.raises(openai.BadRequestError, match="it has: neutral, happy") as refused:
+            client.audio.speech.create(**wanted, extra_body={"emotion": "bored"})
+        assert refused.value.param == "input"
 
 
 def test_a_stream_that_cannot_begin_is_an_error_like_any_other(serving):
