@@ -2,42 +2,59 @@
 
 import http.client
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from kubevoice.errors import InputError, KubeVoiceError
 
-__all__ = ["speak"]
+__all__ = ["BusyError", "ask", "speak"]
 
 TIMEOUT_SECONDS = 120.0
 
 
-def speak(url: str, body: dict[str, Any]) -> bytes:
-    """Call /v1/audio/speech of the server at `url`; return the audio.
+class BusyError(KubeVoiceError):
+    """The server has too much to do."""
 
-    Raises InputError with the server's words if it refuses the request, KubeVoiceError if it does not answer.
+
+def speak(url: str, body: dict[str, Any]) -> bytes:
+    """Call /v1/audio/speech of the server at `url`; return the audio. Raises as `ask` does."""
+    with ask(url, body) as answer:
+        return answer.read()
+
+
+@contextmanager
+def ask(url: str, body: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
+    """Call /v1/audio/speech; the answer is there when speech begins.
+
+    Raises InputError with the server's words if it refuses the request, BusyError if it has too much to do,
+    KubeVoiceError if it does not answer.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(f"{url!r} is no address of a server; write http://HOST:PORT")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+    path, headers = f"{parts.path.rstrip('/')}/v1/audio/speech", {"Content-Type": "application/json"}
     try:
-        payload = json.dumps(body).encode()
-        connection.request(
-            "POST", f"{parts.path.rstrip('/')}/v1/audio/speech", payload, {"Content-Type": "application/json"}
-        )
+        connection.request("POST", path, json.dumps(body).encode(), headers)
         answer = connection.getresponse()
-        content = answer.read()
+        if answer.status != http.client.OK:
+            raise _refusal(url, answer.status, answer.read())
+        yield answer
     except (OSError, http.client.HTTPException) as error:
         raise KubeVoiceError(f"{url} does not answer ({error}); is the voice up? See `kubevoice status`") from None
     finally:
         connection.close()
-    if answer.status == http.client.OK:
-        return content
+
+
+def _refusal(url: str, status: int, content: bytes) -> KubeVoiceError:
     try:
         message = str(json.loads(content)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         message = content[:200].decode(errors="replace")
-    kind_of_error = InputError if answer.status < http.client.INTERNAL_SERVER_ERROR else KubeVoiceError
-    raise kind_of_error(f"{url} refused ({answer.status}): {message}")
+    told = f"{url} refused ({status}): {message}"
+    if status == http.client.TOO_MANY_REQUESTS:
+        return BusyError(told)
+    return InputError(told) if status < http.client.INTERNAL_SERVER_ERROR else KubeVoiceError(told)

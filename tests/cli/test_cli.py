@@ -189,6 +189,18 @@ def test_a_document_is_checked(kubevoice, tmp_path):
     assert "SSML line 1, column 10" in found.stderr
 
 
+def test_a_voice_is_measured(kubevoice):
+    found = kubevoice("bench", "--requests", "3", "--listeners", "2", "--text", "你好。", "--json")
+    assert found.returncode == 0, found.stderr
+    answer = json.loads(found.stdout)
+    assert (answer["requests"], answer["errors"]) == (3, 0)
+    assert 0 < answer["first_audio_ms_p50"] <= answer["total_ms_p50"]
+    assert answer["audio_seconds"] > 1
+    found = kubevoice("bench", "--url", "http://127.0.0.1:9", "--requests", "2")
+    assert found.returncode == 1
+    assert "does not answer" in found.stdout + found.stderr
+
+
 def test_down_with_nothing_running_is_fine(kubevoice):
     found = kubevoice("down")
     assert (found.returncode, found.stderr.strip()) == (0, "nothing was running")

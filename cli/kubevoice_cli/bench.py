@@ -1,0 +1,121 @@
+"""`bench`: how soon and how fast a voice speaks, in this process or behind a server, alone and under load."""
+
+import json
+import os
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.voice import builtin_voice
+from rich.table import Table
+
+from kubevoice_cli.client import BusyError, ask
+from kubevoice_cli.console import answers, plain
+from kubevoice_cli.load import Piece, Target, closed_loop, figures, open_loop
+
+__all__ = ["bench"]
+
+TEXTS = (
+    "今天天气真好，我们一起去公园散步，然后回家做饭，晚上再看一部有意思的老电影。",
+    "请各位乘客注意，开往上海的高速列车将在十分钟以后从三号站台准时出发，请排队上车。",
+    "银行行长说，这一行的长处是稳，短处是慢，所以他们正在重新研究怎样为客户服务。",
+    "她把信看了两遍，慢慢地放回桌上，走到窗前，望着外面的雨，很久没有说一句话。",
+)
+BYTES_PER_SAMPLE, PIECE_BYTES = 2, 1 << 16
+OVERHEAD_REQUESTS = 20
+HIGHEST_RATE = 1000.0
+"""Requests a second; more would measure this program."""
+
+
+def bench(
+    *,
+    url: Annotated[str | None, typer.Option(help="Ask this server instead of speaking here.")] = None,
+    voice: Annotated[str | None, typer.Option(help="Folder of a bundle or builtin://NAME; with --url, a name.")] = None,
+    listeners: Annotated[int, typer.Option(help="Closed loop: listeners at once.", min=1, max=256)] = 1,
+    rate: Annotated[
+        float | None, typer.Option(help="Open loop instead: requests a second, however long they take.")
+    ] = None,
+    requests: Annotated[int, typer.Option(help="Requests in all.", min=1, max=100_000)] = 20,
+    text: Annotated[list[str] | None, typer.Option(help="What is said; may be repeated. [four sentences]")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime, without --url.", min=1)] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
+) -> None:
+    """Measure first audio, latency, underruns and throughput."""
+    if rate is not None and not 0 < rate <= HIGHEST_RATE:
+        raise InputError(f"--rate is {rate:g}; it must lie above 0 and not above {HIGHEST_RATE:g}")
+    target = _server(url, voice) if url else _engine(voice, threads)
+    texts = tuple(text) if text else TEXTS
+    closed_loop(target, texts, 1, 2)  # what is loaded once is not measured
+    began = time.monotonic()
+    heard = (
+        closed_loop(target, texts, listeners, requests) if rate is None else open_loop(target, texts, rate, requests)
+    )
+    found: dict[str, Any] = figures(heard, time.monotonic() - began)
+    found["load"] = {"listeners": listeners} if rate is None else {"rate": rate}
+    found["rtf"] = _share(found["audio_seconds_per_second"]) if rate is None and listeners == 1 else None
+    found["overhead_ms_p50"] = _overhead(url, voice, texts) if url else None
+    found["peak_rss_mb"] = None if url else round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+    errors = sorted({one.error for one in heard if one.error and not one.refused})
+    if as_json:
+        answers.print_json(json.dumps(found | {"error_messages": errors[:5]}, ensure_ascii=False))
+    else:
+        _show(found, errors)
+
+
+def _share(per_second: float | None) -> float | None:
+    return round(1 / per_second, 4) if per_second else None
+
+
+def _engine(voice: str | None, threads: int) -> Target:
+    from kubevoice.engine import Controls, Engine, script_of, speak_parts
+
+    where = voice or "builtin://base"
+    engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
+
+    def heard(text: str) -> Iterator[Piece]:
+        for samples in speak_parts(engine, script_of(engine, text).parts, Controls()):
+            yield Piece(len(samples) / engine.sample_rate)
+
+    return Target(heard)
+
+
+def _server(url: str, voice: str | None) -> Target:
+    def heard(text: str) -> Iterator[Piece]:
+        body = {"input": text, "response_format": "pcm", "stream": True} | ({"voice": voice} if voice else {})
+        with ask(url, body) as answer:
+            rate = int(answer.headers["X-Sample-Rate"])
+            while data := answer.read1(PIECE_BYTES):
+                yield Piece(len(data) / BYTES_PER_SAMPLE / rate)
+
+    return Target(heard, (BusyError,))
+
+
+def _overhead(url: str, voice: str | None, texts: tuple[str, ...]) -> float:
+    """Return the median of what a whole answer takes beyond queue and synthesis, in milliseconds."""
+    extra = []
+    for number in range(OVERHEAD_REQUESTS):
+        body = {"input": texts[number % len(texts)], "response_format": "wav"} | ({"voice": voice} if voice else {})
+        began = time.monotonic()
+        with ask(url, body) as answer:
+            answer.read()
+            spent = float(answer.headers["X-Queue-Seconds"]) + float(answer.headers["X-Synthesis-Seconds"])
+        extra.append(1000 * (time.monotonic() - began - spent))
+    return round(sorted(extra)[len(extra) // 2], 1)
+
+
+def _show(found: dict[str, Any], errors: list[str]) -> None:
+    table = Table("figure", "")
+    for name, value in found.items():
+        if value is not None:
+            table.add_row(name, plain(str(value)))
+    answers.print(table)
+    for message in errors[:5]:
+        answers.print(f"error: {plain(message)}")
+    if not found["audio_seconds"]:
+        raise KubeVoiceError("no request was answered")
