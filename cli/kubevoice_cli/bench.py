@@ -59,6 +59,7 @@ def bench(
     found["load"] = {"listeners": listeners} if rate is None else {"rate": rate}
     found["rtf"] = _share(found["audio_seconds_per_second"]) if rate is None and listeners == 1 else None
     found["overhead_ms_p50"] = _overhead(url, voice, texts) if url else None
+    found["cached_ms_p50"] = _cached(url, voice, texts[0]) if url else None
     found["peak_rss_mb"] = None if url else round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
     errors = sorted({one.error for one in heard if one.error and not one.refused})
@@ -88,7 +89,7 @@ def _engine(voice: str | None, threads: int) -> Target:
 def _server(url: str, voice: str | None) -> Target:
     def heard(text: str) -> Iterator[Piece]:
         body = {"input": text, "response_format": "pcm", "stream": True} | ({"voice": voice} if voice else {})
-        with ask(url, body) as answer:
+        with ask(url, body, fresh=True) as answer:
             rate = int(answer.headers["X-Sample-Rate"])
             while data := answer.read1(PIECE_BYTES):
                 yield Piece(len(data) / BYTES_PER_SAMPLE / rate)
@@ -102,11 +103,24 @@ def _overhead(url: str, voice: str | None, texts: tuple[str, ...]) -> float:
     for number in range(OVERHEAD_REQUESTS):
         body = {"input": texts[number % len(texts)], "response_format": "wav"} | ({"voice": voice} if voice else {})
         began = time.monotonic()
-        with ask(url, body) as answer:
+        with ask(url, body, fresh=True) as answer:
             answer.read()
             spent = float(answer.headers["X-Queue-Seconds"]) + float(answer.headers["X-Synthesis-Seconds"])
         extra.append(1000 * (time.monotonic() - began - spent))
     return round(sorted(extra)[len(extra) // 2], 1)
+
+
+def _cached(url: str, voice: str | None, text: str) -> float | None:
+    """Return the median time of an answer from the server's memory, in milliseconds; None if it keeps nothing."""
+    body = {"input": text, "response_format": "mp3"} | ({"voice": voice} if voice else {})
+    times = []
+    for _ in range(OVERHEAD_REQUESTS):
+        began = time.monotonic()
+        with ask(url, body) as answer:
+            answer.read()
+            if answer.headers["X-Cache"] != "miss":
+                times.append(1000 * (time.monotonic() - began))
+    return round(sorted(times)[len(times) // 2], 1) if times else None
 
 
 def _show(found: dict[str, Any], errors: list[str]) -> None:

@@ -25,8 +25,8 @@ def speak(url: str, body: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def ask(url: str, body: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
-    """Call /v1/audio/speech; the answer is there when speech begins.
+def ask(url: str, body: dict[str, Any], *, fresh: bool = False) -> Iterator[http.client.HTTPResponse]:
+    """Call /v1/audio/speech; the answer is there when speech begins. `fresh` speech is not from the server's memory.
 
     Raises InputError with the server's words if it refuses the request, BusyError if it has too much to do,
     KubeVoiceError if it does not answer.
@@ -36,7 +36,8 @@ def ask(url: str, body: dict[str, Any]) -> Iterator[http.client.HTTPResponse]:
         raise InputError(f"{url!r} is no address of a server; write http://HOST:PORT")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
-    path, headers = f"{parts.path.rstrip('/')}/v1/audio/speech", {"Content-Type": "application/json"}
+    path = f"{parts.path.rstrip('/')}/v1/audio/speech"
+    headers = {"Content-Type": "application/json"} | ({"Cache-Control": "no-cache"} if fresh else {})
     try:
         connection.request("POST", path, json.dumps(body).encode(), headers)
         answer = connection.getresponse()

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Header, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
@@ -99,7 +99,7 @@ async def _speak(backend: Backend, metrics: Metrics, job: SpeechJob, param: str)
         answer = await backend.speak(job)
     if isinstance(answer, Refusal):
         raise refuse(answer, param)
-    metrics.spoke(answer.head.voice, answer.end)
+    metrics.answered(answer.head, answer.end)
     return answer
 
 
@@ -120,7 +120,7 @@ async def _streamed(backend: Backend, metrics: Metrics, job: SpeechJob, *, event
             with metrics.in_progress.track_inprogress():
                 async for item in items:
                     if isinstance(item, SpeechEnd):
-                        metrics.spoke(head.voice, item)
+                        metrics.answered(head, item)
                     if isinstance(item, bytes):
                         yield _event("delta", audio=base64.b64encode(item).decode()) if events else item
                 if events:
@@ -142,6 +142,7 @@ def _headers(head: SpeechHead) -> dict[str, str]:
         "X-Voice": head.voice,
         "X-Revision": head.revision,
         "X-Sample-Rate": str(head.sample_rate),
+        "X-Cache": f"hit; {head.cached}" if head.cached else "miss",
     } | ({"X-Notices": json.dumps([asdict(one) for one in head.notices[:TOLD]])} if head.notices else {})
 
 
@@ -155,7 +156,7 @@ def _costs(end: SpeechEnd) -> dict[str, str]:
 
 def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
     @app.post("/v1/audio/speech", tags=["speech"], response_class=Response, responses=ERRORS)
-    async def speech(request: SpeechRequest) -> Response:
+    async def speech(request: SpeechRequest, cache_control: Annotated[str, Header()] = "") -> Response:
         """Speak text; the answer is the audio file."""
         controls = Controls(
             speaker=request.speaker,
@@ -172,6 +173,7 @@ def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
             controls,
             ssml=request.ssml,
             lexicon=_lexicon(request.lexicon),
+            fresh="no-cache" in cache_control.lower(),
         )
         if request.stream_format == "sse":
             return await _streamed(backend, metrics, job, events=True)

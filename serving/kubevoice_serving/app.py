@@ -14,6 +14,7 @@ from ray.serve.handle import DeploymentHandle
 from kubevoice_serving import synthesizer
 from kubevoice_serving.ray_backend import RayBackend
 from kubevoice_serving.recordings import Recordings
+from kubevoice_serving.remembering import RememberingBackend
 from kubevoice_serving.traffic import IngressConfig
 
 __all__ = ["AppArgs", "build", "build_canary"]
@@ -45,18 +46,21 @@ class Synthesizer(synthesizer.Synthesizer):
 
 
 class Ingress:
-    """The HTTP side; its user_config names the canary (see traffic.IngressConfig).
+    """The HTTP side; its user_config names revisions, the canary and the cache (see traffic.IngressConfig).
 
     Its application is built in the replica, where the handle to `Synthesizer` lives.
     """
 
     def __init__(self, speakers: DeploymentHandle[Any], args: AppArgs) -> None:
-        self._backend = RayBackend(speakers)
+        self._replicas = RayBackend(speakers)
+        self._backend = RememberingBackend(self._replicas)
         self._args = args
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Divide the requests anew."""
-        self._backend.configure(IngressConfig.model_validate(user_config))
+        """Divide the requests anew, and forget what is out of date."""
+        config = IngressConfig.model_validate(user_config)
+        self._replicas.configure(config)
+        await self._backend.configure(config)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         from kubevoice_serving.api import create_app  # only this replica needs the routes

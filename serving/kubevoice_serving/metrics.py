@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kubevoice_serving.schemas import ErrorAnswer, ErrorBody
-from kubevoice_serving.speech import SpeechEnd
+from kubevoice_serving.speech import SpeechEnd, SpeechHead
 
 __all__ = ["Metrics", "Observer"]
 
@@ -43,6 +43,12 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.phrases = Counter(
+            "kubevoice_phrases",
+            "Speech requests by what remembered them: memory, redis, or none (miss).",
+            ["tier"],
+            registry=registry,
+        )
         self.first_audio_seconds = Histogram(
             "kubevoice_first_audio_seconds",
             "Time in a replica until the first samples of a request were there.",
@@ -68,8 +74,14 @@ class Metrics:
             registry=registry,
         )
 
-    def spoke(self, voice: str, end: SpeechEnd) -> None:
+    def answered(self, head: SpeechHead, end: SpeechEnd) -> None:
         """Count one answer."""
+        self.phrases.labels(head.cached or "miss").inc()
+        if not head.cached:
+            self._spoke(head.voice, end)
+
+    def _spoke(self, voice: str, end: SpeechEnd) -> None:
+        """Count one answer of a replica."""
         self.queue_seconds.observe(end.queue_seconds)
         self.first_audio_seconds.labels(voice).observe(end.first_audio_seconds)
         self.synthesis_seconds.labels(voice).observe(end.synthesis_seconds)

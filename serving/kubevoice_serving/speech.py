@@ -28,6 +28,8 @@ class SpeechJob:
     """The text is an SSML document."""
     lexicon: Lexicon | None = None
     """Readings that come before the voice's own."""
+    fresh: bool = False
+    """Speak it anew, whatever is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class SpeechHead:
     revision: str
     notices: tuple[Notice, ...] = ()
     """What of the document is not obeyed."""
+    cached: str = ""
+    """Which tier remembered it, if one did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-__all__ = ["CanaryConfig", "IngressConfig", "Tally", "Track", "TrackTraffic"]
+__all__ = ["CacheConfig", "CanaryConfig", "IngressConfig", "Tally", "Track", "TrackTraffic"]
 
 RECENT = 1000
 """The 95th percentile is that of this many answers; more would need more memory and tell of days gone by."""
@@ -34,10 +34,23 @@ class CanaryConfig(_Config):
     """Percent."""
 
 
+class CacheConfig(_Config):
+    """What is kept of speech that was made: so many megabytes for so many seconds, and in Redis if there is one."""
+
+    megabytes: int = Field(64, ge=0)
+    ttl_seconds: float = Field(3600.0, gt=0)
+    redis_url: str | None = None
+
+
 class IngressConfig(_Config):
     """The user_config of the deployment `Ingress`: changing it restarts nothing."""
 
     canary: CanaryConfig | None = None
+    voices: dict[str, str] = Field(default_factory=dict)
+    """The revision that each voice is to have."""
+    default: str = ""
+    """The voice of requests that name none."""
+    cache: CacheConfig = CacheConfig()
 
 
 @dataclass(frozen=True, slots=True)

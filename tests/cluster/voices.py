@@ -172,7 +172,9 @@ class Voice:
         """Return status, headers and body of one request for speech; who asks often names the endpoint."""
         body = json.dumps({"input": text, "response_format": "wav", **more}).encode()
         request = urllib.request.Request(  # noqa: S310  # the cluster's own address
-            f"{endpoint or self.endpoint()}/v1/audio/speech", body, {"Content-Type": "application/json"}
+            f"{endpoint or self.endpoint()}/v1/audio/speech",
+            body,
+            {"Content-Type": "application/json", "Cache-Control": "no-cache"},
         )
         try:
             with HTTP.open(request, timeout=timeout) as answer:

@@ -95,11 +95,21 @@ def test_no_revision_canary_or_weight_changes_the_cluster_or_the_stable_replicas
         assert [d["name"] for d in voice["deployments"]] == ["Ingress", "Synthesizer"]
 
 
+def test_the_http_side_knows_what_is_to_be_served_and_what_it_may_remember():
+    serving = "{cache: {megabytes: 8, ttlSeconds: 60, redisUrl: 'redis://redis:6379', redisSecretRef: {name: r}}}"
+    (voice,) = applications(serving)
+    front = voice["deployments"][0]["user_config"]
+    assert front["voices"] == {front["default"]: STABLE.revision}
+    assert front["cache"] == {"megabytes": 8, "ttlSeconds": 60, "redisUrl": "redis://redis:6379"}
+    head = cluster(serving)["headGroupSpec"]["template"]["spec"]["containers"][0]
+    secrets = {e["name"]: e["valueFrom"]["secretKeyRef"]["name"] for e in head["env"] if "valueFrom" in e}
+    assert secrets == {"REDIS_USERNAME": "r", "REDIS_PASSWORD": "r"}
+
+
 def test_a_canary_is_an_application_of_its_own_with_one_replica_at_first():
     voice, canary = applications("{minReplicas: 3, maxReplicas: 5}", Traffic(STABLE, CANARY, 25))
-    assert voice["deployments"][0]["user_config"] == {
-        "canary": {"application": "canary", "revision": CANARY.revision, "weight": 25}
-    }
+    front = voice["deployments"][0]["user_config"]
+    assert front["canary"] == {"application": "canary", "revision": CANARY.revision, "weight": 25}
     (speakers,) = canary["deployments"]
     assert canary["route_prefix"] is None
     assert speakers["user_config"]["voices"][0]["revision"] == CANARY.revision

@@ -4,6 +4,7 @@ import base64
 import http.client
 import io
 import json
+import re
 import socket
 import threading
 import time
@@ -85,6 +86,19 @@ def test_streamed_speech_is_the_same_speech(serving, toy):
     assert b"".join(piece for _, piece in pieces) == whole[2]
     _, wav = streamed(serving, input=text, response_format="wav", stream=True)
     assert b"".join(piece for _, piece in wav)[44:] == whole[2]
+
+
+def test_a_phrase_that_was_spoken_is_answered_from_memory(serving):
+    wanted = {"input": "这句话刚刚说过。", "emotion": "happy"}
+    for fields in ({"response_format": "wav"}, {"response_format": "pcm", "stream": True}):
+        (_, first, audio), (_, again, same) = (speak(serving, cached=True, **wanted, **fields) for _ in range(2))
+        assert (first["X-Cache"], again["X-Cache"]) == ("miss", "hit; memory")
+        assert same == audio
+        assert again["X-Revision"] == first["X-Revision"]
+        assert speak(serving, **wanted, **fields)[1]["X-Cache"] == "miss"  # no-cache
+    assert speak(serving, cached=True, **wanted, speed=1.5)[1]["X-Cache"] == "miss"
+    metrics = call(serving, "GET", "/metrics")[2].decode()
+    assert float(re.search(r'^kubevoice_phrases_total{tier="memory"} (\S+)$', metrics, re.MULTILINE)[1]) == 2
 
 
 def test_events_are_openais(serving):
@@ -212,8 +226,10 @@ def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_to
     for client in clients:
         client.start()
     try:
+        assert speak(serving, cached=True)[1]["X-Cache"] in ("miss", "hit; memory")
         serving.apply(render(bundle(other_toy)))
         serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
+        assert speak(serving, cached=True)[1]["X-Revision"] == other_toy.digest
     finally:
         done.set()
         for client in clients:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ LOOPBACK, HEAD, WORKERS = "127.0.0.1", "127.0.0.2", ["127.0.0.3", "127.0.0.4"]
 TOKEN = "of-these-tests"  # noqa: S105  # of a Ray that lives as long as these tests
 DEADLINE_SECONDS = 300.0
 LEAVE_SECONDS = 240
+NUMBERS = count()
 
 
 def free_port():
@@ -131,7 +133,8 @@ def apply(ray, toy, replicas):
 
 
 def speak(ray):
-    body = {"input": "今天天气真好。" * 50, "response_format": "wav"}
+    # Never the same text twice, or it would be answered from memory.
+    body = {"input": f"第{next(NUMBERS)}句，" + "今天天气真好。" * 50, "response_format": "wav"}
     return request(ray.port, "POST", "/v1/audio/speech", body, timeout=DEADLINE_SECONDS)[0]
 
 

@@ -48,17 +48,19 @@ def served(folder, toy):
         local.stop()
 
 
-def call(serving, method, path, body=None):
-    """Status, headers and body of one request."""
+def call(serving, method, path, body=None, *, cached=False):
+    """Status, headers and body of one request; what was spoken before is spoken anew unless `cached`."""
     connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
     try:
         payload = None if body is None else json.dumps(body)
-        connection.request(method, path, payload, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"} | ({} if cached else {"Cache-Control": "no-cache"})
+        connection.request(method, path, payload, headers)
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
     finally:
         connection.close()
 
 
-def speak(serving, **fields):
-    return call(serving, "POST", "/v1/audio/speech", {"input": "你好。", "response_format": "wav"} | fields)
+def speak(serving, *, cached=False, **fields):
+    body = {"input": "你好。", "response_format": "wav"} | fields
+    return call(serving, "POST", "/v1/audio/speech", body, cached=cached)

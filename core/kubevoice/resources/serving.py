@@ -100,6 +100,22 @@ class Expose(Part):
     }
 
 
+class Cache(Part):
+    """What is kept of speech that was made, so that the same phrase is answered at once."""
+
+    megabytes: int = Field(64, ge=0, le=4096, description="Memory of the HTTP side; 0 keeps nothing anywhere.")
+    ttl_seconds: float = Field(3600, gt=0, le=2_592_000, description="How long a phrase is kept.")
+    redis_url: str | None = Field(
+        None,
+        max_length=1024,
+        pattern=r"^rediss?://[^@]+$",
+        description="Redis that keeps phrases across restarts, without credentials.",
+    )
+    redis_secret_ref: NameRef | None = Field(
+        None, description="Secret with REDIS_PASSWORD and, if need be, REDIS_USERNAME."
+    )
+
+
 class Serving(Pods):
     """How the voice is served."""
 
@@ -116,6 +132,7 @@ class Serving(Pods):
     replica: Replica = Field(Replica(), description="Size of one replica.")
     suspend: bool = Field(False, description="Stop serving and free the pods; training goes on.")
     rollout: Rollout = Field(Rollout(), description="How a new revision takes over.")
+    cache: Cache = Field(Cache(), description="What is kept of speech that was made.")
     expose: Expose = Field(Expose(), description="How applications reach the voice.")
 
     model_config = Part.model_config | {

@@ -90,8 +90,10 @@ def _template(model: VoiceModel, container: Object) -> Object:
 
 
 def _head(model: VoiceModel, images: Images) -> Object:
-    """Return the head: the HTTP side, and what keeps Ray together. It needs no storage, so it gets no credentials."""
+    """Return the head: the HTTP side, and what keeps Ray together. It needs no storage, so it gets no keys to that."""
     container = _container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
+    if (secret := model.spec.serving.cache.redis_secret_ref) is not None:
+        container["env"] += [_from_secret(name, secret.name) for name in ("REDIS_USERNAME", "REDIS_PASSWORD")]
     template = _template(model, container)
     template["spec"]["volumes"].append(_api_access())
     return {
@@ -102,6 +104,10 @@ def _head(model: VoiceModel, images: Images) -> Object:
         },
         "template": template,
     }
+
+
+def _from_secret(name: str, secret: str) -> Object:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name, "optional": True}}}
 
 
 def _api_access() -> Object:

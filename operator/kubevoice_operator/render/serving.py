@@ -105,8 +105,9 @@ def _synthesizer(model: VoiceModel, bundle: Bundle, least: int) -> Object:
     }
 
 
-def _ingress(traffic: Traffic) -> Object:
-    """Return the HTTP side; how it divides requests is swapped in place."""
+def _ingress(model: VoiceModel, traffic: Traffic) -> Object:
+    """Return the HTTP side; how it divides requests, and what it may remember, is swapped in place."""
+    name, cache = model.metadata.name, model.spec.serving.cache
     canary = traffic.canary
     share = canary and {
         "application": CANARY_APPLICATION,
@@ -118,7 +119,12 @@ def _ingress(traffic: Traffic) -> Object:
         "max_surge_percent": 100,
         "graceful_shutdown_timeout_s": FINISH_SECONDS,
         "ray_actor_options": INGRESS_ACTOR,
-        "user_config": {"canary": share},
+        "user_config": {
+            "canary": share,
+            "voices": {name: traffic.stable.revision},
+            "default": name,
+            "cache": {"megabytes": cache.megabytes, "ttlSeconds": cache.ttl_seconds, "redisUrl": cache.redis_url},
+        },
     }
 
 
@@ -140,7 +146,7 @@ def serve_config(model: VoiceModel, traffic: Traffic) -> Object:
     """
     least = model.spec.serving.min_replicas
     speakers = _synthesizer(model, traffic.stable, least)
-    applications = [_application(APPLICATION, "/", BUILD, [_ingress(traffic), speakers])]
+    applications = [_application(APPLICATION, "/", BUILD, [_ingress(model, traffic), speakers])]
     if traffic.canary is not None:
         trial = _synthesizer(model, traffic.canary, 1)
         applications.append(_application(CANARY_APPLICATION, None, BUILD_CANARY, [trial]))
