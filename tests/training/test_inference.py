@@ -72,7 +72,7 @@ def test_the_engine_streams_what_it_speaks(weights):
     whole = engine.speak(units, Controls(emotion="happy"))
     for frames in (1 << 20, 48, 31):
         pieces = list(engine.stream(units, Controls(emotion="happy"), frames=frames))
-        assert all(len(piece) == frames * manifest.hop for piece in pieces[:-1])
+        assert (len(pieces) == 1) == (frames == 1 << 20)
         np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
 
 
