@@ -51,7 +51,7 @@ class Word:
 class Manner:
     """How an emotional version differs from the recording.
 
-    F0 becomes `REFERENCE_F0 * pitch * (F0 / REFERENCE_F0) ** pitch_range`; the rate is multiplied by `rate`
+    F0 becomes `reference * pitch * (F0 / reference) ** pitch_range`; the rate is multiplied by `rate`
     and the level changed by `gain_db`.
     """
 
@@ -120,14 +120,14 @@ def trim(wav: Audio, floor_db: float = -28.0, margin: float = 0.09, fade: float 
     return cut
 
 
-def act(wav: Audio, manner: Manner) -> Audio:
-    """Return `wav` [samples] spoken in another manner."""
+def act(wav: Audio, manner: Manner, reference: float = REFERENCE_F0) -> Audio:
+    """Return `wav` [samples] spoken in another manner; `reference` is the speaker's median F0 in Hz."""
     f0, times = pyworld.harvest(wav, SAMPLE_RATE, f0_floor=80.0, f0_ceil=HIGHEST_F0, frame_period=FRAME_MS)
     envelope = pyworld.cheaptrick(wav, f0, times, SAMPLE_RATE)
     aperiodicity = pyworld.d4c(wav, f0, times, SAMPLE_RATE)
     voiced = f0 > 0.0
     changed = np.zeros_like(f0)
-    changed[voiced] = REFERENCE_F0 * manner.pitch * (f0[voiced] / REFERENCE_F0) ** manner.pitch_range
+    changed[voiced] = reference * manner.pitch * (f0[voiced] / reference) ** manner.pitch_range
     changed = np.minimum(changed, HIGHEST_F0)
     spoken = pyworld.synthesize(changed, envelope, aperiodicity, SAMPLE_RATE, FRAME_MS / manner.rate)
     # Energy in each sample, not in sum: a slower version is not louder for being longer.

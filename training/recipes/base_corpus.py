@@ -1,101 +1,195 @@
 """Build the corpus of the base voice: HSK words (one human speaker) and Kokoro sentences (seven synthetic ones).
 
-Some words are added again in other emotions, made with WORLD as in scripts/make_hsk_words.py, so that the base
-already knows what an emotion may change.
+    python training/recipes/base_corpus.py OUT --hsk HSK_DIR --kokoro KOKORO_DIR --sentences SENTENCES_DIR
 
-    python training/recipes/base_corpus.py HSK_DIR KOKORO_DIR OUT
+HSK_DIR holds words.csv and mp3/, KOKORO_DIR metadata.csv and audio/, SENTENCES_DIR what base_sentences.py wrote. Some
+clips are added again in each emotion and style, acted with WORLD as in scripts/make_hsk_words.py, so that the base
+knows what they may change. Held-out words and everyday sentences never enter. zf_xiaoni is left out: her tones are
+wrong. Restartable.
 
-HSK_DIR holds words.csv and mp3/, KOKORO_DIR metadata.csv and audio/. Held-out words (hsk-heldout.csv beside this
-file) never enter, nor does any clip with the same text. zf_xiaoni is left out: her tones are wrong.
-OUT gets wavs/ID.npy (int16 at 24 kHz, one gain a speaker) and the index corpus.json.
+OUT is small enough to carry to a machine with a GPU, and that machine needs no front end: audio/ID.{mp3,ogg} as
+recorded or as Opus, clips.json with a row of labels for each clip, features.npz with its symbols' ids and its F0.
 """
 
 import argparse
 import csv
 import json
+import shutil
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from kubevoice_training.features import load_audio, trim_silence
+import soundfile
+from base_data import MEL, STREAMS, Row, read_audio
+from kubevoice.errors import KubeVoiceError
+from kubevoice.text import UnitTables, analyse
+from kubevoice_training.features import extract, load_audio
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 from make_hsk_words import MANNERS, Manner, act  # a script beside us, not a package
 
-SAMPLE_RATE = 24000
-COPIES = 400  # clips of each acted emotion
 ACTED = {
     **MANNERS,
     "angry": Manner(pitch=1.10, pitch_range=1.45, rate=1.18, gain_db=4.0),
     "serious": Manner(pitch=0.93, pitch_range=0.80, rate=0.92, gain_db=0.0),
+    "polite": Manner(pitch=1.06, pitch_range=0.90, rate=0.95, gain_db=-1.0),
+    "narrative": Manner(pitch=0.96, pitch_range=1.15, rate=0.90, gain_db=0.0),
+    "encouraging": Manner(pitch=1.12, pitch_range=1.30, rate=1.05, gain_db=1.5),
+    "calm": Manner(pitch=0.92, pitch_range=0.65, rate=0.86, gain_db=-2.5),
+    "urgent": Manner(pitch=1.16, pitch_range=0.95, rate=1.30, gain_db=3.0),
 }
+SENTENCES_ACTED, WORDS_ACTED = 60, 40
+"""Clips of each emotion and style; the sentences are those that came with the first corpus."""
+FIRST = tuple(f"{sex}_" for sex in ("zf", "zm"))
 TARGET_RMS = 0.08
 HUMAN = "hsk"
 LEFT_OUT_SPEAKER = "zf_xiaoni"
+MEDIAN_OF = 20
+"""Clips of a speaker that his median F0 is taken from."""
 
 
-def _words(name: str) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One recording as it was delivered."""
+
+    id: str
+    text: str
+    speaker: str
+    path: Path
+
+
+def _texts(name: str) -> set[str]:
     with Path(__file__).with_name(name).open(encoding="utf-8") as file:
         return {row["text"] for row in csv.DictReader(file)}
 
 
-def choosing_words() -> set[str]:
-    """Words that vocoders are chosen by: the acoustic model learns from them, the vocoder does not."""
-    return _words("hsk-choosing.csv")
-
-
-def rows(hsk: Path, kokoro: Path) -> list[dict[str, str]]:
-    """List every usable clip as {id, text, speaker, path}."""
-    held_out = _words("hsk-heldout.csv")
-    found = []
+def sources(hsk: Path, kokoro: Path, sentences: Path, share: float) -> Iterator[Source]:
+    """List every usable clip, of the words a share."""
+    hidden = _texts("hsk-heldout.csv") | _texts("everyday.csv")
     with (hsk / "words.csv").open(encoding="utf-8") as file:
-        found += [
-            {"id": row["id"], "text": row["text"], "speaker": HUMAN, "path": str(hsk / row["path"])}
-            for row in csv.DictReader(file)
-            if row["text"] not in held_out
-        ]
+        words = [row for row in csv.DictReader(file) if row["text"] not in hidden]
+    chosen = np.random.default_rng(0).permutation(len(words))[: round(share * len(words))]
+    for row in (words[i] for i in sorted(chosen)):
+        yield Source(row["id"], row["text"], HUMAN, hsk / row["path"])
     with (kokoro / "metadata.csv").open(encoding="utf-8") as file:
-        found += [
-            {**{key: row[key] for key in ("id", "text", "speaker")}, "path": str(kokoro / row["path"])}
-            for row in csv.DictReader(file)
-            if row["speaker"] != LEFT_OUT_SPEAKER
-        ]
-    return found
+        rows = [row | {"path": str(kokoro / row["path"])} for row in csv.DictReader(file)]
+    for index in sorted(sentences.glob("metadata-*.jsonl")):
+        lines = [json.loads(line) for line in index.read_text(encoding="utf-8").splitlines()]
+        rows += [line | {"path": str(sentences / "wavs" / f"{line['id']}.flac")} for line in lines]
+    for row in rows:
+        if row["speaker"] != LEFT_OUT_SPEAKER and row["text"] not in hidden:
+            yield Source(row["id"], row["text"], row["speaker"], Path(row["path"]))
 
 
-def acted_copies(index: list[dict[str, str]], wavs: Path) -> list[dict[str, str]]:
-    """Act words of several characters in each emotion, different words each; return the new rows."""
-    words = [row for row in index if row["speaker"] == HUMAN and len(row["text"]) >= 2]
-    copies = []
-    for shift, (emotion, manner) in enumerate(ACTED.items()):
-        for row in words[shift :: len(words) // COPIES][:COPIES]:
-            name = f"{row['id']}_{emotion}"
-            wav = np.load(wavs / f"{row['id']}.npy").astype(np.float64) / 32767.0
-            np.save(wavs / f"{name}.npy", (np.clip(act(wav, manner), -0.99, 0.99) * 32767.0).astype(np.int16))
-            copies.append({**row, "id": name, "emotion": emotion})
-        print(f"{emotion}: {COPIES} clips")
-    return copies
+def store(out: Path, source: Source) -> Row:
+    """Put a recording into the corpus, as it is if it is compressed already."""
+    name = f"{source.id}{source.path.suffix if source.path.suffix in ('.mp3', '.ogg', '.opus') else '.ogg'}"
+    target = out / "audio" / name
+    if not target.exists():
+        if target.suffix == source.path.suffix:
+            shutil.copyfile(source.path, target)
+        else:
+            write_opus(target, load_audio(source.path, MEL.sample_rate))
+    return Row(source.id, source.text, source.speaker, "neutral", name)
+
+
+def write_opus(path: Path, wav: np.ndarray) -> None:
+    """Write beside its place, then rename."""
+    scratch = path.with_suffix(".tmp")
+    soundfile.write(scratch, np.clip(wav, -0.99, 0.99), MEL.sample_rate, format="OGG", subtype="OPUS")
+    scratch.replace(path)
+
+
+def act_copy(out: Path, job: tuple[Row, str, float]) -> Row:
+    """Store a clip in another emotion or style; the reference is the speaker's median F0."""
+    row, emotion, reference = job
+    copy = replace(row, id=f"{row.id}_{emotion}", emotion=emotion, audio=f"{row.id}_{emotion}.ogg")
+    if not (out / "audio" / copy.audio).exists():
+        wav = read_audio(out, replace(row, gain=1.0)).astype(np.float64)
+        write_opus(out / "audio" / copy.audio, act(wav, ACTED[emotion], reference))
+    return copy
+
+
+def acted(rows: list[Row], medians: dict[str, float]) -> list[tuple[Row, str, float]]:
+    """Choose what is acted: other clips in each emotion, all speakers in turn."""
+    words = [row for row in rows if row.speaker == HUMAN and len(row.text) >= 2]
+    said = [row for row in rows if row.id.startswith(FIRST)]
+    draw = np.random.default_rng(1)
+    orders = {"words": (words, draw.permutation(len(words))), "said": (said, draw.permutation(len(said)))}
+    jobs = []
+    for number, emotion in enumerate(ACTED):
+        for kind, count in (("words", WORDS_ACTED), ("said", SENTENCES_ACTED)):
+            clips, order = orders[kind]
+            places = order[number * count : (number + 1) * count]
+            jobs += [(clips[i], emotion, medians[clips[i].speaker]) for i in places]
+    return jobs
+
+
+def loudness(out: Path, row: Row) -> tuple[float, int]:
+    """Return a clip's energy and length in samples."""
+    wav = read_audio(out, row)
+    return float(np.square(wav, dtype=np.float64).sum()), len(wav)
+
+
+def median_f0(out: Path, rows: list[Row]) -> float:
+    """Return the median F0 in Hz over some clips."""
+    f0 = np.concatenate([extract(read_audio(out, row), MEL).f0 for row in rows[:MEDIAN_OF]])
+    return float(np.median(f0[f0 > 0]))
+
+
+def features(out: Path, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the ids [N, 4] and F0 [T] of a clip; None if it cannot be learned from."""
+    try:
+        units = [unit for sentence in analyse(row.text).sentences for unit in sentence.units]
+    except KubeVoiceError as error:
+        print(f"{row.id} left out: {error}")
+        return None
+    ids = UnitTables.load().encode(units)
+    ling = np.stack([ids[stream] for stream in STREAMS], axis=1).astype(np.int16)
+    f0 = extract(read_audio(out, row), MEL).f0
+    return (ling, f0.astype(np.float16)) if len(f0) >= len(ling) else None  # each symbol needs a frame
 
 
 def main() -> None:
-    """Read, trim, level and store."""
+    """Store, level, act, analyse."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("hsk", "kokoro", "out"):
-        parser.add_argument(name, type=Path)
+    parser.add_argument("out", type=Path)
+    for name in ("hsk", "kokoro", "sentences"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--hsk-share", type=float, default=1.0, help="how many of the words, to save room")
+    parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
-    (args.out / "wavs").mkdir(parents=True, exist_ok=True)
-    index = rows(args.hsk, args.kokoro)
-    audio = {row["id"]: trim_silence(load_audio(Path(row["path"]), SAMPLE_RATE), SAMPLE_RATE) for row in index}
-    for speaker in sorted({row["speaker"] for row in index}):
-        ids = [row["id"] for row in index if row["speaker"] == speaker]
-        rms = np.sqrt(np.mean(np.concatenate([audio[i] for i in ids]) ** 2))
-        for i in ids:
-            levelled = np.clip(audio[i] * (TARGET_RMS / rms), -0.99, 0.99)
-            np.save(args.out / "wavs" / f"{i}.npy", (levelled * 32767.0).astype(np.int16))
-        print(f"{speaker}: {len(ids)} clips, {sum(len(audio[i]) for i in ids) / SAMPLE_RATE / 60:.1f} min")
-    index = [row | {"emotion": "neutral"} for row in index] + acted_copies(index, args.out / "wavs")
-    kept = [{key: row[key] for key in ("id", "text", "speaker", "emotion")} for row in index]
-    (args.out / "corpus.json").write_text(json.dumps(kept, ensure_ascii=False, indent=0), encoding="utf-8")
+    (args.out / "audio").mkdir(parents=True, exist_ok=True)
+    listed = list(sources(args.hsk, args.kokoro, args.sentences, args.hsk_share))
+    with ProcessPoolExecutor(args.processes) as pool:
+        rows = list(pool.map(partial(store, args.out), listed, chunksize=16))
+        by_speaker = {name: [row for row in rows if row.speaker == name] for name in sorted({r.speaker for r in rows})}
+        jobs = acted(rows, {name: median_f0(args.out, clips) for name, clips in by_speaker.items()})
+        gains = {}
+        for name, clips in by_speaker.items():
+            energy, samples = np.array(list(pool.map(partial(loudness, args.out), clips, chunksize=16))).sum(axis=0)
+            gains[name] = TARGET_RMS / (energy / samples) ** 0.5
+            print(f"{name}: {len(clips)} clips, {samples / MEL.sample_rate / 60:.1f} min", flush=True)
+        rows += list(pool.map(partial(act_copy, args.out), jobs, chunksize=4))
+        print(f"{len(jobs)} acted", flush=True)
+        rows = [replace(row, gain=gains[row.speaker]) for row in rows]
+        found = list(pool.map(partial(features, args.out), rows, chunksize=16))
+    kept = [(row, *both) for row, both in zip(rows, found, strict=True) if both]
+    rows, lings, f0s = (list(part) for part in zip(*kept, strict=True))
+    np.savez_compressed(
+        args.out / "features.npz",
+        symbols=np.array([len(ling) for ling in lings]),
+        ling=np.concatenate(lings),
+        frames=np.array([len(f0) for f0 in f0s]),
+        f0=np.concatenate(f0s),
+        eos=np.array([UnitTables.load().eos[stream] for stream in STREAMS]),
+    )
+    (args.out / "clips.json").write_text(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=0), "utf-8")
+    print(f"{len(rows)} clips, {sum(len(f0) for f0 in f0s) * MEL.hop_length / MEL.sample_rate / 3600:.2f} h")
 
 
 if __name__ == "__main__":

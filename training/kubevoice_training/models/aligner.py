@@ -103,18 +103,19 @@ def monotonic_path(soft: Tensor, symbols: Tensor, frames: Tensor) -> Tensor:
 def forward_sum_loss(log_probability: Tensor, symbols: Tensor, frames: Tensor) -> Tensor:
     """Negative log-likelihood of the target sequence over all monotonic alignments (eq. 6), per item, averaged."""
     padded = F.pad(log_probability, (1, 0), value=BLANK_LOG_PROBABILITY)
-    losses = []
-    for i, (n, t) in enumerate(zip(symbols.tolist(), frames.tolist(), strict=True)):
-        scores = F.log_softmax(padded[i, :t, : n + 1], dim=-1).unsqueeze(1)
-        target = torch.arange(1, n + 1, device=scores.device).unsqueeze(0)
-        losses.append(F.ctc_loss(scores, target, torch.tensor([t]), torch.tensor([n]), zero_infinity=True))
-    return torch.stack(losses).mean()
+    places = torch.arange(padded.shape[2], device=padded.device)
+    # Finite, for the gradient of what an infinity was masked from would be no number.
+    unused = torch.finfo(padded.dtype).min / 2
+    scores = padded.masked_fill((places > symbols.unsqueeze(1)).unsqueeze(1), unused).log_softmax(dim=-1)
+    targets = places[1:].expand(len(padded), -1)
+    return F.ctc_loss(scores.transpose(0, 1), targets, frames, symbols, zero_infinity=True)
 
 
 def binarization_loss(soft: Tensor, durations: Tensor) -> Tensor:
     """Mean of -log(soft) along the hard path (eq. 10); `durations` [B, N] in frames."""
-    terms = []
-    for item, repeats in zip(soft, durations, strict=True):
-        symbol = torch.repeat_interleave(torch.arange(len(repeats), device=soft.device), repeats)
-        terms.append(item[torch.arange(len(symbol), device=soft.device), symbol])
-    return -torch.log(torch.cat(terms).clamp(min=1e-12)).mean()
+    ends = durations.cumsum(dim=1)
+    frames = torch.arange(soft.shape[1], device=soft.device).expand(len(soft), -1).contiguous()
+    symbol = torch.searchsorted(ends, frames, right=True)
+    inside = frames < ends[:, -1:]
+    chosen = soft.gather(2, symbol.clamp(max=soft.shape[2] - 1).unsqueeze(2)).squeeze(2)
+    return -torch.log(chosen[inside].clamp(min=1e-12)).mean()
