@@ -4,6 +4,7 @@ On disk this is the folder `checkpoint/` of a voice bundle. Weights are stored a
 where that rounding is far below one optimiser step. Loading never unpickles code (`weights_only=True`).
 """
 
+import copy
 import dataclasses
 import json
 import pickle
@@ -21,6 +22,7 @@ from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.nsf import SourceConfig
 from kubevoice_training.models.sambert import Sambert
+from kubevoice_training.models.weight_norm import round_weights
 
 __all__ = ["LABELS", "VoiceWeights", "load_weights", "save_weights"]
 
@@ -42,13 +44,17 @@ class VoiceWeights:
 
 
 def _half(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
+    """Halve all numbers but the lengths of normalised weights: there are few, and they must fit their directions."""
+    whole = {name for name, value in state.items() if not value.is_floating_point() or name.endswith("weight_g")}
+    return {name: value if name in whole else value.half() for name, value in state.items()}
 
 
 def save_weights(weights: VoiceWeights, folder: Path) -> None:
     """Write the three files of a checkpoint folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, network in (("acoustic", weights.acoustic), ("vocoder", weights.vocoder)):
+    vocoder = copy.deepcopy(weights.vocoder)
+    round_weights(vocoder)
+    for name, network in (("acoustic", weights.acoustic), ("vocoder", vocoder)):
         torch.save(
             {"config": dataclasses.asdict(network.config), "model": _half(network.state_dict())},
             folder / f"{name}.pt",

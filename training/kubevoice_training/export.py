@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from kubevoice.engine import open_session
 from kubevoice.errors import KubeVoiceError
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,6 +25,8 @@ from kubevoice_training.models.sambert import Sambert
 __all__ = ["TOLERANCE", "export_graphs", "graph_makers"]
 
 OPSET = 17
+SMALLEST_COMPACTED = 256
+"""Numbers in a tensor below which storing it otherwise is not worth a node."""
 TOLERANCE = 2e-3
 """Graphs that differ by more than this (mel and pitch are of unit deviation, audio of unit peak) are refused."""
 
@@ -113,6 +117,29 @@ def _write(graph: _Graph, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
+    onnx.save(_compact(onnx.load(path)), path)
+
+
+def _compact(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store what float16 holds exactly as float16: half the size for weights that were rounded before.
+
+    onnxruntime turns them back as it loads the graph, so it computes the same with them.
+    """
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        half = values.astype(np.float16)
+        if values.size < SMALLEST_COMPACTED or not np.array_equal(half.astype(np.float32), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def _difference(graph: _Graph, path: Path) -> float:

@@ -16,7 +16,7 @@ from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.nsf import denormalize
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.models.variance import DurationPredictor
-from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d
+from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d, weight_norm
 
 __all__ = ["DecoderGraph", "EncoderGraph", "PostNetGraph", "VocoderGraph"]
 
@@ -226,8 +226,7 @@ class _Folded(nn.Module):
 
     def __init__(self, source: WeightNormConv1d | WeightNormDeconv1d) -> None:
         super().__init__()
-        norm = source.weight_v.flatten(1).norm(dim=1).view(-1, 1, 1)
-        self.weight = nn.Parameter((source.weight_v * source.weight_g / norm).detach())
+        self.weight = nn.Parameter(weight_norm(source.weight_v, source.weight_g).detach())
         self.bias = source.bias
         self.source = [source]
 

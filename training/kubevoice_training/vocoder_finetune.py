@@ -166,7 +166,7 @@ class VocoderTuning:
             return
         cuts = [(clip, clip.last_start(self.mel.hop_length) // 2) for clip in self.dev[:MEASURED]]
         mel, real = (x.to(self.world.device) for x in segments(cuts, self.mel.hop_length))
-        fake = self.parties.averaged(mel)[..., CONTEXT * self.mel.hop_length :]
+        fake = self.parties.averaged.module(mel)[..., CONTEXT * self.mel.hop_length :]
         self.dev_loss = float(self.losses(fake, real)["mel"])
         self.best_loss = min(self.best_loss, self.dev_loss)
         self._log("vocoder-dev", {"mel": self.dev_loss})

@@ -6,6 +6,7 @@ step while the discriminators are young.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from kubevoice.audio.mel import MelConfig
@@ -67,13 +68,30 @@ class Reconstruction(nn.Module):
         return {"mel": long, "short_mel": short, "stft": self.spectral(fake, real)}
 
 
+class Averaging(Protocol):
+    """A moving average of a network's weights, such as torch's AveragedModel."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The network with the averaged weights."""
+
+    def update_parameters(self, model: Generator) -> None:
+        """Go a step towards the network."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` takes."""
+
+    def load_state_dict(self, state_dict: Any) -> Any:
+        """Go on from what `state_dict` returned."""
+
+
 @dataclass(slots=True)
 class Adversaries:
     """A generator, its discriminators, their optimisers, and the average of the generator's weights."""
 
     generator: Generator
     judges: Discriminators
-    averaged: AveragedModel
+    averaged: Averaging
     g_opt: torch.optim.Optimizer
     d_opt: torch.optim.Optimizer
 

