@@ -129,20 +129,24 @@ def acted(rows: list[Row], medians: dict[str, float]) -> list[tuple[Row, str, fl
     return jobs
 
 
-def loudness(out: Path, row: Row) -> tuple[float, int]:
-    """Return a clip's energy and length in samples."""
-    wav = read_audio(out, row)
-    return float(np.square(wav, dtype=np.float64).sum()), len(wav)
-
-
 def median_f0(out: Path, rows: list[Row]) -> float:
     """Return the median F0 in Hz over some clips."""
     f0 = np.concatenate([extract(read_audio(out, row), MEL).f0 for row in rows[:MEDIAN_OF]])
     return float(np.median(f0[f0 > 0]))
 
 
-def features(out: Path, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the ids [N, 4] and F0 [T] of a clip; None if it cannot be learned from."""
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a clip says and how: ids [N, 4], F0 [T] in Hz, the sum of its squares and its samples."""
+
+    ling: np.ndarray
+    f0: np.ndarray
+    energy: float
+    samples: int
+
+
+def read(out: Path, row: Row) -> Read | None:
+    """Analyse a clip's text and audio; None if it cannot be learned from."""
     try:
         units = [unit for sentence in analyse(row.text).sentences for unit in sentence.units]
     except KubeVoiceError as error:
@@ -150,8 +154,22 @@ def features(out: Path, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     ids = UnitTables.load().encode(units)
     ling = np.stack([ids[stream] for stream in STREAMS], axis=1).astype(np.int16)
-    f0 = extract(read_audio(out, row), MEL).f0
-    return (ling, f0.astype(np.float16)) if len(f0) >= len(ling) else None  # each symbol needs a frame
+    wav = read_audio(out, row)
+    f0 = extract(wav, MEL).f0
+    if len(f0) < len(ling):
+        return None  # each symbol needs a frame
+    return Read(ling, f0.astype(np.float16), float(np.square(wav, dtype=np.float64).sum()), len(wav))
+
+
+def levels(rows: list[Row], found: list[Read]) -> dict[str, float]:
+    """Return what each speaker's samples are multiplied by, that all are equally loud when neutral."""
+    gains = {}
+    for speaker in sorted({row.speaker for row in rows}):
+        own = [one for row, one in zip(rows, found, strict=True) if row.speaker == speaker and row.emotion == "neutral"]
+        energy, samples = sum(one.energy for one in own), sum(one.samples for one in own)
+        gains[speaker] = TARGET_RMS / (energy / samples) ** 0.5
+        print(f"{speaker}: {len(own)} clips, {samples / MEL.sample_rate / 60:.1f} min")
+    return gains
 
 
 def main() -> None:
@@ -169,28 +187,24 @@ def main() -> None:
         rows = list(pool.map(partial(store, args.out), listed, chunksize=16))
         by_speaker = {name: [row for row in rows if row.speaker == name] for name in sorted({r.speaker for r in rows})}
         jobs = acted(rows, {name: median_f0(args.out, clips) for name, clips in by_speaker.items()})
-        gains = {}
-        for name, clips in by_speaker.items():
-            energy, samples = np.array(list(pool.map(partial(loudness, args.out), clips, chunksize=16))).sum(axis=0)
-            gains[name] = TARGET_RMS / (energy / samples) ** 0.5
-            print(f"{name}: {len(clips)} clips, {samples / MEL.sample_rate / 60:.1f} min", flush=True)
         rows += list(pool.map(partial(act_copy, args.out), jobs, chunksize=4))
         print(f"{len(jobs)} acted", flush=True)
-        rows = [replace(row, gain=gains[row.speaker]) for row in rows]
-        found = list(pool.map(partial(features, args.out), rows, chunksize=16))
-    kept = [(row, *both) for row, both in zip(rows, found, strict=True) if both]
-    rows, lings, f0s = (list(part) for part in zip(*kept, strict=True))
+        analysed = list(pool.map(partial(read, args.out), rows, chunksize=16))
+    rows = [row for row, one in zip(rows, analysed, strict=True) if one]
+    found = [one for one in analysed if one]
+    gains = levels(rows, found)
+    rows = [replace(row, gain=gains[row.speaker]) for row in rows]
     np.savez_compressed(
         args.out / "features.npz",
-        symbols=np.array([len(ling) for ling in lings]),
-        ling=np.concatenate(lings),
-        frames=np.array([len(f0) for f0 in f0s]),
-        f0=np.concatenate(f0s),
+        symbols=np.array([len(one.ling) for one in found]),
+        ling=np.concatenate([one.ling for one in found]),
+        frames=np.array([len(one.f0) for one in found]),
+        f0=np.concatenate([one.f0 for one in found]),
         eos=np.array([UnitTables.load().eos[stream] for stream in STREAMS]),
     )
     listing = json.dumps([asdict(row) for row in rows], ensure_ascii=False, indent=0)
     (args.out / "clips.json").write_text(listing, encoding="utf-8")
-    print(f"{len(rows)} clips, {sum(len(f0) for f0 in f0s) * MEL.hop_length / MEL.sample_rate / 3600:.2f} h")
+    print(f"{len(rows)} clips, {sum(one.samples for one in found) / MEL.sample_rate / 3600:.2f} h")
 
 
 if __name__ == "__main__":

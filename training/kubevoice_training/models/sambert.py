@@ -70,13 +70,13 @@ def band_width(durations: Tensor, step: int) -> int:
 
 def regulate(x: Tensor, durations: Tensor) -> Tensor:
     """Repeat rows of x [B, N, C] by integer durations [B, N] whose rows have equal sums T: [B, T, C]."""
-    return torch.stack([row.repeat_interleave(repeats, dim=0) for row, repeats in zip(x, durations, strict=True)])
+    return x.flatten(0, 1).repeat_interleave(durations.flatten(), dim=0).unflatten(0, (len(x), -1))
 
 
 def places_in_symbol(durations: Tensor) -> Tensor:
-    """Number the frames of each symbol from 1; durations [N] to [sum]."""
-    starts = (durations.cumsum(0) - durations).repeat_interleave(durations)
-    return torch.arange(1, len(starts) + 1, device=durations.device) - starts
+    """Number the frames of each symbol from 1; durations [B, N], whose rows have equal sums T, to [B, T]."""
+    starts = regulate((durations.cumsum(1) - durations).unsqueeze(-1), durations).squeeze(-1)
+    return torch.arange(1, starts.shape[1] + 1, device=durations.device) - starts
 
 
 class Sambert(nn.Module):
@@ -105,7 +105,7 @@ class Sambert(nn.Module):
         r = self.config.outputs_per_step
         symbols = torch.cat([text, speaker, emotion], dim=-1)
         frames = regulate(symbols, durations)
-        places = torch.stack([places_in_symbol(row) for row in durations])
+        places = places_in_symbol(durations)
         if frame_mask is not None:
             frames = frames.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
             places = places.masked_fill(~frame_mask, 0)
