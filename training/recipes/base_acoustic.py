@@ -14,11 +14,11 @@ import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from base_data import EMOTION_ROWS, SPEAKERS, Recording, recordings
+from base_data import EMOTION_ROWS, SPEAKERS, Recording, recordings, write
 from kubevoice_training.acoustic import Clip, Collated, align, collate, losses
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
 from kubevoice_training.models.layers import valid
@@ -33,6 +33,7 @@ AVERAGING = 0.999
 ROUNDS = 4
 """Passes in which the decoder's input frames are replaced by what it said in the last pass, from its own mel on."""
 EPOCHS = 20
+SAVE_EVERY = 60.0
 LONGEST = 1200
 """Frames; longer clips are left out."""
 
@@ -84,12 +85,6 @@ def endless(
     while True:
         made = [group for _ in range(EPOCHS) for group in groups(clips, args.frames, rng)]
         yield from DataLoader(Batches(clips, made, eos, step), batch_size=None, num_workers=args.workers)
-
-
-def save(path: Path, state: dict[str, object]) -> None:
-    """Write beside its place, then rename."""
-    torch.save(state, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
 
 
 @torch.inference_mode()
@@ -173,7 +168,10 @@ def main() -> None:
 
     def keep() -> None:
         weights = {"model": model.state_dict(), "averaged": averaged.module.state_dict()}
-        save(checkpoint, weights | {"optimizer": optimizer.state_dict(), "step": step, "spent": spent})
+        made: dict[str, Any] = {"step": step, "spent": spent}
+        write(checkpoint, made | weights | {"optimizer": optimizer.state_dict()})
+        halves = {name: x.half() if x.is_floating_point() else x for name, x in weights["averaged"].items()}
+        write(args.out / "packed" / checkpoint.name, made | {"averaged": halves})
 
     batches = endless(clips, args, eos, model.config.outputs_per_step, step)
     while (spent := before + time.monotonic() - began) < args.minutes * 60:
@@ -190,7 +188,7 @@ def main() -> None:
         if step % 50 == 0:
             figures = {f.name: round(float(getattr(terms, f.name).detach()), 4) for f in dataclasses.fields(terms)}
             print(step, f"{spent:.0f}s", figures, flush=True)
-        if time.monotonic() - saved > 120:
+        if time.monotonic() - saved > SAVE_EVERY:
             saved = time.monotonic()
             keep()
     keep()

@@ -8,13 +8,18 @@ have their rows in the embedding tables here.
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process a core already, and sixteen of them wait for each other
 
 import numpy as np
+import torch
 from kubevoice.audio.mel import MelConfig, magnitude, mel_filters, range_normalize
 from kubevoice_training.features import load_audio, trim_silence
 
@@ -112,6 +117,13 @@ def recordings(corpus: Path) -> Iterator[Recording]:
         strict=True,
     ):
         yield Recording(row, each_ling.astype(np.int64), each_wave, each_mel, each_f0.astype(np.float32), each_energy)
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write beside its place, then rename."""
+    path.parent.mkdir(exist_ok=True)
+    torch.save(state, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
 
 
 def main() -> None:

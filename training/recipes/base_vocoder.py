@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from base_data import MEL, Recording, recordings
+from base_data import MEL, Recording, recordings, write
 from kubevoice_training.checkpoint import load_weights
 from kubevoice_training.features import Stats
 from kubevoice_training.models.discriminators import Discriminators
@@ -35,6 +36,7 @@ AVERAGING = 0.999
 FIRST_RATE, RATE, JUDGES_RATE = 1e-3, 4e-4, 4e-4
 """Learning rates: of the generator alone and once it is judged, and of its judges."""
 LOOK_EVERY = 100
+SAVE_EVERY = 60.0
 
 
 class Corpus:
@@ -99,14 +101,16 @@ class Training:
     spent: float = 0.0
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint beside its place, then rename."""
-        state = self.parties.state() | {
+        """Write the checkpoint, and what ships of it in float16 below packed/."""
+        state: dict[str, Any] = self.parties.state() | {
             "averaged": self.parties.averaged.module.state_dict(),
             "step": self.step,
             "spent": self.spent,
         }
-        torch.save(state, path.with_suffix(".tmp"))
-        path.with_suffix(".tmp").replace(path)
+        write(path, state)
+        # Small enough to come back from a lent machine at any time, of which the end may not come.
+        halves = {name: x.half() for name, x in state["averaged"].items()}
+        write(path.with_name("packed") / path.name, {"averaged": halves, "step": self.step, "spent": self.spent})
 
     def resume(self, path: Path, device: str) -> None:
         """Go on from a checkpoint."""
@@ -232,7 +236,7 @@ def main() -> None:
                 corpus.load_predicted(predicted)
                 print("hears the acoustic model from now on", flush=True)
         run.spent = time.monotonic() - began
-        if time.monotonic() - saved > 120:
+        if time.monotonic() - saved > SAVE_EVERY:
             saved = time.monotonic()
             run.save(checkpoint)
     run.save(checkpoint)

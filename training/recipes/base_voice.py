@@ -1,26 +1,27 @@
 """Make the shipped base voice from what base_acoustic.py and base_vocoder.py trained.
 
-    python training/recipes/base_voice.py ACOUSTIC_DIR VOCODER_DIR voices/base --start voices/base/checkpoint
+    python training/recipes/base_voice.py voices/base --start voices/base/checkpoint --acoustic DIR --vocoder DIR
 
-What --pack writes, the averaged weights alone, serves as such a folder too: it is what comes back from a lent GPU.
-
-    python training/recipes/base_voice.py ACOUSTIC_DIR VOCODER_DIR OUT --pack
+What is not given stays as it was in the voice that training started from. DIR holds acoustic.pt or vocoder.pt, a
+training's checkpoint or what --packed wrote: the averaged weights alone, which are small enough to come back from a
+lent GPU.
 """
 
 import argparse
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from base_data import EMOTION_ROWS, SPEAKERS
 from base_vocoder import CONFIG as VOCODER
+from kubevoice.engine import Engine
+from kubevoice.voice import load_bundle, seal_bundle
 from kubevoice_training.checkpoint import VoiceWeights, load_weights, save_weights
 from kubevoice_training.models.hifigan import Generator
-
-if TYPE_CHECKING:
-    from pydantic import JsonValue
+from kubevoice_training.stages.release import emotion_samples, write_voice
+from pydantic import JsonValue
 
 ATTRIBUTION = (
     (
@@ -37,54 +38,31 @@ def averaged(folder: Path, name: str) -> dict[str, Any]:
     return {key: state[key] for key in ("averaged", "step", "spent")}
 
 
-def pack(args: argparse.Namespace) -> None:
-    """Write the averaged weights of both networks, in float16, as small files."""
-    args.out.mkdir(parents=True, exist_ok=True)
-    for folder, name in ((args.acoustic, "acoustic"), (args.vocoder, "vocoder")):
-        state = averaged(folder, name)
-        halves = {key: x.half() if x.is_floating_point() else x for key, x in state["averaged"].items()}
-        torch.save(state | {"averaged": halves}, args.out / f"{name}.pt")
-
-
-def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, "JsonValue"]]:
-    """Put both networks together with what the acoustic one started from, and say how they were trained."""
-    started = load_weights(args.start)
-    acoustic, vocoder = averaged(args.acoustic, "acoustic"), averaged(args.vocoder, "vocoder")
-    started.acoustic.load_state_dict(acoustic["averaged"])
-    generator = Generator(VOCODER)
-    generator.load_state_dict(vocoder["averaged"])
-    weights = VoiceWeights(
-        acoustic=started.acoustic.eval(),
-        vocoder=generator.eval(),
-        mel=started.mel,
-        stats=started.stats,
-        speakers={name: row for row, name in enumerate(SPEAKERS)},
-        emotions=EMOTION_ROWS,
-    )
-    return weights, {
-        "acousticSteps": acoustic["step"],
-        "acousticMinutes": round(acoustic["spent"] / 60, 1),
-        "vocoderSteps": vocoder["step"],
-        "vocoderMinutes": round(vocoder["spent"] / 60, 1),
-    }
+def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
+    """Put new weights into the voice that they were trained from; say how they were trained."""
+    weights = load_weights(args.start)
+    summary: dict[str, JsonValue] = {"continuedFrom": load_bundle(args.start.parent).digest}
+    if args.acoustic:
+        state = averaged(args.acoustic, "acoustic")
+        weights.acoustic.load_state_dict(state["averaged"])
+        weights.speakers, weights.emotions = {name: row for row, name in enumerate(SPEAKERS)}, dict(EMOTION_ROWS)
+        summary |= {"acousticSteps": state["step"], "acousticMinutes": round(state["spent"] / 60, 1)}
+    if args.vocoder:
+        state = averaged(args.vocoder, "vocoder")
+        weights.vocoder = Generator(VOCODER).eval()
+        weights.vocoder.load_state_dict(state["averaged"])
+        summary |= {"vocoderSteps": state["step"], "vocoderMinutes": round(state["spent"] / 60, 1)}
+    return weights, summary
 
 
 def main() -> None:
     """Export, speak samples, seal, and put the folder in place."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("acoustic", "vocoder", "out"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--start", type=Path, help="checkpoint folder that base_acoustic.py started from")
-    parser.add_argument("--pack", action="store_true", help="only write the averaged weights to OUT")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--start", type=Path, required=True, help="checkpoint folder that training started from")
+    parser.add_argument("--acoustic", type=Path)
+    parser.add_argument("--vocoder", type=Path)
     args = parser.parse_args()
-    if args.pack:
-        pack(args)
-        return
-    # What only a machine that speaks has; to pack needs none of it.
-    from kubevoice.engine import Engine
-    from kubevoice.voice import seal_bundle
-    from kubevoice_training.stages.release import emotion_samples, write_voice
-
     with tempfile.TemporaryDirectory(dir=args.out.parent) as scratch:
         folder = Path(scratch) / "voice"
         folder.mkdir()
