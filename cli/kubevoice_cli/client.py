@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,9 +10,10 @@ from urllib.parse import urlsplit
 
 from kubevoice.errors import InputError, KubeVoiceError
 
-__all__ = ["BusyError", "ask", "speak"]
+__all__ = ["KEY_VARIABLE", "BusyError", "ask", "speak"]
 
 TIMEOUT_SECONDS = 120.0
+KEY_VARIABLE = "KUBEVOICE_API_KEY"
 
 
 class BusyError(KubeVoiceError):
@@ -28,6 +30,8 @@ def speak(url: str, body: dict[str, Any]) -> bytes:
 def ask(url: str, body: dict[str, Any], *, fresh: bool = False) -> Iterator[http.client.HTTPResponse]:
     """Call /v1/audio/speech; the answer is there when speech begins. `fresh` speech is not from the server's memory.
 
+    The API key, if the server wants one, is that of the environment.
+
     Raises InputError with the server's words if it refuses the request, BusyError if it has too much to do,
     KubeVoiceError if it does not answer.
     """
@@ -38,6 +42,8 @@ def ask(url: str, body: dict[str, Any], *, fresh: bool = False) -> Iterator[http
     connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
     path = f"{parts.path.rstrip('/')}/v1/audio/speech"
     headers = {"Content-Type": "application/json"} | ({"Cache-Control": "no-cache"} if fresh else {})
+    if key := os.environ.get(KEY_VARIABLE):
+        headers["Authorization"] = f"Bearer {key}"
     try:
         connection.request("POST", path, json.dumps(body).encode(), headers)
         answer = connection.getresponse()

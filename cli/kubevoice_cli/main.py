@@ -9,7 +9,7 @@ from typing import Annotated, Never
 import typer
 from kubevoice.errors import KubeVoiceError
 
-from kubevoice_cli import bench, cluster_files, datasets, speech, up, voices
+from kubevoice_cli import bench, cluster_files, datasets, keys, speech, up, voices
 from kubevoice_cli.console import errors, plain
 
 __all__ = ["app", "run"]
@@ -33,6 +33,7 @@ app.add_typer(speech.ssml_app, name="ssml")
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(voices.app, name="voice")
 app.command("bench")(bench.bench)
+app.command("key")(keys.key)
 app.command("crd")(cluster_files.crd)
 app.command("version")(cluster_files.version)
 

@@ -1,6 +1,7 @@
 """`up`, `down`, `status`: a VoiceModel on this machine."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from kubevoice_operator.chain import Step
 from kubevoice_operator.local.backend import Events, LocalBackend
 from rich.table import Table
 
-from kubevoice_cli.client import speak
+from kubevoice_cli.client import KEY_VARIABLE, speak
 from kubevoice_cli.console import answers, errors, home, plain
 from kubevoice_cli.progress import StageBars
 
@@ -76,10 +77,13 @@ def _conclude(model: VoiceModel, reached: VoiceModelStatus) -> None:
     if reached.serving.revision is None or reached.serving.url is None:
         errors.print(f"{model.metadata.name}: {reached.phase}")
         return
-    for path in _demonstrate(model.metadata.name, reached.serving.url, list(reached.dataset.per_emotion)):
-        answers.print(plain(str(path)))
     name, url = model.metadata.name, reached.serving.url
-    errors.print(f"\nThe files say {SENTENCE} Play one with a sound player, such as: ffplay -nodisp -autoexit FILE")
+    if model.spec.serving.expose.auth is None or KEY_VARIABLE in os.environ:
+        for path in _demonstrate(name, url, list(reached.dataset.per_emotion)):
+            answers.print(plain(str(path)))
+        errors.print(f"\nThe files say {SENTENCE} Play one with a sound player, such as: ffplay -nodisp -autoexit FILE")
+    else:
+        errors.print(f"Callers need an API key; the commands here take theirs from {KEY_VARIABLE}")
     errors.print(f"Voice {name} is served: web page [bold]{url}/[/], API {url}/docs")
     errors.print("Stop it with: kubevoice down (or make down)")
 

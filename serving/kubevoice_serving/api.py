@@ -20,7 +20,9 @@ from kubevoice.errors import InputError
 from kubevoice.text import Lexicon, make_lexicon
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from kubevoice_serving.access import Access, Cors, Gate
 from kubevoice_serving.backend import Backend
+from kubevoice_serving.bodies import BodyBound
 from kubevoice_serving.metrics import Metrics, Observer
 from kubevoice_serving.problems import ApiError, add_error_handlers, refuse
 from kubevoice_serving.recordings import Recordings
@@ -52,14 +54,18 @@ WHOLE = ("wav", "flac")
 TOLD = 8
 """Notices that a header holds."""
 CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
-ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in (400, 413, 422, 429, 503)}
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in (400, 401, 413, 422, 429, 503)}
 
 
-def create_app(backend: Backend, recordings: Recordings) -> FastAPI:
+def create_app(backend: Backend, recordings: Recordings, access: Access) -> FastAPI:
     """Return the application: speech, text, voices, the WebUI and what operators of it look at."""
     metrics = Metrics()
     app = FastAPI(title="KubeVoice", version=version("kubevoice"), lifespan=_sweeping(recordings))
     add_error_handlers(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(BodyBound)
+    app.add_middleware(Gate, access=access)
+    app.add_middleware(Cors, access=access)
     app.add_middleware(Observer, metrics=metrics)
     _add_speech(app, backend, metrics)
     _add_legacy(app, backend, metrics, recordings)

@@ -12,6 +12,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from kubevoice_serving import synthesizer
+from kubevoice_serving.access import Access
 from kubevoice_serving.ray_backend import RayBackend
 from kubevoice_serving.recordings import Recordings
 from kubevoice_serving.remembering import RememberingBackend
@@ -46,7 +47,7 @@ class Synthesizer(synthesizer.Synthesizer):
 
 
 class Ingress:
-    """The HTTP side; its user_config names revisions, the canary and the cache (see traffic.IngressConfig).
+    """The HTTP side; its user_config (traffic.IngressConfig) names revisions, the canary, the cache, and who may call.
 
     Its application is built in the replica, where the handle to `Synthesizer` lives.
     """
@@ -54,18 +55,20 @@ class Ingress:
     def __init__(self, speakers: DeploymentHandle[Any], args: AppArgs) -> None:
         self._replicas = RayBackend(speakers)
         self._backend = RememberingBackend(self._replicas)
+        self._access = Access()
         self._args = args
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Divide the requests anew, and forget what is out of date."""
+        """Divide the requests anew, let in whom the rules now admit, and forget what is out of date."""
         config = IngressConfig.model_validate(user_config)
+        self._access.configure(config.access)
         self._replicas.configure(config)
         await self._backend.configure(config)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         from kubevoice_serving.api import create_app  # only this replica needs the routes
 
-        return create_app(self._backend, Recordings(self._args.cache / "recordings"))
+        return create_app(self._backend, Recordings(self._args.cache / "recordings"), self._access)
 
 
 def _checked(args: dict[str, Any]) -> AppArgs:

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the HTTP process, and the middleware that counts requests and bounds their size."""
+"""Prometheus metrics of the HTTP process, and the middleware that names and counts requests."""
 
 import logging
 import uuid
@@ -7,18 +7,15 @@ from http import HTTPStatus
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kubevoice_serving.access import KEY_NAME
 from kubevoice_serving.schemas import ErrorAnswer, ErrorBody
 from kubevoice_serving.speech import SpeechEnd, SpeechHead
 
 __all__ = ["Metrics", "Observer"]
 
 logger = logging.getLogger(__name__)
-
-MAX_BODY_BYTES = 128 * 1024
-"""Room for 4096 characters however JSON escapes them."""
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0)
@@ -31,6 +28,9 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "kubevoice_requests", "Answered requests.", ["method", "route", "status"], registry=registry
+        )
+        self.key_requests = Counter(
+            "kubevoice_key_requests", "Answered requests by the name of their API key.", ["key"], registry=registry
         )
         self.in_progress = Gauge(
             "kubevoice_speech_in_progress",
@@ -90,7 +90,7 @@ class Metrics:
 
 
 class Observer:
-    """ASGI middleware: names each request, bounds its body, counts its answer, answers the unforeseen."""
+    """ASGI middleware: names each request, counts its answer, answers the unforeseen."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -112,33 +112,17 @@ class Observer:
             await send(message)
 
         try:
-            await self._app(scope, _bounded(receive), named_send)
+            await self._app(scope, receive, named_send)
         except Exception:
-            logger.exception("request %s to %s failed", request_id, scope["path"])
+            logger.exception("request %s of %s to %s failed", request_id, scope.get(KEY_NAME), scope["path"])
             if not status:
                 await _failure(request_id)(scope, receive, named_send)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             # A caller who left before the answer has no status; 499 is what proxies log for that.
             self._metrics.requests.labels(scope["method"], route, status or 499).inc()
-
-
-def _bounded(receive: Receive) -> Receive:
-    """Return `receive`, refusing a body of more than MAX_BODY_BYTES."""
-    size = 0
-
-    async def bounded() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
-            raise HTTPException(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the body is larger than {MAX_BODY_BYTES} bytes; send less text",
-            )
-        return message
-
-    return bounded
+            if name := scope.get(KEY_NAME):
+                self._metrics.key_requests.labels(name).inc()
 
 
 def _failure(request_id: str) -> JSONResponse:

@@ -1,6 +1,6 @@
 """Errors over HTTP: one JSON shape, a status that says whose mistake it is, never a traceback."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -12,16 +12,23 @@ from kubevoice_serving.backend import BusyError, UnavailableError
 from kubevoice_serving.schemas import ErrorAnswer, ErrorBody
 from kubevoice_serving.speech import Refusal
 
-__all__ = ["ApiError", "add_error_handlers", "refuse"]
+__all__ = ["ApiError", "add_error_handlers", "answer", "refuse"]
 
 
-class ApiError(Exception):
-    """An answer other than success."""
+class ApiError(HTTPException):
+    """An answer other than success. FastAPI takes any other exception while it reads a body for bad JSON."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, param: str | None = None, problems: Sequence[str] = ()
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        problems: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(status, message, headers)
         self.status, self.code, self.message = status, code, message
         self.param, self.problems = param, problems
 
@@ -31,32 +38,33 @@ def refuse(refusal: Refusal, param: str) -> ApiError:
     return ApiError(HTTPStatus.BAD_REQUEST, "cannot_speak", refusal.message, param=param, problems=refusal.problems)
 
 
-def _answer(path: str, error: ApiError, headers: dict[str, str] | None = None) -> JSONResponse:
+def answer(path: str, error: ApiError) -> JSONResponse:
+    """Return what is sent for an error of a request to `path`."""
     if path.startswith("/api/"):
-        return JSONResponse({"error": error.message}, error.status, headers)
+        return JSONResponse({"error": error.message}, error.status, error.headers)
     kind = "invalid_request_error" if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
     body = ErrorBody(
         message=error.message, type=kind, code=error.code, param=error.param, problems=list(error.problems)
     )
-    return JSONResponse(ErrorAnswer(error=body).model_dump(), error.status, headers)
+    return JSONResponse(ErrorAnswer(error=body).model_dump(), error.status, error.headers)
 
 
 async def _api_error(request: Request, error: ApiError) -> JSONResponse:
-    return _answer(request.url.path, error)
+    return answer(request.url.path, error)
 
 
 async def _busy(request: Request, error: BusyError | UnavailableError) -> JSONResponse:
     busy = isinstance(error, BusyError)
     status = HTTPStatus.TOO_MANY_REQUESTS if busy else HTTPStatus.SERVICE_UNAVAILABLE
     message = f"{error}; try again in {error.retry_after} s"
-    answer = ApiError(status, "busy" if busy else "unavailable", message)
-    return _answer(request.url.path, answer, {"Retry-After": str(error.retry_after)})
+    headers = {"Retry-After": str(error.retry_after)}
+    return answer(request.url.path, ApiError(status, "busy" if busy else "unavailable", message, headers=headers))
 
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     message = f"{request.method} {request.url.path}: {error.detail}"
     code = HTTPStatus(error.status_code).name.lower()
-    return _answer(request.url.path, ApiError(error.status_code, code, message), dict(error.headers or {}))
+    return answer(request.url.path, ApiError(error.status_code, code, message, headers=error.headers))
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -64,11 +72,11 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
         reason = f"the body is not JSON: {faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
-        return _answer(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason))
+        return answer(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason))
     named = [(".".join(map(str, fault["loc"][1:])) or "body", fault["msg"]) for fault in faults]
     problems = [f"{name}: {message}" for name, message in named]
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    return _answer(
+    return answer(
         request.url.path, ApiError(status, "invalid_value", problems[0], param=named[0][0], problems=problems)
     )
 

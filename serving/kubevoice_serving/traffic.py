@@ -4,11 +4,12 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-__all__ = ["CacheConfig", "CanaryConfig", "IngressConfig", "Tally", "Track", "TrackTraffic"]
+__all__ = ["AccessConfig", "CacheConfig", "CanaryConfig", "IngressConfig", "Tally", "Track", "TrackTraffic"]
 
 RECENT = 1000
 """The 95th percentile is that of this many answers; more would need more memory and tell of days gone by."""
@@ -42,6 +43,15 @@ class CacheConfig(_Config):
     redis_url: str | None = None
 
 
+class AccessConfig(_Config):
+    """Who may call: anybody without a file of keys; other web sites' scripts only if they are named."""
+
+    keys_file: Path | None = None
+    cors_origins: tuple[str, ...] = ()
+    requests_per_minute: int | None = Field(None, ge=1)
+    """Of each key, or of each address where there are no keys."""
+
+
 class IngressConfig(_Config):
     """The user_config of the deployment `Ingress`: changing it restarts nothing."""
 
@@ -51,6 +61,7 @@ class IngressConfig(_Config):
     default: str = ""
     """The voice of requests that name none."""
     cache: CacheConfig = CacheConfig()
+    access: AccessConfig = AccessConfig()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """The command line, as a process: exit codes, one-line errors, files that are whole."""
 
 import csv
+import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -215,3 +217,11 @@ def test_a_port_in_use_is_told_from_a_free_one():
         port = taken.getsockname()[1]
         assert not port_is_free(port)
     assert port_is_free(port)
+
+
+def test_key_prints_a_line_for_the_file_and_the_key_apart(kubevoice):
+    found = kubevoice("key", "mei")
+    assert found.returncode == 0, found.stderr
+    key = re.search(r"kv-[\w-]{43}", found.stderr)[0]
+    assert found.stdout == f"mei sha256:{hashlib.sha256(key.encode()).hexdigest()}\n"
+    assert kubevoice("key", "no name").returncode == 2

@@ -1,0 +1,140 @@
+"""Who may call, how often, and from which web sites: the middleware before the routes."""
+
+import logging
+import time
+from http import HTTPStatus
+
+from kubevoice.errors import KubeVoiceError
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kubevoice_serving.keys import KeysFile
+from kubevoice_serving.problems import ApiError, answer
+from kubevoice_serving.rates import Rates
+from kubevoice_serving.traffic import AccessConfig
+
+__all__ = ["KEY_NAME", "Access", "Cors", "Gate"]
+
+logger = logging.getLogger(__name__)
+
+KEY_NAME = "kubevoice.key"
+"""Where a request's scope has the name of its key."""
+OPEN_PATHS = frozenset(
+    {
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/revisions",  # the operator asks for it, and may read no Secret
+    }
+)
+OPEN_FOLDER = "/webui/"
+EXPOSED = (
+    *("X-Request-Id", "X-Voice", "X-Revision", "X-Sample-Rate", "X-Cache", "X-Notices"),
+    *("X-Audio-Seconds", "X-Synthesis-Seconds", "X-Queue-Seconds", "Retry-After"),
+)
+UNAVAILABLE_SECONDS = 5
+
+
+class Access:
+    """The rules in force. They may change between any two requests."""
+
+    def __init__(self, config: AccessConfig | None = None) -> None:
+        self.config = AccessConfig()
+        self._keys: KeysFile | None = None
+        self._rates: Rates | None = None
+        self.configure(config or AccessConfig())
+
+    def configure(self, config: AccessConfig) -> None:
+        """Take other rules; what is known of callers stays as far as it can."""
+        before, self.config = self.config, config
+        if config.keys_file != before.keys_file:
+            self._keys = KeysFile(config.keys_file) if config.keys_file else None
+        if config.requests_per_minute != before.requests_per_minute:
+            self._rates = Rates(config.requests_per_minute) if config.requests_per_minute else None
+
+    def admit(self, scope: Scope) -> str | None:
+        """Let a request pass and return the name of its key, if keys are asked for. Raises ApiError if it may not."""
+        path: str = scope["path"]
+        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
+            return None
+        name = _known(self._keys, Headers(scope=scope).get("authorization", "")) if self._keys else None
+        if self._rates:
+            caller = f"key {name}" if name else f"address {_address(scope)}"
+            if wait := self._rates.take(caller, time.monotonic()):
+                raise ApiError(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    "rate_limited",
+                    f"at most {self._rates.per_minute} requests a minute are taken of each caller; "
+                    f"try again in {wait} s",
+                    headers={"Retry-After": str(wait)},
+                )
+        return name
+
+
+def _address(scope: Scope) -> str:
+    return str(scope["client"][0]) if scope.get("client") else "unknown"
+
+
+def _known(keys: KeysFile, authorization: str) -> str:
+    """Return whose key the header has; ApiError if there is none, or nobody's."""
+    scheme, _, key = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        message = "an API key is needed: send it as the header `Authorization: Bearer KEY`"
+        challenge = {"WWW-Authenticate": 'Bearer realm="kubevoice"'}
+        raise ApiError(HTTPStatus.UNAUTHORIZED, "missing_api_key", message, headers=challenge)
+    try:
+        name = keys.find(key.strip())
+    except KubeVoiceError:  # the log says why; a caller need not know where the file lies
+        message = f"the server cannot read its API keys; its log says why; try again in {UNAVAILABLE_SECONDS} s"
+        retry = {"Retry-After": str(UNAVAILABLE_SECONDS)}
+        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "keys_unavailable", message, headers=retry) from None
+    if name is None:
+        challenge = {"WWW-Authenticate": 'Bearer realm="kubevoice", error="invalid_token"'}
+        message = "this API key is not known here; ask whoever runs the service for one"
+        raise ApiError(HTTPStatus.UNAUTHORIZED, "invalid_api_key", message, headers=challenge)
+    return name
+
+
+class Gate:
+    """ASGI middleware: whom the rules do not admit is answered before anything of the body is read."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            try:
+                scope[KEY_NAME] = self._access.admit(scope)
+            except ApiError as error:
+                await answer(scope["path"], error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class Cors:
+    """ASGI middleware: Starlette's for the origins of now. It stands before the gate: preflights carry no key."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+        self._origins: tuple[str, ...] = ()
+        self._served: ASGIApp = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        origins = self._access.config.cors_origins
+        if origins != self._origins:
+            self._origins, self._served = origins, _with_cors(self._app, origins)
+        await self._served(scope, receive, send)
+
+
+def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("*",), expose_headers=EXPOSED
+    )

@@ -1,0 +1,83 @@
+"""The HTTP application over one replica in this process, behind a real server but without Ray."""
+
+import asyncio
+import http.client
+import json
+import threading
+import time
+from contextlib import aclosing, contextmanager
+
+import uvicorn
+from kubevoice_serving.access import Access
+from kubevoice_serving.api import create_app
+from kubevoice_serving.backend import BusyError
+from kubevoice_serving.recordings import Recordings
+from kubevoice_serving.speech import Full
+from kubevoice_serving.synthesizer import Synthesizer
+
+START_SECONDS = 20.0
+
+
+class OneReplica:
+    """A `Backend` whose only replica is here."""
+
+    def __init__(self, replica):
+        self._replica = replica
+        self.speak, self.analyze, self.voices = replica.speak, replica.analyze, replica.voices
+
+    async def stream(self, job):
+        async with aclosing(self._replica.stream(job)) as items:
+            async for item in items:
+                if isinstance(item, Full):
+                    raise BusyError(1)
+                yield item
+
+    async def states(self):
+        return [await self._replica.state()]
+
+    def traffic(self):
+        return {}
+
+
+class Site:
+    """Where the application listens, and the rules it obeys."""
+
+    def __init__(self, access, port):
+        self.access, self.port = access, port
+
+    def call(self, method, path, body=None, **headers):
+        """Status, headers and body; `body` goes as it is if it is bytes or an iterator, as JSON otherwise."""
+        raw = body is None or isinstance(body, bytes) or hasattr(body, "__next__")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        told = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            connection.request(method, path, body if raw else json.dumps(body).encode(), told)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+
+def make_app(folder, toy, config=None):
+    """The application that speaks with a toy voice, and its rules."""
+    replica, access = Synthesizer(folder / "voices"), Access(config)
+    voices = [{"name": toy.manifest.name, "revision": toy.digest, "uri": str(toy.path)}]
+    asyncio.run(replica.reconfigure({"voices": voices}))
+    return create_app(OneReplica(replica), Recordings(folder / "recordings"), access), access
+
+
+@contextmanager
+def listening(folder, toy):
+    app, access = make_app(folder, toy)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not server.started:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield Site(access, server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join()
