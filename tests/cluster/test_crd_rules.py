@@ -54,7 +54,12 @@ FULL = {
             "maxErrorRate": 0.1,
             "maxLatencySeconds": 9,
         },
-        "expose": {"auth": {"secretRef": {"name": "tokens"}}, "networkPolicy": True},
+        "expose": {
+            "auth": {"secretRef": {"name": "tokens"}},
+            "requestsPerMinute": 60,
+            "corsOrigins": ["https://a.example"],
+            "networkPolicy": True,
+        },
     },
     "revision": DIGEST,
 }
@@ -97,6 +102,12 @@ RULES = [
         {},
         {"serving": {"expose": {"ingress": {}, "httpRoute": {}}}},
         "name an ingress or an httpRoute, not both",
+    ),
+    (
+        "every site and some",
+        {},
+        {"serving": {"expose": {"corsOrigins": ["*", "https://a.example"]}}},
+        "corsOrigins names sites, or * alone",
     ),
 ]
 IMMUTABLE = "artifactsUri cannot be changed; make another VoiceModel"

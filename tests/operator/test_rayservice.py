@@ -28,6 +28,7 @@ VARIANTS = [
     "{}",
     "{minReplicas: 0, replica: {cpu: 0.2, gpu: 1}, tolerations: [{key: gpu, operator: Exists}]}",
     "{minReplicas: 2, maxReplicas: 2, rollout: {strategy: Canary, steps: [{weight: 10}]}}",
+    "{expose: {auth: {secretRef: {name: tokens}, key: mine}, requestsPerMinute: 60, corsOrigins: ['*']}}",
 ]
 
 
@@ -104,6 +105,37 @@ def test_the_http_side_knows_what_is_to_be_served_and_what_it_may_remember():
     head = cluster(serving)["headGroupSpec"]["template"]["spec"]["containers"][0]
     secrets = {e["name"]: e["valueFrom"]["secretKeyRef"]["name"] for e in head["env"] if "valueFrom" in e}
     assert secrets == {"REDIS_USERNAME": "r", "REDIS_PASSWORD": "r"}
+
+
+def test_the_http_side_lets_in_whom_the_spec_says_and_follows_the_secret():
+    auth = "auth: {secretRef: {name: tokens}}"
+    serving = f"{{expose: {{{auth}, requestsPerMinute: 60, corsOrigins: ['https://a.example']}}}}"
+    (voice,) = applications(serving)
+    front = voice["deployments"][0]["user_config"]["access"]
+    template = cluster(serving)["headGroupSpec"]["template"]["spec"]
+    (volume,) = [v for v in template["volumes"] if "secret" in v]
+    assert volume["secret"]["secretName"] == "tokens"
+    (mount,) = [m for m in template["containers"][0]["volumeMounts"] if m["name"] == volume["name"]]
+    assert mount["readOnly"]
+    assert "subPath" not in mount  # which would not follow
+    assert front == {
+        "keysFile": f"{mount['mountPath']}/{volume['secret']['items'][0]['path']}",
+        "requestsPerMinute": 60,
+        "corsOrigins": ["https://a.example"],
+    }
+    # Speech is made elsewhere, by pods that need no keys.
+    assert "tokens" not in str(worker(serving))
+    assert applications()[0]["deployments"][0]["user_config"]["access"] == {
+        "keysFile": None,
+        "requestsPerMinute": None,
+        "corsOrigins": [],
+    }
+    assert not [v for v in cluster()["headGroupSpec"]["template"]["spec"]["volumes"] if "secret" in v]
+
+
+def test_other_limits_and_sites_are_swapped_in_place():
+    before, after = "{expose: {requestsPerMinute: 1}}", "{expose: {requestsPerMinute: 2, corsOrigins: ['*']}}"
+    assert cluster(before) == cluster(after)
 
 
 def test_a_canary_is_an_application_of_its_own_with_one_replica_at_first():

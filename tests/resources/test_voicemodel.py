@@ -123,6 +123,7 @@ def test_every_fault_is_listed_with_its_place_and_value():
             "spec.serving.rollout",
         ),
         ({"serving": {"expose": {"ingress": {}, "httpRoute": {}}}}, "spec.serving.expose"),
+        ({"serving": {"expose": {"corsOrigins": ["*", "https://a.example"]}}}, "spec.serving.expose"),
         ({"storage": {"artifactsUri": "gs://voices"}}, "spec.storage"),
         ({"dataset": {"uri": "https://host/data"}}, "spec"),
         ({"base": {"uri": "modelscope://x"}}, "spec"),
@@ -131,6 +132,31 @@ def test_every_fault_is_listed_with_its_place_and_value():
 def test_rules_between_fields_hold_on_one_machine_too(spec, where):
     (problem,) = refusal(document(**spec)).problems
     assert problem.startswith(f"{where}: ")
+
+
+@pytest.mark.parametrize(
+    "expose",
+    [
+        {"corsOrigins": ["https://a.example/"]},  # a browser never sends a path, so it would never match
+        {"corsOrigins": ["https://A.example"]},
+        {"corsOrigins": ["a.example"]},
+        {"corsOrigins": ["null"]},
+        {"corsOrigins": ["https://*.example"]},
+        {"requestsPerMinute": 0},
+        {"auth": {"secretRef": {"name": "tokens"}, "key": "../keys"}},
+        {"auth": {"secretRef": {"name": "tokens"}, "key": ".."}},
+    ],
+)
+def test_rules_of_access_that_could_not_work_are_refused(expose):
+    (problem,) = refusal(document(serving={"expose": expose})).problems
+    assert problem.startswith("spec.serving.expose.")
+
+
+def test_rules_of_access_that_can_work_are_taken():
+    sites = ["http://localhost:3000", "https://app.example.com"]
+    text = document(serving={"expose": {"auth": {"secretRef": {"name": "t"}}, "corsOrigins": sites}})
+    expose = load_voicemodel(text).spec.serving.expose
+    assert (expose.auth.key, expose.cors_origins) == ("keys", tuple(sites))
 
 
 @pytest.mark.parametrize("name", ["", "Mei", "1st", "mei-", "m" * 41, "mei_mei", "../mei"])

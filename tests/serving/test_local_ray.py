@@ -17,6 +17,7 @@ from kubevoice.errors import InputError
 from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.serving import LocalServing
 from kubevoice_operator.render.rayservice import Bundle
+from kubevoice_serving.keys import make_key
 from local_voice import DEADLINE_SECONDS, bundle, call, render, served, speak
 
 
@@ -206,6 +207,37 @@ def test_the_older_api_keeps_a_file(serving):
     assert (status, headers["Content-Type"]) == (200, "audio/wav")
     assert seconds(wav) > 0
     assert call(serving, "GET", "/audio/..%2f..%2fetc%2fpasswd.wav")[0] == 404
+
+
+def test_api_keys_are_asked_for_where_the_spec_names_a_secret(serving, toy):
+    guarded = render(bundle(toy), more=", expose: {auth: {secretRef: {name: tokens}}}")
+    with pytest.raises(InputError, match="make one: kubevoice key NAME >> ") as refused:
+        serving.apply(guarded)
+    path = Path(str(refused.value).rpartition(" ")[2])
+    key, line = make_key("mei")
+    path.write_text(line.text)
+    try:
+        serving.apply(guarded)
+        eventually(lambda: speak(serving)[0] == 401)
+        serving.wait("toy", toy.digest, DEADLINE_SECONDS)
+        with openai.OpenAI(base_url=f"{serving.url}/v1", api_key=key, max_retries=0) as client:
+            assert client.audio.speech.create(model="toy", voice="toy", input="你好。").content
+        with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
+            with pytest.raises(openai.AuthenticationError) as unknown:
+                client.models.list()
+            assert unknown.value.code == "invalid_api_key"
+        path.unlink()
+        eventually(lambda: call(serving, "GET", "/v1/voices", key=key)[0] == 503)
+    finally:
+        serving.apply(render(bundle(toy)))
+        eventually(lambda: speak(serving)[0] == 200)
+
+
+def eventually(check):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_another_program_on_the_port_is_an_input_error(serving, tmp_path, toy):

@@ -48,12 +48,13 @@ def served(folder, toy):
         local.stop()
 
 
-def call(serving, method, path, body=None, *, cached=False):
+def call(serving, method, path, body=None, *, cached=False, key=None):
     """Status, headers and body of one request; what was spoken before is spoken anew unless `cached`."""
     connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
     try:
         payload = None if body is None else json.dumps(body)
         headers = {"Content-Type": "application/json"} | ({} if cached else {"Cache-Control": "no-cache"})
+        headers |= {"Authorization": f"Bearer {key}"} if key else {}
         connection.request(method, path, payload, headers)
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()

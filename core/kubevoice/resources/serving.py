@@ -11,6 +11,10 @@ from kubevoice.resources.training import Pods
 __all__ = ["Auth", "CanaryStep", "Expose", "NameRef", "Replica", "Rollout", "Serving", "Strategy"]
 
 
+ORIGIN = r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?)$"
+"""What browsers send as Origin: no path, and small letters only."""
+
+
 class NameRef(Part):
     """A reference to an object of the same namespace."""
 
@@ -76,13 +80,25 @@ class Rollout(Part):
 class Auth(Part):
     """Who may call."""
 
-    secret_ref: NameRef = Field(description="Secret with the API keys.")
+    secret_ref: NameRef = Field(description="Secret with the file of API keys.")
+    key: str = Field(
+        "keys", max_length=253, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="Key in it (docs/http.md)."
+    )
 
 
 class Expose(Part):
     """How applications reach the voice."""
 
     auth: Auth | None = Field(None, description="API keys; anyone who reaches the Service may call if unset.")
+    requests_per_minute: int | None = Field(
+        None, ge=1, le=1_000_000, description="Requests taken of each API key, or of each address if there are no keys."
+    )
+    cors_origins: tuple[Annotated[str, Field(max_length=261, pattern=ORIGIN)], ...] = Field(
+        (),
+        max_length=32,
+        description="Web sites whose scripts may call, such as https://app.example.com; * is every one.",
+        json_schema_extra=list_type("set"),
+    )
     ingress: dict[str, Any] | None = Field(
         None,
         description="Ingress to make: host, className, tlsSecretName, annotations.",
@@ -95,7 +111,8 @@ class Expose(Part):
 
     model_config = Part.model_config | {
         "json_schema_extra": cel(
-            ("!(has(self.ingress) && has(self.httpRoute))", "name an ingress or an httpRoute, not both")
+            ("!(has(self.ingress) && has(self.httpRoute))", "name an ingress or an httpRoute, not both"),
+            ("!('*' in self.corsOrigins) || size(self.corsOrigins) == 1", "corsOrigins names sites, or * alone"),
         )
     }
 

@@ -37,14 +37,18 @@ class Mounts:
 
 
 def materialise(pod: Mapping[str, Any], container: Mapping[str, Any], folder: Path) -> Mounts:
-    """Make a folder for each volume that `container` mounts: emptyDir as one, downwardAPI with its files."""
+    """Make a folder for each volume that `container` mounts: emptyDir as one, downwardAPI with its files.
+
+    A Secret is the folder of its name in `secrets` beside `folder`; what is in it is the user's to write.
+    """
     volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
     paths = {}
     for mount in container.get("volumeMounts", []):
         volume = volumes[mount["name"]]
         if mount["mountPath"] == "/tmp" or "configMap" in volume:  # noqa: S108  # this machine has its own
             continue
-        place = folder / mount["name"]
+        secret = volume.get("secret")
+        place = folder.parent / "secrets" / secret["secretName"] if secret else folder / mount["name"]
         place.mkdir(parents=True, exist_ok=True)
         for item in volume.get("downwardAPI", {}).get("items", []):
             key = item["fieldRef"]["fieldPath"].removeprefix("metadata.annotations['").removesuffix("']")

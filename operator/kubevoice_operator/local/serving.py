@@ -11,7 +11,7 @@ from kubevoice.errors import InputError, KubeVoiceError
 
 from kubevoice_operator.local.files import write_atomically
 from kubevoice_operator.local.http import LOOPBACK, request
-from kubevoice_operator.local.mounts import materialise
+from kubevoice_operator.local.mounts import Mounts, materialise
 from kubevoice_operator.local.ray import LocalRay, port_is_free
 from kubevoice_operator.observe import ReplicaObservation, ServiceObservation
 from kubevoice_operator.render.names import content_hash
@@ -72,11 +72,12 @@ class LocalServing:
     def apply(self, service: Mapping[str, Any]) -> None:
         """Hand the config to Ray, starting Ray if none runs. A voice that is served goes on until its successor can.
 
-        Raises InputError if the port belongs to somebody else.
+        Raises InputError if the port belongs to somebody else, or if the API keys that are asked for are not there.
         """
         worker = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]
         container = worker["spec"]["containers"][0]
         mounts = materialise(worker, container, self._folder)
+        config = self._config(service, mounts)
         running = self.ray.running()
         previous = self._folder / "applied.json"
         if running is not None and previous.exists() and json.loads(previous.read_text())["port"] != self._port:
@@ -90,15 +91,23 @@ class LocalServing:
                     "with `kubevoice up --port`"
                 )
             running = self.ray.start(mounts.environment(container))
-        config = yaml.safe_load(service["spec"]["serveConfigV2"])
-        # One machine serves itself: nobody else may reach the port.
-        config["http_options"] |= {"host": LOOPBACK, "port": self._port}
-        for application in config["applications"]:
-            application["args"] = {k: mounts.translate(v) for k, v in application["args"].items()}
         status, answer = running.request("PUT", config, timeout=60.0)
         if status != 200:
             raise KubeVoiceError(f"Ray Serve refused the config ({status}): {str(answer)[:500]}")
         write_atomically(previous, json.dumps({"hash": content_hash(dict(service)), "port": self._port}))
+
+    def _config(self, service: Mapping[str, Any], mounts: Mounts) -> dict[str, Any]:
+        """Return the Serve config with the paths of this machine."""
+        config: dict[str, Any] = yaml.safe_load(service["spec"]["serveConfigV2"])
+        # One machine serves itself: nobody else may reach the port.
+        config["http_options"] |= {"host": LOOPBACK, "port": self._port}
+        head = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
+        front = materialise(head, head["spec"]["containers"][0], self._folder)
+        for application in config["applications"]:
+            application["args"] = {k: mounts.translate(v) for k, v in application["args"].items()}
+            for deployment in application["deployments"]:
+                _find_keys(deployment["user_config"], front)
+        return config
 
     def wait(self, name: str, revision: str, deadline_seconds: float) -> None:
         """Wait until every replica says it serves `revision` of voice `name`.
@@ -126,6 +135,16 @@ class LocalServing:
         stopped = self.ray.stop()
         (self._folder / "applied.json").unlink(missing_ok=True)
         return stopped
+
+
+def _find_keys(user_config: dict[str, Any], mounts: Mounts) -> None:
+    """Say where the API keys are on this machine. InputError if there are none yet."""
+    if (inside := user_config.get("access", {}).get("keysFile")) is None:
+        return
+    path = Path(mounts.translate(inside))
+    if not path.is_file():
+        raise InputError(f"there are no API keys in {path}; make one: kubevoice key NAME >> {path}")
+    user_config["access"]["keysFile"] = str(path)
 
 
 def _last_line(application: Mapping[str, Any]) -> str:

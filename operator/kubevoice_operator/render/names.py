@@ -12,6 +12,7 @@ __all__ = [
     "CACHE_DIR",
     "CLEANUP_LABEL",
     "HASH_ANNOTATION",
+    "KEYS_DIR",
     "KEY_LABEL",
     "REFRESH_ANNOTATION",
     "RESULT_ANNOTATION",
@@ -45,6 +46,7 @@ TELEMETRY_PORT = 9090
 SPEC_DIR = "/etc/kubevoice"
 WORK_DIR = "/workspace"
 CACHE_DIR = "/var/cache/kubevoice"
+KEYS_DIR = "/etc/kubevoice-keys"
 RESULT_FILE = "/dev/termination-log"
 
 

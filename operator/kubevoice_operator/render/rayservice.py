@@ -6,7 +6,7 @@ import yaml
 from kubevoice.resources.serving import Strategy
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.render.names import CACHE_DIR, Images, content_hash, labels, owner_references
+from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR, Images, content_hash, labels, owner_references
 from kubevoice_operator.render.pod import container_security, placement, pod_security, storage_env, storage_volumes
 from kubevoice_operator.render.serving import (
     APPLICATION,
@@ -96,6 +96,13 @@ def _head(model: VoiceModel, images: Images) -> Object:
         container["env"] += [_from_secret(name, secret.name) for name in ("REDIS_USERNAME", "REDIS_PASSWORD")]
     template = _template(model, container)
     template["spec"]["volumes"].append(_api_access())
+    if (auth := model.spec.serving.expose.auth) is not None:
+        # As a volume, because that follows the Secret; of a key that is not there, the pod waits and says so.
+        items = [{"key": auth.key, "path": auth.key}]
+        template["spec"]["volumes"].append(
+            {"name": "api-keys", "secret": {"secretName": auth.secret_ref.name, "items": items}}
+        )
+        container["volumeMounts"].append(_mount("api-keys", KEYS_DIR) | {"readOnly": True})
     return {
         "rayStartParams": {
             "num-cpus": "0",

@@ -6,7 +6,7 @@ from typing import Any
 
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.render.names import CACHE_DIR
+from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR
 
 __all__ = [
     "APPLICATION",
@@ -106,8 +106,8 @@ def _synthesizer(model: VoiceModel, bundle: Bundle, least: int) -> Object:
 
 
 def _ingress(model: VoiceModel, traffic: Traffic) -> Object:
-    """Return the HTTP side; how it divides requests, and what it may remember, is swapped in place."""
-    name, cache = model.metadata.name, model.spec.serving.cache
+    """Return the HTTP side; how it divides requests, what it may remember and whom it lets in is swapped in place."""
+    name, cache, expose = model.metadata.name, model.spec.serving.cache, model.spec.serving.expose
     canary = traffic.canary
     share = canary and {
         "application": CANARY_APPLICATION,
@@ -124,6 +124,11 @@ def _ingress(model: VoiceModel, traffic: Traffic) -> Object:
             "voices": {name: traffic.stable.revision},
             "default": name,
             "cache": {"megabytes": cache.megabytes, "ttlSeconds": cache.ttl_seconds, "redisUrl": cache.redis_url},
+            "access": {
+                "keysFile": f"{KEYS_DIR}/{expose.auth.key}" if expose.auth else None,
+                "requestsPerMinute": expose.requests_per_minute,
+                "corsOrigins": list(expose.cors_origins),
+            },
         },
     }
 
