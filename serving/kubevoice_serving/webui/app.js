@@ -40,11 +40,21 @@ function say(message, bad = false) {
   $("status").classList.toggle("bad", bad);
 }
 
-/** POST or GET; a failure throws what the server said. */
+/** POST or GET, with the API key of this tab if the server wants one; a failure throws what the server said. */
 async function ask(path, body) {
-  const options = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  const response = await fetch(path, options || {});
+  const key = sessionStorage.getItem("key");
+  const headers = { "Content-Type": "application/json", ...(key && { Authorization: `Bearer ${key}` }) };
+  const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
   if (response.ok) return response;
+  if (response.status === 401) {
+    // Another call may have asked already, as two may be under way.
+    const known = sessionStorage.getItem("key") !== key;
+    const given = known || prompt("请输入 API 密钥 API key:");
+    if (given) {
+      if (!known) sessionStorage.setItem("key", given.replace(/[^\x21-\x7e]/g, ""));
+      return ask(path, body);
+    }
+  }
   const answer = await response.json().catch(() => null);
   throw new Error(answer?.error?.message ?? `${response.status} ${response.statusText}`);
 }
