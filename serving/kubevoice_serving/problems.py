@@ -62,9 +62,25 @@ async def _busy(request: Request, error: BusyError | UnavailableError) -> JSONRe
 
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
+    if error.status_code == HTTPStatus.BAD_REQUEST and (reason := _unreadable(error.__cause__)):
+        message = f"the body is not JSON that can be read: {reason}"
+        return answer(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", message))
     message = f"{request.method} {request.url.path}: {error.detail}"
     code = HTTPStatus(error.status_code).name.lower()
     return answer(request.url.path, ApiError(error.status_code, code, message, headers=error.headers))
+
+
+def _unreadable(cause: BaseException | None) -> str | None:
+    """Say what kept FastAPI from reading a body, other than JSON's grammar; None if that was not it."""
+    match cause:
+        case UnicodeDecodeError():
+            return "it is not in UTF-8"
+        case RecursionError():
+            return "it is nested too deeply"
+        case ValueError():
+            return "a number in it has too many digits"
+        case _:
+            return None
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

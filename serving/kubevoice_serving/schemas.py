@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from kubevoice_serving.traffic import Track
 
@@ -26,6 +26,17 @@ def _voice_name(value: object) -> object:
     return value["id"] if isinstance(value, dict) and set(value) == {"id"} else value
 
 
+def _whole_characters(text: str) -> str:
+    """Refuse what JSON can write and no encoding can: half a character beyond U+FFFF, as a careless cut leaves it."""
+    at = next((at for at, char in enumerate(text) if "\ud800" <= char <= "\udfff"), None)
+    if at is not None:
+        raise ValueError(f"character {at} is half a surrogate pair; send whole characters")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole_characters)]
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -33,7 +44,7 @@ class _Request(BaseModel):
 class SpeechRequest(_Request):
     """OpenAI's shape, and what a SAMBERT voice can do besides."""
 
-    input: str = Field(description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"])
+    input: Text = Field(description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"])
     model: str = Field("kubevoice", description="Accepted for OpenAI's clients; the voice decides.")
     voice: Annotated[str | None, BeforeValidator(_voice_name)] = Field(
         None, description="A name from /v1/voices; omitted, the default voice."
@@ -64,7 +75,7 @@ class SpeechRequest(_Request):
 class LegacyRequest(_Request):
     """The small interface of /api/tts."""
 
-    text: str = Field("", examples=["你好，世界。"])
+    text: Text = Field("", examples=["你好，世界。"])
     emotion: str | None = None
     speaker_id: str | int | None = None
     speed: float = Field(1.0, ge=0.25, le=4)
@@ -80,7 +91,7 @@ class LegacyAnswer(BaseModel):
 class AnalyzeRequest(_Request):
     """Text to read."""
 
-    text: str = Field(examples=["他行长2米。"])
+    text: Text = Field(examples=["他行长2米。"])
     voice: Annotated[str | None, BeforeValidator(_voice_name)] = Field(
         None, description="The voice that reads it; omitted, the default voice."
     )

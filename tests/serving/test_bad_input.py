@@ -1,0 +1,171 @@
+"""Whatever is sent, the answer is speech or an error in the one shape, and it is the caller's."""
+
+import json
+
+import pytest
+import schemathesis
+from http_app import listening, make_app
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+
+ERROR_FIELDS = {"message", "type", "code", "param", "problems"}
+CALLS = [("/v1/audio/speech", "input"), ("/v1/text/analyze", "text"), ("/api/tts", "text")]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, toy):
+    with listening(tmp_path_factory.mktemp("site"), toy) as found:
+        yield found
+
+
+def message(path, body):
+    """The message of an error, whose shape is what it should be."""
+    error = json.loads(body)["error"]
+    if path.startswith("/api/"):
+        assert isinstance(error, str)
+        return error
+    assert set(error) == ERROR_FIELDS
+    return error["message"]
+
+
+def nested(depth, inner=b"1"):
+    return b"[" * depth + inner + b"]" * depth
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 422, "Field required"),
+        (b"{", 400, "not JSON"),
+        (b'{"FIELD": "a"', 400, "not JSON"),
+        (b'{"FIELD": "\xff\xfe"}', 400, "not in UTF-8"),
+        (nested(50_000), 400, "nested too deeply"),
+        (b'{"FIELD": ' + nested(50_000) + b"}", 400, "nested too deeply"),
+        (b'{"FIELD": ' + nested(300) + b"}", 422, "FIELD: Input should be a valid string"),
+        (b'{"FIELD": "\xe5\xa5\xbd", "speed": ' + b"1" * 5_000 + b"}", 400, "too many digits"),
+        (b"null", 422, "body: "),
+        (b"[1]", 422, "body: "),
+        (b'{"FIELD": 3}', 422, "FIELD: Input should be a valid string"),
+        (b'{"FIELD": null}', 422, "FIELD: Input should be a valid string"),
+        (b'{"FIELD": "\xe5\xa5\xbd", "colour": 1}', 422, "colour: Extra inputs are not permitted"),
+        (b'{"FIELD": "\xe5\xa5\xbd\\ud83d\xe5\xa5\xbd"}', 422, "character 1 is half a surrogate pair"),
+        (b'{"FIELD": "' + b"a" * (10 << 20) + b'"}', 413, "send less text"),
+    ],
+)
+@pytest.mark.parametrize(("path", "field"), CALLS)
+def test_a_body_that_makes_no_sense(site, path, field, body, status, words):
+    found, _, answer = site.call("POST", path, body.replace(b"FIELD", field.encode()))
+    if not body and path == "/api/tts":
+        words = "Field required"
+    assert (found, words.replace("FIELD", field) in message(path, answer)) == (status, True), answer
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("text", ["", " ", "\n\t\u3000", "!!!", "……", "😀", "\0", "\u200b", "\ufeff", "\U0010ffff"])
+def test_text_with_nothing_to_say(site, text, stream):
+    found, _, answer = site.call("POST", "/v1/audio/speech", {"input": text, "stream": stream})
+    assert found == 400
+    assert ("nothing that can be spoken" if text.strip() else "is empty") in message("/v1", answer)
+
+
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 400, "[]", '"fast"', "null"]
+)
+@pytest.mark.parametrize("field", ["speed", "pitch", "volume", "intensity"])
+def test_numbers_that_are_none(site, field, number):
+    body = f'{{"input": "你好。", "{field}": {number}}}'
+    found, _, answer = site.call("POST", "/v1/audio/speech", body.encode())
+    assert found == 422
+    assert message("/v1", answer).startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "words"),
+    [
+        ({"voice": "nobody"}, 400, "there are: toy"),
+        ({"voice": "\ud800"}, 400, "there are: toy"),
+        ({"voice": {"id": 3}}, 422, "voice: "),
+        ({"emotion": "bored"}, 400, "it has: neutral, happy"),
+        ({"emotion": ""}, 400, "it has: neutral, happy"),
+        ({"speaker": 10**40}, 400, "give 0 to 1"),
+        ({"speaker": -1}, 400, "give 0 to 1"),
+        ({"response_format": "ogg"}, 422, "'mp3', 'wav'"),
+        ({"lexicon": {"好": "\0"}}, 400, "no pinyin syllable"),
+        ({"lexicon": {str(n): "a1" for n in range(201)}}, 422, "at most 200"),
+        ({"input": "<speak>\0</speak>", "ssml": True}, 400, "line 1"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_things_that_are_not_there(site, fields, status, words, stream):
+    body = {"input": "你好。", "stream": stream} | fields
+    found, _, answer = site.call("POST", "/v1/audio/speech", body)
+    assert found == status
+    assert words in message("/v1", answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/audio/speech", 405),
+        ("DELETE", "/v1/voices", 405),
+        ("GET", "/nothing", 404),
+        ("GET", "/%ed%a0%80", 404),
+        ("GET", "/audio/%00.wav", 404),
+        ("GET", "/audio/..%2f..%2fetc%2fpasswd.wav", 404),
+        ("GET", f"/audio/{'x' * 5_000}.wav", 404),
+        ("GET", "/webui/..%2fapi.py", 404),
+    ],
+)
+def test_paths_and_methods_that_are_not_there(site, method, path, status):
+    found, _, answer = site.call(method, path)
+    assert found == status
+    assert message(path, answer)
+
+
+def test_odd_characters_do_not_spoil_what_can_be_said(site):
+    for text in ("你\0好。", "你好😀。", "你\u202e好。", "9" * 4_096):
+        assert site.call("POST", "/v1/audio/speech", {"input": text, "response_format": "wav", "speed": 4})[0] == 200
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory, toy):
+    """The operations of the OpenAPI document, over the application it describes, by method and path."""
+    app, _ = make_app(tmp_path_factory.mktemp("described"), toy)
+    found = (result.ok() for result in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations())
+    return {f"{operation.method.upper()} {operation.path}": operation for operation in found}
+
+
+OPERATIONS = [
+    "POST /v1/audio/speech",
+    "POST /v1/text/analyze",
+    "POST /api/tts",
+    "GET /audio/{recording}.wav",
+    *("GET /v1/voices", "GET /v1/models", "GET /v1/revisions", "GET /healthz", "GET /readyz", "GET /metrics"),
+]
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_nothing_that_the_document_allows_or_forbids_is_a_failure_of_ours(described, operation, mode):
+    statuses = set()
+
+    @given(described[operation].as_strategy(generation_mode=mode))
+    @settings(max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
+    def answered(case):
+        answer = case.call()
+        statuses.add(answer.status_code)
+        assert answer.status_code < 500
+        if answer.status_code >= 400:
+            message(case.path, answer.content)
+
+    try:
+        answered()
+    except Unsatisfiable:
+        assert mode is GenerationMode.NEGATIVE  # nothing can be wrong with a request that has no parts
+    else:
+        assert statuses
+
+
+def test_every_operation_of_the_document_is_tried(described):
+    assert set(OPERATIONS) == set(described)
