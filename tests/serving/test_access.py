@@ -77,8 +77,9 @@ def test_only_who_has_a_key_may_call(keyed):
             "invalid_api_key",
             "invalid_request_error",
         )
-    status, _, body = site.call("POST", "/api/tts", {"text": "你好。"})
+    status, headers, body = site.call("POST", "/api/tts", {"text": "你好。"})
     assert (status, list(json.loads(body))) == (401, ["error"])
+    assert headers["WWW-Authenticate"].startswith("Bearer ")
 
 
 def test_the_command_line_takes_its_key_from_the_environment(keyed, monkeypatch):
