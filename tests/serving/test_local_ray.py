@@ -227,7 +227,20 @@ def test_api_keys_are_asked_for_where_the_spec_names_a_secret(serving, toy):
                 client.models.list()
             assert unknown.value.code == "invalid_api_key"
         path.unlink()
-        eventually(lambda: call(serving, "GET", "/v1/voices", key=key)[0] == 503)
+        known = {"Authorization": f"Bearer {key}"}
+        eventually(lambda: call(serving, "GET", "/v1/voices", headers=known)[0] == 503)
+    finally:
+        serving.apply(render(bundle(toy)))
+        eventually(lambda: speak(serving)[0] == 200)
+
+
+def test_each_address_has_a_rate_behind_rays_proxy(serving, toy):
+    serving.apply(render(bundle(toy), more=", expose: {requestsPerMinute: 1}"))
+    try:
+        eventually(lambda: call(serving, "GET", "/v1/voices")[0] == 429)
+        # Ray's proxy believes this of the machine itself, so that it stands for a caller elsewhere.
+        elsewhere = {"X-Forwarded-For": "10.0.0.1"}
+        assert [call(serving, "GET", "/v1/voices", headers=elsewhere)[0] for _ in range(2)] == [200, 429]
     finally:
         serving.apply(render(bundle(toy)))
         eventually(lambda: speak(serving)[0] == 200)

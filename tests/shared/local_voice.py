@@ -48,14 +48,13 @@ def served(folder, toy):
         local.stop()
 
 
-def call(serving, method, path, body=None, *, cached=False, key=None):
+def call(serving, method, path, body=None, *, cached=False, headers=None):
     """Status, headers and body of one request; what was spoken before is spoken anew unless `cached`."""
     connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
     try:
         payload = None if body is None else json.dumps(body)
-        headers = {"Content-Type": "application/json"} | ({} if cached else {"Cache-Control": "no-cache"})
-        headers |= {"Authorization": f"Bearer {key}"} if key else {}
-        connection.request(method, path, payload, headers)
+        told = {"Content-Type": "application/json"} | ({} if cached else {"Cache-Control": "no-cache"})
+        connection.request(method, path, payload, told | (headers or {}))
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
     finally:
