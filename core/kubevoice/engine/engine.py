@@ -23,6 +23,7 @@ from kubevoice.voice import Bundle, VoiceManifest, load_bundle
 __all__ = ["Engine"]
 
 Array = NDArray[np.float32]
+ENCODED = ("memory", "memory_keys", "memory_values", "durations", "frames")
 FIRST_FRAMES, MOST_FRAMES = 36, 288
 """Mel frames that are decoded before the first piece of a stream, and before any later one at most."""
 
@@ -108,8 +109,18 @@ class Engine:
                 yield audio * gain[spoken : spoken + len(audio)]
                 spoken += len(audio)
 
-    def _encode(self, units: Sequence[Unit], controls: Sequence[Controls]) -> tuple[Any, ...]:
-        """Return memory [S, D], its keys and values [L, S, C], durations [N] and frames [N]."""
+    def frames(self, units: Sequence[Unit], controls: Sequence[Controls]) -> NDArray[np.int64]:
+        """Return how many mel frames [N] `stream` speaks each unit for; the encoder alone tells.
+
+        A frame is `manifest.hop` samples. Raises InputError for what the voice cannot speak.
+        """
+        found: NDArray[np.int64] = self._encode(units, controls, ["frames"])[0]
+        return found
+
+    def _encode(
+        self, units: Sequence[Unit], controls: Sequence[Controls], outputs: Sequence[str] = ENCODED
+    ) -> tuple[Any, ...]:
+        """Return memory [S, D], its keys and values [L, S, C], durations [N] and frames [N], or those asked for."""
         count, manifest = len(units), self.manifest
         rows = {one: row for row, one in enumerate(dict.fromkeys(controls))}
         row_of = np.array([rows[one] for one in controls])
@@ -126,8 +137,7 @@ class Engine:
             # cheap beside the decoder and the vocoder.
             (contour,) = self._encoder.run(["pitch"], feeds)
             feeds["pitch_shift"] = pitch_shift(contour, manifest.stats, semitones)
-        outputs = ["memory", "memory_keys", "memory_values", "durations", "frames"]
-        return tuple(self._encoder.run(outputs, feeds))
+        return tuple(self._encoder.run(list(outputs), feeds))
 
     def _decode(
         self, memory: Array, keys: Array, values: Array, band: int, total: int, size: int

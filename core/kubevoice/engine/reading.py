@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from kubevoice.engine.controls import Controls, styled, unmet
 from kubevoice.engine.engine import Engine
 from kubevoice.text import Lexicon, Part, Passage, analyse, read_document
-from kubevoice.text.ssml import Notice, Style, parse
+from kubevoice.text.ssml import Break, Notice, Style, parse
 
-__all__ = ["Script", "read_aloud", "script_of", "speak_parts"]
+__all__ = ["Script", "Turn", "read_aloud", "script_of", "speak_parts", "turns"]
 
 PAUSE_SECONDS = 0.28
 """Silence between two sentences at normal speed."""
@@ -40,19 +40,38 @@ def script_of(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexicon
     return Script(parts, document.notices + unmet(styles, engine.manifest))
 
 
-def speak_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples [T] of all parts as they are made, with a short silence between two sentences."""
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A part, the samples of silence that come before it, and the controls of each unit if it is spoken."""
+
+    part: Part
+    silence: int
+    controls: tuple[Controls, ...] = ()
+
+
+def turns(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[Turn]:
+    """Yield what is heard in order: a document's silences, and a short one between two sentences."""
     pause = round(PAUSE_SECONDS / controls.speed * engine.sample_rate)
     after_speech = False
     for part in parts:
         if isinstance(part, Passage):
             each = {style: styled(controls, style, engine.manifest) for style in set(part.styles)}
-            if after_speech:
-                yield np.zeros(pause, np.float32)
-            yield from engine.stream(part.sentence.units, [each[style] for style in part.styles])
+            yield Turn(part, pause if after_speech else 0, tuple(each[style] for style in part.styles))
+            after_speech = True
+        elif isinstance(part, Break):
+            yield Turn(part, round(part.seconds * engine.sample_rate))
+            after_speech = False
         else:
-            yield np.zeros(round(part.seconds * engine.sample_rate), np.float32)
-        after_speech = isinstance(part, Passage)
+            yield Turn(part, 0)
+
+
+def speak_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[NDArray[np.float32]]:
+    """Yield the samples [T] of all parts as they are made, with a short silence between two sentences."""
+    for turn in turns(engine, parts, controls):
+        if turn.silence:
+            yield np.zeros(turn.silence, np.float32)
+        if isinstance(turn.part, Passage):
+            yield from engine.stream(turn.part.sentence.units, turn.controls)
 
 
 def read_aloud(

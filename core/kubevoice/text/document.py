@@ -1,24 +1,27 @@
-"""An SSML document, read: sentences with a style for each unit, and silences."""
+"""An SSML document, read: sentences with a style for each unit, silences, and where the bookmarks are."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kubevoice.errors import InputError
 from kubevoice.text.manner import Manner
 from kubevoice.text.pipeline import PLAIN, Sentence, analyse_spans
-from kubevoice.text.ssml import Break, Document, Speech, Style
+from kubevoice.text.ssml import Break, Document, Mark, Speech, Style
 
 __all__ = ["Part", "Passage", "read_document"]
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A sentence to speak, and the style of each of its units."""
+    """A sentence to speak, the style of each of its units, and the bookmarks in it, each before one of its units."""
 
     sentence: Sentence
     styles: tuple[Style, ...]
+    marks: tuple[tuple[int, Mark], ...] = ()
 
 
-Part = Passage | Break
+Part = Passage | Break | Mark
+"""A bookmark is a part of its own where no sentence follows before the next silence."""
 
 
 def read_document(document: Document, manner: Manner = PLAIN) -> tuple[Part, ...]:
@@ -28,15 +31,35 @@ def read_document(document: Document, manner: Manner = PLAIN) -> tuple[Part, ...
     """
     parts: list[Part] = []
     run: list[Speech] = []
+    marks: list[tuple[int, Mark]] = []
     for span in (*document.spans, Break(0.0)):
         if isinstance(span, Speech):
             run.append(span)
-        elif isinstance(span, Break):
-            found = analyse_spans(run, manner)
-            parts += [Passage(s, tuple(run[source].style for source in s.sources)) for s in found]
-            run = []
+        elif isinstance(span, Mark):
+            marks.append((len(run), span))
+        else:
+            parts += _passages(analyse_spans(run, manner), run, marks)
+            run, marks = [], []
             if span.seconds:
                 parts.append(span)
     if not any(isinstance(part, Passage) for part in parts):
         raise InputError("the SSML document has nothing that can be spoken in Mandarin; give it some Chinese text")
     return tuple(parts)
+
+
+def _passages(found: Sequence[Sentence], run: Sequence[Speech], marks: Iterable[tuple[int, Mark]]) -> list[Part]:
+    """Style the sentences of a run; a mark goes before the first unit of the spans that follow it."""
+    units = [(s, u, source) for s, sentence in enumerate(found) for u, source in enumerate(sentence.sources)]
+    within: list[list[tuple[int, Mark]]] = [[] for _ in found]
+    after: list[Part] = []
+    for span, mark in marks:
+        place = next(((s, u) for s, u, source in units if source >= span), None)
+        if place is None:
+            after.append(mark)
+        else:
+            within[place[0]].append((place[1], mark))
+    spoken = (
+        Passage(sentence, tuple(run[source].style for source in sentence.sources), tuple(here))
+        for sentence, here in zip(found, within, strict=True)
+    )
+    return [*spoken, *after]

@@ -40,11 +40,15 @@ class Syllable:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word and its reading: Mandarin syllables, or the phones of English."""
+    """A word and its reading: Mandarin syllables, or the phones of English.
+
+    `offset` is the code-point index of its beginning in the input, None where normalisation made it.
+    """
 
     text: str
     syllables: tuple[Syllable, ...]
     phones: tuple[Phone, ...] = ()
+    offset: Origin = None
 
     @property
     def pinyin(self) -> tuple[str, ...]:
@@ -67,6 +71,10 @@ class Sentence:
     units: tuple[Unit, ...]
     sources: tuple[int, ...]
     """Which of the spans that were analysed each unit comes from."""
+    begin: Origin = None
+    """Code-point index of its first character that stands in the input; None if none does."""
+    end: Origin = None
+    """Index after its last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +170,8 @@ def _word(text: Traced, base: Reading, spoken: Reading) -> Word:
     if len(merged) < len(spoken):
         written[-2:] = [(written[-2][0] + written[-1][0], written[-2][1])]
     pairs = zip(written, erhua(text.text, base), merged, strict=True)
-    return Word(text.text, tuple(Syllable(char, offset, before, after) for (char, offset), before, after in pairs))
+    syllables = tuple(Syllable(char, offset, before, after) for (char, offset), before, after in pairs)
+    return Word(text.text, syllables, offset=_offset(text.origins[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +214,7 @@ class _Reader:
         for (token, base), reading in zip(phrase, changed, strict=True):
             source = _source(token)
             if self.manner.english == "phones" and is_latin(token.text[0]) and token.text not in self.manner.lexicon:
-                yield Word(token.text, (), phones(token.text)), source
+                yield Word(token.text, (), phones(token.text), _offset(token.origins[0])), source
             else:
                 # What a document says outright is not changed by its neighbours.
                 yield _word(token, base, base if self.spans[source].pinyin else reading), source
@@ -235,4 +244,6 @@ class _Reader:
         if not units:
             return None
         units[-1] = break_unit(4)
-        return Sentence(sentence.text, sentence.text, tuple(spoken), tuple(units), tuple(sources))
+        there = [offset for origin in sentence.origins if (offset := _offset(origin)) is not None]
+        begin, end = (there[0], there[-1] + 1) if there else (None, None)
+        return Sentence(sentence.text, sentence.text, tuple(spoken), tuple(units), tuple(sources), begin, end)

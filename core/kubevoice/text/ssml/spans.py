@@ -47,7 +47,7 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place whose time the caller wants to know."""
+    """A place whose time the caller wants to know: a bookmark."""
 
     name: str
 

@@ -1,0 +1,112 @@
+"""When each word, character and bookmark is heard, from durations alone: nothing is decoded.
+
+The same words with the same controls always have the same durations, so these are the times of the audio whoever makes
+it, and whether or not it was remembered.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kubevoice.engine.controls import Controls
+from kubevoice.engine.engine import Engine
+from kubevoice.engine.reading import turns
+from kubevoice.text import Part, Passage, Sentence, Unit, Word
+from kubevoice.text.ssml import Mark
+from kubevoice.text.traced import Origin
+
+__all__ = ["Bookmark", "CharacterTime", "SentenceTime", "Timing", "WordTime", "time_parts", "time_sentence"]
+
+Places = Sequence[float]
+"""Seconds at which each unit begins, and the last one ends [N + 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterTime:
+    """A syllable as spoken and the character it stands for; `offset` is None where normalisation made it."""
+
+    char: str
+    pinyin: str
+    offset: Origin
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class WordTime:
+    """A word as spoken; English spoken in its own phones has no characters."""
+
+    text: str
+    offset: Origin
+    start: float
+    end: float
+    characters: tuple[CharacterTime, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceTime:
+    """A sentence as spoken; what of it stands in the input lies from `begin` to before `finish`, None if nothing."""
+
+    text: str
+    begin: Origin
+    finish: Origin
+    start: float
+    end: float
+    words: tuple[WordTime, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """A `<mark>` of a document."""
+
+    name: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All times of a speech in seconds from its beginning; `duration` is its length."""
+
+    duration: float
+    sentences: tuple[SentenceTime, ...]
+    bookmarks: tuple[Bookmark, ...]
+
+
+def time_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Timing:
+    """Return the times of what `speak_parts` speaks. Raises InputError for what the voice cannot speak."""
+    at = 0
+    sentences: list[SentenceTime] = []
+    bookmarks: list[Bookmark] = []
+    for turn in turns(engine, parts, controls):
+        at += turn.silence
+        if isinstance(turn.part, Passage):
+            sentence = turn.part.sentence
+            ends = (engine.frames(sentence.units, turn.controls).cumsum() * engine.manifest.hop).tolist()
+            places = [(at + end) / engine.sample_rate for end in (0, *ends)]
+            sentences.append(time_sentence(sentence, places))
+            bookmarks += [Bookmark(mark.name, places[unit]) for unit, mark in turn.part.marks]
+            at += ends[-1]
+        elif isinstance(turn.part, Mark):
+            bookmarks.append(Bookmark(turn.part.name, at / engine.sample_rate))
+    return Timing(at / engine.sample_rate, tuple(sentences), tuple(bookmarks))
+
+
+def time_sentence(sentence: Sentence, places: Places) -> SentenceTime:
+    """Return a sentence's words and characters with the times of their units."""
+    words: list[WordTime] = []
+    at = 0
+    for word in sentence.words:
+        while sentence.units[at].sy.startswith("#"):  # breaks stand between words and belong to none
+            at += 1
+        units = sentence.units[at : at + len(word.units)]
+        inside = places[at : at + len(units) + 1]
+        words.append(WordTime(word.text, word.offset, inside[0], inside[-1], tuple(_characters(word, units, inside))))
+        at += len(units)
+    return SentenceTime(sentence.text, sentence.begin, sentence.end, places[0], places[-1], tuple(words))
+
+
+def _characters(word: Word, units: Sequence[Unit], places: Places) -> Iterator[CharacterTime]:
+    if not word.syllables:
+        return
+    starts = [i for i, unit in enumerate(units) if unit.syllable_flag in ("s_begin", "s_both")]
+    for syllable, start, end in zip(word.syllables, starts, [*starts[1:], len(units)], strict=True):
+        yield CharacterTime(syllable.char, syllable.pinyin, syllable.offset, places[start], places[end])

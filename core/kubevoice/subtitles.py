@@ -1,0 +1,129 @@
+"""Subtitles in SRT and WebVTT: the text as it was written, cut into lines that can be read at a glance."""
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from kubevoice.engine.timing import SentenceTime, Timing, WordTime
+from kubevoice.text.segment import CLOSERS, PAIRS, PAUSES, STOPS
+
+__all__ = ["LINE", "Cue", "cues", "render", "to_json", "to_srt", "to_vtt"]
+
+LINE = 20
+"""Characters of a cue; only a word that is longer makes a longer one."""
+MARKUP = re.compile(r"""<!--.*?-->|<!\[CDATA\[|\]\]>|<(?:"[^"]*"|'[^']*'|[^>"'])*>""", re.DOTALL)
+HIDDEN = "\0"
+"""Stands for each character of markup, so that offsets stay true; XML cannot contain it."""
+BOUNDARY = re.compile(rf"[\r\n{HIDDEN}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A line and the seconds from and to which it is shown."""
+
+    text: str
+    start: float
+    end: float
+
+
+def cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
+    """Return the cues of a speech of `text`, at least one for each sentence, in order and never at the same time."""
+    written = MARKUP.sub(lambda found: HIDDEN * len(found[0]), text) if ssml else text
+    shown: Callable[[str], str] = _shown_markup if ssml else _shown
+    found: list[Cue] = []
+    begin = 0
+    for number, sentence in enumerate(timing.sentences):
+        following = timing.sentences[number + 1 :]
+        end = _end(written, max(begin, sentence.finish or begin), following) if following else len(written)
+        found += _sentence_cues(sentence, written, begin, end, shown)
+        begin = end
+    return found
+
+
+def _shown(text: str) -> str:
+    return " ".join(text.replace(HIDDEN, "").split())
+
+
+def _shown_markup(text: str) -> str:
+    return _shown(html.unescape(text.replace(HIDDEN, "")))
+
+
+def _end(written: str, known: int, following: Sequence[SentenceTime]) -> int:
+    """Return where a sentence ends: figures between the last place known of it and the next may be of either."""
+    next_known = next((one.begin for one in following if one.begin is not None), known)
+    ends = [found.end() for found in BOUNDARY.finditer(written, known, max(known, next_known))]
+    return ends[-1] if ends else known
+
+
+def _cuts(words: Sequence[WordTime], written: str, begin: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield where words part: which word follows, where that is in the text, and whether punctuation is there."""
+    for number in range(1, len(words)):
+        before, after = words[number - 1], words[number]
+        if after.offset is not None:
+            place = after.offset
+            while place > begin and written[place - 1] in PAIRS:
+                place -= 1
+        elif before.offset is not None:
+            known = [one.offset for one in before.characters if one.offset is not None]
+            place = known[-1] + len(before.characters[-1].char) if known else before.offset + len(before.text)
+            while place < end and written[place] in PAUSES + STOPS + CLOSERS:
+                place += 1
+        else:
+            continue
+        if begin < place < end:
+            sign = written[begin:place].rstrip(HIDDEN + " ")[-1:]
+            yield number, place, sign != "" and sign in PAUSES + STOPS + CLOSERS
+
+
+def _sentence_cues(
+    sentence: SentenceTime, written: str, begin: int, end: int, shown: Callable[[str], str]
+) -> Iterator[Cue]:
+    words = sentence.words
+    left = list(_cuts(words, written, begin, end))
+    first = 0
+    while len(shown(written[begin:end])) > LINE and left:
+        fitting = [cut for cut in left if len(shown(written[begin : cut[1]])) <= LINE] or left[:1]
+        number, place, _ = ([cut for cut in fitting if cut[2]] or fitting)[-1]
+        if line := shown(written[begin:place]):
+            yield Cue(line, words[first].start, words[number - 1].end)
+            first = number
+        begin = place
+        left = [cut for cut in left if cut[1] > place]
+    yield Cue(shown(written[begin:end]) or _shown(sentence.text), words[first].start, words[-1].end)
+
+
+def _clock(seconds: float, point: str) -> str:
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{milliseconds:03}"
+
+
+def to_srt(found: Sequence[Cue]) -> str:
+    """Write cues as SubRip."""
+    return "\n".join(
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}\n"
+        for number, cue in enumerate(found, 1)
+    )
+
+
+def to_vtt(found: Sequence[Cue]) -> str:
+    """Write cues as WebVTT, in which `&`, `<` and `>` are written as entities."""
+    lines = (
+        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{html.escape(cue.text, quote=False)}\n"
+        for cue in found
+    )
+    return "WEBVTT\n" + "".join(lines)
+
+
+def to_json(timing: Timing) -> str:
+    """Write every time, in seconds."""
+    return json.dumps(asdict(timing), ensure_ascii=False)
+
+
+RENDER: Mapping[str, Callable[[Sequence[Cue]], str]] = {"srt": to_srt, "vtt": to_vtt}
+
+
+def render(kind: str, text: str, timing: Timing, *, ssml: bool = False) -> str:
+    """Write the times of a speech of `text` as json, srt or vtt."""
+    return to_json(timing) if kind == "json" else RENDER[kind](cues(text, timing, ssml=ssml))
