@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 from kubevoice.errors import InputError, KubeVoiceError
 
-__all__ = ["KEY_VARIABLE", "BusyError", "ask", "speak"]
+__all__ = ["KEY_VARIABLE", "SPEECH", "SUBTITLES", "BusyError", "ask", "speak", "subtitles"]
 
 TIMEOUT_SECONDS = 120.0
 KEY_VARIABLE = "KUBEVOICE_API_KEY"
+SPEECH, SUBTITLES = "/v1/audio/speech", "/v1/audio/subtitles"
 
 
 class BusyError(KubeVoiceError):
@@ -26,9 +27,17 @@ def speak(url: str, body: dict[str, Any]) -> bytes:
         return answer.read()
 
 
+def subtitles(url: str, body: dict[str, Any]) -> bytes:
+    """Call /v1/audio/subtitles of the server at `url`; return the file. Raises as `ask` does."""
+    with ask(url, body, route=SUBTITLES) as answer:
+        return answer.read()
+
+
 @contextmanager
-def ask(url: str, body: dict[str, Any], *, fresh: bool = False) -> Iterator[http.client.HTTPResponse]:
-    """Call /v1/audio/speech; the answer is there when speech begins. `fresh` speech is not from the server's memory.
+def ask(
+    url: str, body: dict[str, Any], *, fresh: bool = False, route: str = SPEECH
+) -> Iterator[http.client.HTTPResponse]:
+    """Call `route`; the answer is there when speech begins. `fresh` speech is not from the server's memory.
 
     The API key, if the server wants one, is that of the environment.
 
@@ -40,7 +49,7 @@ def ask(url: str, body: dict[str, Any], *, fresh: bool = False) -> Iterator[http
         raise InputError(f"{url!r} is no address of a server; write http://HOST:PORT")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
-    path = f"{parts.path.rstrip('/')}/v1/audio/speech"
+    path = f"{parts.path.rstrip('/')}{route}"
     headers = {"Content-Type": "application/json"} | ({"Cache-Control": "no-cache"} if fresh else {})
     if key := os.environ.get(KEY_VARIABLE):
         headers["Authorization"] = f"Bearer {key}"

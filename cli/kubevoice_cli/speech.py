@@ -15,7 +15,7 @@ from kubevoice.text.ssml import Break, Notice, Speech, Style, parse
 from kubevoice.voice import builtin_voice
 from rich.table import Table
 
-from kubevoice_cli.client import speak
+from kubevoice_cli.client import speak, subtitles
 from kubevoice_cli.console import answers, errors, plain
 
 __all__ = ["say", "ssml_app", "text"]
@@ -24,13 +24,21 @@ ssml_app = typer.Typer(help="Documents in SSML.", no_args_is_help=True)
 
 DEFAULT_VOICE = "builtin://base"
 LEXICON_HELP = "File of readings: word, tab, pinyin with tones."
+KINDS = ("srt", "vtt", "json")
 FORMATS = ("wav", "flac", "mp3", "opus", "aac", "pcm")
 
 
-def _write(path: Path, audio: bytes) -> None:
+def _ending(path: Path, known: tuple[str, ...]) -> str:
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in known:
+        raise InputError(f"{path}: the name must end with .{', .'.join(known)}")
+    return kind
+
+
+def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(audio)
+        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
         raise KubeVoiceError(f"cannot write {path}: {error.strerror}") from None
@@ -103,23 +111,29 @@ def say(
     volume: Annotated[float, typer.Option(help="Factor on the samples.")] = 1.0,
     ssml: Annotated[bool, typer.Option("--ssml", help="The text is an SSML document.")] = False,
     lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
+    subtitles_to: Annotated[
+        Path | None, typer.Option("--subtitles", help=f"Write when each word is heard, too: {', '.join(KINDS)}.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime.", min=1)] = 1,
 ) -> None:
     """Speak into a file. No server is needed."""
-    audio_format = output.suffix.removeprefix(".").lower()
-    if audio_format not in FORMATS:
-        raise InputError(f"{output}: the name must end with .{', .'.join(FORMATS)}")
+    audio_format = _ending(output, FORMATS)
+    kind = _ending(subtitles_to, KINDS) if subtitles_to else ""
     readings = _lexicon(lexicon)
     if url is not None:
         wishes: dict[str, Any] = {"emotion": emotion, "intensity": intensity, "speaker": speaker, "speed": speed}
-        wishes |= {"pitch": pitch, "volume": volume, "voice": voice, "response_format": audio_format}
+        wishes |= {"pitch": pitch, "volume": volume, "voice": voice, "input": text}
         wishes |= {"ssml": True} if ssml else {}
         wishes |= {"lexicon": {word: " ".join(reading) for word, reading in readings.items()}} if readings else {}
         named = {key: value for key, value in wishes.items() if value is not None}
-        _write(output, speak(url, {"input": text} | named))
+        _write(output, speak(url, named | {"response_format": audio_format}))
+        if subtitles_to:
+            _write(subtitles_to, subtitles(url, named | {"format": kind}))
     else:
         from kubevoice.audio.encode import encode_audio
         from kubevoice.engine import Controls, Engine, script_of, speak_parts
+        from kubevoice.engine.timing import time_parts
+        from kubevoice.subtitles import render
 
         where = voice or DEFAULT_VOICE
         engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
@@ -128,7 +142,11 @@ def say(
         samples = np.concatenate(list(speak_parts(engine, script.parts, controls)))
         _note(script.notices)
         _write(output, encode_audio(samples, engine.sample_rate, audio_format))
-    answers.print(plain(str(output)))
+        if subtitles_to:
+            timing = time_parts(engine, script.parts, controls)
+            _write(subtitles_to, render(kind, text, timing, ssml=ssml).encode())
+    for path in filter(None, (output, subtitles_to)):
+        answers.print(plain(str(path)))
 
 
 def text(

@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
@@ -16,18 +16,16 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine import Controls
-from kubevoice.errors import InputError
-from kubevoice.text import Lexicon, make_lexicon
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from kubevoice_serving.access import Access, Cors, Gate
+from kubevoice_serving.asked import check_text, job_of, lexicon_of
 from kubevoice_serving.backend import Backend
 from kubevoice_serving.bodies import BodyBound
 from kubevoice_serving.metrics import Metrics, Observer
 from kubevoice_serving.problems import ApiError, add_error_handlers, refuse
 from kubevoice_serving.recordings import Recordings
 from kubevoice_serving.schemas import (
-    MAX_CHARACTERS,
     AnalyzeAnswer,
     AnalyzeRequest,
     ErrorAnswer,
@@ -43,6 +41,7 @@ from kubevoice_serving.schemas import (
     VoiceList,
 )
 from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
+from kubevoice_serving.subtitles import add_subtitles
 from kubevoice_serving.traffic import Track
 
 __all__ = ["create_app"]
@@ -91,16 +90,8 @@ def _sweeping(recordings: Recordings) -> Callable[[FastAPI], AbstractAsyncContex
     return lifespan
 
 
-def _check_text(text: str, param: str) -> None:
-    if not text.strip():
-        raise ApiError(HTTPStatus.BAD_REQUEST, "empty_text", f"{param} is empty; send text to speak", param=param)
-    if len(text) > MAX_CHARACTERS:
-        message = f"{param} has {len(text)} characters; at most {MAX_CHARACTERS} are taken at once: split the text"
-        raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", message, param=param)
-
-
 async def _speak(backend: Backend, metrics: Metrics, job: SpeechJob, param: str) -> SpeechAnswer:
-    _check_text(job.text, param)
+    check_text(job.text, param)
     with metrics.in_progress.track_inprogress():
         answer = await backend.speak(job)
     if isinstance(answer, Refusal):
@@ -114,7 +105,7 @@ async def _streamed(backend: Backend, metrics: Metrics, job: SpeechJob, *, event
 
     Later there is no status left to tell it with: the connection is cut, and the caller sees that the file is not all.
     """
-    _check_text(job.text, "input")
+    check_text(job.text, "input")
     items = backend.stream(job)
     head = await anext(items)
     if isinstance(head, Refusal):
@@ -164,23 +155,8 @@ def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
     @app.post("/v1/audio/speech", tags=["speech"], response_class=Response, responses=ERRORS)
     async def speech(request: SpeechRequest, cache_control: Annotated[str, Header()] = "") -> Response:
         """Speak text; the answer is the audio file."""
-        controls = Controls(
-            speaker=request.speaker,
-            emotion=request.emotion,
-            intensity=request.intensity,
-            speed=request.speed,
-            pitch=request.pitch,
-            volume=request.volume,
-        )
-        job = SpeechJob(
-            request.input,
-            request.voice,
-            request.response_format,
-            controls,
-            ssml=request.ssml,
-            lexicon=_lexicon(request.lexicon),
-            fresh="no-cache" in cache_control.lower(),
-        )
+        fresh = "no-cache" in cache_control.lower()
+        job = replace(job_of(request), audio_format=request.response_format, fresh=fresh)
         if request.stream_format == "sse":
             return await _streamed(backend, metrics, job, events=True)
         if request.stream if request.stream is not None else request.response_format not in WHOLE:
@@ -189,24 +165,17 @@ def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
         headers = _headers(answer.head) | _costs(answer.end)
         return Response(answer.audio, headers=headers, media_type=CONTENT_TYPES[answer.head.audio_format])
 
+    add_subtitles(app, backend)
+
     @app.post("/v1/text/analyze", tags=["speech"], responses=ERRORS)
     async def analyze(request: AnalyzeRequest) -> AnalyzeAnswer:
         """Show how text would be read: sentences, words, pinyin and the voice's units."""
-        _check_text(request.text, "text")
-        readings = _lexicon(request.lexicon)
+        check_text(request.text, "text")
+        readings = lexicon_of(request.lexicon)
         analysis = await backend.analyze(request.text, readings, ssml=request.ssml, voice=request.voice)
         if isinstance(analysis, Refusal):
             raise refuse(analysis, "text")
         return AnalyzeAnswer.model_validate(analysis.as_dict())
-
-
-def _lexicon(readings: dict[str, str] | None) -> Lexicon | None:
-    """Return a request's lexicon. Raises ApiError naming every entry that is wrong."""
-    try:
-        entries = ((f"lexicon[{word[:32]!r}]", word, pinyin) for word, pinyin in (readings or {}).items())
-        return make_lexicon(entries) or None
-    except InputError as error:
-        raise refuse(Refusal(str(error), error.problems), "lexicon") from None
 
 
 def _add_legacy(app: FastAPI, backend: Backend, metrics: Metrics, recordings: Recordings) -> None:

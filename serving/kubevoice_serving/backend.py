@@ -5,7 +5,7 @@ from typing import Protocol
 
 from kubevoice.text import Analysis, Lexicon
 
-from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
+from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob, Timed
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.traffic import Track, TrackTraffic
 
@@ -37,6 +37,9 @@ class Backend(Protocol):
 
         BusyError or UnavailableError if no replica can, UnavailableError also if one is lost on the way.
         """
+
+    async def time(self, job: SpeechJob) -> Timed | Refusal:
+        """Tell when the words of a job are heard; BusyError or UnavailableError if no replica can."""
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None

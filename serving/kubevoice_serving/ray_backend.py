@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 from kubevoice_serving.backend import BusyError, UnavailableError
 from kubevoice_serving.calls import replica_states, translated
 from kubevoice_serving.canary import Canary, GoneError
-from kubevoice_serving.speech import Full, Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob, StreamItem
+from kubevoice_serving.speech import Full, Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob, StreamItem, Timed
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.traffic import IngressConfig, Tally, Track, TrackTraffic
 
@@ -70,6 +70,10 @@ class RayBackend:
 
     async def _speak_stable(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         return await translated(self._stable.speak.remote(job))
+
+    async def time(self, job: SpeechJob) -> Timed | Refusal:
+        """Tell when the words of a job are heard, as the stable revision speaks them."""
+        return await translated(self._stable.time.remote(job))
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None

@@ -7,7 +7,7 @@ from kubevoice.text import Analysis, Lexicon
 
 from kubevoice_serving.backend import Backend
 from kubevoice_serving.phrases import LARGEST, Phrases, Single, phrase_key
-from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
+from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob, Timed
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.traffic import CacheConfig, IngressConfig, Track, TrackTraffic
 
@@ -79,6 +79,10 @@ class RememberingBackend:
                 elif isinstance(item, SpeechEnd) and head is not None and head.revision == revision and size <= LARGEST:
                     self._phrases.keep(key, SpeechAnswer(head, b"".join(pieces), item))
                 yield item
+
+    async def time(self, job: SpeechJob) -> Timed | Refusal:
+        """Tell when words are heard: it costs too little to be remembered, and is true of remembered speech, too."""
+        return await self._backend.time(job)
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None

@@ -15,6 +15,8 @@ __all__ = [
     "ModelList",
     "RevisionList",
     "SpeechRequest",
+    "Spoken",
+    "SubtitlesRequest",
     "VoiceList",
 ]
 
@@ -41,26 +43,15 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class SpeechRequest(_Request):
-    """OpenAI's shape, and what a SAMBERT voice can do besides."""
+class Spoken(_Request):
+    """What is to be spoken, and how."""
 
     input: Text = Field(description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"])
     model: str = Field("kubevoice", description="Accepted for OpenAI's clients; the voice decides.")
     voice: Annotated[str | None, BeforeValidator(_voice_name)] = Field(
         None, description="A name from /v1/voices; omitted, the default voice."
     )
-    response_format: Literal["mp3", "wav", "flac", "opus", "aac", "pcm"] = Field(
-        "mp3", description="`pcm` is headerless little-endian int16 at the rate told by X-Sample-Rate."
-    )
     speed: float = Field(1.0, ge=0.25, le=4)
-    stream_format: Literal["audio", "sse"] = Field(
-        "audio", description="`sse` sends base64 pieces as server-sent events, as OpenAI does."
-    )
-    stream: bool | None = Field(
-        None,
-        description="Send speech while it is made. Omitted, what can be played so is: all but wav and flac, whose "
-        "heads then could not tell their length.",
-    )
     emotion: str | None = Field(None, description="A label from /v1/voices.", examples=["happy"])
     intensity: float = Field(1.0, ge=0, le=2, description="0 is neutral, 1 the emotion as trained, 2 twice that.")
     speaker: str | int | None = Field(None, description="Name or number of a speaker of the voice.")
@@ -69,6 +60,30 @@ class SpeechRequest(_Request):
     ssml: bool = Field(False, description="The input is an SSML document (docs/ssml.md).")
     lexicon: dict[str, str] | None = Field(
         None, max_length=200, description="Readings by word, in pinyin with tones.", examples=[{"重庆": "chong2 qing4"}]
+    )
+
+
+class SpeechRequest(Spoken):
+    """OpenAI's shape, and what a SAMBERT voice can do besides."""
+
+    response_format: Literal["mp3", "wav", "flac", "opus", "aac", "pcm"] = Field(
+        "mp3", description="`pcm` is headerless little-endian int16 at the rate told by X-Sample-Rate."
+    )
+    stream_format: Literal["audio", "sse"] = Field(
+        "audio", description="`sse` sends base64 pieces as server-sent events, as OpenAI does."
+    )
+    stream: bool | None = Field(
+        None,
+        description="Send speech while it is made. Omitted, what can be played so is: all but wav and flac, whose "
+        "heads then could not tell their length.",
+    )
+
+
+class SubtitlesRequest(Spoken):
+    """The same as is asked of /v1/audio/speech; the answer is when each word is heard."""
+
+    format: Literal["json", "srt", "vtt"] = Field(
+        "json", description="`json` has the times of words, characters and bookmarks in seconds."
     )
 
 

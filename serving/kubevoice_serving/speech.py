@@ -7,11 +7,23 @@ from dataclasses import dataclass, field
 import numpy as np
 from kubevoice.audio.encode import encode_audio, open_encoder
 from kubevoice.engine import Controls, Engine, script_of, speak_parts
+from kubevoice.engine.timing import Timing, time_parts
 from kubevoice.text import Lexicon
 from kubevoice.text.ssml import Notice
 from numpy.typing import NDArray
 
-__all__ = ["Full", "Refusal", "SpeechAnswer", "SpeechEnd", "SpeechHead", "SpeechJob", "StreamItem", "Utterance"]
+__all__ = [
+    "Full",
+    "Refusal",
+    "SpeechAnswer",
+    "SpeechEnd",
+    "SpeechHead",
+    "SpeechJob",
+    "StreamItem",
+    "Timed",
+    "Utterance",
+    "time_job",
+]
 
 Array = NDArray[np.float32]
 
@@ -65,6 +77,15 @@ class SpeechAnswer:
     head: SpeechHead
     audio: bytes
     end: SpeechEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """When the words of a job are heard, as a revision of a voice speaks them."""
+
+    voice: str
+    revision: str
+    timing: Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +169,9 @@ class Utterance:
         """Encode the whole speech."""
         audio = encode_audio(samples, self._engine.sample_rate, self.job.audio_format)
         return SpeechAnswer(self.head, audio, self.end)
+
+
+def time_job(job: SpeechJob, name: str, engine: Engine) -> Timed:
+    """Return when the words of `job` are heard. Raises InputError for text or controls that the voice cannot speak."""
+    script = script_of(engine, job.text, ssml=job.ssml, lexicon=job.lexicon)
+    return Timed(name, engine.revision, time_parts(engine, script.parts, job.controls))

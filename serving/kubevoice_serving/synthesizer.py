@@ -16,7 +16,7 @@ from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Analysis, Lexicon, Passage
 from pydantic import ValidationError
 
-from kubevoice_serving.speech import Full, Refusal, SpeechAnswer, SpeechJob, StreamItem, Utterance
+from kubevoice_serving.speech import Full, Refusal, SpeechAnswer, SpeechJob, StreamItem, Timed, Utterance, time_job
 from kubevoice_serving.traffic import Track
 from kubevoice_serving.turns import Turns
 from kubevoice_serving.voices import UserConfig, VoiceSet, load_voices
@@ -130,6 +130,13 @@ class Synthesizer:
             yield utterance.end
         except InputError as error:
             yield Refusal(str(error), error.problems)
+
+    async def time(self, job: SpeechJob) -> Timed | Refusal:
+        """Tell when the words of `job` are heard. It takes no turn: the encoder is cheap, and nobody listens."""
+        try:
+            return await asyncio.to_thread(time_job, job, *(await self._loaded()).find(job.voice))
+        except InputError as error:
+            return Refusal(str(error), error.problems)
 
     async def _loaded(self) -> VoiceSet:
         """Return the voices, once there are any; KubeVoiceError if the first ones cannot be loaded."""

@@ -47,6 +47,18 @@ def test_crd_writes_what_is_committed(kubevoice, tmp_path):
     assert (tmp_path / "crd.yaml").read_text(encoding="utf-8") == committed.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("kind", ["srt", "vtt", "json"])
+def test_say_writes_when_words_are_heard(kubevoice, tmp_path, kind):
+    found = kubevoice("say", "你好。再见。", "-o", "hello.wav", "--subtitles", f"hello.{kind}")
+    assert found.returncode == 0, found.stderr
+    written = (tmp_path / f"hello.{kind}").read_text(encoding="utf-8")
+    if kind == "json":
+        assert json.loads(written)["duration"] == pytest.approx(sf.info(tmp_path / "hello.wav").duration, abs=1e-3)
+    else:
+        assert "\n你好。\n" in written
+        assert "\n再见。\n" in written
+
+
 def test_say_writes_a_sound_of_the_right_kind(kubevoice, tmp_path):
     found = kubevoice("say", "你好。", "-o", "hello.wav", "--emotion", "happy", "--speed", "1.2")
     assert found.returncode == 0, found.stderr
@@ -60,6 +72,7 @@ def test_say_writes_a_sound_of_the_right_kind(kubevoice, tmp_path):
     ("words", "complaint"),
     [
         (("say", "你好", "-o", "x.doc"), "the name must end with"),
+        (("say", "你好", "--subtitles", "x.ass"), "the name must end with .srt, .vtt, .json"),
         (("say", "……", "-o", "x.wav"), "nothing that can be spoken"),
         (("say", "你好", "--emotion", "joy"), "joy"),
         (("say", "你好", "--voice", "nowhere"), "nowhere"),

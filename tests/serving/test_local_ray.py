@@ -102,6 +102,15 @@ def test_a_phrase_that_was_spoken_is_answered_from_memory(serving):
     assert float(re.search(r'^kubevoice_phrases_total{tier="memory"} (\S+)$', metrics, re.MULTILINE)[1]) == 2
 
 
+def test_times_are_those_of_the_speech(serving):
+    status, headers, content = call(serving, "POST", "/v1/audio/subtitles", {"input": "你好。再见。"})
+    assert status == 200
+    _, spoken, audio = speak(serving, input="你好。再见。")
+    assert headers["X-Revision"] == spoken["X-Revision"]
+    assert json.loads(content)["duration"] == pytest.approx(float(spoken["X-Audio-Seconds"]), abs=1e-3)
+    assert audio
+
+
 def test_events_are_openais(serving):
     answer, pieces = streamed(serving, stream_format="sse", input="你好，世界。")
     assert answer.headers["Content-Type"].startswith("text/event-stream")
