@@ -25,7 +25,7 @@ def add_subtitles(app: FastAPI, backend: Backend) -> None:
         "/v1/audio/subtitles",
         tags=["speech"],
         response_class=Response,
-        responses={status: {"model": ErrorAnswer} for status in (400, 413, 422, 429, 503)},
+        responses={status: {"model": ErrorAnswer} for status in (400, 401, 413, 422, 429, 503)},
     )
     async def subtitles(request: SubtitlesRequest) -> Response:
         """Tell when each word of the same request's speech is heard, or write subtitles for it."""

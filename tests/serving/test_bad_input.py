@@ -138,6 +138,7 @@ def described(tmp_path_factory, toy):
 
 OPERATIONS = [
     "POST /v1/audio/speech",
+    "POST /v1/audio/subtitles",
     "POST /v1/text/analyze",
     "POST /api/tts",
     "GET /audio/{recording}.wav",

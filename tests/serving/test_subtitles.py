@@ -12,6 +12,7 @@ from kubevoice.engine import Controls, Engine, read_aloud, script_of
 from kubevoice.engine.timing import SentenceTime, Timing, WordTime, time_parts
 from kubevoice.errors import InputError
 from kubevoice.subtitles import LINE, Cue, cues, to_srt, to_vtt
+from kubevoice_serving.access import Access
 from kubevoice_serving.api import create_app
 from kubevoice_serving.recordings import Recordings
 from kubevoice_serving.remembering import RememberingBackend
@@ -148,7 +149,7 @@ def test_the_server_tells_the_times_of_what_it_speaks(toy, engine, tmp_path):
     replica = Synthesizer(tmp_path / "cache")
     voices = [{"name": "toy", "revision": toy.digest, "uri": str(toy.path)}]
     asyncio.run(replica.reconfigure({"voices": voices, "default": "toy"}))
-    client = TestClient(create_app(RememberingBackend(replica), Recordings(tmp_path / "recordings")))
+    client = TestClient(create_app(RememberingBackend(replica), Recordings(tmp_path / "recordings"), Access()))
 
     def ask(**body):
         return client.post("/v1/audio/subtitles", json=body)

@@ -23,7 +23,8 @@ class OneReplica:
 
     def __init__(self, replica):
         self._replica = replica
-        self.speak, self.analyze, self.voices = replica.speak, replica.analyze, replica.voices
+        self.speak, self.time = replica.speak, replica.time
+        self.analyze, self.voices = replica.analyze, replica.voices
 
     async def stream(self, job):
         async with aclosing(self._replica.stream(job)) as items:
