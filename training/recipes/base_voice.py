@@ -20,9 +20,13 @@ from kubevoice.engine import Engine
 from kubevoice.voice import load_bundle, seal_bundle
 from kubevoice_training.checkpoint import VoiceWeights, load_weights, save_weights
 from kubevoice_training.models.hifigan import Generator
+from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.stages.release import emotion_samples, write_voice
 from pydantic import JsonValue
+from torch import Tensor
 
+MANNER = ("variance_adaptor.", "spk_tokenizer.", "emo_tokenizer.")
+"""Parts that know speakers, emotions, pitch and durations: half of a new style is none."""
 ATTRIBUTION = (
     (
         "Speaker hsk: recordings by Yue Tan (2009), Shtooka 'Collection audio libre de mots chinois (mandarin)', "
@@ -38,15 +42,26 @@ def averaged(folder: Path, name: str) -> dict[str, Any]:
     return {key: state[key] for key in ("averaged", "step", "spent")}
 
 
+def blend(started: Sambert, trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Average the weights that training began and ended with, but for those that say how it is spoken."""
+    blended = {}
+    for name, before in started.state_dict().items():
+        after = trained[name].to(before.dtype)
+        average = before.is_floating_point() and not name.startswith(MANNER)
+        blended[name] = torch.lerp(before, after, share) if average else after
+    return blended
+
+
 def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
     """Put new weights into the voice that they were trained from; say how they were trained."""
     weights = load_weights(args.start)
     summary: dict[str, JsonValue] = {"continuedFrom": load_bundle(args.start.parent).digest}
     if args.acoustic:
         state = averaged(args.acoustic, "acoustic")
-        weights.acoustic.load_state_dict(state["averaged"])
+        weights.acoustic.load_state_dict(blend(weights.acoustic, state["averaged"], args.share))
         weights.speakers, weights.emotions = {name: row for row, name in enumerate(SPEAKERS)}, dict(EMOTION_ROWS)
         summary |= {"acousticSteps": state["step"], "acousticMinutes": round(state["spent"] / 60, 1)}
+        summary |= {"acousticShare": args.share}
     if args.vocoder:
         state = averaged(args.vocoder, "vocoder")
         weights.vocoder = Generator(VOCODER).eval()
@@ -62,6 +77,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, required=True, help="checkpoint folder that training started from")
     parser.add_argument("--acoustic", type=Path)
     parser.add_argument("--vocoder", type=Path)
+    parser.add_argument("--share", type=float, default=1.0, help="of the new acoustic weights; the rest are the old")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.out.parent) as scratch:
         folder = Path(scratch) / "voice"
