@@ -26,7 +26,7 @@ def committed() -> dict[str, str]:
     texts = {}
     for name in filter(None, listed.stdout.split("\0")):
         data = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b"\0"
-        if b"\0" not in data[:8192]:
+        if b"\0" not in data:
             texts[name] = data.decode("utf-8")
     return texts
 
