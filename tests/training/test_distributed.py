@@ -123,7 +123,7 @@ def test_a_stop_is_passed_on_to_every_process_of_a_pod():
     body = (
         "import signal\n"
         "signal.signal(signal.SIGTERM, lambda *_: os._exit(143))\n"
-        "print('ready', flush=True)\n"
+        "os.write(1, b'ready\\n')\n"
         "time.sleep(600)"
     )
     parent = launcher(body, stdout=subprocess.PIPE)
