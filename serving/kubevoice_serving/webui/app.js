@@ -1,159 +1,244 @@
-const $ = (id) => document.getElementById(id);
+/** The page: what was chosen goes to the server, what comes back is heard, drawn and kept. */
 
-const EXAMPLES = [
-  "今天天气真好，我们一起去公园散步吧！",
-  "请在2026年11月24日15:30前，到3号楼208室领取快递。",
-  "银行行长说，这一行的长处是稳。",
-];
-const EMOTIONS = {
-  neutral: "中性", happy: "开心", sad: "悲伤", angry: "生气", fear: "害怕", disgust: "厌恶", surprise: "惊讶",
-  calm: "平静", gentle: "温柔", relax: "放松", lyrical: "抒情", serious: "严肃", disgruntled: "不满",
-  satisfied: "满意", disappointed: "失望", excited: "兴奋", anxiety: "焦虑", jealousy: "嫉妒", hate: "憎恨",
-  pity: "怜悯", pleasure: "愉悦", arousal: "激动", dominance: "强势", none: "无",
-};
-const SLIDERS = ["intensity", "speed", "pitch", "volume"];
-const MARKS = { a: "āáǎà", e: "ēéěè", i: "īíǐì", o: "ōóǒò", u: "ūúǔù", "ü": "ǖǘǚǜ" };
+import { ask, json, key, setKey, stream } from "./api.js";
+import {
+  $, clear, element, offer, readingOf, request, restore, setReading, showCorrections, showExamples, showForm, showVoice,
+  SLIDERS,
+} from "./form.js";
+import * as history from "./history.js";
+import { Reading } from "./reading.js";
+import { emotionName, switchLanguage, t, translate } from "./strings.js";
+import { Take } from "./take.js";
+import { draw } from "./waveform.js";
 
-let voices = [];
-let audioUrl = "";
-
-/** zhong1 → zhōng: the mark goes on a, e or the o of ou; otherwise on the last vowel. */
-function marked(syllable) {
-  const match = /^([a-zêü]+?)([0-5])$/i.exec(syllable.replace(/v/g, "ü"));
-  if (!match) return syllable;
-  const [, letters, tone] = match;
-  if (tone === "0" || tone === "5") return letters;
-  const found = ["a", "e"].find((v) => letters.includes(v)) ?? (letters.includes("ou") ? "o" : null);
-  const at = found ? letters.indexOf(found) : Math.max(...[..."iouü"].map((v) => letters.lastIndexOf(v)));
-  return at < 0 ? syllable : letters.slice(0, at) + MARKS[letters[at]][tone - 1] + letters.slice(at + 1);
-}
-
-function element(name, text, attributes = {}) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
+let take = null;
+let calls = new AbortController();
+let last = null; // the request of the take that is shown
+const reading = new Reading($("reading"), correct);
 
 function say(message, bad = false) {
   $("status").textContent = message;
   $("status").classList.toggle("bad", bad);
 }
 
-/** POST or GET, with the API key of this tab if the server wants one; a failure throws what the server said. */
-async function ask(path, body) {
-  const key = sessionStorage.getItem("key");
-  const headers = { "Content-Type": "application/json", ...(key && { Authorization: `Bearer ${key}` }) };
-  const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
-  if (response.ok) return response;
-  if (response.status === 401) {
-    // Another call may have asked already, as two may be under way.
-    const known = sessionStorage.getItem("key") !== key;
-    const given = known || prompt("请输入 API 密钥 API key:");
-    if (given) {
-      if (!known) sessionStorage.setItem("key", given.replace(/[^\x21-\x7e]/g, ""));
-      return ask(path, body);
-    }
+function explain(error) {
+  if (error.name === "AbortError") return;
+  if (error.status === 401) {
+    $("settings").open = true;
+    $("key").focus();
   }
-  const answer = await response.json().catch(() => null);
-  throw new Error(answer?.error?.message ?? `${response.status} ${response.statusText}`);
+  say(error.status === 401 ? `${t("keyHint")} (${error.message})` : error.message, true);
 }
 
-function fill(select, options, chosen) {
-  select.replaceChildren(...options.map(([value, label]) => element("option", label, { value })));
-  if (chosen !== undefined) select.value = chosen;
-  select.disabled = options.length < 2;
+/** End what is being spoken; the samples that have come stay. */
+function halt() {
+  calls.abort();
+  calls = new AbortController();
+  take?.close();
+  $("audio").pause();
 }
 
-function showVoice() {
-  const voice = voices.find((v) => v.name === $("voice").value);
-  if (!voice) return;
-  const label = (e) => (EMOTIONS[e] ? `${EMOTIONS[e]} ${e}` : e);
-  fill($("emotion"), voice.emotions.map((e) => [e, label(e)]), voice.emotions.includes("neutral") ? "neutral" : undefined);
-  fill($("speaker"), voice.speakers.map((s) => [s, s]));
-}
-
-function showSliders() {
-  for (const id of SLIDERS) {
-    const value = Number($(id).value);
-    $(`${id}-value`).textContent = `${id === "pitch" && value > 0 ? "+" : ""}${value}${$(id).dataset.unit}`;
-  }
-}
-
-function showCount() {
-  $("count").textContent = `${$("text").value.length} / 4096`;
-}
-
-function showReading(analysis) {
-  $("reading").replaceChildren(...analysis.pinyin.map(({ char, pinyin }) => {
-    const ruby = element("ruby", char);
-    ruby.append(element("rt", marked(pinyin), { lang: "zh-Latn-pinyin" }));
-    return ruby;
-  }));
+function finish(spoken) {
+  spoken.complete = true;
+  if (take !== spoken) return;
+  spoken.expected = spoken.seconds;
+  $("seconds").textContent = `${spoken.seconds.toFixed(2)} s`;
+  URL.revokeObjectURL($("audio").src);
+  $("audio").src = URL.createObjectURL(spoken.wav());
 }
 
 async function speak() {
-  const body = {
-    input: $("text").value,
-    voice: $("voice").value || null,
-    emotion: $("emotion").value || null,
-    speaker: $("speaker").value || null,
-    response_format: $("format").value,
-    stream: false,
-    ...Object.fromEntries(SLIDERS.map((id) => [id, Number($(id).value)])),
-  };
-  $("speak").disabled = true;
-  say("正在合成… Speaking…");
-  const started = performance.now();
+  halt();
+  const asked = request();
+  const { signal } = calls;
+  const began = performance.now();
+  let spoken = null;
+  say(t("speaking"));
+  showPlaying(true);
   try {
-    const analysis = ask("v1/text/analyze", { text: body.input }).then((r) => r.json(), () => ({ pinyin: [] }));
-    const response = await ask("v1/audio/speech", body);
-    const blob = await response.blob();
-    const latency = (performance.now() - started) / 1000;
-    URL.revokeObjectURL(audioUrl);
-    audioUrl = URL.createObjectURL(blob);
-    $("audio").src = audioUrl;
-    $("download").href = audioUrl;
-    $("download").download = `kubevoice.${body.response_format}`;
-    const seconds = Number(response.headers.get("X-Audio-Seconds"));
-    $("latency").textContent = `${latency.toFixed(2)} s`;
-    $("seconds").textContent = `${seconds.toFixed(2)} s`;
-    $("rtf").textContent = (Number(response.headers.get("X-Synthesis-Seconds")) / seconds).toFixed(3);
-    $("revision").textContent = response.headers.get("X-Revision").replace("sha256:", "").slice(0, 12);
-    $("result").hidden = false;
-    showReading(await analysis);
-    say("");
-    $("audio").play().catch(() => {}); // some browsers want another click first; the player is there
+    await stream(asked, signal, (headers) => {
+      spoken = new Take(Number(headers.get("X-Sample-Rate")));
+      take = spoken;
+      last = asked;
+      $("result").hidden = false;
+      reading.show({ sentences: [] });
+      $("seconds").textContent = "…";
+      $("revision").textContent = headers.get("X-Revision").replace("sha256:", "").slice(0, 12);
+      showNotices(JSON.parse(headers.get("X-Notices") ?? "[]"));
+      showReading(asked, spoken, signal);
+      requestAnimationFrame(follow);
+    }, (samples) => {
+      if (!spoken.length) {
+        $("first").textContent = `${Math.round(performance.now() - began)} ms`;
+        say("");
+      }
+      spoken.add(samples);
+    });
+    history.remember(asked);
+    showHistory();
   } catch (error) {
-    say(error.message, true);
-  } finally {
-    $("speak").disabled = false;
+    if (spoken?.length && error.name !== "AbortError") say(`${t("broken")} (${error.message})`, true);
+    else explain(error);
+  }
+  if (spoken?.length) finish(spoken);
+  else if (!signal.aborted) showPlaying(false);
+}
+
+/** Words and their times; without them speech is as good. */
+async function showReading(asked, spoken, signal) {
+  try {
+    const timing = await json("v1/audio/subtitles", asked, signal);
+    if (take !== spoken) return;
+    spoken.expected = timing.duration;
+    reading.show(timing);
+  } catch (error) {
+    if (error.name !== "AbortError") console.warn(error);
   }
 }
 
-async function start() {
-  $("examples").append(...EXAMPLES.map((text, i) => {
-    const button = element("button", `例句 ${i + 1}`, { type: "button", title: text });
-    button.addEventListener("click", () => { $("text").value = text; showCount(); $("text").focus(); });
-    return button;
-  }));
-  $("text").addEventListener("input", showCount);
-  $("text").addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
-  });
-  for (const id of SLIDERS) $(id).addEventListener("input", showSliders);
-  $("voice").addEventListener("change", showVoice);
-  $("form").addEventListener("submit", (event) => { event.preventDefault(); if (!$("speak").disabled) speak(); });
-  $("form").addEventListener("reset", () => setTimeout(() => { showVoice(); showSliders(); showCount(); say(""); }));
-  showSliders();
-  showCount();
+/** Draw and mark as long as something is heard. */
+function follow() {
+  const replayed = !$("audio").paused;
+  const live = take?.playing ?? false;
+  const position = replayed ? $("audio").currentTime : take.position;
+  draw($("waveform"), take, position);
+  reading.follow(live || replayed ? position : null);
+  showPlaying(live || take.context.state === "suspended");
+  if (live || replayed || take.context.state === "suspended") requestAnimationFrame(follow);
+}
+
+function showPlaying(playing) {
+  $("stop").hidden = !playing;
+  $("pause").hidden = !playing || !take || take.context.state === "closed";
+  $("pause").firstElementChild.textContent = t(take?.context.state === "suspended" ? "resume" : "pause");
+}
+
+function showNotices(notices) {
+  $("notices").replaceChildren(...notices.map((each) => element("li", each.message ?? JSON.stringify(each))));
+  $("notices").hidden = !notices.length;
+}
+
+function correct(word, pinyin) {
+  $("word").textContent = word;
+  $("pinyin").value = readingOf(word) ?? pinyin;
+  $("correction").returnValue = "";
+  $("correction").showModal();
+  $("pinyin").select();
+}
+
+async function download() {
   try {
-    voices = (await (await ask("v1/voices")).json()).voices;
-    fill($("voice"), voices.map((v) => [v.name, v.name]), voices.find((v) => v.default)?.name);
-    showVoice();
+    const response = await ask("v1/audio/speech", { ...last, response_format: $("format").value, stream: false });
+    const link = element("a", "", { download: `kubevoice.${$("format").value}` });
+    link.href = URL.createObjectURL(await response.blob());
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
-    say(error.message, true);
+    explain(error);
   }
+}
+
+function showHistory() {
+  const found = history.entries();
+  $("past").hidden = !found.length;
+  $("entries").replaceChildren(...found.map(({ when, request: asked }) => {
+    const row = element("li", "");
+    const button = element("button", "", { type: "button", class: "entry", title: t("restore") });
+    const facts = [new Date(when).toLocaleTimeString(), asked.emotion && emotionName(asked.emotion), asked.speaker];
+    button.append(element("span", asked.input, { lang: "zh-CN" }), element("small", facts.filter(Boolean).join(" · ")));
+    button.addEventListener("click", () => {
+      restore(asked);
+      speak();
+    });
+    row.append(button);
+    return row;
+  }));
+}
+
+function showAll() {
+  translate();
+  showExamples();
+  showVoice();
+  showForm();
+  showCorrections();
+  showHistory();
+  if (take) showPlaying(take.playing);
+}
+
+async function loadVoices() {
+  try {
+    offer((await json("v1/voices")).voices);
+    say("");
+  } catch (error) {
+    explain(error);
+  }
+}
+
+function theme(chosen) {
+  if (chosen) document.documentElement.dataset.theme = chosen;
+}
+
+function start() {
+  theme(localStorage.getItem("theme"));
+  clear();
+  $("key").value = key();
+  showAll();
+  $("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    speak();
+  });
+  $("form").addEventListener("reset", () => setTimeout(() => {
+    clear();
+    $("key").value = key();
+    showAll();
+    say("");
+  }));
+  $("text").addEventListener("input", showForm);
+  for (const id of SLIDERS) $(id).addEventListener("input", showForm);
+  $("voice").addEventListener("change", () => showVoice());
+  $("key").addEventListener("change", () => {
+    setKey($("key").value);
+    loadVoices();
+  });
+  const stop = () => {
+    if ($("stop").hidden) return;
+    halt();
+    reading.follow(null);
+    showPlaying(false);
+    say(t("stopped"));
+  };
+  $("stop").addEventListener("click", stop);
+  $("pause").addEventListener("click", () => take.pause().then(() => showPlaying(true)));
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("form").requestSubmit();
+    if (event.key === "Escape" && !$("correction").open) stop();
+  });
+  $("audio").addEventListener("play", () => {
+    take.close(); // what is heard is heard once
+    requestAnimationFrame(follow);
+  });
+  $("download").addEventListener("click", download);
+  $("correction").addEventListener("close", () => {
+    if ($("correction").returnValue !== "save" || !$("pinyin").value.trim()) return;
+    setReading($("word").textContent, $("pinyin").value.trim());
+    speak();
+  });
+  $("forget").addEventListener("click", () => {
+    history.forget();
+    showHistory();
+  });
+  $("language").addEventListener("click", () => {
+    switchLanguage();
+    showAll();
+  });
+  $("theme").addEventListener("click", () => {
+    const dark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
+      (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
+    theme(dark ? "light" : "dark");
+    localStorage.setItem("theme", document.documentElement.dataset.theme);
+    if (take) draw($("waveform"), take, take.position);
+  });
+  loadVoices();
 }
 
 start();

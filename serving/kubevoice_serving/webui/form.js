@@ -1,0 +1,119 @@
+/** The form: what is to be spoken and how, to and from a request. */
+
+import { emotionName, t } from "./strings.js";
+
+export const $ = (id) => document.getElementById(id);
+const EXAMPLES = [
+  "今天天气真好，我们一起去公园散步吧！",
+  "请在2026年11月24日15:30前，到3号楼208室领取快递。",
+  "银行行长说，这一行的长处是稳。",
+];
+const SSML_EXAMPLE = '<speak>您好，<break time="400ms"/><prosody rate="slow">请慢慢说</prosody>，' +
+  '我的名字叫<phoneme alphabet="py" ph="chong2">重</phoneme>阳。</speak>';
+export const SLIDERS = ["intensity", "speed", "pitch", "volume"];
+const LONGEST = 4096;
+
+let voices = [];
+let lexicon = {};
+
+export function element(name, text, attributes = {}) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
+  return made;
+}
+
+const ssml = () => document.querySelector("[name=mode]:checked").value === "ssml";
+
+export function request() {
+  return {
+    input: $("text").value,
+    ssml: ssml(),
+    voice: $("voice").value || null,
+    emotion: $("emotion").value || null,
+    speaker: $("speaker").value || null,
+    ...Object.fromEntries(SLIDERS.map((id) => [id, Number($(id).value)])),
+    ...(Object.keys(lexicon).length && { lexicon }),
+  };
+}
+
+export function restore(asked) {
+  document.querySelector(`[name=mode][value=${asked.ssml ? "ssml" : "plain"}]`).checked = true;
+  $("text").value = asked.input;
+  if (voices.some((each) => each.name === asked.voice)) $("voice").value = asked.voice;
+  showVoice(asked.emotion, asked.speaker);
+  for (const id of SLIDERS) $(id).value = asked[id];
+  lexicon = { ...asked.lexicon };
+  showCorrections();
+  showForm();
+}
+
+/** Read a word so from now on. */
+export function setReading(word, pinyin) {
+  lexicon[word] = pinyin;
+  showCorrections();
+}
+
+export const readingOf = (word) => lexicon[word];
+
+export function showCorrections() {
+  $("corrections").replaceChildren(...Object.entries(lexicon).map(([word, pinyin]) => {
+    const chip = element("button", `${word} ${pinyin} ✕`, { type: "button", title: t("forget") });
+    chip.addEventListener("click", () => {
+      delete lexicon[word];
+      showCorrections();
+    });
+    return chip;
+  }));
+}
+
+function fill(select, options, chosen) {
+  select.replaceChildren(...options.map(([value, label]) => element("option", label, { value })));
+  if (options.some(([value]) => value === chosen)) select.value = chosen;
+  select.disabled = options.length < 2;
+}
+
+/** Offer what the chosen voice can do. */
+export function showVoice(emotion = $("emotion").value || "neutral", speaker = $("speaker").value) {
+  const voice = voices.find((each) => each.name === $("voice").value);
+  if (!voice) return;
+  fill($("emotion"), voice.emotions.map((label) => [label, emotionName(label)]), emotion);
+  fill($("speaker"), voice.speakers.map((name) => [name, name]), speaker);
+}
+
+/** Offer the server's voices. */
+export function offer(found) {
+  voices = found;
+  fill($("voice"), voices.map(({ name }) => [name, name]), voices.find((each) => each.default)?.name);
+  showVoice("neutral");
+}
+
+export function showForm() {
+  for (const id of SLIDERS) {
+    const value = Number($(id).value);
+    $(`${id}-value`).textContent = `${id === "pitch" && value > 0 ? "+" : ""}${value}${$(id).dataset.unit}`;
+  }
+  $("count").textContent = `${$("text").value.length} / ${LONGEST}`;
+}
+
+export function showExamples() {
+  const example = (text, label, mode) => {
+    const button = element("button", label, { type: "button", title: text });
+    button.addEventListener("click", () => {
+      restore({ ...request(), input: text, ssml: mode, lexicon: {} });
+      $("text").focus();
+    });
+    return button;
+  };
+  $("examples").replaceChildren(
+    ...EXAMPLES.map((text, i) => example(text, `${t("example")} ${i + 1}`, false)),
+    example(SSML_EXAMPLE, "SSML", true),
+  );
+}
+
+/** As the page was opened. */
+export function clear() {
+  lexicon = {};
+  $("text").value = EXAMPLES[0];
+  showVoice("neutral", "");
+}
