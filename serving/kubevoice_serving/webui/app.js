@@ -13,6 +13,7 @@ import { draw } from "./waveform.js";
 
 let take = null;
 let calls = new AbortController();
+let frame = 0;
 let last = null; // the request of the take that is shown
 const reading = new Reading($("reading"), correct);
 
@@ -66,7 +67,7 @@ async function speak() {
       $("revision").textContent = headers.get("X-Revision").replace("sha256:", "").slice(0, 12);
       showNotices(JSON.parse(headers.get("X-Notices") ?? "[]"));
       showReading(asked, spoken, signal);
-      requestAnimationFrame(follow);
+      watch();
     }, (samples) => {
       if (!spoken.length) {
         $("first").textContent = `${Math.round(performance.now() - began)} ms`;
@@ -96,7 +97,12 @@ async function showReading(asked, spoken, signal) {
   }
 }
 
-/** Draw and mark as long as something is heard. */
+/** Draw and mark from the next frame on; there is one such loop, whatever is started. */
+function watch() {
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(follow);
+}
+
 function follow() {
   const replayed = !$("audio").paused;
   const live = take?.playing ?? false;
@@ -104,7 +110,7 @@ function follow() {
   draw($("waveform"), take, position);
   reading.follow(live || replayed ? position : null);
   showPlaying(live || take.context.state === "suspended");
-  if (live || replayed || take.context.state === "suspended") requestAnimationFrame(follow);
+  if (live || replayed || take.context.state === "suspended") watch();
 }
 
 function showPlaying(playing) {
@@ -215,7 +221,7 @@ function start() {
   });
   $("audio").addEventListener("play", () => {
     take.close(); // what is heard is heard once
-    requestAnimationFrame(follow);
+    watch();
   });
   $("download").addEventListener("click", download);
   $("correction").addEventListener("close", () => {
