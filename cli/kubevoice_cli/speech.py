@@ -105,7 +105,7 @@ def say(
     url: Annotated[str | None, typer.Option(help="Ask this server instead of speaking here.")] = None,
     emotion: Annotated[str | None, typer.Option(help="Emotion of the voice.")] = None,
     intensity: Annotated[float, typer.Option(help="0 is neutral, 1 as trained, 2 twice that.")] = 1.0,
-    speaker: Annotated[str | None, typer.Option(help="Speaker of the voice.")] = None,
+    speaker: Annotated[str | None, typer.Option(help="Speaker of the voice, or a blend: anna(2)+ben(1).")] = None,
     speed: Annotated[float, typer.Option(help="2 is twice as fast.")] = 1.0,
     pitch: Annotated[float, typer.Option(help="Semitones up or down.")] = 0.0,
     volume: Annotated[float, typer.Option(help="Factor on the samples.")] = 1.0,

@@ -54,7 +54,10 @@ class Spoken(_Request):
     speed: float = Field(1.0, ge=0.25, le=4)
     emotion: str | None = Field(None, description="A label from /v1/voices.", examples=["happy"])
     intensity: float = Field(1.0, ge=0, le=2, description="0 is neutral, 1 the emotion as trained, 2 twice that.")
-    speaker: str | int | None = Field(None, description="Name or number of a speaker of the voice.")
+    speaker: str | int | None = Field(
+        None,
+        description="Name or number of a speaker of the voice, or a blend such as zf_xiaoxiao(2)+zm_yunxi(1).",
+    )
     pitch: float = Field(0.0, ge=-12, le=12, description="Semitones.")
     volume: float = Field(1.0, ge=0, le=2)
     ssml: bool = Field(False, description="The input is an SSML document (docs/ssml.md).")

@@ -1,5 +1,6 @@
 """What a speaker can be asked for, and how each wish becomes an input of the encoder."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ Array = NDArray[np.float32]
 
 GLIDE = 240
 """Samples over which a change of volume is spread."""
+SHARE = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 RANGES = {"intensity": (0.0, 2.0), "speed": (0.25, 4.0), "pitch": (-12.0, 12.0), "volume": (0.0, 2.0)}
 
 
@@ -33,7 +35,7 @@ class Controls:
     """One utterance's wishes; InputError lists every value out of range."""
 
     speaker: str | int | None = None
-    """Name or table row; None is the voice's first speaker."""
+    """Name, table row, or a blend such as `anna(2)+ben(1)`; None is the voice's first speaker."""
     emotion: str | None = None
     """Label; None is the voice's resting emotion."""
     intensity: float = 1.0
@@ -125,16 +127,35 @@ def emotion_weights(manifest: VoiceManifest, emotion: str | None, intensity: flo
 
 
 def speaker_weights(manifest: VoiceManifest, speaker: str | int | None) -> Array:
-    """One-hot weights over the speaker table [rows]."""
+    """Mixing weights over the speaker table [rows], 1 in all. InputError for a speaker whom the voice has not."""
     names = manifest.speakers
-    if isinstance(speaker, str) and speaker not in names:
-        raise InputError(f"voice {manifest.name} has no speaker {speaker!r}; it has: {', '.join(names)}")
-    row = names.index(speaker) if isinstance(speaker, str) else speaker or 0
+    weights = np.zeros(manifest.speaker_rows, np.float32)
+    if isinstance(speaker, str):
+        parts = {speaker: 1.0} if speaker in names else _blend(speaker)
+        for name, weight in parts.items():
+            if name not in names:
+                raise InputError(f"voice {manifest.name} has no speaker {name[:40]!r}; it has: {', '.join(names)}")
+            weights[names.index(name)] = weight / sum(parts.values())
+        return weights
+    row = speaker or 0
     if not 0 <= row < len(names):
         raise InputError(f"voice {manifest.name} has no speaker number {row}; give 0 to {len(names) - 1}")
-    weights = np.zeros(manifest.speaker_rows, np.float32)
     weights[row] = 1.0
     return weights
+
+
+def _blend(text: str) -> dict[str, float]:
+    """Read `anna(2)+ben(1)`, as Kokoro-FastAPI writes blends: names and their shares, 1 where none is given."""
+    parts: dict[str, float] = {}
+    for part in map(str.strip, text.split("+")):
+        name, _, share = part[:-1].rpartition("(")
+        if not (part.endswith(")") and SHARE.fullmatch(share)):
+            name, share = part, "1"
+        name = name.rstrip()
+        parts[name] = parts.get(name, 0.0) + float(share)
+    if not sum(parts.values()):
+        raise InputError(f"speaker {text[:40]!r} is a blend of nobody; give somebody a share above 0")
+    return parts
 
 
 def pitch_shift(pitch: Array, stats: VoiceStats, semitones: Array) -> Array:
