@@ -1,0 +1,150 @@
+"""How fast the engine speaks on one thread: the voice that ships, and ModelScope's default sizes beside torch.
+
+    .venv/bin/python benchmarks/engine_speed.py --output benchmarks/results/engine_speed.json
+
+The 16 kHz voice has the sizes of ModelScope's default configurations and random weights: how long a network computes
+does not depend on what it learned. "Eager" is the same network in torch, one utterance, one thread: our `Sambert.infer`,
+whose decoder keeps its past and looks no further than its band, then the generator. Engine and torch speak by turns, and
+the least CPU time of several rounds counts, for noise only adds.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from kubevoice.engine import Controls, Engine, open_session
+from kubevoice.text import UnitTables, analyse
+from kubevoice.voice import Emotion, VoiceManifest, VoiceStats, builtin_voice, seal_bundle
+from kubevoice_training.export import export_graphs
+from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.models.hifigan import Generator, GeneratorConfig
+from kubevoice_training.models.sambert import Sambert
+
+TEXT = "今天下午三点我们在公司的大会议室里讨论明年的工作计划，请大家提前准备好材料。"
+ROUNDS = 5
+FRAMES_A_SYMBOL = 8.0
+BAND = 3
+"""Steps that such symbols let the decoder look back and ahead."""
+V1_16K = GeneratorConfig(
+    channels=256, upsample_scales=(10, 5, 2, 2), upsample_kernel_sizes=(20, 10, 4, 4),
+    resblock_dilations=((1, 3, 5, 7),) * 3,
+)  # fmt: skip
+V1_24K = GeneratorConfig(channels=512)
+
+
+def least(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the least CPU seconds of each, run by turns."""
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            began = time.process_time()
+            run()
+            best[name] = min(best[name], time.process_time() - began)
+    return best
+
+
+def networks() -> tuple[Sambert, Generator]:
+    """Make the default 16 kHz networks, whose symbols last about FRAMES_A_SYMBOL."""
+    torch.manual_seed(0)
+    acoustic = Sambert(SambertConfig()).eval()
+    predictor = acoustic.variance_adaptor.duration_predictor
+    predictor.fc.weight.data.mul_(0.05)
+    predictor.fc.bias.data.fill_(float(np.log(FRAMES_A_SYMBOL + 1.0)))
+    return acoustic, Generator(V1_16K).eval()
+
+
+def bundle(acoustic: Sambert, vocoder: Generator, folder: Path) -> Engine:
+    """Export the networks to a voice and open it."""
+    export_graphs(acoustic, vocoder, folder)
+    manifest = VoiceManifest(
+        name="default-16k",
+        sample_rate=16000,
+        hop=200,
+        mels=80,
+        outputs_per_step=3,
+        speakers=("first",),
+        speaker_rows=acoustic.config.speakers,
+        emotions=(Emotion(label="neutral", id=1),),
+        emotion_rows=acoustic.config.emotions,
+        vocoder_context=vocoder.config.context,
+        stats=VoiceStats(pitch_mean=200.0, pitch_std=50.0, energy_mean=0.0, energy_std=1.0),
+    )
+    return Engine(seal_bundle(folder, manifest))
+
+
+def default_16k() -> dict[str, float]:
+    """Compare the engine with torch on the default 16 kHz voice."""
+    acoustic, vocoder = networks()
+    units = [unit for sentence in analyse(TEXT).sentences for unit in sentence.units]
+    ids = UnitTables.load().encode(units)
+    ling = torch.from_numpy(np.stack([ids[s] for s in ("sy", "tone", "syllable_flag", "word_segment")], axis=1))
+    rows = torch.ones(len(ling), dtype=torch.int64), torch.zeros(len(ling), dtype=torch.int64)
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        engine = bundle(acoustic, vocoder, Path(folder))
+        mel = acoustic.infer(ling, *rows)["postnet_outputs"]
+        seconds = len(mel) * 200 / 16000
+        each = [Controls()] * len(units)
+        memory, keys, values, *_ = engine._encode(units, each)  # noqa: SLF001  # the stage alone
+        spent = least({
+            "engine": lambda: engine.speak(units, Controls()),
+            "engine, decoder": lambda: list(engine._decode(memory, keys, values, BAND, len(mel), len(mel))),  # noqa: SLF001
+            "eager, acoustic": lambda: acoustic.infer(ling, *rows),
+            "eager, vocoder": lambda: vocoder(mel.T.unsqueeze(0)),
+        })  # fmt: skip
+    rtf = {name: value / seconds for name, value in spent.items()}
+    eager = rtf["eager, acoustic"] + rtf["eager, vocoder"]
+    return rtf | {"eager": eager, "eager / engine": eager / rtf["engine"]}
+
+
+def v1_24k() -> dict[str, float]:
+    """Real-time factor of the engine's HiFi-GAN V1 at 24 kHz, and of the same in torch."""
+    vocoder = Generator(V1_24K).eval()
+    mel = torch.randn(400, 80)
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        export_graphs(Sambert(SambertConfig()).eval(), vocoder, Path(folder))
+        session = open_session(Path(folder) / "vocoder.onnx", threads=1)
+        spent = least(
+            {
+                "engine": lambda: session.run(["audio"], {"mel": mel.numpy()}),
+                "eager": lambda: vocoder(mel.T.unsqueeze(0)),
+            }
+        )
+    return {name: value / 4.0 for name, value in spent.items()}
+
+
+def shipped() -> dict[str, float]:
+    """Real-time factor of the voice that ships."""
+    engine = Engine.load(builtin_voice("builtin://base"))
+    units = [unit for sentence in analyse(TEXT).sentences for unit in sentence.units]
+    seconds = len(engine.speak(units, Controls())) / engine.sample_rate
+    return {"engine": least({"engine": lambda: engine.speak(units, Controls())})["engine"] / seconds}
+
+
+def main() -> None:
+    """Measure all three."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread",
+        "load": os.getloadavg(),
+        "rtf": {"shipped": shipped(), "default 16 kHz": default_16k(), "HiFi-GAN V1 24 kHz": v1_24k()},
+    }
+    text = json.dumps(found, indent=1)
+    print(text)
+    if args.output:
+        args.output.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
