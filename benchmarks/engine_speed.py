@@ -3,9 +3,9 @@
     .venv/bin/python benchmarks/engine_speed.py --output benchmarks/results/engine_speed.json
 
 The 16 kHz voice has the sizes of ModelScope's default configurations and random weights: how long a network computes
-does not depend on what it learned. "Eager" is the same network in torch, one utterance, one thread: our `Sambert.infer`,
-whose decoder keeps its past and looks no further than its band, then the generator. Engine and torch speak by turns, and
-the least CPU time of several rounds counts, for noise only adds.
+does not depend on what it learned. "Eager" is the same network in torch, one utterance, one thread: our own
+`Sambert.infer`, whose decoder keeps its past and looks no further than its band, then the generator. Engine and torch
+speak by turns, and the least CPU time of several rounds counts, for noise only adds.
 """
 
 import argparse
