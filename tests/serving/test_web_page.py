@@ -11,10 +11,12 @@ from kubevoice_serving.keys import make_key
 from kubevoice_serving.traffic import AccessConfig
 
 sync_api = pytest.importorskip("playwright.sync_api")
+sync_api.expect.set_options(timeout=30_000)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",
     "--disable-quic",
     "--disable-background-networking",
     "--disable-component-update",
@@ -80,15 +82,15 @@ def speak(page, text=None):
         page.fill("#text", text)
     with page.expect_event("requestfinished", lambda request: request.url.endswith("/v1/audio/speech")):
         page.click("#speak")
-    sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"), timeout=30_000)
+    sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
 
 
 def test_what_is_typed_is_heard_while_it_is_made_and_kept_to_be_played_again(page):
     page.fill("#text", "今天天气真好，我们一起去公园散步吧！然后回家做饭。")
     page.click("#speak")
-    sync_api.expect(page.locator("#first")).to_have_text(re.compile(r"^\d+ ms$"), timeout=30_000)
+    sync_api.expect(page.locator("#first")).to_have_text(re.compile(r"^\d+ ms$"))
     sync_api.expect(page.locator(".sentence.heard .word.heard").first).to_be_visible(timeout=30_000)
-    sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"), timeout=30_000)
+    sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
     sync_api.expect(page.locator(".sentence").nth(1).locator(".word.heard").first).to_be_visible(timeout=30_000)
     sync_api.expect(page.locator("#stop")).to_be_hidden(timeout=30_000)
     found = page.evaluate(LISTEN)
@@ -140,7 +142,7 @@ def test_keys_speak_and_stop(page):
     page.fill("#text", "今天天气真好，我们一起去公园散步吧！" * 6)
     page.press("#text", "Control+Enter")
     sync_api.expect(page.locator("#stop")).to_be_visible()
-    sync_api.expect(page.locator("#first")).to_have_text(re.compile(r"^\d+ ms$"), timeout=30_000)
+    sync_api.expect(page.locator("#first")).to_have_text(re.compile(r"^\d+ ms$"))
     page.keyboard.press("Escape")
     sync_api.expect(page.locator("#stop")).to_be_hidden()
     sync_api.expect(page.locator(".word.heard")).to_have_count(0)
