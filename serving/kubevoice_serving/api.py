@@ -23,12 +23,11 @@ from kubevoice_serving.asked import check_text, job_of, lexicon_of
 from kubevoice_serving.backend import Backend
 from kubevoice_serving.bodies import BodyBound
 from kubevoice_serving.metrics import Metrics, Observer
-from kubevoice_serving.problems import ApiError, add_error_handlers, refuse
+from kubevoice_serving.problems import ERRORS, ApiError, add_error_handlers, refuse
 from kubevoice_serving.recordings import Recordings
 from kubevoice_serving.schemas import (
     AnalyzeAnswer,
     AnalyzeRequest,
-    ErrorAnswer,
     LegacyAnswer,
     LegacyRequest,
     Model,
@@ -53,7 +52,6 @@ WHOLE = ("wav", "flac")
 TOLD = 8
 """Notices that a header holds."""
 CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
-ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in (400, 401, 413, 422, 429, 503)}
 
 
 def create_app(backend: Backend, recordings: Recordings, access: Access) -> FastAPI:

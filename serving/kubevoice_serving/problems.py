@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,7 +13,10 @@ from kubevoice_serving.backend import BusyError, UnavailableError
 from kubevoice_serving.schemas import ErrorAnswer, ErrorBody
 from kubevoice_serving.speech import Refusal
 
-__all__ = ["ApiError", "add_error_handlers", "answer", "refuse"]
+__all__ = ["ERRORS", "ApiError", "add_error_handlers", "answer", "refuse"]
+
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in (400, 401, 413, 422, 429, 503)}
+"""What a route that speaks may answer instead, for the OpenAPI document."""
 
 
 class ApiError(HTTPException):

@@ -9,8 +9,8 @@ from kubevoice.subtitles import render
 
 from kubevoice_serving.asked import check_text, job_of
 from kubevoice_serving.backend import Backend
-from kubevoice_serving.problems import refuse
-from kubevoice_serving.schemas import ErrorAnswer, SubtitlesRequest
+from kubevoice_serving.problems import ERRORS, refuse
+from kubevoice_serving.schemas import SubtitlesRequest
 from kubevoice_serving.speech import Refusal
 
 __all__ = ["add_subtitles"]
@@ -21,12 +21,7 @@ TYPES = {"json": "application/json", "srt": "application/x-subrip; charset=utf-8
 def add_subtitles(app: FastAPI, backend: Backend) -> None:
     """Add POST /v1/audio/subtitles."""
 
-    @app.post(
-        "/v1/audio/subtitles",
-        tags=["speech"],
-        response_class=Response,
-        responses={status: {"model": ErrorAnswer} for status in (400, 401, 413, 422, 429, 503)},
-    )
+    @app.post("/v1/audio/subtitles", tags=["speech"], response_class=Response, responses=ERRORS)
     async def subtitles(request: SubtitlesRequest) -> Response:
         """Tell when each word of the same request's speech is heard, or write subtitles for it."""
         check_text(request.input, "input")

@@ -7,15 +7,13 @@ export class Refusal extends Error {
   }
 }
 
-const keyOf = () => sessionStorage.getItem("key") ?? "";
-
 /** The key lives as long as the tab: what scripts of another tab or a later visitor find is nothing. */
 export const setKey = (key) => sessionStorage.setItem("key", key.replace(/[^\x21-\x7e]/g, ""));
-export const key = keyOf;
+export const key = () => sessionStorage.getItem("key") ?? "";
 
 export async function ask(path, body, signal) {
   const headers = { "Content-Type": "application/json" };
-  if (keyOf()) headers.Authorization = `Bearer ${keyOf()}`;
+  if (key()) headers.Authorization = `Bearer ${key()}`;
   const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body), signal } : { headers });
   if (response.ok) return response;
   const answer = await response.json().catch(() => null);

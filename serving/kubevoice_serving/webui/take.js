@@ -9,8 +9,6 @@ export class Take {
     this.length = 0;
     this.complete = false;
     this.context = new AudioContext({ sampleRate: rate });
-    this.analyser = this.context.createAnalyser();
-    this.analyser.connect(this.context.destination);
     this.runs = []; // {at: context time, from: seconds of the take, until}: where the listener is, gaps included
     this.next = 0;
   }
@@ -24,7 +22,7 @@ export class Take {
     buffer.copyToChannel(samples, 0);
     const source = this.context.createBufferSource();
     source.buffer = buffer;
-    source.connect(this.analyser);
+    source.connect(this.context.destination);
     const at = Math.max(this.next, this.context.currentTime + (this.next ? 0 : AHEAD));
     source.start(at);
     this.runs.push({ at, from: this.seconds, until: this.seconds + buffer.duration });
