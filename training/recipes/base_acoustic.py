@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from base_data import EMOTION_ROWS, SPEAKERS, Recording, recordings, write
+from base_data import EMOTION_ROWS, SPEAKERS, Recording, keep, recordings
 from kubevoice_training.acoustic import Clip, Collated, align, collate, losses
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
 from kubevoice_training.models.layers import valid
@@ -158,20 +158,17 @@ def main() -> None:
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=args.device, weights_only=True)
         model.load_state_dict(state["model"])
-        averaged.module.load_state_dict(state["averaged"])
-        averaged.n_averaged.fill_(step)  # of none yet it would copy the weights
+        averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
         step, before = state["step"], state["spent"]
     print(f"{len(clips)} clips, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
     began = saved = time.monotonic()
     spent = before
 
-    def keep() -> None:
-        weights = {"model": model.state_dict(), "averaged": averaged.module.state_dict()}
-        made: dict[str, Any] = {"step": step, "spent": spent}
-        write(checkpoint, made | weights | {"optimizer": optimizer.state_dict()})
-        halves = {name: x.half() if x.is_floating_point() else x for name, x in weights["averaged"].items()}
-        write(args.out / "packed" / checkpoint.name, made | {"averaged": halves})
+    def save() -> None:
+        parts: dict[str, Any] = {"model": model, "averaged": averaged, "optimizer": optimizer}
+        states = {name: part.state_dict() for name, part in parts.items()}
+        keep(checkpoint, states | {"step": step, "spent": spent}, averaged.module)
 
     batches = endless(clips, args, eos, model.config.outputs_per_step, step)
     while (spent := before + time.monotonic() - began) < args.minutes * 60:
@@ -190,8 +187,8 @@ def main() -> None:
             print(step, f"{spent:.0f}s", figures, flush=True)
         if time.monotonic() - saved > SAVE_EVERY:
             saved = time.monotonic()
-            keep()
-    keep()
+            save()
+    save()
     if args.predict:
         predict_all(cast("Sambert", averaged.module), everything, voice, args, eos)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from base_data import MEL, STREAMS, Row, read_audio
+from base_data import MEL, STREAMS, Row, read_audio, texts
 from kubevoice.errors import KubeVoiceError
 from kubevoice.text import UnitTables, analyse
 from kubevoice_training.features import extract, load_audio
@@ -62,14 +62,9 @@ class Source:
     path: Path
 
 
-def _texts(name: str) -> set[str]:
-    with Path(__file__).with_name(name).open(encoding="utf-8") as file:
-        return {row["text"] for row in csv.DictReader(file)}
-
-
 def sources(hsk: Path, kokoro: Path, sentences: Path, share: float) -> Iterator[Source]:
     """List every usable clip, of the words a share."""
-    hidden = _texts("hsk-heldout.csv") | _texts("everyday.csv")
+    hidden = texts("hsk-heldout.csv") | texts("everyday.csv")
     with (hsk / "words.csv").open(encoding="utf-8") as file:
         words = [row for row in csv.DictReader(file) if row["text"] not in hidden]
     chosen = np.random.default_rng(0).permutation(len(words))[: round(share * len(words))]

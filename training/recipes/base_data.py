@@ -7,6 +7,7 @@ have their rows in the embedding tables here.
 """
 
 import argparse
+import csv
 import json
 import os
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from kubevoice.audio.mel import MelConfig, magnitude, mel_filters, range_normalize
 from kubevoice_training.features import load_audio, trim_silence
+from torch import nn
 
 MEL = MelConfig()
 STREAMS = ("sy", "tone", "syllable_flag", "word_segment")
@@ -39,7 +41,13 @@ EMOTION_ROWS = {
     "urgent": 27,
 }
 """Rows of ModelScope's emotion table; styles that it has no name for take its placeholders."""
-DECODED = "decoded"
+DECODED, PACKED = "decoded", "packed"
+
+
+def texts(name: str) -> set[str]:
+    """Return the texts of a list beside this file."""
+    with Path(__file__).with_name(name).open(encoding="utf-8") as file:
+        return {row["text"] for row in csv.DictReader(file)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,18 @@ def recordings(corpus: Path) -> Iterator[Recording]:
         yield Recording(row, each_ling.astype(np.int64), each_wave, each_mel, each_f0.astype(np.float32), each_energy)
 
 
-def write(path: Path, state: dict[str, Any]) -> None:
+def keep(path: Path, state: dict[str, Any], averaged: nn.Module) -> None:
+    """Write a training's checkpoint, and what ships of it in float16 to packed/ beside it.
+
+    That is small enough to come back from a lent machine at any time, for nobody says when it goes. `state` has the
+    step and the seconds spent, and whatever else the training goes on from.
+    """
+    halves = {name: x.half() if x.is_floating_point() else x for name, x in averaged.state_dict().items()}
+    _write(path, state)
+    _write(path.parent / PACKED / path.name, {"averaged": halves, "step": state["step"], "spent": state["spent"]})
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
     """Write beside its place, then rename."""
     path.parent.mkdir(exist_ok=True)
     torch.save(state, path.with_suffix(".tmp"))

@@ -25,11 +25,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import soundfile
+from base_data import SPEAKERS as EVERYBODY
 from kubevoice.errors import KubeVoiceError
 from kubevoice.text import Analysis, analyse
 
 SAMPLE_RATE = 24000
-SPEAKERS = ("zf_xiaobei", "zf_xiaoxiao", "zf_xiaoyi", "zm_yunjian", "zm_yunxi", "zm_yunxia", "zm_yunyang")
+SPEAKERS = tuple(name for name in EVERYBODY if name != "hsk")
 LENGTHS = range(6, 31)
 CANDIDATES = 9000
 PARTS = 4

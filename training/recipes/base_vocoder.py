@@ -1,7 +1,7 @@
 """Train the base voice's vocoder on the corpus of base_corpus.py and base_data.py; resumes from its checkpoint.
 
     python training/recipes/base_vocoder.py CORPUS OUT --start voices/base/checkpoint --minutes 9 --device cuda \
-        --batch 32 --judges 0.5 --scales 3
+        --batch 32 --judges 0.5
 
 The mel space is that of the released voice; the network is new. It first learns to reconstruct, then is judged too.
 As soon as base_acoustic.py has left predicted.npy in CORPUS, half of what it hears are those mels: at work the
@@ -14,11 +14,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from base_data import MEL, Recording, recordings, write
+from base_data import MEL, Recording, keep, recordings, texts
 from kubevoice_training.checkpoint import load_weights
 from kubevoice_training.features import Stats
 from kubevoice_training.models.discriminators import Discriminators
@@ -101,24 +100,14 @@ class Training:
     spent: float = 0.0
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint, and what ships of it in float16 below packed/."""
-        state: dict[str, Any] = self.parties.state() | {
-            "averaged": self.parties.averaged.module.state_dict(),
-            "step": self.step,
-            "spent": self.spent,
-        }
-        write(path, state)
-        # Small enough to come back from a lent machine at any time, of which the end may not come.
-        halves = {name: x.half() for name, x in state["averaged"].items()}
-        write(path.with_name("packed") / path.name, {"averaged": halves, "step": self.step, "spent": self.spent})
+        """Write the checkpoint."""
+        keep(path, self.parties.state() | {"step": self.step, "spent": self.spent}, self.parties.averaged.module)
 
     def resume(self, path: Path, device: str) -> None:
         """Go on from a checkpoint."""
         state = torch.load(path, map_location=device, weights_only=True)
         self.step, self.spent = state["step"], state["spent"]
-        self.parties.averaged.module.load_state_dict(state["averaged"])
-        for name in ("generator", "judges", "g_opt", "d_opt"):
-            getattr(self.parties, name).load_state_dict(state[name])
+        self.parties.restore(state)
 
 
 Step = Callable[[Tensor, Tensor], dict[str, Tensor]]
@@ -203,10 +192,12 @@ def main() -> None:
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     args.out.mkdir(parents=True, exist_ok=True)
-    first, clips = 0, []
+    first, clips, apart = 0, [], texts("hsk-choosing.csv")
     for each in recordings(args.corpus):
-        if each.row.emotion == "neutral" and len(each.wave) > (SEGMENT + CONTEXT + 2) * MEL.hop_length:
-            clips.append((first, each))  # what is acted was made by another vocoder
+        # What is acted was made by another vocoder; by the words to choose by vocoders are compared.
+        usable = each.row.emotion == "neutral" and each.row.text not in apart
+        if usable and len(each.wave) > (SEGMENT + CONTEXT + 2) * MEL.hop_length:
+            clips.append((first, each))
         first += len(each.mel)
     corpus = Corpus(clips, load_weights(args.start).stats, args.device)
     run = Training(parties_of(args))

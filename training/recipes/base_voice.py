@@ -2,9 +2,7 @@
 
     python training/recipes/base_voice.py voices/base --start voices/base/checkpoint --acoustic DIR --vocoder DIR
 
-What is not given stays as it was in the voice that training started from. DIR holds acoustic.pt or vocoder.pt, a
-training's checkpoint or what --packed wrote: the averaged weights alone, which are small enough to come back from a
-lent GPU.
+DIR is the folder packed/ of a training. What is not given stays as it was in the voice that training started from.
 """
 
 import argparse
@@ -38,8 +36,8 @@ ATTRIBUTION = (
 
 def averaged(folder: Path, name: str) -> dict[str, Any]:
     """Read the averaged weights that a training left, how many steps it made, and in how many seconds."""
-    state = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True)
-    return {key: state[key] for key in ("averaged", "step", "spent")}
+    state: dict[str, Any] = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True)
+    return state
 
 
 def blend(started: Sambert, trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:
