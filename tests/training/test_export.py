@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from kubevoice.audio.mel import MelConfig
@@ -79,6 +80,19 @@ def test_the_engine_says_what_torch_says(voice, text):
     found = engine.speak(sentence.units, Controls(speaker="second", emotion="happy"))
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < 1e-4
+
+
+def test_weights_that_were_rounded_are_stored_in_half_the_room(voice, tmp_path):
+    acoustic, vocoder, _ = voice
+    labels = {"speakers": {"first": 0}, "emotions": {"neutral": 1}}
+    stats = Stats(np.zeros(20, np.float32), np.ones(20, np.float32), 200.0, 50.0, 0.0, 1.0)
+    save_weights(VoiceWeights(acoustic, vocoder, MelConfig(n_mels=20), stats, **labels), tmp_path / "checkpoint")
+    rounded = load_weights(tmp_path / "checkpoint")
+    export_graphs(rounded.acoustic, rounded.vocoder, tmp_path)
+    for name in ("encoder", "decoder", "postnet", "vocoder"):
+        big = [x for x in onnx.load(tmp_path / f"{name}.onnx").graph.initializer if np.prod(x.dims) >= 1000]
+        kinds = {x.data_type for x in big} - {onnx.TensorProto.INT64}
+        assert kinds == {onnx.TensorProto.FLOAT16}, name
 
 
 @pytest.mark.parametrize("frames", [1, 7, 10_000])
