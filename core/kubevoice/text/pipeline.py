@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kubevoice.errors import InputError
+from kubevoice.text.breaks import break_levels
 from kubevoice.text.characters import clean, to_chinese_punctuation
 from kubevoice.text.english import Phone, in_mandarin, phones
 from kubevoice.text.manner import Manner
@@ -20,8 +21,6 @@ __all__ = ["Analysis", "Sentence", "Syllable", "Word", "analyse", "analyse_spans
 
 PLAIN = Manner()
 """No readings of its own, and no English."""
-PHRASE_LENGTH = 7
-"""Syllables after which a break #2 is put: people take no longer to say one breath group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,17 +226,13 @@ class _Reader:
         sources: list[int] = []
         source = 0
         for phrase in _phrases(tokens, self._bases(tokens)):
-            since_break = 0
-            for word, source in self._spoken(phrase):  # the last one's is the break's
-                length = len(word.syllables) or len(word.phones) // 2
-                made = word.units
-                if since_break:
-                    long = since_break + length > PHRASE_LENGTH
-                    made = [break_unit(2 if long else 1), *made]
-                    since_break = 0 if long else since_break
+            said = list(self._spoken(phrase))
+            lengths = [len(word.syllables) or len(word.phones) // 2 for word, _ in said]
+            levels = break_levels([word.text for word, _ in said], lengths)
+            for (word, source), level in zip(said, levels, strict=True):  # the last one's source is the break's
+                made = [break_unit(level), *word.units] if level else word.units
                 units += made
                 sources += [source] * len(made)
-                since_break += length
                 spoken.append(word)
             units.append(break_unit(3))
             sources.append(source)
