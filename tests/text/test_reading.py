@@ -30,6 +30,13 @@ def pinyin(text, **manner):
         ("校长发现孩子长大了", "xiao4 zhang3 fa1 xian4 hai2 zi5 zhang3 da4 le5"),
         ("把地上的土扫干净", "ba3 di4 shang4 de5 tu3 sao3 gan1 jing4"),
         ("他觉得累得睡着了", "ta1 jue2 de5 lei4 de5 shui4 zhao2 le5"),
+        ("孩子长高了", "hai2 zi5 zhang3 gao1 le5"),
+        ("身长高度", "shen1 chang2 gao1 du4"),
+        ("他还了钱", "ta1 huan2 le5 qian2"),
+        ("他还了解情况", "ta1 hai2 liao3 jie3 qing2 kuang4"),
+        ("把书还了", "ba3 shu1 huan2 le5"),
+        ("水是五行之一", "shui3 shi4 wu3 xing2 zhi1 yi1"),
+        ("写了五行字", "xie3 le5 wu3 hang2 zi4"),
     ],
 )
 def test_characters_of_several_readings(text, reading):

@@ -18,8 +18,16 @@ __all__ = ["Lexicon", "Reading", "parse_reading", "readings"]
 Reading = tuple[str, ...]
 Lexicon = Mapping[str, Reading]
 SYLLABLE = re.compile(r"[a-zê]+[1-5]")
-ROWS = re.compile(r"(?:[二两三四五六七八九十百千几数]|零一)(行)")
-"""行 that is counted is a row or a line."""
+PATTERNS = (
+    # What is counted is a row or a line, but 五行 are the five elements.
+    (re.compile(r"(?:[二两三四六七八九十百千几数]|零一|[十百零]五|五(?=行[字诗文代]))(行)"), "hang2"),
+    # Who becomes taller or fatter grows; the width and length of things is measured.
+    (re.compile(r"(?<![周边波全身特延])(长)(?=[高胖壮])"), "zhang3"),
+    # What is owed is given back.
+    (re.compile(r"(还)(?=(?:[清完掉])?了?[一二三两四五六七八九十百千万亿几]*[元块]?(?:钱|债|贷款|欠款))"), "huan2"),
+    (re.compile(r"把[^，。！？；]{1,8}(还)(?=了(?!解))"), "huan2"),
+)
+"""What is said of a character in some places that neither the network nor the dictionary knows."""
 UNCHANGED = {"一": "yi1", "不": "bu4"}
 """Some phrases of the dictionary have these with the tone already changed; that is the next stage's work."""
 
@@ -68,8 +76,9 @@ def readings(words: Sequence[str], asked: Sequence[bool], lexicon: Lexicon) -> l
     said = _in_phrases(words, forward)
     for place, reading in Polyphones.load().readings(words, forward).items():
         said[place] = reading
-    for row in ROWS.finditer(text):
-        said[row.start(1)] = "hang2"
+    for pattern, reading in PATTERNS:
+        for match in pattern.finditer(text):
+            said[match.start(1)] = reading
     found: list[Reading] = []
     at = 0
     for word, wanted in zip(words, asked, strict=True):
