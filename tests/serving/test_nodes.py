@@ -15,6 +15,7 @@ from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.local.http import request
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice, serve_config
+from kubevoice_operator.render.serving import RAY_ENVIRONMENT
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,12 +58,15 @@ class Ray:
     def __init__(self, folder):
         self.folder, self.nodes = folder, {}
         self.gcs, self.dashboard, self.port = free_port(), free_port(), free_port()
-        self.environment = os.environ | {
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": TOKEN,
-            "RAY_ADDRESS": f"{HEAD}:{self.gcs}",
-        }
+        self.environment = (
+            os.environ
+            | RAY_ENVIRONMENT
+            | {
+                "RAY_AUTH_MODE": "token",
+                "RAY_AUTH_TOKEN": TOKEN,
+                "RAY_ADDRESS": f"{HEAD}:{self.gcs}",
+            }
+        )
 
     def start(self, address, parameters, *words):
         """Start a node with what KubeRay would hand to `ray start`."""

@@ -25,6 +25,7 @@ from kubevoice.errors import KubeVoiceError
 
 from kubevoice_operator.local.files import write_atomically
 from kubevoice_operator.local.http import LOOPBACK, request
+from kubevoice_operator.render.serving import RAY_ENVIRONMENT
 
 __all__ = ["LocalRay", "RayProcess", "port_is_free"]
 
@@ -154,9 +155,9 @@ class LocalRay:
                 stderr=log,
                 start_new_session=True,
                 env=environment
+                | RAY_ENVIRONMENT
                 | {
                     "RAY_TMPDIR": str(temporary),
-                    "RAY_USAGE_STATS_ENABLED": "0",
                     # Who reaches Ray's ports may run any code: without a token that is every user of this machine.
                     "RAY_AUTH_MODE": "token",
                     "RAY_AUTH_TOKEN": token,

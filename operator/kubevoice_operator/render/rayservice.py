@@ -12,6 +12,7 @@ from kubevoice_operator.render.serving import (
     APPLICATION,
     FINISH_SECONDS,
     HTTP_PORT,
+    RAY_ENVIRONMENT,
     Bundle,
     Traffic,
     program,
@@ -60,10 +61,7 @@ def _container(model: VoiceModel, images: Images, name: str, ports: dict[str, in
     return {
         "name": name,
         "image": model.spec.serving.image or images.serving,
-        "env": [
-            {"name": "HOME", "value": SCRATCH_DIR},
-            {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"},  # it would call out of the cluster
-        ],
+        "env": [{"name": name, "value": value} for name, value in {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT}.items()],
         "ports": [{"name": label, "containerPort": number} for label, number in ports.items()],
         "resources": resources,
         "volumeMounts": [_mount("cache", CACHE_DIR), _mount("tmp", SCRATCH_DIR)],
