@@ -49,7 +49,7 @@ def fields(schema):
 
 
 def test_the_committed_crd_is_up_to_date():
-    assert COMMITTED.read_text(encoding="utf-8") == render_crd(), "run `kubevoice crd > crds/...yaml`"
+    assert COMMITTED.read_text(encoding="utf-8") == render_crd(), "run `kubevoice crd`"
 
 
 def test_the_reference_is_up_to_date(tmp_path):

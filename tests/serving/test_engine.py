@@ -1,10 +1,12 @@
 """The toy voice's samples show what its decoder was given; see tests/shared/toy_voice.py."""
 
+import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 from kubevoice.engine import Controls, Engine, read_aloud
 from kubevoice.errors import InputError, KubeVoiceError
@@ -166,3 +168,18 @@ def test_a_damaged_lexicon_of_a_voice_is_told(toy, tmp_path):
     (folder / "lexicon.txt").write_text("好 hao3\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"lexicon\.txt line 1"):
         Engine(seal_bundle(folder, toy.manifest))
+
+
+def test_a_gpu_that_is_given_and_not_used_is_told_once(toy):
+    program = f"from kubevoice.engine import Engine; from pathlib import Path; Engine.load(Path({str(toy.path)!r}))"
+    told = {
+        given: subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": given},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr.count("was given a GPU")
+        for given in ("", "0")
+    }
+    assert told == {"": 0, "0": int("CUDAExecutionProvider" not in onnxruntime.get_available_providers())}

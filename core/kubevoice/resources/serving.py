@@ -28,7 +28,9 @@ class Replica(Part):
     memory: str = Field(
         "2Gi", max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?([KMGT]i?)?$", description="Memory, such as 2Gi."
     )
-    gpu: int = Field(0, ge=0, le=16, description="GPUs.")
+    gpu: int = Field(
+        0, ge=0, le=16, description="GPUs. The image must have onnxruntime-gpu and its CUDA libraries to use them."
+    )
     threads: int = Field(1, ge=1, le=128, description="Threads inside one ONNX Runtime operator.")
 
 
