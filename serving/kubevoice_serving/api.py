@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, replace
@@ -45,8 +46,12 @@ from kubevoice_serving.traffic import Track
 
 __all__ = ["create_app"]
 
+logger = logging.getLogger(__name__)
+
 WEBUI = Path(__file__).parent / "webui"
 SWEEP_SECONDS = 3600.0
+NO_ROOM_SECONDS = 60
+"""When a caller may try again whose recording found no room."""
 WHOLE = ("wav", "flac")
 """Formats whose heads tell how long they are."""
 TOLD = 8
@@ -186,7 +191,14 @@ def _add_legacy(app: FastAPI, backend: Backend, metrics: Metrics, recordings: Re
             speaker=request.speaker_id, emotion=request.emotion, speed=request.speed, volume=request.volume
         )
         answer = await _speak(backend, metrics, SpeechJob(request.text, controls=controls), "text")
-        recording = await asyncio.to_thread(recordings.add, answer.audio)
+        try:
+            recording = await asyncio.to_thread(recordings.add, answer.audio)
+        except OSError as error:
+            logger.error("a recording cannot be kept: %s", error)  # noqa: TRY400  # the traceback tells nothing more
+            message = f"no recording can be kept now ({error.strerror}); POST /v1/audio/speech needs no room"
+            raise ApiError(
+                HTTPStatus.SERVICE_UNAVAILABLE, "no_room", message, headers={"Retry-After": str(NO_ROOM_SECONDS)}
+            ) from None
         return LegacyAnswer(audio_url=f"/audio/{recording}.wav")
 
     @app.get("/audio/{recording}.wav", tags=["speech"], response_class=FileResponse)

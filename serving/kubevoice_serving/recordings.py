@@ -21,11 +21,15 @@ class Recordings:
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, wav: bytes) -> str:
-        """Store a file and return its id."""
+        """Store a file and return its id. Raises OSError if the disk does not take it; nothing is left of it then."""
         recording = uuid.uuid4().hex
         temporary = self._folder / f"{recording}.part"
-        temporary.write_bytes(wav)
-        temporary.replace(self._path(recording))
+        try:
+            temporary.write_bytes(wav)
+            temporary.replace(self._path(recording))
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         return recording
 
     def find(self, recording: str) -> Path | None:

@@ -1,6 +1,7 @@
 """Whatever is sent, the answer is speech or an error in the one shape, and it is the caller's."""
 
 import json
+import resource
 
 import pytest
 import schemathesis
@@ -102,6 +103,22 @@ def test_things_that_are_not_there(site, fields, status, words, stream):
     found, _, answer = site.call("POST", "/v1/audio/speech", body)
     assert found == status
     assert words in message("/v1", answer)
+
+
+def test_a_full_disk_costs_the_recording_and_nothing_else(tmp_path, toy):
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with listening(tmp_path, toy) as site:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, allowed[1]))
+        try:
+            status, headers, body = site.call("POST", "/api/tts", {"text": "你好。"})
+            spoken = site.call("POST", "/v1/audio/speech", {"input": "你好。"})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+        assert (status, headers["Retry-After"]) == (503, "60")
+        assert "no recording can be kept" in message("/api/tts", body)
+        assert spoken[0] == 200
+        assert list((tmp_path / "recordings").iterdir()) == []
+        assert site.call("POST", "/api/tts", {"text": "你好。"})[0] == 200
 
 
 @pytest.mark.parametrize(
