@@ -18,7 +18,7 @@ from kubevoice_cli.client import BusyError, ask
 from kubevoice_cli.console import answers, plain
 from kubevoice_cli.load import Piece, Target, closed_loop, figures, open_loop
 
-__all__ = ["bench"]
+__all__ = ["TEXTS", "bench", "server"]
 
 TEXTS = (
     "今天天气真好，我们一起去公园散步，然后回家做饭，晚上再看一部有意思的老电影。",
@@ -48,7 +48,7 @@ def bench(
     """Measure first audio, latency, underruns and throughput."""
     if rate is not None and not 0 < rate <= HIGHEST_RATE:
         raise InputError(f"--rate is {rate:g}; it must lie above 0 and not above {HIGHEST_RATE:g}")
-    target = _server(url, voice) if url else _engine(voice, threads)
+    target = server(url, voice) if url else _engine(voice, threads)
     texts = tuple(text) if text else TEXTS
     closed_loop(target, texts, 1, 2)  # what is loaded once is not measured
     began = time.monotonic()
@@ -86,7 +86,8 @@ def _engine(voice: str | None, threads: int) -> Target:
     return Target(heard)
 
 
-def _server(url: str, voice: str | None) -> Target:
+def server(url: str, voice: str | None) -> Target:
+    """Return a server to listen to; nothing is answered from its memory."""
     def heard(text: str) -> Iterator[Piece]:
         body = {"input": text, "response_format": "pcm", "stream": True} | ({"voice": voice} if voice else {})
         with ask(url, body, fresh=True) as answer:
