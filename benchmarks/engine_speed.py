@@ -92,10 +92,11 @@ def default_16k() -> dict[str, float]:
         mel = acoustic.infer(ling, *rows)["postnet_outputs"]
         seconds = len(mel) * 200 / 16000
         each = [Controls()] * len(units)
-        memory, keys, values, *_ = engine._encode(units, each)  # noqa: SLF001  # the stage alone
+        encoded = engine.encode(units, each)
+        memory, keys, values = encoded.memory, encoded.keys, encoded.values
         spent = least({
             "engine": lambda: engine.speak(units, Controls()),
-            "engine, decoder": lambda: list(engine._decode(memory, keys, values, BAND, len(mel), len(mel))),  # noqa: SLF001
+            "engine, decoder": lambda: list(engine._decode(memory, keys, values, BAND, len(mel), len(mel))),  # noqa: SLF001  # the stage alone
             "eager, acoustic": lambda: acoustic.infer(ling, *rows),
             "eager, vocoder": lambda: vocoder(mel.T.unsqueeze(0)),
         })  # fmt: skip

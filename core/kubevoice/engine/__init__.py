@@ -2,7 +2,8 @@
 
 from kubevoice.engine.controls import Controls
 from kubevoice.engine.engine import Engine
-from kubevoice.engine.reading import Script, read_aloud, script_of, speak_parts
+from kubevoice.engine.reading import Script, script_of
+from kubevoice.engine.speaking import read_aloud, speak_parts
 from kubevoice.session import open_session
 
 __all__ = ["Controls", "Engine", "Script", "open_session", "read_aloud", "script_of", "speak_parts"]

@@ -6,6 +6,7 @@ so one engine may be used from several threads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,12 +21,29 @@ from kubevoice.session import open_session
 from kubevoice.text import Unit, UnitTables
 from kubevoice.voice import Bundle, VoiceManifest, load_bundle
 
-__all__ = ["Engine"]
+__all__ = ["Encoded", "Engine"]
 
 Array = NDArray[np.float32]
 ENCODED = ("memory", "memory_keys", "memory_values", "durations", "frames")
 FIRST_FRAMES, MOST_FRAMES = 36, 288
 """Mel frames that are decoded before the first piece of a stream, and before any later one at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What the encoder makes of N units: all that is known of a sentence before any of it is decoded."""
+
+    memory: Array
+    """[S, D], a state for each of the decoder's steps."""
+    keys: Array
+    values: Array
+    """Of the memory, [L, S, C] each."""
+    durations: Array
+    """Mel frames of each unit [N] before they are rounded."""
+    frames: NDArray[np.int64]
+    """Mel frames that each unit is spoken for [N]; a frame is `manifest.hop` samples."""
+    volumes: tuple[float, ...]
+    """Factor on the samples of each unit."""
 
 
 class Engine:
@@ -92,16 +110,24 @@ class Engine:
         The first piece comes after `frames` mel frames were decoded, and each one after it is twice as long, for then
         there is something to listen to meanwhile, and fewer pieces cost less.
         """
+        each = [controls] * len(units) if isinstance(controls, Controls) else controls
+        yield from self.decode(self.encode(units, each), frames=frames)
+
+    def encode(self, units: Sequence[Unit], controls: Sequence[Controls]) -> Encoded:
+        """Prepare one sentence for `decode`; raises as `synthesize` does."""
         if not units:
             raise InputError("there is nothing to speak: no linguistic units were given")
-        each = [controls] * len(units) if isinstance(controls, Controls) else controls
-        memory, keys, values, durations, durations_in_frames = self._encode(units, each)
-        total = int(durations_in_frames.sum())
-        if total == 0:
+        memory, keys, values, durations, frames = self._encode(units, controls, ENCODED)
+        if not frames.any():
             raise KubeVoiceError(f"voice {self.manifest.name} gave these {len(units)} units no duration at all")
-        band = int(float(durations.max()) / self.manifest.outputs_per_step + 0.5)
-        gain = gains([one.volume for one in each], durations_in_frames * self.manifest.hop)
+        return Encoded(memory, keys, values, durations, frames, tuple(one.volume for one in controls))
+
+    def decode(self, encoded: Encoded, *, frames: int = FIRST_FRAMES) -> Iterator[Array]:
+        """Yield the samples of a sentence as `stream` does."""
+        gain = gains(encoded.volumes, encoded.frames * self.manifest.hop)
         refinement, vocoding = Refinement(self._postnet), Vocoding(self._vocoder)
+        memory, keys, values, total = encoded.memory, encoded.keys, encoded.values, int(encoded.frames.sum())
+        band = int(float(encoded.durations.max()) / self.manifest.outputs_per_step + 0.5)
         spoken = 0
         for mel, last in self._decode(memory, keys, values, band, total, frames):
             audio = vocoding.push(refinement.push(mel, last=last), last=last)
@@ -117,10 +143,8 @@ class Engine:
         found: NDArray[np.int64] = self._encode(units, controls, ["frames"])[0]
         return found
 
-    def _encode(
-        self, units: Sequence[Unit], controls: Sequence[Controls], outputs: Sequence[str] = ENCODED
-    ) -> tuple[Any, ...]:
-        """Return memory [S, D], its keys and values [L, S, C], durations [N] and frames [N], or those asked for."""
+    def _encode(self, units: Sequence[Unit], controls: Sequence[Controls], outputs: Sequence[str]) -> tuple[Any, ...]:
+        """Return the outputs of the encoder that are asked for."""
         count, manifest = len(units), self.manifest
         rows = {one: row for row, one in enumerate(dict.fromkeys(controls))}
         row_of = np.array([rows[one] for one in controls])

@@ -1,17 +1,14 @@
-"""Speaking more than one sentence: the silence between them, and what a document asks for."""
+"""What is heard in order: sentences, the silence between them, and what a document asks for."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls, styled, unmet
 from kubevoice.engine.engine import Engine
 from kubevoice.text import Lexicon, Part, Passage, analyse, read_document
 from kubevoice.text.ssml import Break, Notice, Style, parse
 
-__all__ = ["Script", "Turn", "read_aloud", "script_of", "speak_parts", "turns"]
+__all__ = ["PAUSE_SECONDS", "Script", "Turn", "script_of", "turns"]
 
 PAUSE_SECONDS = 0.28
 """Silence between two sentences at normal speed."""
@@ -63,23 +60,3 @@ def turns(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator
             after_speech = False
         else:
             yield Turn(part, 0)
-
-
-def speak_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples [T] of all parts as they are made, with a short silence between two sentences."""
-    for turn in turns(engine, parts, controls):
-        if turn.silence:
-            yield np.zeros(turn.silence, np.float32)
-        if isinstance(turn.part, Passage):
-            yield from engine.stream(turn.part.sentence.units, turn.controls)
-
-
-def read_aloud(
-    engine: Engine, text: str, controls: Controls, *, ssml: bool = False, lexicon: Lexicon | None = None
-) -> NDArray[np.float32]:
-    """Speak a text or an SSML document, read as `script_of` does: samples [T].
-
-    Raises InputError for what the voice cannot speak.
-    """
-    script = script_of(engine, text, ssml=ssml, lexicon=lexicon)
-    return np.concatenate(list(speak_parts(engine, script.parts, controls)))

@@ -7,6 +7,9 @@ it, and whether or not it was remembered.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kubevoice.engine.controls import Controls
 from kubevoice.engine.engine import Engine
 from kubevoice.engine.reading import turns
@@ -14,7 +17,18 @@ from kubevoice.text import Part, Passage, Sentence, Unit, Word
 from kubevoice.text.ssml import Mark
 from kubevoice.text.traced import Origin
 
-__all__ = ["Bookmark", "CharacterTime", "SentenceTime", "Timing", "WordTime", "time_parts", "time_sentence"]
+__all__ = [
+    "Bookmark",
+    "CharacterTime",
+    "SentenceTime",
+    "Times",
+    "Timing",
+    "WordTime",
+    "time_mark",
+    "time_parts",
+    "time_passage",
+    "time_sentence",
+]
 
 Places = Sequence[float]
 """Seconds at which each unit begins, and the last one ends [N + 1]."""
@@ -71,23 +85,43 @@ class Timing:
     bookmarks: tuple[Bookmark, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Some of the times of a speech: those of whole sentences, and of bookmarks."""
+
+    sentences: tuple[SentenceTime, ...] = ()
+    bookmarks: tuple[Bookmark, ...] = ()
+
+    def __add__(self, other: "Times") -> "Times":
+        return Times(self.sentences + other.sentences, self.bookmarks + other.bookmarks)
+
+
 def time_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Timing:
     """Return the times of what `speak_parts` speaks. Raises InputError for what the voice cannot speak."""
     at = 0
-    sentences: list[SentenceTime] = []
-    bookmarks: list[Bookmark] = []
+    found = Times()
     for turn in turns(engine, parts, controls):
         at += turn.silence
         if isinstance(turn.part, Passage):
-            sentence = turn.part.sentence
-            ends = (engine.frames(sentence.units, turn.controls).cumsum() * engine.manifest.hop).tolist()
-            places = [(at + end) / engine.sample_rate for end in (0, *ends)]
-            sentences.append(time_sentence(sentence, places))
-            bookmarks += [Bookmark(mark.name, places[unit]) for unit, mark in turn.part.marks]
-            at += ends[-1]
+            frames = engine.frames(turn.part.sentence.units, turn.controls)
+            found += time_passage(engine, turn.part, frames, at)
+            at += int(frames.sum()) * engine.manifest.hop
         elif isinstance(turn.part, Mark):
-            bookmarks.append(Bookmark(turn.part.name, at / engine.sample_rate))
-    return Timing(at / engine.sample_rate, tuple(sentences), tuple(bookmarks))
+            found += time_mark(engine, turn.part, at)
+    return Timing(at / engine.sample_rate, found.sentences, found.bookmarks)
+
+
+def time_passage(engine: Engine, passage: Passage, frames: NDArray[np.int64], at: int) -> Times:
+    """Return the times of a sentence that begins at sample `at`, from the mel frames of its units [N]."""
+    ends = (frames.cumsum() * engine.manifest.hop).tolist()
+    places = [(at + end) / engine.sample_rate for end in (0, *ends)]
+    bookmarks = tuple(Bookmark(mark.name, places[unit]) for unit, mark in passage.marks)
+    return Times((time_sentence(passage.sentence, places),), bookmarks)
+
+
+def time_mark(engine: Engine, mark: Mark, at: int) -> Times:
+    """Return the time of a bookmark at sample `at`."""
+    return Times(bookmarks=(Bookmark(mark.name, at / engine.sample_rate),))
 
 
 def time_sentence(sentence: Sentence, places: Places) -> SentenceTime:
