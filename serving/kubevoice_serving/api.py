@@ -1,26 +1,22 @@
 """The HTTP application: routes over a `Backend`. It knows nothing of Ray or of engines."""
 
 import asyncio
-import base64
-import json
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
-from dataclasses import asdict, replace
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Response
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine import Controls
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from kubevoice_serving.access import Access, Cors, Gate
-from kubevoice_serving.asked import check_text, job_of, lexicon_of
+from kubevoice_serving.asked import check_text, lexicon_of
 from kubevoice_serving.backend import Backend
 from kubevoice_serving.bodies import BodyBound
 from kubevoice_serving.metrics import Metrics, Observer
@@ -35,12 +31,12 @@ from kubevoice_serving.schemas import (
     ModelList,
     Replica,
     RevisionList,
-    SpeechRequest,
     Traffic,
     Voice,
     VoiceList,
 )
-from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
+from kubevoice_serving.speech import Refusal, SpeechJob
+from kubevoice_serving.spoken import add_speech, speak
 from kubevoice_serving.subtitles import add_subtitles
 from kubevoice_serving.traffic import Track
 
@@ -52,10 +48,6 @@ WEBUI = Path(__file__).parent / "webui"
 SWEEP_SECONDS = 3600.0
 NO_ROOM_SECONDS = 60
 """When a caller may try again whose recording found no room."""
-WHOLE = ("wav", "flac")
-"""Formats whose heads tell how long they are."""
-TOLD = 8
-"""Notices that a header holds."""
 CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
 
 
@@ -69,7 +61,9 @@ def create_app(backend: Backend, recordings: Recordings, access: Access) -> Fast
     app.add_middleware(Gate, access=access)
     app.add_middleware(Cors, access=access)
     app.add_middleware(Observer, metrics=metrics)
-    _add_speech(app, backend, metrics)
+    add_speech(app, backend, metrics)
+    add_subtitles(app, backend)
+    _add_text(app, backend)
     _add_legacy(app, backend, metrics, recordings)
     _add_lists(app, backend)
     _add_operations(app, backend, metrics)
@@ -93,83 +87,7 @@ def _sweeping(recordings: Recordings) -> Callable[[FastAPI], AbstractAsyncContex
     return lifespan
 
 
-async def _speak(backend: Backend, metrics: Metrics, job: SpeechJob, param: str) -> SpeechAnswer:
-    check_text(job.text, param)
-    with metrics.in_progress.track_inprogress():
-        answer = await backend.speak(job)
-    if isinstance(answer, Refusal):
-        raise refuse(answer, param)
-    metrics.answered(answer.head, answer.end)
-    return answer
-
-
-async def _streamed(backend: Backend, metrics: Metrics, job: SpeechJob, *, events: bool) -> StreamingResponse:
-    """Answer with speech while it is made. What goes wrong before its first piece is an error as any other.
-
-    Later there is no status left to tell it with: the connection is cut, and the caller sees that the file is not all.
-    """
-    check_text(job.text, "input")
-    items = backend.stream(job)
-    head = await anext(items)
-    if isinstance(head, Refusal):
-        raise refuse(head, "input")
-    assert isinstance(head, SpeechHead)  # noqa: S101  # so streams begin
-
-    async def pieces() -> AsyncIterator[bytes]:
-        async with aclosing(items):
-            with metrics.in_progress.track_inprogress():
-                async for item in items:
-                    if isinstance(item, SpeechEnd):
-                        metrics.answered(head, item)
-                    if isinstance(item, bytes):
-                        yield _event("delta", audio=base64.b64encode(item).decode()) if events else item
-                if events:
-                    spoken = {"input_tokens": len(job.text), "output_tokens": 0, "total_tokens": len(job.text)}
-                    yield _event("done", usage=spoken)
-
-    media_type = "text/event-stream" if events else CONTENT_TYPES[head.audio_format]
-    return StreamingResponse(pieces(), headers=_headers(head), media_type=media_type)
-
-
-def _event(kind: str, **fields: Any) -> bytes:
-    """Write a server-sent event in OpenAI's shape."""
-    return f"data: {json.dumps({'type': f'speech.audio.{kind}'} | fields)}\n\n".encode()
-
-
-def _headers(head: SpeechHead) -> dict[str, str]:
-    return {
-        "Content-Disposition": f'inline; filename="speech.{head.audio_format}"',
-        "X-Voice": head.voice,
-        "X-Revision": head.revision,
-        "X-Sample-Rate": str(head.sample_rate),
-        "X-Cache": f"hit; {head.cached}" if head.cached else "miss",
-    } | ({"X-Notices": json.dumps([asdict(one) for one in head.notices[:TOLD]])} if head.notices else {})
-
-
-def _costs(end: SpeechEnd) -> dict[str, str]:
-    return {
-        "X-Audio-Seconds": f"{end.audio_seconds:.3f}",
-        "X-Synthesis-Seconds": f"{end.synthesis_seconds:.3f}",
-        "X-Queue-Seconds": f"{end.queue_seconds:.3f}",
-    }
-
-
-def _add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
-    @app.post("/v1/audio/speech", tags=["speech"], response_class=Response, responses=ERRORS)
-    async def speech(request: SpeechRequest, cache_control: Annotated[str, Header()] = "") -> Response:
-        """Speak text; the answer is the audio file."""
-        fresh = "no-cache" in cache_control.lower()
-        job = replace(job_of(request), audio_format=request.response_format, fresh=fresh)
-        if request.stream_format == "sse":
-            return await _streamed(backend, metrics, job, events=True)
-        if request.stream if request.stream is not None else request.response_format not in WHOLE:
-            return await _streamed(backend, metrics, job, events=False)
-        answer = await _speak(backend, metrics, job, "input")
-        headers = _headers(answer.head) | _costs(answer.end)
-        return Response(answer.audio, headers=headers, media_type=CONTENT_TYPES[answer.head.audio_format])
-
-    add_subtitles(app, backend)
-
+def _add_text(app: FastAPI, backend: Backend) -> None:
     @app.post("/v1/text/analyze", tags=["speech"], responses=ERRORS)
     async def analyze(request: AnalyzeRequest) -> AnalyzeAnswer:
         """Show how text would be read: sentences, words, pinyin and the voice's units."""
@@ -190,7 +108,7 @@ def _add_legacy(app: FastAPI, backend: Backend, metrics: Metrics, recordings: Re
         controls = Controls(
             speaker=request.speaker_id, emotion=request.emotion, speed=request.speed, volume=request.volume
         )
-        answer = await _speak(backend, metrics, SpeechJob(request.text, controls=controls), "text")
+        answer = await speak(backend, metrics, SpeechJob(request.text, controls=controls), "text")
         try:
             recording = await asyncio.to_thread(recordings.add, answer.audio)
         except OSError as error:

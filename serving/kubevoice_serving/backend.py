@@ -5,7 +5,7 @@ from typing import Protocol
 
 from kubevoice.text import Analysis, Lexicon
 
-from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob, Timed
+from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechItem, SpeechJob, Timed
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.traffic import Track, TrackTraffic
 
@@ -32,8 +32,8 @@ class Backend(Protocol):
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         """Speak; BusyError or UnavailableError if no replica can."""
 
-    def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechHead | bytes | SpeechEnd | Refusal, None]:
-        """Speak, and yield the file while it is made; a Refusal, or a SpeechHead, pieces, and a SpeechEnd.
+    def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechItem, None]:
+        """Speak, and yield the file while it is made.
 
         BusyError or UnavailableError if no replica can, UnavailableError also if one is lost on the way.
         """

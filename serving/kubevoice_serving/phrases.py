@@ -13,7 +13,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, astuple, dataclass, replace
 
+from kubevoice.engine.timing import Times
 from kubevoice.text.ssml import Notice
+from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -28,22 +30,28 @@ LARGEST = 2 << 20
 """Bytes of audio that are kept; what is longer is no phrase."""
 PREFIX = "kubevoice:1:"
 CONNECT_SECONDS, ANSWER_SECONDS = 0.25, 0.1
+TIMES = TypeAdapter(Times)
 REST_SECONDS = 5.0
 """How long Redis is left alone after it failed."""
 
 
 def phrase_key(job: SpeechJob, revision: str, *, whole: bool) -> str:
-    """Name what a revision makes of a request; a `wav` or a `flac` has another head if it is not made `whole`."""
+    """Name what a revision makes of a request.
+
+    A `wav` or a `flac` has another head if it is not made `whole`, and only a stream has times.
+    """
     lexicon = sorted((word, list(reading)) for word, reading in (job.lexicon or {}).items())
     told = whole and job.audio_format in ("wav", "flac")
-    parts = [revision, job.text, job.audio_format, told, astuple(job.controls), job.ssml, lexicon]
+    timed = job.timestamps and not whole
+    parts = [revision, job.text, job.audio_format, told, timed, astuple(job.controls), job.ssml, lexicon]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def pack(answer: SpeechAnswer) -> bytes:
     """Write an answer as a line of JSON and its audio."""
     head = asdict(replace(answer.head, cached=""))
-    return json.dumps({"head": head, "audioSeconds": answer.end.audio_seconds}).encode() + b"\n" + answer.audio
+    told = {"head": head, "audioSeconds": answer.end.audio_seconds, "times": asdict(answer.times)}
+    return json.dumps(told).encode() + b"\n" + answer.audio
 
 
 def unpack(data: bytes, tier: str) -> SpeechAnswer | None:
@@ -52,7 +60,8 @@ def unpack(data: bytes, tier: str) -> SpeechAnswer | None:
     try:
         told = json.loads(line)
         fields = told["head"] | {"notices": tuple(Notice(**one) for one in told["head"]["notices"]), "cached": tier}
-        return SpeechAnswer(SpeechHead(**fields), audio, SpeechEnd(float(told["audioSeconds"]), 0.0, 0.0, 0.0))
+        end = SpeechEnd(float(told["audioSeconds"]), 0.0, 0.0, 0.0)
+        return SpeechAnswer(SpeechHead(**fields), audio, end, TIMES.validate_python(told["times"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 from kubevoice_serving.backend import BusyError, UnavailableError
 from kubevoice_serving.calls import replica_states, translated
 from kubevoice_serving.canary import Canary, GoneError
-from kubevoice_serving.speech import Full, Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob, StreamItem, Timed
+from kubevoice_serving.speech import Full, Refusal, SpeechAnswer, SpeechEnd, SpeechItem, SpeechJob, StreamItem, Timed
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.traffic import IngressConfig, Tally, Track, TrackTraffic
 
@@ -53,7 +53,7 @@ class RayBackend:
                 pass
         return await _counted(self._speak_stable, job, tallies[Track.STABLE])
 
-    async def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechHead | bytes | SpeechEnd | Refusal, None]:
+    async def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechItem, None]:
         """Speak piece by piece on the replica Ray Serve picks, of the track that is drawn."""
         canary, tallies = self._canary, self._tallies
         if canary is not None and canary.takes_next():
@@ -97,7 +97,7 @@ class RayBackend:
         return {track: tally.read() for track, tally in self._tallies.items()}
 
 
-async def _followed(call: Any, tally: Tally) -> AsyncGenerator[SpeechHead | bytes | SpeechEnd | Refusal, None]:
+async def _followed(call: Any, tally: Tally) -> AsyncGenerator[SpeechItem, None]:
     """Yield a stream and count it; the replica is told when nobody listens any more."""
     began = time.perf_counter()
     try:

@@ -3,17 +3,16 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from kubevoice.engine.timing import Times
 from kubevoice.text import Analysis, Lexicon
 
 from kubevoice_serving.backend import Backend
 from kubevoice_serving.phrases import LARGEST, Phrases, Single, phrase_key
-from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob, Timed
+from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechItem, SpeechJob, Timed
 from kubevoice_serving.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.traffic import CacheConfig, IngressConfig, Track, TrackTraffic
 
 __all__ = ["RememberingBackend"]
-
-Item = SpeechHead | bytes | SpeechEnd | Refusal
 
 
 class RememberingBackend:
@@ -56,17 +55,20 @@ class RememberingBackend:
             self._phrases.keep(key, answer)
         return answer
 
-    async def stream(self, job: SpeechJob) -> AsyncGenerator[Item, None]:
+    async def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechItem, None]:
         """Answer from memory at once, or as the replicas do, piece by piece."""
         revision = self._revision(job)
         key = phrase_key(job, revision or "", whole=False)
         if revision is not None and (found := await self._phrases.find(key)) is not None:
             yield found.head
+            if job.timestamps:
+                yield found.times
             yield found.audio
             yield found.end
             return
         head: SpeechHead | None = None
         pieces: list[bytes] = []
+        times = Times()
         size = 0
         async with aclosing(self._backend.stream(job)) as items:
             async for item in items:
@@ -76,8 +78,10 @@ class RememberingBackend:
                     size += len(item)
                     if size <= LARGEST:
                         pieces.append(item)
+                elif isinstance(item, Times):
+                    times += item
                 elif isinstance(item, SpeechEnd) and head is not None and head.revision == revision and size <= LARGEST:
-                    self._phrases.keep(key, SpeechAnswer(head, b"".join(pieces), item))
+                    self._phrases.keep(key, SpeechAnswer(head, b"".join(pieces), item, times))
                 yield item
 
     async def time(self, job: SpeechJob) -> Timed | Refusal:

@@ -75,6 +75,10 @@ class SpeechRequest(Spoken):
     stream_format: Literal["audio", "sse"] = Field(
         "audio", description="`sse` sends base64 pieces as server-sent events, as OpenAI does."
     )
+    timestamps: bool = Field(
+        False,
+        description="With `sse`, events `speech.audio.timestamps` tell when words, characters and bookmarks are heard.",
+    )
     stream: bool | None = Field(
         None,
         description="Send speech while it is made. Omitted, what can be played so is: all but wav and flac, whose "

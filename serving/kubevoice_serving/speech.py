@@ -6,18 +6,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from kubevoice.audio.encode import encode_audio, open_encoder
-from kubevoice.engine import Controls, Engine, script_of, speak_parts
-from kubevoice.engine.timing import Timing, time_parts
+from kubevoice.engine import Controls, Engine, script_of
+from kubevoice.engine.speaking import Heard, speak_and_time
+from kubevoice.engine.timing import Times, Timing, time_parts
 from kubevoice.text import Lexicon
 from kubevoice.text.ssml import Notice
 from numpy.typing import NDArray
 
 __all__ = [
     "Full",
+    "Piece",
     "Refusal",
     "SpeechAnswer",
     "SpeechEnd",
     "SpeechHead",
+    "SpeechItem",
     "SpeechJob",
     "StreamItem",
     "Timed",
@@ -42,6 +45,8 @@ class SpeechJob:
     """Readings that come before the voice's own."""
     fresh: bool = False
     """Speak it anew, whatever is remembered."""
+    timestamps: bool = False
+    """A stream tells when words are heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class SpeechAnswer:
     head: SpeechHead
     audio: bytes
     end: SpeechEnd
+    times: Times = field(default_factory=Times)
+    """Empty unless the job asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +108,22 @@ class Full:
     """The replica has more listeners than it can speak for; a new one would make others' audio stop."""
 
 
-StreamItem = SpeechHead | bytes | SpeechEnd | Refusal | Full
-"""A stream is a Refusal, Full, or a SpeechHead, pieces of the file and a SpeechEnd."""
+SpeechItem = SpeechHead | Times | bytes | SpeechEnd | Refusal
+"""A stream is a Refusal, or a SpeechHead, pieces of the file, and a SpeechEnd.
+
+If the job asks for times, those of a sentence come before the first piece in which it is heard.
+"""
+StreamItem = SpeechItem | Full
+"""What a replica streams."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a file: its bytes, perhaps none yet, the seconds that were spoken for it, and what is heard in it."""
+
+    audio: bytes
+    seconds: float
+    times: Times
 
 
 class Utterance:
@@ -120,30 +141,39 @@ class Utterance:
         self._samples = 0
 
     def __iter__(self) -> Iterator[Array]:
+        return (heard for heard in self._heard() if not isinstance(heard, Times))
+
+    def _heard(self) -> Iterator[Heard]:
         self._began = time.perf_counter()
-        pieces = self._speak()
+        found = self._speak()
         while True:
             began = time.perf_counter()
-            piece = next(pieces, None)
+            heard = next(found, None)
             self._work += time.perf_counter() - began
-            if piece is None:
+            if heard is None:
                 return
-            if not self._samples:
-                self._first = time.perf_counter()
-            self._samples += len(piece)
-            yield piece
+            if not isinstance(heard, Times):
+                if not self._samples:
+                    self._first = time.perf_counter()
+                self._samples += len(heard)
+            yield heard
 
-    def _speak(self) -> Iterator[Array]:
+    def _speak(self) -> Iterator[Heard]:
         script = script_of(self._engine, self.job.text, ssml=self.job.ssml, lexicon=self.job.lexicon)
         self._notices = script.notices
-        yield from speak_parts(self._engine, script.parts, self.job.controls)
+        yield from speak_and_time(self._engine, script.parts, self.job.controls)
 
-    def encoded(self) -> Iterator[tuple[bytes, float]]:
-        """Speak into a file that is sent while it is made: pieces of it, and the seconds that were spoken for each."""
+    def encoded(self) -> Iterator[Piece]:
+        """Speak into a file that is sent while it is made."""
         encoder = open_encoder(self._engine.sample_rate, self.job.audio_format)
-        for samples in self:
-            yield encoder.push(samples), len(samples) / self._engine.sample_rate
-        yield encoder.finish(), 0.0
+        times = Times()
+        for heard in self._heard():
+            if isinstance(heard, Times):
+                times += heard
+            else:
+                yield Piece(encoder.push(heard), self.seconds(heard), times)
+                times = Times()
+        yield Piece(encoder.finish(), 0.0, times)
 
     def seconds(self, samples: Array) -> float:
         """Return how long one hears `samples`."""

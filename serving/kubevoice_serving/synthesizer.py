@@ -6,12 +6,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from kubevoice.engine import Engine, script_of
+from kubevoice.engine.timing import Times
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Analysis, Lexicon, Passage
 from pydantic import ValidationError
@@ -120,13 +121,15 @@ class Synthesizer:
         try:
             utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived)
             begun = False
-            async with aclosing(self._turns.of(utterance.encoded(), itemgetter(1))) as pieces:
-                async for piece, _ in pieces:
+            async with aclosing(self._turns.of(utterance.encoded(), attrgetter("seconds"))) as pieces:
+                async for piece in pieces:
                     if not begun:
                         begun = True
                         yield utterance.head
-                    if piece:
-                        yield piece
+                    if job.timestamps and piece.times != Times():
+                        yield piece.times
+                    if piece.audio:
+                        yield piece.audio
             yield utterance.end
         except InputError as error:
             yield Refusal(str(error), error.problems)

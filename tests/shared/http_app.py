@@ -59,17 +59,17 @@ class Site:
             connection.close()
 
 
-def make_app(folder, toy, config=None):
-    """The application that speaks with a toy voice, and its rules."""
+def make_app(folder, toy, config=None, over=lambda backend: backend):
+    """The application that speaks with a toy voice, and its rules; `over` may put something before the replica."""
     replica, access = Synthesizer(folder / "voices"), Access(config)
     voices = [{"name": toy.manifest.name, "revision": toy.digest, "uri": str(toy.path)}]
     asyncio.run(replica.reconfigure({"voices": voices}))
-    return create_app(OneReplica(replica), Recordings(folder / "recordings"), access), access
+    return create_app(over(OneReplica(replica)), Recordings(folder / "recordings"), access), access
 
 
 @contextmanager
-def listening(folder, toy):
-    app, access = make_app(folder, toy)
+def listening(folder, toy, **options):
+    app, access = make_app(folder, toy, **options)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
