@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-__all__ = ["InputError", "KubeVoiceError", "StorageError"]
+__all__ = ["InputError", "KubeVoiceError", "SilentError", "StorageError"]
 
 
 class KubeVoiceError(Exception):
@@ -23,6 +23,10 @@ class InputError(KubeVoiceError):
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+
+class SilentError(InputError):
+    """There is nothing in a text that can be spoken, as in a line of dashes."""
 
 
 class StorageError(KubeVoiceError):

@@ -5,7 +5,7 @@ it, and whether or not it was remembered.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ __all__ = [
     "Times",
     "Timing",
     "WordTime",
+    "shifted",
     "time_mark",
     "time_parts",
     "time_passage",
@@ -94,6 +95,27 @@ class Times:
 
     def __add__(self, other: "Times") -> "Times":
         return Times(self.sentences + other.sentences, self.bookmarks + other.bookmarks)
+
+
+def shifted(times: Times, seconds: float, characters: int) -> Times:
+    """Return the times of a speech that begins so much later, and whose text so many characters further on."""
+
+    def place(origin: Origin) -> Origin:
+        return None if origin is None else origin + characters
+
+    def character(one: CharacterTime) -> CharacterTime:
+        return replace(one, offset=place(one.offset), start=one.start + seconds, end=one.end + seconds)
+
+    def word(one: WordTime) -> WordTime:
+        within = tuple(map(character, one.characters))
+        return WordTime(one.text, place(one.offset), one.start + seconds, one.end + seconds, within)
+
+    def sentence(one: SentenceTime) -> SentenceTime:
+        begin, finish, words = place(one.begin), place(one.finish), tuple(map(word, one.words))
+        return SentenceTime(one.text, begin, finish, one.start + seconds, one.end + seconds, words)
+
+    bookmarks = tuple(replace(one, time=one.time + seconds) for one in times.bookmarks)
+    return Times(tuple(map(sentence, times.sentences)), bookmarks)
 
 
 def time_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Timing:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kubevoice.errors import InputError
+from kubevoice.errors import SilentError
 from kubevoice.text.manner import Manner
 from kubevoice.text.pipeline import PLAIN, Sentence, analyse_spans
 from kubevoice.text.ssml import Break, Document, Mark, Speech, Style
@@ -27,7 +27,7 @@ Part = Passage | Break | Mark
 def read_document(document: Document, manner: Manner = PLAIN) -> tuple[Part, ...]:
     """Return what is to be spoken, in order; a silence parts sentences.
 
-    Raises InputError if nothing in it can be spoken, or a character has no reading.
+    Raises SilentError if nothing in it can be spoken, InputError if a character has no reading.
     """
     parts: list[Part] = []
     run: list[Speech] = []
@@ -43,7 +43,7 @@ def read_document(document: Document, manner: Manner = PLAIN) -> tuple[Part, ...
             if span.seconds:
                 parts.append(span)
     if not any(isinstance(part, Passage) for part in parts):
-        raise InputError("the SSML document has nothing that can be spoken in Mandarin; give it some Chinese text")
+        raise SilentError("the SSML document has nothing that can be spoken in Mandarin; give it some Chinese text")
     return tuple(parts)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kubevoice.errors import InputError
+from kubevoice.errors import SilentError
 from kubevoice.text.breaks import break_levels
 from kubevoice.text.characters import clean, to_chinese_punctuation
 from kubevoice.text.english import Phone, in_mandarin, phones
@@ -100,11 +100,11 @@ class Analysis:
 def analyse(text: str, manner: Manner = PLAIN) -> Analysis:
     """Turn text into sentences of units, as a voice of that manner reads it.
 
-    Raises InputError if nothing in the text can be spoken, or a character has no reading.
+    Raises SilentError if nothing in the text can be spoken, InputError if a character has no reading.
     """
     found = analyse_spans([Speech(text, Style(), 0)], manner)
     if not found:
-        raise InputError(f"{text[:40]!r} has nothing that can be spoken in Mandarin; give it some Chinese text")
+        raise SilentError(f"{text[:40]!r} has nothing that can be spoken in Mandarin; give it some Chinese text")
     return Analysis(text, tuple(found))
 
 
