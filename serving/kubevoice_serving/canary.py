@@ -40,9 +40,10 @@ class Canary:
         self._watch.cancel()
         self._away.set()
 
-    def takes_next(self) -> bool:
-        """Draw whether the next request is for the canary."""
-        return not self._away.is_set() and random.random() * 100 < self.weight  # noqa: S311  # no secret
+    def takes(self, job: SpeechJob) -> bool:
+        """Draw whether a job is for the canary; what goes on with a speech is if the canary began it."""
+        drawn = random.random() * 100 < self.weight  # noqa: S311  # no secret
+        return not self._away.is_set() and (job.preceding.revision == self.revision if job.preceding else drawn)
 
     async def states(self) -> list[ReplicaState]:
         """Ask its replicas."""

@@ -46,7 +46,7 @@ class RayBackend:
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         """Speak on the replica Ray Serve picks, of the track that is drawn."""
         canary, tallies = self._canary, self._tallies
-        if canary is not None and canary.takes_next():
+        if canary is not None and canary.takes(job):
             try:
                 return await _counted(canary.speak, job, tallies[Track.CANARY])
             except (GoneError, BusyError, UnavailableError):
@@ -56,7 +56,7 @@ class RayBackend:
     async def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechItem, None]:
         """Speak piece by piece on the replica Ray Serve picks, of the track that is drawn."""
         canary, tallies = self._canary, self._tallies
-        if canary is not None and canary.takes_next():
+        if canary is not None and canary.takes(job):
             try:
                 call = await canary.stream(job)
             except GoneError:

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from kubevoice.audio.encode import encode_audio, open_encoder
 from kubevoice.engine import Controls, Engine, script_of
 from kubevoice.engine.speaking import Heard, speak_and_time
 from kubevoice.engine.timing import Times, Timing, time_parts
+from kubevoice.errors import InputError, SilentError
 from kubevoice.text import Lexicon
 from kubevoice.text.ssml import Notice
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Full",
     "Piece",
+    "Preceding",
     "Refusal",
     "SpeechAnswer",
     "SpeechEnd",
@@ -29,6 +32,14 @@ __all__ = [
 ]
 
 Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Preceding:
+    """What was spoken before for the same listener: which revision spoke, and the seconds of it yet to be heard."""
+
+    revision: str
+    lead: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,10 @@ class SpeechJob:
     """Speak it anew, whatever is remembered."""
     timestamps: bool = False
     """A stream tells when words are heard."""
+    patience: float = 1.0
+    """Seconds after which an answer that is made whole is due; a stream is at once."""
+    preceding: Preceding | None = None
+    """What a stream goes on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +116,13 @@ class Refusal:
 
     message: str
     problems: tuple[str, ...] = ()
+    silent: bool = False
+    """There is nothing in the text that can be spoken; the rest of the request may be right."""
+
+    @classmethod
+    def of(cls, error: InputError) -> Self:
+        """Return what is told of an error."""
+        return cls(str(error), error.problems, isinstance(error, SilentError))
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,21 +107,23 @@ class Synthesizer:
         arrived = time.perf_counter()
         try:
             utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived)
-            samples = [piece async for piece in self._turns.of(iter(utterance), utterance.seconds, whole=True)]
+            pieces = self._turns.of(iter(utterance), utterance.seconds, lead=job.patience, whole=True)
+            samples = [piece async for piece in pieces]
             return await asyncio.to_thread(utterance.answer, np.concatenate(samples))
         except InputError as error:
-            return Refusal(str(error), error.problems)
+            return Refusal.of(error)
 
     async def stream(self, job: SpeechJob) -> AsyncIterator[StreamItem]:
         """Speak `job` and yield its file while it is made; if the caller goes away, stop after the piece at work."""
         arrived = time.perf_counter()
-        if self._turns.behind:
+        if self._turns.behind and job.preceding is None:
             yield Full()
             return
         try:
             utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived)
             begun = False
-            async with aclosing(self._turns.of(utterance.encoded(), attrgetter("seconds"))) as pieces:
+            lead = job.preceding.lead if job.preceding else 0.0
+            async with aclosing(self._turns.of(utterance.encoded(), attrgetter("seconds"), lead=lead)) as pieces:
                 async for piece in pieces:
                     if not begun:
                         begun = True
@@ -132,14 +134,14 @@ class Synthesizer:
                         yield piece.audio
             yield utterance.end
         except InputError as error:
-            yield Refusal(str(error), error.problems)
+            yield Refusal.of(error)
 
     async def time(self, job: SpeechJob) -> Timed | Refusal:
         """Tell when the words of `job` are heard. It takes no turn: the encoder is cheap, and nobody listens."""
         try:
             return await asyncio.to_thread(time_job, job, *(await self._loaded()).find(job.voice))
         except InputError as error:
-            return Refusal(str(error), error.problems)
+            return Refusal.of(error)
 
     async def _loaded(self) -> VoiceSet:
         """Return the voices, once there are any; KubeVoiceError if the first ones cannot be loaded."""
@@ -157,7 +159,7 @@ class Synthesizer:
             _, engine = (await self._loaded()).find(voice)
             return await asyncio.to_thread(_analysis, engine, text, lexicon, ssml=ssml)
         except InputError as error:
-            return Refusal(str(error), error.problems)
+            return Refusal.of(error)
 
     async def voices(self) -> tuple[VoiceInfo, ...]:
         """List the loaded voices."""

@@ -16,8 +16,6 @@ from typing import Any, Generic, TypeVar
 __all__ = ["Turns"]
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 1.0
-"""How long after it came a request that is answered whole is due: after newcomers, before audio that lasts longer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,11 +46,12 @@ class Turns:
             return any(each.heard and not each.whole and each.due < now for each in self._listeners)
 
     async def of(
-        self, work: Iterator[T], seconds: Callable[[T], float], *, whole: bool = False
+        self, work: Iterator[T], seconds: Callable[[T], float], *, lead: float = 0.0, whole: bool = False
     ) -> AsyncGenerator[T, None]:
         """Yield what `work` yields, made when it is its turn; `seconds` tells how long one hears a piece.
 
-        With `whole` nothing is heard before all is there. Raises what `work` raises. Leaving ends the work.
+        The first is due in `lead` seconds, until when the listener hears what came before. With `whole` nothing is
+        heard before all is there, which is due then. Raises what `work` raises. Leaving ends the work.
         """
         loop, pieces = asyncio.get_running_loop(), asyncio.Queue[tuple[T | None, BaseException | None]]()
 
@@ -60,7 +59,7 @@ class Turns:
             with suppress(RuntimeError):  # the loop is closed, so nobody waits
                 loop.call_soon_threadsafe(pieces.put_nowait, (piece, end))
 
-        listener = _Listener(work, seconds, tell, time.monotonic() + (PATIENCE_SECONDS if whole else 0.0), whole)
+        listener = _Listener(work, seconds, tell, time.monotonic() + lead, whole, heard=lead > 0)
         with self._changed:
             self._listeners.append(listener)
             self._changed.notify()

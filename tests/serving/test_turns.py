@@ -2,9 +2,12 @@
 
 import asyncio
 import threading
+from contextlib import aclosing
 from itertools import count
 
 import pytest
+from kubevoice_serving.speech import Full, Preceding, SpeechHead, SpeechJob
+from kubevoice_serving.synthesizer import Synthesizer
 from kubevoice_serving.turns import Turns
 
 
@@ -69,14 +72,46 @@ def test_who_has_least_audio_left_goes_first():
     assert made[:5] == ["early", "early", "late", "late", "late"]
 
 
+def test_who_still_hears_what_came_before_goes_after_newcomers():
+    made, gate = [], threading.Semaphore(0)
+
+    async def scene():
+        turns = Turns()
+        going_on = asyncio.create_task(take(turns, Work("going on", made, gate), 3, seconds=10.0, lead=30.0))
+        await listening(turns, 1)
+        newcomer = asyncio.create_task(take(turns, Work("newcomer", made, gate), 5, seconds=10.0))
+        await listening(turns, 2)
+        for _ in range(40):
+            gate.release()
+        await asyncio.gather(going_on, newcomer)
+
+    asyncio.run(scene())
+    # The first piece was begun before the newcomer came; it ends 40 s from now, and so do four of the newcomer's.
+    assert made[:6] == ["going on", "newcomer", "newcomer", "newcomer", "newcomer", "going on"]
+
+
+def test_a_crowded_replica_refuses_newcomers_and_not_who_listens(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(Turns, "behind", property(lambda _: True))
+
+    async def begun(**fields):
+        replica = Synthesizer(tmp_path / "cache")
+        voice = {"name": "toy", "revision": toy.digest, "uri": str(toy.path)}
+        await replica.reconfigure({"voices": [voice]})
+        async with aclosing(replica.stream(SpeechJob("你好。", **fields))) as items:
+            return await anext(items)
+
+    assert asyncio.run(begun()) == Full()
+    assert isinstance(asyncio.run(begun(preceding=Preceding(toy.digest, 0.5))), SpeechHead)
+
+
 def test_requests_answered_whole_go_one_after_the_other_and_after_newcomers():
     made, gate = [], threading.Semaphore(0)
 
     async def scene():
         turns = Turns()
-        first = asyncio.create_task(take(turns, Work("first", made, gate, 3), 4, whole=True))
+        first = asyncio.create_task(take(turns, Work("first", made, gate, 3), 4, lead=1.0, whole=True))
         await listening(turns, 1)
-        second = asyncio.create_task(take(turns, Work("second", made, gate, 3), 4, whole=True))
+        second = asyncio.create_task(take(turns, Work("second", made, gate, 3), 4, lead=1.0, whole=True))
         stream = asyncio.create_task(take(turns, Work("stream", made, gate, 1), 2, seconds=60.0))
         await listening(turns, 3)
         for _ in range(7):
