@@ -3,6 +3,7 @@
 import logging
 import time
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from kubevoice.errors import KubeVoiceError
 from starlette.datastructures import Headers
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kubevoice_serving.keys import KeysFile
 from kubevoice_serving.problems import ApiError, answer
 from kubevoice_serving.rates import Rates
+from kubevoice_serving.sockets import turn_away
 from kubevoice_serving.traffic import AccessConfig
 
 __all__ = ["KEY_NAME", "Access", "Cors", "Gate"]
@@ -31,6 +33,8 @@ OPEN_PATHS = frozenset(
         "/v1/revisions",  # the operator asks for it, and may read no Secret
     }
 )
+KEY_PROTOCOL = "kubevoice.key."
+"""Before a key among the subprotocols that a WebSocket offers."""
 OPEN_FOLDER = "/webui/"
 EXPOSED = (
     *("X-Request-Id", "X-Voice", "X-Revision", "X-Sample-Rate", "X-Cache", "X-Notices"),
@@ -57,11 +61,17 @@ class Access:
             self._rates = Rates(config.requests_per_minute) if config.requests_per_minute else None
 
     def admit(self, scope: Scope) -> str | None:
-        """Let a request pass and return the name of its key, if keys are asked for. Raises ApiError if it may not."""
+        """Let a request pass and return the name of its key, if keys are asked for. Raises ApiError if it may not.
+
+        A WebSocket is a request, too.
+        """
         path: str = scope["path"]
         if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
             return None
-        name = _known(self._keys, Headers(scope=scope).get("authorization", "")) if self._keys else None
+        headers = Headers(scope=scope)
+        if scope["type"] == "websocket":
+            self._check_origin(headers)
+        name = _known(self._keys, headers.get("authorization") or _offered(scope)) if self._keys else None
         if self._rates:
             caller = f"key {name}" if name else f"address {_address(scope)}"
             if wait := self._rates.take(caller, time.monotonic()):
@@ -74,6 +84,19 @@ class Access:
                 )
         return name
 
+    def _check_origin(self, headers: Headers) -> None:
+        """Refuse scripts of sites that are not named. Of a WebSocket browsers do not see to it themselves."""
+        origin, origins = headers.get("origin"), self.config.cors_origins
+        if origin and urlsplit(origin).netloc != headers.get("host") and not {origin, "*"} & {*origins}:
+            message = f"scripts of {origin[:100]} may not call; whoever runs the service can name it in corsOrigins"
+            raise ApiError(HTTPStatus.FORBIDDEN, "origin_not_allowed", message)
+
+
+def _offered(scope: Scope) -> str:
+    """Return the key that a WebSocket offers as a subprotocol, as the header would: browsers can set none."""
+    keys = (one.removeprefix(KEY_PROTOCOL) for one in scope.get("subprotocols", ()) if one.startswith(KEY_PROTOCOL))
+    return f"Bearer {next(keys, '')}"
+
 
 def _address(scope: Scope) -> str:
     return str(scope["client"][0]) if scope.get("client") else "unknown"
@@ -83,7 +106,10 @@ def _known(keys: KeysFile, authorization: str) -> str:
     """Return whose key the header has; ApiError if there is none, or nobody's."""
     scheme, _, key = authorization.strip().partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
-        message = "an API key is needed: send it as the header `Authorization: Bearer KEY`"
+        message = (
+            "an API key is needed: send it as the header `Authorization: Bearer KEY`, "
+            f"or to a WebSocket as a subprotocol `{KEY_PROTOCOL}KEY`"
+        )
         challenge = {"WWW-Authenticate": 'Bearer realm="kubevoice"'}
         raise ApiError(HTTPStatus.UNAUTHORIZED, "missing_api_key", message, headers=challenge)
     try:
@@ -107,11 +133,14 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             try:
                 scope[KEY_NAME] = self._access.admit(scope)
             except ApiError as error:
-                await answer(scope["path"], error)(scope, receive, send)
+                if scope["type"] == "websocket":
+                    await turn_away(scope, receive, send, error)
+                else:
+                    await answer(scope["path"], error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -19,6 +19,7 @@ from kubevoice_serving.access import Access, Cors, Gate
 from kubevoice_serving.asked import check_text, lexicon_of
 from kubevoice_serving.backend import Backend
 from kubevoice_serving.bodies import BodyBound
+from kubevoice_serving.live import add_live
 from kubevoice_serving.metrics import Metrics, Observer
 from kubevoice_serving.problems import ERRORS, ApiError, add_error_handlers, refuse
 from kubevoice_serving.recordings import Recordings
@@ -62,6 +63,7 @@ def create_app(backend: Backend, recordings: Recordings, access: Access) -> Fast
     app.add_middleware(Cors, access=access)
     app.add_middleware(Observer, metrics=metrics)
     add_speech(app, backend, metrics)
+    add_live(app, backend, metrics)
     add_subtitles(app, backend)
     _add_text(app, backend)
     _add_legacy(app, backend, metrics, recordings)

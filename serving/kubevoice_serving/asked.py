@@ -7,7 +7,7 @@ from kubevoice.errors import InputError
 from kubevoice.text import Lexicon, make_lexicon
 
 from kubevoice_serving.problems import ApiError, refuse
-from kubevoice_serving.schemas import MAX_CHARACTERS, Spoken
+from kubevoice_serving.schemas import MAX_CHARACTERS, Controlled
 from kubevoice_serving.speech import Refusal, SpeechJob
 
 __all__ = ["check_text", "job_of", "lexicon_of"]
@@ -22,7 +22,7 @@ def check_text(text: str, param: str) -> None:
         raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", message, param=param)
 
 
-def job_of(request: Spoken) -> SpeechJob:
+def job_of(request: Controlled, text: str, *, ssml: bool = False) -> SpeechJob:
     """Return what is to be spoken and how. Raises ApiError as `lexicon_of` does."""
     controls = Controls(
         speaker=request.speaker,
@@ -33,7 +33,7 @@ def job_of(request: Spoken) -> SpeechJob:
         volume=request.volume,
     )
     lexicon = lexicon_of(request.lexicon)
-    return SpeechJob(request.input, request.voice, controls=controls, ssml=request.ssml, lexicon=lexicon)
+    return SpeechJob(text, request.voice, controls=controls, ssml=ssml, lexicon=lexicon)
 
 
 def lexicon_of(readings: dict[str, str] | None) -> Lexicon | None:
@@ -42,4 +42,4 @@ def lexicon_of(readings: dict[str, str] | None) -> Lexicon | None:
         entries = ((f"lexicon[{word[:32]!r}]", word, pinyin) for word, pinyin in (readings or {}).items())
         return make_lexicon(entries) or None
     except InputError as error:
-        raise refuse(Refusal(str(error), error.problems), "lexicon") from None
+        raise refuse(Refusal.of(error), "lexicon") from None

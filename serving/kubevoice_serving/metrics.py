@@ -2,15 +2,16 @@
 
 import logging
 import uuid
+from contextlib import suppress
 from http import HTTPStatus
 
-from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kubevoice_serving.access import KEY_NAME
-from kubevoice_serving.schemas import ErrorAnswer, ErrorBody
+from kubevoice_serving.problems import ApiError, answer
+from kubevoice_serving.sockets import close, status_of
 from kubevoice_serving.speech import SpeechEnd, SpeechHead
 
 __all__ = ["Metrics", "Observer"]
@@ -98,7 +99,7 @@ class Observer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         request_id = Headers(scope=scope).get("x-request-id", "")[:128] or uuid.uuid4().hex
@@ -108,6 +109,9 @@ class Observer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif message["type"] == "websocket.close":
+                status = status_of(message["code"])
+            if message["type"] in ("http.response.start", "websocket.accept"):
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
@@ -116,16 +120,21 @@ class Observer:
         except Exception:
             logger.exception("request %s of %s to %s failed", request_id, scope.get(KEY_NAME), scope["path"])
             if not status:
-                await _failure(request_id)(scope, receive, named_send)
+                await _fail(request_id, scope, receive, named_send)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             # A caller who left before the answer has no status; 499 is what proxies log for that.
-            self._metrics.requests.labels(scope["method"], route, status or 499).inc()
+            self._metrics.requests.labels(scope.get("method", "WEBSOCKET"), route, status or 499).inc()
             if name := scope.get(KEY_NAME):
                 self._metrics.key_requests.labels(name).inc()
 
 
-def _failure(request_id: str) -> JSONResponse:
+async def _fail(request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that nothing has answered."""
     message = f"an internal error occurred; the log names it by request id {request_id}"
-    body = ErrorAnswer(error=ErrorBody(message=message, type="server_error", code="internal_error"))
-    return JSONResponse(body.model_dump(), HTTPStatus.INTERNAL_SERVER_ERROR)
+    error = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
+    if scope["type"] == "websocket":
+        with suppress(OSError):  # the caller has gone
+            await close(send, error)
+    else:
+        await answer(scope["path"], error)(scope, receive, send)

@@ -1,6 +1,6 @@
 """Errors over HTTP: one JSON shape, a status that says whose mistake it is, never a traceback."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +13,7 @@ from kubevoice_serving.backend import BusyError, UnavailableError
 from kubevoice_serving.schemas import ErrorAnswer, ErrorBody
 from kubevoice_serving.speech import Refusal
 
-__all__ = ["ERRORS", "ApiError", "add_error_handlers", "answer", "refuse"]
+__all__ = ["ERRORS", "ApiError", "add_error_handlers", "answer", "api_error", "invalid_value", "refuse", "told"]
 
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in (400, 401, 413, 422, 429, 503)}
 """What a route that speaks may answer instead, for the OpenAPI document."""
@@ -42,15 +42,34 @@ def refuse(refusal: Refusal, param: str) -> ApiError:
     return ApiError(HTTPStatus.BAD_REQUEST, "cannot_speak", refusal.message, param=param, problems=refusal.problems)
 
 
+def api_error(error: BusyError | UnavailableError) -> ApiError:
+    """Return what is told when no replica can answer now."""
+    busy = isinstance(error, BusyError)
+    status = HTTPStatus.TOO_MANY_REQUESTS if busy else HTTPStatus.SERVICE_UNAVAILABLE
+    message = f"{error}; try again in {error.retry_after} s"
+    return ApiError(status, "busy" if busy else "unavailable", message, headers={"Retry-After": str(error.retry_after)})
+
+
+def invalid_value(faults: Iterable[tuple[str, str]]) -> ApiError:
+    """Return the error for JSON whose values are wrong, from the name and the fault of each."""
+    named = list(faults)
+    problems = [f"{name}: {message}" for name, message in named]
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_value", problems[0], param=named[0][0], problems=problems)
+
+
+def told(error: ApiError) -> ErrorBody:
+    """Return an error in the one shape."""
+    kind = "invalid_request_error" if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+    return ErrorBody(
+        message=error.message, type=kind, code=error.code, param=error.param, problems=list(error.problems)
+    )
+
+
 def answer(path: str, error: ApiError) -> JSONResponse:
     """Return what is sent for an error of a request to `path`."""
     if path.startswith("/api/"):
         return JSONResponse({"error": error.message}, error.status, error.headers)
-    kind = "invalid_request_error" if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
-    body = ErrorBody(
-        message=error.message, type=kind, code=error.code, param=error.param, problems=list(error.problems)
-    )
-    return JSONResponse(ErrorAnswer(error=body).model_dump(), error.status, error.headers)
+    return JSONResponse(ErrorAnswer(error=told(error)).model_dump(), error.status, error.headers)
 
 
 async def _api_error(request: Request, error: ApiError) -> JSONResponse:
@@ -58,11 +77,7 @@ async def _api_error(request: Request, error: ApiError) -> JSONResponse:
 
 
 async def _busy(request: Request, error: BusyError | UnavailableError) -> JSONResponse:
-    busy = isinstance(error, BusyError)
-    status = HTTPStatus.TOO_MANY_REQUESTS if busy else HTTPStatus.SERVICE_UNAVAILABLE
-    message = f"{error}; try again in {error.retry_after} s"
-    headers = {"Retry-After": str(error.retry_after)}
-    return answer(request.url.path, ApiError(status, "busy" if busy else "unavailable", message, headers=headers))
+    return answer(request.url.path, api_error(error))
 
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -93,12 +108,8 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
     if faults[0]["type"] == "json_invalid":
         reason = f"the body is not JSON: {faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
         return answer(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason))
-    named = [(".".join(map(str, fault["loc"][1:])) or "body", fault["msg"]) for fault in faults]
-    problems = [f"{name}: {message}" for name, message in named]
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-    return answer(
-        request.url.path, ApiError(status, "invalid_value", problems[0], param=named[0][0], problems=problems)
-    )
+    named = ((".".join(map(str, fault["loc"][1:])) or "body", fault["msg"]) for fault in faults)
+    return answer(request.url.path, invalid_value(named))
 
 
 def add_error_handlers(app: FastAPI) -> None:

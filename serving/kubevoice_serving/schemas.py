@@ -9,14 +9,19 @@ from kubevoice_serving.traffic import Track
 __all__ = [
     "AnalyzeAnswer",
     "AnalyzeRequest",
+    "AudioFormat",
+    "Controlled",
     "ErrorAnswer",
+    "ErrorBody",
     "LegacyAnswer",
     "LegacyRequest",
     "ModelList",
+    "Request",
     "RevisionList",
     "SpeechRequest",
     "Spoken",
     "SubtitlesRequest",
+    "Text",
     "VoiceList",
 ]
 
@@ -39,14 +44,15 @@ def _whole_characters(text: str) -> str:
 Text = Annotated[str, AfterValidator(_whole_characters)]
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """What is not foreseen is refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Spoken(_Request):
-    """What is to be spoken, and how."""
+class Controlled(Request):
+    """How something is to be spoken."""
 
-    input: Text = Field(description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"])
     model: str = Field("kubevoice", description="Accepted for OpenAI's clients; the voice decides.")
     voice: Annotated[str | None, BeforeValidator(_voice_name)] = Field(
         None, description="A name from /v1/voices; omitted, the default voice."
@@ -60,16 +66,25 @@ class Spoken(_Request):
     )
     pitch: float = Field(0.0, ge=-12, le=12, description="Semitones.")
     volume: float = Field(1.0, ge=0, le=2)
-    ssml: bool = Field(False, description="The input is an SSML document (docs/ssml.md).")
     lexicon: dict[str, str] | None = Field(
         None, max_length=200, description="Readings by word, in pinyin with tones.", examples=[{"重庆": "chong2 qing4"}]
     )
 
 
+class Spoken(Controlled):
+    """What is to be spoken, and how."""
+
+    input: Text = Field(description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"])
+    ssml: bool = Field(False, description="The input is an SSML document (docs/ssml.md).")
+
+
+AudioFormat = Literal["mp3", "wav", "flac", "opus", "aac", "pcm"]
+
+
 class SpeechRequest(Spoken):
     """OpenAI's shape, and what a SAMBERT voice can do besides."""
 
-    response_format: Literal["mp3", "wav", "flac", "opus", "aac", "pcm"] = Field(
+    response_format: AudioFormat = Field(
         "mp3", description="`pcm` is headerless little-endian int16 at the rate told by X-Sample-Rate."
     )
     stream_format: Literal["audio", "sse"] = Field(
@@ -94,7 +109,7 @@ class SubtitlesRequest(Spoken):
     )
 
 
-class LegacyRequest(_Request):
+class LegacyRequest(Request):
     """The small interface of /api/tts."""
 
     text: Text = Field("", examples=["你好，世界。"])
@@ -110,7 +125,7 @@ class LegacyAnswer(BaseModel):
     audio_url: str = Field(examples=["/audio/0f8fad5bd9cb469fa16570867728950e.wav"])
 
 
-class AnalyzeRequest(_Request):
+class AnalyzeRequest(Request):
     """Text to read."""
 
     text: Text = Field(examples=["他行长2米。"])

@@ -60,7 +60,8 @@ def add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
         events = request.stream_format == "sse"
         if request.timestamps and not events:
             raise ApiError(HTTPStatus.BAD_REQUEST, "timestamps_need_events", NEED_EVENTS, param="timestamps")
-        job = replace(job_of(request), audio_format=request.response_format, fresh=fresh, timestamps=request.timestamps)
+        wanted = job_of(request, request.input, ssml=request.ssml)
+        job = replace(wanted, audio_format=request.response_format, fresh=fresh, timestamps=request.timestamps)
         if events:
             return await _streamed(backend, metrics, job, events=True)
         if request.stream if request.stream is not None else request.response_format not in WHOLE:

@@ -25,7 +25,7 @@ def add_subtitles(app: FastAPI, backend: Backend) -> None:
     async def subtitles(request: SubtitlesRequest) -> Response:
         """Tell when each word of the same request's speech is heard, or write subtitles for it."""
         check_text(request.input, "input")
-        timed = await backend.time(job_of(request))
+        timed = await backend.time(job_of(request, request.input, ssml=request.ssml))
         if isinstance(timed, Refusal):
             raise refuse(timed, "input")
         content = render(request.format, request.input, timed.timing, ssml=request.ssml)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import local_voice
 import pytest
 from kubevoice_operator.render.rayservice import Bundle
+from live_caller import calling
 from local_voice import DEADLINE_SECONDS, bundle, call, served
 
 CLIENTS = 3
@@ -128,6 +129,23 @@ def test_a_canary_comes_takes_its_share_and_is_promoted_without_a_restart_or_a_f
     assert replicas(serving) == before
     assert "canary" not in revisions(serving)["traffic"]
     assert speak(serving) == (200, trial.revision)
+
+
+def test_a_speech_that_comes_bit_by_bit_stays_with_the_track_that_began_it(serving, stable, other_toy):
+    """They have different sample rates, so that it could not even go on with the other."""
+    trial, begun = bundle(other_toy), Counter()
+    serving.apply(render(stable, trial, 50))
+    until(lambda: speak(serving)[1] == trial.revision)
+    while len(begun) < 2:
+        with calling(serving.url) as caller:
+            caller.say("start")
+            for _ in range(10):
+                caller.say("text", text="你好。再见！")
+            caller.say("end")
+            assert caller.end() == (1000, "")
+        (started,) = caller.of("speech.started")
+        assert {event["revision"] for event in caller.of("speech.sentence.started")} == {started["revision"]}
+        begun[started["revision"]] += 1
 
 
 def test_a_canary_that_cannot_be_loaded_says_why_and_gets_no_request(serving, stable, tmp_path):

@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import openai
@@ -18,7 +19,9 @@ from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.serving import LocalServing
 from kubevoice_operator.render.rayservice import Bundle
 from kubevoice_serving.keys import make_key
+from live_caller import calling
 from local_voice import DEADLINE_SECONDS, bundle, call, render, served, speak
+from toy_voice import make_toy_voice
 
 
 def deep(folder):
@@ -119,6 +122,71 @@ def test_events_are_openais(serving):
     assert [event["type"] for event in events[-2:]] == ["speech.audio.delta", "speech.audio.done"]
     audio = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
     assert audio == speak(serving, input="你好，世界。", response_format="pcm", stream=False)[2]
+
+
+@contextmanager
+def live(serving, start=None, **options):
+    with calling(serving.url, **options) as caller:
+        caller.say("start", **(start or {}))
+        yield caller
+
+
+def test_text_that_comes_bit_by_bit_is_the_same_speech(serving, toy):
+    text = "今天天气真好，我们一起去公园散步吧！好不好？"
+    with live(serving, {"timestamps": True, "speed": 1.5}) as caller:
+        for character in text[:-3]:
+            caller.say("text", text=character)
+        caller.say("flush")
+        caller.hear("speech.flushed")
+        caller.say("text", text=text[-3:])
+        caller.say("end")
+        assert caller.hear("speech.audio.done")["usage"]["input_tokens"] == len(text)
+        assert caller.end() == (1000, "")
+        assert caller.connection.response.headers["X-Request-Id"]
+    parts = text[:-3], text[-3:]
+    whole = [speak(serving, input=part, speed=1.5, response_format="pcm", stream=False)[2] for part in parts]
+    pause = bytes(2 * round(0.28 / 1.5 * toy.manifest.sample_rate))
+    assert caller.audio == pause.join(whole)
+
+
+def test_a_conversation_that_cannot_go_on_is_told_why(serving):
+    with live(serving, {"emotion": "bored"}) as caller:
+        caller.say("text", text="你好。\n")
+        assert "it has: neutral, happy" in caller.hear("error")["error"]["message"]
+        assert caller.end() == (4400, "cannot_speak")
+
+
+def test_who_leaves_a_conversation_ends_the_work(serving):
+    for _ in range(3):
+        with live(serving) as caller:
+            caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 200)
+            caller.hear("speech.sentence.started")
+            caller.connection.socket.shutdown(socket.SHUT_RDWR)
+    eventually(lambda: b"kubevoice_speech_in_progress 0.0" in call(serving, "GET", "/metrics")[2])
+
+
+def test_a_conversation_goes_on_with_a_new_revision(serving, toy, other_toy, tmp_path):
+    """Between two sentences; unless the new one's samples would not fit the file that has begun."""
+    third = make_toy_voice(tmp_path / "third", "third")
+    try:
+        with live(serving) as caller:
+            for number, revision in enumerate((toy, third)):
+                if number:
+                    serving.apply(render(bundle(revision)))
+                    serving.wait("toy", revision.digest, DEADLINE_SECONDS)
+                caller.say("text", text="你好。")
+                caller.say("flush")
+                assert caller.hear("speech.sentence.started")["revision"] == revision.digest
+                caller.hear("speech.flushed")
+            serving.apply(render(bundle(other_toy)))
+            serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
+            caller.say("text", text="再见。")
+            caller.say("end")
+            assert "replaced by one at 4000 Hz" in caller.hear("error")["error"]["message"]
+            assert caller.end() == (4503, "voice_replaced")
+    finally:
+        serving.apply(render(bundle(toy)))
+        serving.wait("toy", toy.digest, DEADLINE_SECONDS)
 
 
 def test_openais_own_client_speaks(serving):
@@ -231,6 +299,13 @@ def test_api_keys_are_asked_for_where_the_spec_names_a_secret(serving, toy):
         serving.wait("toy", toy.digest, DEADLINE_SECONDS)
         with openai.OpenAI(base_url=f"{serving.url}/v1", api_key=key, max_retries=0) as client:
             assert client.audio.speech.create(model="toy", voice="toy", input="你好。").content
+        with live(serving, subprotocols=["kubevoice", f"kubevoice.key.{key}"]) as caller:
+            caller.say("text", text="你好。")
+            caller.say("end")
+            assert caller.hear("speech.audio.done")
+            assert caller.connection.subprotocol == "kubevoice"
+        with live(serving) as caller:
+            assert caller.end() == (4401, "missing_api_key")
         with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
             with pytest.raises(openai.AuthenticationError) as unknown:
                 client.models.list()

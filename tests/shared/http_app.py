@@ -45,6 +45,7 @@ class Site:
 
     def __init__(self, access, port):
         self.access, self.port = access, port
+        self.url = f"http://127.0.0.1:{port}"
 
     def call(self, method, path, body=None, **headers):
         """Status, headers and body; `body` goes as it is if it is bytes or an iterator, as JSON otherwise."""
@@ -70,7 +71,7 @@ def make_app(folder, toy, config=None, over=lambda backend: backend):
 @contextmanager
 def listening(folder, toy, **options):
     app, access = make_app(folder, toy, **options)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
