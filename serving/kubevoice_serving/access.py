@@ -72,17 +72,24 @@ class Access:
         if scope["type"] == "websocket":
             self._check_origin(headers)
         name = _known(self._keys, headers.get("authorization") or _offered(scope)) if self._keys else None
-        if self._rates:
-            caller = f"key {name}" if name else f"address {_address(scope)}"
-            if wait := self._rates.take(caller, time.monotonic()):
-                raise ApiError(
-                    HTTPStatus.TOO_MANY_REQUESTS,
-                    "rate_limited",
-                    f"at most {self._rates.per_minute} requests a minute are taken of each caller; "
-                    f"try again in {wait} s",
-                    headers={"Retry-After": str(wait)},
-                )
+        self._count(scope, name, 1)
         return name
+
+    def charge(self, scope: Scope, requests: int) -> None:
+        """Count an admitted request as so many more. Raises ApiError if that is more than its caller may."""
+        self._count(scope, scope.get(KEY_NAME), requests)
+
+    def _count(self, scope: Scope, name: str | None, requests: int) -> None:
+        if self._rates is None or not requests:
+            return
+        rule = f"at most {self._rates.per_minute} requests a minute are taken of each caller"
+        if requests > self._rates.per_minute:
+            message = f"{rule}, and this counts as {requests} more; send fewer at once"
+            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "rate_exceeded", message)
+        caller = f"key {name}" if name else f"address {_address(scope)}"
+        if wait := self._rates.take(caller, time.monotonic(), requests):
+            message, retry = f"{rule}; try again in {wait} s", {"Retry-After": str(wait)}
+            raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", message, headers=retry)
 
     def _check_origin(self, headers: Headers) -> None:
         """Refuse scripts of sites that are not named. Of a WebSocket browsers do not see to it themselves."""

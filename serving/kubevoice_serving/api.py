@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from kubevoice_serving.access import Access, Cors, Gate
 from kubevoice_serving.asked import check_text, lexicon_of
 from kubevoice_serving.backend import Backend
+from kubevoice_serving.batches import add_batch
 from kubevoice_serving.bodies import BodyBound
 from kubevoice_serving.live import add_live
 from kubevoice_serving.metrics import Metrics, Observer
@@ -63,6 +64,7 @@ def create_app(backend: Backend, recordings: Recordings, access: Access) -> Fast
     app.add_middleware(Cors, access=access)
     app.add_middleware(Observer, metrics=metrics)
     add_speech(app, backend, metrics)
+    add_batch(app, backend, metrics, access)
     add_live(app, backend, metrics)
     add_subtitles(app, backend)
     _add_text(app, backend)

@@ -17,13 +17,16 @@ class Rates:
         self.per_minute = per_minute
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, caller: str, now: float) -> int:
-        """Let a request pass at `now` (seconds of any clock) with 0, or return the whole seconds to wait."""
+    def take(self, caller: str, now: float, requests: int = 1) -> int:
+        """Let requests pass at `now` (seconds of any clock) with 0, or return the whole seconds to wait.
+
+        Together they may be `per_minute` at most.
+        """
         refill = self.per_minute / MINUTE
         tokens, since = self._buckets.pop(caller, (float(self.per_minute), now))
         tokens = min(self.per_minute, tokens + (now - since) * refill)
-        passes = tokens >= 1
-        self._buckets[caller] = (tokens - passes, now)
+        passes = tokens >= requests
+        self._buckets[caller] = (tokens - requests * passes, now)
         while len(self._buckets) > MOST_CALLERS:
             self._buckets.popitem(last=False)
-        return 0 if passes else max(1, math.ceil((1 - tokens) / refill))
+        return 0 if passes else max(1, math.ceil((requests - tokens) / refill))

@@ -16,6 +16,7 @@ __all__ = [
     "LegacyAnswer",
     "LegacyRequest",
     "ModelList",
+    "NotObeyed",
     "Request",
     "RevisionList",
     "SpeechRequest",

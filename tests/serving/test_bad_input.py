@@ -158,6 +158,7 @@ OPERATIONS = [
     "POST /v1/audio/subtitles",
     "POST /v1/text/analyze",
     "POST /api/tts",
+    "POST /v1/audio/speech/batch",
     "GET /v1/audio/speech/stream",
     "GET /audio/{recording}.wav",
     *("GET /v1/voices", "GET /v1/models", "GET /v1/revisions", "GET /healthz", "GET /readyz", "GET /metrics"),

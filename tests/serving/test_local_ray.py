@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -187,6 +188,18 @@ def test_a_conversation_goes_on_with_a_new_revision(serving, toy, other_toy, tmp
     finally:
         serving.apply(render(bundle(toy)))
         serving.wait("toy", toy.digest, DEADLINE_SECONDS)
+
+
+def test_many_texts_come_back_as_one_archive(serving, toy):
+    items = [{"id": "a", "input": "你好。", "response_format": "wav"}, {"input": "！"}, {"input": "再见。"}]
+    status, headers, body = call(serving, "POST", "/v1/audio/speech/batch", {"items": items})
+    assert (status, headers["Content-Type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.namelist() == ["a.wav", "003.mp3", "manifest.json"]
+        assert archive.read("a.wav") == speak(serving, input="你好。")[2]
+        manifest = json.loads(archive.read("manifest.json"))
+    assert [one["status"] for one in manifest["items"]] == [200, 400, 200]
+    assert manifest["items"][0]["revision"] == toy.digest
 
 
 def test_openais_own_client_speaks(serving):
