@@ -58,7 +58,10 @@ def add_live(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
 
     @app.websocket(PATH)
     async def live(socket: WebSocket) -> None:
-        await socket.accept(protocol_of(socket.scope))
+        try:
+            await socket.accept(protocol_of(socket.scope))
+        except OSError:  # the caller has gone
+            return
         with suppress(WebSocketDisconnect):
             try:
                 await _Conversation(socket).hold(backend, metrics)
@@ -89,8 +92,7 @@ class _Conversation:
         text = asyncio.create_task(self._read())
         try:
             done, _ = await asyncio.wait({speech, text}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            (text if text in done else speech).result()
         finally:
             speech.cancel()
             text.cancel()
@@ -112,10 +114,13 @@ class _Conversation:
                 return
 
     async def _send(self, one: Event | bytes) -> None:
-        if isinstance(one, bytes):
-            await self._socket.send_bytes(one)
-        else:
-            await self._socket.send_text(one.model_dump_json())
+        try:
+            if isinstance(one, bytes):
+                await self._socket.send_bytes(one)
+            else:
+                await self._socket.send_text(one.model_dump_json())
+        except RuntimeError as error:  # the server has closed it, as after a message that it does not even take
+            raise WebSocketDisconnect from error
 
     async def _read(self) -> None:
         """Cut what comes into sentences until it ends; then see to it that the caller stays."""

@@ -1,5 +1,6 @@
 """How a WebSocket is refused: accepted, told why, and closed, for browsers show scripts no answer to a handshake."""
 
+from contextlib import suppress
 from http import HTTPStatus
 
 from starlette.types import Receive, Scope, Send
@@ -37,5 +38,6 @@ async def close(send: Send, error: ApiError) -> None:
 async def turn_away(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
     """Refuse a handshake that nobody has answered yet."""
     await receive()  # ASGI begins so
-    await send({"type": "websocket.accept", "subprotocol": protocol_of(scope), "headers": []})
-    await close(send, error)
+    with suppress(OSError):  # the caller has gone
+        await send({"type": "websocket.accept", "subprotocol": protocol_of(scope), "headers": []})
+        await close(send, error)

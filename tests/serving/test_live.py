@@ -252,6 +252,18 @@ def test_who_leaves_ends_the_work(site, backend):
     assert len(backend.jobs) < 80
 
 
+def test_a_message_that_the_server_does_not_even_take_ends_it_quietly(site, backend, caplog):
+    with calling(site.url) as caller:
+        caller.say("start", volume=0.8)
+        for _ in range(40):
+            caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 2)
+        caller.hear("speech.sentence.started")
+        caller.say("text", text="好" * (6 << 20))
+        assert caller.end()[0] == 1009
+    until(lambda: backend.ended == len(backend.jobs))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_who_says_nothing_is_taken_to_be_gone(site, backend, monkeypatch):
     monkeypatch.setattr("kubevoice_serving.live.IDLE_SECONDS", 0.2)
     with calling(site.url) as caller:
