@@ -186,3 +186,34 @@ def test_a_key_is_asked_for_where_one_is_wanted(page, site, tmp_path):
         speak(page, "你好。")
     finally:
         site.access.configure(AccessConfig())
+
+
+CONVERSE = """([key]) => new Promise((resolve) => {
+  const protocols = key ? ["kubevoice", `kubevoice.key.${key}`] : [];
+  const socket = new WebSocket(`${location.origin.replace("http", "ws")}/v1/audio/speech/stream`, protocols);
+  const heard = {bytes: 0, types: []};
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => {
+    for (const message of [{type: "start"}, {type: "text", text: "你好。再见。"}, {type: "end"}])
+      socket.send(JSON.stringify(message));
+  };
+  socket.onmessage = ({data}) => {
+    if (data instanceof ArrayBuffer) heard.bytes += data.byteLength;
+    else heard.types.push(JSON.parse(data).type);
+  };
+  socket.onclose = ({code, reason}) => resolve({...heard, code, reason});
+})"""
+
+
+def test_scripts_of_the_page_can_speak_text_as_it_comes_with_a_key(page, site, tmp_path):
+    key, line = make_key("page")
+    (tmp_path / "keys").write_text(line.text, encoding="utf-8")
+    site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
+    try:
+        heard = page.evaluate(CONVERSE, [key])
+        assert (heard["code"], heard["types"][0], heard["types"][-1]) == (1000, "speech.started", "speech.audio.done")
+        assert heard["bytes"] > 10_000
+        refused = page.evaluate(CONVERSE, [""])
+        assert (refused["code"], refused["reason"], refused["types"]) == (4401, "missing_api_key", ["error"])
+    finally:
+        site.access.configure(AccessConfig())
