@@ -36,7 +36,7 @@ __all__ = ["add_live"]
 
 PATH = "/v1/audio/speech/stream"
 IDLE_SECONDS = 60.0
-"""A caller who has heard all and sends nothing for so long is taken to be gone."""
+"""Whoever sends nothing for so long, while there is nothing to speak, is taken to be gone."""
 SENT = (StartMessage, TextMessage, FlushMessage, EndMessage)
 TOLD = (SpeechStarted, SentenceStarted, Timestamps, Flushed, AudioDone, ErrorEvent)
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
@@ -64,7 +64,8 @@ def add_live(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
             return
         with suppress(WebSocketDisconnect):
             try:
-                await _Conversation(socket).hold(backend, metrics)
+                with metrics.conversations.track_inprogress():
+                    await _Conversation(socket).hold(backend, metrics)
             except (BusyError, UnavailableError) as error:
                 await close(socket.send, api_error(error))
             except ApiError as error:

@@ -38,6 +38,9 @@ class Metrics:
             "Speech requests waiting for a replica or being spoken.",
             registry=registry,
         )
+        self.conversations = Gauge(
+            "kubevoice_conversations", "Open WebSockets for text that comes bit by bit.", registry=registry
+        )
         self.queue_seconds = Histogram(
             "kubevoice_queue_seconds",
             "Wait in a replica before speech began.",

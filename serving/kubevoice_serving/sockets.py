@@ -12,11 +12,8 @@ __all__ = ["close", "protocol_of", "status_of", "turn_away"]
 
 PROTOCOL = "kubevoice"
 """The subprotocol that is chosen if it is offered: browsers want one chosen where one is offered."""
-CODES = 4000
-"""Close codes from here on are an application's own."""
-
-
-NORMAL = 1000
+NORMAL, CODES = 1000, 4000
+"""The close code of what went well; from the other on they are an application's own."""
 
 
 def status_of(code: int) -> int:

@@ -59,7 +59,7 @@ class Turns:
             with suppress(RuntimeError):  # the loop is closed, so nobody waits
                 loop.call_soon_threadsafe(pieces.put_nowait, (piece, end))
 
-        listener = _Listener(work, seconds, tell, time.monotonic() + lead, whole, heard=lead > 0)
+        listener = _Listener(work, seconds, tell, time.monotonic() + lead, whole)
         with self._changed:
             self._listeners.append(listener)
             self._changed.notify()
@@ -93,7 +93,7 @@ class Turns:
             listener.tell(None, end)
             return
         if not listener.whole:
-            start = listener.due if listener.heard else time.monotonic()
+            start = listener.due if listener.heard else max(listener.due, time.monotonic())
             listener.due = start + listener.seconds(piece)
             listener.heard = True
         listener.tell(piece, None)

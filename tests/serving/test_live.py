@@ -157,6 +157,7 @@ def decoded(audio):
 def test_a_sentence_is_spoken_before_the_next_one_is_known(site):
     with calling(site.url) as caller:
         caller.say("start")
+        until(lambda: b"kubevoice_conversations 1.0" in site.call("GET", "/metrics")[2])
         caller.say("text", text="今天天气真好。我")
         assert caller.hear("speech.sentence.started")["text"] == "今天天气真好。"
         caller.say("text", text="们去公园")

@@ -90,6 +90,22 @@ def test_who_still_hears_what_came_before_goes_after_newcomers():
     assert made[:6] == ["going on", "newcomer", "newcomer", "newcomer", "newcomer", "going on"]
 
 
+def test_who_came_too_late_to_go_on_without_a_gap_is_no_sign_of_too_much_to_do():
+    gate = threading.Semaphore(0)
+
+    async def scene():
+        turns = Turns()
+        listener = asyncio.create_task(take(turns, Work("late", [], gate), 2, seconds=0.1, lead=1e-6))
+        await listening(turns, 1)
+        assert not turns.behind
+        gate.release()
+        await until(lambda: turns.behind)
+        gate.release()
+        await listener
+
+    asyncio.run(scene())
+
+
 def test_a_crowded_replica_refuses_newcomers_and_not_who_listens(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(Turns, "behind", property(lambda _: True))
 
