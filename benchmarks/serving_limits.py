@@ -3,9 +3,9 @@
     make demo
     .venv/bin/python benchmarks/serving_limits.py --output benchmarks/results/serving_limits.json
 
-Memory is what the kernel says of each replica's process, after every twentieth of the requests. For overload the capacity
-is measured first, with many listeners who each wait for their answer; then five times as many requests a second are made
-as it has, for as long as is said, and what was accepted is compared with one listener alone.
+Memory is what the kernel says of each replica's process, after every twentieth of the requests. For overload the
+capacity is measured first, with many listeners who each wait for their answer; then five times as many requests a
+second are made as it has, for as long as is said, and what was accepted is compared with one listener alone.
 """
 
 import argparse

@@ -26,9 +26,9 @@ CANARY_APPLICATION = "canary"
 """Applications are independent: this one comes and goes, and may fail, without touching a replica of the other."""
 HTTP_PORT = 8000
 ONGOING_HEADROOM = 32
-"""A replica takes this many times the requests it is sized for: it speaks for all of them in turns, far faster than they
-listen, and refuses a stream itself when it would come too late. In Ray's queue a stream would wait for the end of others
-without being heard or refused."""
+"""A replica takes this many times the requests it is sized for: it speaks for all of them in turns, far faster than
+they listen, and refuses a stream itself when it would come too late. In Ray's queue a stream would wait for the end of
+others, neither heard nor refused."""
 FINISH_SECONDS = 180
 """What is stopped finishes its requests first: as long as the longest text there may be takes to speak."""
 RAY_ENVIRONMENT = {
