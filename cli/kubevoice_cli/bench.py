@@ -88,6 +88,7 @@ def _engine(voice: str | None, threads: int) -> Target:
 
 def server(url: str, voice: str | None) -> Target:
     """Return a server to listen to; nothing is answered from its memory."""
+
     def heard(text: str) -> Iterator[Piece]:
         body = {"input": text, "response_format": "pcm", "stream": True} | ({"voice": voice} if voice else {})
         with ask(url, body, fresh=True) as answer:
