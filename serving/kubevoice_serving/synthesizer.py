@@ -116,7 +116,7 @@ class Synthesizer:
     async def stream(self, job: SpeechJob) -> AsyncIterator[StreamItem]:
         """Speak `job` and yield its file while it is made; if the caller goes away, stop after the piece at work."""
         arrived = time.perf_counter()
-        if self._turns.behind and job.preceding is None:
+        if self._turns.full and job.preceding is None:
             yield Full()
             return
         try:

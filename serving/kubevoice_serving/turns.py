@@ -16,6 +16,10 @@ from typing import Any, Generic, TypeVar
 __all__ = ["Turns"]
 
 T = TypeVar("T")
+MARGIN_SECONDS = 0.1
+"""Audio that lasts no longer is as good as out: it is about as much as another's piece takes to make."""
+NEWCOMERS = 16
+"""Streams that may wait for their first piece: even the last of them is to hear something within half a second."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,11 +43,13 @@ class Turns:
         threading.Thread(target=self._run, name="speak", daemon=True).start()
 
     @property
-    def behind(self) -> bool:
-        """Whether somebody's audio has run out: there is more to do than this replica can."""
-        now = time.monotonic()
+    def full(self) -> bool:
+        """Whether there is more to do than this replica can: somebody's audio runs out, or too many wait for theirs."""
+        soon = time.monotonic() + MARGIN_SECONDS
         with self._changed:
-            return any(each.heard and not each.whole and each.due < now for each in self._listeners)
+            streams = [each for each in self._listeners if not each.whole]
+        waiting = sum(not each.heard for each in streams)
+        return waiting >= NEWCOMERS or any(each.heard and each.due < soon for each in streams)
 
     async def of(
         self, work: Iterator[T], seconds: Callable[[T], float], *, lead: float = 0.0, whole: bool = False

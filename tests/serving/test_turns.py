@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from kubevoice_serving.speech import Full, Preceding, SpeechHead, SpeechJob
 from kubevoice_serving.synthesizer import Synthesizer
-from kubevoice_serving.turns import Turns
+from kubevoice_serving.turns import NEWCOMERS, Turns
 
 
 class Work:
@@ -97,17 +97,36 @@ def test_who_came_too_late_to_go_on_without_a_gap_is_no_sign_of_too_much_to_do()
         turns = Turns()
         listener = asyncio.create_task(take(turns, Work("late", [], gate), 2, seconds=0.1, lead=1e-6))
         await listening(turns, 1)
-        assert not turns.behind
+        assert not turns.full
         gate.release()
-        await until(lambda: turns.behind)
+        await until(lambda: turns.full)
         gate.release()
         await listener
 
     asyncio.run(scene())
 
 
+def test_a_replica_is_full_when_too_many_wait_for_their_first_piece():
+    gate = threading.Semaphore(0)
+
+    async def scene():
+        turns = Turns()
+        waiting = []
+        for number in range(NEWCOMERS):
+            assert not turns.full
+            waiting.append(asyncio.create_task(take(turns, Work("new", [], gate), 1, seconds=10.0)))
+            await listening(turns, number + 1)
+        assert turns.full
+        for _ in range(40):
+            gate.release()
+        await asyncio.gather(*waiting)
+        assert not turns.full
+
+    asyncio.run(scene())
+
+
 def test_a_crowded_replica_refuses_newcomers_and_not_who_listens(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(Turns, "behind", property(lambda _: True))
+    monkeypatch.setattr(Turns, "full", property(lambda _: True))
 
     async def begun(**fields):
         replica = Synthesizer(tmp_path / "cache")
@@ -173,8 +192,8 @@ def test_it_is_known_when_somebodys_audio_has_run_out():
     async def scene():
         turns = Turns()
         listener = asyncio.create_task(take(turns, Work("a", [], gate), 2, seconds=0.1))
-        assert not turns.behind
-        await until(lambda: turns.behind)
+        assert not turns.full
+        await until(lambda: turns.full)
         gate.release()
         gate.release()
         await listener
