@@ -20,6 +20,12 @@ MARGIN_SECONDS = 0.1
 """Audio that lasts no longer is as good as out: it is about as much as another's piece takes to make."""
 NEWCOMERS = 16
 """Streams that may wait for their first piece: even the last of them is to hear something within half a second."""
+SHARE = 0.8
+"""Of the thread's time, what streams may need together to be heard without a gap."""
+MEMORY = 0.95
+"""What an earlier piece counts for, beside the one after it, in what a second of audio costs."""
+URGENT_SECONDS = 0.3
+"""Whose audio runs out within this time goes before any answer that is made whole, however late that is."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,16 +46,26 @@ class Turns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._listeners: list[_Listener[Any]] = []
+        self._spent = self._spoken = 0.0
+        """Seconds that lately were worked, and that were spoken for them."""
         threading.Thread(target=self._run, name="speak", daemon=True).start()
 
     @property
     def full(self) -> bool:
-        """Whether there is more to do than this replica can: somebody's audio runs out, or too many wait for theirs."""
-        soon = time.monotonic() + MARGIN_SECONDS
+        """Whether one more stream is too much.
+
+        The thread could not speak for all as fast as they listen, somebody's audio runs out as it is, or too many have
+        just come.
+        """
+        now = time.monotonic()
         with self._changed:
             streams = [each for each in self._listeners if not each.whole]
-        waiting = sum(not each.heard for each in streams)
-        return waiting >= NEWCOMERS or any(each.heard and each.due < soon for each in streams)
+            slow = (len(streams) + 1) * self._spent > SHARE * self._spoken
+        if not streams:
+            return False
+        waiting = sum(not each.heard and each.due <= now for each in streams)  # not who still hears what came before
+        out = any(each.heard and each.due < now + MARGIN_SECONDS for each in streams)
+        return slow or out or waiting >= NEWCOMERS
 
     async def of(
         self, work: Iterator[T], seconds: Callable[[T], float], *, lead: float = 0.0, whole: bool = False
@@ -84,7 +100,8 @@ class Turns:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._listeners)
-                listener = min(self._listeners, key=lambda each: each.due)
+                urgent = time.monotonic() + URGENT_SECONDS
+                listener = min(self._listeners, key=lambda each: (max(each.due, urgent * each.whole), each.due))
             self._take(listener)
 
     def _take(self, listener: _Listener[Any]) -> None:
@@ -92,14 +109,18 @@ class Turns:
         try:
             if listener.left:
                 raise StopIteration  # noqa: TRY301  # an end like any other
+            began = time.monotonic()
             piece = next(listener.work)
         except BaseException as end:  # noqa: BLE001  # it is the listener's to handle
             with self._changed:
                 self._listeners.remove(listener)
             listener.tell(None, end)
             return
+        now, seconds = time.monotonic(), listener.seconds(piece)
+        with self._changed:
+            self._spent = MEMORY * self._spent + now - began
+            self._spoken = MEMORY * self._spoken + seconds
         if not listener.whole:
-            start = listener.due if listener.heard else max(listener.due, time.monotonic())
-            listener.due = start + listener.seconds(piece)
+            listener.due = (listener.due if listener.heard else max(listener.due, now)) + seconds
             listener.heard = True
         listener.tell(piece, None)

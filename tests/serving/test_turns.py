@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from contextlib import aclosing
 from itertools import count
 
@@ -123,6 +124,68 @@ def test_a_replica_is_full_when_too_many_wait_for_their_first_piece():
         assert not turns.full
 
     asyncio.run(scene())
+
+
+def test_a_replica_takes_as_many_streams_as_it_can_speak_for_while_they_listen():
+    gate = threading.Semaphore(0)
+
+    class Slow(Work):
+        """A piece takes a third of the time that one listens to it."""
+
+        def __iter__(self):
+            time.sleep(0.05)
+            yield 0
+
+    async def scene():
+        turns = Turns()
+        await take(turns, Slow("first", []), 9, seconds=0.15)
+        assert not turns.full, "nobody listens"
+        listeners = []
+        for taken in (False, True):
+            listeners.append(asyncio.create_task(take(turns, Work("next", [], gate), 1, seconds=10.0)))
+            await listening(turns, len(listeners))
+            assert turns.full == taken
+        for _ in range(9):
+            gate.release()
+        await asyncio.gather(*listeners)
+
+    asyncio.run(scene())
+
+
+def test_who_still_hears_what_came_before_is_not_waiting_for_a_first_piece():
+    gate = threading.Semaphore(0)
+
+    async def scene():
+        turns = Turns()
+        going_on = [
+            asyncio.create_task(take(turns, Work(str(number), [], gate), 1, lead=60.0)) for number in range(NEWCOMERS)
+        ]
+        await listening(turns, NEWCOMERS)
+        assert not turns.full
+        for _ in range(2 * NEWCOMERS):
+            gate.release()
+        await asyncio.gather(*going_on)
+
+    asyncio.run(scene())
+
+
+def test_audio_that_runs_out_goes_before_what_is_made_whole_however_late():
+    made, gate = [], threading.Semaphore(0)
+
+    async def scene():
+        turns = Turns()
+        working = asyncio.create_task(take(turns, Work("at work", made, gate, pieces=1), 9))
+        await listening(turns, 1)
+        whole = asyncio.create_task(take(turns, Work("whole", made, gate, pieces=2), 9, lead=-60.0, whole=True))
+        await listening(turns, 2)
+        stream = asyncio.create_task(take(turns, Work("stream", made, gate, pieces=2), 9, seconds=0.01))
+        await listening(turns, 3)
+        for _ in range(20):
+            gate.release()
+        await asyncio.gather(working, whole, stream)
+
+    asyncio.run(scene())
+    assert made[:3] == ["at work", "stream", "stream"]
 
 
 def test_a_crowded_replica_refuses_newcomers_and_not_who_listens(toy, tmp_path, monkeypatch):
