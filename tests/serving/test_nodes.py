@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from kubevoice_operator.local.http import request
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice, serve_config
 from kubevoice_operator.render.serving import RAY_ENVIRONMENT
+from live_caller import calling
 
 pytestmark = [
     pytest.mark.slow,
@@ -163,8 +165,18 @@ def test_a_worker_that_leaves_hands_its_replica_over_and_finishes_its_requests(r
         caller.start()
     try:
         until(lambda: answers)
-        hook = ray.run(leaving, sys.executable, "-m", "kubevoice_serving.drain", str(LEAVE_SECONDS))
-        assert hook.wait(LEAVE_SECONDS) == 0
+        with calling(f"http://{LOOPBACK}:{ray.port}") as caller:
+            caller.say("start")
+            hook = ray.run(leaving, sys.executable, "-m", "kubevoice_serving.drain", str(LEAVE_SECONDS))
+            while hook.poll() is None:  # a conversation goes on from one replica to the next
+                caller.say("text", text=f"第{next(NUMBERS)}句。")
+                caller.say("flush")
+                caller.hear("speech.flushed")
+                with suppress(subprocess.TimeoutExpired):
+                    hook.wait(1)
+            assert hook.returncode == 0
+            caller.say("end")
+            assert caller.end() == (1000, "")
     finally:
         done.set()
         for caller in callers:
