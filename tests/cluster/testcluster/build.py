@@ -13,7 +13,7 @@ from pathlib import Path
 
 from testcluster.tools import UnavailableError, find_go
 
-__all__ = ["CONTROL_PLANE", "MODULES", "NODE", "Module", "Toolbox"]
+__all__ = ["CHART", "CONTROL_PLANE", "MODULES", "NODE", "Module", "Toolbox"]
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubevoice"
 KUBERNETES = "1.35.4"
@@ -26,6 +26,8 @@ KUEUE = "sigs.k8s.io/kueue"
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 NODE = (*CONTROL_PLANE, "kube-scheduler", "kubelet", "kube-proxy", "ray-operator", "coredns", "pause")
+
+CHART = ("helm", "helm-unittest", "helm-docs", "kubeconform")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,20 @@ MODULES = {
             **{name: f"./{name}" for name in ("etcd", "coredns", "pause")},
             "ray-operator": KUBERAY,
         },
-        {"kuberay-crds": (KUBERAY, "config/crd/bases")},
+        {"kuberay-crds": (KUBERAY, "config/crd/bases"), "openapi": ("k8s.io/kubernetes", "api/openapi-spec/v3")},
     ),
     # Built with other versions of Kubernetes' libraries.
     "kueue": Module(HERE / "go-kueue", {"kueue": f"{KUEUE}/cmd/kueue"}, {"config": (KUEUE, "config")}),
+    "chart": Module(
+        HERE.parent / "chart" / "go",
+        {
+            "helm": "helm.sh/helm/v4/cmd/helm",
+            "helm-unittest": "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
+            "helm-docs": "github.com/norwoodj/helm-docs/cmd/helm-docs",
+            "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform",
+        },
+        {},
+    ),
 }
 
 
