@@ -44,6 +44,12 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     parser.add_argument("--port", type=int, default=8080, help="port of /healthz, /readyz and /metrics")
     parser.add_argument("--training-image", default=images.training, help="image of stages that name none")
     parser.add_argument("--serving-image", default=images.serving, help="image of replicas that name none")
+    parser.add_argument(
+        "--image-pull-secret",
+        action="append",
+        default=[],
+        help="Secret that pods of stages and replicas pull with, of their namespace (repeatable)",
+    )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     given = parser.parse_args(arguments)
     lease_namespace = given.lease_namespace or (given.namespace[0] if given.namespace else _own_namespace())
@@ -55,7 +61,7 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
         lease=Key(lease_namespace, given.lease_name),
         namespaces=tuple(given.namespace),
         port=given.port,
-        images=Images(training=given.training_image, serving=given.serving_image),
+        images=Images(given.training_image, given.serving_image, tuple(given.image_pull_secret)),
         elect=not given.no_election,
     )
     return options, given.log_level

@@ -70,3 +70,10 @@ def test_only_training_has_company(model):
 def test_a_training_moves_when_its_nodes_change_and_nothing_else_does(model):
     assert shape(model(2, 1), Stage.TRAIN) != shape(model(3, 1), Stage.TRAIN)
     assert shape(model(2, 1), Stage.RELEASE) == shape(model(3, 1), Stage.RELEASE)
+
+
+def test_its_pod_pulls_with_the_secrets_that_the_operator_was_given(model):
+    images = Images(training="mirror/training:1", pull_secrets=("mirror",))
+    pod = render_job(model(1, 0), Stage.PREPARE, Nothing(), "mei-prepare", images)["spec"]["template"]["spec"]
+    assert pod["imagePullSecrets"] == [{"name": "mirror"}]
+    assert pod["containers"][0]["image"] == "mirror/training:1"

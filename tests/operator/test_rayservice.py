@@ -32,8 +32,8 @@ VARIANTS = [
 ]
 
 
-def render(serving="{}", traffic=None):
-    return render_rayservice(load_voicemodel(BASE % serving), traffic or Traffic(STABLE), Images())["spec"]
+def render(serving="{}", traffic=None, images=Images()):  # noqa: B008  # it cannot be changed
+    return render_rayservice(load_voicemodel(BASE % serving), traffic or Traffic(STABLE), images)["spec"]
 
 
 def cluster(serving="{}", traffic=None):
@@ -226,3 +226,11 @@ def test_a_worker_may_take_longer_to_leave_than_a_request_to_finish():
     finish = applications()[0]["deployments"][1]["graceful_shutdown_timeout_s"]
     assert finish < int(seconds) < pod["terminationGracePeriodSeconds"]
     assert render()["rayClusterDeletionDelaySeconds"] >= finish
+
+
+def test_every_pod_pulls_with_the_secrets_that_the_operator_was_given():
+    found = render(images=Images(serving="mirror/serving:1", pull_secrets=("mirror", "other")))["rayClusterConfig"]
+    for group in (found["headGroupSpec"], *found["workerGroupSpecs"]):
+        assert group["template"]["spec"]["imagePullSecrets"] == [{"name": "mirror"}, {"name": "other"}]
+        assert group["template"]["spec"]["containers"][0]["image"] == "mirror/serving:1"
+    assert "imagePullSecrets" not in cluster()["headGroupSpec"]["template"]["spec"]

@@ -20,7 +20,14 @@ from kubevoice_operator.render.names import (
     labels,
     owner_references,
 )
-from kubevoice_operator.render.pod import container_security, placement, pod_security, storage_env, storage_volumes
+from kubevoice_operator.render.pod import (
+    container_security,
+    placement,
+    pod_security,
+    pull_secrets,
+    storage_env,
+    storage_volumes,
+)
 
 __all__ = ["BAD_INPUT", "CONTAINER", "QUEUE_LABEL", "render_job", "shape"]
 
@@ -129,6 +136,7 @@ def _pod(model: VoiceModel, stage: Stage, images: Images) -> dict[str, Any]:
             *ca_volumes,
         ],
         **placement(training),
+        **pull_secrets(images),
     }
     if training.priority_class_name:
         pod["priorityClassName"] = training.priority_class_name

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from kubevoice.resources.stages import Stage
@@ -52,10 +53,11 @@ RESULT_FILE = "/dev/termination-log"
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Container images used where a VoiceModel names none."""
+    """Container images used where a VoiceModel names none, and the Secrets of its namespace to pull with."""
 
-    training: str = "kubevoice/training:0.1.0"
-    serving: str = "kubevoice/serving:0.1.0"
+    training: str = f"kubevoice/training:{version('kubevoice')}"
+    serving: str = f"kubevoice/serving:{version('kubevoice')}"
+    pull_secrets: tuple[str, ...] = ()
 
 
 def labels(model: VoiceModel, stage: Stage | None = None) -> dict[str, str]:

@@ -5,7 +5,17 @@ from typing import Any
 from kubevoice.resources.training import Pods
 from kubevoice.resources.voicemodel import StorageSpec
 
-__all__ = ["CA_DIR", "container_security", "placement", "pod_security", "storage_env", "storage_volumes"]
+from kubevoice_operator.render.names import Images
+
+__all__ = [
+    "CA_DIR",
+    "container_security",
+    "placement",
+    "pod_security",
+    "pull_secrets",
+    "storage_env",
+    "storage_volumes",
+]
 
 CA_DIR = "/etc/kubevoice-ca"
 USER = 10001
@@ -35,6 +45,13 @@ def placement(pods: Pods) -> dict[str, Any]:
     if pods.tolerations:
         found["tolerations"] = [dict(toleration) for toleration in pods.tolerations]
     return found
+
+
+def pull_secrets(images: Images) -> dict[str, Any]:
+    """Return what a pod pulls its images with."""
+    if not images.pull_secrets:
+        return {}
+    return {"imagePullSecrets": [{"name": name} for name in images.pull_secrets]}
 
 
 def storage_env(storage: StorageSpec) -> dict[str, Any]:

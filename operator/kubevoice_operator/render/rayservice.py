@@ -7,7 +7,14 @@ from kubevoice.resources.serving import Strategy
 from kubevoice.resources.voicemodel import VoiceModel
 
 from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR, Images, content_hash, labels, owner_references
-from kubevoice_operator.render.pod import container_security, placement, pod_security, storage_env, storage_volumes
+from kubevoice_operator.render.pod import (
+    container_security,
+    placement,
+    pod_security,
+    pull_secrets,
+    storage_env,
+    storage_volumes,
+)
 from kubevoice_operator.render.serving import (
     APPLICATION,
     FINISH_SECONDS,
@@ -69,7 +76,7 @@ def _container(model: VoiceModel, images: Images, name: str, ports: dict[str, in
     }
 
 
-def _template(model: VoiceModel, container: Object) -> Object:
+def _template(model: VoiceModel, images: Images, container: Object) -> Object:
     where = placement(model.spec.serving)
     # KubeRay takes no notice of tolerations, nor of what makes Ray restart replicas, but of annotations: what they
     # sum up is changed by another cluster that takes over when it speaks.
@@ -83,6 +90,7 @@ def _template(model: VoiceModel, container: Object) -> Object:
             "containers": [container],
             "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
             **where,
+            **pull_secrets(images),
         },
     }
 
@@ -92,7 +100,7 @@ def _head(model: VoiceModel, images: Images) -> Object:
     container = _container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
     if (secret := model.spec.serving.cache.redis_secret_ref) is not None:
         container["env"] += [_from_secret(name, secret.name) for name in ("REDIS_USERNAME", "REDIS_PASSWORD")]
-    template = _template(model, container)
+    template = _template(model, images, container)
     template["spec"]["volumes"].append(_api_access())
     if (auth := model.spec.serving.expose.auth) is not None:
         # As a volume, because that follows the Secret; of a key that is not there, the pod waits and says so.
@@ -152,7 +160,8 @@ def _workers(model: VoiceModel, images: Images) -> Object:
     container["env"] += [variable for variable in access.pop("env") if variable["name"] != "HOME"]
     container["volumeMounts"] += mounts
     leave = ["python", "-m", "kubevoice_serving.drain", str(LEAVE_SECONDS)]
-    template = _template(model, container | access | {"lifecycle": {"preStop": {"exec": {"command": leave}}}})
+    container |= access | {"lifecycle": {"preStop": {"exec": {"command": leave}}}}
+    template = _template(model, images, container)
     template["spec"]["volumes"] += volumes
     template["spec"]["terminationGracePeriodSeconds"] = LEAVE_SECONDS + STOP_SECONDS
     # As process 1 of its container, the shell in which KubeRay waits for the head would take no notice of SIGTERM, and
