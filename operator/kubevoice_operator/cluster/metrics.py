@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from kubevoice.resources.status import Phase
+from kubevoice.resources.conditions import ConditionType, State, find
+from kubevoice.resources.status import Phase, VoiceModelStatus
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
 __all__ = ["Metrics"]
@@ -39,6 +40,18 @@ class Metrics:
             ["namespace", "name"],
             registry=registry,
         )
+        self.available = Gauge(
+            "kubevoice_voicemodel_available",
+            "Whether replicas of a VoiceModel answer.",
+            ["namespace", "name"],
+            registry=registry,
+        )
+        self.replicas = Gauge(
+            "kubevoice_voicemodel_replicas",
+            "Replicas of a VoiceModel: those there should be (desired) and those that answer (ready).",
+            ["namespace", "name", "state"],
+            registry=registry,
+        )
         self.stage_seconds = Histogram(
             "kubevoice_stage_seconds",
             "Duration of a stage that succeeded.",
@@ -52,6 +65,20 @@ class Metrics:
             ["verb", "resource", "code"],
             registry=registry,
         )
+
+    def show(self, namespace: str, name: str, status: VoiceModelStatus) -> None:
+        """Set what a VoiceModel's status says."""
+        for gauge, kind in ((self.degraded, ConditionType.DEGRADED), (self.available, ConditionType.AVAILABLE)):
+            condition = find(status.conditions, kind)
+            gauge.labels(namespace, name).set(condition is not None and condition.status is State.TRUE)
+        replicas = status.serving.replicas
+        for state, count in (("desired", replicas.desired), ("ready", replicas.ready)):
+            self.replicas.labels(namespace, name, state).set(count)
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Show nothing more of a VoiceModel that is gone."""
+        for gauge in (self.degraded, self.available, self.replicas):
+            gauge.remove_by_labels({"namespace": namespace, "name": name})
 
     def count_phases(self, phases: Iterable[str]) -> None:
         """Set the number of VoiceModels in every phase."""

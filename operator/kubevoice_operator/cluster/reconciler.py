@@ -14,7 +14,6 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
-from kubevoice.resources.conditions import ConditionType, State, find
 from kubevoice.resources.stages import Progress
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
@@ -96,8 +95,7 @@ class Reconciler:
         if raw is None:
             self._memory.pop(key, None)
             self._reader.forget(key)
-            with suppress(KeyError):
-                self._metrics.degraded.remove(*key)
+            self._metrics.forget(*key)
             return None
         if raw["metadata"].get("deletionTimestamp"):
             return None
@@ -214,8 +212,7 @@ class Reconciler:
         model: VoiceModel | None = None,
     ) -> None:
         """Write the status if it differs, and post Events for what happened."""
-        degraded = find(after.conditions, ConditionType.DEGRADED)
-        self._metrics.degraded.labels(*key).set(degraded is not None and degraded.status is State.TRUE)
+        self._metrics.show(*key, after)
         if _same(raw.get("status"), after):
             return
         body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
