@@ -9,10 +9,9 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from chart import SYSTEM, rendered
 from testcluster.tools import wait_for
 
-ROOT = Path(__file__).parents[2]
-SYSTEM = "kubevoice-system"
 LEASE = "kubevoice-operator"
 
 
@@ -23,15 +22,18 @@ def free_port():
 
 
 def install(cluster, *, deployment=False):
-    """Apply the CRD and the operator's manifests; without its Deployment unless asked for."""
-    cluster.apply_files(ROOT / "crds")
-    cluster.apply_files(ROOT / "operator" / "deploy" / "rbac-cluster.yaml")
-    import yaml
+    """Apply what the chart installs; without the operator's Deployment unless asked for."""
+    cluster.namespace(SYSTEM)
+    cluster.apply([item for item in rendered() if deployment or item["kind"] != "Deployment"])
 
-    objects = [
-        item for item in yaml.safe_load_all((ROOT / "operator" / "deploy" / "operator.yaml").read_text()) if item
-    ]
-    cluster.apply([item for item in objects if deployment or item["kind"] != "Deployment"])
+
+def install_alone(cluster, namespace, account):
+    """Make a namespace and a service account that has the operator's rights there, and nowhere else; return both."""
+    cluster.namespace(namespace)
+    values = {"namespaces": [namespace], "serviceAccount": {"name": account}, "crds": {"install": False}}
+    kinds = ("ServiceAccount", "Role", "RoleBinding")
+    cluster.apply([item for item in rendered(values, namespace=namespace) if item["kind"] in kinds])
+    return account, namespace
 
 
 class OperatorProcess:

@@ -6,7 +6,6 @@ from collections import Counter
 
 import operators
 import pytest
-import yaml
 from kubelet import Voices, ended, failure, waiting
 
 IDLE_SECONDS = 60
@@ -51,19 +50,11 @@ def ten(voices):
 @pytest.fixture
 def blind(control_plane, tmp_path):
     """An operator that may not watch the Lease by which it knows that its watches live."""
-    control_plane.namespace(BLIND)
-    account = ("kubevoice-blind", BLIND)
-    metadata = {"name": account[0], "namespace": BLIND}
-    objects = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}]
-    for item in yaml.safe_load_all((operators.ROOT / "operator" / "deploy" / "rbac-namespace.yaml").read_text()):
-        item["metadata"]["namespace"] = BLIND
-        for rule in item.get("rules", ()):
-            if "leases" in rule["resources"]:
-                rule["verbs"] = ["get", "create", "update"]
-        if "subjects" in item:
-            item["subjects"] = [{"kind": "ServiceAccount", "name": account[0], "namespace": BLIND}]
-        objects.append(item)
-    control_plane.apply(objects)
+    account = operators.install_alone(control_plane, BLIND, "kubevoice-blind")
+    role = control_plane.get("role", "kubevoice-operator", "-n", BLIND)
+    role["metadata"] = {"name": "kubevoice-operator", "namespace": BLIND}
+    role["rules"] = [rule for rule in role["rules"] if "leases" not in rule["resources"]]
+    control_plane.apply([role])
     options = ("--namespace", BLIND, "--lease-namespace", BLIND)
     with operators.operator(control_plane, tmp_path, *options, account=account) as operator:
         yield operator

@@ -1,13 +1,10 @@
 """The operator may do what it needs, and nothing else; in one namespace it needs nothing of the cluster."""
 
-from pathlib import Path
-
 import operators
 import pytest
-import yaml
+from chart import rendered
 from kubelet import Voices
 
-DEPLOY = Path(__file__).resolve().parents[2] / "operator" / "deploy"
 CLUSTER, ALONE, OTHER = "rights", "rights-alone", "rights-other"
 REVIEW = "apis/authorization.k8s.io/v1/subjectaccessreviews"
 VERBS = {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
@@ -47,10 +44,6 @@ FORBIDDEN = (
 )
 
 
-def manifest(name):
-    return [item for item in yaml.safe_load_all((DEPLOY / name).read_text()) if item]
-
-
 def allowed(rest, resource, *, namespace="anywhere", name="", account=("kubevoice-operator", operators.SYSTEM)):
     """The verbs that `kubectl auth can-i --as` affirms for a service account."""
     group, _, rest_of_it = resource.partition("/")
@@ -84,7 +77,7 @@ def test_it_may_see_definitions_to_notice_kuberay(rest):
 
 
 def test_every_right_is_in_the_table():
-    (role,) = (item for item in manifest("rbac-cluster.yaml") if item["kind"] == "ClusterRole")
+    (role,) = (item for item in rendered() if item["kind"] == "ClusterRole")
     granted = {
         f"{group}/{resource}": set(rule["verbs"])
         for rule in role["rules"]
@@ -98,17 +91,14 @@ def test_every_right_is_in_the_table():
 @pytest.fixture(scope="module")
 def alone(control_plane, rest):
     """A service account with the rights of one namespace, and that namespace alone."""
-    control_plane.namespace(ALONE)
-    account = ("kubevoice-alone", ALONE)
-    metadata = {"name": account[0], "namespace": ALONE}
-    objects = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}]
-    for item in manifest("rbac-namespace.yaml"):
-        item["metadata"]["namespace"] = ALONE
-        if "subjects" in item:
-            item["subjects"] = [{"kind": "ServiceAccount", "name": account[0], "namespace": ALONE}]
-        objects.append(item)
-    control_plane.apply(objects)
-    return account
+    return operators.install_alone(control_plane, ALONE, "kubevoice-alone")
+
+
+@pytest.mark.parametrize("resource", [*ALLOWED, *FORBIDDEN])
+def test_what_it_may_in_one_namespace(rest, alone, resource):
+    lease = {"create"} if resource == "coordination.k8s.io/leases" else set()
+    assert allowed(rest, resource, namespace=ALONE, account=alone) == ALLOWED.get(resource, set()) | lease
+    assert allowed(rest, resource, namespace=OTHER, account=alone) == set()
 
 
 def test_in_one_namespace_it_needs_nothing_of_the_cluster(control_plane, rest, alone, tmp_path):

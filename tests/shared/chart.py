@@ -1,0 +1,42 @@
+"""The chart as the real Helm reads it. Its programs are built once, from the Go module proxy."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from testcluster import UnavailableError
+from testcluster.build import CHART as PROGRAMS
+from testcluster.build import MODULES, Toolbox
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "kubevoice"
+RELEASE, SYSTEM = "kubevoice", "kubevoice-system"
+
+
+def program(name):
+    """The path of one of the chart's programs."""
+    toolbox = Toolbox(MODULES["chart"])
+    try:
+        toolbox.build(PROGRAMS)
+    except UnavailableError as lack:
+        pytest.skip(str(lack))
+    return toolbox.binary(name)
+
+
+def helm(*arguments, values=None):
+    """Run Helm; `values` reach it by standard input where an argument is `-`."""
+    text = yaml.safe_dump(values or {}, allow_unicode=True)
+    return subprocess.run([program("helm"), *arguments], input=text, capture_output=True, text=True, check=False)
+
+
+def template(values=None, *options, namespace=SYSTEM):
+    """Run `helm template` for a release of the chart."""
+    return helm("template", RELEASE, CHART, "--namespace", namespace, "--values", "-", *options, values=values)
+
+
+def rendered(values=None, *options, namespace=SYSTEM):
+    """The objects that a release with these values consists of."""
+    done = template(values, *options, namespace=namespace)
+    assert done.returncode == 0, done.stderr
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
