@@ -1,6 +1,7 @@
 """Prometheus metrics of the HTTP process, and the middleware that names and counts requests."""
 
 import logging
+import time
 import uuid
 from contextlib import suppress
 from http import HTTPStatus
@@ -29,6 +30,13 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "kubevoice_requests", "Answered requests.", ["method", "route", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "kubevoice_request_seconds",
+            "Time from a request to the last byte of its answer, which may wait for a slow caller.",
+            ["route"],
+            buckets=SECONDS,
+            registry=registry,
         )
         self.key_requests = Counter(
             "kubevoice_key_requests", "Answered requests by the name of their API key.", ["key"], registry=registry
@@ -106,7 +114,7 @@ class Observer:
             await self._app(scope, receive, send)
             return
         request_id = Headers(scope=scope).get("x-request-id", "")[:128] or uuid.uuid4().hex
-        status = 0
+        status, began = 0, time.monotonic()
 
         async def named_send(message: Message) -> None:
             nonlocal status
@@ -128,6 +136,8 @@ class Observer:
             route = getattr(scope.get("route"), "path", "unknown")
             # A caller who left before the answer has no status; 499 is what proxies log for that.
             self._metrics.requests.labels(scope.get("method", "WEBSOCKET"), route, status or 499).inc()
+            if scope["type"] == "http":  # a conversation lasts as long as its caller likes
+                self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
             if name := scope.get(KEY_NAME):
                 self._metrics.key_requests.labels(name).inc()
 

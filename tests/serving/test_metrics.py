@@ -1,0 +1,19 @@
+"""What /metrics tells of requests."""
+
+import re
+
+from http_app import listening
+
+
+def test_answers_are_timed_by_route_to_their_last_byte(tmp_path, toy):
+    with listening(tmp_path, toy) as server:
+        wanted = {"input": "今天天气真好。", "response_format": "mp3"}
+        assert server.call("POST", "/v1/audio/speech", wanted)[0] == 200
+        assert server.call("POST", "/v1/audio/speech", {"input": ""})[0] == 400
+        assert server.call("GET", "/v1/voices")[0] == 200
+        text = server.call("GET", "/metrics")[2].decode()
+    counts = re.findall(r'^kubevoice_request_seconds_count\{route="(\S+)"\} (\S+)$', text, re.MULTILINE)
+    assert dict(counts) == {"/v1/audio/speech": "2.0", "/v1/voices": "1.0"}
+    (whole,) = re.findall(r'^kubevoice_request_seconds_sum\{route="/v1/audio/speech"\} (\S+)$', text, re.MULTILINE)
+    (first,) = re.findall(r"^kubevoice_first_audio_seconds_sum\{.*\} (\S+)$", text, re.MULTILINE)
+    assert float(whole) > float(first) > 0
