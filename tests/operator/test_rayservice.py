@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonschema import Draft4Validator
+from kube_schemas import closed
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice, worker_bounds
@@ -48,18 +49,6 @@ def worker(serving="{}"):
     (group,) = cluster(serving)["workerGroupSpecs"]
     (container,) = group["template"]["spec"]["containers"]
     return group, container
-
-
-def closed(schema):
-    """Kubernetes prunes fields a structural schema does not name; here they are faults."""
-    if isinstance(schema, list):
-        return [closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {key: closed(value) for key, value in schema.items()}
-    if isinstance(schema.get("properties"), dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
-        found.setdefault("additionalProperties", False)
-    return found
 
 
 @pytest.mark.skipif(not CRD.exists(), reason="KubeRay's CRD is not in ../shared/crds")
