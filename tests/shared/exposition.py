@@ -1,0 +1,63 @@
+"""What the product's processes say to Prometheus: names of samples, and their labels."""
+
+import re
+from pathlib import Path
+
+import ray
+from kubevoice_operator.cluster.metrics import Metrics as OperatorMetrics
+from kubevoice_serving.metrics import Metrics as ServingMetrics
+from kubevoice_training.telemetry import FIGURES
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+SUFFIXES = {Counter: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_sum", "_count")}
+PLACE = {"namespace", "pod", "container", "job", "instance"}
+"""What a scrape adds of itself."""
+METRIC = re.compile(r"\b((?:kubevoice|ray)_[a-z0-9_]+)(?:\{([^}]*)\})?")
+
+
+def _samples(metrics, more):
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            for suffix in SUFFIXES[type(metric)]:
+                bucket = {"le"} if suffix == "_bucket" else set()
+                yield f"{metric._name}{suffix}", {*metric._labelnames, *bucket, *PLACE, *more}
+
+
+def ours():
+    """Names of our samples, each with the labels that it has after a scrape by the chart's PodMonitors."""
+    found = dict(_samples(OperatorMetrics(), ()))
+    found |= dict(_samples(ServingMetrics(), {"voicemodel"}))
+    return found | {f"kubevoice_stage_{figure}": {"stage", "voicemodel", *PLACE} for figure in FIGURES}
+
+
+def rays():
+    """The text in which Ray names its samples, without the `ray_` that it exports them under."""
+    root = Path(ray.__file__).parent
+    files = [root / "dashboard/modules/reporter/reporter_agent.py", *(root / "serve/_private").glob("*.py")]
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+
+def metrics_of(expression):
+    """Names in an expression, each with the labels that its selector names."""
+    for name, selector in METRIC.findall(expression):
+        yield name, set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
+
+
+def unknown(expression):
+    """What an expression names that nobody says."""
+    known, text = ours(), rays()
+    wrong = []
+    for name, labels in metrics_of(expression):
+        if name.startswith("ray_"):
+            if f'"{name.removeprefix("ray_")}"' not in text:
+                wrong.append(name)
+        elif name not in known:
+            wrong.append(name)
+        else:
+            wrong += [f"{name}{{{label}}}" for label in sorted(labels - known[name])]
+    for grouping in re.findall(r"(?:by|on|ignoring) \(([^)]*)\)", expression):
+        labels = {label.strip() for label in grouping.split(",")}
+        if not any(labels <= known.get(name, PLACE | {"voicemodel"}) for name, _ in metrics_of(expression)):
+            wrong.append(f"({grouping})")
+    return wrong
