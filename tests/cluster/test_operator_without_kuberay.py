@@ -39,7 +39,7 @@ def test_kuberay_may_come_later(rest, control_plane, tmp_path):
         # Watched like everything else from now on.
         rest.delete("rayservices", voices.namespace, "early")
         voices.wait("another RayService", service)
-        assert operator.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') is None
+        assert operator.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
         voices.edit("early", {"serving": {"suspend": True}})
         voices.wait("no RayService", lambda: service() is None)
         voices.wait_condition("early", "Available", "False", "Suspended")

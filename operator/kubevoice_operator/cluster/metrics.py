@@ -32,6 +32,8 @@ class Metrics:
         self.errors = Counter(
             "kubevoice_operator_reconcile_errors", "Reconciliations that failed.", ["kind"], registry=registry
         )
+        for kind in ("api", "bug"):
+            self.errors.labels(kind)  # from 0, so that the first one counts, too
         self.queue = Gauge("kubevoice_operator_queue", "VoiceModels that wait for a worker.", registry=registry)
         self.models = Gauge("kubevoice_voicemodels", "VoiceModels by phase.", ["phase"], registry=registry)
         self.degraded = Gauge(

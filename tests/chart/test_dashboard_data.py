@@ -1,0 +1,117 @@
+"""Every panel shows something, by a real Prometheus over what the product's own processes say.
+
+What Ray says, and only on a cluster, is left to that.
+"""
+
+import itertools
+import json
+import math
+import re
+import time
+
+import pytest
+from chart import CHART, rendered
+from http_app import listening
+from kubevoice.resources.conditions import Condition, ConditionType, Reason, State
+from kubevoice.resources.stages import Stage
+from kubevoice.resources.status import Replicas, ServingStatus, VoiceModelStatus
+from kubevoice_operator.cluster.metrics import Metrics
+from kubevoice_training.progress import ProgressFile
+from kubevoice_training.telemetry import telemetry
+from prometheus_client import start_http_server
+from prometheus_server import PrometheusServer, scrape_configs
+from toy_voice import make_toy_voice
+
+DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
+VARIABLES = {"$__rate_interval": "15s", "$__range": "5m", "$namespace": "voices", "$voicemodel": "mei|lan"}
+QUERIES = [
+    (panel["title"], re.sub(r"\$\w+", lambda found: VARIABLES[found[0]], target["expr"]))
+    for panel in DASHBOARD["panels"]
+    for target in panel.get("targets", ())
+    if "ray_" not in target["expr"]
+]
+PATIENCE_SECONDS = 120
+
+
+def pod(name, namespace, labels, port, number):
+    container = {"name": "main", "ports": [{"name": port, "containerPort": number}]}
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    return {"metadata": metadata, "spec": {"containers": [container]}, "status": {"podIP": "127.0.0.1"}}
+
+
+@pytest.fixture
+def operator():
+    """An operator's metrics, behind its port."""
+    metrics = Metrics()
+    server, thread = start_http_server(0, "127.0.0.1", registry=metrics.registry)
+    yield metrics, server.server_port
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def stage(tmp_path, free_tcp_port):
+    """A training that is half done, behind its port."""
+    progress = ProgressFile(tmp_path / "progress.json", Stage.TRAIN)
+    for step in range(1, 6):
+        progress.report(step, 10, loss=1.0, dev_loss=2.0)
+    with telemetry(free_tcp_port, progress):
+        yield free_tcp_port
+
+
+def work(metrics, site, turn):
+    """Let a moment of work pass on the operator and in a voice."""
+    metrics.leading.set(1)
+    metrics.count_phases(["Ready"])
+    available = Condition(
+        type=ConditionType.AVAILABLE,
+        status=State.TRUE,
+        reason=Reason.SERVING,
+        last_transition_time="2026-01-01T00:00:00Z",
+    )
+    replicas = ServingStatus(replicas=Replicas(desired=2, ready=1))
+    metrics.show("voices", "mei", VoiceModelStatus(conditions=(available,), serving=replicas))
+    metrics.queue.set(turn)
+    metrics.errors.labels("api").inc()
+    metrics.reaction_seconds.observe(0.1)
+    metrics.stage_seconds.labels("train").observe(60)
+    metrics.api_requests.labels("apply", "jobs", "200").inc()
+    sentence = f"今天是第{turn}天。" if turn % 2 else "今天天气真好。"
+    assert site.call("POST", "/v1/audio/speech", {"input": sentence, "response_format": "wav"})[0] == 200
+
+
+def test_every_panel_shows_something(operator, stage, tmp_path):
+    metrics, operator_port = operator
+    kubevoice = {"app.kubernetes.io/name": "kubevoice"}
+    voice = kubevoice | {"kubevoice.io/voicemodel": "mei"}
+    (deployment,) = (item for item in rendered() if item["kind"] == "Deployment")
+    head = voice | {"app.kubernetes.io/component": "serving", "ray.io/node-type": "head"}
+    monitors = [o for o in rendered({"monitoring": {"podMonitors": {"enabled": True}}}) if o["kind"] == "PodMonitor"]
+    (tmp_path / "site").mkdir()
+    with listening(tmp_path / "site", make_toy_voice(tmp_path / "toy")) as site:
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        pods = [
+            pod("operator-1", "kubevoice-system", labels, "http", operator_port),
+            pod("mei-train-1", "voices", voice | {"kubevoice.io/stage": "train"}, "telemetry", stage),
+            pod("mei-head-1", "voices", head, "serve", site.port),
+        ]
+        with PrometheusServer(tmp_path, scrape_configs(monitors, pods)) as prometheus:
+            empty, deadline = QUERIES, time.monotonic() + PATIENCE_SECONDS
+            for turn in itertools.count():
+                work(metrics, site, turn)
+                empty = [(title, query) for title, query in empty if not shown(prometheus, query)]
+                if not empty:
+                    break
+                assert time.monotonic() < deadline, empty
+                time.sleep(0.2)
+            assert set(prometheus.targets().values()) == {""}
+            # Labels as alerts and panels expect them.
+            ((labels, _),) = prometheus.query("kubevoice_voicemodel_available")
+            assert (labels["namespace"], labels["name"]) == ("voices", "mei")
+            ((labels, _),) = prometheus.query("kubevoice_stage_percent")
+            assert (labels["namespace"], labels["voicemodel"], labels["stage"]) == ("voices", "mei", "train")
+
+
+def shown(prometheus, query):
+    return any(not math.isnan(value) for _, value in prometheus.query(query))
