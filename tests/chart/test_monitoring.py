@@ -52,7 +52,9 @@ def test_each_alert_goes_off_when_it_should_and_not_before():
 def test_each_alert_has_a_test_and_says_what_to_do():
     cases = [case for test in yaml.safe_load(TESTS.read_text())["tests"] for case in test["alert_rule_test"]]
     assert {case["alertname"] for case in cases if case.get("exp_alerts")} == set(ALERTS)
+    documented = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     for name, rule in ALERTS.items():
+        assert f"`{name}`" in documented, name
         assert name.startswith("KubeVoice"), name
         assert rule["labels"]["severity"] in ("critical", "warning"), name
         assert set(rule["annotations"]) == {"summary", "description"}, name
