@@ -85,7 +85,7 @@ def matches(selector, labels):
             case "In":
                 wanted &= present in rule["values"]
             case other:
-                raise NotImplementedError(other)
+                pytest.fail(f"this test knows no operator {other}")
     return wanted
 
 
