@@ -47,7 +47,7 @@ parity: $(VENV)/.installed ## compare the networks with the reference's answers 
 lint: $(VENV)/.installed ## ruff, mypy and import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy core training serving operator cli scripts
+	$(BIN)/mypy core training serving operator cli scripts images
 	$(BIN)/lint-imports
 
 .PHONY: format
@@ -64,10 +64,16 @@ CONSTRAINED = $(COMPILE) pyproject.toml --constraints requirements/dev.lock
 .PHONY: lock
 lock: $(VENV)/.uv ## bring requirements/*.lock in step with pyproject.toml
 	$(COMPILE) pyproject.toml --all-extras $(UPGRADE) --output-file requirements/dev.lock
-	$(CONSTRAINED) --extra operator --output-file requirements/operator.lock
+	$(COMPILE) --group pyproject.toml:operator-image --constraints requirements/dev.lock \
+		--output-file requirements/operator.lock
 	$(CONSTRAINED) --extra serving --output-file requirements/serving.lock
 	$(CONSTRAINED) --extra training --extra evaluation --output-file requirements/training.lock
-	echo uv | $(COMPILE) - --constraints requirements/dev.lock --no-annotate --output-file requirements/uv.lock
+	$(COMPILE) --group pyproject.toml:build --constraints requirements/dev.lock --no-annotate \
+		--output-file requirements/build.lock
+
+.PHONY: images
+images: ## build the containers' images with buildah: BASE_IMAGE, REGISTRY and TAG may be named
+	@BASE_IMAGE="$(BASE_IMAGE)" REGISTRY="$(REGISTRY)" TAG="$(TAG)" SOURCE="$(SOURCE)" images/build
 
 .PHONY: clean
 clean: down ## stop the demo, delete the environment, its artifacts and tool caches
@@ -75,12 +81,12 @@ clean: down ## stop the demo, delete the environment, its artifacts and tool cac
 	find core training serving operator cli tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: each is written last, so an interrupted step is done again and a finished one costs nothing.
-$(VENV)/.uv: requirements/uv.lock
+$(VENV)/.uv: requirements/build.lock
 	@[ -n "$(PYTHON)" ] || { echo "KubeVoice needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) cannot create environments: install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/build.lock
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.uv requirements/dev.lock pyproject.toml

@@ -10,13 +10,17 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = CONFIGURATION["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-USES = {
-    "dev": list(EXTRAS),
-    "operator": ["operator"],
-    "serving": ["serving"],
-    "training": ["training", "evaluation"],
+EVERYWHERE = PROJECT["dependencies"]
+OPERATOR = CONFIGURATION["dependency-groups"]["operator-image"]
+WANTED = {
+    "dev": [*EVERYWHERE, *(line for extra in EXTRAS.values() for line in extra)],
+    "operator": OPERATOR,
+    "serving": [*EVERYWHERE, *EXTRAS["serving"]],
+    "training": [*EVERYWHERE, *EXTRAS["training"], *EXTRAS["evaluation"]],
+    "build": CONFIGURATION["dependency-groups"]["build"],
 }
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
 
@@ -32,36 +36,48 @@ def read_lock(name: str) -> dict[str, list[tuple[Version, int]]]:
     return pins
 
 
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("use", WANTED)
 def test_every_direct_dependency_is_locked_within_its_bounds(use):
     pins = read_lock(use)
-    wanted = PROJECT["dependencies"] + [line for extra in USES[use] for line in EXTRAS[extra]]
     wrong = []
-    for requirement in map(Requirement, wanted):
+    for requirement in map(Requirement, WANTED[use]):
         versions = [version for version, _ in pins.get(canonicalize_name(requirement.name), [])]
         if not versions or not all(requirement.specifier.contains(version) for version in versions):
             wrong.append(f"{requirement}: locked at {[str(version) for version in versions]}")
     assert wrong == [], "run `make lock`"
 
 
-@pytest.mark.parametrize("use", [*USES, "uv"])
+@pytest.mark.parametrize("use", WANTED)
 def test_every_pin_has_a_hash(use):
     assert [name for name, pins in read_lock(use).items() if any(hashes == 0 for _, hashes in pins)] == []
 
 
-@pytest.mark.parametrize("use", ["operator", "serving", "training", "uv"])
+@pytest.mark.parametrize("use", WANTED)
 def test_a_container_has_the_versions_that_were_tested(use):
     tested = {name: {version for version, _ in pins} for name, pins in read_lock("dev").items()}
     differing = {name for name, pins in read_lock(use).items() if not {version for version, _ in pins} <= tested[name]}
     assert differing == set()
 
 
-@pytest.mark.parametrize(("use", "absent"), [("operator", "torch"), ("operator", "ray"), ("serving", "torch")])
+def test_the_operators_container_has_what_its_own_extra_names():
+    assert {Requirement(line).name for line in EXTRAS["operator"]} <= {Requirement(line).name for line in OPERATOR}
+
+
+@pytest.mark.parametrize(
+    ("use", "absent"),
+    [
+        ("operator", "torch"),
+        ("operator", "ray"),
+        ("operator", "onnxruntime"),
+        ("operator", "numpy"),
+        ("serving", "torch"),
+    ],
+)
 def test_a_container_lacks_what_it_never_imports(use, absent):
     assert absent not in read_lock(use)
 
 
-@pytest.mark.parametrize("use", [*USES, "uv"])
+@pytest.mark.parametrize("use", WANTED)
 def test_a_lock_names_no_address_and_no_absolute_path(use):
     lines = (ROOT / "requirements" / f"{use}.lock").read_text().splitlines()
     assert [line for line in lines if "://" in line or re.search(r"(?:^|[\s=])/", line)] == []
