@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import yaml
-from testcluster.image import inside
 
 HERE = Path(__file__).parent
 USER = 10001
+APPS = "apps"
 TMP = "/tmp"  # noqa: S108  # inside a container
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # in a pod
 CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -50,11 +50,19 @@ def service(name, namespace, port):
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
+def applications(namespace):
+    """The tests' own Ray Serve applications, for pods to mount."""
+    data = {path.name: path.read_text() for path in (HERE / "apps").glob("*.py")}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": APPS, "namespace": namespace}, "data": data}
+
+
 def ray_template(container, *, token=False):
     """A pod's template of a Ray cluster that finds the tests' applications."""
-    path = [{"name": "PYTHONPATH", "value": str(inside(HERE / "apps"))}]
     resources = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    path = [{"name": "PYTHONPATH", "value": f"/{APPS}"}]
     spec = pod_spec(image="kubevoice/serving:0.1.0", env=path, name=container, resources=resources)
+    spec["volumes"].append({"name": APPS, "configMap": {"name": APPS}})
+    spec["containers"][0]["volumeMounts"].append({"name": APPS, "mountPath": f"/{APPS}"})
     return {"spec": spec | {"automountServiceAccountToken": token}}
 
 

@@ -1,4 +1,4 @@
-"""The smallest Ray Serve application that tells which config it has; pods import it from the checkout."""
+"""The smallest Ray Serve application that tells which config it has; pods get it in a ConfigMap."""
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from testcluster.tools import UnavailableError, find_go
 
-__all__ = ["CHART", "CONTROL_PLANE", "MODULES", "NODE", "Module", "Toolbox"]
+__all__ = ["CACHE", "CHART", "CONTROL_PLANE", "MODULES", "NODE", "Module", "Toolbox", "locked", "staging"]
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubevoice"
 KUBERNETES = "1.35.4"
@@ -93,7 +93,7 @@ class Toolbox:
         if not self._missing(names):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(self.folder / ".lock"):
+        with locked(self.folder / ".lock"):
             # One at a time: what an interrupted build has finished stays.
             for name in self._missing(names):
                 self._build(name)
@@ -104,11 +104,11 @@ class Toolbox:
         if not target.exists():
             dependency, inside = self.module.data[name]
             self.folder.mkdir(parents=True, exist_ok=True)
-            with _locked(self.folder / ".lock"):
+            with locked(self.folder / ".lock"):
                 self._go("mod", "download", dependency)
                 source = Path(self._go("list", "-m", "-f", "{{.Dir}}", dependency).strip()) / inside
                 if not target.exists():
-                    with _scratch(self.folder) as scratch:
+                    with staging(self.folder) as scratch:
                         # The module cache is read-only, its copy is not.
                         shutil.copytree(source, scratch / name, copy_function=shutil.copyfile)
                         (scratch / name).chmod(0o755)
@@ -119,7 +119,7 @@ class Toolbox:
         return [name for name in names if not self.binary(name).exists()]
 
     def _build(self, name: str) -> None:
-        with _scratch(self.folder) as scratch:
+        with staging(self.folder) as scratch:
             self._go("build", "-trimpath", "-ldflags", LDFLAGS, "-o", str(scratch / name), self.module.packages[name])
             (scratch / name).rename(self.binary(name))
 
@@ -132,7 +132,7 @@ def versitygw() -> Path:
     binary = CACHE / "bin" / "versitygw"
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(binary.parent / ".lock"), _scratch(binary.parent) as scratch:
+        with locked(binary.parent / ".lock"), staging(binary.parent) as scratch:
             if not binary.exists():
                 run_go("install", VERSITYGW, folder=scratch, GOBIN=str(scratch))
                 (scratch / binary.name).rename(binary)
@@ -160,7 +160,7 @@ def run_go(*arguments: str, folder: Path, **variables: str) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the lock `path`; the kernel gives it back if we die."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -168,7 +168,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
+def staging(folder: Path) -> Iterator[Path]:
     """Give a folder beside the final place, so that a rename completes the work; needs the folder's lock."""
     for left in folder.glob(".scratch-*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -9,13 +9,14 @@ import yaml
 
 from testcluster.build import MODULES, Toolbox
 from testcluster.cluster import Cluster
-from testcluster.image import USER, image_archive
+from testcluster.image import image_archive
 from testcluster.worker import import_image
 
 __all__ = ["kueue"]
 
 NAMESPACE = "kueue-system"
 IMAGE = "docker.io/kubevoice/kueue:test"
+USER = "10001:10001"
 START_SECONDS = 180
 QUEUES = "localqueues,clusterqueues,resourceflavors"
 
@@ -28,7 +29,7 @@ def kueue(cluster: Cluster) -> Iterator[Cluster]:
     config = toolbox.data("config")
     if cluster.sandbox is None:
         raise ValueError("Kueue needs a node")
-    archive = image_archive([IMAGE], {"manager": toolbox.binary("kueue")}, {"User": f"{USER}:{USER}"})
+    archive = image_archive(IMAGE, {"manager": toolbox.binary("kueue")}, {"User": USER})
     import_image(cluster.sandbox, archive)
     objects = [_adapted(item) for item in yaml.safe_load_all(cluster.kubectl("kustomize", config / "default"))]
     # The aggregated API is for people who look at queues, and without it the API server needs no front proxy.

@@ -16,7 +16,7 @@ from testcluster.process import Component
 from testcluster.sandbox import Sandbox, Slot
 from testcluster.site import Ports, Ranges, Site
 from testcluster.tools import UnavailableError, find, require_for_node, temporary_folder
-from testcluster.worker import containerd, coredns, import_images, kubelet, proxy, scheduler
+from testcluster.worker import containerd, coredns, import_pause, kubelet, proxy, scheduler
 
 __all__ = ["control_plane", "node"]
 
@@ -83,7 +83,7 @@ def _start_node(cluster: Cluster, site: Site, sandbox: Sandbox, crds: Path) -> N
     for component in (etcd(site), api_server(site), containerd(site, sandbox), s3_server):
         start(component)
     cluster.components["containerd"].wait()
-    import_images(site, sandbox)
+    import_pause(site, sandbox)
     cluster.components["kube-apiserver"].wait()
     cgroup = f"/{sandbox.slot.name}"
     for component in (controller_manager(site), scheduler(site), kubelet(site, cgroup), proxy(site), coredns(site)):

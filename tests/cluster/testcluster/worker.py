@@ -7,15 +7,17 @@ from typing import Any
 
 import yaml
 
-from testcluster.image import IMAGES, PAUSE_IMAGE, container_config, image_archive, mounts
+from testcluster.image import image_archive
 from testcluster.process import Component, accepts, answers
+from testcluster.products import supply, torch_mount
 from testcluster.sandbox import Sandbox
 from testcluster.site import Site
 from testcluster.tools import CNI_PLUGINS, find
 
-__all__ = ["NODE_NAME", "containerd", "coredns", "import_image", "import_images", "kubelet", "proxy", "scheduler"]
+__all__ = ["NODE_NAME", "containerd", "coredns", "import_image", "import_pause", "kubelet", "proxy", "scheduler"]
 
 NODE_NAME = "node"
+PAUSE_IMAGE = "docker.io/kubevoice/pause:test"
 DNS_DOMAIN = "cluster.local"
 DNS_READY_PORT = 8181
 CONTAINERD = "/run/containerd/containerd.sock"
@@ -52,9 +54,10 @@ COREFILE = """\
 
 
 def containerd(site: Site, sandbox: Sandbox) -> Component:
-    """Return what runs containers; each sees this machine's programs, see `testcluster.image`."""
+    """Return what runs containers, and has the product's images."""
+    supply(site.state / "containerd")
     spec = json.loads(sandbox.run(_system("ctr"), "oci", "spec"))
-    spec["mounts"] += mounts()
+    spec["mounts"].append(torch_mount())
     # Containers may open as many files as we may: Ray wants more than the runtime's 1024.
     del spec["process"]["rlimits"]
     (site.state / "container.json").write_text(json.dumps(spec))
@@ -73,14 +76,13 @@ def containerd(site: Site, sandbox: Sandbox) -> Component:
     return site.component("containerd", {"config": config}, ready, program=_system("containerd"))
 
 
-def import_images(site: Site, sandbox: Sandbox) -> None:
-    """Give containerd the images of the product and of the pods' first container."""
-    import_image(sandbox, image_archive(IMAGES, {}, container_config()))
-    import_image(sandbox, image_archive([PAUSE_IMAGE], {"pause": site.binary("pause")}, {"Entrypoint": ["/pause"]}))
+def import_pause(site: Site, sandbox: Sandbox) -> None:
+    """Give containerd the image of the pods' first container."""
+    import_image(sandbox, image_archive(PAUSE_IMAGE, {"pause": site.binary("pause")}, {"Entrypoint": ["/pause"]}))
 
 
 def import_image(sandbox: Sandbox, archive: bytes) -> None:
-    """Give containerd the images in `archive`."""
+    """Give containerd the image in `archive`."""
     with tempfile.NamedTemporaryFile(dir=sandbox.slot.state, suffix=".tar") as file:
         file.write(archive)
         file.flush()

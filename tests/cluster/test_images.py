@@ -1,0 +1,119 @@
+"""The product's images hold what their pods need, nothing else, and start where nothing can be written."""
+
+import json
+
+import pytest
+from objects import CONTAINER_SECURITY, pod, pod_spec
+from testcluster.products import PARTS, image_name
+
+SERVING_LIMIT_BYTES = 900e6
+STARTS = {
+    "operator": ("python -m kubevoice_operator --help", "--serving-image"),
+    "serving": ("python -c 'import kubevoice_serving.app'; ray --version", "ray, version"),
+    "training": ("python -m kubevoice_training --help", "kubevoice_training"),
+}
+KNOWN = {"operator": "kopf", "serving": "ray", "training": "numba"}
+
+
+@pytest.fixture(scope="module")
+def namespace(node):
+    return node.namespace("images")
+
+
+@pytest.fixture(scope="module")
+def manifests(node):
+    """What the container runtime knows of each image: its layers, and its configuration."""
+
+    def content(digest):
+        return json.loads(node.sandbox.run("ctr", "--namespace=k8s.io", "content", "get", digest))
+
+    found = {}
+    for part in PARTS:
+        listed = node.sandbox.run("ctr", "--namespace=k8s.io", "images", "ls", f"name=={image_name(part)}")
+        (digest,) = [word for word in listed.split() if word.startswith("sha256:")]
+        manifest = content(digest)
+        found[part] = manifest["layers"], content(manifest["config"]["digest"])
+    return found
+
+
+def printed(node, namespace, part, script):
+    """What `script` prints in a container of the image whose root is read-only."""
+    name = f"{part}-{abs(hash(script)):x}"[:40]
+    security = CONTAINER_SECURITY | {"readOnlyRootFilesystem": True}
+    spec = pod_spec("bash", "-ec", script, image=image_name(part).removeprefix("docker.io/"), securityContext=security)
+    node.apply([pod(name, namespace, spec)])
+
+    def over():
+        phase = node.get("pod", name, "-n", namespace)["status"]["phase"]
+        assert phase != "Failed", node.kubectl("logs", name, "-n", namespace)
+        return phase == "Succeeded"
+
+    node.wait(f"pod {name} to succeed", over, 180)
+    return node.kubectl("logs", name, "-n", namespace)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_program_starts_as_its_own_user_where_nothing_can_be_written(node, namespace, part):
+    program, answer = STARTS[part]
+    text = printed(node, namespace, part, f"id -u; id -un; ! touch /opt/kubevoice/new 2>&1; {program}")
+    assert text.startswith("10001\nkubevoice\n")
+    assert answer in text
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_an_image_says_what_it_is(manifests, part):
+    _, description = manifests[part]
+    assert description["config"]["User"] == "10001:10001"
+    labels = {key.rpartition(".")[2]: value for key, value in description["config"]["Labels"].items()}
+    assert labels["licenses"] == "Apache-2.0"
+    assert labels["title"] == f"KubeVoice {part}"
+    assert image_name(part).endswith(f":{labels['version']}")
+    assert len(labels["revision"]) == 40
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_bill_of_materials_lists_what_is_inside(node, namespace, part):
+    found = json.loads(printed(node, namespace, part, "cat /opt/kubevoice/sbom.cdx.json"))
+    assert (found["bomFormat"], found["metadata"]["component"]["name"]) == ("CycloneDX", f"kubevoice-{part}")
+    names = {component["name"] for component in found["components"]}
+    assert {KNOWN[part], "kubevoice", "python", "libc6"} <= names
+    assert all(component["purl"].startswith("pkg:") for component in found["components"])
+
+
+def test_kuberay_finds_the_programs_it_calls(node, namespace):
+    assert "/wget" in printed(node, namespace, "serving", "command -v bash wget")
+
+
+@pytest.mark.parametrize(
+    ("part", "absent"),
+    [
+        ("operator", "onnxruntime ray torch kubevoice_serving kubevoice_training"),
+        ("serving", "torch kubevoice_operator kubevoice_training"),
+    ],
+)
+def test_what_a_part_never_imports_is_not_there(node, namespace, part, absent):
+    script = f'for name in {absent}; do ! python -c "import $name" 2>/dev/null || echo $name; done'
+    assert printed(node, namespace, part, script) == ""
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_built_an_image_stayed_behind(node, namespace, part):
+    places = "/build /parts /run/secrets/index /run/secrets/certificates"
+    script = f"ls -d {places} 2>/dev/null || true; command -v uv gcc || true"
+    assert printed(node, namespace, part, script) == ""
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_modules_are_compiled_before_they_are_asked_for(node, namespace, part):
+    script = f"""python - <<'END'
+import importlib.util, kubevoice_{part} as part
+print(importlib.util.cache_from_source(part.__file__))
+END
+"""
+    path = printed(node, namespace, part, script).strip()
+    assert printed(node, namespace, part, f"ls {path}").strip() == path
+
+
+def test_serving_is_small(manifests):
+    layers, _ = manifests["serving"]
+    assert sum(layer["size"] for layer in layers) < SERVING_LIMIT_BYTES

@@ -1,0 +1,220 @@
+"""The product's own images, built from the checkout by its own Dockerfile and kept in the user's cache.
+
+No registry is needed: they stand on a Debian made by debootstrap. What is kept is the store of a containerd that has
+them, of which each node gets a copy; the same sources make it once. PyTorch with its CUDA would be six gigabytes, so
+the training image is built without and finds it in a folder that every container of the node sees.
+"""
+
+import hashlib
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from testcluster.build import CACHE, locked, staging
+from testcluster.places import environment, until_we_die
+from testcluster.process import Component
+from testcluster.tools import find, temporary_folder
+
+__all__ = ["PARTS", "image_name", "supply", "torch_mount"]
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+STORE = CACHE / "images"
+PARTS = ("operator", "serving", "training")
+BASE = "localhost/kubevoice-base"
+SUITE, PYTHON = "bookworm", "3.11"
+PACKAGES = "ca-certificates,python3,python3-venv,wget"
+NEEDLESS = "usr/share/doc usr/share/info usr/share/locale usr/share/man var/cache/apt var/lib/apt/lists"
+"""What images made for containers lack, too."""
+BASE_SCRIPT = f"""
+debootstrap --variant=minbase --include={PACKAGES} {SUITE} "$1/root" > "$1/log" || {{ tail "$1/log" >&2; exit 1; }}
+(cd "$1/root" && rm -rf {NEEDLESS})
+container="$(buildah from scratch)"
+buildah copy --quiet "$container" "$1/root" /
+buildah commit --quiet "$container" "$2"
+buildah rm "$container"
+"""
+TORCH = r"torch|triton|nvidia-.*|cuda-.*"
+TORCH_PLACE = "/opt/torch"
+PATH_FILE = f"opt/kubevoice/lib/python{PYTHON}/site-packages/torch.pth"
+STORAGE = """\
+[storage]
+driver = "overlay"
+graphroot = "{store}/storage"
+runroot = "{store}/run"
+"""
+STORAGE_LIMIT_BYTES = 16 << 30
+"""Each change of a source leaves a few layers behind; beyond this they are built anew."""
+CONTAINERD = """\
+version = 2
+root = "{store}/containerd"
+state = "{state}"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "{state}/socket"
+"""
+DATABASES = ("io.containerd.metadata.v1.bolt/meta.db", "io.containerd.snapshotter.v1.overlayfs/metadata.db")
+
+
+def image_name(part: str) -> str:
+    """Return the full name of the image of `part`, which its manifests shorten."""
+    return f"docker.io/kubevoice/{part}:{_version()}"
+
+
+def supply(folder: Path) -> None:
+    """Make `folder` the store of a containerd that has the images of the checkout, and build those first if need be."""
+    STORE.mkdir(parents=True, exist_ok=True)
+    source = STORE / "containerd"
+    # To the end under the lock: another checkout's tests may want to put theirs there.
+    with locked(STORE / ".lock"):
+        _prepare()
+        # Links: the files never change. Databases do.
+        linked = subprocess.run(["cp", "--archive", "--link", source, folder], check=False, capture_output=True)
+        if linked.returncode:  # it is on another file system
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run(["cp", "--archive", source, folder], check=True, capture_output=True)
+        for database in DATABASES:
+            (folder / database).unlink()
+            shutil.copy(source / database, folder / database)
+
+
+def torch_mount() -> dict[str, Any]:
+    """Return the mount that gives containers PyTorch, in words of an OCI runtime's spec."""
+    options = ["rbind", "ro", "nosuid", "nodev"]
+    return {"destination": TORCH_PLACE, "type": "bind", "source": str(_torch()), "options": options}
+
+
+def _prepare() -> None:
+    wanted, key = _digest(), STORE / "key"
+    if key.exists() and key.read_text() == wanted:
+        return
+    _install_torch()
+    with staging(STORE) as folder:
+        _build(folder)
+        _import(folder)
+    key.write_text(wanted)
+
+
+def _version() -> str:
+    return str(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"])
+
+
+def _digest() -> str:
+    """Return the hash of everything the images are made of: what the Dockerfile can see, and this module."""
+    digest = hashlib.sha256()
+    visible = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    roots = [REPOSITORY / name for name in ("Dockerfile", ".dockerignore", *visible)]
+    files = [Path(__file__)]
+    for root in roots:
+        files += sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
+    for path in files:
+        if "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(REPOSITORY)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _torch_lock() -> str:
+    """Return what the training image is built without, as a lock file."""
+    without = runpy.run_path(str(REPOSITORY / "images" / "without.py"))["without"]
+    lock = (REPOSITORY / "requirements" / "training.lock").read_text()
+    return str(without(lock, rf"(?!(?:{TORCH})$).*"))
+
+
+def _torch() -> Path:
+    return STORE / f"torch-{hashlib.sha256(_torch_lock().encode()).hexdigest()[:16]}"
+
+
+def _install_torch() -> None:
+    """Install PyTorch for the images' Python, into a folder of its own: links to uv's cache, if it is near."""
+    target = _torch()
+    if target.exists():
+        return
+    for old in STORE.glob("torch-*"):
+        shutil.rmtree(old)
+    with staging(STORE) as folder:
+        lock = folder / "torch.lock"
+        lock.write_text(_torch_lock())
+        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        _run(*uv, "--python-version", PYTHON, "--target", folder / "torch", "--requirements", lock)
+        (folder / "torch").rename(target)
+
+
+def _build(folder: Path) -> None:
+    """Build the images into the cache's own storage, and write an archive of each into `folder`."""
+    storage = STORE / "storage"
+    if storage.exists() and _size(storage) > STORAGE_LIMIT_BYTES:
+        shutil.rmtree(storage)
+    # What buildah thinks is mounted: nothing is, see `_run`.
+    shutil.rmtree(STORE / "run", ignore_errors=True)
+    config = STORE / "storage.conf"
+    config.write_text(STORAGE.format(store=STORE))
+    variables = {"CONTAINERS_STORAGE_CONF": str(config)}
+    base = f"{BASE}:{hashlib.sha256(BASE_SCRIPT.encode()).hexdigest()[:16]}"
+    if not _run("buildah", "images", "--quiet", "--filter", f"reference={base}", **variables):
+        _run("sh", "-ec", BASE_SCRIPT, "sh", folder, base, **variables)
+    variables |= {"BASE_IMAGE": base, "SBOMS": str(folder), "BUILD_OPTIONS": f"--build-arg WITHOUT={TORCH}"}
+    _run(REPOSITORY / "images" / "build", *PARTS, **variables)
+    (folder / "torch.pth").write_text(f"{TORCH_PLACE}\n")
+    container = _run("buildah", "from", image_name("training"), **variables).strip()
+    _run("buildah", "copy", "--quiet", container, folder / "torch.pth", f"/{PATH_FILE}", **variables)
+    _run("buildah", "commit", "--quiet", "--rm", container, image_name("training-with-torch"), **variables)
+    for part in PARTS:
+        built = image_name("training-with-torch" if part == "training" else part)
+        archive = f"docker-archive:{folder / part}.tar:{image_name(part)}"
+        _run("buildah", "push", "--quiet", built, archive, **variables)
+
+
+def _import(folder: Path) -> None:
+    """Give the archives in `folder` to the kept containerd; what it has of them already it only reads."""
+    with _containerd() as socket:
+        for part in PARTS:
+            archive = folder / f"{part}.tar"
+            _run("ctr", "--address", socket, "--namespace=k8s.io", "images", "import", "--digests=false", archive)
+
+
+@contextmanager
+def _containerd() -> Iterator[Path]:
+    with temporary_folder("kv-images-") as state:
+        config, socket = state / "config.toml", state / "socket"
+        config.write_text(CONTAINERD.format(store=STORE, state=state))
+        component = Component(
+            name="containerd",
+            command=_alone("containerd", "--config", config),
+            log=state / "log",
+            ready=socket.is_socket,
+            environment=environment(),
+            nested=True,
+        )
+        component.start()
+        try:
+            component.wait()
+            yield socket
+        finally:
+            component.stop()
+
+
+def _alone(*argv: str | Path) -> list[str]:
+    """Return the command line that runs `argv` as long as we live; its mounts and children end with it."""
+    program = find(str(argv[0])) or argv[0]
+    namespaces = ["--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
+    return until_we_die("unshare", *namespaces, "--", program, *argv[1:])
+
+
+def _run(*argv: str | Path, **variables: str) -> str:
+    done = subprocess.run(
+        _alone(*argv), env=os.environ | variables, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, argv[:3]))} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def _size(folder: Path) -> int:
+    kilobytes = subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True).stdout.split()[0]
+    return int(kilobytes) << 10
