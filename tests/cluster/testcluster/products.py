@@ -6,6 +6,7 @@ the training image is built without and finds it in a folder that every containe
 """
 
 import hashlib
+import json
 import os
 import runpy
 import shutil
@@ -27,6 +28,7 @@ __all__ = ["PARTS", "image_name", "supply", "torch_mount"]
 REPOSITORY = Path(__file__).resolve().parents[3]
 STORE = CACHE / "images"
 PARTS = ("operator", "serving", "training")
+REGISTRY = "docker.io/kubevoice"
 BASE = "localhost/kubevoice-base"
 SUITE, PYTHON = "bookworm", "3.11"
 PACKAGES = "ca-certificates,python3,python3-venv,wget"
@@ -64,7 +66,7 @@ DATABASES = ("io.containerd.metadata.v1.bolt/meta.db", "io.containerd.snapshotte
 
 def image_name(part: str) -> str:
     """Return the full name of the image of `part`, which its manifests shorten."""
-    return f"docker.io/kubevoice/{part}:{_version()}"
+    return f"{REGISTRY}/{part}:{_version()}"
 
 
 def supply(folder: Path) -> None:
@@ -91,32 +93,42 @@ def torch_mount() -> dict[str, Any]:
 
 
 def _prepare() -> None:
-    wanted, key = _digest(), STORE / "key"
-    if key.exists() and key.read_text() == wanted:
+    """Bring the kept containerd in step with the checkout: of another source, only the images that have it."""
+    keys = STORE / "keys.json"
+    kept = json.loads(keys.read_text()) if keys.exists() else {}
+    wanted = {part: _digest(part) for part in PARTS}
+    stale = [part for part in PARTS if kept.get(part) != wanted[part]]
+    if not stale:
         return
     _install_torch()
     with staging(STORE) as folder:
-        _build(folder)
-        _import(folder)
-    key.write_text(wanted)
+        _build(folder, stale)
+        # From here on until the end nobody knows what is kept.
+        keys.unlink(missing_ok=True)
+        _import(folder, stale)
+    keys.write_text(json.dumps(wanted))
 
 
 def _version() -> str:
     return str(tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"])
 
 
-def _digest() -> str:
-    """Return the hash of everything the images are made of: what the Dockerfile can see, and this module."""
-    digest = hashlib.sha256()
+def _digest(part: str) -> str:
+    """Return the hash of what the image of `part` is made of: what the Dockerfile uses for it, and this module."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
     visible = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    roots = [REPOSITORY / name for name in ("Dockerfile", ".dockerignore", *visible)]
-    files = [Path(__file__)]
-    for root in roots:
-        files += sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
-    for path in files:
-        if "__pycache__" not in path.parts:
-            digest.update(f"{path.relative_to(REPOSITORY)}\n".encode() + path.read_bytes())
+    for root in (REPOSITORY / name for name in ("Dockerfile", ".dockerignore", *visible)):
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path.is_file() and _concerns(path.relative_to(REPOSITORY), part):
+                digest.update(f"{path.relative_to(REPOSITORY)}\n".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _concerns(path: Path, part: str) -> bool:
+    """Return whether the image of `part` changes with the file `path` of the checkout."""
+    others = {*PARTS, "cli"} - {part}
+    owner = path.stem if path.parent.name == "requirements" else path.parts[0]
+    return owner not in others and "__pycache__" not in path.parts
 
 
 def _torch_lock() -> str:
@@ -145,41 +157,52 @@ def _install_torch() -> None:
         (folder / "torch").rename(target)
 
 
-def _build(folder: Path) -> None:
-    """Build the images into the cache's own storage, and write an archive of each into `folder`."""
-    storage = STORE / "storage"
+def _build(folder: Path, parts: list[str]) -> None:
+    """Build the images of `parts` into the cache's own storage, and write an archive of each into `folder`."""
+    storage, downloads = STORE / "storage", STORE / "downloads"
     if storage.exists() and _size(storage) > STORAGE_LIMIT_BYTES:
         shutil.rmtree(storage)
+    downloads.mkdir(exist_ok=True)
     # What buildah thinks is mounted: nothing is, see `_run`.
     shutil.rmtree(STORE / "run", ignore_errors=True)
     config = STORE / "storage.conf"
     config.write_text(STORAGE.format(store=STORE))
-    variables = {"CONTAINERS_STORAGE_CONF": str(config)}
+    variables = {"CONTAINERS_STORAGE_CONF": str(config), "TMPDIR": str(downloads)}
     base = f"{BASE}:{hashlib.sha256(BASE_SCRIPT.encode()).hexdigest()[:16]}"
     if not _run("buildah", "images", "--quiet", "--filter", f"reference={base}", **variables):
         _run("sh", "-ec", BASE_SCRIPT, "sh", folder, base, **variables)
-    variables |= {"BASE_IMAGE": base, "SBOMS": str(folder), "BUILD_OPTIONS": f"--build-arg WITHOUT={TORCH}"}
-    _run(REPOSITORY / "images" / "build", *PARTS, **variables)
-    (folder / "torch.pth").write_text(f"{TORCH_PLACE}\n")
-    container = _run("buildah", "from", image_name("training"), **variables).strip()
-    _run("buildah", "copy", "--quiet", container, folder / "torch.pth", f"/{PATH_FILE}", **variables)
-    _run("buildah", "commit", "--quiet", "--rm", container, image_name("training-with-torch"), **variables)
-    for part in PARTS:
-        built = image_name("training-with-torch" if part == "training" else part)
+    variables |= {"BASE_IMAGE": base, "REGISTRY": REGISTRY, "TAG": _version(), "SBOMS": str(folder)}
+    variables["BUILD_OPTIONS"] = f"--build-arg WITHOUT={TORCH}"
+    _run(REPOSITORY / "images" / "build", *parts, **variables)
+    for part in parts:
+        built = _with_torch(folder, variables) if part == "training" else image_name(part)
         archive = f"docker-archive:{folder / part}.tar:{image_name(part)}"
         _run("buildah", "push", "--quiet", built, archive, **variables)
 
 
-def _import(folder: Path) -> None:
-    """Give the archives in `folder` to the kept containerd; what it has of them already it only reads."""
+def _with_torch(folder: Path, variables: dict[str, str]) -> str:
+    """Return the name of the training image that looks for PyTorch where the node has it."""
+    (folder / "torch.pth").write_text(f"{TORCH_PLACE}\n")
+    name = f"{image_name('training')}-torch"
+    container = _run("buildah", "from", image_name("training"), **variables).strip()
+    _run("buildah", "copy", "--quiet", container, folder / "torch.pth", f"/{PATH_FILE}", **variables)
+    _run("buildah", "commit", "--quiet", "--rm", container, name, **variables)
+    return name
+
+
+def _import(folder: Path, parts: list[str]) -> None:
+    """Give the archives in `folder` to the kept containerd, which gives up what no image needs any more."""
     with _containerd() as socket:
-        for part in PARTS:
-            archive = folder / f"{part}.tar"
-            _run("ctr", "--address", socket, "--namespace=k8s.io", "images", "import", "--digests=false", archive)
+        images = ["ctr", "--address", socket, "--namespace=k8s.io", "images"]
+        for part in parts:
+            _run(*images, "import", folder / f"{part}.tar")
+        names = {image_name(part) for part in PARTS}
+        if old := [name for name in _run(*images, "ls", "-q").split() if name not in names]:
+            _run(*images, "rm", *old)
 
 
 @contextmanager
-def _containerd() -> Iterator[Path]:
+def _containerd() -> Iterator[str]:
     with temporary_folder("kv-images-") as state:
         config, socket = state / "config.toml", state / "socket"
         config.write_text(CONTAINERD.format(store=STORE, state=state))
@@ -194,7 +217,7 @@ def _containerd() -> Iterator[Path]:
         component.start()
         try:
             component.wait()
-            yield socket
+            yield str(socket)
         finally:
             component.stop()
 
