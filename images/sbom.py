@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import Distribution, distributions
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 SPEC_VERSION = "1.6"
+NAME_LENGTH = 80
 DEBIAN_FIELDS = ("${Package}", "${Version}", "${Architecture}")
 
 
@@ -29,13 +31,17 @@ def document(name: str) -> dict[str, Any]:
 
 
 def _python(found: Distribution) -> dict[str, Any]:
-    name = found.name.lower().replace("_", "-").replace(".", "-")
-    licence = found.metadata["License-Expression"] or _classified(found)
-    return _component(f"pkg:pypi/{name}@{found.version}", found.name, found.version, licence)
+    name = re.sub(r"[-_.]+", "-", found.name).lower()
+    return _component(f"pkg:pypi/{name}@{found.version}", found.name, found.version, _licence(found))
 
 
-def _classified(found: Distribution) -> str:
-    """Return the licence by its classifiers: the free text of `License` is a whole licence as often as its name."""
+def _licence(found: Distribution) -> str:
+    """Return the licence's name; the older field has as often the whole text, and then classifiers name it."""
+    if expression := found.metadata["License-Expression"]:
+        return str(expression)
+    text = str(found.metadata["License"] or "")
+    if text and len(text) <= NAME_LENGTH and "\n" not in text:
+        return text
     classifiers = found.metadata.get_all("Classifier") or []
     return ", ".join(line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: "))
 
