@@ -1,4 +1,4 @@
-# KubeVoice's images, one target each: operator, serving, training. `make images` builds them, docs/images.md tells more.
+# KubeVoice's images, one target each: operator, serving, training. `make images` builds them, docs/containers.md tells.
 
 # Debian or Ubuntu, with Python 3.11 or newer and its venv module.
 ARG BASE_IMAGE=docker.io/library/python:3.11.14-slim-bookworm
@@ -69,7 +69,7 @@ CMD ["python", "-m", "kubevoice_operator"]
 FROM base AS serving
 LABEL org.opencontainers.image.title="KubeVoice serving"
 # KubeRay's probes call both.
-RUN command -v bash wget > /dev/null \
+RUN { command -v bash && command -v wget; } > /dev/null \
     || { apt-get update -qq && apt-get install -y -qq --no-install-recommends bash wget && rm -rf /var/lib/apt/lists/*; }
 COPY --from=serving-packages /opt/kubevoice /opt/kubevoice
 COPY --from=project /parts/serving /

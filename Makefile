@@ -59,17 +59,15 @@ format: $(VENV)/.installed ## rewrite the code as ruff likes it
 # package has one version everywhere. `make lock UPGRADE=--upgrade` takes newer versions.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links
-CONSTRAINED = $(COMPILE) pyproject.toml --constraints requirements/dev.lock
+CONSTRAINED = $(COMPILE) --constraints requirements/dev.lock
 
 .PHONY: lock
 lock: $(VENV)/.uv ## bring requirements/*.lock in step with pyproject.toml
 	$(COMPILE) pyproject.toml --all-extras $(UPGRADE) --output-file requirements/dev.lock
-	$(COMPILE) --group pyproject.toml:operator-image --constraints requirements/dev.lock \
-		--output-file requirements/operator.lock
-	$(CONSTRAINED) --extra serving --output-file requirements/serving.lock
-	$(CONSTRAINED) --extra training --extra evaluation --output-file requirements/training.lock
-	$(COMPILE) --group pyproject.toml:build --constraints requirements/dev.lock --no-annotate \
-		--output-file requirements/build.lock
+	$(CONSTRAINED) --group pyproject.toml:operator-image --output-file requirements/operator.lock
+	$(CONSTRAINED) pyproject.toml --extra serving --output-file requirements/serving.lock
+	$(CONSTRAINED) pyproject.toml --extra training --extra evaluation --output-file requirements/training.lock
+	$(CONSTRAINED) --group pyproject.toml:build --no-annotate --output-file requirements/build.lock
 
 .PHONY: images
 images: ## build the containers' images with buildah: BASE_IMAGE, REGISTRY and TAG may be named
