@@ -105,6 +105,8 @@ def _rolled_out(model: VoiceModel, serving: ServingStatus, observed: Observed, r
     """Whether every replica serves the target, given that some answer."""
     service = observed.service
     if serving.revision == serving.target_revision and rollout.status is None:
+        if rollout.pinned:
+            return Fact(State.TRUE, Reason.PINNED, "every replica serves the revision that spec.revision names")
         return Fact(State.TRUE, Reason.SERVING, "every replica serves the target revision")
     if rollout.traffic and rollout.traffic.canary:
         return Fact(State.FALSE, Reason.CANARY_RUNNING, f"a canary gets {rollout.traffic.weight} % of the requests")

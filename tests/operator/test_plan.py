@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from kubernetes import client
-from kubevoice.resources.conditions import Reason
+from kubevoice.resources.conditions import ConditionType, Reason, State, find
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult, Verdict
 from kubevoice.resources.status import Phase
 from kubevoice.resources.voicemodel import load_voicemodel
@@ -95,6 +95,15 @@ def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so
     replica = ReplicaObservation("a", {"mei": REVISION})
     ready = after(STAGES, service=ServiceObservation(applied, "http://mei", (replica,)))
     assert (ready.service, ready.status.phase) == (None, Phase.READY)
+
+
+@pytest.mark.parametrize(("pin", "reason"), [("", Reason.SERVING), (f"  revision: {REVISION}\n", Reason.PINNED)])
+def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reason):
+    model = MODEL + pin
+    applied = content_hash(after(STAGES, model=model).service)
+    service = ServiceObservation(applied, "http://mei", (ReplicaObservation("a", {"mei": REVISION}),))
+    ready = find(after(STAGES, model=model, service=service).status.conditions, ConditionType.READY)
+    assert (ready.status, ready.reason) == (State.TRUE, reason)
 
 
 def test_a_revision_that_fails_the_gate_is_not_served():
