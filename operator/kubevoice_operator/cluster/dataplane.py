@@ -41,7 +41,7 @@ class DataPlaneClient:
     async def _get(self, url: str) -> bytes | None:
         try:
             async with self._http.get(url, allow_redirects=False) as answer:
-                return await answer.content.read(MAX_BYTES) if answer.status == 200 else None
+                return await _whole(answer) if answer.status == 200 else None
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             logger.debug("%s does not answer: %s", url, error)
             return None
@@ -61,6 +61,16 @@ class DataPlaneClient:
         return parse_revisions(body) if body else DataPlane()
 
 
+async def _whole(answer: aiohttp.ClientResponse) -> bytes | None:
+    """Return all of an answer, in however many pieces it comes; None if there is too much of it."""
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > MAX_BYTES:
+            return None
+    return bytes(body)
+
+
 def parse_revisions(body: bytes) -> DataPlane:
     """Read the answer of /v1/revisions; one that makes no sense says nothing."""
     try:
@@ -78,6 +88,6 @@ def parse_revisions(body: bytes) -> DataPlane:
             str(track): TrackTraffic(int(seen["requests"]), int(seen["errors"]), seen.get("p95Seconds"))
             for track, seen in said.get("traffic", {}).items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return DataPlane()
     return DataPlane(tuple(sorted(replicas, key=lambda r: r.replica)), traffic, answered=True)

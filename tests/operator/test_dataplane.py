@@ -1,0 +1,92 @@
+"""What pods say over HTTP is taken with care: users choose what runs in them."""
+
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from kubevoice_operator.cluster import dataplane
+from kubevoice_operator.cluster.dataplane import DataPlaneClient, parse_revisions
+
+LENGTHS = {"/long": dataplane.MAX_BYTES, "/endless": dataplane.MAX_BYTES + 1}
+SAID = b'{"replicas": [{"replica": "a", "voices": {"mei": "sha256:1"}}]}'
+
+
+class Pod(BaseHTTPRequestHandler):
+    """Answers by its path."""
+
+    def do_GET(self):
+        if self.path == "/redirect":
+            self.send_response(302)
+            self.send_header("Location", "/fine")
+            self.end_headers()
+            return
+        self.send_response(500 if self.path == "/ill" else 200)
+        self.end_headers()
+        self.wfile.write(b"x" * LENGTHS.get(self.path, 9))
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def pod():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pod) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@asynccontextmanager
+async def calling():
+    client = DataPlaneClient()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "length"),
+    [("/fine", 9), ("/long", dataplane.MAX_BYTES), ("/endless", None), ("/redirect", None), ("/ill", None)],
+)
+def test_an_answer_is_read_whole_or_not_at_all_and_no_redirect_is_followed(pod, path, length):
+    async def ask():
+        async with calling() as client:
+            return await client._get(pod + path)
+
+    found = asyncio.run(ask())
+    assert (found if found is None else len(found)) == length
+
+
+def test_a_pod_that_is_not_there_says_nothing():
+    async def ask():
+        async with calling() as client:
+            return await client._get("http://127.0.0.1:1/")
+
+    assert asyncio.run(ask()) is None
+
+
+def test_replicas_are_heard():
+    found = parse_revisions(SAID)
+    assert found.answered
+    assert [(replica.replica, dict(replica.revisions)) for replica in found.replicas] == [("a", {"mei": "sha256:1"})]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"[]",
+        b"\xff",
+        b'{"replicas": 3}',
+        b'{"replicas": [3]}',
+        b'{"replicas": [{"replica": "a", "voices": []}]}',
+        SAID[:-1] + b', "traffic": {"stable": {"requests": "many"}}}',
+        b'{"replicas": ' + b"[" * 100_000,
+    ],
+)
+def test_an_answer_that_makes_no_sense_says_nothing(said):
+    found = parse_revisions(said)
+    assert (found.answered, found.replicas) == (False, ())
