@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice.storage import connect
+from kubevoice_training.dataset.check import check
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
+FOR_CLUSTERS = sorted(path for path in EXAMPLES.glob("*.yaml") if path.name != "hsk-words.yaml")
 
 
 def test_the_demo_needs_no_server_and_finds_its_data_beside_it(tmp_path):
@@ -16,10 +19,22 @@ def test_the_demo_needs_no_server_and_finds_its_data_beside_it(tmp_path):
     assert (EXAMPLES / "hsk-words" / "metadata.csv").is_file()
 
 
-def test_the_cluster_example_is_complete_without_a_default_store():
-    spec = load_voicemodel(EXAMPLES / "s3-cluster.yaml").spec
+@pytest.mark.parametrize("path", FOR_CLUSTERS, ids=lambda path: path.stem)
+def test_an_example_for_a_cluster_is_complete_and_says_what_must_be_there_first(path):
+    spec = load_voicemodel(path).spec
     assert spec.dataset.uri.startswith("s3://")
     assert spec.storage.artifacts_uri.startswith("s3://")
+    assert "# First: " in path.read_text(encoding="utf-8").split("apiVersion: kubevoice.io")[0]
+
+
+def test_examples_do_not_get_in_each_others_way():
+    names = [load_voicemodel(path).metadata.name for path in FOR_CLUSTERS]
+    assert len(names) == len(set(names))
+
+
+def test_the_pinned_data_are_those_beside_the_examples():
+    pinned = load_voicemodel(EXAMPLES / "air-gapped.yaml").spec.dataset.digest
+    assert check(connect((EXAMPLES / "hsk-words").as_uri()), {}).digest == pinned
 
 
 def test_the_readme_shows_a_shorter_form_of_the_demo(tmp_path):

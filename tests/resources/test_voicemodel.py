@@ -36,14 +36,15 @@ def refusal(source, **more):
 
 
 def test_the_cluster_example_is_read_field_by_field():
-    model = load_voicemodel(EXAMPLES / "s3-cluster.yaml")
-    assert (model.metadata.name, model.metadata.namespace) == ("hsk-words", "voices")
+    model = load_voicemodel(EXAMPLES / "gpu.yaml")
+    assert (model.metadata.name, model.metadata.namespace) == ("mei", "voices")
     storage = model.spec.storage
     assert (storage.endpoint, storage.path_style) == ("http://minio.storage.svc:9000", True)
     assert storage.secret_ref.name == "s3"
     assert model.spec.training.max_steps == 10_000
     assert model.spec.training.learning_rate == 2e-5
-    assert model.spec.training.trainable == ("emotion_embedding", "variance_adaptor")
+    assert model.spec.training.trainable == ("all",)
+    assert model.spec.training.resources["requests"] == {"cpu": "4", "memory": "16Gi"}
     assert model.spec.evaluation.policy is EvaluationPolicy.ENFORCE
     assert model.spec.serving.max_replicas == 8
 
