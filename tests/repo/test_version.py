@@ -1,0 +1,35 @@
+"""There is one version, in pyproject.toml, and everything that tells it tells the same."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from kubevoice_operator.render.names import Images
+
+ROOT = Path(__file__).resolve().parents[2]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+
+def test_the_command_tells_it():
+    command = [sys.executable, "-c", "from kubevoice_cli.main import run; run()", "version"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, f"{VERSION}\n"), found.stderr
+
+
+def test_the_changelog_begins_with_it():
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest[1] == VERSION
+
+
+@pytest.mark.parametrize("image", [Images().training, Images().serving])
+def test_the_default_images_have_it(image):
+    assert image.rpartition(":")[2] == VERSION
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_examples_name_images_of_it(path):
+    tags = re.findall(r"image: \S+/kubevoice/\w+:(\S+)", path.read_text(encoding="utf-8"))
+    assert set(tags) <= {VERSION}
