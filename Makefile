@@ -55,6 +55,14 @@ format: $(VENV)/.installed ## rewrite the code as ruff likes it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+.PHONY: docs
+docs: $(VENV)/.installed ## make the site of docs/ in site/, and fail on a link that leads nowhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.PHONY: audit
+audit: $(VENV)/.installed ## look up known vulnerabilities of every locked package (asks a service on the Internet)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/dev.lock
+
 # One lock file a use: everything (dev) and what each container needs. dev.lock constrains the others, so that a
 # package has one version everywhere. `make lock UPGRADE=--upgrade` takes newer versions.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
@@ -75,7 +83,7 @@ images: ## build the containers' images with buildah: BASE_IMAGE, REGISTRY and T
 
 .PHONY: clean
 clean: down ## stop the demo, delete the environment, its artifacts and tool caches
-	rm -rf $(VENV) .kubevoice .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .kubevoice .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find core training serving operator cli tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: each is written last, so an interrupted step is done again and a finished one costs nothing.

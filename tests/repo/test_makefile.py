@@ -25,7 +25,7 @@ def make(folder, *arguments):
 def test_help_lists_every_target_a_person_calls(checkout):
     answer = make(checkout)
     assert answer.returncode == 0
-    for target in ("demo", "down", "test", "lint", "format", "lock", "images", "clean"):
+    for target in ("demo", "down", "test", "lint", "format", "lock", "images", "docs", "audit", "clean"):
         assert f"make {target} " in answer.stdout
 
 
