@@ -116,12 +116,21 @@ def _rolled_out(model: VoiceModel, serving: ServingStatus, observed: Observed, r
     if rollout.overdue:
         limit = model.spec.serving.rollout.progress_deadline_seconds
         reason, message = Reason.PROGRESS_DEADLINE_EXCEEDED, f"{message} after {limit} s"
-    if service is not None and (trouble := service.trouble):
-        return Fact(State.FALSE, reason if rollout.overdue else trouble.reason, f"{message}; {trouble.message}")
-    errors = [replica.error for replica in (service.replicas if service else ()) if replica.error]
-    if errors:
-        return Fact(State.FALSE, Reason.SERVING_FAILED if not rollout.overdue else reason, f"{message}; {errors[0]}")
+    if causes := _causes(observed):
+        cause, said = causes[0]
+        reason, message = reason if rollout.overdue else cause, f"{message}; {said}"
     return Fact(State.FALSE, reason, message)
+
+
+def _causes(observed: Observed) -> list[tuple[Reason, str]]:
+    """List what keeps a revision from being served, the most telling first."""
+    service, found = observed.service, []
+    if service is not None and service.trouble is not None:
+        found.append((service.trouble.reason, service.trouble.message))
+    found += [(Reason.SERVING_FAILED, r.error) for r in (service.replicas if service else ()) if r.error]
+    if observed.refused:
+        found.append((Reason.REFUSED_BY_API, observed.refused))
+    return found
 
 
 def _ready(

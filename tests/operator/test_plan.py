@@ -60,14 +60,14 @@ def answers(verdict=Verdict.PASSED):
     }
 
 
-def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None):
+def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None, refused=None):
     """Return the plan once the Jobs of `stages` have succeeded."""
     model, jobs = load_voicemodel(model), {}
     for stage in stages:
         (job,) = plan(model, Observed(jobs=jobs), NOW, Images()).jobs
         answer = answers(verdict)[stage].model_dump_json(by_alias=True)
         jobs |= {job["metadata"]["name"]: JobObservation(JobPhase.SUCCEEDED, answer, 0)}
-    return plan(model, Observed(jobs=jobs, service=service), NOW, Images())
+    return plan(model, Observed(jobs=jobs, service=service, refused=refused), NOW, Images())
 
 
 @pytest.mark.parametrize(("done", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
@@ -104,6 +104,14 @@ def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reas
     service = ServiceObservation(applied, "http://mei", (ReplicaObservation("a", {"mei": REVISION}),))
     ready = find(after(STAGES, model=model, service=service).status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.TRUE, reason)
+
+
+def test_a_refusal_is_told_while_an_older_revision_serves():
+    old = ServiceObservation("", "http://mei", (ReplicaObservation("a", {"mei": DIGEST}),))
+    found = after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")
+    ready = find(found.status.conditions, ConditionType.READY)
+    assert (ready.status, ready.reason) == (State.FALSE, Reason.REFUSED_BY_API)
+    assert "no such image is allowed" in ready.message
 
 
 def test_a_revision_that_fails_the_gate_is_not_served():
