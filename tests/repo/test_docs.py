@@ -66,6 +66,13 @@ def test_every_reason_has_an_entry_and_every_entry_a_reason():
     assert sorted(entries) == sorted(Reason)
 
 
+def test_the_comparison_gives_the_figures_of_the_benchmarks():
+    compared, measured = read(ROOT / "docs" / "comparison.md"), read(ROOT / "benchmarks" / "README.md")
+    first, factor = re.search(r"ours takes (\d+ ms) on two cores of a server, and ([\d.]+) s", compared).groups()
+    assert f"| first audio, one listener | 150 ms | {first} |" in measured
+    assert f"| real-time factor of the engine, one core | 0.10 | {factor} |" in measured
+
+
 def commands(readme):
     """What a page's code blocks have to be typed, without remarks."""
     fence = re.compile(r"^```(\w*)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
@@ -91,8 +98,8 @@ def site(tmp_path_factory):
     if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None:
         pytest.skip("needs mkdocs-material")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
-    # Warnings of Python are not those of MkDocs.
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    # Not with --quiet, which keeps --strict from counting warnings.
     found = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     )
