@@ -5,8 +5,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from kubevoice.text import analyse
+from kubevoice.text import Passage, analyse, read_document
 from kubevoice.text.segment import Splitter, sentences
+from kubevoice.text.ssml import parse
 from kubevoice.text.traced import Traced
 
 TEXT = st.text(st.sampled_from("你好再见。！？…，、；“”「」（）《》\n ab"), max_size=400)
@@ -28,6 +29,18 @@ def cut(text):
 )
 def test_where_sentences_end(text, expected):
     assert cut(text) == expected
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\u2028"])
+def test_a_line_of_plain_text_ends_its_sentence(end):
+    found = analyse(f"标题{end}今天是2026年{end}11月。").sentences
+    assert [sentence.text for sentence in found] == ["标题", "今天是二零二六年", "十一月。"]
+
+
+def test_a_line_of_a_document_ends_nothing():
+    (passage,) = read_document(parse("<speak>今天\n天气好。</speak>"))
+    assert isinstance(passage, Passage)
+    assert passage.sentence.text.split() == ["今天", "天气好。"]
 
 
 @given(TEXT)

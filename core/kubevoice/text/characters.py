@@ -6,7 +6,7 @@ from typing import Any
 
 from kubevoice.text.traced import Traced
 
-__all__ = ["clean"]
+__all__ = ["LINE_ENDS", "clean", "to_chinese_punctuation"]
 
 KEPT_PUNCTUATION = str.maketrans(
     {",": "，", ";": "；", "!": "！", "?": "？", "(": "（", ")": "）", "｡": "。", "､": "、"}
@@ -16,6 +16,7 @@ KEPT_PUNCTUATION = str.maketrans(
 
 DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn", "Me"}
 """Categories that are not spoken: controls, formats, surrogates, private use, unassigned, emoji, stray marks."""
+LINE_ENDS = "\n\r\v\f\x85\u2028\u2029"
 SPOKEN_SYMBOLS = {"°", "→", "℃", "℉", "№", "^", "²", "³"}
 KEPT = {"²": "²", "³": "³", "㎡": "m²", "㎥": "m³", "㎢": "km²", "○": "〇", "◯": "〇", "℃": "℃", "℉": "℉", "№": "№"}
 
@@ -42,10 +43,21 @@ def _fold(character: str) -> str:
     return folded.replace("⁄", "/")
 
 
+def _kept(character: str) -> str:
+    if character in LINE_ENDS:
+        return "\n"
+    if character.isspace():
+        return " "
+    return character if _is_spoken(character) else ""
+
+
 def clean(text: str) -> Traced:
-    """Return `text` in simplified characters and normal widths, without emoji and control characters."""
+    """Return `text` in simplified characters and normal widths, without emoji and control characters.
+
+    Line ends, of whatever kind, stay as line feeds, for a sentence ends there.
+    """
     folded = Traced.of(text).translate(_fold)
-    kept = folded.translate(lambda c: " " if c.isspace() else c if _is_spoken(c) else "")
+    kept = folded.translate(_kept)
     simplified = str(_simplify().convert(kept.text))
     return Traced(simplified, kept.origins).strip()
 

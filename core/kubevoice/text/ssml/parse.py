@@ -12,6 +12,7 @@ from defusedxml.expatreader import DefusedExpatParser
 from typing_extensions import override
 
 from kubevoice.errors import InputError
+from kubevoice.text.characters import LINE_ENDS
 from kubevoice.text.ssml.grammar import Frame, Grammar
 from kubevoice.text.ssml.spans import Document
 
@@ -22,6 +23,8 @@ LONGEST = 200_000
 DEEPEST = 32
 MOST_ELEMENTS = 20_000
 LONGEST_ATTRIBUTE = 2_000
+SPACED = str.maketrans(dict.fromkeys(LINE_ENDS, " "))
+"""In plain text a sentence ends where its line does; in XML, lines are how somebody liked to lay the document out."""
 
 
 class _Parser(DefusedExpatParser):  # type: ignore[misc]  # defusedxml has no types
@@ -88,7 +91,7 @@ class _Handler(ContentHandler):
     @override
     def characters(self, content: str) -> None:
         line, column = self.where
-        self._stack[-1].add(content, self._starts[line - 1] + column - 1)
+        self._stack[-1].add(content.translate(SPACED), self._starts[line - 1] + column - 1)
 
 
 def parse(document: str) -> Document:
