@@ -76,7 +76,8 @@ def _wanted(request: BatchRequest, *, fresh: bool) -> Wanted:
                 raise invalid_value([("id", f"another item is called {name!r}, too; give each a name of its own")])
             check_text(item.input, "input")
             job = job_of(item, item.input, ssml=item.ssml)
-            found.append((name, replace(job, audio_format=item.response_format, fresh=fresh)))
+            job = replace(job, audio_format=item.response_format, loudness=item.loudness, fresh=fresh)
+            found.append((name, job))
         except ApiError as error:
             found.append((name, error))
         taken.add(name.casefold())

@@ -43,7 +43,8 @@ def phrase_key(job: SpeechJob, revision: str, *, whole: bool) -> str:
     lexicon = sorted((word, list(reading)) for word, reading in (job.lexicon or {}).items())
     told = whole and job.audio_format in ("wav", "flac")
     timed = job.timestamps and not whole
-    parts = [revision, job.text, job.audio_format, told, timed, astuple(job.controls), job.ssml, lexicon]
+    how = [job.audio_format, told, timed, job.loudness]
+    parts = [revision, job.text, how, astuple(job.controls), job.ssml, lexicon]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -77,6 +77,14 @@ class Spoken(Controlled):
 
     input: Text = Field(description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"])
     ssml: bool = Field(False, description="The input is an SSML document (docs/ssml.md).")
+    loudness: float | None = Field(
+        None,
+        ge=-40,
+        le=-5,
+        description="Integrated loudness in LUFS (BS.1770) that the speech is brought to, without peaks above -1 dBFS. "
+        "It is known once all is spoken, so this is not streamed.",
+        examples=[-16],
+    )
 
 
 AudioFormat = Literal["mp3", "wav", "flac", "opus", "aac", "pcm"]

@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 from kubevoice.audio.encode import encode_audio, open_encoder
+from kubevoice.audio.loudness import to_loudness
 from kubevoice.engine import Controls, Engine, script_of
 from kubevoice.engine.speaking import Heard, speak_and_time
 from kubevoice.engine.timing import Times, Timing, time_parts
@@ -54,6 +55,8 @@ class SpeechJob:
     """The text is an SSML document."""
     lexicon: Lexicon | None = None
     """Readings that come before the voice's own."""
+    loudness: float | None = None
+    """LUFS that an answer is brought to which is made whole."""
     fresh: bool = False
     """Speak it anew, whatever is remembered."""
     timestamps: bool = False
@@ -219,6 +222,8 @@ class Utterance:
 
     def answer(self, samples: Array) -> SpeechAnswer:
         """Encode the whole speech."""
+        if self.job.loudness is not None:
+            samples = to_loudness(samples, self._engine.sample_rate, self.job.loudness)
         audio = encode_audio(samples, self._engine.sample_rate, self.job.audio_format)
         return SpeechAnswer(self.head, audio, self.end)
 

@@ -40,6 +40,7 @@ NEED_EVENTS = (
     "an audio file has no room for timestamps; set stream_format to sse for events that tell them, "
     "or send the same request to /v1/audio/subtitles"
 )
+NEEDS_WHOLE = "loudness is known once all is spoken; leave out stream and stream_format, or loudness"
 SPOKEN: dict[int | str, dict[str, Any]] = {
     HTTPStatus.OK: {
         "description": "The file; with `sse`, events.",
@@ -60,11 +61,19 @@ def add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
         events = request.stream_format == "sse"
         if request.timestamps and not events:
             raise ApiError(HTTPStatus.BAD_REQUEST, "timestamps_need_events", NEED_EVENTS, param="timestamps")
-        wanted = job_of(request, request.input, ssml=request.ssml)
-        job = replace(wanted, audio_format=request.response_format, fresh=fresh, timestamps=request.timestamps)
+        if request.loudness is not None and (events or request.stream):
+            raise ApiError(HTTPStatus.BAD_REQUEST, "loudness_needs_whole", NEEDS_WHOLE, param="loudness")
+        job = replace(
+            job_of(request, request.input, ssml=request.ssml),
+            audio_format=request.response_format,
+            loudness=request.loudness,
+            fresh=fresh,
+            timestamps=request.timestamps,
+        )
         if events:
             return await _streamed(backend, metrics, job, events=True)
-        if request.stream if request.stream is not None else request.response_format not in WHOLE:
+        whole = request.response_format in WHOLE or request.loudness is not None
+        if not whole if request.stream is None else request.stream:
             return await _streamed(backend, metrics, job, events=False)
         answer = await speak(backend, metrics, job, "input")
         headers = _headers(answer.head) | _costs(answer.end)
