@@ -20,6 +20,9 @@ __all__ = ["Metrics", "Observer"]
 logger = logging.getLogger(__name__)
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+BY = ("voice", "revision")
+REVISION_LENGTH = 12
+"""As `kubectl get vm` shows them."""
 RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0)
 
 
@@ -64,41 +67,46 @@ class Metrics:
         self.first_audio_seconds = Histogram(
             "kubevoice_first_audio_seconds",
             "Time in a replica until the first samples of a request were there.",
-            ["voice"],
+            BY,
             buckets=SECONDS,
             registry=registry,
         )
         self.synthesis_seconds = Histogram(
             "kubevoice_synthesis_seconds",
             "Time to synthesise and encode one request.",
-            ["voice"],
+            BY,
             buckets=SECONDS,
             registry=registry,
         )
         self.audio_seconds = Counter(
-            "kubevoice_audio_seconds", "Speech produced, in seconds of audio.", ["voice"], registry=registry
+            "kubevoice_audio_seconds", "Speech produced, in seconds of audio.", BY, registry=registry
+        )
+        self.characters = Counter(
+            "kubevoice_characters", "Characters of what was spoken, or remembered.", BY, registry=registry
         )
         self.real_time_factor = Histogram(
             "kubevoice_real_time_factor",
             "Synthesis time over audio time of one request.",
-            ["voice"],
+            BY,
             buckets=RATIOS,
             registry=registry,
         )
 
-    def answered(self, head: SpeechHead, end: SpeechEnd) -> None:
-        """Count one answer."""
+    def answered(self, head: SpeechHead, end: SpeechEnd, characters: int) -> None:
+        """Count one answer, to a text of so many characters."""
+        by = head.voice, head.revision.removeprefix("sha256:")[:REVISION_LENGTH]
         self.phrases.labels(head.cached or "miss").inc()
+        self.characters.labels(*by).inc(characters)
         if not head.cached:
-            self._spoke(head.voice, end)
+            self._spoke(by, end)
 
-    def _spoke(self, voice: str, end: SpeechEnd) -> None:
+    def _spoke(self, by: tuple[str, str], end: SpeechEnd) -> None:
         """Count one answer of a replica."""
         self.queue_seconds.observe(end.queue_seconds)
-        self.first_audio_seconds.labels(voice).observe(end.first_audio_seconds)
-        self.synthesis_seconds.labels(voice).observe(end.synthesis_seconds)
-        self.audio_seconds.labels(voice).inc(end.audio_seconds)
-        self.real_time_factor.labels(voice).observe(end.synthesis_seconds / end.audio_seconds)
+        self.first_audio_seconds.labels(*by).observe(end.first_audio_seconds)
+        self.synthesis_seconds.labels(*by).observe(end.synthesis_seconds)
+        self.audio_seconds.labels(*by).inc(end.audio_seconds)
+        self.real_time_factor.labels(*by).observe(end.synthesis_seconds / end.audio_seconds)
 
 
 class Observer:

@@ -74,7 +74,7 @@ class Narration:
                         if audio := await self._encoded(item):
                             yield audio
                     elif isinstance(item, SpeechEnd):
-                        self._metrics.answered(first, item)
+                        self._metrics.answered(first, item, len(text))
 
     async def end(self) -> AsyncGenerator[Item, None]:
         """Yield the rest of the file, and that it is the last. Raises ApiError if nothing was spoken."""

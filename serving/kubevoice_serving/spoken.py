@@ -87,7 +87,7 @@ async def speak(backend: Backend, metrics: Metrics, job: SpeechJob, param: str) 
         answer = await backend.speak(job)
     if isinstance(answer, Refusal):
         raise refuse(answer, param)
-    metrics.answered(answer.head, answer.end)
+    metrics.answered(answer.head, answer.end, len(job.text))
     return answer
 
 
@@ -108,7 +108,7 @@ async def _streamed(backend: Backend, metrics: Metrics, job: SpeechJob, *, event
             with metrics.in_progress.track_inprogress():
                 async for item in items:
                     if isinstance(item, SpeechEnd):
-                        metrics.answered(head, item)
+                        metrics.answered(head, item, len(job.text))
                     elif isinstance(item, bytes):
                         yield server_sent(delta(item)) if events else item
                     elif isinstance(item, Times):

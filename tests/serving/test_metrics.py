@@ -17,3 +17,14 @@ def test_answers_are_timed_by_route_to_their_last_byte(tmp_path, toy):
     (whole,) = re.findall(r'^kubevoice_request_seconds_sum\{route="/v1/audio/speech"\} (\S+)$', text, re.MULTILINE)
     (first,) = re.findall(r"^kubevoice_first_audio_seconds_sum\{.*\} (\S+)$", text, re.MULTILINE)
     assert float(whole) > float(first) > 0
+
+
+def test_what_was_spoken_is_counted_by_voice_and_revision(tmp_path, toy):
+    with listening(tmp_path, toy) as server:
+        for text in ("今天天气真好。", "好。"):
+            assert server.call("POST", "/v1/audio/speech", {"input": text, "response_format": "wav"})[0] == 200
+        text = server.call("GET", "/metrics")[2].decode()
+    by = f'{{revision="{toy.digest.removeprefix("sha256:")[:12]}",voice="toy"}}'
+    assert f"kubevoice_characters_total{by} 9.0" in text
+    (seconds,) = re.findall(rf"^kubevoice_audio_seconds_total{re.escape(by)} (\S+)$", text, re.MULTILINE)
+    assert float(seconds) > 0
