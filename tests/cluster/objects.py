@@ -45,6 +45,19 @@ def pod(name, namespace, spec):
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"restartPolicy": "Never", **spec}}
 
 
+def run_pod(node, name, namespace, spec, seconds=120):
+    """What a pod prints until it has succeeded."""
+    node.apply([pod(name, namespace, spec)])
+
+    def over():
+        phase = node.get("pod", name, "-n", namespace)["status"]["phase"]
+        assert phase != "Failed", node.kubectl("logs", name, "-n", namespace)
+        return phase == "Succeeded"
+
+    node.wait(f"pod {name} to succeed", over, seconds)
+    return node.kubectl("logs", name, "-n", namespace)
+
+
 def service(name, namespace, port):
     spec = {"selector": {"app": name}, "ports": [{"port": port}]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec}

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from objects import CONTAINER_SECURITY, pod, pod_spec
+from objects import CONTAINER_SECURITY, pod_spec, run_pod
 from testcluster.products import PARTS, image_name
 
 SERVING_LIMIT_BYTES = 900e6
@@ -41,15 +41,7 @@ def printed(node, namespace, part, script):
     name = f"{part}-{abs(hash(script)):x}"[:40]
     security = CONTAINER_SECURITY | {"readOnlyRootFilesystem": True}
     spec = pod_spec("bash", "-ec", script, image=image_name(part).removeprefix("docker.io/"), securityContext=security)
-    node.apply([pod(name, namespace, spec)])
-
-    def over():
-        phase = node.get("pod", name, "-n", namespace)["status"]["phase"]
-        assert phase != "Failed", node.kubectl("logs", name, "-n", namespace)
-        return phase == "Succeeded"
-
-    node.wait(f"pod {name} to succeed", over, 180)
-    return node.kubectl("logs", name, "-n", namespace)
+    return run_pod(node, name, namespace, spec, seconds=180)
 
 
 @pytest.mark.parametrize("part", PARTS)

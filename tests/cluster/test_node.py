@@ -9,7 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.config import Config
-from objects import applications, pod, pod_spec, rayservice, service
+from objects import applications, pod, pod_spec, rayservice, run_pod, service
 
 RAY_SECONDS = 600
 SERVE_PORT = 8000
@@ -24,19 +24,6 @@ storage.write("answer", b"heard " + storage.read("question"))
 @pytest.fixture(scope="module")
 def namespace(node):
     return node.namespace("fixture")
-
-
-def run_pod(node, name, namespace, spec):
-    """What a pod prints until it has succeeded."""
-    node.apply([pod(name, namespace, spec)])
-
-    def over():
-        phase = node.get("pod", name, "-n", namespace)["status"]["phase"]
-        assert phase != "Failed", node.kubectl("logs", name, "-n", namespace)
-        return phase == "Succeeded"
-
-    node.wait(f"pod {name} to succeed", over, 120)
-    return node.kubectl("logs", name, "-n", namespace)
 
 
 def fetch(address, port, path="/"):

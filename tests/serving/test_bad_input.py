@@ -148,7 +148,7 @@ def test_odd_characters_do_not_spoil_what_can_be_said(site):
 @pytest.fixture(scope="module")
 def described(tmp_path_factory, toy):
     """The operations of the OpenAPI document, over the application it describes, by method and path."""
-    app, _ = make_app(tmp_path_factory.mktemp("described"), toy)
+    app, *_ = make_app(tmp_path_factory.mktemp("described"), toy)
     found = (result.ok() for result in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations())
     return {f"{operation.method.upper()} {operation.path}": operation for operation in found}
 

@@ -47,28 +47,21 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, toy):
-    made = []
-
-    def over(replica):
-        made.append(Watched(replica))
-        return made[0]
-
-    with listening(tmp_path_factory.mktemp("site"), toy, over=over) as site:
-        yield site, made[0]
-
-
-@pytest.fixture
-def site(served):
-    found, backend = served
-    backend.jobs, backend.most, backend.failures = [], 0, {}
-    yield found
-    backend.held = frozenset()
-    found.access.configure(AccessConfig())
+    with listening(tmp_path_factory.mktemp("site"), toy, over=Watched) as site:
+        yield site
 
 
 @pytest.fixture
 def backend(served):
-    return served[1]
+    return served.backend
+
+
+@pytest.fixture
+def site(served, backend):
+    backend.jobs, backend.most, backend.failures = [], 0, {}
+    yield served
+    backend.held = frozenset()
+    served.access.configure(AccessConfig())
 
 
 def batch(site, items, **headers):

@@ -51,28 +51,21 @@ class Fickle:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, toy):
-    made = []
-
-    def over(replica):
-        made.append(Fickle(replica, toy))
-        return made[0]
-
-    with listening(tmp_path_factory.mktemp("site"), toy, over=over) as site:
-        yield site, made[0]
-
-
-@pytest.fixture
-def site(served):
-    found, backend = served
-    backend.jobs, backend.failures, backend.ended = [], [], 0
-    yield found
-    backend.gate.set()
-    found.access.configure(AccessConfig())
+    with listening(tmp_path_factory.mktemp("site"), toy, over=lambda replica: Fickle(replica, toy)) as site:
+        yield site
 
 
 @pytest.fixture
 def backend(served):
-    return served[1]
+    return served.backend
+
+
+@pytest.fixture
+def site(served, backend):
+    backend.jobs, backend.failures, backend.ended = [], [], 0
+    yield served
+    backend.gate.set()
+    served.access.configure(AccessConfig())
 
 
 def told(site, pieces, **start):

@@ -41,10 +41,10 @@ class OneReplica:
 
 
 class Site:
-    """Where the application listens, and the rules it obeys."""
+    """Where the application listens, the rules it obeys, and what it asks to speak."""
 
-    def __init__(self, access, port):
-        self.access, self.port = access, port
+    def __init__(self, access, backend, port):
+        self.access, self.backend, self.port = access, backend, port
         self.url = f"http://127.0.0.1:{port}"
 
     def call(self, method, path, body=None, **headers):
@@ -61,16 +61,20 @@ class Site:
 
 
 def make_app(folder, toy, config=None, over=lambda backend: backend):
-    """The application that speaks with a toy voice, and its rules; `over` may put something before the replica."""
+    """The application that speaks with a toy voice, its rules and its backend.
+
+    `over` may put something before the replica.
+    """
     replica, access = Synthesizer(folder / "voices"), Access(config)
     voices = [{"name": toy.manifest.name, "revision": toy.digest, "uri": str(toy.path)}]
     asyncio.run(replica.reconfigure({"voices": voices}))
-    return create_app(over(OneReplica(replica)), Recordings(folder / "recordings"), access), access
+    backend = over(OneReplica(replica))
+    return create_app(backend, Recordings(folder / "recordings"), access), access, backend
 
 
 @contextmanager
 def listening(folder, toy, **options):
-    app, access = make_app(folder, toy, **options)
+    app, access, backend = make_app(folder, toy, **options)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -79,7 +83,7 @@ def listening(folder, toy, **options):
         while not server.started:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        yield Site(access, server.servers[0].sockets[0].getsockname()[1])
+        yield Site(access, backend, server.servers[0].sockets[0].getsockname()[1])
     finally:
         server.should_exit = True
         thread.join()
