@@ -83,7 +83,7 @@ images: ## build the containers' images with buildah: BASE_IMAGE, REGISTRY and T
 
 .PHONY: clean
 clean: down ## stop the demo, delete the environment, its artifacts and tool caches
-	rm -rf $(VENV) site .kubevoice .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site dist .kubevoice .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find core training serving operator cli tests scripts -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: each is written last, so an interrupted step is done again and a finished one costs nothing.

@@ -39,6 +39,10 @@ class _Listener(Generic[T]):
     heard: bool = False
     left: bool = False
 
+    def urgency(self, now: float) -> tuple[float, float]:
+        """Sort by this: the least goes first."""
+        return (max(self.due, now + URGENT_SECONDS) if self.whole else self.due), self.due
+
 
 class Turns:
     """The thread, and those it speaks for."""
@@ -100,8 +104,8 @@ class Turns:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._listeners)
-                urgent = time.monotonic() + URGENT_SECONDS
-                listener = min(self._listeners, key=lambda each: (max(each.due, urgent * each.whole), each.due))
+                now = time.monotonic()
+                listener = min(self._listeners, key=lambda each: each.urgency(now))
             self._take(listener)
 
     def _take(self, listener: _Listener[Any]) -> None:

@@ -1,4 +1,7 @@
-"""Loudness as broadcasters measure it: ITU-R BS.1770-4, annex 1, for one channel."""
+"""Loudness as broadcasters measure it: ITU-R BS.1770-4, annex 1, for one channel.
+
+pyloudnorm, which reviews data sets, needs scipy, which the serving image does without.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

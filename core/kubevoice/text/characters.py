@@ -28,11 +28,6 @@ def _simplify() -> Any:
     return opencc.OpenCC("t2s")
 
 
-def _is_spoken(character: str) -> bool:
-    known = character.isspace() or character in SPOKEN_SYMBOLS
-    return known or unicodedata.category(character) not in DROPPED
-
-
 def _fold(character: str) -> str:
     """Return a character's usual form; what NFKC would rob of its meaning is kept or written out."""
     if character in KEPT:
@@ -48,7 +43,8 @@ def _kept(character: str) -> str:
         return "\n"
     if character.isspace():
         return " "
-    return character if _is_spoken(character) else ""
+    spoken = character in SPOKEN_SYMBOLS or unicodedata.category(character) not in DROPPED
+    return character if spoken else ""
 
 
 def clean(text: str) -> Traced:
