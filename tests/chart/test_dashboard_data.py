@@ -4,13 +4,10 @@ What Ray says, and only on a cluster, is left to that.
 """
 
 import itertools
-import json
-import math
-import re
 import time
 
 import pytest
-from chart import CHART, rendered
+from chart import panel_queries, pod_monitors, rendered
 from http_app import listening
 from kubevoice.resources.conditions import Condition, ConditionType, Reason, State
 from kubevoice.resources.stages import Stage
@@ -22,14 +19,7 @@ from prometheus_client import start_http_server
 from prometheus_server import PrometheusServer, scrape_configs
 from toy_voice import make_toy_voice
 
-DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
-VARIABLES = {"$__rate_interval": "15s", "$__range": "5m", "$namespace": "voices", "$voicemodel": "mei|lan"}
-QUERIES = [
-    (panel["title"], re.sub(r"\$\w+", lambda found: VARIABLES[found[0]], target["expr"]))
-    for panel in DASHBOARD["panels"]
-    for target in panel.get("targets", ())
-    if "ray_" not in target["expr"]
-]
+QUERIES = [(title, query) for title, query in panel_queries("voices", "mei|lan") if "ray_" not in query]
 PATIENCE_SECONDS = 120
 
 
@@ -87,7 +77,6 @@ def test_every_panel_shows_something(operator, stage, tmp_path):
     voice = kubevoice | {"kubevoice.io/voicemodel": "mei"}
     (deployment,) = (item for item in rendered() if item["kind"] == "Deployment")
     head = voice | {"app.kubernetes.io/component": "serving", "ray.io/node-type": "head"}
-    monitors = [o for o in rendered({"monitoring": {"podMonitors": {"enabled": True}}}) if o["kind"] == "PodMonitor"]
     (tmp_path / "site").mkdir()
     with listening(tmp_path / "site", make_toy_voice(tmp_path / "toy")) as site:
         labels = deployment["spec"]["template"]["metadata"]["labels"]
@@ -96,11 +85,11 @@ def test_every_panel_shows_something(operator, stage, tmp_path):
             pod("mei-train-1", "voices", voice | {"kubevoice.io/stage": "train"}, "telemetry", stage),
             pod("mei-head-1", "voices", head, "serve", site.port),
         ]
-        with PrometheusServer(tmp_path, scrape_configs(monitors, pods)) as prometheus:
+        with PrometheusServer(tmp_path, scrape_configs(pod_monitors(), pods)) as prometheus:
             empty, deadline = QUERIES, time.monotonic() + PATIENCE_SECONDS
             for turn in itertools.count():
                 work(metrics, site, turn)
-                empty = [(title, query) for title, query in empty if not shown(prometheus, query)]
+                empty = [(title, query) for title, query in empty if not prometheus.shows(query)]
                 if not empty:
                     break
                 assert time.monotonic() < deadline, empty
@@ -111,7 +100,3 @@ def test_every_panel_shows_something(operator, stage, tmp_path):
             assert (labels["namespace"], labels["name"]) == ("voices", "mei")
             ((labels, _),) = prometheus.query("kubevoice_stage_percent")
             assert (labels["namespace"], labels["voicemodel"], labels["stage"]) == ("voices", "mei", "train")
-
-
-def shown(prometheus, query):
-    return any(not math.isnan(value) for _, value in prometheus.query(query))

@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from chart import SYSTEM, rendered
+from chart import CHART, RELEASE, SYSTEM, helm, rendered
 from testcluster.tools import wait_for
 
 LEASE = "kubevoice-operator"
@@ -21,10 +21,25 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def install(cluster, *, deployment=False):
-    """Apply what the chart installs; without the operator's Deployment unless asked for."""
+def install(cluster):
+    """Apply what the chart installs, but for the operator's Deployment."""
     cluster.namespace(SYSTEM)
-    cluster.apply([item for item in rendered() if deployment or item["kind"] != "Deployment"])
+    cluster.apply([item for item in rendered() if item["kind"] != "Deployment"])
+
+
+def run_helm(cluster, *arguments, namespace=SYSTEM, values=None):
+    """Run Helm on `cluster` and return what it printed."""
+    variables = {"KUBECONFIG": str(cluster.kubeconfig), "NO_PROXY": "*", "no_proxy": "*", "HOME": str(cluster.scratch)}
+    done = helm(*arguments, "--namespace", namespace, values=values, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def release(cluster, values=None):
+    """Install the chart, or upgrade it, and wait until its pods run; return what Helm tells people."""
+    cluster.namespace(SYSTEM)
+    words = ("--install", RELEASE, CHART, "--values", "-", "--wait", "--timeout", "3m")
+    return run_helm(cluster, "upgrade", *words, values=values)
 
 
 def install_alone(cluster, namespace, account):

@@ -1,12 +1,12 @@
 """A real API server takes what the chart renders, and Helm installs, upgrades and removes it there."""
 
+import functools
 import json
-import os
-import subprocess
 
+import operators
 import pytest
 import yaml
-from chart import CHART, ROOT, program, rendered
+from chart import CHART, ROOT, rendered
 
 CRDS = ROOT.parent / "shared" / "crds"
 FOREIGN = ("monitoring.coreos.com_podmonitors", "monitoring.coreos.com_prometheusrules")
@@ -33,16 +33,8 @@ def cluster(control_plane):
 
 
 @pytest.fixture
-def helm(cluster, tmp_path):
-    def helm(*arguments, values=None):
-        environment = os.environ | {"KUBECONFIG": str(cluster.kubeconfig), "NO_PROXY": "*", "HOME": str(tmp_path)}
-        command = [program("helm"), *arguments, "--namespace", NAMESPACE]
-        text = yaml.safe_dump(values or {})
-        done = subprocess.run(command, env=environment, input=text, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return helm
+def helm(cluster):
+    return functools.partial(operators.run_helm, cluster, namespace=NAMESPACE)
 
 
 def test_the_api_server_takes_everything(cluster):

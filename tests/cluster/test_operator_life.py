@@ -1,14 +1,13 @@
 """The life of one voice on a real node: made, served, scaled, changed, rolled back. The tests go in this order."""
 
 import json
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import voices
-from voices import HTTP, Voice, listed
+from voices import HTTP, Client, Voice, listed
 
 pytestmark = pytest.mark.slow
 
@@ -25,36 +24,6 @@ def mei(node, namespace):
     yield voice
     voice.delete()
     voice.wait("the end of its pods", lambda: not voice.pods(), 180)
-
-
-class Client(threading.Thread):
-    """Asks for speech all the time, and remembers every answer that was no speech."""
-
-    def __init__(self, voice):
-        super().__init__(daemon=True)
-        self.voice, self.revisions, self.failures = voice, [], []
-        self._over = threading.Event()
-        self._endpoint = voice.endpoint()
-
-    def run(self):
-        while not self._over.is_set():
-            try:
-                status, headers, body = self.voice.speak(endpoint=self._endpoint)
-            except OSError as error:
-                self.failures.append(repr(error))
-                continue
-            if status != 200 or not body.startswith(b"RIFF"):
-                self.failures.append((status, body[:300]))
-            else:
-                self.revisions.append({k.lower(): v for k, v in headers.items()}["x-revision"])
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self.join(60)
 
 
 def serving(voice):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -39,7 +40,7 @@ def make_buckets(s3):
 
 def prepare(cluster, namespace):
     """Install the operator and make a namespace with buckets and their credentials; return its name."""
-    operators.install(cluster, deployment=True)
+    operators.release(cluster)
     make_buckets(cluster.s3)
     name = cluster.namespace(namespace)
     cluster.apply([cluster.s3.secret("s3", name)])
@@ -168,13 +169,13 @@ class Voice:
     def endpoint(self):
         return f"http://{self.cluster.resolve(f'{self.name}-serve-svc', self.namespace)}:8000"
 
-    def speak(self, text="你好。", timeout=30, endpoint=None, **more):
+    def speak(self, text="你好。", timeout=30, endpoint=None, cache="no-cache", **more):
         """Return status, headers and body of one request for speech; who asks often names the endpoint."""
         body = json.dumps({"input": text, "response_format": "wav", **more}).encode()
         request = urllib.request.Request(  # noqa: S310  # the cluster's own address
             f"{endpoint or self.endpoint()}/v1/audio/speech",
             body,
-            {"Content-Type": "application/json", "Cache-Control": "no-cache"},
+            {"Content-Type": "application/json", "Cache-Control": cache},
         )
         try:
             with HTTP.open(request, timeout=timeout) as answer:
@@ -182,3 +183,33 @@ class Voice:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, dict(error.headers), error.read()
+
+
+class Client(threading.Thread):
+    """Asks for speech all the time, and remembers every answer that was no speech."""
+
+    def __init__(self, voice):
+        super().__init__(daemon=True)
+        self.voice, self.revisions, self.failures = voice, [], []
+        self._over = threading.Event()
+        self._endpoint = voice.endpoint()
+
+    def run(self):
+        while not self._over.is_set():
+            try:
+                status, headers, body = self.voice.speak(endpoint=self._endpoint)
+            except OSError as error:
+                self.failures.append(repr(error))
+                continue
+            if status != 200 or not body.startswith(b"RIFF"):
+                self.failures.append((status, body[:300]))
+            else:
+                self.revisions.append({k.lower(): v for k, v in headers.items()}["x-revision"])
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self.join(60)

@@ -1,5 +1,8 @@
 """The chart as the real Helm reads it. Its programs are built once, from the Go module proxy."""
 
+import json
+import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -24,10 +27,11 @@ def program(name):
     return toolbox.binary(name)
 
 
-def helm(*arguments, values=None):
-    """Run Helm; `values` reach it by standard input where an argument is `-`."""
-    text = yaml.safe_dump(values or {}, allow_unicode=True)
-    return subprocess.run([program("helm"), *arguments], input=text, capture_output=True, text=True, check=False)
+def helm(*arguments, values=None, **variables):
+    """Run Helm with environment `variables`; `values` reach it by standard input where an argument is `-`."""
+    text, environment = yaml.safe_dump(values or {}, allow_unicode=True), os.environ | variables
+    command = [program("helm"), *arguments]
+    return subprocess.run(command, env=environment, input=text, capture_output=True, text=True, check=False)
 
 
 def template(values=None, *options, namespace=SYSTEM):
@@ -40,3 +44,20 @@ def rendered(values=None, *options, namespace=SYSTEM):
     done = template(values, *options, namespace=namespace)
     assert done.returncode == 0, done.stderr
     return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def pod_monitors():
+    """The PodMonitors that a release with monitoring has."""
+    objects = rendered({"monitoring": {"podMonitors": {"enabled": True}}})
+    return [item for item in objects if item["kind"] == "PodMonitor"]
+
+
+def panel_queries(namespace, voicemodel):
+    """What the dashboard's panels ask for, as Grafana would ask for these voices: titles and queries."""
+    variables = {"$__rate_interval": "15s", "$__range": "5m", "$namespace": namespace, "$voicemodel": voicemodel}
+    panels = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))["panels"]
+    return [
+        (panel["title"], re.sub(r"\$\w+", lambda found: variables[found[0]], target["expr"]))
+        for panel in panels
+        for target in panel.get("targets", ())
+    ]

@@ -1,7 +1,9 @@
 """A real Prometheus, which scrapes pods as the chart's PodMonitors say."""
 
 import json
+import math
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -64,7 +66,7 @@ class PrometheusServer:
         if self.binary is None:
             pytest.skip("prometheus is not installed")
         self.folder = folder
-        (folder / "prometheus.yaml").write_text(yaml.safe_dump({"scrape_configs": configs}))
+        self._write(configs)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -86,6 +88,14 @@ class PrometheusServer:
         self._process.wait()
         self._log.close()
 
+    def _write(self, configs):
+        (self.folder / "prometheus.yaml").write_text(yaml.safe_dump({"scrape_configs": configs}))
+
+    def reload(self, configs):
+        """Scrape by other configs from now on."""
+        self._write(configs)
+        self._process.send_signal(signal.SIGHUP)
+
     def _ready(self):
         try:
             return self._get("/-/ready") is not None
@@ -101,6 +111,10 @@ class PrometheusServer:
         """The samples of an instant query: labels, and value."""
         found = json.loads(self._get("/api/v1/query", query=expression))["data"]["result"]
         return [(sample["metric"], float(sample["value"][1])) for sample in found]
+
+    def shows(self, expression):
+        """Whether an instant query gives any number."""
+        return any(not math.isnan(value) for _, value in self.query(expression))
 
     def targets(self):
         """How each target does: by job and pod, what was wrong with the last scrape, or nothing."""

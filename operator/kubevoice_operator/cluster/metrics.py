@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from kubevoice.resources.conditions import ConditionType, State, find
+from kubevoice.resources.stages import Stage
 from kubevoice.resources.status import Phase, VoiceModelStatus
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 
@@ -61,6 +62,8 @@ class Metrics:
             buckets=STAGE_SECONDS,
             registry=registry,
         )
+        for stage in Stage:
+            self.stage_seconds.labels(str(stage))
         self.api_requests = Counter(
             "kubevoice_operator_api_requests",
             "Requests to the Kubernetes API, watches apart.",
