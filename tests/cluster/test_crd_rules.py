@@ -58,6 +58,7 @@ FULL = {
             "auth": {"secretRef": {"name": "tokens"}},
             "requestsPerMinute": 60,
             "corsOrigins": ["https://a.example"],
+            "httpRoute": {"parentRefs": [{"name": "public"}]},
             "networkPolicy": True,
         },
     },
@@ -100,7 +101,7 @@ RULES = [
     (
         "two ways in",
         {},
-        {"serving": {"expose": {"ingress": {}, "httpRoute": {}}}},
+        {"serving": {"expose": {"ingress": {"host": "a.example"}}}},
         "name an ingress or an httpRoute, not both",
     ),
     (
@@ -140,7 +141,9 @@ def beyond(node):
 
 def example(node, number=1):
     if node["type"] == "object":
-        return {"weight": number} if "weight" in node.get("properties", {}) else {"key": f"k{number}"}
+        if "weight" in node.get("properties", {}):
+            return {"weight": number}
+        return {"name" if "name" in node.get("properties", {}) else "key": f"k{number}"}
     return f"item-{number}"
 
 

@@ -123,7 +123,14 @@ def test_every_fault_is_listed_with_its_place_and_value():
             {"serving": {"rollout": {"strategy": "Canary", "steps": [{"weight": 5}, {"weight": 5}]}}},
             "spec.serving.rollout",
         ),
-        ({"serving": {"expose": {"ingress": {}, "httpRoute": {}}}}, "spec.serving.expose"),
+        (
+            {
+                "serving": {
+                    "expose": {"ingress": {"host": "a.example"}, "httpRoute": {"parentRefs": [{"name": "public"}]}}
+                }
+            },
+            "spec.serving.expose",
+        ),
         ({"serving": {"expose": {"corsOrigins": ["*", "https://a.example"]}}}, "spec.serving.expose"),
         ({"storage": {"artifactsUri": "gs://voices"}}, "spec.storage"),
         ({"dataset": {"uri": "https://host/data"}}, "spec"),
@@ -144,6 +151,14 @@ def test_rules_between_fields_hold_on_one_machine_too(spec, where):
         {"corsOrigins": ["null"]},
         {"corsOrigins": ["https://*.example"]},
         {"requestsPerMinute": 0},
+        {"ingress": {}},
+        {"ingress": {"host": "https://mei.example"}},
+        {"ingress": {"host": "*.example"}},
+        {"ingress": {"host": "mei.example", "annotations": {"size": 8}}},
+        {"ingress": {"host": "mei.example", "tls": True}},
+        {"httpRoute": {"parentRefs": []}},
+        {"httpRoute": {"hostnames": ["mei.example"]}},
+        {"httpRoute": {"parentRefs": [{"name": "public"}], "hostnames": ["Mei.example"]}},
         {"auth": {"secretRef": {"name": "tokens"}, "key": "../keys"}},
         {"auth": {"secretRef": {"name": "tokens"}, "key": ".."}},
     ],

@@ -1,24 +1,15 @@
-"""spec.serving: how a voice is served, scaled, rolled out and exposed."""
+"""spec.serving: how a voice is served, scaled and rolled out."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from kubevoice.resources.schema import Part, cel, list_type, open_object
+from kubevoice.resources.exposure import Expose, NameRef
+from kubevoice.resources.schema import Part, cel, list_type
 from kubevoice.resources.training import Pods
 
-__all__ = ["Auth", "CanaryStep", "Expose", "NameRef", "Replica", "Rollout", "Serving", "Strategy"]
-
-
-ORIGIN = r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?)$"
-"""What browsers send as Origin: no path, and small letters only."""
-
-
-class NameRef(Part):
-    """A reference to an object of the same namespace."""
-
-    name: str = Field(min_length=1, max_length=253, description="Name of the object.")
+__all__ = ["CanaryStep", "Replica", "Rollout", "Serving", "Strategy"]
 
 
 class Replica(Part):
@@ -75,46 +66,6 @@ class Rollout(Part):
                 "self.steps.all(a, self.steps.filter(b, b.weight == a.weight).size() == 1)",
                 "each canary step needs another weight",
             ),
-        )
-    }
-
-
-class Auth(Part):
-    """Who may call."""
-
-    secret_ref: NameRef = Field(description="Secret with the file of API keys.")
-    key: str = Field(
-        "keys", max_length=253, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="Key in it (docs/http.md)."
-    )
-
-
-class Expose(Part):
-    """How applications reach the voice."""
-
-    auth: Auth | None = Field(None, description="API keys; anyone who reaches the Service may call if unset.")
-    requests_per_minute: int | None = Field(
-        None, ge=1, le=1_000_000, description="Requests taken of each API key, or of each address if there are no keys."
-    )
-    cors_origins: tuple[Annotated[str, Field(max_length=261, pattern=ORIGIN)], ...] = Field(
-        (),
-        max_length=32,
-        description="Web sites whose scripts may call, such as https://app.example.com; * is every one.",
-        json_schema_extra=list_type("set"),
-    )
-    ingress: dict[str, Any] | None = Field(
-        None,
-        description="Ingress to make: host, className, tlsSecretName, annotations.",
-        json_schema_extra=open_object(),
-    )
-    http_route: dict[str, Any] | None = Field(
-        None, description="HTTPRoute to make: parentRefs, hostnames.", json_schema_extra=open_object()
-    )
-    network_policy: bool = Field(False, description="Make a NetworkPolicy that lets only labelled pods call.")
-
-    model_config = Part.model_config | {
-        "json_schema_extra": cel(
-            ("!(has(self.ingress) && has(self.httpRoute))", "name an ingress or an httpRoute, not both"),
-            ("!('*' in self.corsOrigins) || size(self.corsOrigins) == 1", "corsOrigins names sites, or * alone"),
         )
     }
 

@@ -8,8 +8,9 @@ import yaml
 from pydantic import Field, ValidationError
 
 from kubevoice.errors import InputError
+from kubevoice.resources.exposure import NameRef
 from kubevoice.resources.schema import Part, cel, immutable, list_type
-from kubevoice.resources.serving import NameRef, Serving
+from kubevoice.resources.serving import Serving
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.training import Precision, Schedule, Training, Vocoder, VocoderMode
 
