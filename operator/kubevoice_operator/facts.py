@@ -10,6 +10,8 @@ from kubevoice.resources.voicemodel import VoiceModel
 from kubevoice_operator.chain import Chain, Step
 from kubevoice_operator.jobs import WORTH_RETRYING
 from kubevoice_operator.observe import JobPhase, Observed
+from kubevoice_operator.render.exposure import render_exposure
+from kubevoice_operator.render.names import content_hash
 from kubevoice_operator.rollout import Rollout
 
 __all__ = ["Fact", "facts", "failed"]
@@ -133,6 +135,21 @@ def _causes(observed: Observed) -> list[tuple[Reason, str]]:
     return found
 
 
+def _exposed(model: VoiceModel, observed: Observed) -> Fact | None:
+    """Whether what spec.serving.expose asks for is there; None if it asks for nothing, or nobody can make it."""
+    wanted = {item["kind"]: content_hash(item) for item in render_exposure(model)}
+    if (exposure := observed.exposure) is None or not wanted:
+        return None
+    for kind in wanted:
+        if kind in exposure.hindered:
+            reason, message = exposure.hindered[kind]
+            return Fact(State.FALSE, reason, f"{kind}: {message}")
+    missing = [kind for kind, rendered in wanted.items() if exposure.applied.get(kind) != rendered]
+    if missing:
+        return Fact(State.UNKNOWN, Reason.WAITING, f"{', '.join(missing)} is about to be made")
+    return Fact(State.TRUE, Reason.EXPOSED, f"{', '.join(wanted)} {model.metadata.name} as in spec.serving.expose")
+
+
 def _ready(
     model: VoiceModel,
     chain: Chain,
@@ -165,7 +182,7 @@ def _ready(
 def facts(
     model: VoiceModel, chain: Chain, observed: Observed, rollout: Rollout, serving: ServingStatus
 ) -> dict[ConditionType, Fact]:
-    """Return a fact for every condition; `model.status.revisions` must be marked already."""
+    """Return a fact for every condition, Exposed only if it is asked for; `status.revisions` must be marked already."""
     held = model.spec.training.suspend
     results = (
         (ConditionType.DATASET_READY, Stage.PREPARE, chain.prepared, "features are ready"),
@@ -178,7 +195,10 @@ def facts(
     }
     available, evaluated = _available(model, serving, observed), _evaluated(chain)
     everywhere = _rolled_out(model, serving, observed, rollout)
+    exposed = _exposed(model, observed)
     ready = _ready(model, chain, serving, stages, (available, everywhere))
+    if ready.state is State.TRUE and exposed is not None and exposed.state is State.FALSE:
+        ready = exposed
     unhealthy = _unhealthy([*stages.values(), evaluated, available, everywhere, ready])
     suspended = held or model.spec.serving.suspend
     broken = any(fact.state is State.FALSE for fact in stages.values())
@@ -188,6 +208,7 @@ def facts(
         **stages,
         ConditionType.EVALUATED: evaluated,
         ConditionType.AVAILABLE: available,
+        **({ConditionType.EXPOSED: exposed} if exposed else {}),
         ConditionType.PROGRESSING: Fact(State.TRUE, Reason.RUNNING) if busy else Fact(State.FALSE, Reason.IDLE),
         ConditionType.DEGRADED: unhealthy,
         ConditionType.SUSPENDED: Fact(State.TRUE, Reason.SUSPENDED)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 __all__ = [
     "CANARY",
     "STABLE",
+    "ExposureObservation",
     "JobObservation",
     "JobPhase",
     "Observed",
@@ -144,6 +145,14 @@ class ServiceObservation:
 
 
 @dataclass(frozen=True, slots=True)
+class ExposureObservation:
+    """Ingress, HTTPRoute and NetworkPolicy, by kind: which rendering was applied last, and why one cannot be made."""
+
+    applied: Mapping[str, str] = field(default_factory=dict)
+    hindered: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that is there, Jobs by name."""
 
@@ -155,3 +164,5 @@ class Observed:
     """Why RayServices cannot be made at all, if so."""
     refused: str | None = None
     """What the API server said when it refused a Job or the RayService."""
+    exposure: ExposureObservation | None = None
+    """None where there is no cluster for a voice to be reached through."""

@@ -14,6 +14,7 @@ from kubevoice_operator.chain import Chain, walk
 from kubevoice_operator.collection import collect
 from kubevoice_operator.jobs import job_actions
 from kubevoice_operator.observe import Observed
+from kubevoice_operator.render.exposure import render_exposure
 from kubevoice_operator.render.names import Images, content_hash
 from kubevoice_operator.render.rayservice import render_rayservice, worker_bounds
 from kubevoice_operator.revisions import marked
@@ -30,7 +31,8 @@ class Plan:
     """What to do, and the status to show.
 
     `jobs` are created and `delete_jobs` deleted; `service` is applied, if it must change, or removed; `bounds` are
-    given to the running RayCluster. `recheck_seconds` is when time alone will change the plan.
+    given to the running RayCluster. `expose` is applied, and what is there of the kinds in `unexpose` is deleted.
+    `recheck_seconds` is when time alone will change the plan.
     """
 
     jobs: tuple[Object, ...]
@@ -38,6 +40,8 @@ class Plan:
     service: Object | None
     remove_service: bool
     bounds: tuple[int, int] | None
+    expose: tuple[Object, ...]
+    unexpose: tuple[str, ...]
     status: VoiceModelStatus
     chain: Chain
     recheck_seconds: float | None
@@ -60,12 +64,22 @@ def _bounds(model: VoiceModel, observed: Observed) -> tuple[int, int] | None:
     return wanted if there is not None and there != wanted else None
 
 
+def _exposure(model: VoiceModel, observed: Observed) -> tuple[tuple[Object, ...], tuple[str, ...]]:
+    """Render what is not there as it should be, and name the kinds of what should not be there."""
+    if (exposure := observed.exposure) is None:
+        return (), ()
+    wanted = {item["kind"]: item for item in render_exposure(model)}
+    changed = (item for kind, item in wanted.items() if exposure.applied.get(kind) != content_hash(item))
+    return tuple(changed), tuple(kind for kind in exposure.applied if kind not in wanted)
+
+
 def plan(model: VoiceModel, observed: Observed, now: datetime, images: Images) -> Plan:
     """Decide what to do next about `model`."""
     chain = walk(model, observed)
     rollout = roll_out(model, chain, observed, now)
     actions = job_actions(model, chain, observed, now, images)
     collection = collect(model, chain, observed, marked(model, chain, rollout, now), images, now)
+    expose, unexpose = _exposure(model, observed)
     rechecks = [s for s in (actions.recheck_seconds, rollout.recheck_seconds, collection.recheck_seconds) if s]
     return Plan(
         jobs=actions.create + collection.create,
@@ -73,6 +87,8 @@ def plan(model: VoiceModel, observed: Observed, now: datetime, images: Images) -
         service=_service(model, rollout, observed, images),
         remove_service=model.spec.serving.suspend and observed.service is not None,
         bounds=_bounds(model, observed),
+        expose=expose,
+        unexpose=unexpose,
         status=describe(model, chain, observed, rollout, collection.revisions, now),
         chain=chain,
         recheck_seconds=min(rechecks, default=None),

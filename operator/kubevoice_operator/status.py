@@ -217,7 +217,7 @@ def describe(
     serving, training = _serving(model, observed, rollout), _training(model, chain)
     model = model.model_copy(update={"status": model.status.model_copy(update={"revisions": revisions})})
     found = facts(model, chain, observed, rollout, serving)
-    conditions = model.status.conditions
+    conditions = tuple(condition for condition in model.status.conditions if condition.type in found)
     for kind, fact in found.items():
         condition = Condition(
             type=kind,

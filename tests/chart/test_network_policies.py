@@ -10,6 +10,7 @@ import yaml
 from chart import CHART, SYSTEM, rendered
 from kubevoice.resources.stages import CollectSpec, Stage
 from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice_operator.render.exposure import render_exposure
 from kubevoice_operator.render.job import render_job
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
@@ -237,3 +238,51 @@ def test_every_pod_of_the_product_is_chosen_by_a_policy(policies, pods):
             if policy["metadata"]["namespace"] == namespace and matches(policy["spec"]["podSelector"], labels)
         ]
         assert len(chosen) == 1, name
+
+
+@pytest.fixture(scope="module")
+def own():
+    """The policy that a VoiceModel asks for, on a cluster without those of the chart."""
+    expose = MODEL.spec.serving.expose.model_copy(update={"network_policy": True})
+    serving = MODEL.spec.serving.model_copy(update={"expose": expose})
+    return list(render_exposure(MODEL.model_copy(update={"spec": MODEL.spec.model_copy(update={"serving": serving})})))
+
+
+CLIENT = {"kubevoice.io/client": "true"}
+
+
+OPEN_TO_CLIENTS = {("application", "head", 8000), ("prometheus", "head", 8000)}
+
+
+@pytest.mark.parametrize(("caller", "called", "port"), [row for row in NEEDED if row not in OPEN_TO_CLIENTS])
+def test_a_voice_with_a_policy_of_its_own_still_works(own, pods, caller, called, port):
+    assert may(own, pods, caller, called, port)
+
+
+@pytest.mark.parametrize(
+    ("caller", "port"),
+    [
+        *((who, 8000) for who in ("stranger", "neighbour", "application", "prometheus", "train")),
+        *((who, 8265) for who in ("stranger", "neighbour", "application", "prometheus", "operator", "client", "train")),
+        *((who, 6379) for who in ("stranger", "neighbour", "client", "operator", "kuberay")),
+    ],
+)
+@pytest.mark.parametrize("called", ["head", "worker"])
+def test_a_policy_of_its_own_keeps_others_out(own, pods, caller, called, port):
+    assert not may(own, {**pods, "client": ("voices", CLIENT)}, caller, called, port)
+
+
+def test_a_policy_of_its_own_lets_labelled_callers_in(own, pods):
+    assert may(own, {**pods, "client": ("voices", CLIENT)}, "client", "head", 8000)
+    # A pod's label counts in the voice's namespace alone: elsewhere it is the namespace that must have it.
+    assert not may(own, {**pods, "client": ("apps", CLIENT)}, "client", "head", 8000)
+    (rule, *_) = own[0]["spec"]["ingress"]
+    assert {"namespaceSelector": {"matchLabels": CLIENT}} in rule["from"]
+
+
+def test_a_policy_of_its_own_is_about_that_voice_alone(own, pods):
+    namespace, labels = pods["head"]
+    another = (namespace, labels | {"kubevoice.io/voicemodel": "lan"})
+    assert may(own, {**pods, "another": another}, "stranger", "another", 8000)
+    assert may(own, pods, "stranger", "prepare", 9090)
+    assert not may(own, {**pods, "another": another}, "another", "head", 6379)

@@ -15,6 +15,9 @@ GROUPS = {
     "leases": "apis/coordination.k8s.io/v1",
     "rayservices": "apis/ray.io/v1",
     "rayclusters": "apis/ray.io/v1",
+    "ingresses": "apis/networking.k8s.io/v1",
+    "networkpolicies": "apis/networking.k8s.io/v1",
+    "httproutes": "apis/gateway.networking.k8s.io/v1",
 }
 
 

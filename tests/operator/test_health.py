@@ -41,7 +41,8 @@ def handlers(cache, woken, heart):
 def test_every_event_is_a_beat_and_wakes_whom_it_is_about(clock):
     cache, woken, heart = Cache(), [], Heartbeat()
     seen = handlers(cache, woken, heart)
-    assert set(seen) == {"voicemodels", "jobs", "pods", "rayservices", "rayclusters", "leases"}
+    ours = {"voicemodels", "jobs", "pods", "rayservices", "rayclusters", "leases"}
+    assert set(seen) == ours | {"ingresses", "httproutes", "networkpolicies"}
     body = {"kind": "VoiceModel", "metadata": {"namespace": "voices", "name": "mei", "uid": "u"}}
     clock.now += 70
     asyncio.run(seen["leases"]())

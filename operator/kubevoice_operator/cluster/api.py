@@ -23,6 +23,13 @@ SERVICES = ("ray.io", "v1", "rayservices")
 CLUSTERS = ("ray.io", "v1", "rayclusters")
 EVENTS = ("events.k8s.io", "v1", "events")
 LEASES = ("coordination.k8s.io", "v1", "leases")
+APPLIED = {
+    "RayService": SERVICES,
+    "NetworkPolicy": ("networking.k8s.io", "v1", "networkpolicies"),
+    "Ingress": ("networking.k8s.io", "v1", "ingresses"),
+    "HTTPRoute": ("gateway.networking.k8s.io", "v1", "httproutes"),
+}
+"""Kinds that are applied, and so carry the name of their VoiceModel."""
 MANAGER = "kubevoice-operator"
 STATUS_MANAGER = "kubevoice-operator-status"
 """Field managers: one a concern, so that `kubectl get --show-managed-fields` tells who wrote what."""
@@ -156,9 +163,9 @@ class KubernetesApi:
         """Delete a Job; it stays visible until its pods are gone, so that none runs beside its successor."""
         await self._delete(JOBS, namespace, name, "Foreground")
 
-    async def delete_service(self, namespace: str, name: str) -> None:
-        """Delete a RayService."""
-        await self._delete(SERVICES, namespace, name, "Background")
+    async def delete(self, kind: str, key: Key) -> None:
+        """Delete a VoiceModel's object of a kind that is applied."""
+        await self._delete(APPLIED[kind], key.namespace, key.name, "Background")
 
     async def _delete(self, resource: tuple[str, str, str], namespace: str, name: str, how: str) -> None:
         with _unless_missing():
@@ -195,14 +202,14 @@ class KubernetesApi:
             return await self._patch(JOBS, key, patch, MERGE, field_manager=MANAGER)
         return None
 
-    async def apply_service(self, service: Object, *, ours: bool) -> Object | None:
-        """Apply a RayService server-side: what others own in it stays theirs. None if it was not there before.
+    async def apply(self, wanted: Object, *, ours: bool) -> Object | None:
+        """Apply an object server-side: what others own in it stays theirs. None if it was not there before.
 
         Only one that is `ours` already is changed by force: somebody else's of the same name is a conflict.
         """
-        meta = service["metadata"]
+        meta = wanted["metadata"]
         key = Key(meta["namespace"], meta["name"])
-        return await self._patch(SERVICES, key, service, APPLY, field_manager=MANAGER, force=ours)
+        return await self._patch(APPLIED[wanted["kind"]], key, wanted, APPLY, field_manager=MANAGER, force=ours)
 
     async def set_worker_bounds(self, key: Key, bounds: tuple[int, int]) -> Object | None:
         """Give a running RayCluster new bounds of its first worker group, and nothing else; None if it is gone."""

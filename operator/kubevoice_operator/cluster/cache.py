@@ -29,10 +29,21 @@ class Children:
     pods: dict[str, Object] = field(default_factory=dict)
     services: dict[str, Object] = field(default_factory=dict)
     clusters: dict[str, Object] = field(default_factory=dict)
+    ingresses: dict[str, Object] = field(default_factory=dict)
+    routes: dict[str, Object] = field(default_factory=dict)
+    policies: dict[str, Object] = field(default_factory=dict)
 
     def of(self, kind: str) -> dict[str, Object]:
         """Return the objects of a kind."""
-        return {"Job": self.jobs, "Pod": self.pods, "RayService": self.services, "RayCluster": self.clusters}[kind]
+        return {
+            "Job": self.jobs,
+            "Pod": self.pods,
+            "RayService": self.services,
+            "RayCluster": self.clusters,
+            "Ingress": self.ingresses,
+            "HTTPRoute": self.routes,
+            "NetworkPolicy": self.policies,
+        }[kind]
 
 
 def key_of(body: Object) -> Key | None:

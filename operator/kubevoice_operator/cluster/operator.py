@@ -37,7 +37,16 @@ AUDIT_SECONDS = 300.0
 ORPHAN_SECONDS = 15.0
 END_SECONDS = 5.0
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 60.0
-KINDS = {"jobs": "Job", "pods": "Pod", "rayservices": "RayService", "rayclusters": "RayCluster", "voicemodels": KIND}
+KINDS = {
+    "voicemodels": KIND,
+    "jobs": "Job",
+    "pods": "Pod",
+    "rayservices": "RayService",
+    "rayclusters": "RayCluster",
+    "ingresses": "Ingress",
+    "networkpolicies": "NetworkPolicy",
+    "httproutes": "HTTPRoute",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +151,7 @@ class Operator:
         try:
             found = await self._api.identities(resource, namespace, labels)
         except ApiException as error:
-            return bool(error.status == HTTPStatus.NOT_FOUND)  # KubeRay may not be installed
+            return bool(error.status == HTTPStatus.NOT_FOUND)  # KubeRay or the Gateway API may not be installed
         except (TimeoutError, aiohttp.ClientError, OSError):
             return False
         return not self.cache.unseen(KINDS[resource[2]], found.versions)
@@ -154,11 +163,12 @@ class Operator:
     async def _audit(self) -> None:
         """Compare with lists: a deletion may go unseen when a watch is cut for long, and a watch may never begin.
 
-        The latter happens when KubeRay is installed while its resources are not yet to be discovered.
+        The latter happens when KubeRay, or the Gateway API, is installed while its resources are not yet
+        to be discovered.
         """
         for resource, labels in RESOURCES.items():
             for namespace in self._options.namespaces or (None,):
-                with suppress(ApiException):  # KubeRay may not be installed
+                with suppress(ApiException):  # KubeRay or the Gateway API may not be installed
                     found = await self._api.identities(resource, namespace, labels)
                     self._compare(resource[2], namespace, found)
 

@@ -1,7 +1,6 @@
 """One look at one VoiceModel: observe, plan, carry out, tell. Level-triggered: it never matters what woke it."""
 
 import asyncio
-import json
 import logging
 import math
 import time
@@ -14,29 +13,29 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+from kubevoice.resources.conditions import Reason
 from kubevoice.resources.stages import Progress
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
 from pydantic import ValidationError
 
 from kubevoice_operator.cluster.api import ApiException, KubernetesApi
+from kubevoice_operator.cluster.applying import REFUSALS, apply, expose, refusal
 from kubevoice_operator.cluster.cache import Cache, Key
 from kubevoice_operator.cluster.dataplane import DataPlaneClient, service_url
 from kubevoice_operator.cluster.events import Note, notes, render_event
 from kubevoice_operator.cluster.invalid import invalid_status
 from kubevoice_operator.cluster.metrics import Metrics
 from kubevoice_operator.cluster.reading import Reader
-from kubevoice_operator.cluster.snapshot import DataPlane, jobs, service, unrecorded
+from kubevoice_operator.cluster.snapshot import DataPlane, exposure, jobs, service, unrecorded
 from kubevoice_operator.cluster.trouble import when
 from kubevoice_operator.observe import Observed
 from kubevoice_operator.plan import Plan, plan
 from kubevoice_operator.render.names import (
-    HASH_ANNOTATION,
     REFRESH_ANNOTATION,
     RESULT_ANNOTATION,
     STAGE_LABEL,
     Images,
-    content_hash,
 )
 
 __all__ = ["Reconciler"]
@@ -54,7 +53,6 @@ SILENCE_SECONDS = 20.0
 """How long the last word of the replicas counts while they do not answer: one slow answer is no outage."""
 EVENT_SECONDS = 1.0
 """How long an Event waits for statuses that are to be written."""
-REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 @dataclass(slots=True)
@@ -63,6 +61,7 @@ class _Memory:
 
     serving_missing: str | None = None
     refused: str | None = None
+    hindered: dict[str, tuple[Reason, str]] = field(default_factory=dict)
     heard: DataPlane = field(default_factory=DataPlane)
     heard_at: float = -math.inf
     unanswered: int = 0
@@ -147,6 +146,7 @@ class Reconciler:
             service=service(children, key.name, service_url(key), data, now),
             serving_missing=None if key.name in children.services else memory.serving_missing,
             refused=memory.refused,
+            exposure=exposure(children, key.name, memory.hindered),
         )
 
     async def _ask_trainers(self, key: Key, now: datetime) -> dict[str, Progress]:
@@ -167,10 +167,12 @@ class Reconciler:
 
     async def _carry_out(self, key: Key, decided: Plan, observed: Observed, memory: _Memory) -> bool:
         """Do what the plan says; tell whether that changes what there is to tell."""
-        before = (memory.refused, memory.serving_missing)
+        before = (memory.refused, memory.serving_missing, memory.hindered)
         memory.refused = None
         for name in decided.delete_jobs:
             await self._api.delete_job(key.namespace, name)
+        # Before the pods, so that they are protected from their first moment.
+        memory.hindered = await expose(self._api, self._cache, key, decided, observed)
         try:
             for job in decided.jobs:
                 if (made := await self._api.create_job(job)) is not None:
@@ -179,7 +181,7 @@ class Reconciler:
             if decided.service is not None:
                 await self._apply_service(key, decided.service, memory)
             if decided.remove_service:
-                await self._api.delete_service(key.namespace, key.name)
+                await self._api.delete("RayService", key)
             running = observed.service
             if decided.bounds is not None and running is not None and running.cluster is not None:
                 cluster = Key(key.namespace, running.cluster)
@@ -188,15 +190,13 @@ class Reconciler:
         except ApiException as error:
             if error.status not in REFUSALS:
                 raise
-            memory.refused = f"the API server refuses it: {_message(error)}"
-        return bool(decided.jobs) or before != (memory.refused, memory.serving_missing)
+            memory.refused = refusal(error)
+        return bool(decided.jobs) or before != (memory.refused, memory.serving_missing, memory.hindered)
 
     async def _apply_service(self, key: Key, wanted: dict[str, Any], memory: _Memory) -> None:
-        stamped = {**wanted, "metadata": wanted["metadata"] | {"annotations": {HASH_ANNOTATION: content_hash(wanted)}}}
         ours = key.name in self._cache.children(key).services
         try:
-            if (found := await self._api.apply_service(stamped, ours=ours)) is not None:
-                self._cache.put(found)
+            await apply(self._api, self._cache, wanted, ours=ours)
             memory.serving_missing = None
         except ApiException as error:
             if error.status != HTTPStatus.NOT_FOUND:
@@ -271,7 +271,7 @@ class Reconciler:
             silent = time.monotonic() - memory.heard_at > ROLLOUT_SECONDS
             settled = decided.status.serving.rollout is None and not silent
             times.append(STEADY_SECONDS if settled else ROLLOUT_SECONDS)
-        if memory.serving_missing or memory.refused:
+        if memory.serving_missing or memory.refused or memory.hindered:
             times.append(MISSING_SECONDS)
         return min((t for t in times if t is not None), default=None)
 
@@ -284,10 +284,3 @@ def _same(there: Any, wanted: VoiceModelStatus) -> bool:
         return VoiceModelStatus.model_validate(there) == wanted
     except ValidationError:
         return False
-
-
-def _message(error: ApiException) -> str:
-    try:
-        return str(json.loads(error.body or "")["message"])[:1000]
-    except (ValueError, KeyError, TypeError):
-        return str(error.reason)

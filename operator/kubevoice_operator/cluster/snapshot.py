@@ -11,6 +11,7 @@ from kubevoice.resources.stages import Progress, Stage
 from kubevoice_operator.cluster.cache import Children
 from kubevoice_operator.cluster.trouble import ended, pod_trouble, when
 from kubevoice_operator.observe import (
+    ExposureObservation,
     JobObservation,
     JobPhase,
     ReplicaObservation,
@@ -27,12 +28,14 @@ from kubevoice_operator.render.names import (
 )
 from kubevoice_operator.render.serving import APPLICATION, CANARY_APPLICATION
 
-__all__ = ["DataPlane", "jobs", "service", "unrecorded"]
+__all__ = ["DataPlane", "exposure", "jobs", "service", "unrecorded"]
 
 Object = Mapping[str, Any]
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 RAY_LABEL = "ray.io/node-type"
+EXPOSURE = ("NetworkPolicy", "Ingress", "HTTPRoute")
+"""Kinds by which a voice is reached, or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,3 +208,14 @@ def service(children: Children, name: str, url: str, data: DataPlane, now: datet
         settled=_settled(raw),
         trouble=next((t for t in (pod_trouble(pod, now) for pod in pods) if t is not None), None),
     )
+
+
+def exposure(children: Children, name: str, hindered: Mapping[str, tuple[Reason, str]]) -> ExposureObservation:
+    """Return the NetworkPolicy, Ingress and HTTPRoute of a VoiceModel that stay; `hindered` says why one cannot be."""
+    found = {kind: children.of(kind)[name]["metadata"] for kind in EXPOSURE if name in children.of(kind)}
+    applied = {
+        kind: meta["annotations"][HASH_ANNOTATION]
+        for kind, meta in found.items()
+        if HASH_ANNOTATION in meta.get("annotations", {}) and not meta.get("deletionTimestamp")
+    }
+    return ExposureObservation(applied, hindered)

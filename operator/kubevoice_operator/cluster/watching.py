@@ -24,6 +24,9 @@ RESOURCES = {
     ("", "v1", "pods"): VOICE_LABEL,
     ("ray.io", "v1", "rayservices"): VOICE_LABEL,
     ("ray.io", "v1", "rayclusters"): VOICE_LABEL,
+    ("networking.k8s.io", "v1", "ingresses"): VOICE_LABEL,
+    ("networking.k8s.io", "v1", "networkpolicies"): VOICE_LABEL,
+    ("gateway.networking.k8s.io", "v1", "httproutes"): VOICE_LABEL,
 }
 """What is watched, and the labels by which the API server picks it."""
 LEASES = ("coordination.k8s.io", "v1", "leases")

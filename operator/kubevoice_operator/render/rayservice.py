@@ -27,7 +27,17 @@ from kubevoice_operator.render.serving import (
     serve_config,
 )
 
-__all__ = ["APPLICATION", "HTTP_PORT", "Bundle", "Traffic", "render_rayservice", "serve_config", "worker_bounds"]
+__all__ = [
+    "APPLICATION",
+    "DASHBOARD_PORT",
+    "HTTP_PORT",
+    "METRICS_PORT",
+    "Bundle",
+    "Traffic",
+    "render_rayservice",
+    "serve_config",
+    "worker_bounds",
+]
 
 RAY_VERSION = "2.60.0"
 WORKERS = "synthesizer"
@@ -39,8 +49,9 @@ OBJECT_STORE_BYTES = 128 << 20
 """Answers pass through it; Ray would set aside a third of the memory."""
 IDLE_SECONDS = 60
 """How long a worker without a replica stays: Serve has waited already, and its proxy still passes on answers."""
-HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080, "serve": HTTP_PORT}
-WORKER_PORTS = {"metrics": 8080, "serve": HTTP_PORT}
+DASHBOARD_PORT, METRICS_PORT = 8265, 8080
+HEAD_PORTS = {"gcs-server": 6379, "dashboard": DASHBOARD_PORT, "metrics": METRICS_PORT, "serve": HTTP_PORT}
+WORKER_PORTS = {"metrics": METRICS_PORT, "serve": HTTP_PORT}
 HEAD_RESOURCES = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}}
 AUTOSCALER_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
 LEAVE_SECONDS = 300

@@ -1,0 +1,107 @@
+"""The ways in: an Ingress or an HTTPRoute to the Service that KubeRay makes, and a NetworkPolicy around the pods."""
+
+from typing import Any
+
+from kubevoice.resources.exposure import HttpRoute, IngressRule
+from kubevoice.resources.voicemodel import VoiceModel
+
+from kubevoice_operator.render.names import VOICE_LABEL, labels, owner_references
+from kubevoice_operator.render.rayservice import DASHBOARD_PORT, METRICS_PORT
+from kubevoice_operator.render.serving import HTTP_PORT
+
+__all__ = ["CLIENT_LABEL", "render_exposure"]
+
+CLIENT_LABEL = "kubevoice.io/client"
+"""Set by users to "true": on pods that may call the voices of their namespace, or on a namespace whose pods all may."""
+
+Object = dict[str, Any]
+
+
+def _object(model: VoiceModel, api_version: str, kind: str, spec: Object) -> Object:
+    metadata: Object = {
+        "name": model.metadata.name,
+        "namespace": model.metadata.namespace,
+        "labels": labels(model),
+    }
+    if owners := owner_references(model):
+        metadata["ownerReferences"] = owners
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def _service(model: VoiceModel) -> str:
+    """Return the name of the Service that KubeRay makes for a RayService."""
+    return f"{model.metadata.name}-serve-svc"
+
+
+def _ingress(model: VoiceModel, ingress: IngressRule) -> Object:
+    backend = {"service": {"name": _service(model), "port": {"number": HTTP_PORT}}}
+    paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
+    spec: Object = {"rules": [{"host": ingress.host, "http": {"paths": paths}}]}
+    if ingress.class_name:
+        spec["ingressClassName"] = ingress.class_name
+    if ingress.tls_secret_name:
+        spec["tls"] = [{"hosts": [ingress.host], "secretName": ingress.tls_secret_name}]
+    found = _object(model, "networking.k8s.io/v1", "Ingress", spec)
+    if ingress.annotations:
+        found["metadata"]["annotations"] = dict(ingress.annotations)
+    return found
+
+
+def _route(model: VoiceModel, route: HttpRoute) -> Object:
+    spec: Object = {
+        "parentRefs": [parent.model_dump(by_alias=True, exclude_none=True) for parent in route.parent_refs],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "backendRefs": [{"name": _service(model), "port": HTTP_PORT}],
+            }
+        ],
+    }
+    if route.hostnames:
+        spec["hostnames"] = list(route.hostnames)
+    return _object(model, "gateway.networking.k8s.io/v1", "HTTPRoute", spec)
+
+
+def _rule(ports: tuple[int, ...], *peers: Object) -> Object:
+    found: Object = {"ports": [{"protocol": "TCP", "port": port} for port in ports]}
+    return found | ({"from": list(peers)} if peers else {})
+
+
+def _anywhere(**pod_labels: str) -> Object:
+    """Return pods by the recommended labels, in whichever namespace they run: where, only the cluster's owner knows."""
+    matched = {f"app.kubernetes.io/{name}": value for name, value in pod_labels.items()}
+    return {"namespaceSelector": {}, "podSelector": {"matchLabels": matched}}
+
+
+def _policy(model: VoiceModel) -> Object:
+    """Return who may reach heads and workers. What these call is left to the cluster's own policies."""
+    own = {"matchLabels": {VOICE_LABEL: model.metadata.name, "app.kubernetes.io/component": "serving"}}
+    client = {"matchLabels": {CLIENT_LABEL: "true"}}
+    spec: Object = {
+        "podSelector": own,
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            _rule((HTTP_PORT,), {"podSelector": client}, {"namespaceSelector": client}),
+            _rule((HTTP_PORT,), _anywhere(name="kubevoice", component="operator")),
+            _rule((HTTP_PORT, DASHBOARD_PORT), _anywhere(name="kuberay-operator")),
+            _rule((METRICS_PORT,)),
+            {"from": [{"podSelector": own}]},  # on ports that Ray chooses
+        ],
+    }
+    return _object(model, "networking.k8s.io/v1", "NetworkPolicy", spec)
+
+
+def render_exposure(model: VoiceModel) -> tuple[Object, ...]:
+    """Render what spec.serving.expose asks for; the same bytes for the same VoiceModel.
+
+    While serving is suspended there is no way in, but pods that are still on their way out stay protected.
+    """
+    serving, found = model.spec.serving, []
+    expose = serving.expose
+    if expose.network_policy:
+        found.append(_policy(model))
+    if expose.ingress is not None and not serving.suspend:
+        found.append(_ingress(model, expose.ingress))
+    if expose.http_route is not None and not serving.suspend:
+        found.append(_route(model, expose.http_route))
+    return tuple(found)

@@ -1,0 +1,108 @@
+"""The ways to a voice: what is made, when, and what is said of it.
+
+Rendered objects are compared with golden/exposure.yaml, too; see test_plan.py for how it is written.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+from kubevoice.resources.conditions import ConditionType, Reason, State, find
+from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice_operator.observe import ExposureObservation, Observed
+from kubevoice_operator.plan import plan
+from kubevoice_operator.render.exposure import render_exposure
+from kubevoice_operator.render.names import Images, content_hash
+
+GOLDEN = Path(__file__).parent / "golden"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ROUTE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["mei.example.com"]}
+INGRESS = {"host": "mei.example.com"}
+
+
+class Plain(yaml.SafeDumper):
+    """Each object whole, even where a part of it stands twice."""
+
+    def ignore_aliases(self, _data):
+        return True
+
+
+def model(*, suspend=False, **expose):
+    body = yaml.safe_load((GOLDEN / "voicemodel.yaml").read_text())
+    body["spec"]["serving"] |= {"expose": expose, "suspend": suspend}
+    return load_voicemodel(yaml.safe_dump(body))
+
+
+def planned(model, **exposure):
+    return plan(model, Observed(exposure=ExposureObservation(**exposure)), NOW, Images())
+
+
+def exposed(found):
+    condition = find(found.status.conditions, ConditionType.EXPOSED)
+    return condition and (condition.status, condition.reason, condition.message)
+
+
+def applied(model):
+    return {item["kind"]: content_hash(item) for item in render_exposure(model)}
+
+
+def test_they_are_rendered_as_recorded():
+    whole = load_voicemodel((GOLDEN / "voicemodel.yaml").read_text())
+    objects = [*render_exposure(whole), *render_exposure(model(httpRoute=ROUTE))]
+    written = yaml.dump_all(objects, Dumper=Plain, sort_keys=False)
+    path = GOLDEN / "exposure.yaml"
+    if os.environ.get("KUBEVOICE_UPDATE_GOLDEN"):
+        path.write_text(written)
+    assert path.read_text() == written
+
+
+def test_an_ingress_has_no_annotations_but_those_given():
+    (ingress,) = render_exposure(model(ingress=INGRESS))
+    assert "annotations" not in ingress["metadata"]
+    assert ingress["spec"].keys() == {"rules"}
+
+
+def test_what_is_there_as_it_should_be_is_left_alone_and_told():
+    voice = model(ingress=INGRESS, networkPolicy=True)
+    found = planned(voice, applied=applied(voice))
+    assert (found.expose, found.unexpose) == ((), ())
+    assert exposed(found)[:2] == (State.TRUE, Reason.EXPOSED)
+
+
+def test_what_is_missing_or_changed_is_applied():
+    before, after = model(ingress=INGRESS), model(ingress=INGRESS | {"className": "nginx"}, networkPolicy=True)
+    found = planned(after, applied=applied(before))
+    assert [item["kind"] for item in found.expose] == ["NetworkPolicy", "Ingress"]
+    assert exposed(found)[:2] == (State.UNKNOWN, Reason.WAITING)
+
+
+def test_what_is_no_longer_asked_for_goes_and_so_does_its_condition():
+    before = model(ingress=INGRESS, networkPolicy=True)
+    status = planned(before, applied=applied(before)).status
+    after = model().model_copy(update={"status": status})
+    found = planned(after, applied=applied(before))
+    assert sorted(found.unexpose) == ["Ingress", "NetworkPolicy"]
+    assert exposed(found) is None
+
+
+@pytest.mark.parametrize("way", [{"ingress": INGRESS}, {"httpRoute": ROUTE}])
+def test_a_suspended_voice_has_no_way_in_but_stays_protected(way):
+    before = model(networkPolicy=True, **way)
+    found = planned(model(suspend=True, networkPolicy=True, **way), applied=applied(before))
+    assert found.unexpose == tuple({"ingress": "Ingress", "httpRoute": "HTTPRoute"}[name] for name in way)
+    assert found.expose == ()
+
+
+def test_what_hinders_one_is_told_and_nothing_else_stops():
+    voice = model(httpRoute=ROUTE, networkPolicy=True)
+    hindered = {"HTTPRoute": (Reason.GATEWAY_API_NOT_INSTALLED, "install the Gateway API")}
+    found = planned(voice, hindered=hindered)
+    assert exposed(found) == (State.FALSE, Reason.GATEWAY_API_NOT_INSTALLED, "HTTPRoute: install the Gateway API")
+    assert [job["metadata"]["labels"]["kubevoice.io/stage"] for job in found.jobs] == ["prepare"]
+
+
+def test_on_one_machine_there_is_nothing_to_make():
+    found = plan(model(ingress=INGRESS, networkPolicy=True), Observed(), NOW, Images())
+    assert (found.expose, found.unexpose, exposed(found)) == ((), (), None)
