@@ -9,7 +9,7 @@ from typing import Annotated, Never
 import typer
 from kubevoice.errors import KubeVoiceError
 
-from kubevoice_cli import bench, cluster_files, datasets, keys, speech, up, voices
+from kubevoice_cli import bench, cluster_files, datasets, keys, rollback, speech, status, up, voices
 from kubevoice_cli.console import errors, plain
 
 __all__ = ["app", "run"]
@@ -26,7 +26,8 @@ app = typer.Typer(
 )
 app.command("up")(up.up)
 app.command("down")(up.down)
-app.command("status")(up.status)
+app.command("status")(status.status)
+app.command("rollback")(rollback.rollback)
 app.command("say")(speech.say)
 app.command("text")(speech.text)
 app.add_typer(speech.ssml_app, name="ssml")

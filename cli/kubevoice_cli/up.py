@@ -1,24 +1,21 @@
-"""`up`, `down`, `status`: a VoiceModel on this machine."""
+"""`up`, `down`: a VoiceModel on this machine."""
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from kubevoice.errors import InputError
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, TrainResult
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel, load_voicemodel
 from kubevoice_operator.chain import Step
 from kubevoice_operator.local.backend import Events, LocalBackend
-from rich.table import Table
 
 from kubevoice_cli.client import KEY_VARIABLE, speak
 from kubevoice_cli.console import answers, errors, home, plain
 from kubevoice_cli.progress import StageBars
 
-__all__ = ["down", "status", "up"]
+__all__ = ["DEFAULT_PORT", "Port", "down", "up"]
 
 DEFAULT_PORT = 8000
 SENTENCE = "今天我们一起学习中文。"
@@ -70,6 +67,7 @@ def up(file: File, *, port: Port = DEFAULT_PORT) -> None:
             serving_started=bars.serving,
         )
         reached = backend.up(model, events)
+    backend.keep(model)
     _conclude(model, reached)
 
 
@@ -91,36 +89,3 @@ def _conclude(model: VoiceModel, reached: VoiceModelStatus) -> None:
 def down(*, port: Port = DEFAULT_PORT) -> None:
     """Stop serving on this machine. Voices and results stay; `up` takes them up again."""
     errors.print("stopped" if LocalBackend(home(), port).down() else "nothing was running")
-
-
-def status(
-    name: Annotated[str | None, typer.Argument(help="VoiceModel; all if none is named.")] = None,
-    *,
-    port: Port = DEFAULT_PORT,
-    as_json: Annotated[bool, typer.Option("--json", help="The whole status as JSON.")] = False,
-) -> None:
-    """Show the VoiceModels of this machine."""
-    backend = LocalBackend(home(), port)
-    names = [name] if name else backend.names()
-    if name is not None and name not in backend.names():
-        raise InputError(f"there is no VoiceModel {name!r} here; there are: {', '.join(backend.names()) or 'none'}")
-    if as_json:
-        found = {each: backend.status(each).model_dump(mode="json", by_alias=True) for each in names}
-        answers.print(plain(json.dumps(found, ensure_ascii=False, indent=1)))
-        return
-    running = backend.serving.observe()
-    served = {voice for replica in (running.replicas if running else ()) for voice in replica.revisions}
-    table = Table("NAME", "PHASE", "PROGRESS", "REVISION", "READY", "URL", box=None)
-    for each in names:
-        state = backend.status(each)
-        up_now = each in served
-        ready = state.serving.replicas.ready if up_now else 0
-        table.add_row(
-            each,
-            str(state.phase) if up_now or state.phase != "Ready" else "Stopped",
-            f"{state.training.percent:g}%",
-            (state.serving.revision or state.serving.target_revision or "")[7:19],
-            f"{ready}/{state.serving.replicas.desired}",
-            state.serving.url if up_now else "",
-        )
-    answers.print(table)

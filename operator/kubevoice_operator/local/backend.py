@@ -48,6 +48,22 @@ class LocalBackend:
         except (OSError, ValidationError):
             return VoiceModelStatus()
 
+    def model(self, name: str) -> VoiceModel:
+        """Return a VoiceModel as it was last brought up. InputError if it was not, or cannot be read."""
+        try:
+            return VoiceModel.model_validate_json(self._model_file(name).read_bytes())
+        except (OSError, ValidationError):
+            raise InputError(
+                f"there is no VoiceModel {name!r} here that can be brought up again; run kubevoice up -f FILE"
+            ) from None
+
+    def keep(self, model: VoiceModel) -> None:
+        """Remember a VoiceModel that was brought up."""
+        write_atomically(self._model_file(model.metadata.name), model.model_dump_json(by_alias=True, indent=1))
+
+    def _model_file(self, name: str) -> Path:
+        return self._home / "models" / f"{name}.json"
+
     def names(self) -> list[str]:
         """Return the VoiceModels that were ever brought up here."""
         return sorted(path.stem for path in (self._home / "status").glob("*.json"))

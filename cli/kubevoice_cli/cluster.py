@@ -1,0 +1,101 @@
+"""VoiceModels of a cluster, by the kubeconfig that kubectl uses, too."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
+
+from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.resources.status import VoiceModelStatus
+from kubevoice.resources.voicemodel import GROUP, VERSION
+from pydantic import ValidationError
+
+__all__ = ["Cluster"]
+
+REQUEST_SECONDS = 15
+
+
+class Cluster:
+    """One namespace of the cluster that the kubeconfig's current context names.
+
+    Every method raises KubeVoiceError if the cluster cannot be reached or refuses.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        try:
+            from kubernetes import client, config
+        except ImportError:
+            raise KubeVoiceError("a cluster needs the Kubernetes client: pip install 'kubevoice[operator]'") from None
+        try:
+            found = config.new_client_from_config()  # type: ignore[no-untyped-call]
+        except (config.ConfigException, OSError) as error:
+            raise KubeVoiceError(f"no cluster can be found: {error}; set KUBECONFIG, as for kubectl") from None
+        found.rest_client.pool_manager.connection_pool_kw["retries"] = False
+        self.namespace, self._server = namespace, found.configuration.host
+        self._objects: Any = client.CustomObjectsApi(found)
+
+    @property
+    def where(self) -> str:
+        """The namespace and the cluster, for people."""
+        return f"in namespace {self.namespace} of {self._server}"
+
+    def names(self) -> list[str]:
+        """Return the VoiceModels there are."""
+        with self._asking():
+            page = self._objects.list_namespaced_custom_object(*self._voices, _request_timeout=REQUEST_SECONDS)
+        return sorted(item["metadata"]["name"] for item in page["items"])
+
+    def get(self, name: str) -> tuple[VoiceModelStatus, str | None]:
+        """Return a VoiceModel's status, and the revision that its spec is pinned to. InputError if there is none."""
+        if name not in (names := self.names()):
+            raise InputError(f"there is no VoiceModel {name!r} {self.where}; there are: {', '.join(names) or 'none'}")
+        with self._asking():
+            raw = self._objects.get_namespaced_custom_object(*self._voices, name, _request_timeout=REQUEST_SECONDS)
+        try:
+            return VoiceModelStatus.model_validate(raw.get("status") or {}), raw["spec"].get("revision")
+        except ValidationError:
+            raise KubeVoiceError(
+                f"the status of {name} is of another version than this command; use the version of the operator"
+            ) from None
+
+    def pin(self, name: str, revision: str | None) -> None:
+        """Set spec.revision, or remove it."""
+        with self._asking():
+            self._objects.patch_namespaced_custom_object(
+                *self._voices,
+                name,
+                {"spec": {"revision": revision}},
+                _content_type="application/merge-patch+json",
+                field_manager="kubevoice-cli",
+                _request_timeout=REQUEST_SECONDS,
+            )
+
+    @property
+    def _voices(self) -> tuple[str, str, str, str]:
+        return GROUP, VERSION, self.namespace, "voicemodels"
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except ApiException as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise KubeVoiceError(
+                    f"there are no VoiceModels {self.where}: KubeVoice is not installed there (docs/install.md)"
+                ) from None
+            raise KubeVoiceError(f"{self._server} refused ({error.status}): {_message(error)}") from None
+        except (HTTPError, OSError) as error:
+            raise KubeVoiceError(
+                f"the cluster {self._server} cannot be reached: {error}; does kubectl get voicemodels work?"
+            ) from None
+
+
+def _message(error: Any) -> str:
+    try:
+        return str(json.loads(error.body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(error.reason)

@@ -1,0 +1,100 @@
+"""`rollback`: an older revision serves, until the pin is removed."""
+
+from typing import Annotated, Any
+
+import typer
+from kubevoice.errors import InputError
+from kubevoice.resources.status import Revision, RevisionState
+from kubevoice.resources.voicemodel import VoiceModel
+from kubevoice_operator.local.backend import Events, LocalBackend
+
+from kubevoice_cli.cluster import Cluster
+from kubevoice_cli.console import errors, home, plain
+from kubevoice_cli.status import Namespace, short
+from kubevoice_cli.up import DEFAULT_PORT, Port
+
+__all__ = ["choose", "rollback"]
+
+ANSWERING = (RevisionState.SERVING, RevisionState.CANARY)
+GOOD = (RevisionState.SERVING, RevisionState.SUPERSEDED)
+
+
+def _listed(revisions: tuple[Revision, ...]) -> str:
+    return ", ".join(f"{short(r.digest)} ({r.state})" for r in revisions) or "none"
+
+
+def choose(revisions: tuple[Revision, ...], wanted: str | None) -> Revision:
+    """Return the revision whose digest begins with `wanted`; without it, the newest one before that which answers.
+
+    While a canary is tried, that is the revision that the canary would replace. `revisions` are the newest first.
+    Raises InputError, with what there is, if there is none or more than one.
+    """
+    if wanted is not None:
+        prefix = wanted.lower().removeprefix("sha256:")
+        found = [r for r in revisions if prefix and r.digest.removeprefix("sha256:").startswith(prefix)]
+        if not found:
+            raise InputError(f"no revision begins with {wanted!r}; there are: {_listed(revisions)}")
+        if len(found) > 1:
+            raise InputError(f"{wanted!r} may be any of: {_listed(tuple(found))}; write more of its digits")
+        return found[0]
+    answering = next((i for i, r in enumerate(revisions) if r.state in ANSWERING), None)
+    if answering is None:
+        raise InputError(f"no revision serves, so none comes before it; name one of: {_listed(revisions)}")
+    older = [r for r in revisions[answering + 1 :] if r.state in GOOD]
+    if not older:
+        raise InputError(f"there is no revision before the one that serves; there are: {_listed(revisions)}")
+    return older[0]
+
+
+def rollback(
+    name: Annotated[str, typer.Argument(help="VoiceModel.", show_default=False)],
+    revision: Annotated[
+        str | None, typer.Argument(help="Digest of a revision, or how it begins. [the one before that which serves]")
+    ] = None,
+    *,
+    namespace: Namespace = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Go on with the newest revision.")] = False,
+    port: Port = DEFAULT_PORT,
+) -> None:
+    """Serve an older revision of a voice (spec.revision), until --undo."""
+    if undo and revision is not None:
+        raise InputError(f"--undo goes on with the newest revision; to have {revision}, leave --undo out")
+    if namespace is not None:
+        _on_cluster(Cluster(namespace), name, revision, undo=undo)
+    else:
+        options = "" if port == DEFAULT_PORT else f" --port {port}"
+        _here(LocalBackend(home(), port), name, revision, undo=undo, options=options)
+
+
+def _on_cluster(cluster: Cluster, name: str, wanted: str | None, *, undo: bool) -> None:
+    status, pinned = cluster.get(name)
+    chosen = None if undo else choose(status.revisions, wanted)
+    cluster.pin(name, chosen.digest if chosen else None)
+    _say(name, chosen, pinned, f" -n {cluster.namespace}", cluster.where)
+    errors.print(plain(f"Watch it: kubevoice status {name} -n {cluster.namespace}"))
+
+
+def _here(backend: LocalBackend, name: str, wanted: str | None, *, undo: bool, options: str) -> None:
+    model = backend.model(name)
+    chosen = None if undo else choose(backend.status(name).revisions, wanted)
+    asked = _with(model, revision=chosen.digest if chosen else None)
+    # Going back waits for no training: what the recordings or the spec would make anew is made later.
+    held = _with(asked, training=asked.spec.training.model_copy(update={"suspend": True})) if chosen else asked
+    backend.up(held, Events())
+    backend.keep(asked)
+    _say(name, chosen, model.spec.revision, options, "on this machine, until the next kubevoice up -f")
+
+
+def _with(model: VoiceModel, **changes: Any) -> VoiceModel:
+    return model.model_copy(update={"spec": model.spec.model_copy(update=changes)})
+
+
+def _say(name: str, chosen: Revision | None, pinned: str | None, options: str, where: str) -> None:
+    if chosen is None:
+        before = f"no longer pinned to {short(pinned)}" if pinned else "not pinned"
+        errors.print(plain(f"{name} is {before} {where}: it goes on with its newest revision"))
+        return
+    rejected = f"; it was rejected: {chosen.reason}" if chosen.state is RevisionState.REJECTED else ""
+    word = "stays" if pinned == chosen.digest else "is"
+    errors.print(plain(f"{name} {word} pinned to revision {short(chosen.digest)} {where}{rejected}"))
+    errors.print(plain(f"Go on with the newest: kubevoice rollback {name} --undo{options}"))

@@ -1,0 +1,94 @@
+"""`status`: VoiceModels of this machine or of a cluster."""
+
+import json
+from typing import Annotated
+
+import typer
+from kubevoice.errors import InputError
+from kubevoice.resources.conditions import ConditionType, State
+from kubevoice.resources.status import VoiceModelStatus
+from kubevoice_operator.local.backend import LocalBackend
+from rich.table import Table
+
+from kubevoice_cli.cluster import Cluster
+from kubevoice_cli.console import answers, home, plain
+from kubevoice_cli.up import DEFAULT_PORT, Port
+
+__all__ = ["Namespace", "short", "status"]
+
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", help="Namespace in the cluster of your kubeconfig. [this machine]"),
+]
+
+
+def short(digest: str) -> str:
+    """Return as much of a digest as people read."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def status(
+    name: Annotated[str | None, typer.Argument(help="VoiceModel; all if none is named.")] = None,
+    *,
+    namespace: Namespace = None,
+    port: Port = DEFAULT_PORT,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole status as JSON.")] = False,
+) -> None:
+    """Show the VoiceModels of this machine or of a cluster; of one that is named, its revisions, too."""
+    if namespace is not None:
+        cluster = Cluster(namespace)
+        states = {each: cluster.get(each)[0] for each in ([name] if name else cluster.names())}
+        served = set(states)
+    else:
+        states, served = _here(name, port)
+    if as_json:
+        found = {each: state.model_dump(mode="json", by_alias=True) for each, state in states.items()}
+        answers.print(plain(json.dumps(found, ensure_ascii=False, indent=1)))
+        return
+    answers.print(_overview(states, served))
+    if name is not None:
+        _details(states[name])
+
+
+def _here(name: str | None, port: int) -> tuple[dict[str, VoiceModelStatus], set[str]]:
+    """Return the statuses written on this machine, and the voices that are served now."""
+    backend = LocalBackend(home(), port)
+    names = backend.names()
+    if name is not None and name not in names:
+        raise InputError(
+            f"there is no VoiceModel {name!r} here; there are: {', '.join(names) or 'none'}. "
+            "For one of a cluster, add -n NAMESPACE"
+        )
+    running = backend.serving.observe()
+    served = {voice for replica in (running.replicas if running else ()) for voice in replica.revisions}
+    return {each: backend.status(each) for each in ([name] if name else names)}, served
+
+
+def _overview(states: dict[str, VoiceModelStatus], served: set[str]) -> Table:
+    table = Table("NAME", "PHASE", "PROGRESS", "REVISION", "READY", "URL", box=None)
+    for each, state in states.items():
+        up_now = each in served
+        ready = state.serving.replicas.ready if up_now else 0
+        table.add_row(
+            each,
+            str(state.phase) if up_now or state.phase != "Ready" else "Stopped",
+            f"{state.training.percent:g}%",
+            short(state.serving.revision or state.serving.target_revision or ""),
+            f"{ready}/{state.serving.replicas.desired}",
+            state.serving.url if up_now else "",
+        )
+    return table
+
+
+def _details(state: VoiceModelStatus) -> None:
+    for condition in state.conditions:
+        if condition.type is ConditionType.READY and condition.status is not State.TRUE:
+            answers.print(plain(f"\nnot ready: {condition.reason}: {condition.message}"))
+    if not state.revisions:
+        return
+    table = Table("REVISION", "STATE", "RELEASED", "VERDICT", "WHY", box=None)
+    for revision in state.revisions:
+        released = f"{revision.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(short(revision.digest), revision.state, released, revision.verdict, plain(revision.reason))
+    answers.print()
+    answers.print(table)

@@ -1,0 +1,88 @@
+"""Which revision `rollback` goes back to, and how it helps where there is none."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from kubevoice.errors import InputError
+from kubevoice.resources.status import Revision
+from kubevoice_cli.rollback import choose
+
+DIGESTS = {name: f"sha256:{name * 4}{'0' * 60}" for name in "abc"} | {"d": f"sha256:aa{'1' * 62}"}
+
+
+def history(*entries):
+    """Revisions, the newest first, each as its letter and its state."""
+    when = datetime(2026, 1, 1, tzinfo=UTC)
+    return tuple(Revision(digest=DIGESTS[name], created_at=when, state=state) for name, state in entries)
+
+
+@pytest.mark.parametrize(
+    ("entries", "wanted", "chosen"),
+    [
+        ([("a", "Serving"), ("b", "Superseded"), ("c", "Superseded")], None, "b"),
+        ([("a", "Superseded"), ("b", "Serving"), ("c", "Superseded")], None, "c"),
+        ([("a", "Rejected"), ("b", "Serving"), ("d", "Rejected"), ("c", "Superseded")], None, "c"),
+        ([("a", "Canary"), ("b", "Serving"), ("c", "Superseded")], None, "b"),
+        ([("a", "Serving"), ("b", "Superseded"), ("c", "Superseded")], "cc", "c"),
+        ([("a", "Serving"), ("b", "Superseded")], "sha256:BBBB", "b"),
+        ([("a", "Rejected"), ("b", "Serving")], DIGESTS["a"], "a"),
+    ],
+)
+def test_the_revision_before_the_one_that_serves_or_the_one_that_is_named(entries, wanted, chosen):
+    assert choose(history(*entries), wanted).digest == DIGESTS[chosen]
+
+
+@pytest.mark.parametrize(
+    ("entries", "wanted", "complaint"),
+    [
+        ([], None, "no revision serves, so none comes before it; name one of: none"),
+        ([("a", "Serving")], None, "no revision before the one that serves; there are: aaaa00000000 (Serving)"),
+        ([("a", "Serving"), ("b", "Rejected")], None, "bbbb00000000 (Rejected)"),
+        ([("a", "Serving"), ("b", "Superseded")], "c", "no revision begins with 'c'; there are: aaaa00000000"),
+        ([("a", "Serving"), ("d", "Superseded")], "aa", "'aa' may be any of: aaaa00000000 (Serving), aa1111111111"),
+        ([("a", "Serving")], "", "no revision begins with ''"),
+    ],
+)
+def test_there_is_no_such_revision(entries, wanted, complaint):
+    with pytest.raises(InputError) as caught:
+        choose(history(*entries), wanted)
+    assert complaint in str(caught.value)
+
+
+@pytest.fixture
+def kubevoice(tmp_path):
+    def run(*words, kubeconfig="nowhere"):
+        command = [sys.executable, "-c", "from kubevoice_cli.main import run; run()", *words]
+        env = os.environ | {"KUBEVOICE_HOME": str(tmp_path / "home"), "KUBECONFIG": str(tmp_path / kubeconfig)}
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("words", [("rollback", "mei"), ("status", "mei"), ("status",)])
+def test_without_a_cluster_it_says_so_in_one_line(kubevoice, tmp_path, words):
+    found = kubevoice(*words, "-n", "voices")
+    assert (found.returncode, "set KUBECONFIG" in found.stderr) == (1, True), found.stderr
+    (tmp_path / "away").write_text(
+        "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], "
+        "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}], users: [{name: u, user: {token: t}}]}"
+    )
+    found = kubevoice(*words, "-n", "voices", kubeconfig="away")
+    assert (found.returncode, "http://127.0.0.1:9 cannot be reached" in found.stderr) == (1, True), found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("rollback", "mei"), "there is no VoiceModel 'mei' here"),
+        (("rollback", "../mei"), "there is no VoiceModel '../mei' here"),
+        (("rollback", "mei", "abc", "--undo"), "leave --undo out"),
+    ],
+)
+def test_bad_input_is_exit_code_2(kubevoice, words, complaint):
+    found = kubevoice(*words)
+    assert (found.returncode, complaint in found.stderr) == (2, True), found.stderr
