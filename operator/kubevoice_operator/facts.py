@@ -98,8 +98,8 @@ def _available(  # noqa: PLR0911  # one state each
         return Fact(State.FALSE, service.trouble.reason, f"pod {service.trouble.pod}: {service.trouble.message}")
     if service is not None and service.error:
         return Fact(State.FALSE, Reason.SERVING_FAILED, service.error)
-    if observed.refused:
-        return Fact(State.FALSE, Reason.REFUSED_BY_API, observed.refused)
+    if observed.serving_refused:
+        return Fact(State.FALSE, Reason.REFUSED_BY_API, observed.serving_refused)
     return Fact(State.FALSE, Reason.ROLLING_OUT, "no replica answers yet")
 
 
@@ -107,6 +107,9 @@ def _rolled_out(model: VoiceModel, serving: ServingStatus, observed: Observed, r
     """Whether every replica serves the target, given that some answer."""
     service = observed.service
     if serving.revision == serving.target_revision and rollout.status is None:
+        if observed.serving_refused:
+            # The revision is the same: an image, resources or options of the spec are not what runs.
+            return Fact(State.FALSE, Reason.REFUSED_BY_API, f"replicas run as before; {observed.serving_refused}")
         if rollout.pinned:
             return Fact(State.TRUE, Reason.PINNED, "every replica serves the revision that spec.revision names")
         return Fact(State.TRUE, Reason.SERVING, "every replica serves the target revision")
@@ -130,8 +133,8 @@ def _causes(observed: Observed) -> list[tuple[Reason, str]]:
     if service is not None and service.trouble is not None:
         found.append((service.trouble.reason, service.trouble.message))
     found += [(Reason.SERVING_FAILED, r.error) for r in (service.replicas if service else ()) if r.error]
-    if observed.refused:
-        found.append((Reason.REFUSED_BY_API, observed.refused))
+    if observed.serving_refused:
+        found.append((Reason.REFUSED_BY_API, observed.serving_refused))
     return found
 
 

@@ -163,6 +163,8 @@ class Observed:
     serving_missing: str | None = None
     """Why RayServices cannot be made at all, if so."""
     refused: str | None = None
-    """What the API server said when it refused a Job or the RayService."""
+    """What the API server said when it refused a Job."""
+    serving_refused: str | None = None
+    """What it said when it refused a change of the RayService or of its RayCluster."""
     exposure: ExposureObservation | None = None
     """None where there is no cluster for a voice to be reached through."""

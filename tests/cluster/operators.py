@@ -13,6 +13,7 @@ from chart import CHART, RELEASE, SYSTEM, helm, rendered
 from testcluster.tools import wait_for
 
 LEASE = "kubevoice-operator"
+PROGRAM = ("-m", "kubevoice_operator")
 
 
 def free_port():
@@ -54,14 +55,15 @@ def install_alone(cluster, namespace, account):
 class OperatorProcess:
     """`python -m kubevoice_operator` on this machine, as a service account: its own, unless another is named."""
 
-    def __init__(self, cluster, log, *options, account=("kubevoice-operator", SYSTEM)):
+    def __init__(self, cluster, log, *options, account=("kubevoice-operator", SYSTEM), program=PROGRAM):
         self.cluster, self.log, self.port = cluster, log, free_port()
+        self._program = program
         self._options, self._kubeconfig = options, cluster.kubeconfig_for(*account)
         self._process = None
 
     def start(self):
         environment = os.environ | {"KUBECONFIG": str(self._kubeconfig)}
-        command = [sys.executable, "-m", "kubevoice_operator", "--port", str(self.port)]
+        command = [sys.executable, *self._program, "--port", str(self.port)]
         command += ["--lease-namespace", SYSTEM, *self._options]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)

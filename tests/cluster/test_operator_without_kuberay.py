@@ -1,6 +1,6 @@
 """A voice is trained on a cluster without KubeRay, and served as soon as it is installed.
 
-It is installed for good, so this file is the last of those on the control plane.
+It is installed for good, so what needs KubeRay on the control plane comes after it: test_rayservices.py.
 """
 
 import operators

@@ -67,7 +67,7 @@ def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None, refused=Non
         (job,) = plan(model, Observed(jobs=jobs), NOW, Images()).jobs
         answer = answers(verdict)[stage].model_dump_json(by_alias=True)
         jobs |= {job["metadata"]["name"]: JobObservation(JobPhase.SUCCEEDED, answer, 0)}
-    return plan(model, Observed(jobs=jobs, service=service, refused=refused), NOW, Images())
+    return plan(model, Observed(jobs=jobs, service=service, serving_refused=refused), NOW, Images())
 
 
 @pytest.mark.parametrize(("done", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
@@ -112,6 +112,17 @@ def test_a_refusal_is_told_while_an_older_revision_serves():
     ready = find(found.status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.FALSE, Reason.REFUSED_BY_API)
     assert "no such image is allowed" in ready.message
+
+
+def test_a_refused_change_of_what_serves_is_told_though_the_revision_is_the_right_one():
+    service = ServiceObservation("before", "http://mei", (ReplicaObservation("a", {"mei": REVISION}),))
+    found = after(STAGES, service=service, refused="the API server refuses it: no such image is allowed")
+    conditions = {c.type: (c.status, c.reason) for c in found.status.conditions}
+    assert conditions[ConditionType.READY] == (State.FALSE, Reason.REFUSED_BY_API)
+    assert conditions[ConditionType.DEGRADED] == (State.TRUE, Reason.REFUSED_BY_API)
+    assert conditions[ConditionType.AVAILABLE] == (State.TRUE, Reason.SERVING)
+    assert "no such image is allowed" in find(found.status.conditions, ConditionType.READY).message
+    assert found.status.serving.revision == REVISION
 
 
 def test_a_revision_that_fails_the_gate_is_not_served():

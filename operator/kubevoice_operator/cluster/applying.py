@@ -1,7 +1,7 @@
 """Applying what was rendered, marked with its hash, and saying why the API server does not take it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +13,7 @@ from kubevoice_operator.observe import Observed
 from kubevoice_operator.plan import Plan
 from kubevoice_operator.render.names import HASH_ANNOTATION, content_hash
 
-__all__ = ["REFUSALS", "apply", "expose", "refusal"]
+__all__ = ["apply", "expose", "refusal_of"]
 
 REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 NO_GATEWAY_API = (
@@ -22,13 +22,24 @@ NO_GATEWAY_API = (
 )
 
 
-def refusal(error: ApiException) -> str:
+def _refusal(error: ApiException) -> str:
     """Return what the API server says of what it refuses."""
     try:
         said = str(json.loads(error.body or "")["message"])[:1000]
     except (ValueError, KeyError, TypeError):
         said = str(error.reason)
     return f"the API server refuses it: {said}"
+
+
+async def refusal_of(request: Awaitable[None]) -> str | None:
+    """Return what the API server says if it refuses a request, which it would also do the next moment."""
+    try:
+        await request
+    except ApiException as error:
+        if error.status not in REFUSALS:
+            raise
+        return _refusal(error)
+    return None
 
 
 async def apply(api: KubernetesApi, cache: Cache, wanted: Mapping[str, Any], *, ours: bool) -> None:
@@ -59,7 +70,7 @@ async def expose(
             if error.status == HTTPStatus.NOT_FOUND and kind == "HTTPRoute":
                 hindered[kind] = Reason.GATEWAY_API_NOT_INSTALLED, NO_GATEWAY_API
             elif error.status in REFUSALS:
-                hindered[kind] = Reason.REFUSED_BY_API, refusal(error)
+                hindered[kind] = Reason.REFUSED_BY_API, _refusal(error)
             else:
                 raise
     return hindered

@@ -20,7 +20,7 @@ from kubevoice.resources.voicemodel import VoiceModel
 from pydantic import ValidationError
 
 from kubevoice_operator.cluster.api import ApiException, KubernetesApi
-from kubevoice_operator.cluster.applying import REFUSALS, apply, expose, refusal
+from kubevoice_operator.cluster.applying import apply, expose, refusal_of
 from kubevoice_operator.cluster.cache import Cache, Key
 from kubevoice_operator.cluster.dataplane import DataPlaneClient, service_url
 from kubevoice_operator.cluster.events import Note, notes, render_event
@@ -61,6 +61,7 @@ class _Memory:
 
     serving_missing: str | None = None
     refused: str | None = None
+    serving_refused: str | None = None
     hindered: dict[str, tuple[Reason, str]] = field(default_factory=dict)
     heard: DataPlane = field(default_factory=DataPlane)
     heard_at: float = -math.inf
@@ -146,6 +147,7 @@ class Reconciler:
             service=service(children, key.name, service_url(key), data, now),
             serving_missing=None if key.name in children.services else memory.serving_missing,
             refused=memory.refused,
+            serving_refused=memory.serving_refused,
             exposure=exposure(children, key.name, memory.hindered),
         )
 
@@ -167,31 +169,32 @@ class Reconciler:
 
     async def _carry_out(self, key: Key, decided: Plan, observed: Observed, memory: _Memory) -> bool:
         """Do what the plan says; tell whether that changes what there is to tell."""
-        before = (memory.refused, memory.serving_missing, memory.hindered)
-        memory.refused = None
+        before = (memory.refused, memory.serving_refused, memory.serving_missing, memory.hindered)
         for name in decided.delete_jobs:
             await self._api.delete_job(key.namespace, name)
+        memory.refused = await refusal_of(self._make_jobs(key, decided))
         # Before the pods, so that they are protected from their first moment.
         memory.hindered = await expose(self._api, self._cache, key, decided, observed)
-        try:
-            for job in decided.jobs:
-                if (made := await self._api.create_job(job)) is not None:
-                    logger.info("created Job %s", job["metadata"]["name"], extra={"voicemodel": key})
-                    self._cache.put(made)
-            if decided.service is not None:
-                await self._apply_service(key, decided.service, memory)
-            if decided.remove_service:
-                await self._api.delete("RayService", key)
-            running = observed.service
-            if decided.bounds is not None and running is not None and running.cluster is not None:
-                cluster = Key(key.namespace, running.cluster)
-                if (found := await self._api.set_worker_bounds(cluster, decided.bounds)) is not None:
-                    self._cache.put(found)
-        except ApiException as error:
-            if error.status not in REFUSALS:
-                raise
-            memory.refused = refusal(error)
-        return bool(decided.jobs) or before != (memory.refused, memory.serving_missing, memory.hindered)
+        memory.serving_refused = await refusal_of(self._change_serving(key, decided, observed, memory))
+        now = (memory.refused, memory.serving_refused, memory.serving_missing, memory.hindered)
+        return bool(decided.jobs) or before != now
+
+    async def _make_jobs(self, key: Key, decided: Plan) -> None:
+        for job in decided.jobs:
+            if (made := await self._api.create_job(job)) is not None:
+                logger.info("created Job %s", job["metadata"]["name"], extra={"voicemodel": key})
+                self._cache.put(made)
+
+    async def _change_serving(self, key: Key, decided: Plan, observed: Observed, memory: _Memory) -> None:
+        if decided.service is not None:
+            await self._apply_service(key, decided.service, memory)
+        if decided.remove_service:
+            await self._api.delete("RayService", key)
+        running = observed.service
+        if decided.bounds is not None and running is not None and running.cluster is not None:
+            cluster = Key(key.namespace, running.cluster)
+            if (found := await self._api.set_worker_bounds(cluster, decided.bounds)) is not None:
+                self._cache.put(found)
 
     async def _apply_service(self, key: Key, wanted: dict[str, Any], memory: _Memory) -> None:
         ours = key.name in self._cache.children(key).services
@@ -271,7 +274,7 @@ class Reconciler:
             silent = time.monotonic() - memory.heard_at > ROLLOUT_SECONDS
             settled = decided.status.serving.rollout is None and not silent
             times.append(STEADY_SECONDS if settled else ROLLOUT_SECONDS)
-        if memory.serving_missing or memory.refused or memory.hindered:
+        if memory.serving_missing or memory.refused or memory.serving_refused or memory.hindered:
             times.append(MISSING_SECONDS)
         return min((t for t in times if t is not None), default=None)
 

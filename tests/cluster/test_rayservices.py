@@ -1,0 +1,120 @@
+"""What the operator does to RayServices, on a real API server that has KubeRay's CRDs."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import operators
+import pytest
+import testcluster.build
+from kubelet import REVISION, Voices
+from kubernetes.client.exceptions import ApiException
+
+CRDS = ("ray.io_rayservices.yaml", "ray.io_rayclusters.yaml")
+POLICIES = "apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
+REPLICAS_ELSEWHERE = """
+import runpy
+import kubevoice_operator.cluster.dataplane as plane
+plane.service_url = lambda key: "{url}"
+runpy.run_module("kubevoice_operator", run_name="__main__")
+"""
+"""The operator, for which voices answer at an address of the test: a control plane has no pods."""
+
+
+class Replica(BaseHTTPRequestHandler):
+    """A replica that serves a revision."""
+
+    def do_GET(self):
+        body = json.dumps({"replicas": [{"replica": "a", "voices": {"mei": REVISION}}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def voices(control_plane, rest):
+    crds = testcluster.build.Toolbox(testcluster.build.MODULES["kubernetes"]).data("kuberay-crds")
+    control_plane.apply_files(*(crds / name for name in CRDS))
+    return Voices(rest, control_plane.namespace("rayservices"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def operator(voices, control_plane, tmp_path_factory):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
+        threading.Thread(target=replica.serve_forever, daemon=True).start()
+        program = ("-c", REPLICAS_ELSEWHERE.format(url=f"http://127.0.0.1:{replica.server_port}"))
+        with operators.operator(control_plane, tmp_path_factory.mktemp("operator"), program=program) as running:
+            yield running
+            assert running.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
+        replica.shutdown()
+
+
+@pytest.fixture
+def only_our_images(rest, voices):
+    """An admission policy that admits no other registry's images to Ray's workers."""
+    image = "object.spec.rayClusterConfig.workerGroupSpecs[0].template.spec.containers[0].image"
+    meta = {"metadata": {"name": "images"}}
+    group = {"apiVersion": "admissionregistration.k8s.io/v1"}
+    rule = {"apiGroups": ["ray.io"], "apiVersions": ["v1"], "resources": ["rayservices"], "operations": ["UPDATE"]}
+    rest.call(
+        "POST",
+        f"{POLICIES}ies",
+        group
+        | {"kind": "ValidatingAdmissionPolicy"}
+        | meta
+        | {
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule]},
+                "validations": [{"expression": f"!{image}.startsWith('elsewhere/')", "message": "not that registry"}],
+            }
+        },
+    )
+    binding = {"spec": {"policyName": "images", "validationActions": ["Deny"]}}
+    rest.call("POST", f"{POLICIES}ybindings", group | {"kind": "ValidatingAdmissionPolicyBinding"} | meta | binding)
+    yield
+    rest.call("DELETE", f"{POLICIES}ybindings/images")
+    rest.call("DELETE", f"{POLICIES}ies/images")
+
+
+def image(rest, voices):
+    found = rest.get("rayservices", voices.namespace, "mei")
+    (group,) = found["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    return group["template"]["spec"]["containers"][0]["image"]
+
+
+def test_a_change_that_the_api_server_refuses_is_not_called_ready(voices, rest, control_plane, only_our_images):
+    voices.make("mei")
+    voices.run("mei")
+    voices.wait_condition("mei", "Ready", "True", "Serving")
+    before = image(rest, voices)
+    path = f"{rest.path('rayservices', voices.namespace, 'mei')}?dryRun=All"
+    change = {
+        "op": "replace",
+        "path": "/spec/rayClusterConfig/workerGroupSpecs/0/template/spec/containers/0/image",
+        "value": "elsewhere/x",
+    }
+
+    def refused():
+        # A policy counts a moment after it is made.
+        try:
+            rest.call("PATCH", path, [change], "application/json-patch+json")
+        except ApiException as error:
+            return "not that registry" in error.body
+        return False
+
+    voices.wait("the policy to count", refused)
+    voices.edit("mei", {"serving": {"image": "elsewhere/serving:1"}})
+    told = voices.wait_condition("mei", "Ready", "False", "RefusedByApi")
+    assert "not that registry" in told
+    assert voices.condition("mei", "Degraded")[:2] == ("True", "RefusedByApi")
+    assert voices.condition("mei", "Available")[:2] == ("True", "Serving")
+    assert voices.status("mei")["serving"]["revision"] == REVISION
+    assert image(rest, voices) == before
+    voices.edit("mei", {"serving": {"image": "ours/serving:2"}})
+    voices.wait_condition("mei", "Ready", "True", "Serving")
+    assert image(rest, voices) == "ours/serving:2"
