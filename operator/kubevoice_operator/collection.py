@@ -16,7 +16,7 @@ from kubevoice.resources.voicemodel import DeletionPolicy, VoiceModel
 
 from kubevoice_operator.chain import Chain, voice_folder, voice_storage
 from kubevoice_operator.observe import JobPhase, Observed
-from kubevoice_operator.render.job import QUEUE_LABEL, render_job
+from kubevoice_operator.render.job import QUEUE_LABEL, render_job, shape
 from kubevoice_operator.render.names import CLEANUP_LABEL, VOICE_LABEL, Images
 from kubevoice_operator.revisions import removable, within_limit
 
@@ -65,7 +65,9 @@ def collect(
     there = observed.jobs.get(cleanup_name(model))
     if wanted and there is None:
         create.append(_cleanup(model, images))
-    if not wanted and there is not None and not there.deleting:
+    # It waits for the end of the voice, so it is made anew when the storage is reached in another way.
+    moved = there is not None and there.shape is not None and there.shape != shape(model, Stage.COLLECT)
+    if there is not None and not there.deleting and (moved or not wanted):
         delete.append(cleanup_name(model))
     paths = removable(model, chain, revisions)
     if not paths:

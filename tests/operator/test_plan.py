@@ -25,7 +25,7 @@ from kubevoice_operator.observe import (
     Trouble,
 )
 from kubevoice_operator.plan import plan
-from kubevoice_operator.render.names import Images, content_hash
+from kubevoice_operator.render.names import SHAPE_ANNOTATION, Images, content_hash
 
 STAGES = (Stage.PREPARE, Stage.TRAIN, Stage.RELEASE)
 GOLDEN = Path(__file__).parent / "golden"
@@ -84,6 +84,31 @@ def test_the_same_input_gives_the_same_plan_and_another_spec_another_job():
     assert after([]).jobs == one.jobs
     other = after([], model=MODEL.replace("s3://data/set", "s3://data/other"))
     assert other.jobs[0]["metadata"]["name"] != one.jobs[0]["metadata"]["name"]
+
+
+def test_another_endpoint_moves_a_stage_that_is_not_done_and_makes_nothing_anew():
+    elsewhere = MODEL.replace("http://minio:9000", "https://s3.example.com")
+    (train,) = after(STAGES[:1]).jobs
+    name, shape = train["metadata"]["name"], train["metadata"]["annotations"][SHAPE_ANNOTATION]
+    assert after(STAGES[:1], model=elsewhere).jobs[0]["metadata"]["name"] == name
+    assert after(STAGES, model=elsewhere).jobs == ()
+    assert "https://s3.example.com" in after(STAGES, model=elsewhere).service["spec"]["serveConfigV2"]
+    running = {name: JobObservation(JobPhase.RUNNING, stage=Stage.TRAIN, shape=shape)}
+    (prepared,) = after([]).jobs
+    answer = answers()[Stage.PREPARE].model_dump_json(by_alias=True)
+    running |= {prepared["metadata"]["name"]: JobObservation(JobPhase.SUCCEEDED, answer, 0)}
+    kept, moved = (plan(load_voicemodel(m), Observed(jobs=running), NOW, Images()) for m in (MODEL, elsewhere))
+    assert (kept.delete_jobs, moved.delete_jobs) == ((), (name,))
+
+
+def test_the_cleanup_that_waits_follows_the_storage_to_another_endpoint():
+    model = MODEL.replace("namespace: voices}", "namespace: voices, uid: 0123456789}") + "  deletionPolicy: Delete\n"
+    cleanup = next(j for j in after([], model=model).jobs if "cleanup" in j["metadata"]["name"])
+    name, shape = cleanup["metadata"]["name"], cleanup["metadata"]["annotations"][SHAPE_ANNOTATION]
+    waiting = {name: JobObservation(JobPhase.QUEUED, stage=Stage.COLLECT, shape=shape)}
+    elsewhere = model.replace("http://minio:9000", "https://s3.example.com")
+    kept, moved = (plan(load_voicemodel(m), Observed(jobs=waiting), NOW, Images()) for m in (model, elsewhere))
+    assert (kept.delete_jobs, moved.delete_jobs) == ((), (name,))
 
 
 def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so():

@@ -63,8 +63,25 @@ def test_a_spec_keeps_its_key_on_the_way_to_the_pod():
 
 
 @pytest.mark.parametrize(
+    "how",
+    [
+        {"endpoint": "https://elsewhere.example.com"},
+        {"region": "cn-north-1"},
+        {"pathStyle": True},
+        {"secretRef": {"name": "other"}},
+        {"caBundleRef": {"configMap": "ca"}},
+    ],
+    ids=lambda how: next(iter(how)),
+)
+def test_how_the_storage_is_reached_is_no_input(how):
+    storage = StorageSpec(artifacts_uri="s3://voices", **how)
+    assert spec_key(Stage.PREPARE, prepare(storage=storage)) == spec_key(Stage.PREPARE, prepare())
+
+
+@pytest.mark.parametrize(
     "change",
     [
+        {"storage": StorageSpec(artifacts_uri="s3://elsewhere")},
         {"seed": 1},
         {"dev_fraction": 0.1},
         {"dataset": Dataset(uri="s3://other")},

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 Metrics = dict[str, float]
+HOW_REACHED = set(StorageSpec.model_fields) - {"artifacts_uri"}
 
 
 class Stage(StrEnum):
@@ -171,9 +172,9 @@ def spec_key(stage: Stage, spec: BaseModel) -> str:
     """Return the hash that names a stage's Job and its output: 16 hex digits of SHA-256.
 
     The spec is serialised as canonical JSON (sorted keys, no spaces), so equal specs have equal keys
-    whatever order their fields were written in. Which Secret opens the storage is left out: a rotated
-    credential must not train a voice anew.
+    whatever order their fields were written in. Of the storage only what lies where counts, not how it is
+    reached: a rotated credential or another endpoint of the same artifacts must not train a voice anew.
     """
-    content = spec.model_dump(mode="json", by_alias=True, exclude={"storage": {"secret_ref", "ca_bundle_ref"}})
+    content = spec.model_dump(mode="json", by_alias=True, exclude={"storage": HOW_REACHED})
     body = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(f"{stage}\n{body}".encode()).hexdigest()[:16]

@@ -53,7 +53,7 @@ def shape(model: VoiceModel, stage: Stage) -> str:
         "queue": training.queue_name,
         "priority": training.priority_class_name,
         "deadline": training.active_deadline_seconds,
-        "storage": storage.model_dump(mode="json", include={"secret_ref", "ca_bundle_ref"}),
+        "storage": storage.model_dump(mode="json"),
         "resources": _resources(model, stage),
         "nodes": _nodes(model, stage),
         "refresh": model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
