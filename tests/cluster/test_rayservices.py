@@ -6,11 +6,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import operators
 import pytest
-import testcluster.build
+import yaml
 from kubelet import REVISION, Voices
 from kubernetes.client.exceptions import ApiException
+from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice_operator.render.names import Images
+from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
+from rest import APPLY
+from testcluster.build import MODULES, OLDER_KUBERAY, Toolbox, kuberay_crds
 
 CRDS = ("ray.io_rayservices.yaml", "ray.io_rayclusters.yaml")
+NEWEST = "newest"
 POLICIES = "apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
 REPLICAS_ELSEWHERE = """
 import runpy
@@ -35,10 +41,24 @@ class Replica(BaseHTTPRequestHandler):
         pass
 
 
+def install(cluster, version):
+    """Put the CRDs of a version of KubeRay in the place of those that are there.
+
+    The schema gets a field that only tells it from the one before, which the API server goes on using for a moment.
+    """
+    crds = Toolbox(MODULES["kubernetes"]).data("kuberay-crds") if version == NEWEST else kuberay_crds(version)
+    found = [yaml.safe_load((crds / name).read_text(encoding="utf-8")) for name in CRDS]
+    for schema in (v["schema"] for v in found[0]["spec"]["versions"] if v["name"] == "v1"):
+        schema["openAPIV3Schema"]["properties"]["spec"]["properties"]["schemaOf"] = {
+            "enum": [version],
+            "type": "string",
+        }
+    cluster.apply(found)
+
+
 @pytest.fixture(scope="module")
 def voices(control_plane, rest):
-    crds = testcluster.build.Toolbox(testcluster.build.MODULES["kubernetes"]).data("kuberay-crds")
-    control_plane.apply_files(*(crds / name for name in CRDS))
+    install(control_plane, NEWEST)
     return Voices(rest, control_plane.namespace("rayservices"))
 
 
@@ -118,3 +138,57 @@ def test_a_change_that_the_api_server_refuses_is_not_called_ready(voices, rest, 
     voices.edit("mei", {"serving": {"image": "ours/serving:2"}})
     voices.wait_condition("mei", "Ready", "True", "Serving")
     assert image(rest, voices) == "ours/serving:2"
+
+
+@pytest.fixture(params=[*OLDER_KUBERAY, NEWEST])
+def kuberay(request, control_plane, voices):
+    """The CRDs of one version of KubeRay; the newest again after it."""
+    install(control_plane, request.param)
+    yield request.param
+    install(control_plane, NEWEST)
+
+
+EVERYTHING = """
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {name: all, namespace: rayservices}
+spec:
+  base: {uri: builtin://base}
+  dataset: {uri: s3://data/set}
+  storage: {artifactsUri: s3://voices, secretRef: {name: s3}, caBundleRef: {configMap: ca}}
+  serving:
+    image: ours/serving:1
+    minReplicas: 1
+    maxReplicas: 4
+    replica: {cpu: 1, gpu: 1, memory: 2Gi, threads: 2}
+    nodeSelector: {pool: gpu}
+    tolerations: [{key: gpu, operator: Exists}]
+    rollout: {strategy: Canary, steps: [{weight: 10}]}
+    cache: {redisUrl: "redis://redis:6379", redisSecretRef: {name: redis}}
+    expose: {auth: {secretRef: {name: tokens}}, requestsPerMinute: 60, corsOrigins: ["*"]}
+"""
+
+
+def test_what_is_rendered_is_taken_by_every_kuberay_that_is_supported(voices, rest, kuberay):
+    images = Images(pull_secrets=("mirror",))
+    bundles = [Bundle("sha256:" + digit * 64, f"s3://voices/bundles/{digit}") for digit in "12"]
+    service = render_rayservice(load_voicemodel(EVERYTHING), Traffic(*bundles, 10), images)
+    options = "fieldManager=tests&force=true&fieldValidation=Strict&dryRun=All"
+    path = f"{rest.path('rayservices', voices.namespace, 'all')}?{options}"
+
+    marked = service | {"spec": service["spec"] | {"schemaOf": kuberay}}
+
+    def served():
+        try:
+            return rest.call("PATCH", path, marked, APPLY)
+        except ApiException as error:
+            if "schemaOf" in error.body:
+                return False
+            raise
+
+    voices.wait(f"the CRD of {kuberay}", served)
+    assert rest.call("PATCH", path, service, APPLY)
+    service["spec"]["rayClusterConfig"]["headGroupSpec"]["nonsense"] = 1
+    with pytest.raises(ApiException) as caught:
+        rest.call("PATCH", path, service, APPLY)
+    assert "nonsense" in caught.value.body

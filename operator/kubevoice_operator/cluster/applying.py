@@ -16,6 +16,8 @@ from kubevoice_operator.render.names import HASH_ANNOTATION, content_hash
 __all__ = ["apply", "expose", "refusal_of"]
 
 REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
+UNKNOWN_FIELD = "field not declared in schema"
+"""A CRD older than what is applied to it, which the API server calls an error of its own (500)."""
 NO_GATEWAY_API = (
     "the cluster has no such resource (gateway.networking.k8s.io/v1); install the Gateway API, and it will be made "
     "without more ado, or name an ingress in its place"
@@ -36,7 +38,7 @@ async def refusal_of(request: Awaitable[None]) -> str | None:
     try:
         await request
     except ApiException as error:
-        if error.status not in REFUSALS:
+        if error.status not in REFUSALS and UNKNOWN_FIELD not in (error.body or ""):
             raise
         return _refusal(error)
     return None

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,19 @@ from pathlib import Path
 
 from testcluster.tools import UnavailableError, find_go
 
-__all__ = ["CACHE", "CHART", "CONTROL_PLANE", "MODULES", "NODE", "Module", "Toolbox", "locked", "staging"]
+__all__ = [
+    "CACHE",
+    "CHART",
+    "CONTROL_PLANE",
+    "MODULES",
+    "NODE",
+    "OLDER_KUBERAY",
+    "Module",
+    "Toolbox",
+    "kuberay_crds",
+    "locked",
+    "staging",
+]
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubevoice"
 KUBERNETES = "1.35.4"
@@ -22,6 +35,8 @@ VERSIONS = {"gitVersion": f"v{KUBERNETES}", "gitMajor": "1", "gitMinor": "35"}
 LDFLAGS = " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in VERSIONS.items())])
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 KUBERAY = "github.com/ray-project/kuberay/ray-operator"
+OLDER_KUBERAY = ("v1.5.1",)
+"""Whose CRDs must take what is rendered, too; the newest is the one that go.mod names."""
 KUEUE = "sigs.k8s.io/kueue"
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
@@ -137,6 +152,12 @@ def versitygw() -> Path:
                 run_go("install", VERSITYGW, folder=scratch, GOBIN=str(scratch))
                 (scratch / binary.name).rename(binary)
     return binary
+
+
+def kuberay_crds(version: str) -> Path:
+    """Return the folder of the CRDs of a version of KubeRay, in Go's own cache."""
+    found = json.loads(run_go("mod", "download", "-json", f"{KUBERAY}@{version}", folder=CACHE))
+    return Path(found["Dir"]) / "config" / "crd" / "bases"
 
 
 def run_go(*arguments: str, folder: Path, **variables: str) -> str:

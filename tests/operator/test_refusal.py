@@ -1,0 +1,30 @@
+"""Which answers of the API server are told as a refusal, and which mean that it cannot do its work."""
+
+import asyncio
+
+import pytest
+from kubevoice_operator.cluster.api import ApiException
+from kubevoice_operator.cluster.reconciler import _refusal
+
+
+def answered(status, message):
+    async def request():
+        error = ApiException(status=status, reason="said")
+        error.body = f'{{"message": "{message}"}}'
+        raise error
+
+    return asyncio.run(_refusal(request()))
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(403, "exceeded quota"), (422, "invalid"), (500, ".spec.x: field not declared in schema")],
+)
+def test_what_it_would_say_again_is_a_refusal(status, message):
+    assert answered(status, message) == f"the API server refuses it: {message}"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_passes_is_none(status):
+    with pytest.raises(ApiException):
+        answered(status, "etcdserver: request timed out")
