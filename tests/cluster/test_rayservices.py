@@ -16,7 +16,7 @@ from rest import APPLY
 from testcluster.build import MODULES, OLDER_KUBERAY, Toolbox, kuberay_crds
 
 CRDS = ("ray.io_rayservices.yaml", "ray.io_rayclusters.yaml")
-NEWEST = "newest"
+NEWEST, TOO_OLD = "newest", "v1.4.2"
 POLICIES = "apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
 REPLICAS_ELSEWHERE = """
 import runpy
@@ -192,3 +192,15 @@ def test_what_is_rendered_is_taken_by_every_kuberay_that_is_supported(voices, re
     with pytest.raises(ApiException) as caught:
         rest.call("PATCH", path, service, APPLY)
     assert "nonsense" in caught.value.body
+
+
+def test_a_kuberay_that_is_too_old_is_told(voices, control_plane):
+    install(control_plane, TOO_OLD)
+    try:
+        # A voice of its own, for which the API server has the old schema by the time it is released.
+        voices.make("late")
+        voices.run("late")
+        voices.wait_condition("late", "Ready", "False", "RefusedByApi")
+        assert "field not declared in schema" in voices.condition("late", "Ready")[2]
+    finally:
+        install(control_plane, NEWEST)
