@@ -1,0 +1,81 @@
+"""Measure how a voice's emotions and styles differ, and what intensity does to each.
+
+    python training/recipes/measure_emotions.py builtin://base --output training/recipes/emotions-result.json
+
+Speaks the first sentences of everyday.csv in every emotion at intensity 1 and 2 (0 is neutral), and prints for each
+the medians of F0, of its range, of the speaking rate and of loudness. "stepsToNearest" is how many noticeable steps
+(`kubevoice_training.delivery.steps_apart`) the emotion is from the one most like it.
+"""
+
+import argparse
+import csv
+import datetime as dt
+import json
+import os
+import platform
+from dataclasses import asdict
+from pathlib import Path
+
+from kubevoice.engine import Controls, Engine
+from kubevoice.voice import builtin_voice
+from kubevoice_training.delivery import Delivery, steps_apart, take, typical
+
+SENTENCES = Path(__file__).with_name("everyday.csv")
+INTENSITIES = (1.0, 2.0)
+
+
+def measured(engine: Engine, speaker: str, sentences: list[str]) -> dict[str, dict[float, Delivery]]:
+    """Return how each emotion is delivered at each intensity."""
+    found: dict[str, dict[float, Delivery]] = {}
+    for emotion in (each.label for each in engine.manifest.emotions):
+        found[emotion] = {}
+        for intensity in INTENSITIES[:1] if emotion == "neutral" else INTENSITIES:
+            controls = Controls(speaker=speaker, emotion=emotion, intensity=intensity)
+            found[emotion][intensity] = typical([take(engine, text, controls).delivery for text in sentences])
+            print(speaker, emotion, intensity, found[emotion][intensity], flush=True)
+    return found
+
+
+def rounded(found: Delivery) -> dict[str, float]:
+    """Return the figures as they are reported."""
+    units = {"f0": "f0Hz", "f0_range": "f0RangeSemitones", "rate": "syllablesPerSecond", "level": "lufs"}
+    return {units[name]: round(value, 2) for name, value in asdict(found).items()}
+
+
+def table(found: dict[str, dict[float, Delivery]]) -> dict[str, dict[str, object]]:
+    """Return each emotion's figures, and which other one is nearest to it."""
+    rows: dict[str, dict[str, object]] = {}
+    for emotion, levels in found.items():
+        others = {name: steps_apart(levels[1.0], other[1.0]) for name, other in found.items() if name != emotion}
+        nearest = min(others, key=others.__getitem__)
+        rows[emotion] = {f"intensity{level:g}": rounded(each) for level, each in levels.items()}
+        rows[emotion] |= {"nearest": nearest, "stepsToNearest": round(others[nearest], 2)}
+    return rows
+
+
+def main() -> None:
+    """Speak, measure, compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("voice", help="folder of a bundle, or builtin://NAME")
+    parser.add_argument("--speaker", action="append", help="may be repeated; zf_xiaoxiao, zm_yunxi and hsk otherwise")
+    parser.add_argument("--sentences", type=int, default=15)
+    parser.add_argument("--output", type=Path, help="JSON file for the result")
+    args = parser.parse_args()
+    engine = Engine.load(builtin_voice(args.voice) if args.voice.startswith("builtin://") else Path(args.voice))
+    with SENTENCES.open(encoding="utf-8", newline="") as file:
+        sentences = [row["text"] for row in csv.DictReader(file)][: args.sentences]
+    speakers = args.speaker or ["zf_xiaoxiao", "zm_yunxi", "hsk"]
+    result = {
+        "voice": engine.manifest.name,
+        "revision": engine.revision,
+        "sentences": len(sentences),
+        "speakers": {speaker: table(measured(engine, speaker, sentences)) for speaker in speakers},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+    }
+    if args.output:
+        args.output.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
