@@ -39,6 +39,9 @@ def show(
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files)} files",
         "export": ", ".join(f"{name} {value:g}" for name, value in manifest.export_max_abs_diff.items()),
     }
+    card = folder.parent / "README.md"
+    if bundle.startswith("builtin://") and card.is_file():
+        lines["card"] = str(card)
     for key, value in lines.items():
         answers.print(f"{key:9} {plain(value)}")
     for key, figure in manifest.metrics.items():
