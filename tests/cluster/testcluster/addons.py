@@ -1,13 +1,15 @@
 """What the product stands on: S3, and KubeRay."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from testcluster.build import versitygw
-from testcluster.cluster import S3
+from testcluster.build import MODULES, Toolbox, kuberay_crds, kuberay_operator, versitygw
+from testcluster.cluster import S3, Cluster
 from testcluster.process import Component, accepts, answers
 from testcluster.site import Site
 
-__all__ = ["kuberay", "storage"]
+__all__ = ["kuberay", "older", "storage"]
 
 S3_PORT = 7070
 KUBERAY_PROBE_PORT = 8082
@@ -41,3 +43,23 @@ def kuberay(site: Site) -> Component:
     return site.component(
         "kuberay", flags, answers(f"http://{address}:{KUBERAY_PROBE_PORT}/readyz"), program=site.binary("ray-operator")
     )
+
+
+@contextmanager
+def older(cluster: Cluster, version: str) -> Iterator[Cluster]:
+    """Run KubeRay of another version on the node of `cluster`; nothing may be served when it comes or goes."""
+    program, crds = kuberay_operator(version), kuberay_crds(version)
+    component, toolbox = cluster.components["kuberay"], Toolbox(MODULES["kubernetes"])
+    newest = component.command
+    try:
+        component.stop()
+        # Not applied, which would leave the fields that came later.
+        cluster.kubectl("replace", "-f", crds)
+        component.command = [str(program) if word == str(toolbox.binary("ray-operator")) else word for word in newest]
+        cluster.start("kuberay")
+        yield cluster
+    finally:
+        component.stop()
+        cluster.kubectl("replace", "-f", toolbox.data("kuberay-crds"))
+        component.command = newest
+        cluster.start("kuberay")

@@ -24,6 +24,7 @@ __all__ = [
     "Module",
     "Toolbox",
     "kuberay_crds",
+    "kuberay_operator",
     "locked",
     "staging",
 ]
@@ -36,7 +37,7 @@ LDFLAGS = " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{key}={value}"
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 KUBERAY = "github.com/ray-project/kuberay/ray-operator"
 OLDER_KUBERAY = ("v1.5.1",)
-"""Whose CRDs must take what is rendered, too; the newest is the one that go.mod names."""
+"""Whose CRDs must take what is rendered, too, and whose operators serve it; the newest is the one that go.mod names."""
 KUEUE = "sigs.k8s.io/kueue"
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
@@ -144,13 +145,24 @@ class Toolbox:
 
 def versitygw() -> Path:
     """Return the S3 server's binary; the storage tests use the same one."""
-    binary = CACHE / "bin" / "versitygw"
+    return _installed("versitygw", VERSITYGW)
+
+
+def kuberay_operator(version: str) -> Path:
+    """Return the binary of the operator of a version of KubeRay."""
+    return _installed(f"ray-operator-{version}", f"{KUBERAY}@{version}")
+
+
+def _installed(name: str, package: str) -> Path:
+    """Return the binary of a package at a version of its own, which is in the cache as `name`."""
+    binary = CACHE / "bin" / name
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
         with locked(binary.parent / ".lock"), staging(binary.parent) as scratch:
             if not binary.exists():
-                run_go("install", VERSITYGW, folder=scratch, GOBIN=str(scratch))
-                (scratch / binary.name).rename(binary)
+                run_go("install", package, folder=scratch, GOBIN=str(scratch))
+                (built,) = scratch.iterdir()
+                built.rename(binary)
     return binary
 
 

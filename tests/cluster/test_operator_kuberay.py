@@ -1,0 +1,38 @@
+"""The operator beside the older KubeRays that docs/install.md names; the newest is there in all other tests."""
+
+import pytest
+import testcluster
+from testcluster.build import OLDER_KUBERAY
+
+import voices
+from voices import Client, Voice
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def namespace(node):
+    return voices.prepare(node, "kuberays")
+
+
+@pytest.fixture(scope="module")
+def dataset(node):
+    return voices.upload_dataset(node.s3, "few", clips=9)
+
+
+@pytest.mark.parametrize("version", OLDER_KUBERAY)
+def test_a_voice_is_served_swapped_and_scaled(node, namespace, dataset, version):
+    with testcluster.older(node, version) as cluster:
+        voice = Voice(cluster, voices.voicemodel(cluster.s3, "mei", namespace, dataset)).apply()
+        try:
+            voice.wait_ready(420)
+            old = voice.status["serving"]["revision"]
+            with Client(voice) as client:
+                voice.apply(training={"maxSteps": 4}, serving={"maxReplicas": 2, "minReplicas": 2})
+                voice.wait_ready(300)
+                voice.wait("two replicas", lambda: voice.status["serving"]["replicas"]["ready"] == 2, 180)
+            assert client.failures == []
+            assert voice.status["serving"]["revision"] != old
+        finally:
+            voice.delete()
+            voice.wait("the end of its pods", lambda: not voice.pods(), 180)
