@@ -73,7 +73,7 @@ CONSTRAINED = $(COMPILE) --constraints requirements/dev.lock
 lock: $(VENV)/.uv ## bring requirements/*.lock in step with pyproject.toml
 	$(COMPILE) pyproject.toml --all-extras $(UPGRADE) --output-file requirements/dev.lock
 	$(CONSTRAINED) --group pyproject.toml:operator-image --output-file requirements/operator.lock
-	$(CONSTRAINED) pyproject.toml --extra serving --output-file requirements/serving.lock
+	$(CONSTRAINED) pyproject.toml --extra serving --extra tracing --output-file requirements/serving.lock
 	$(CONSTRAINED) pyproject.toml --extra training --extra evaluation --output-file requirements/training.lock
 	$(CONSTRAINED) --group pyproject.toml:build --no-annotate --output-file requirements/build.lock
 

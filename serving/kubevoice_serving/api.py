@@ -40,6 +40,7 @@ from kubevoice_serving.schemas import (
 from kubevoice_serving.speech import Refusal, SpeechJob
 from kubevoice_serving.spoken import add_speech, speak
 from kubevoice_serving.subtitles import add_subtitles
+from kubevoice_serving.tracing import current, tracer
 from kubevoice_serving.traffic import Track
 
 __all__ = ["create_app"]
@@ -55,6 +56,7 @@ CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src '
 
 def create_app(backend: Backend, recordings: Recordings, access: Access) -> FastAPI:
     """Return the application: speech, text, voices, the WebUI and what operators of it look at."""
+    tracer()  # what it loads would keep the first request waiting
     metrics = Metrics()
     app = FastAPI(title="KubeVoice", version=version("kubevoice"), lifespan=_sweeping(recordings))
     add_error_handlers(app)
@@ -112,7 +114,8 @@ def _add_legacy(app: FastAPI, backend: Backend, metrics: Metrics, recordings: Re
         controls = Controls(
             speaker=request.speaker_id, emotion=request.emotion, speed=request.speed, volume=request.volume
         )
-        answer = await speak(backend, metrics, SpeechJob(request.text, controls=controls), "text")
+        job = SpeechJob(request.text, controls=controls, trace=current().carried)
+        answer = await speak(backend, metrics, job, "text")
         try:
             recording = await asyncio.to_thread(recordings.add, answer.audio)
         except OSError as error:

@@ -9,6 +9,7 @@ from kubevoice.text import Lexicon, make_lexicon
 from kubevoice_serving.problems import ApiError, refuse
 from kubevoice_serving.schemas import MAX_CHARACTERS, Controlled
 from kubevoice_serving.speech import Refusal, SpeechJob
+from kubevoice_serving.tracing import current
 
 __all__ = ["check_text", "job_of", "lexicon_of"]
 
@@ -33,7 +34,7 @@ def job_of(request: Controlled, text: str, *, ssml: bool = False) -> SpeechJob:
         volume=request.volume,
     )
     lexicon = lexicon_of(request.lexicon)
-    return SpeechJob(text, request.voice, controls=controls, ssml=ssml, lexicon=lexicon)
+    return SpeechJob(text, request.voice, controls=controls, ssml=ssml, lexicon=lexicon, trace=current().carried)
 
 
 def lexicon_of(readings: dict[str, str] | None) -> Lexicon | None:

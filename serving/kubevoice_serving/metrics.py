@@ -14,6 +14,7 @@ from kubevoice_serving.access import KEY_NAME
 from kubevoice_serving.problems import ApiError, answer
 from kubevoice_serving.sockets import close, status_of
 from kubevoice_serving.speech import SpeechEnd, SpeechHead
+from kubevoice_serving.tracing import request_span
 
 __all__ = ["Metrics", "Observer"]
 
@@ -110,7 +111,7 @@ class Metrics:
 
 
 class Observer:
-    """ASGI middleware: names each request, counts its answer, answers the unforeseen."""
+    """ASGI middleware: names each request, counts and traces its answer, answers the unforeseen."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -134,20 +135,23 @@ class Observer:
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
-        try:
-            await self._app(scope, receive, named_send)
-        except Exception:
-            logger.exception("request %s of %s to %s failed", request_id, scope.get(KEY_NAME), scope["path"])
-            if not status:
-                await _fail(request_id, scope, receive, named_send)
-        finally:
-            route = getattr(scope.get("route"), "path", "unknown")
-            # A caller who left before the answer has no status; 499 is what proxies log for that.
-            self._metrics.requests.labels(scope.get("method", "WEBSOCKET"), route, status or 499).inc()
-            if scope["type"] == "http":  # a conversation lasts as long as its caller likes
-                self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
-            if name := scope.get(KEY_NAME):
-                self._metrics.key_requests.labels(name).inc()
+        with request_span(scope, request_id) as span:
+            try:
+                await self._app(scope, receive, named_send)
+            except Exception:
+                who, trace = scope.get(KEY_NAME), f" (trace {span.trace_id})" if span.trace_id else ""
+                logger.exception("request %s%s of %s to %s failed", request_id, trace, who, scope["path"])
+                if not status:
+                    await _fail(request_id, scope, receive, named_send)
+            finally:
+                method, route = scope.get("method", "WEBSOCKET"), getattr(scope.get("route"), "path", "unknown")
+                # A caller who left before the answer has no status; 499 is what proxies log for that.
+                self._metrics.requests.labels(method, route, status or 499).inc()
+                if scope["type"] == "http":  # a conversation lasts as long as its caller likes
+                    self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+                if name := scope.get(KEY_NAME):
+                    self._metrics.key_requests.labels(name).inc()
+                span.answered(method, route, status or 499)
 
 
 async def _fail(request_id: str, scope: Scope, receive: Receive, send: Send) -> None:

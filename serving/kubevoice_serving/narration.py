@@ -22,6 +22,7 @@ from kubevoice_serving.messages import SentenceStarted, SpeechStarted
 from kubevoice_serving.metrics import Metrics
 from kubevoice_serving.problems import ApiError, refuse
 from kubevoice_serving.speech import Preceding, Refusal, SpeechEnd, SpeechHead, SpeechItem, SpeechJob
+from kubevoice_serving.tracing import current
 
 __all__ = ["Narration"]
 
@@ -103,6 +104,7 @@ class Narration:
         """Yield what comes before a sentence: that the speech begins, or the pause after the one before."""
         if self._head is None or self._encoder is None:
             self._head, self._encoder = head, open_encoder(head.sample_rate, self._format)
+            current().tell(**replace(head, audio_format=self._format).traced, streaming=True)
             told = {"voice": head.voice, "revision": head.revision, "response_format": self._format}
             yield SpeechStarted.model_validate(told | {"sample_rate": head.sample_rate})
             return

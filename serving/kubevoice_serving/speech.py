@@ -16,6 +16,8 @@ from kubevoice.text import Lexicon
 from kubevoice.text.ssml import Notice
 from numpy.typing import NDArray
 
+from kubevoice_serving.tracing import Span
+
 __all__ = [
     "Full",
     "Piece",
@@ -65,6 +67,8 @@ class SpeechJob:
     """Seconds after which an answer that is made whole is due; a stream is at once."""
     preceding: Preceding | None = None
     """What a stream goes on with."""
+    trace: dict[str, str] = field(default_factory=dict)
+    """With what a replica goes on with the trace of the request (see tracing); empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,12 @@ class SpeechHead:
     """What of the document is not obeyed."""
     cached: str = ""
     """Which tier remembered it, if one did."""
+
+    @property
+    def traced(self) -> dict[str, str]:
+        """What a trace tells of it."""
+        told = {"voice": self.voice, "revision": self.revision, "format": self.audio_format}
+        return told | ({"cached": self.cached} if self.cached else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +165,11 @@ class Utterance:
     """One request being spoken: iterate over it for samples, then ask what it cost.
 
     `arrived` is time.perf_counter() when the job came. Iterating raises InputError for text or controls that the voice
-    cannot speak.
+    cannot speak. What takes time is kept in `span`.
     """
 
-    def __init__(self, job: SpeechJob, name: str, engine: Engine, arrived: float) -> None:
-        self.job, self._name, self._engine, self._arrived = job, name, engine, arrived
+    def __init__(self, job: SpeechJob, name: str, engine: Engine, arrived: float, span: Span) -> None:
+        self.job, self._name, self._engine, self._arrived, self._span = job, name, engine, arrived, span
         self._notices: tuple[Notice, ...] = ()
         self._began = self._first = arrived
         self._work = 0.0
@@ -169,24 +179,31 @@ class Utterance:
         return (heard for heard in self._heard() if not isinstance(heard, Times))
 
     def _heard(self) -> Iterator[Heard]:
-        self._began = time.perf_counter()
-        found = self._speak()
+        began = self._began = time.perf_counter()
+        self._span.past("wait", began - self._arrived)
+        script = script_of(self._engine, self.job.text, ssml=self.job.ssml, lexicon=self.job.lexicon)
+        self._worked("read", began)
+        self._notices = script.notices
+        found = speak_and_time(self._engine, script.parts, self.job.controls)
         while True:
             began = time.perf_counter()
             heard = next(found, None)
-            self._work += time.perf_counter() - began
             if heard is None:
                 return
-            if not isinstance(heard, Times):
+            if isinstance(heard, Times):
+                self._worked("plan", began)
+            else:
+                self._worked("synthesize", began, audio_seconds=self.seconds(heard))
                 if not self._samples:
                     self._first = time.perf_counter()
                 self._samples += len(heard)
             yield heard
 
-    def _speak(self) -> Iterator[Heard]:
-        script = script_of(self._engine, self.job.text, ssml=self.job.ssml, lexicon=self.job.lexicon)
-        self._notices = script.notices
-        yield from speak_and_time(self._engine, script.parts, self.job.controls)
+    def _worked(self, name: str, began: float, **attributes: float) -> None:
+        """Count what began then and ends now."""
+        seconds = time.perf_counter() - began
+        self._work += seconds
+        self._span.past(name, seconds, **attributes)
 
     def encoded(self) -> Iterator[Piece]:
         """Speak into a file that is sent while it is made."""
@@ -196,7 +213,10 @@ class Utterance:
             if isinstance(heard, Times):
                 times += heard
             else:
-                yield Piece(encoder.push(heard), self.seconds(heard), times)
+                began = time.perf_counter()
+                audio = encoder.push(heard)
+                self._span.past("encode", time.perf_counter() - began)
+                yield Piece(audio, self.seconds(heard), times)
                 times = Times()
         yield Piece(encoder.finish(), 0.0, times)
 
@@ -222,9 +242,11 @@ class Utterance:
 
     def answer(self, samples: Array) -> SpeechAnswer:
         """Encode the whole speech."""
+        began = time.perf_counter()
         if self.job.loudness is not None:
             samples = to_loudness(samples, self._engine.sample_rate, self.job.loudness)
         audio = encode_audio(samples, self._engine.sample_rate, self.job.audio_format)
+        self._span.past("encode", time.perf_counter() - began)
         return SpeechAnswer(self.head, audio, self.end)
 
 

@@ -29,6 +29,7 @@ from kubevoice_serving.metrics import Metrics
 from kubevoice_serving.problems import ERRORS, ApiError, refuse
 from kubevoice_serving.schemas import SpeechRequest
 from kubevoice_serving.speech import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
+from kubevoice_serving.tracing import current
 
 __all__ = ["add_speech", "speak"]
 
@@ -88,6 +89,7 @@ async def speak(backend: Backend, metrics: Metrics, job: SpeechJob, param: str) 
     if isinstance(answer, Refusal):
         raise refuse(answer, param)
     metrics.answered(answer.head, answer.end, len(job.text))
+    current().tell(**answer.head.traced, streaming=False)
     return answer
 
 
@@ -102,6 +104,7 @@ async def _streamed(backend: Backend, metrics: Metrics, job: SpeechJob, *, event
     if isinstance(head, Refusal):
         raise refuse(head, "input")
     assert isinstance(head, SpeechHead)  # noqa: S101  # so streams begin
+    current().tell(**head.traced, streaming=True)
 
     async def pieces() -> AsyncIterator[bytes]:
         async with aclosing(items):

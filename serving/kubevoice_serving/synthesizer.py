@@ -18,6 +18,7 @@ from kubevoice.text import Analysis, Lexicon, Passage
 from pydantic import ValidationError
 
 from kubevoice_serving.speech import Full, Refusal, SpeechAnswer, SpeechJob, StreamItem, Timed, Utterance, time_job
+from kubevoice_serving.tracing import replica_span, tracer
 from kubevoice_serving.traffic import Track
 from kubevoice_serving.turns import Turns
 from kubevoice_serving.voices import UserConfig, VoiceSet, load_voices
@@ -71,6 +72,7 @@ class Synthesizer:
         self._error: str | None = None
         self._loading: asyncio.Task[None] | None = None
         self._turns = Turns()
+        tracer()  # what it loads would keep the first request waiting
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Serve what `user_config` asks for.
@@ -105,13 +107,15 @@ class Synthesizer:
     async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
         """Speak `job`; if the caller goes away, stop after the piece that is being spoken."""
         arrived = time.perf_counter()
-        try:
-            utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived)
-            pieces = self._turns.of(iter(utterance), utterance.seconds, lead=job.patience, whole=True)
-            samples = [piece async for piece in pieces]
-            return await asyncio.to_thread(utterance.answer, np.concatenate(samples))
-        except InputError as error:
-            return Refusal.of(error)
+        with replica_span("speak", job.trace) as span:
+            try:
+                utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived, span)
+                span.tell(**utterance.head.traced, streaming=False)
+                pieces = self._turns.of(iter(utterance), utterance.seconds, lead=job.patience, whole=True)
+                samples = [piece async for piece in pieces]
+                return await asyncio.to_thread(utterance.answer, np.concatenate(samples))
+            except InputError as error:
+                return Refusal.of(error)
 
     async def stream(self, job: SpeechJob) -> AsyncIterator[StreamItem]:
         """Speak `job` and yield its file while it is made; if the caller goes away, stop after the piece at work."""
@@ -119,22 +123,24 @@ class Synthesizer:
         if self._turns.full and job.preceding is None:
             yield Full()
             return
-        try:
-            utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived)
-            begun = False
-            lead = job.preceding.lead if job.preceding else 0.0
-            async with aclosing(self._turns.of(utterance.encoded(), attrgetter("seconds"), lead=lead)) as pieces:
-                async for piece in pieces:
-                    if not begun:
-                        begun = True
-                        yield utterance.head
-                    if job.timestamps and piece.times != Times():
-                        yield piece.times
-                    if piece.audio:
-                        yield piece.audio
-            yield utterance.end
-        except InputError as error:
-            yield Refusal.of(error)
+        with replica_span("speak", job.trace) as span:
+            try:
+                utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived, span)
+                span.tell(**utterance.head.traced, streaming=True)
+                begun = False
+                lead = job.preceding.lead if job.preceding else 0.0
+                async with aclosing(self._turns.of(utterance.encoded(), attrgetter("seconds"), lead=lead)) as pieces:
+                    async for piece in pieces:
+                        if not begun:
+                            begun = True
+                            yield utterance.head
+                        if job.timestamps and piece.times != Times():
+                            yield piece.times
+                        if piece.audio:
+                            yield piece.audio
+                yield utterance.end
+            except InputError as error:
+                yield Refusal.of(error)
 
     async def time(self, job: SpeechJob) -> Timed | Refusal:
         """Tell when the words of `job` are heard. It takes no turn: the encoder is cheap, and nobody listens."""

@@ -54,6 +54,7 @@ FULL = {
             "maxErrorRate": 0.1,
             "maxLatencySeconds": 9,
         },
+        "tracing": {"endpoint": "http://collector:4318", "sampleRatio": 0.1},
         "expose": {
             "auth": {"secretRef": {"name": "tokens"}},
             "requestsPerMinute": 60,

@@ -37,11 +37,11 @@ def free_port():
 
 
 @contextmanager
-def served(folder, toy):
-    """The toy behind an endpoint; stopped in the end."""
+def served(folder, toy, more=""):
+    """The toy behind an endpoint, with `more` in spec.serving; stopped in the end."""
     local = LocalServing(folder, free_port())
     try:
-        local.apply(render(bundle(toy)))
+        local.apply(render(bundle(toy), more=more))
         local.wait("toy", toy.digest, DEADLINE_SECONDS)
         yield local
     finally:
@@ -61,6 +61,6 @@ def call(serving, method, path, body=None, *, cached=False, headers=None):
         connection.close()
 
 
-def speak(serving, *, cached=False, **fields):
+def speak(serving, *, cached=False, headers=None, **fields):
     body = {"input": "你好。", "response_format": "wav"} | fields
-    return call(serving, "POST", "/v1/audio/speech", body, cached=cached)
+    return call(serving, "POST", "/v1/audio/speech", body, cached=cached, headers=headers)

@@ -9,7 +9,7 @@ from kubevoice.resources.exposure import Expose, NameRef
 from kubevoice.resources.schema import Part, cel, list_type
 from kubevoice.resources.training import Pods
 
-__all__ = ["CanaryStep", "Replica", "Rollout", "Serving", "Strategy"]
+__all__ = ["CanaryStep", "Replica", "Rollout", "Serving", "Strategy", "Tracing"]
 
 
 class Replica(Part):
@@ -86,6 +86,15 @@ class Cache(Part):
     )
 
 
+class Tracing(Part):
+    """Where OpenTelemetry traces of requests go."""
+
+    endpoint: str = Field(
+        max_length=1024, pattern=r"^https?://[^@\s]+$", description="Collector that takes OTLP over HTTP."
+    )
+    sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of the requests whose callers have not decided.")
+
+
 class Serving(Pods):
     """How the voice is served."""
 
@@ -104,6 +113,7 @@ class Serving(Pods):
     rollout: Rollout = Field(Rollout(), description="How a new revision takes over.")
     cache: Cache = Field(Cache(), description="What is kept of speech that was made.")
     expose: Expose = Field(Expose(), description="How applications reach the voice.")
+    tracing: Tracing | None = Field(None, description="Where OpenTelemetry traces of requests go; nowhere if unset.")
 
     model_config = Part.model_config | {
         "json_schema_extra": cel(

@@ -75,11 +75,25 @@ def _mount(volume: str, path: str) -> Object:
     return {"name": volume, "mountPath": path}
 
 
+def _tracing(model: VoiceModel) -> dict[str, str]:
+    """Return the variables by which OpenTelemetry's own specification is told where traces go."""
+    if (tracing := model.spec.serving.tracing) is None:
+        return {}
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": tracing.endpoint,
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": str(tracing.sample_ratio),
+        "OTEL_SERVICE_NAME": model.metadata.name,
+        "OTEL_RESOURCE_ATTRIBUTES": f"k8s.namespace.name={model.metadata.namespace}",
+    }
+
+
 def _container(model: VoiceModel, images: Images, name: str, ports: dict[str, int], resources: Object) -> Object:
+    environment = {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT, **_tracing(model)}
     return {
         "name": name,
         "image": model.spec.serving.image or images.serving,
-        "env": [{"name": name, "value": value} for name, value in {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT}.items()],
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
         "ports": [{"name": label, "containerPort": number} for label, number in ports.items()],
         "resources": resources,
         "volumeMounts": [_mount("cache", CACHE_DIR), _mount("tmp", SCRATCH_DIR)],
