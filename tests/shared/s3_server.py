@@ -32,14 +32,14 @@ def versitygw():
 
 
 class S3Server:
-    """One server on a port of loopback, with the bucket `voices`."""
+    """One server on a port of loopback, with the bucket `voices`; by TLS if an `authority` signs its certificate."""
 
-    def __init__(self, root):
-        self.root = root
+    def __init__(self, root, authority=None):
+        self.root, self._authority = root, authority
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.endpoint = f"http{'s' if authority else ''}://127.0.0.1:{self.port}"
         self.environment = {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
         self._process = None
 
@@ -49,6 +49,9 @@ class S3Server:
     def start(self):
         """Start it and wait until it answers."""
         keys = ["--access", ACCESS, "--secret", SECRET]
+        if self._authority:
+            certificate, key = self._authority.issue("s3", hosts=("127.0.0.1",))
+            keys += ["--cert", certificate, "--key", key]
         self._process = subprocess.Popen(
             [versitygw(), "--port", f"127.0.0.1:{self.port}", *keys, "posix", self.root],
             stdout=subprocess.DEVNULL,
@@ -60,6 +63,7 @@ class S3Server:
             region_name="us-east-1",
             aws_access_key_id=ACCESS,
             aws_secret_access_key=SECRET,
+            verify=str(self._authority.certificate) if self._authority else None,
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
         )
         deadline = time.monotonic() + 30
@@ -83,9 +87,9 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(root):
+def s3_server(root, authority=None):
     """Run a server over a folder, which is made; meanwhile its keys are those of this process."""
-    server = S3Server(root)
+    server = S3Server(root, authority)
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():

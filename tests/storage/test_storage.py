@@ -6,6 +6,8 @@ import time
 import pytest
 from kubevoice.errors import InputError, KubeVoiceError, StorageError
 from kubevoice.storage import S3Options, connect, fetch_tree, publish_tree, tree_published
+from s3_server import s3_server
+from testcluster.pki import Authority
 
 
 @pytest.fixture(params=["file", "s3"])
@@ -29,6 +31,18 @@ def test_what_is_written_is_read_listed_and_deleted(storage, tmp_path):
     storage.delete("a/one.txt")
     storage.delete("a/one.txt")
     assert not storage.exists("a/one.txt")
+
+
+def test_a_server_is_trusted_by_the_certificates_that_are_named_and_by_no_others(tmp_path, monkeypatch):
+    ours, others = Authority(tmp_path / "ours"), Authority(tmp_path / "others")
+    with s3_server(tmp_path / "s3-root", ours) as server:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(ours.certificate))  # as pods get spec.storage.caBundleRef
+        storage = connect("s3://voices", server.options())
+        storage.write("a", b"1")
+        assert storage.read("a") == b"1"
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(others.certificate))
+        with pytest.raises(StorageError, match=r"is not trusted; set spec\.storage\.caBundleRef"):
+            connect("s3://voices", server.options()).read("a")
 
 
 def test_what_is_not_there_is_bad_input_and_leaves_nothing(storage, tmp_path):
