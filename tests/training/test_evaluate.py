@@ -139,7 +139,7 @@ def test_the_page_has_players_pictures_and_verdict_and_loads_nothing():
     assert "script" not in found.tags
     assert "&lt;script&gt;" in page
     assert (found.tags.count("audio"), found.tags.count("img")) == (4, 3)
-    assert all(link.startswith(("data:audio/mpeg;base64,", "data:image/png;base64,")) for link in found.links)
+    assert all(link.startswith(("data:audio/mpeg;base64,", "data:image/webp;base64,")) for link in found.links)
     assert "not measured" in page
     assert ">Failed</span>" in page
     assert ">met</span>" in page

@@ -8,6 +8,7 @@ from kubevoice.resources.voicemodel import Evaluation
 from kubevoice_training.evaluate import LOWER, limit_of
 from kubevoice_training.evaluation_report import ClipReport, EvaluationReport
 from kubevoice_training.pages.html import badge, document, section, table, text
+from kubevoice_training.pages.media import picture, player
 
 __all__ = ["evaluation_page"]
 
@@ -80,7 +81,7 @@ def _emotions(found: EvaluationReport) -> str:
     rows = [
         (
             text(label),
-            _player(sound),
+            player(sound),
             figure("seconds", label, ".2f"),
             figure("f0Median", label, ".0f"),
             figure("durationError", label, ".3f"),
@@ -89,14 +90,6 @@ def _emotions(found: EvaluationReport) -> str:
     ]
     head = ("emotion", "one sentence", "seconds", "median F0, Hz", "duration error")
     return table(head, rows, words=(0, 1)) if rows else ""
-
-
-def _player(sound: str) -> str:
-    return f'<audio controls preload="none" src="{text(sound)}"></audio>' if sound else ""
-
-
-def _picture(picture: str, alt: str) -> str:
-    return f'<img src="{text(picture)}" alt="{text(alt)}">' if picture else ""
 
 
 def _clips(clips: Sequence[ClipReport]) -> str:
@@ -108,8 +101,8 @@ def _clips(clips: Sequence[ClipReport]) -> str:
             f'<b>{text(clip.text)}</b><br><span class="quiet">{text(clip.emotion)} {text(clip.speaker)}'
             + (f"<br>heard: {text(clip.heard)}" if clip.heard is not None else "")
             + "</span>",
-            _picture(clip.picture, "spectrogram of the voice") + _player(clip.sound),
-            _picture(clip.recorded_picture, "spectrogram of the recording") + _player(clip.recorded_sound),
+            picture(clip.picture, "spectrogram of the voice") + player(clip.sound),
+            picture(clip.recorded_picture, "spectrogram of the recording") + player(clip.recorded_sound),
             optional(clip.distortion, ".2f"),
             optional(clip.f0_error, ".1f"),
             f"{clip.seconds:.2f}" + (f" / {clip.recorded_seconds:.2f}" if clip.recorded_seconds else ""),
