@@ -1,0 +1,64 @@
+"""A page to hear a voice by: sentences in each of its emotions and styles, and how these differ where measured."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from kubevoice_training.delivery import Take, typical
+from kubevoice_training.pages.html import document, section, table, text
+from kubevoice_training.pages.media import mel_picture, mp3, picture, player
+
+__all__ = ["listening_page"]
+
+CHINESE = {
+    "neutral": "中性", "happy": "开心", "sad": "悲伤", "angry": "生气", "serious": "严肃",
+    "polite": "礼貌", "narrative": "叙述", "encouraging": "鼓励", "calm": "平静", "urgent": "急切",
+}  # fmt: skip
+HEAD = (
+    "情感与风格 Emotion, style",
+    "基频 Median F0, Hz",
+    "基频范围 F0 range, semitones",
+    "语速 Syllables/s",
+    "响度 LUFS",
+)
+EXPLAINED = (
+    "以下各句的中位数；基频范围为第 10 至第 90 百分位。各频谱图亮度尺度相同，同一句的时间尺度也相同。<br>"
+    "Medians over the sentences below; the F0 range lies between percentiles 10 and 90. All spectrograms share one "
+    "scale of brightness, those of a sentence also one of time."
+)
+
+
+def listening_page(voice: str, speaker: str, sample_rate: int, takes: Mapping[str, Sequence[Take]]) -> str:
+    """Return the page of the same sentences in each emotion; at least one emotion and one sentence."""
+    return document(f"{voice}: 试听 Listening", _parts(voice, speaker, sample_rate, takes))
+
+
+def _parts(voice: str, speaker: str, sample_rate: int, takes: Mapping[str, Sequence[Take]]) -> Iterator[str]:
+    yield f"<header><h1>{text(voice)}: 试听 Listening</h1>"
+    yield f'<p class="quiet">说话人 Speaker: {text(speaker)}. 合成语音。The speech is synthetic.</p></header>'
+    yield section("测量 Measured", _measures(takes), f'<p class="quiet">{EXPLAINED}</p>')
+    for number, spoken in enumerate(zip(*takes.values(), strict=True), 1):
+        yield section(f"{number}. {spoken[0].text}", _sentence(takes, spoken, sample_rate))
+
+
+def _name(emotion: str) -> str:
+    return f"{CHINESE.get(emotion, '')} {emotion}".strip()
+
+
+def _measures(takes: Mapping[str, Sequence[Take]]) -> str:
+    rows = []
+    for emotion, spoken in takes.items():
+        found = typical([each.delivery for each in spoken])
+        figures = (f"{found.f0:.0f}", f"{found.f0_range:.1f}", f"{found.rate:.1f}", f"{found.level:.1f}")
+        rows.append((text(_name(emotion)), *figures))
+    return table(HEAD, rows)
+
+
+def _sentence(emotions: Mapping[str, Sequence[Take]], spoken: Sequence[Take], sample_rate: int) -> str:
+    longest = max(len(each.features.mel) for each in spoken)
+    parts = []
+    for emotion, each in zip(emotions, spoken, strict=True):
+        mel = np.pad(each.features.mel, ((0, longest - len(each.features.mel)), (0, 0)))
+        shown = picture(mel_picture(mel), f"频谱图 spectrogram, {emotion}") + player(mp3(each.audio, sample_rate))
+        parts.append(f"<figure><figcaption>{text(_name(emotion))}</figcaption>{shown}</figure>\n")
+    return f'<div class="takes">{"".join(parts)}</div>'
