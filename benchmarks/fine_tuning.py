@@ -3,12 +3,14 @@
     make demo
     .venv/bin/python benchmarks/fine_tuning.py .kubevoice/jobs > benchmarks/results/fine_tuning.json
 
-Both are exported, spoken by the engine and compared with the recordings; the dev loss is training's own. The base has
-heard other recordings of the example's speaker, so little is left to gain; its rows for the example's emotions are
-its own.
+Both are exported, spoken by the engine and compared with the recordings; the dev loss is training's own. Then each says
+the words of training/recipes/hsk-heldout.csv, which are in no training data, and Whisper-base listens, in pinyin. The
+base has heard other recordings of the example's speaker, so little is left to gain; its rows for the example's emotions
+are its own.
 """
 
 import argparse
+import csv
 import json
 import os
 import platform
@@ -29,8 +31,11 @@ from kubevoice_training.adapt import adapt, fit_to
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
 from kubevoice_training.evaluate import measure, spoken_clip
 from kubevoice_training.feature_store import FeatureSet, read_features
+from kubevoice_training.recognition import pinyin_error_rate, transcribe
 from kubevoice_training.stages.release import write_voice
 from kubevoice_training.stages.train import corpus_of
+
+WORDS = Path(__file__).parents[1] / "training" / "recipes" / "hsk-heldout.csv"
 
 
 @torch.no_grad()
@@ -42,8 +47,21 @@ def dev_losses(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
     return {name: float(getattr(terms, name)) for name in terms.__slots__}
 
 
+def word_errors(engine: Engine, speaker: str) -> dict[str, float]:
+    """Return the share of wrong syllables of the held-out words, without tones and with them."""
+    with WORDS.open(encoding="utf-8", newline="") as file:
+        words = [row["text"] for row in csv.DictReader(file)]
+    pairs = [
+        (word, transcribe(read_aloud(engine, word, Controls(speaker=speaker)), engine.sample_rate)) for word in words
+    ]
+    return {
+        "words.pinyinErrorRate": pinyin_error_rate(pairs),
+        "words.pinyinErrorRateWithTones": pinyin_error_rate(pairs, tones=True),
+    }
+
+
 def heard(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
-    """Return the figures of the held-out clips as the voice speaks them."""
+    """Return the figures of the held-out clips, and of the held-out words, as the voice speaks them."""
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine(seal_bundle(Path(folder), write_voice(weights, Path(folder))))
         spoken = [
@@ -53,8 +71,9 @@ def heard(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
             for u in features.utterances
             if u.dev
         ]
+        words = word_errors(engine, features.speakers[0])
     figures, _ = measure(spoken, features.mel)
-    return figures
+    return figures | words
 
 
 def main() -> None:
