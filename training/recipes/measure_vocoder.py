@@ -1,4 +1,4 @@
-"""Copy synthesis of recordings by a voice's vocoder, beside Griffin-Lim and WORLD: mel cepstral distortion and PESQ.
+"""Copy synthesis of recordings by a voice's vocoder, beside Griffin-Lim and WORLD: how like, and how well understood.
 
     python -m venv peers && peers/bin/pip install librosa==0.11.0 pesq==0.0.4
     python training/recipes/measure_vocoder.py builtin://base hsk-words-mandarin.tar \
@@ -7,7 +7,8 @@
 The recordings are those of hsk-heldout.csv, which the base's vocoder was never trained on, trimmed and as loud as its
 corpus. It and Griffin-Lim get their mel: 80 bands up to 8 kHz, every 10 ms. WORLD gets more, for it analyses the
 recording itself: F0, the whole spectral envelope and aperiodicity, every 5 ms. Distortion is in dB over mel cepstra,
-less is better, and PESQ is wide band (ITU-T P.862.2), 4.64 at best. Without --peers, only what needs none is measured.
+less is better, and PESQ is wide band (ITU-T P.862.2), 4.64 at best. Whisper-base listens to copies and recordings, in
+toneless pinyin: what it mistakes in recordings is the instrument's. Without --peers, only what needs none is measured.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from kubevoice.engine.vocoding import Vocoder
 from kubevoice.voice import builtin_voice, load_bundle
 from kubevoice_training.checkpoint import load_weights
 from kubevoice_training.features import extract, load_audio, trim_silence
+from kubevoice_training.recognition import edit_distance, pinyin_of, transcribe
 from kubevoice_training.warping import compare
 
 WORDS = Path(__file__).with_name("hsk-heldout.csv")
@@ -43,15 +45,15 @@ Copy = Callable[[np.ndarray], np.ndarray]
 """What makes a waveform anew, samples [S] from samples [S]."""
 
 
-def held_out(archive: Path, mel: MelConfig) -> Iterator[np.ndarray]:
-    """Yield the recordings of the held-out words, samples [S]."""
+def held_out(archive: Path, mel: MelConfig) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the held-out words and their recordings, samples [S]."""
     with tarfile.open(archive) as tar, WORDS.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             member = tar.extractfile(f"mp3/{row['id']}.mp3")
             assert member is not None  # noqa: S101  # a file, not a folder
             wav = trim_silence(load_audio(io.BytesIO(member.read()), mel.sample_rate), mel.sample_rate)
             level = TARGET_RMS / np.sqrt(np.mean(wav**2))
-            yield np.clip(wav * level, -0.99, 0.99).astype(np.float32)
+            yield row["text"], np.clip(wav * level, -0.99, 0.99).astype(np.float32)
 
 
 def by_vocoder(voice: Path) -> Copy:
@@ -94,18 +96,32 @@ def pesq_of(wav: np.ndarray, copied: np.ndarray, rate: int) -> float:
     return float(pesq(PESQ_RATE, reference, degraded, "wb"))
 
 
-def measured(copy: Copy, recordings: list[np.ndarray], mel: MelConfig) -> dict[str, float | str]:
-    """Return the mean figures of copies of the recordings."""
-    distortions, scores = [], []
+def misheard(words: list[str], spoken: list[np.ndarray], rate: int) -> float:
+    """Return the share of the words' syllables that Whisper mistakes."""
+    pairs = [(pinyin_of(word), pinyin_of(transcribe(wav, rate))) for word, wav in zip(words, spoken, strict=True)]
+    return round(sum(edit_distance(said, heard) for said, heard in pairs) / sum(len(said) for said, _ in pairs), 4)
+
+
+def copies_of(recordings: list[np.ndarray], copy: Copy) -> Iterator[np.ndarray]:
+    """Yield a copy of each recording, as long as it."""
     for wav in recordings:
         made = copy(wav).astype(np.float32)
-        copied = np.pad(made, (0, max(0, len(wav) - len(made))))[: len(wav)]
+        yield np.pad(made, (0, max(0, len(wav) - len(made))))[: len(wav)]
+
+
+def measured(
+    words: list[str], recordings: list[np.ndarray], copies: list[np.ndarray], mel: MelConfig
+) -> dict[str, float | str]:
+    """Return the figures of copies of the recordings: means, and how much is misheard."""
+    distortions, scores = [], []
+    for wav, copied in zip(recordings, copies, strict=True):
         distortions.append(compare(extract(copied, mel), extract(wav, mel), mel).distortion)
         if find_spec("pesq"):
             scores.append(pesq_of(wav, copied, mel.sample_rate))
     return {
         "melCepstralDistortion": round(float(np.mean(distortions)), 3),
         "pesq": round(float(np.mean(scores)), 3) if scores else "not measured",
+        "pinyinErrorRate": misheard(words, copies, mel.sample_rate),
     }
 
 
@@ -121,7 +137,8 @@ def main() -> None:
         sys.path.append(str(args.peers))
     voice = builtin_voice(args.voice) if args.voice.startswith("builtin://") else Path(args.voice)
     mel = load_weights(voice / "checkpoint").mel
-    recordings = list(held_out(args.archive, mel))
+    found = list(held_out(args.archive, mel))
+    words, recordings = [word for word, _ in found], [wav for _, wav in found]
     copies = {"vocoder": by_vocoder(voice), "WORLD": by_world(mel)}
     if find_spec("librosa"):
         copies["Griffin-Lim"] = by_griffin_lim(mel)
@@ -131,9 +148,11 @@ def main() -> None:
         "seconds": round(sum(map(len, recordings)) / mel.sample_rate, 1),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "itself": {"pinyinErrorRate": misheard(words, recordings, mel.sample_rate)},
         "Griffin-Lim": "not measured",
     }
-    result |= {name: measured(copy, recordings, mel) for name, copy in copies.items()}
+    for name, copy in copies.items():
+        result[name] = measured(words, recordings, list(copies_of(recordings, copy)), mel)
     print(json.dumps(result, indent=1))
     if args.output:
         args.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
