@@ -40,24 +40,16 @@ class Cluster:
         """The namespace and the cluster, for people."""
         return f"in namespace {self.namespace} of {self._server}"
 
-    def names(self) -> list[str]:
-        """Return the VoiceModels there are."""
-        with self._asking():
-            page = self._objects.list_namespaced_custom_object(*self._voices, _request_timeout=REQUEST_SECONDS)
-        return sorted(item["metadata"]["name"] for item in page["items"])
+    def statuses(self) -> dict[str, VoiceModelStatus]:
+        """Return the status of each VoiceModel, by name."""
+        return {name: _status(name, raw) for name, raw in sorted(self._listed().items())}
 
     def get(self, name: str) -> tuple[VoiceModelStatus, str | None]:
         """Return a VoiceModel's status, and the revision that its spec is pinned to. InputError if there is none."""
-        if name not in (names := self.names()):
-            raise InputError(f"there is no VoiceModel {name!r} {self.where}; there are: {', '.join(names) or 'none'}")
-        with self._asking():
-            raw = self._objects.get_namespaced_custom_object(*self._voices, name, _request_timeout=REQUEST_SECONDS)
-        try:
-            return VoiceModelStatus.model_validate(raw.get("status") or {}), raw["spec"].get("revision")
-        except ValidationError:
-            raise KubeVoiceError(
-                f"the status of {name} is of another version than this command; use the version of the operator"
-            ) from None
+        if name not in (found := self._listed()):
+            names = ", ".join(sorted(found)) or "none"
+            raise InputError(f"there is no VoiceModel {name!r} {self.where}; there are: {names}")
+        return _status(name, found[name]), found[name]["spec"].get("revision")
 
     def pin(self, name: str, revision: str | None) -> None:
         """Set spec.revision, or remove it."""
@@ -70,6 +62,11 @@ class Cluster:
                 field_manager="kubevoice-cli",
                 _request_timeout=REQUEST_SECONDS,
             )
+
+    def _listed(self) -> dict[str, Any]:
+        with self._asking():
+            page = self._objects.list_namespaced_custom_object(*self._voices, _request_timeout=REQUEST_SECONDS)
+        return {item["metadata"]["name"]: item for item in page["items"]}
 
     @property
     def _voices(self) -> tuple[str, str, str, str]:
@@ -92,6 +89,15 @@ class Cluster:
             raise KubeVoiceError(
                 f"the cluster {self._server} cannot be reached: {error}; does kubectl get voicemodels work?"
             ) from None
+
+
+def _status(name: str, raw: Any) -> VoiceModelStatus:
+    try:
+        return VoiceModelStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        raise KubeVoiceError(
+            f"the status of {name} is of another version than this command; use the version of the operator"
+        ) from None
 
 
 def _message(error: Any) -> str:

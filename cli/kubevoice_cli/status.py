@@ -37,7 +37,7 @@ def status(
     """Show the VoiceModels of this machine or of a cluster; of one that is named, its revisions, too."""
     if namespace is not None:
         cluster = Cluster(namespace)
-        states = {each: cluster.get(each)[0] for each in ([name] if name else cluster.names())}
+        states = {name: cluster.get(name)[0]} if name else cluster.statuses()
         served = set(states)
     else:
         states, served = _here(name, port)

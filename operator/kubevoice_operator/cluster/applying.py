@@ -25,7 +25,12 @@ NO_GATEWAY_API = (
 
 
 def _refusal(error: ApiException) -> str:
-    """Return what the API server says of what it refuses."""
+    """Return what the API server says of what it refuses, and would refuse the next moment, too.
+
+    Raises the error again if it is no refusal.
+    """
+    if error.status not in REFUSALS and UNKNOWN_FIELD not in (error.body or ""):
+        raise error
     try:
         said = str(json.loads(error.body or "")["message"])[:1000]
     except (ValueError, KeyError, TypeError):
@@ -34,12 +39,10 @@ def _refusal(error: ApiException) -> str:
 
 
 async def refusal_of(request: Awaitable[None]) -> str | None:
-    """Return what the API server says if it refuses a request, which it would also do the next moment."""
+    """Return what the API server says if it refuses a request. Raises ApiException for what is no refusal."""
     try:
         await request
     except ApiException as error:
-        if error.status not in REFUSALS and UNKNOWN_FIELD not in (error.body or ""):
-            raise
         return _refusal(error)
     return None
 
@@ -71,8 +74,6 @@ async def expose(
         except ApiException as error:
             if error.status == HTTPStatus.NOT_FOUND and kind == "HTTPRoute":
                 hindered[kind] = Reason.GATEWAY_API_NOT_INSTALLED, NO_GATEWAY_API
-            elif error.status in REFUSALS:
-                hindered[kind] = Reason.REFUSED_BY_API, _refusal(error)
             else:
-                raise
+                hindered[kind] = Reason.REFUSED_BY_API, _refusal(error)
     return hindered

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from kubevoice_operator.cluster.cache import Key
 from kubevoice_operator.cluster.snapshot import DataPlane
 from kubevoice_operator.observe import STABLE, ReplicaObservation, TrackTraffic
-from kubevoice_operator.render.names import TELEMETRY_PORT
+from kubevoice_operator.render.names import TELEMETRY_PORT, serve_service
 from kubevoice_operator.render.rayservice import HTTP_PORT
 
 __all__ = ["DataPlaneClient", "service_url"]
@@ -25,7 +25,7 @@ MAX_BYTES = 4 * 1024 * 1024
 
 def service_url(key: Key) -> str:
     """Return where applications in the cluster call a voice; KubeRay names the Service."""
-    return f"http://{key.name}-serve-svc.{key.namespace}.svc:{HTTP_PORT}"
+    return f"http://{serve_service(key.name)}.{key.namespace}.svc:{HTTP_PORT}"
 
 
 class DataPlaneClient:

@@ -5,7 +5,7 @@ from typing import Any
 from kubevoice.resources.exposure import HttpRoute, IngressRule
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.render.names import VOICE_LABEL, labels, owner_references
+from kubevoice_operator.render.names import VOICE_LABEL, serve_service, voice_object
 from kubevoice_operator.render.rayservice import DASHBOARD_PORT, METRICS_PORT
 from kubevoice_operator.render.serving import HTTP_PORT
 
@@ -17,31 +17,15 @@ CLIENT_LABEL = "kubevoice.io/client"
 Object = dict[str, Any]
 
 
-def _object(model: VoiceModel, api_version: str, kind: str, spec: Object) -> Object:
-    metadata: Object = {
-        "name": model.metadata.name,
-        "namespace": model.metadata.namespace,
-        "labels": labels(model),
-    }
-    if owners := owner_references(model):
-        metadata["ownerReferences"] = owners
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def _service(model: VoiceModel) -> str:
-    """Return the name of the Service that KubeRay makes for a RayService."""
-    return f"{model.metadata.name}-serve-svc"
-
-
 def _ingress(model: VoiceModel, ingress: IngressRule) -> Object:
-    backend = {"service": {"name": _service(model), "port": {"number": HTTP_PORT}}}
+    backend = {"service": {"name": serve_service(model.metadata.name), "port": {"number": HTTP_PORT}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     spec: Object = {"rules": [{"host": ingress.host, "http": {"paths": paths}}]}
     if ingress.class_name:
         spec["ingressClassName"] = ingress.class_name
     if ingress.tls_secret_name:
         spec["tls"] = [{"hosts": [ingress.host], "secretName": ingress.tls_secret_name}]
-    found = _object(model, "networking.k8s.io/v1", "Ingress", spec)
+    found = voice_object(model, "networking.k8s.io/v1", "Ingress", spec)
     if ingress.annotations:
         found["metadata"]["annotations"] = dict(ingress.annotations)
     return found
@@ -53,13 +37,13 @@ def _route(model: VoiceModel, route: HttpRoute) -> Object:
         "rules": [
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-                "backendRefs": [{"name": _service(model), "port": HTTP_PORT}],
+                "backendRefs": [{"name": serve_service(model.metadata.name), "port": HTTP_PORT}],
             }
         ],
     }
     if route.hostnames:
         spec["hostnames"] = list(route.hostnames)
-    return _object(model, "gateway.networking.k8s.io/v1", "HTTPRoute", spec)
+    return voice_object(model, "gateway.networking.k8s.io/v1", "HTTPRoute", spec)
 
 
 def _rule(ports: tuple[int, ...], *peers: Object) -> Object:
@@ -88,7 +72,7 @@ def _policy(model: VoiceModel) -> Object:
             {"from": [{"podSelector": own}]},  # on ports that Ray chooses
         ],
     }
-    return _object(model, "networking.k8s.io/v1", "NetworkPolicy", spec)
+    return voice_object(model, "networking.k8s.io/v1", "NetworkPolicy", spec)
 
 
 def render_exposure(model: VoiceModel) -> tuple[Object, ...]:

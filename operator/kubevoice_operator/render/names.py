@@ -29,6 +29,8 @@ __all__ = [
     "content_hash",
     "labels",
     "owner_references",
+    "serve_service",
+    "voice_object",
 ]
 
 SPEC_ANNOTATION = "kubevoice.io/stage-spec"
@@ -86,6 +88,23 @@ def owner_references(model: VoiceModel) -> list[dict[str, Any]]:
             "blockOwnerDeletion": True,
         }
     ]
+
+
+def voice_object(model: VoiceModel, api_version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the one object of a kind that a VoiceModel has: of its name, with its labels, and its own."""
+    metadata: dict[str, Any] = {
+        "name": model.metadata.name,
+        "namespace": model.metadata.namespace,
+        "labels": labels(model),
+    }
+    if owners := owner_references(model):
+        metadata["ownerReferences"] = owners
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def serve_service(name: str) -> str:
+    """Return the name of the Service that KubeRay makes for the RayService of this name."""
+    return f"{name}-serve-svc"
 
 
 def content_hash(rendered: dict[str, Any]) -> str:

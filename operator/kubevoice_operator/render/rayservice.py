@@ -6,7 +6,7 @@ import yaml
 from kubevoice.resources.serving import Strategy
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR, Images, content_hash, labels, owner_references
+from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR, Images, content_hash, labels, voice_object
 from kubevoice_operator.render.pod import (
     container_security,
     placement,
@@ -207,13 +207,6 @@ def _workers(model: VoiceModel, images: Images) -> Object:
 
 def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> Object:
     """Render the RayService that divides requests as `traffic` says; the same bytes for the same arguments."""
-    metadata: Object = {
-        "name": model.metadata.name,
-        "namespace": model.metadata.namespace,
-        "labels": labels(model),
-    }
-    if owners := owner_references(model):
-        metadata["ownerReferences"] = owners
     cluster: Object = {
         "rayVersion": RAY_VERSION,
         # Also where there is nothing to scale now: switched on later, it would need another cluster.
@@ -222,15 +215,11 @@ def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> Ob
         "headGroupSpec": _head(model, images),
         "workerGroupSpecs": [_workers(model, images)],
     }
-    return {
-        "apiVersion": "ray.io/v1",
-        "kind": "RayService",
-        "metadata": metadata,
-        "spec": {
-            "serveConfigV2": yaml.safe_dump(serve_config(model, traffic), sort_keys=True),
-            # The HTTP side is on the head, so its proxy is the shortest way, and the only one while there is no worker.
-            "excludeHeadPodFromServeSvc": False,
-            "rayClusterDeletionDelaySeconds": FINISH_SECONDS,
-            "rayClusterConfig": cluster,
-        },
+    spec: Object = {
+        "serveConfigV2": yaml.safe_dump(serve_config(model, traffic), sort_keys=True),
+        # The HTTP side is on the head, so its proxy is the shortest way, and the only one while there is no worker.
+        "excludeHeadPodFromServeSvc": False,
+        "rayClusterDeletionDelaySeconds": FINISH_SECONDS,
+        "rayClusterConfig": cluster,
     }
+    return voice_object(model, "ray.io/v1", "RayService", spec)
