@@ -1,34 +1,28 @@
 """A real S3 server for tests, which can be stopped and started again with what it holds."""
 
-import os
-import shutil
 import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from kubevoice.storage import S3Options
+from testcluster import UnavailableError
+from testcluster.build import versitygw
 
-VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kubevoice" / "bin"
 BUCKET = "voices"
 ACCESS, SECRET = "tester", "for-this-test-only"
 
 
-def versitygw():
-    """The server's binary, built once into the user's cache."""
-    binary = CACHE / "versitygw"
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if not binary.exists():
-        if go is None:
-            pytest.skip("Go is not installed, so the S3 server cannot be built")
-        subprocess.run([go, "install", VERSITYGW], check=True, env=os.environ | {"GOBIN": str(CACHE)}, timeout=1500)
-    return binary
+def binary():
+    """The server's program, built once into the user's cache."""
+    try:
+        return versitygw()
+    except UnavailableError as lack:
+        pytest.skip(str(lack))
 
 
 class S3Server:
@@ -53,7 +47,7 @@ class S3Server:
             certificate, key = self._authority.issue("s3", hosts=("127.0.0.1",))
             keys += ["--cert", certificate, "--key", key]
         self._process = subprocess.Popen(
-            [versitygw(), "--port", f"127.0.0.1:{self.port}", *keys, "posix", self.root],
+            [binary(), "--port", f"127.0.0.1:{self.port}", *keys, "posix", self.root],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

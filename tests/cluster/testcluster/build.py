@@ -27,6 +27,7 @@ __all__ = [
     "kuberay_operator",
     "locked",
     "staging",
+    "versitygw",
 ]
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubevoice"
