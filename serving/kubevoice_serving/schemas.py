@@ -60,7 +60,7 @@ class Controlled(Request):
     )
     speed: float = Field(1.0, ge=0.25, le=4)
     emotion: str | None = Field(None, description="A label from /v1/voices.", examples=["happy"])
-    intensity: float = Field(1.0, ge=0, le=2, description="0 is neutral, 1 the emotion as trained, 2 twice that.")
+    intensity: float = Field(1.0, ge=0, le=2, description="0 is neutral, 1 as trained, 2 twice as far from neutral.")
     speaker: str | int | None = Field(
         None,
         description="Name or number of a speaker of the voice, or a blend such as zf_xiaoxiao(2)+zm_yunxi(1).",

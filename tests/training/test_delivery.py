@@ -33,10 +33,18 @@ def test_urgent_is_higher_and_quicker_than_calm(delivered):
 
 
 def test_intensity_leads_from_neutral_through_the_emotion_and_beyond(delivered):
-    for emotion, sign in (("angry", 1), ("serious", -1)):
+    for emotion, sign in (("happy", 1), ("serious", -1)):
         f0 = [sign * delivered(emotion, intensity).f0 for intensity in (0.0, 1.0, 2.0)]
         assert f0 == sorted(f0)
         assert delivered(emotion, 0.0) == delivered("neutral")
+
+
+@pytest.mark.parametrize(("emotion", "sign"), [("angry", 1), ("urgent", 1), ("sad", -1), ("calm", -1), ("serious", -1)])
+def test_beyond_what_was_trained_rate_and_loudness_go_on_the_same_way(delivered, emotion, sign):
+    rest, trained, beyond = (delivered(emotion, intensity) for intensity in (0.0, 1.0, 2.0))
+    assert sign * (beyond.rate - trained.rate) > 0.0
+    assert sign * (trained.rate - rest.rate) > 0.0
+    assert sign * (beyond.level - trained.level) > 0.0
 
 
 def test_a_step_is_what_can_be_noticed():

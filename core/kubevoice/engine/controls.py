@@ -114,15 +114,19 @@ def resting_emotion(manifest: VoiceManifest) -> str:
 
 
 def emotion_weights(manifest: VoiceManifest, emotion: str | None, intensity: float) -> Array:
-    """Mixing weights over the emotion table [rows]: rest + intensity * (emotion - rest)."""
+    """Mixing weights over the emotion table [rows]: rest + intensity * (emotion - rest), at most the emotion.
+
+    What goes beyond is not for the embedding (`kubevoice.engine.intensity`).
+    """
+    share = min(intensity, 1.0)
     ids = {e.label: e.id for e in manifest.emotions}
     rest = resting_emotion(manifest)
     label = rest if emotion is None else emotion
     if label not in ids:
         raise InputError(f"voice {manifest.name} has no emotion {label!r}; it has: {', '.join(ids)}")
     weights = np.zeros(manifest.emotion_rows, np.float32)
-    weights[ids[rest]] += 1.0 - intensity
-    weights[ids[label]] += intensity
+    weights[ids[rest]] += 1.0 - share
+    weights[ids[label]] += share
     return weights
 
 

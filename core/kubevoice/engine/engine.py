@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls, emotion_weights, gains, pitch_shift, speaker_weights
+from kubevoice.engine.intensity import exaggerated
 from kubevoice.engine.refining import PostNet, Refinement
 from kubevoice.engine.vocoding import Vocoder, Vocoding
 from kubevoice.errors import InputError, KubeVoiceError
@@ -155,12 +156,16 @@ class Engine:
             "pitch_shift": np.zeros(count, np.float32),
             "energy_shift": np.zeros(count, np.float32),
         }
+        extra = np.array([max(0.0, c.intensity - 1.0) for c in controls], np.float32)
+        if extra.any():
+            rest = np.tile(emotion_weights(manifest, None, 1.0), (count, 1))
+            feeds |= exaggerated(self._encoder.run, feeds, rest, extra, manifest.stats)
         semitones = np.array([c.pitch for c in controls], np.float32)
         if semitones.any():
             # The shift is a ratio of the voice's own contour, so that must be known first. The encoder is
             # cheap beside the decoder and the vocoder.
             (contour,) = self._encoder.run(["pitch"], feeds)
-            feeds["pitch_shift"] = pitch_shift(contour, manifest.stats, semitones)
+            feeds["pitch_shift"] = feeds["pitch_shift"] + pitch_shift(contour, manifest.stats, semitones)
         return tuple(self._encoder.run(list(outputs), feeds))
 
     def _decode(
