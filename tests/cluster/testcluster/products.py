@@ -194,6 +194,11 @@ def _import(folder: Path, parts: list[str]) -> None:
     """Give the archives in `folder` to the kept containerd, which gives up what no image needs any more."""
     with _containerd() as socket:
         images = ["ctr", "--address", socket, "--namespace=k8s.io", "images"]
+        there = _run(*images, "ls", "-q").split()
+        for name in map(image_name, parts):
+            # Else the layers that both have could be collected as garbage while the new image is unpacked.
+            if name in there:
+                _run(*images, "tag", "--force", name, f"{name}-before")
         for part in parts:
             _run(*images, "import", folder / f"{part}.tar")
         names = {image_name(part) for part in PARTS}
