@@ -139,6 +139,8 @@ class ServiceObservation:
     """Name of the RayCluster that answers."""
     bounds: tuple[int, int] | None = None
     """Fewest and most worker pods of that RayCluster; None where nobody scales pods."""
+    workers: int = 0
+    """How many worker pods it has, those that are leaving counted."""
     trouble: Trouble | None = None
     settled: bool = True
     """Whether what was applied is what answers: no other RayCluster is being prepared to take over."""

@@ -58,10 +58,16 @@ def _service(model: VoiceModel, rollout: Rollout, observed: Observed, images: Im
 
 
 def _bounds(model: VoiceModel, observed: Observed) -> tuple[int, int] | None:
-    """Return bounds for the running RayCluster if they changed: KubeRay does not hand them on (kuberay#2331)."""
-    there = observed.service.bounds if observed.service else None
-    wanted = worker_bounds(model)
-    return wanted if there is not None and there != wanted else None
+    """Return bounds for the running RayCluster if they changed: KubeRay does not hand them on (kuberay#2331).
+
+    Of workers above the most, Ray's autoscaler stops some at once and with all that they speak. So it stays above them
+    until they have gone: Serve stops what is too much gently, and then they are idle.
+    """
+    if observed.service is None or (there := observed.service.bounds) is None:
+        return None
+    least, most = worker_bounds(model)
+    wanted = least, max(most, min(there[1], observed.service.workers))
+    return wanted if there != wanted else None
 
 
 def _exposure(model: VoiceModel, observed: Observed) -> tuple[tuple[Object, ...], tuple[str, ...]]:

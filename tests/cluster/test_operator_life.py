@@ -140,14 +140,15 @@ def test_a_pinned_revision_is_back_in_seconds(mei):
     mei.wait("the new revision", lambda: serving(mei) not in (old, None), 60)
 
 
+def workers(voice):
+    return [pod for pod in voice.pods("ray.io/node-type=worker") if pod["status"]["phase"] == "Running"]
+
+
 def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_request(node, mei):
     mei.apply(
         serving={"maxReplicas": 2, "targetOngoingRequests": 1, "upscaleDelaySeconds": 1, "downscaleDelaySeconds": 15}
     )
     mei.wait_ready(180)
-
-    def workers():
-        return [p for p in mei.pods("ray.io/node-type=worker") if p["status"]["phase"] == "Running"]
 
     def ready():
         return mei.status["serving"]["replicas"]["ready"]
@@ -157,12 +158,12 @@ def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_req
     for client in clients:
         client.start()
     try:
-        mei.wait("a second replica", lambda: len(workers()) == 2 and ready() == 2, 240)
+        mei.wait("a second replica", lambda: len(workers(mei)) == 2 and ready() == 2, 240)
     finally:
         for client in clients:
             client.__exit__()
     assert [failure for client in clients for failure in client.failures] == []
-    mei.wait("one replica again", lambda: len(workers()) == 1 and ready() == 1, 240)
+    mei.wait("one replica again", lambda: len(workers(mei)) == 1 and ready() == 1, 240)
     code, _, _ = mei.speak()
     assert code == 200
 
@@ -173,7 +174,7 @@ def bounds(node, voice):
     return group["minReplicas"], group["maxReplicas"]
 
 
-def test_kubectl_scale_moves_the_floor_of_the_running_cluster(node, mei):
+def test_kubectl_scale_moves_the_floor_of_the_running_cluster_and_a_lower_ceiling_cuts_nobody(node, mei):
     (before,) = listed(node, "rayclusters", mei.namespace)
     node.kubectl("scale", f"vm/{mei.name}", "-n", mei.namespace, "--replicas=2")
     mei.model["spec"]["serving"]["minReplicas"] = 2
@@ -181,8 +182,12 @@ def test_kubectl_scale_moves_the_floor_of_the_running_cluster(node, mei):
     mei.wait("two replicas", lambda: mei.status["serving"]["replicas"]["ready"] == 2, 240)
     (after,) = listed(node, "rayclusters", mei.namespace)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
-    mei.apply(serving={"minReplicas": 1, "maxReplicas": 1})
-    mei.wait("one replica", lambda: mei.status["serving"]["replicas"]["ready"] == 1, 240)
+    with Client(mei) as client:
+        mei.apply(serving={"minReplicas": 1, "maxReplicas": 1})
+        mei.wait("one worker", lambda: len(workers(mei)) == 1, 240)
+        mei.wait("the bounds", lambda: bounds(node, mei) == (1, 1), 30)
+    assert client.failures == []
+    assert mei.status["serving"]["replicas"]["ready"] == 1
 
 
 def test_a_canary_gets_its_share_and_takes_over(mei):
@@ -254,6 +259,7 @@ def pods_in_place_of(mei, killed, kind):
 @pytest.mark.parametrize("kind", ["worker", "head"])
 def test_a_pod_of_ray_that_is_killed_comes_back_with_the_voice(node, mei, kind):
     revision = serving(mei)
+    mei.wait("one worker, for a canary's may still be there", lambda: len(workers(mei)) == 1, 240)
     (killed,) = [p["metadata"]["name"] for p in mei.pods(f"ray.io/node-type={kind}")]
     node.kubectl("delete", "pod", killed, "-n", mei.namespace, "--grace-period=0", "--force")
     mei.wait("another pod", lambda: pods_in_place_of(mei, killed, kind), 240)
@@ -288,10 +294,14 @@ def alone(node, mei):
 
 
 def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
+    early = []
+
     def starting():
-        """Workers whose first container still waits for the head."""
+        """Workers whose first container still waits for the head, which is over soon."""
         pods = [pod for pod in mei.pods("ray.io/node-type=worker") if not pod["metadata"].get("deletionTimestamp")]
-        return [p for p in pods if any("running" in c["state"] for c in p["status"].get("initContainerStatuses", ()))]
+        found = [p for p in pods if any("running" in c["state"] for c in p["status"].get("initContainerStatuses", ()))]
+        early[:] = [pod["metadata"]["name"] for pod in found]
+        return early
 
     alone(node, mei)
     old = active_cluster(node, mei)
@@ -299,9 +309,8 @@ def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_re
     with Client(mei) as client:
         mei.wait("another cluster", lambda: ray_clusters(node, mei) - {old}, 120)
         mei.wait("a worker that waits for its head", starting, 60)
-        (early,) = [pod["metadata"]["name"] for pod in starting()]
-        node.kubectl("delete", "pod", early, "-n", mei.namespace, "--wait=false")
-        mei.wait("its end", lambda: early not in [pod["metadata"]["name"] for pod in mei.pods()], 60)
+        node.kubectl("delete", "pod", *early, "-n", mei.namespace, "--wait=false")
+        mei.wait("its end", lambda: not {*early} & {pod["metadata"]["name"] for pod in mei.pods()}, 60)
         mei.wait("the switch", lambda: active_cluster(node, mei) in ray_clusters(node, mei) - {old}, 420)
         assert old in ray_clusters(node, mei), "requests under way on the old cluster must be answered"
         mei.wait_ready(120)

@@ -6,6 +6,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import boto3
@@ -186,7 +187,7 @@ class Voice:
 
 
 class Client(threading.Thread):
-    """Asks for speech all the time, and remembers every answer that was no speech."""
+    """Asks for speech all the time, and remembers when an answer was no speech."""
 
     def __init__(self, voice):
         super().__init__(daemon=True)
@@ -199,10 +200,10 @@ class Client(threading.Thread):
             try:
                 status, headers, body = self.voice.speak(endpoint=self._endpoint)
             except OSError as error:
-                self.failures.append(repr(error))
+                self.failures.append((datetime.now(UTC).isoformat(), repr(error)))
                 continue
             if status != 200 or not body.startswith(b"RIFF"):
-                self.failures.append((status, body[:300]))
+                self.failures.append((datetime.now(UTC).isoformat(), status, body[:300]))
             else:
                 self.revisions.append({k.lower(): v for k, v in headers.items()}["x-revision"])
 

@@ -131,6 +131,24 @@ def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reas
     assert (ready.status, ready.reason) == (State.TRUE, reason)
 
 
+@pytest.mark.parametrize(
+    ("there", "workers", "wanted"),
+    [
+        ((1, 8), 1, (1, 2)),
+        ((1, 8), 5, (1, 5)),
+        ((3, 5), 4, (1, 4)),
+        ((1, 5), 5, None),
+        ((1, 1), 1, (1, 2)),
+        ((1, 1), 5, (1, 2)),
+        ((1, 2), 0, None),
+        (None, 0, None),
+    ],
+)
+def test_the_most_workers_never_sink_below_those_that_are_there(there, workers, wanted):
+    service = ServiceObservation("h", "http://mei", bounds=there, workers=workers)
+    assert after(STAGES, model=MODEL + "  serving: {maxReplicas: 2}\n", service=service).bounds == wanted
+
+
 def test_a_refusal_is_told_while_an_older_revision_serves():
     old = ServiceObservation("", "http://mei", (ReplicaObservation("a", {"mei": DIGEST}),))
     found = after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")

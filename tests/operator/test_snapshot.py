@@ -192,6 +192,15 @@ def test_bounds_are_those_of_the_cluster_that_answers():
     assert (found.cluster, found.bounds) == ("mei-1", (1, 4))
 
 
+def test_workers_are_those_of_the_cluster_that_answers():
+    def ray(name, kind, cluster):
+        return thing("Pod", name, {"ray.io/node-type": kind, "ray.io/cluster": cluster})
+
+    pods = (ray("a", "worker", "mei-1"), ray("b", "worker", "mei-1"), ray("c", "worker", "mei-0"))
+    found = service(children(rayservice(ACTIVE), *pods, ray("d", "head", "mei-1")), "mei", URL, DataPlane(), NOW)
+    assert found.workers == 2
+
+
 def test_what_ray_serve_complains_about():
     failed = {
         "applicationStatuses": {"voice": {"status": "DEPLOY_FAILED", "message": "x\nValueError: no such bundle\n"}}

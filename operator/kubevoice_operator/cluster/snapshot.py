@@ -33,7 +33,7 @@ __all__ = ["DataPlane", "exposure", "jobs", "service", "unrecorded"]
 Object = Mapping[str, Any]
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
-RAY_LABEL = "ray.io/node-type"
+RAY_LABEL, CLUSTER_LABEL = "ray.io/node-type", "ray.io/cluster"
 EXPOSURE = ("NetworkPolicy", "Ingress", "HTTPRoute")
 """Kinds by which a voice is reached, or not."""
 
@@ -166,6 +166,11 @@ def _bounds(cluster: Object | None) -> tuple[int, int] | None:
     return (int(groups[0].get("minReplicas", 0)), int(groups[0].get("maxReplicas", 0))) if groups else None
 
 
+def _is_worker(pod: Object, cluster: str | None) -> bool:
+    labels = pod["metadata"].get("labels", {})
+    return bool(labels.get(RAY_LABEL) == "worker" and labels.get(CLUSTER_LABEL) == cluster)
+
+
 def _application_error(status: Object, application: str) -> str | None:
     """Return Ray Serve's complaint about an application, if it has given up."""
     for part in ("activeServiceStatus", "pendingServiceStatus"):
@@ -205,6 +210,7 @@ def service(children: Children, name: str, url: str, data: DataPlane, now: datet
         answers=data.answered,
         cluster=cluster,
         bounds=_bounds(children.clusters.get(cluster)) if cluster else None,
+        workers=sum(_is_worker(pod, cluster) for pod in pods),
         settled=_settled(raw),
         trouble=next((t for t in (pod_trouble(pod, now) for pod in pods) if t is not None), None),
     )
