@@ -3,7 +3,8 @@
     python training/recipes/base_vocoder.py CORPUS OUT --start voices/base/checkpoint --minutes 9 --device cuda \
         --batch 32 --judges 0.5
 
-The mel space is that of the released voice; the network is new. It first learns to reconstruct, then is judged too.
+The mel space is that of the released voice; the network is new, or with --further the voice's own. A new one first
+learns to reconstruct, then is judged too; give 0 to --judged-from for one that can do that.
 As soon as base_acoustic.py has left predicted.npy in CORPUS, half of what it hears are those mels: at work the
 vocoder hears the acoustic model, which is smoother than any recording. On a GPU a step is one CUDA graph, for else
 launching its thousands of small kernels takes longer than they run.
@@ -147,8 +148,8 @@ def captured(step: Step, mel: Tensor, real: Tensor) -> Step:
 
 
 def parties_of(args: argparse.Namespace) -> Adversaries:
-    """Put new judges against a new generator."""
-    generator = Generator(CONFIG).to(args.device)
+    """Put new judges against a new generator, or against the voice's own."""
+    generator = (load_weights(args.start).vocoder if args.further else Generator(CONFIG)).to(args.device).train()
     judges = Discriminators(width=args.judges, scales=args.scales).to(args.device)
     gpu = args.device != "cpu"
 
@@ -174,6 +175,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--start", type=Path, required=True, help="checkpoint folder of the voice whose mels it hears")
+    parser.add_argument("--further", action="store_true", help="teach the vocoder of that voice more")
     parser.add_argument("--minutes", type=float, default=90.0, help="of training in all, earlier runs counted")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=8)

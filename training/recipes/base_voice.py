@@ -8,6 +8,7 @@ DIR is the folder packed/ of a training. What is not given stays as it was in th
 import argparse
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,11 @@ def blend(started: Sambert, trained: dict[str, Tensor], share: float) -> dict[st
 def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
     """Put new weights into the voice that they were trained from; say how they were trained."""
     weights = load_weights(args.start)
-    summary: dict[str, JsonValue] = {"continuedFrom": load_bundle(args.start.parent).digest}
+    before = load_bundle(args.start.parent)
+    given = {"acoustic": args.acoustic, "vocoder": args.vocoder}
+    stays = tuple(name for name, folder in given.items() if not folder)
+    summary: dict[str, JsonValue] = {"continuedFrom": before.digest}
+    summary |= {name: value for name, value in before.manifest.training.items() if name.startswith(stays)}
     if args.acoustic:
         state = averaged(args.acoustic, "acoustic")
         weights.acoustic.load_state_dict(blend(weights.acoustic, state["averaged"], args.share))
@@ -62,7 +67,9 @@ def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
         summary |= {"acousticShare": args.share}
     if args.vocoder:
         state = averaged(args.vocoder, "vocoder")
-        weights.vocoder = Generator(VOCODER).eval()
+        # A voice's own, taught more, keeps its width.
+        channels = len(state["averaged"]["conv_pre.conv1d.bias"])
+        weights.vocoder = Generator(replace(VOCODER, channels=channels)).eval()
         weights.vocoder.load_state_dict(state["averaged"])
         summary |= {"vocoderSteps": state["step"], "vocoderMinutes": round(state["spent"] / 60, 1)}
     return weights, summary
