@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from base_data import MEL, Recording, keep, recordings, texts
-from kubevoice_training.checkpoint import load_weights
+from kubevoice_training.checkpoint import VoiceWeights, load_weights
 from kubevoice_training.features import Stats
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
@@ -147,9 +147,9 @@ def captured(step: Step, mel: Tensor, real: Tensor) -> Step:
     return replay
 
 
-def parties_of(args: argparse.Namespace) -> Adversaries:
+def parties_of(args: argparse.Namespace, voice: VoiceWeights) -> Adversaries:
     """Put new judges against a new generator, or against the voice's own."""
-    generator = (load_weights(args.start).vocoder if args.further else Generator(CONFIG)).to(args.device).train()
+    generator = (voice.vocoder if args.further else Generator(CONFIG)).to(args.device).train()
     judges = Discriminators(width=args.judges, scales=args.scales).to(args.device)
     gpu = args.device != "cpu"
 
@@ -201,8 +201,9 @@ def main() -> None:
         if usable and len(each.wave) > (SEGMENT + CONTEXT + 2) * MEL.hop_length:
             clips.append((first, each))
         first += len(each.mel)
-    corpus = Corpus(clips, load_weights(args.start).stats, args.device)
-    run = Training(parties_of(args))
+    voice = load_weights(args.start)
+    corpus = Corpus(clips, voice.stats, args.device)
+    run = Training(parties_of(args, voice))
     losses = Reconstruction(MEL).to(args.device)
     checkpoint, predicted = args.out / "vocoder.pt", args.corpus / "predicted.npy"
     if checkpoint.exists():
