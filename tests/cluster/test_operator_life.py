@@ -259,8 +259,15 @@ def pods_in_place_of(mei, killed, kind):
 @pytest.mark.parametrize("kind", ["worker", "head"])
 def test_a_pod_of_ray_that_is_killed_comes_back_with_the_voice(node, mei, kind):
     revision = serving(mei)
-    mei.wait("one worker, for a canary's may still be there", lambda: len(workers(mei)) == 1, 240)
-    (killed,) = [p["metadata"]["name"] for p in mei.pods(f"ray.io/node-type={kind}")]
+    names = []
+
+    def one():
+        """One pod in whatever phase: a canary's worker may still be there, one for the load before may be coming."""
+        names[:] = [p["metadata"]["name"] for p in mei.pods(f"ray.io/node-type={kind}")]
+        return len(names) == 1
+
+    mei.wait(f"one {kind}", one, 300)
+    (killed,) = names
     node.kubectl("delete", "pod", killed, "-n", mei.namespace, "--grace-period=0", "--force")
     mei.wait("another pod", lambda: pods_in_place_of(mei, killed, kind), 240)
 
