@@ -106,7 +106,9 @@ def _offered(scope: Scope) -> str:
 
 
 def _address(scope: Scope) -> str:
-    return str(scope["client"][0]) if scope.get("client") else "unknown"
+    """Return who called the proxy before us, which puts that behind what callers say of themselves."""
+    *_, address = ["unknown", *(scope.get("client") or ())[:1], *Headers(scope=scope).getlist("x-forwarded-for")]
+    return str(address).rpartition(",")[2].strip()
 
 
 def _known(keys: KeysFile, authorization: str) -> str:

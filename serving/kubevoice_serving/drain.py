@@ -16,8 +16,8 @@ from pathlib import Path
 
 __all__ = ["main"]
 
-AT_WORK = (b"ray::ServeReplica", b"ray::ProxyActor")
-"""How Ray names the processes of a replica and of the HTTP proxy."""
+AT_WORK = (b"ray::ServeReplica", b"ray::ProxyActor", b"ray::HAProxyManager")
+"""How Ray names the processes of a replica, and of what is before the HTTP side."""
 LOOK_SECONDS, REACH_SECONDS = 0.5, 3.0
 
 

@@ -1,5 +1,6 @@
 """A Ray of several nodes, each with processes and a /proc of its own as a pod has, started as KubeRay would."""
 
+import http.client
 import os
 import shutil
 import socket
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.local.http import request
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice, serve_config
-from kubevoice_operator.render.serving import RAY_ENVIRONMENT
+from kubevoice_operator.render.serving import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
 from live_caller import calling
 
 pytestmark = [
@@ -32,7 +33,7 @@ spec:
   base: {{uri: builtin://base}}
   dataset: {{uri: s3://data/set}}
   storage: {{artifactsUri: s3://voices}}
-  serving: {{minReplicas: {replicas}, maxReplicas: {replicas}, replica: {{cpu: 0.5}}}}
+  serving: {{minReplicas: {replicas}, maxReplicas: {replicas}, replica: {{cpu: 0.5}}{more}}}
 """
 LOOPBACK, HEAD, WORKERS = "127.0.0.1", "127.0.0.2", ["127.0.0.3", "127.0.0.4"]
 TOKEN = "of-these-tests"  # noqa: S105  # of a Ray that lives as long as these tests
@@ -63,6 +64,8 @@ class Ray:
         self.environment = (
             os.environ
             | RAY_ENVIRONMENT
+            | PROXY_ENVIRONMENT
+            | {f"RAY_SERVE_HAPROXY_{name}_PORT": str(free_port()) for name in ("STATS", "METRICS")}
             | {
                 "RAY_AUTH_MODE": "token",
                 "RAY_AUTH_TOKEN": TOKEN,
@@ -109,8 +112,8 @@ class Ray:
             node.wait()
 
 
-def load(replicas):
-    return load_voicemodel(MODEL.format(replicas=replicas))
+def load(replicas, more=""):
+    return load_voicemodel(MODEL.format(replicas=replicas, more=more))
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +132,8 @@ def ray(tmp_path_factory, toy):
         found.stop()
 
 
-def apply(ray, toy, replicas):
-    config = serve_config(load(replicas), Traffic(Bundle(toy.digest, str(toy.path))))
+def apply(ray, toy, replicas, more=""):
+    config = serve_config(load(replicas, more), Traffic(Bundle(toy.digest, str(toy.path))))
     # Every node here has the same ports; one proxy is enough.
     config |= {"proxy_location": "HeadOnly", "http_options": {"host": LOOPBACK, "port": ray.port}}
     for application in config["applications"]:
@@ -149,6 +152,23 @@ def test_a_replica_of_half_a_cpu_fills_a_worker_and_the_http_side_is_on_the_head
     until(lambda: len(ray.running("Synthesizer")) == 2)
     assert ray.running("Synthesizer") == WORKERS
     assert ray.running("Ingress") == [HEAD]
+
+
+def status(ray, address, **headers):
+    """What a caller of an address of loopback is answered."""
+    connection = http.client.HTTPConnection(LOOPBACK, ray.port, timeout=30, source_address=(address, 0))
+    with closing(connection):
+        connection.request("GET", "/v1/voices", headers=headers)
+        return connection.getresponse().status
+
+
+def test_each_address_has_a_rate_behind_haproxy_whatever_it_calls_itself(ray, toy):
+    apply(ray, toy, 1, ", expose: {requestsPerMinute: 1}")
+    until(lambda: status(ray, "127.0.0.5") == 429)
+    assert [status(ray, "127.0.0.6") for _ in range(2)] == [200, 429]
+    assert status(ray, "127.0.0.6", **{"X-Forwarded-For": "10.0.0.1"}) == 429
+    apply(ray, toy, 1)
+    until(lambda: status(ray, "127.0.0.6") == 200)
 
 
 def test_a_worker_that_leaves_hands_its_replica_over_and_finishes_its_requests(ray, toy):

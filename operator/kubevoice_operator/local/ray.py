@@ -34,6 +34,7 @@ STOP_SECONDS = 5.0
 SOCKET_PATH_LIMIT = 107
 SOCKET_SUFFIX = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/dash_TaskEventsHead")
 SERVE_API = "/api/serve/applications/"
+SWITCH = "RAY_SERVE_ENABLE_HA_PROXY"
 SPARE_CPUS = 1
 """Ray counts logical CPUs: one beyond the machine's own keeps the HTTP side from competing with replicas for one."""
 
@@ -157,6 +158,9 @@ class LocalRay:
                 env=environment
                 | RAY_ENVIRONMENT
                 | {
+                    # What runs before the HTTP side of a cluster would listen on every address of this machine, so it
+                    # does only for somebody who asks for it, to measure.
+                    SWITCH: os.environ.get(SWITCH, "0"),
                     "RAY_TMPDIR": str(temporary),
                     # Who reaches Ray's ports may run any code: without a token that is every user of this machine.
                     "RAY_AUTH_MODE": "token",

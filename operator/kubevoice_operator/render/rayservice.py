@@ -19,6 +19,7 @@ from kubevoice_operator.render.serving import (
     APPLICATION,
     FINISH_SECONDS,
     HTTP_PORT,
+    PROXY_ENVIRONMENT,
     RAY_ENVIRONMENT,
     Bundle,
     Traffic,
@@ -89,7 +90,7 @@ def _tracing(model: VoiceModel) -> dict[str, str]:
 
 
 def _container(model: VoiceModel, images: Images, name: str, ports: dict[str, int], resources: Object) -> Object:
-    environment = {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT, **_tracing(model)}
+    environment = {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT, **PROXY_ENVIRONMENT, **_tracing(model)}
     return {
         "name": name,
         "image": model.spec.serving.image or images.serving,

@@ -13,6 +13,7 @@ __all__ = [
     "CANARY_APPLICATION",
     "FINISH_SECONDS",
     "HTTP_PORT",
+    "PROXY_ENVIRONMENT",
     "RAY_ENVIRONMENT",
     "Bundle",
     "Traffic",
@@ -39,6 +40,18 @@ RAY_ENVIRONMENT = {
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
 }
 """The environment of every node."""
+PROXY_ENVIRONMENT = {
+    # HAProxy before the HTTP side takes half of what Ray's own proxy takes of a request. It listens on all addresses
+    # and tells anybody how many requests there were: fit for a pod, not for somebody's own machine.
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+    # When the HTTP side moves, another HAProxy takes over and the one before ends its requests.
+    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(FINISH_SECONDS),
+    # Who calls is not passed on otherwise. Ray has no setting for it, but writes what this one says into HAProxy's
+    # defaults as it is.
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure\n    option forwardfor",
+}
+"""What the nodes of a cluster get besides."""
 
 Object = dict[str, Any]
 
