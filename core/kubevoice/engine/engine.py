@@ -26,7 +26,7 @@ __all__ = ["Encoded", "Engine"]
 
 Array = NDArray[np.float32]
 ENCODED = ("memory", "memory_keys", "memory_values", "durations", "frames")
-FIRST_FRAMES, MOST_FRAMES = 36, 288
+FIRST_FRAMES, MOST_FRAMES = 36, 96
 """Mel frames that are decoded before the first piece of a stream, and before any later one at most."""
 
 
