@@ -90,7 +90,9 @@ def test_weights_that_were_rounded_are_stored_in_half_the_room(voice, tmp_path):
     rounded = load_weights(tmp_path / "checkpoint")
     export_graphs(rounded.acoustic, rounded.vocoder, tmp_path)
     for name in ("encoder", "decoder", "postnet", "vocoder"):
-        big = [x for x in onnx.load(tmp_path / f"{name}.onnx").graph.initializer if np.prod(x.dims) >= 1000]
+        found = onnx.load(tmp_path / f"{name}.onnx").graph.initializer
+        # What up-samples has sums of weights, which need not be half numbers.
+        big = [x for x in found if np.prod(x.dims) >= 1000 and not x.name.startswith("upsamplers.")]
         kinds = {x.data_type for x in big} - {onnx.TensorProto.INT64}
         assert kinds == {onnx.TensorProto.FLOAT16}, name
 

@@ -1,10 +1,9 @@
-"""The four networks that a bundle's ONNX graphs are made of, cut from SAMBERT and HiFi-GAN.
+"""The three networks that a bundle's acoustic ONNX graphs are made of, cut from SAMBERT.
 
 The encoder holds the whole path from symbol ids to decoder memory, its duration loop included, so it is written for
 TorchScript's exporter: it turns the loop into an ONNX Loop.
 """
 
-import copy
 import warnings
 
 import torch
@@ -12,13 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from kubevoice_training.models.hifigan import Generator
-from kubevoice_training.models.nsf import denormalize
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.models.variance import DurationPredictor
-from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d, weight_norm
 
-__all__ = ["DecoderGraph", "EncoderGraph", "PostNetGraph", "VocoderGraph"]
+__all__ = ["DecoderGraph", "EncoderGraph", "PostNetGraph"]
 
 
 def _duration_loop(
@@ -219,46 +215,3 @@ class PostNetGraph(nn.Module):
         refined = all_mel[:size].index_select(0, kept) + self.postnet.fc(spoken)[0]
         rest = torch.cat(next_entered) if next_entered else entered
         return refined, all_mel[size:], torch.cat(next_contexts), rest, hidden, cell
-
-
-class _Folded(nn.Module):
-    """A convolution whose weight normalisation was multiplied out."""
-
-    def __init__(self, source: WeightNormConv1d | WeightNormDeconv1d) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight_norm(source.weight_v, source.weight_g).detach())
-        self.bias = source.bias
-        self.source = [source]
-
-    @override
-    def forward(self, x: Tensor) -> Tensor:
-        source = self.source[0]
-        if isinstance(source, WeightNormConv1d):
-            return F.conv1d(F.pad(x, source.padding), self.weight, self.bias, source.stride, dilation=source.dilation)
-        padding = 0 if source.causal else source.trim // 2
-        y = F.conv_transpose1d(x, self.weight, self.bias, stride=source.stride, padding=padding)
-        return y[..., : -source.trim] if source.causal and source.trim else y
-
-
-class VocoderGraph(nn.Module):
-    """mel [T, M] to audio [T * hop].
-
-    One with a harmonic source reads what the acoustic model predicts, F0 and voicing last, and is given the source's
-    noise [T * hop, H] of unit deviation and phases [H] in radians, so that the same input makes the same audio.
-    """
-
-    def __init__(self, generator: Generator) -> None:
-        super().__init__()
-        self.generator = copy.deepcopy(generator)
-        for module in list(self.generator.modules()):
-            for name, child in list(module.named_children()):
-                if isinstance(child, WeightNormConv1d | WeightNormDeconv1d):
-                    setattr(module, name, _Folded(child))
-
-    @override
-    def forward(self, mel: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:
-        source = self.generator.config.source
-        if source is None or noise is None or phase is None:
-            return self.generator(mel.T.unsqueeze(0))[0, 0]
-        spoken = denormalize(mel, source)
-        return self.generator(spoken.T.unsqueeze(0), noise.T.unsqueeze(0), phase.unsqueeze(1))[0, 0]

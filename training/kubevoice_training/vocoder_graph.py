@@ -1,0 +1,133 @@
+"""The network that a bundle's vocoder graph is made of: HiFi-GAN's generator, the same numbers in fewer operations.
+
+Weights are multiplied out. Both up-samplers of a stage are linear in the same values, so they are one convolution at
+the lower rate, with an output for each place in the higher one (Shi et al., "Real-time single image and video
+super-resolution", arXiv 1609.05158 §3.2): of a repeat by eight and a kernel of seven, most products were the same. All
+is [1, C, 1, T], because ONNX Runtime has its faster kernels for convolutions of two dimensions only.
+"""
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from kubevoice_training.models.hifigan import SLOPE, Generator
+from kubevoice_training.models.nsf import denormalize
+from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d, weight_norm
+
+__all__ = ["VocoderGraph"]
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def _weight(layer: WeightNormConv1d | WeightNormDeconv1d) -> Tensor:
+    return weight_norm(layer.weight_v, layer.weight_g).detach()
+
+
+class _Conv(nn.Module):
+    """A convolution along the last axis of [1, C, 1, T]."""
+
+    def __init__(self, source: WeightNormConv1d) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(_weight(source).unsqueeze(2)), source.bias
+        self.padding, self.stride, self.dilation = source.padding, source.stride, source.dilation
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, self.padding)
+        return F.conv2d(x, self.weight, self.bias, (1, self.stride), dilation=(1, self.dilation))
+
+
+class _UpSampler(nn.Module):
+    """What a stage's two up-samplers add up to: [1, C, 1, T] to [1, C / 2, 1, T * scale]."""
+
+    def __init__(self, repeated: WeightNormConv1d, transposed: WeightNormDeconv1d) -> None:
+        super().__init__()
+        kernel, kernel_up = _weight(repeated), _weight(transposed)
+        self.scale, self.channels = transposed.stride, len(kernel)
+        before, cut = repeated.padding[0], 0 if transposed.causal else transposed.trim // 2
+        taps: dict[int, Tensor] = {}
+        """By how many places of the lower rate away from its own, what an output takes of them: [scale, C / 2, C]."""
+
+        def add(place: int, offset: int, weight: Tensor) -> None:
+            taps.setdefault(offset, kernel.new_zeros(self.scale, *kernel.shape[:2]))[place] += weight
+
+        for place in range(self.scale):
+            for k in range(kernel.shape[2]):
+                add(place, (place + k - before) // self.scale, kernel[:, :, k])
+            for k in range(kernel_up.shape[2]):
+                offset, rest = divmod(place + cut - k, self.scale)
+                if not rest:
+                    add(place, offset, kernel_up[:, :, k].T)
+        first, last = min(taps), max(taps)
+        weight = torch.stack([taps[offset] for offset in range(first, last + 1)], dim=-1)
+        self.weight = nn.Parameter(weight.flatten(0, 1).unsqueeze(2))
+        assert repeated.bias is not None  # noqa: S101  # a generator's has one
+        self.bias = nn.Parameter((repeated.bias + transposed.bias).detach().repeat(self.scale))
+        self.padding = (-first, last)
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.conv2d(F.pad(F.leaky_relu(x, SLOPE), self.padding), self.weight, self.bias)
+        places = y.reshape(self.scale, self.channels, 1, -1)
+        return places.permute(1, 2, 3, 0).reshape(1, self.channels, 1, -1)
+
+
+def _only(kind: type[Network], network: nn.Module) -> Network:
+    (found,) = (module for module in network.modules() if isinstance(module, kind))
+    return found
+
+
+def _flat(network: Network) -> Network:
+    """Return a copy whose convolutions are of two dimensions."""
+    found = copy.deepcopy(network)
+    for module in list(found.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, WeightNormConv1d):
+                setattr(module, name, _Conv(child))
+    return found
+
+
+class VocoderGraph(nn.Module):
+    """mel [T, M] to audio [T * hop].
+
+    One with a harmonic source reads what the acoustic model predicts, F0 and voicing last, and is given the source's
+    noise [T * hop, H] of unit deviation and phases [H] in radians, so that the same input makes the same audio.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.config = generator.config
+        self.pre, self.post = _flat(generator.conv_pre), _flat(generator.conv_post)
+        self.upsamplers = nn.ModuleList(
+            _UpSampler(_only(WeightNormConv1d, repeat), _only(WeightNormDeconv1d, transpose))
+            for repeat, transpose in zip(generator.repeat_upsamples, generator.transpose_upsamples, strict=True)
+        )
+        self.blocks = nn.ModuleList(_flat(block) for block in generator.conv_blocks)
+        if self.config.source is not None:
+            self.source = copy.deepcopy(generator.source_module)
+            self.downs = nn.ModuleList(_flat(down) for down in generator.source_downs)
+
+    @override
+    def forward(self, mel: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:
+        excitation = None
+        if self.config.source is not None and noise is not None and phase is not None:
+            spoken = denormalize(mel, self.config.source).T.unsqueeze(0)
+            excitation = self.source(spoken[:, -2:-1], spoken[:, -1:], noise.T.unsqueeze(0), phase.unsqueeze(1))
+            excitation = excitation.unsqueeze(2)
+        x = self.pre(mel[:, : self.config.in_channels].T[None, :, None])
+        fused = len(self.config.resblock_kernel_sizes)
+        for i, upsampler in enumerate(self.upsamplers):
+            x = upsampler(torch.sin(x) + x)
+            if excitation is not None:
+                x = x + self.downs[i](excitation)
+            first, *others = self.blocks[i * fused : (i + 1) * fused]
+            y = first(x)
+            for block in others:
+                y = y + block(x)
+            x = y / fused
+        audio: Tensor = torch.tanh(self.post(F.leaky_relu(x)))[0, 0, 0]
+        return audio
