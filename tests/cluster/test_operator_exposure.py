@@ -87,7 +87,11 @@ def test_the_gateway_api_may_come_later(voices, rest, control_plane):
     voices.wait_condition("routed", "Exposed", "True", "Exposed", 60)
     assert route()["spec"]["parentRefs"][0]["name"] == "public"
     assert route()["spec"]["rules"][0]["backendRefs"][0]["name"] == "routed-serve-svc"
-    # Watched like everything else from now on.
+    # Watched like everything else from now on; a watch finds what was changed before it began, but not what had gone.
+    rendered = lambda: route()["metadata"]["annotations"]["kubevoice.io/rendered"]  # noqa: E731
+    ours = rendered()
+    rest.patch("httproutes", voices.namespace, "routed", {"metadata": {"annotations": {"kubevoice.io/rendered": "no"}}})
+    voices.wait("the watch", lambda: rendered() == ours)
     rest.delete("httproutes", voices.namespace, "routed")
     voices.wait("another HTTPRoute", route)
     voices.edit("routed", expose(httpRoute=None, ingress=INGRESS))
