@@ -51,6 +51,13 @@ def blend(started: Sambert, trained: dict[str, Tensor], share: float) -> dict[st
     return blended
 
 
+def carry(weights: VoiceWeights, manner: str) -> None:
+    """Move the embedding of an emotion, of NAME=FACTOR, so much further from neutral's."""
+    name, factor = manner.split("=")
+    rows, emotions = weights.acoustic.emo_tokenizer.weight.data, weights.emotions
+    rows[emotions[name]] = torch.lerp(rows[emotions["neutral"]], rows[emotions[name]], float(factor))
+
+
 def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
     """Put new weights into the voice that they were trained from; say how they were trained."""
     weights = load_weights(args.start)
@@ -72,6 +79,10 @@ def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
         weights.vocoder = Generator(replace(VOCODER, channels=channels)).eval()
         weights.vocoder.load_state_dict(state["averaged"])
         summary |= {"vocoderSteps": state["step"], "vocoderMinutes": round(state["spent"] / 60, 1)}
+    for manner in args.carry:
+        carry(weights, manner)
+    if args.carry:
+        summary["carried"] = list(args.carry)
     return weights, summary
 
 
@@ -83,6 +94,7 @@ def main() -> None:
     parser.add_argument("--acoustic", type=Path)
     parser.add_argument("--vocoder", type=Path)
     parser.add_argument("--share", type=float, default=1.0, help="of the new acoustic weights; the rest are the old")
+    parser.add_argument("--carry", nargs="*", default=[], metavar="EMOTION=FACTOR", help="make emotions stand out more")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.out.parent) as scratch:
         folder = Path(scratch) / "voice"
