@@ -107,8 +107,9 @@ def _offered(scope: Scope) -> str:
 
 def _address(scope: Scope) -> str:
     """Return who called the proxy before us, which puts that behind what callers say of themselves."""
-    *_, address = ["unknown", *(scope.get("client") or ())[:1], *Headers(scope=scope).getlist("x-forwarded-for")]
-    return str(address).rpartition(",")[2].strip()
+    if told := Headers(scope=scope).getlist("x-forwarded-for"):
+        return told[-1].rpartition(",")[2].strip()
+    return str(scope["client"][0]) if scope.get("client") else "unknown"
 
 
 def _known(keys: KeysFile, authorization: str) -> str:
