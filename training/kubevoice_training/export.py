@@ -18,7 +18,8 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kubevoice_training.graphs import DecoderGraph, EncoderGraph, PostNetGraph
+from kubevoice_training.decoder_graph import DecoderGraph
+from kubevoice_training.graphs import EncoderGraph, PostNetGraph
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.vocoder_graph import VocoderGraph

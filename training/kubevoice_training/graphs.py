@@ -1,4 +1,4 @@
-"""The three networks that a bundle's acoustic ONNX graphs are made of, cut from SAMBERT.
+"""The networks that a bundle's encoder and post-net graphs are made of, cut from SAMBERT.
 
 The encoder holds the whole path from symbol ids to decoder memory, its duration loop included, so it is written for
 TorchScript's exporter: it turns the loop into an ONNX Loop.
@@ -14,7 +14,7 @@ from typing_extensions import override
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.models.variance import DurationPredictor
 
-__all__ = ["DecoderGraph", "EncoderGraph", "PostNetGraph"]
+__all__ = ["EncoderGraph", "PostNetGraph"]
 
 
 def _duration_loop(
@@ -123,35 +123,6 @@ class EncoderGraph(nn.Module):
         spoken = joined[:, :width] + self.model.variance_adaptor.dur_position_encoder(places)
         folded = torch.cat([spoken.reshape(-1, r * width), joined[::r, width:]], dim=-1)
         return folded.unsqueeze(0)
-
-
-class DecoderGraph(nn.Module):
-    """One autoregressive step; the caller keeps the caches and cuts the windows."""
-
-    def __init__(self, model: Sambert) -> None:
-        super().__init__()
-        self.decoder = model.mel_decoder.mel_dec
-
-    @override
-    def forward(
-        self,
-        frame: Tensor,
-        memory: Tensor,
-        memory_keys: Tensor,
-        memory_values: Tensor,
-        past_keys: Tensor,
-        past_values: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.decoder.enter(memory[None, None], frame[None, None])
-        keys, values = [], []
-        for i, block in enumerate(self.decoder.blocks()):
-            here = slice(i, i + 1)
-            past, text = (past_keys[here], past_values[here]), (memory_keys[here], memory_values[here])
-            x, key, value = block.pnca_attn.step(x, past, text)
-            x = block.pos_ffn(x)
-            keys.append(key[0])
-            values.append(value[0])
-        return self.decoder.leave(x)[0], torch.cat(keys), torch.cat(values)
 
 
 class PostNetGraph(nn.Module):

@@ -63,7 +63,7 @@ def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
     weights = load_weights(args.start)
     before = load_bundle(args.start.parent)
     given = {"acoustic": args.acoustic, "vocoder": args.vocoder}
-    stays = tuple(name for name, folder in given.items() if not folder)
+    stays = ("carried", *(name for name, folder in given.items() if not folder))
     summary: dict[str, JsonValue] = {"continuedFrom": before.digest}
     summary |= {name: value for name, value in before.manifest.training.items() if name.startswith(stays)}
     if args.acoustic:
@@ -82,7 +82,8 @@ def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
     for manner in args.carry:
         carry(weights, manner)
     if args.carry:
-        summary["carried"] = list(args.carry)
+        earlier = summary.get("carried")
+        summary["carried"] = [*(earlier if isinstance(earlier, list) else []), *args.carry]
     return weights, summary
 
 
