@@ -65,11 +65,8 @@ class DecoderGraph(nn.Module):
 
     def __init__(self, model: Sambert) -> None:
         super().__init__()
-        decoder = model.mel_decoder.mel_dec
-        self.scale, self.n_mels = decoder.scale, decoder.n_mels
-        self.prenet, self.dec_in_proj = decoder.prenet, decoder.dec_in_proj
-        self.ln, self.dec_out_proj = decoder.ln, decoder.dec_out_proj
-        self.blocks = nn.ModuleList(_Block(block) for block in decoder.blocks())
+        self.decoder = model.mel_decoder.mel_dec
+        self.blocks = nn.ModuleList(_Block(block) for block in self.decoder.blocks())
 
     @override
     def forward(
@@ -81,7 +78,7 @@ class DecoderGraph(nn.Module):
         past_keys: Tensor,
         past_values: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.scale * self.dec_in_proj(torch.cat([memory.unsqueeze(0), self.prenet(frame.unsqueeze(0))], dim=-1))
+        x = self.decoder.enter(memory.unsqueeze(0), frame.unsqueeze(0))
         windows = zip(*(kept.split(1) for kept in (memory_keys, memory_values, past_keys, past_values)), strict=True)
         keys, values = [], []
         for block, window in zip(self.blocks, windows, strict=True):
@@ -89,4 +86,5 @@ class DecoderGraph(nn.Module):
             x, key, value = block(x, (text_keys, text_values), (own_keys, own_values))
             keys.append(key)
             values.append(value)
-        return self.dec_out_proj(self.ln(x)).reshape(-1, self.n_mels), torch.cat(keys), torch.cat(values)
+        frames = self.decoder.dec_out_proj(self.decoder.ln(x)).reshape(-1, self.decoder.n_mels)
+        return frames, torch.cat(keys), torch.cat(values)
