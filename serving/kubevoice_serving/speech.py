@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from kubevoice.audio.encode import encode_audio, open_encoder
 from kubevoice.audio.loudness import to_loudness
-from kubevoice.engine import Controls, Engine, script_of
+from kubevoice.engine import Batch, Controls, Engine, script_of
 from kubevoice.engine.speaking import Heard, speak_and_time
 from kubevoice.engine.timing import Times, Timing, time_parts
 from kubevoice.errors import InputError, SilentError
@@ -164,12 +164,13 @@ class Piece:
 class Utterance:
     """One request being spoken: iterate over it for samples, then ask what it cost.
 
-    `arrived` is time.perf_counter() when the job came. Iterating raises InputError for text or controls that the voice
-    cannot speak. What takes time is kept in `span`.
+    `arrived` is time.perf_counter() when the job came, `batch` those who are spoken to by turns. Iterating raises
+    InputError for text or controls that the voice cannot speak. What takes time is kept in `span`.
     """
 
-    def __init__(self, job: SpeechJob, name: str, engine: Engine, arrived: float, span: Span) -> None:
+    def __init__(self, job: SpeechJob, name: str, engine: Engine, arrived: float, span: Span, batch: Batch) -> None:
         self.job, self._name, self._engine, self._arrived, self._span = job, name, engine, arrived, span
+        self._batch = batch
         self._notices: tuple[Notice, ...] = ()
         self._began = self._first = arrived
         self._work = 0.0
@@ -184,7 +185,7 @@ class Utterance:
         script = script_of(self._engine, self.job.text, ssml=self.job.ssml, lexicon=self.job.lexicon)
         self._worked("read", began)
         self._notices = script.notices
-        found = speak_and_time(self._engine, script.parts, self.job.controls)
+        found = speak_and_time(self._engine, script.parts, self.job.controls, batch=self._batch)
         while True:
             began = time.perf_counter()
             heard = next(found, None)
@@ -214,7 +215,7 @@ class Utterance:
                 times += heard
             else:
                 began = time.perf_counter()
-                audio = encoder.push(heard)
+                audio = encoder.push(heard) if len(heard) else b""
                 self._span.past("encode", time.perf_counter() - began)
                 yield Piece(audio, self.seconds(heard), times)
                 times = Times()

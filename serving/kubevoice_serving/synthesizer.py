@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kubevoice.engine import Engine, script_of
+from kubevoice.engine import Batch, Engine, script_of
 from kubevoice.engine.timing import Times
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Analysis, Lexicon, Passage
@@ -59,8 +59,9 @@ class ReplicaState:
 class Synthesizer:
     """Speaks with the voices of its user_config.
 
-    Speech runs on one thread, whose turns are shared out (see turns); the thread count of a voice is the engine's
-    business. Ray Serve spreads requests over replicas and queues what they cannot take.
+    Speech runs on one thread, whose turns are shared out (see turns), and what its listeners need of a voice's decoder
+    is made together; the thread count of a voice is the engine's business. Ray Serve spreads requests over replicas
+    and queues what they cannot take.
     """
 
     def __init__(self, cache: Path, replica: str = "local", *, on_trial: bool = False) -> None:
@@ -71,7 +72,7 @@ class Synthesizer:
         self._wanted: dict[str, str] = {}
         self._error: str | None = None
         self._loading: asyncio.Task[None] | None = None
-        self._turns = Turns()
+        self._turns, self._batch = Turns(), Batch()
         tracer()  # what it loads would keep the first request waiting
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -109,7 +110,7 @@ class Synthesizer:
         arrived = time.perf_counter()
         with replica_span("speak", job.trace) as span:
             try:
-                utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived, span)
+                utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived, span, self._batch)
                 span.tell(**utterance.head.traced, streaming=False)
                 pieces = self._turns.of(iter(utterance), utterance.seconds, lead=job.patience, whole=True)
                 samples = [piece async for piece in pieces]
@@ -125,7 +126,7 @@ class Synthesizer:
             return
         with replica_span("speak", job.trace) as span:
             try:
-                utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived, span)
+                utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived, span, self._batch)
                 span.tell(**utterance.head.traced, streaming=True)
                 begun = False
                 lead = job.preceding.lead if job.preceding else 0.0

@@ -76,8 +76,9 @@ class Turns:
     ) -> AsyncGenerator[T, None]:
         """Yield what `work` yields, made when it is its turn; `seconds` tells how long one hears a piece.
 
-        The first is due in `lead` seconds, until when the listener hears what came before. With `whole` nothing is
-        heard before all is there, which is due then. Raises what `work` raises. Leaving ends the work.
+        A piece of no seconds is not heard; it is where others may go first. The first is due in `lead` seconds, until
+        when the listener hears what came before. With `whole` nothing is heard before all is there, which is due then.
+        Raises what `work` raises. Leaving ends the work.
         """
         loop, pieces = asyncio.get_running_loop(), asyncio.Queue[tuple[T | None, BaseException | None]]()
 
@@ -124,7 +125,7 @@ class Turns:
         with self._changed:
             self._spent = MEMORY * self._spent + now - began
             self._spoken = MEMORY * self._spoken + seconds
-        if not listener.whole:
+        if seconds and not listener.whole:
             listener.due = (listener.due if listener.heard else max(listener.due, now)) + seconds
             listener.heard = True
         listener.tell(piece, None)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from kubevoice.engine import Controls, Engine, read_aloud
@@ -117,6 +118,22 @@ def test_a_graph_that_is_none_is_named(toy, tmp_path):
     seal_bundle(tmp_path / "broken", load_bundle(toy.path).manifest)
     with pytest.raises(KubeVoiceError, match=r"decoder\.onnx cannot be run"):
         Engine.load(tmp_path / "broken")
+
+
+@pytest.mark.parametrize(("graph", "known"), [("decoder", "past_mask"), ("postnet", "late")])
+def test_a_graph_of_an_earlier_version_says_what_to_do(graph, known, toy, tmp_path):
+    shutil.copytree(toy.path, tmp_path / "earlier")
+    path = tmp_path / "earlier" / f"{graph}.onnx"
+    model = onnx.load(path)
+    for named in (*model.graph.input, *model.graph.output):
+        named.name = named.name.replace(known, "unknown")
+    for node in model.graph.node:
+        node.input[:] = [name.replace(known, "unknown") for name in node.input]
+        node.output[:] = [name.replace(known, "unknown") for name in node.output]
+    onnx.save(model, path)
+    seal_bundle(tmp_path / "earlier", toy.manifest)
+    with pytest.raises(KubeVoiceError, match=rf"{graph}\.onnx .*; release the voice again"):
+        Engine.load(tmp_path / "earlier")
 
 
 def test_speaking_imports_no_torch(toy):

@@ -33,6 +33,10 @@ async def take(turns, work, number, seconds=1.0, **options):
     return found
 
 
+async def take_all(turns, work, seconds):
+    return [piece async for piece in turns.of(iter(work), seconds)]
+
+
 async def zip_async(pieces, numbers):
     for number in numbers:
         try:
@@ -71,6 +75,41 @@ def test_who_has_least_audio_left_goes_first():
     asyncio.run(scene())
     # The piece at work is finished; then the newcomer, until he has as much.
     assert made[:5] == ["early", "early", "late", "late", "late"]
+
+
+def test_a_newcomer_goes_before_the_rest_of_a_piece_that_another_has_begun():
+    made, gate = [], threading.Semaphore(0)
+
+    async def scene():
+        turns = Turns()
+        seconds = iter([10.0, 0.0, 10.0, 0.0, 10.0])
+        early = asyncio.create_task(take_all(turns, Work("early", made, gate, pieces=5), lambda _: next(seconds)))
+        gate.release()
+        await until(lambda: made == ["early"])  # and the second one, which is only half a piece, waits for the gate
+        late = asyncio.create_task(take(turns, Work("late", made, gate, pieces=1), 2))
+        await listening(turns, 2)
+        for _ in range(20):
+            gate.release()
+        await asyncio.gather(early, late)
+
+    asyncio.run(scene())
+    assert made == ["early", "early", "late", "early", "early", "early"]
+
+
+def test_a_stream_has_not_begun_before_there_is_something_to_hear():
+    gate = threading.Semaphore(0)
+
+    async def scene():
+        turns = Turns()
+        work = Work("a", [], gate, pieces=2)
+        listener = asyncio.create_task(take_all(turns, work, lambda _: 0.0))
+        gate.release()
+        await until(lambda: work.made)
+        assert not turns._listeners[0].heard
+        gate.release()
+        await listener
+
+    asyncio.run(scene())
 
 
 def test_who_still_hears_what_came_before_goes_after_newcomers():

@@ -1,7 +1,8 @@
 """The network that a bundle's decoder graph is made of: one step of SAMBERT's decoder, in few operations.
 
 A step multiplies so little that calling its operations takes most of its time. So the two projections of attention are
-one, convolutions of one frame are plain products, and no shape is asked for.
+one, convolutions of one frame are plain products, and no shape is asked for; and a step may be of several utterances,
+for all multiply with the same weights.
 """
 
 import torch
@@ -23,11 +24,10 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     return found
 
 
-def _attend(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Attend from query [H, 1, C] to keys and values [P, H * C]: [1, H * C]."""
-    heads, _, width = query.shape
-    keys, values = keys.reshape(-1, heads, width).permute(1, 2, 0), values.reshape(-1, heads, width).transpose(0, 1)
-    return (torch.softmax(query @ keys, dim=-1) @ values).reshape(1, heads * width)
+def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Attend from query [B, H, 1, C] to keys and values [B, H, P, C], mask [B, 1, 1, P] added: [B, H * C]."""
+    _, heads, _, width = values.shape
+    return (torch.softmax(query @ keys.transpose(-1, -2) + mask, dim=-1) @ values).reshape(-1, int(heads) * int(width))
 
 
 class _Block(nn.Module):
@@ -36,9 +36,13 @@ class _Block(nn.Module):
     def __init__(self, source: PncaBlock) -> None:
         super().__init__()
         attention, feed = source.pnca_attn, source.pos_ffn
-        self.heads = attention.heads
-        self.before_attention, self.qkv = attention.layer_norm, attention.w_x_qkv
-        own, text = attention.fc_x, attention.fc_h
+        own, text, joined = attention.fc_x, attention.fc_h, attention.w_x_qkv
+        self.heads, self.units = attention.heads, joined.out_features // 3
+        self.width = self.units // self.heads
+        scale = torch.ones(3 * self.units)
+        scale[: self.units] = self.width**-0.5
+        self.before_attention = attention.layer_norm
+        self.qkv = _linear(joined.weight * scale[:, None], joined.bias * scale)
         self.project = _linear(torch.cat([own.weight, text.weight], dim=1), own.bias + text.bias)
         self.before_feed = feed.layer_norm
         self.widen = _linear(feed.w_1.weight.squeeze(-1), feed.w_1.bias)
@@ -46,26 +50,28 @@ class _Block(nn.Module):
 
     @override
     def forward(
-        self, x: Tensor, text: tuple[Tensor, Tensor], past: tuple[Tensor, Tensor]
+        self, x: Tensor, text: tuple[Tensor, Tensor, Tensor], past: tuple[Tensor, Tensor, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value = self.qkv(self.before_attention(x)).split(x.shape[-1], dim=-1)
-        width = query.shape[-1] // self.heads
-        query = query.reshape(self.heads, 1, width) * width**-0.5
-        own = _attend(query, torch.cat([past[0], key]), torch.cat([past[1], value]))
+        joined = self.qkv(self.before_attention(x)).split(self.units, dim=-1)
+        query, key, value = (part.reshape(-1, self.heads, 1, self.width) for part in joined)
+        own = _attend(query, torch.cat([key, past[0]], dim=2), torch.cat([value, past[1]], dim=2), past[2])
         x = x + self.project(torch.cat([own, _attend(query, *text)], dim=-1))
         return x + self.narrow(F.relu(self.widen(self.before_feed(x)))), key, value
 
 
 class DecoderGraph(nn.Module):
-    """One autoregressive step; the caller keeps the caches and cuts the windows.
+    """One autoregressive step of B utterances; the caller keeps the caches and cuts the windows.
 
-    frame [M], memory [D], and of each of L blocks memory_keys, memory_values [L, W, C] and past_keys, past_values
-    [L, P, C], to frames [r, M] and this step's key and value [L, C].
+    frame [B, M], memory [B, D], memory_keys and memory_values [B, L * H, W, C] of the H heads of each of L blocks,
+    past_keys and past_values [B, L * H, P, C], and what is added to the scores: memory_mask [B, 1, W], past_mask
+    [B, 1, 1 + P], whose first place is the step itself. To frames [B, r, M] and this step's key and value
+    [B, L * H, 1, C].
     """
 
     def __init__(self, model: Sambert) -> None:
         super().__init__()
         self.decoder = model.mel_decoder.mel_dec
+        self.outputs_per_step, self.heads = model.config.outputs_per_step, model.config.decoder_heads
         self.blocks = nn.ModuleList(_Block(block) for block in self.decoder.blocks())
 
     @override
@@ -75,16 +81,20 @@ class DecoderGraph(nn.Module):
         memory: Tensor,
         memory_keys: Tensor,
         memory_values: Tensor,
+        memory_mask: Tensor,
         past_keys: Tensor,
         past_values: Tensor,
+        past_mask: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.decoder.enter(memory.unsqueeze(0), frame.unsqueeze(0))
-        windows = zip(*(kept.split(1) for kept in (memory_keys, memory_values, past_keys, past_values)), strict=True)
+        x = self.decoder.enter(memory, frame)
+        memory_mask, past_mask = memory_mask.unsqueeze(2), past_mask.unsqueeze(2)
+        caches = (memory_keys, memory_values, past_keys, past_values)
+        windows = zip(*(kept.split(self.heads, dim=1) for kept in caches), strict=True)
         keys, values = [], []
-        for block, window in zip(self.blocks, windows, strict=True):
-            text_keys, text_values, own_keys, own_values = (kept.squeeze(0) for kept in window)
-            x, key, value = block(x, (text_keys, text_values), (own_keys, own_values))
+        for block, (text_keys, text_values, own_keys, own_values) in zip(self.blocks, windows, strict=True):
+            x, key, value = block(x, (text_keys, text_values, memory_mask), (own_keys, own_values, past_mask))
             keys.append(key)
             values.append(value)
-        frames = self.decoder.dec_out_proj(self.decoder.ln(x)).reshape(-1, self.decoder.n_mels)
-        return frames, torch.cat(keys), torch.cat(values)
+        frames = self.decoder.dec_out_proj(self.decoder.ln(x))
+        frames = frames.reshape(-1, self.outputs_per_step, self.decoder.n_mels)
+        return frames, torch.cat(keys, dim=1), torch.cat(values, dim=1)

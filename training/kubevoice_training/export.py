@@ -62,21 +62,35 @@ def _encoder(model: Sambert, symbols: int) -> _Graph:
 
 
 def _decoder(model: Sambert, past: int) -> _Graph:
+    """Of two utterances, one of which sees a place less."""
     c, generator = model.config, torch.Generator().manual_seed(past)
 
     def noise(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator)
 
+    def mask(places: int) -> Tensor:
+        hidden = torch.zeros(2, 1, places)
+        hidden[0, ..., -1] = -torch.inf
+        return hidden
+
+    heads = c.decoder_layers * c.decoder_heads
+    cache = (2, heads, past, c.decoder_units // c.decoder_heads)
+    text = (2, heads, past + 2, cache[-1])
     inputs = {
-        "frame": noise(c.n_mels),
-        "memory": noise(c.memory),
-        "memory_keys": noise(c.decoder_layers, past + 1, c.decoder_units),
-        "memory_values": noise(c.decoder_layers, past + 1, c.decoder_units),
-        "past_keys": noise(c.decoder_layers, past, c.decoder_units),
-        "past_values": noise(c.decoder_layers, past, c.decoder_units),
+        "frame": noise(2, c.n_mels),
+        "memory": noise(2, c.memory),
+        "memory_keys": noise(*text),
+        "memory_values": noise(*text),
+        "memory_mask": mask(past + 2),
+        "past_keys": noise(*cache),
+        "past_values": noise(*cache),
+        "past_mask": mask(past + 1),
     }
-    axes = {"memory_keys": {1: "ahead"}, "memory_values": {1: "ahead"}}
-    axes |= {"past_keys": {1: "past"}, "past_values": {1: "past"}}
+    axes = {name: {0: "utterances"} for name in inputs}
+    for name, window, places in (("memory", "ahead", "ahead"), ("past", "past", "past_and_now")):
+        axes[f"{name}_keys"] |= {2: window}
+        axes[f"{name}_values"] |= {2: window}
+        axes[f"{name}_mask"] |= {2: places}
     return _Graph(DecoderGraph(model), inputs, axes, ("frames", "key", "value"))
 
 

@@ -1,8 +1,7 @@
 """The engine: linguistic units to samples with ONNX Runtime and numpy alone.
 
-SAMBERT's decoder is autoregressive, one step of `outputs_per_step` frames at a time, and each step attends
-to a band of its own past and of the text ahead. The loop runs here, on the host; the graphs are stateless,
-so one engine may be used from several threads.
+The encoder sees a sentence at once; decoder, postnet and vocoder go on by pieces, and their states are each
+utterance's own. The graphs are stateless, so one engine may be used from several threads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls, emotion_weights, gains, pitch_shift, speaker_weights
+from kubevoice.engine.decoding import Batch, Decoder, Decoding, Memory
 from kubevoice.engine.intensity import exaggerated
 from kubevoice.engine.refining import PostNet, Refinement
 from kubevoice.engine.vocoding import Vocoder, Vocoding
@@ -26,21 +26,15 @@ __all__ = ["Encoded", "Engine"]
 
 Array = NDArray[np.float32]
 ENCODED = ("memory", "memory_keys", "memory_values", "durations", "frames")
-FIRST_FRAMES, MOST_FRAMES = 36, 96
-"""Mel frames that are decoded before the first piece of a stream, and before any later one at most."""
+FIRST_FRAMES = 36
+"""Mel frames that are decoded before the first piece of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """What the encoder makes of N units: all that is known of a sentence before any of it is decoded."""
 
-    memory: Array
-    """[S, D], a state for each of the decoder's steps."""
-    keys: Array
-    values: Array
-    """Of the memory, [L, S, C] each."""
-    durations: Array
-    """Mel frames of each unit [N] before they are rounded."""
+    memory: Memory
     frames: NDArray[np.int64]
     """Mel frames that each unit is spoken for [N]; a frame is `manifest.hop` samples."""
     volumes: tuple[float, ...]
@@ -56,7 +50,8 @@ class Engine:
         self.threads = threads
         self._tables = UnitTables.load(bundle.manifest.unit_language)
         sessions = (opener(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder"))
-        self._encoder, self._decoder, postnet, vocoder = sessions
+        self._encoder, decoder, postnet, vocoder = sessions
+        self._decoder = Decoder(decoder, bundle.manifest.outputs_per_step, bundle.manifest.mels)
         self._postnet, self._vocoder = PostNet(postnet), Vocoder(vocoder, bundle.manifest)
         self.manner = bundle.manner()
         """How the voice reads text."""
@@ -118,21 +113,25 @@ class Engine:
         """Prepare one sentence for `decode`; raises as `synthesize` does."""
         if not units:
             raise InputError("there is nothing to speak: no linguistic units were given")
-        memory, keys, values, durations, frames = self._encode(units, controls, ENCODED)
+        states, keys, values, durations, frames = self._encode(units, controls, ENCODED)
         if not frames.any():
             raise KubeVoiceError(f"voice {self.manifest.name} gave these {len(units)} units no duration at all")
-        return Encoded(memory, keys, values, durations, frames, tuple(one.volume for one in controls))
+        # As in the reference, a step sees as far to either side as the longest unit lasts.
+        band = int(float(durations.max()) / self.manifest.outputs_per_step + 0.5)
+        return Encoded(Memory(states, keys, values, band, int(frames.sum())), frames, tuple(c.volume for c in controls))
 
-    def decode(self, encoded: Encoded, *, frames: int = FIRST_FRAMES) -> Iterator[Array]:
-        """Yield the samples of a sentence as `stream` does."""
+    def decode(self, encoded: Encoded, *, frames: int = FIRST_FRAMES, batch: Batch | None = None) -> Iterator[Array]:
+        """Yield the samples of a sentence as `stream` does.
+
+        With others in a batch its decoder's steps are made together with theirs, by one thread; the samples are the
+        same, and an empty piece comes wherever another of them may go first.
+        """
         gain = gains(encoded.volumes, encoded.frames * self.manifest.hop)
         refinement, vocoding = Refinement(self._postnet), Vocoding(self._vocoder)
-        memory, keys, values, total = encoded.memory, encoded.keys, encoded.values, int(encoded.frames.sum())
-        band = int(float(encoded.durations.max()) / self.manifest.outputs_per_step + 0.5)
         spoken = 0
-        for mel, last in self._decode(memory, keys, values, band, total, frames):
-            audio = vocoding.push(refinement.push(mel, last=last), last=last)
-            if len(audio):
+        for mel, last in Decoding(self._decoder, encoded.memory).blocks(batch or Batch(), frames):
+            audio = vocoding.push(refinement.push(mel, last=last), last=last) if len(mel) else np.zeros(0, np.float32)
+            if len(audio) or batch:
                 yield audio * gain[spoken : spoken + len(audio)]
                 spoken += len(audio)
 
@@ -167,37 +166,3 @@ class Engine:
             (contour,) = self._encoder.run(["pitch"], feeds)
             feeds["pitch_shift"] = feeds["pitch_shift"] + pitch_shift(contour, manifest.stats, semitones)
         return tuple(self._encoder.run(list(outputs), feeds))
-
-    def _decode(
-        self, memory: Array, keys: Array, values: Array, band: int, total: int, size: int
-    ) -> Iterator[tuple[Array, bool]]:
-        """Run the autoregressive loop: yield mel [T, M] before the postnet in blocks, and which block is the last.
-
-        Step t sees its own states t - band .. t and the text's states t .. t + band. The first block has `size` frames
-        or a few more.
-        """
-        steps, manifest = len(memory), self.manifest
-        begin = 0
-        mel = np.empty((steps, manifest.outputs_per_step, manifest.mels), np.float32)
-        past_keys, past_values = np.empty_like(keys), np.empty_like(values)
-        frame = np.zeros(manifest.mels, np.float32)
-        run, outputs = self._decoder.run, ["frames", "key", "value"]
-        for t in range(steps):
-            past, ahead = slice(max(0, t - band), t), slice(t, t + band + 1)
-            mel[t], past_keys[:, t], past_values[:, t] = run(
-                outputs,
-                {
-                    "frame": frame,
-                    "memory": memory[t],
-                    "memory_keys": keys[:, ahead],
-                    "memory_values": values[:, ahead],
-                    "past_keys": past_keys[:, past],
-                    "past_values": past_values[:, past],
-                },
-            )
-            frame = mel[t, -1]
-            last, end = t == steps - 1, (t + 1) * manifest.outputs_per_step
-            if last or end - begin >= size:
-                # The last step may go past the end; the postnet must not see those frames, nor did it in training.
-                yield mel.reshape(-1, manifest.mels)[begin : min(end, total)], last
-                begin, size = end, min(2 * size, MOST_FRAMES)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls
+from kubevoice.engine.decoding import Batch
 from kubevoice.engine.engine import Engine
 from kubevoice.engine.reading import script_of, turns
 from kubevoice.engine.timing import Times, time_mark, time_passage
@@ -17,10 +18,13 @@ __all__ = ["Heard", "read_aloud", "speak_and_time", "speak_parts"]
 Heard = NDArray[np.float32] | Times
 
 
-def speak_and_time(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[Heard]:
+def speak_and_time(
+    engine: Engine, parts: Sequence[Part], controls: Controls, *, batch: Batch | None = None
+) -> Iterator[Heard]:
     """Yield the samples [T] of all parts as they are made, and before each sentence's and at each bookmark the times.
 
-    They are those that `time_parts` returns, and the samples those of `speak_parts`.
+    They are those that `time_parts` returns, and the samples those of `speak_parts`. In a batch there are empty pieces,
+    as of `Engine.decode`.
     """
     at = 0
     for turn in turns(engine, parts, controls):
@@ -30,15 +34,18 @@ def speak_and_time(engine: Engine, parts: Sequence[Part], controls: Controls) ->
         if isinstance(turn.part, Passage):
             encoded = engine.encode(turn.part.sentence.units, turn.controls)
             yield time_passage(engine, turn.part, encoded.frames, at)
-            yield from engine.decode(encoded)
+            yield from engine.decode(encoded, batch=batch)
             at += int(encoded.frames.sum()) * engine.manifest.hop
         elif isinstance(turn.part, Mark):
             yield time_mark(engine, turn.part, at)
 
 
-def speak_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[NDArray[np.float32]]:
+def speak_parts(
+    engine: Engine, parts: Sequence[Part], controls: Controls, *, batch: Batch | None = None
+) -> Iterator[NDArray[np.float32]]:
     """Yield the samples [T] of all parts as they are made, with a short silence between two sentences."""
-    return (heard for heard in speak_and_time(engine, parts, controls) if not isinstance(heard, Times))
+    heard = speak_and_time(engine, parts, controls, batch=batch)
+    return (samples for samples in heard if not isinstance(samples, Times))
 
 
 def read_aloud(

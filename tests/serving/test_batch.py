@@ -1,0 +1,105 @@
+"""Steps of several utterances made together: fewer of them, and the same speech for each."""
+
+import gc
+from itertools import zip_longest
+
+import numpy as np
+import pytest
+from kubevoice.engine import Batch, Controls, Engine, open_session
+from kubevoice.text import analyse
+from kubevoice.voice import builtin_voice
+
+TEXTS = ("你好。", "今天下午三点我们在公司的会议室里讨论明年的工作计划。", "周末常常要排队等一个多小时才能坐下。")
+WISHES = (Controls(), Controls(speed=0.6), Controls(speed=2.0, emotion="happy"), Controls(volume=0.5))
+
+
+class Counted:
+    """A session that keeps how many utterances each of its steps was of."""
+
+    def __init__(self, session):
+        self._session, self.sizes = session, []
+
+    def get_inputs(self):
+        return self._session.get_inputs()
+
+    def run(self, outputs, feeds):
+        self.sizes.append(len(feeds["frame"]))
+        return self._session.run(outputs, feeds)
+
+
+def counted_engine(bundle):
+    sessions = {}
+
+    def open_counted(path, threads):
+        session = open_session(path, threads)
+        return sessions.setdefault(path.stem, Counted(session) if path.stem == "decoder" else session)
+
+    return Engine(bundle, opener=open_counted), sessions["decoder"]
+
+
+def encoded(engine, text, wishes):
+    units = analyse(text).sentences[0].units
+    return engine.encode(units, [wishes] * len(units))
+
+
+def by_turns(streams):
+    """What each stream yields, a piece of each in turn."""
+    rounds = list(zip_longest(*streams))
+    return [np.concatenate([piece for piece in heard if piece is not None]) for heard in zip(*rounds, strict=True)]
+
+
+@pytest.mark.parametrize("voice", ["toy", "base"])
+def test_everybody_hears_in_a_batch_what_he_hears_alone(voice, toy):
+    engine = Engine.load(toy.path if voice == "toy" else builtin_voice("builtin://base"))
+    sentences = [encoded(engine, text, wishes) for text in TEXTS for wishes in WISHES]
+    alone = [np.concatenate(list(engine.decode(one))) for one in sentences]
+    batch = Batch()
+    together = by_turns([engine.decode(one, frames=12, batch=batch) for one in sentences])
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_steps_of_all_are_made_together_once_they_have_begun(toy):
+    engine, decoder = counted_engine(toy)
+    sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
+    steps = len(sentence.memory.states)
+    batch = Batch()
+    by_turns([engine.decode(sentence, batch=batch) for _ in range(8)])
+    first = decoder.sizes[: 8 * 12]
+    assert first == [1] * 8 * 12, "nobody's first 36 frames wait for another's"
+    assert sum(decoder.sizes) == 8 * steps, "no step is made twice"
+    assert len(decoder.sizes) < 8 * 12 + 2 * (steps - 12), "eight listeners nearly cost one's steps"
+
+
+def test_nobody_is_decoded_far_ahead_of_what_he_hears(toy):
+    engine, decoder = counted_engine(toy)
+    sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
+    batch = Batch()
+    waiting = engine.decode(sentence, batch=batch)
+    next(waiting)
+    before = len(decoder.sizes)
+    list(engine.decode(sentence, batch=batch))
+    shared = sum(size == 2 for size in decoder.sizes[before:])
+    assert shared == 96 // 3
+
+
+def test_who_has_left_costs_nothing_more(toy):
+    engine, decoder = counted_engine(toy)
+    sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
+    batch = Batch()
+    gone, stays = (engine.decode(sentence, batch=batch) for _ in range(2))
+    next(gone)
+    next(stays)
+    del gone
+    gc.collect()
+    before = len(decoder.sizes)
+    list(stays)
+    assert set(decoder.sizes[before:]) == {1}
+
+
+def test_voices_do_not_share_steps(toy, other_toy):
+    engine, decoder = counted_engine(toy)
+    other, _ = counted_engine(other_toy)
+    batch = Batch()
+    by_turns([one.decode(encoded(one, TEXTS[1], Controls()), batch=batch) for one in (engine, other)])
+    assert set(decoder.sizes) == {1}
