@@ -21,6 +21,7 @@ help: ## list the targets
 .PHONY: demo
 demo: $(VENV)/.installed ## fine-tune the example voice, serve it on this machine and speak
 	$(BIN)/kubevoice up -f $(DEMO)
+	@echo "Here that is: make down"
 
 .PHONY: down
 down: ## stop what `make demo` started

@@ -1,6 +1,7 @@
 """`up`, `down`: a VoiceModel on this machine."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from kubevoice_cli.client import KEY_VARIABLE, speak
 from kubevoice_cli.console import answers, errors, home, plain
 from kubevoice_cli.progress import StageBars
 
-__all__ = ["DEFAULT_PORT", "Port", "down", "up"]
+__all__ = ["DEFAULT_PORT", "Port", "down", "of_this_home", "up"]
 
 DEFAULT_PORT = 8000
 SENTENCE = "今天我们一起学习中文。"
@@ -83,9 +84,14 @@ def _conclude(model: VoiceModel, reached: VoiceModelStatus) -> None:
     else:
         errors.print(f"Callers need an API key; the commands here take theirs from {KEY_VARIABLE}")
     errors.print(f"Voice {name} is served: web page [bold]{url}/[/], API {url}/docs")
-    errors.print("Stop it with: kubevoice down (or make down)")
+    errors.print(f"Stop it with: {plain(of_this_home('kubevoice down'))}")
+
+
+def of_this_home(command: str) -> str:
+    """Return the command as it is to be called where no KUBEVOICE_HOME is set, as in a shell after `make`."""
+    return f"KUBEVOICE_HOME={shlex.quote(str(home()))} {command}" if "KUBEVOICE_HOME" in os.environ else command
 
 
 def down(*, port: Port = DEFAULT_PORT) -> None:
     """Stop serving on this machine. Voices and results stay; `up` takes them up again."""
-    errors.print("stopped" if LocalBackend(home(), port).down() else "nothing was running")
+    errors.print("stopped" if LocalBackend(home(), port).down() else plain(f"nothing of {home()} was running"))

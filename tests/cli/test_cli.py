@@ -216,9 +216,18 @@ def test_a_voice_is_measured(kubevoice):
     assert "does not answer" in found.stdout + found.stderr
 
 
-def test_down_with_nothing_running_is_fine(kubevoice):
+def test_down_with_nothing_running_is_fine_and_says_where_it_looked(kubevoice, tmp_path):
     found = kubevoice("down")
-    assert (found.returncode, found.stderr.strip()) == (0, "nothing was running")
+    assert (found.returncode, found.stderr.strip()) == (0, f"nothing of {tmp_path / 'home'} was running")
+
+
+def test_what_up_says_to_type_finds_the_state_of_up(tmp_path, monkeypatch):
+    from kubevoice_cli.up import of_this_home
+
+    monkeypatch.delenv("KUBEVOICE_HOME", raising=False)
+    assert of_this_home("kubevoice down") == "kubevoice down"
+    monkeypatch.setenv("KUBEVOICE_HOME", str(tmp_path / "my home"))
+    assert of_this_home("kubevoice down") == f"KUBEVOICE_HOME='{tmp_path / 'my home'}' kubevoice down"
 
 
 def test_a_port_in_use_is_told_from_a_free_one():
