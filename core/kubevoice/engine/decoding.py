@@ -64,15 +64,14 @@ class Decoding:
         self.decoder, self.memory = decoder, memory
         self.steps, self.done, self.taken = len(memory.states), 0, 0
         """Steps in all, those that were made, and those whose frames were asked for."""
-        self._keys, self._values = (self._by_head(kept) for kept in (memory.keys, memory.values))
         self.mel = np.empty((self.steps, decoder.outputs_per_step, decoder.mels), np.float32)
         self.frame = np.zeros(decoder.mels, np.float32)
         """The last one made."""
         self._ahead = ahead = min(memory.band + 1, self.steps)
         past = max(memory.band, 1)
         self.windows: Windows = {
-            "memory_keys": self._keys[None, :, :ahead].copy(),
-            "memory_values": self._values[None, :, :ahead].copy(),
+            "memory_keys": self._by_head(memory.keys[:, :ahead]),
+            "memory_values": self._by_head(memory.values[:, :ahead]),
             "memory_mask": np.zeros((1, 1, ahead), np.float32),
             "past_keys": np.zeros((1, decoder.heads, past, decoder.width), np.float32),
             "past_values": np.zeros((1, decoder.heads, past, decoder.width), np.float32),
@@ -81,10 +80,10 @@ class Decoding:
         self.windows["past_mask"][..., 0] = 0.0  # a step sees itself, and at the beginning nothing else of its own
 
     def _by_head(self, kept: Array) -> Array:
-        """Turn [L, S, H * C] into [L * H, S, C]."""
-        blocks, steps, _ = kept.shape
-        parted = kept.reshape(blocks, steps, -1, self.decoder.width)
-        return parted.transpose(0, 2, 1, 3).reshape(self.decoder.heads, steps, self.decoder.width)
+        """Copy [L, T, H * C] into [1, L * H, T, C]."""
+        blocks, places, _ = kept.shape
+        parted = kept.reshape(blocks, places, -1, self.decoder.width)
+        return parted.transpose(0, 2, 1, 3).reshape(1, self.decoder.heads, places, self.decoder.width).copy()
 
     def blocks(self, batch: "Batch", size: int) -> Iterator[tuple[Array, bool]]:
         """Yield the mel frames [T, M] before the postnet in blocks, and which block is the last.
@@ -113,8 +112,9 @@ class Decoding:
             windows["past_mask"][row, 0, 1 + at % band] = 0.0
         entering, place = at + band + 1, at % self._ahead
         if entering < self.steps:
-            windows["memory_keys"][row, :, place] = self._keys[:, entering]
-            windows["memory_values"][row, :, place] = self._values[:, entering]
+            shape = (self.decoder.heads, self.decoder.width)
+            windows["memory_keys"][row, :, place] = self.memory.keys[:, entering].reshape(shape)
+            windows["memory_values"][row, :, place] = self.memory.values[:, entering].reshape(shape)
         elif at + 1 < self.steps:
             windows["memory_mask"][row, 0, place] = HIDDEN
         self.done += 1
