@@ -17,13 +17,15 @@ class Counted:
     """A session that keeps how many utterances each of its steps was of."""
 
     def __init__(self, session):
-        self._session, self.sizes = session, []
+        self._session, self.sizes, self.fails_at = session, [], None
 
     def get_inputs(self):
         return self._session.get_inputs()
 
     def run(self, outputs, feeds):
         self.sizes.append(len(feeds["frame"]))
+        if len(self.sizes) == self.fails_at:
+            raise MemoryError
         return self._session.run(outputs, feeds)
 
 
@@ -95,6 +97,20 @@ def test_who_has_left_costs_nothing_more(toy):
     before = len(decoder.sizes)
     list(stays)
     assert set(decoder.sizes[before:]) == {1}
+
+
+def test_a_step_that_fails_is_the_matter_of_whom_it_was_made_for(toy):
+    engine, decoder = counted_engine(toy)
+    sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
+    alone = np.concatenate(list(engine.decode(sentence)))
+    batch = Batch()
+    other, leader = (engine.decode(sentence, batch=batch) for _ in range(2))
+    heard = next(other)
+    next(leader)
+    decoder.fails_at = len(decoder.sizes) + 5
+    with pytest.raises(MemoryError):
+        list(leader)
+    np.testing.assert_array_equal(np.concatenate([heard, *other]), alone)
 
 
 def test_voices_do_not_share_steps(toy, other_toy):

@@ -152,17 +152,19 @@ def _advance(group: Sequence[Decoding], steps: int) -> None:
     windows = group[0].windows if alone else _joined([one.windows for one in group])
     frame, memory = np.stack([one.frame for one in group]), np.stack([one.memory.states[one.done] for one in group])
     feeds = windows | {"frame": frame, "memory": memory}
-    for step in range(steps):
-        made = group[0].decoder.session.run(OUTPUTS, feeds)
-        frame[:] = made[0][:, -1]
-        for row, (one, frames, key, value) in enumerate(zip(group, *made, strict=True)):
-            one.move(windows, row, frames, key[:, 0], value[:, 0])
-            if step + 1 < steps:
-                memory[row] = one.memory.states[one.done]
-    if not alone:
-        for row, one in enumerate(group):
-            for name, own in one.windows.items():
-                own[0] = windows[name][row, :, : own.shape[2]]
+    try:
+        for step in range(steps):
+            made = group[0].decoder.session.run(OUTPUTS, feeds)
+            frame[:] = made[0][:, -1]
+            for row, (one, frames, key, value) in enumerate(zip(group, *made, strict=True)):
+                one.move(windows, row, frames, key[:, 0], value[:, 0])
+                if step + 1 < steps:
+                    memory[row] = one.memory.states[one.done]
+    finally:  # should a step fail, its leader is told; the others go on from the one before
+        if not alone:
+            for row, one in enumerate(group):
+                for name, own in one.windows.items():
+                    own[0] = windows[name][row, :, : own.shape[2]]
 
 
 def _joined(each: Sequence[Windows]) -> Windows:
