@@ -36,13 +36,10 @@ class _Block(nn.Module):
     def __init__(self, source: PncaBlock) -> None:
         super().__init__()
         attention, feed = source.pnca_attn, source.pos_ffn
-        own, text, joined = attention.fc_x, attention.fc_h, attention.w_x_qkv
-        self.heads, self.units = attention.heads, joined.out_features // 3
+        own, text = attention.fc_x, attention.fc_h
+        self.before_attention, self.qkv = attention.layer_norm, attention.w_x_qkv
+        self.heads, self.units = attention.heads, self.qkv.out_features // 3
         self.width = self.units // self.heads
-        scale = torch.ones(3 * self.units)
-        scale[: self.units] = self.width**-0.5
-        self.before_attention = attention.layer_norm
-        self.qkv = _linear(joined.weight * scale[:, None], joined.bias * scale)
         self.project = _linear(torch.cat([own.weight, text.weight], dim=1), own.bias + text.bias)
         self.before_feed = feed.layer_norm
         self.widen = _linear(feed.w_1.weight.squeeze(-1), feed.w_1.bias)
@@ -54,6 +51,7 @@ class _Block(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         joined = self.qkv(self.before_attention(x)).split(self.units, dim=-1)
         query, key, value = (part.reshape(-1, self.heads, 1, self.width) for part in joined)
+        query = query * self.width**-0.5
         own = _attend(query, torch.cat([key, past[0]], dim=2), torch.cat([value, past[1]], dim=2), past[2])
         x = x + self.project(torch.cat([own, _attend(query, *text)], dim=-1))
         return x + self.narrow(F.relu(self.widen(self.before_feed(x)))), key, value
