@@ -75,7 +75,7 @@ def plain_align(self: aligner.AlignAttention, mel: Tensor, text: Tensor, mask: T
     return log_probability.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(dim=-1), log_probability
 
 
-def plain_repeat(x: Tensor, durations: Tensor) -> Tensor:
+def plain_repeat(x: Tensor, durations: Tensor, _total: int | None = None) -> Tensor:
     """Repeat rows one by one."""
     rows = [
         torch.stack([row for row, times in zip(item, repeats.tolist(), strict=True) for _ in range(times)])

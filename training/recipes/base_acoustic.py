@@ -1,11 +1,14 @@
 """Train the base voice's acoustic model on the corpus of base_corpus.py and base_data.py; resumes from its checkpoint.
 
     python training/recipes/base_acoustic.py CORPUS OUT --start voices/base/checkpoint --minutes 6 --device cuda \
-        --frames 24000 --workers 6 --predict
+        --frames 32000 --predict
 
-It goes on from a released voice, whose mel space, pitch and energy it keeps. With --predict it ends by saying its
-corpus again, frame by frame in step with the recordings, for base_vocoder.py to learn from: durations, pitch and
-energy are the recording's own, found by the model's own aligner; the mel is decoded from the model's own frames as at
+It goes on from a released voice, whose mel space, pitch, energy and alignment it keeps: that voice's aligner gives
+every clip its durations once, into CORPUS/durations.npy, and the symbols' embeddings, which the aligner reads too, stay
+as they are. All clips lie on the device, in groups of similar length; on a GPU a step of each group is one CUDA graph.
+
+With --predict it ends by saying its corpus again, frame by frame in step with the recordings, for base_vocoder.py to
+learn from: durations, pitch and energy are the recording's own; the mel is decoded from the model's own frames as at
 work.
 """
 
@@ -13,34 +16,35 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from base_data import EMOTION_ROWS, SPEAKERS, Recording, keep, recordings
-from kubevoice_training.acoustic import Clip, Collated, align, collate, losses
+from base_data import EMOTION_ROWS, SPEAKERS, Recording, recordings
+from base_steps import Average, Step, adam, captured, keep, set_rate
+from kubevoice_training.acoustic import Clip, align, collate, reconstruction
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
+from kubevoice_training.features import Stats
 from kubevoice_training.models.layers import valid
-from kubevoice_training.models.sambert import Batch, Sambert, band_width
+from kubevoice_training.models.sambert import Batch, Sambert
+from torch import Tensor
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
-from typing_extensions import override
 
-AVERAGING = 0.999
-"""Decay of the weights' moving average, which is what ships: it speaks more clearly than the last step's weights."""
 ROUNDS = 4
 """Passes in which the decoder's input frames are replaced by what it said in the last pass, from its own mel on."""
-EPOCHS = 20
+WIDER = 1.15
+"""How much longer the longest clip of a group may be than its shortest."""
+AT_ONCE = 40_000
+"""Frames that are aligned or said together."""
+WARM_UP = 300
+LOOK_EVERY = 200
 SAVE_EVERY = 60.0
-LONGEST = 1200
-"""Frames; longer clips are left out."""
 
 
-def clip(recording: Recording, voice: VoiceWeights) -> Clip:
+def clip(recording: Recording, stats: Stats, durations: np.ndarray | None = None) -> Clip:
     """Normalise a recording as the voice reads it."""
-    stats = voice.stats
     return Clip(
         ling=recording.ling,
         emotion=EMOTION_ROWS[recording.row.emotion],
@@ -48,47 +52,93 @@ def clip(recording: Recording, voice: VoiceWeights) -> Clip:
         mel=((recording.mel.astype(np.float32) - stats.mel_mean) / stats.mel_std).astype(np.float32),
         f0=recording.f0,
         energy=recording.energy,
+        durations=durations,
     )
 
 
-class Batches(Dataset[Collated]):
-    """Batches of clips of similar length and at most `frames` padded frames, by the numbers of their clips."""
-
-    def __init__(self, clips: Sequence[Clip], groups: list[list[int]], eos: list[int], step: int) -> None:
-        self.clips, self.groups, self.eos, self.step = clips, groups, eos, step
-
-    def __len__(self) -> int:
-        return len(self.groups)
-
-    @override
-    def __getitem__(self, number: int) -> Collated:
-        return collate([self.clips[i] for i in self.groups[number]], self.eos, self.step)
-
-
-def groups(clips: Sequence[Clip], frames: int, rng: np.random.Generator) -> list[list[int]]:
-    """Shuffle clips into batches of similar length."""
-    order = sorted(range(len(clips)), key=lambda i: len(clips[i].mel) * rng.uniform(0.9, 1.1))
-    made: list[list[int]] = [[]]
-    for i in order:
-        if made[-1] and (len(made[-1]) + 1) * len(clips[i].mel) > frames:
-            made.append([])
-        made[-1].append(i)
-    rng.shuffle(made)
-    return made
+@torch.inference_mode()
+def found_durations(path: Path, voice: VoiceWeights, everything: Sequence[Recording], eos: list[int]) -> np.ndarray:
+    """Return every symbol's frames, one clip after the other; what is found is kept in the file."""
+    if path.exists():
+        return np.asarray(np.load(path))
+    model, found = voice.acoustic.eval(), dict[int, np.ndarray]()
+    order = sorted(range(len(everything)), key=lambda i: len(everything[i].mel))
+    while order:
+        count = max(1, AT_ONCE // len(everything[order[-1]].mel))
+        group, order = order[-count:], order[:-count]
+        data = collate([clip(everything[i], voice.stats) for i in group], eos, model.config.outputs_per_step)
+        batch, _ = align(model, data, voice.stats)
+        for i, durations in zip(group, batch.durations, strict=True):
+            found[i] = durations[: len(everything[i].ling)].numpy().astype(np.int16)
+    durations = np.concatenate([found[i] for i in range(len(everything))])
+    np.save(path.with_name("durations.tmp.npy"), durations)
+    path.with_name("durations.tmp.npy").replace(path)
+    return durations
 
 
-def endless(
-    clips: Sequence[Clip], args: argparse.Namespace, eos: list[int], step: int, seed: int
-) -> Iterator[Collated]:
-    """Yield batches for ever, each epoch shuffled anew; the workers live for several."""
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Clips of similar length on the device: their numbers in the corpus and all of them as one batch."""
+
+    numbers: list[int]
+    batch: Batch
+
+    def take(self, chosen: Tensor, step: int) -> Batch:
+        """Return some of the clips, by their places in the group, as a batch."""
+        parts: dict[str, Any] = {field.name: getattr(self.batch, field.name) for field in dataclasses.fields(Batch)}
+        parts = {name: part if part is None else part[chosen] for name, part in parts.items()}
+        taken = Batch(**parts)
+        spoken = taken.durations.masked_fill(~valid(taken.symbols, taken.ling.shape[1]), 0)
+        taken.band = (spoken.max() / step + 0.5).long()
+        return taken
+
+
+def grouped(clips: Sequence[Clip], stats: Stats, model: Sambert, eos: list[int]) -> Iterator[Group]:
+    """Put clips of similar length together on the model's device."""
+    order = sorted(range(len(clips)), key=lambda i: len(clips[i].mel))
+    device = next(model.parameters()).device
+    while order:
+        longest = len(clips[order[-1]].mel)
+        numbers = [i for i in order if len(clips[i].mel) * WIDER > longest]
+        order = order[: -len(numbers)]
+        data = collate([clips[i] for i in numbers], eos, model.config.outputs_per_step)
+        yield Group(numbers, align(model, data.to(device), stats)[0])
+
+
+def epochs(groups: Sequence[Group], frames: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield a group's number and which of its clips make a batch, for ever; each epoch is shuffled anew."""
     rng = np.random.default_rng(seed)
     while True:
-        made = [group for _ in range(EPOCHS) for group in groups(clips, args.frames, rng)]
-        yield from DataLoader(Batches(clips, made, eos, step), batch_size=None, num_workers=args.workers)
+        made = []
+        for number, group in enumerate(groups):
+            clips = len(group.numbers)
+            count = min(clips, max(1, frames // group.batch.mel.shape[1]))
+            order = rng.permutation(clips)
+            order = np.append(order, order[: -clips % count])  # a batch of another size would be another graph
+            made += [(number, part) for part in order.reshape(-1, count)]
+        rng.shuffle(made)
+        yield from made
+
+
+def plain_step(model: Sambert, average: Average, optimizer: torch.optim.Optimizer, group: Group) -> Step:
+    """Return a function that makes one step on clips of a group."""
+    taught = [each for each in model.parameters() if each.requires_grad]
+
+    def step(chosen: Tensor) -> dict[str, Tensor]:
+        batch = group.take(chosen, model.config.outputs_per_step)
+        terms = reconstruction(model(batch), batch)
+        optimizer.zero_grad()
+        torch.stack(terms).sum().backward()
+        torch.nn.utils.clip_grad_norm_(taught, 1.0)
+        optimizer.step()
+        average.update_parameters(model)
+        return dict(zip(("mel", "duration", "pitch", "energy"), (term.detach() for term in terms), strict=True))
+
+    return step
 
 
 @torch.inference_mode()
-def predict(model: Sambert, batch: Batch) -> torch.Tensor:
+def predict(model: Sambert, batch: Batch) -> Tensor:
     """Return the mel [B, T, M] that the model says along the batch's durations, pitch and energy."""
     r = model.config.outputs_per_step
     mask, frames = valid(batch.symbols, batch.ling.shape[1]), valid(batch.frames, batch.mel.shape[1])
@@ -96,32 +146,28 @@ def predict(model: Sambert, batch: Batch) -> torch.Tensor:
     text = model.variance_adaptor.augment(text, batch.pitch, batch.energy)
     speaker, emotion = model.spk_tokenizer(batch.speaker), model.emo_tokenizer(batch.emotion)
     memory = model.memory(text, speaker, emotion, batch.durations, frames)
-    band, steps = band_width(batch.durations.masked_fill(~mask, 0), r), frames[:, ::r].sum(dim=1)
+    steps, band = frames[:, ::r].sum(dim=1), cast("Tensor", batch.band)
     spoken = batch.mel
     for _ in range(ROUNDS):
         previous = F.pad(spoken[:, r - 1 :: r], (0, 0, 1, 0))[:, :-1]
         spoken = model.mel_decoder.mel_dec(memory, previous, steps, band)
-    mel: torch.Tensor = model.mel_postnet(spoken.masked_fill(~frames.unsqueeze(-1), 0.0), frames)
+    mel: Tensor = model.mel_postnet(spoken.masked_fill(~frames.unsqueeze(-1), 0.0), frames)
     return mel
 
 
-def predict_all(
-    model: Sambert, clips: Sequence[Clip], voice: VoiceWeights, args: argparse.Namespace, eos: list[int]
-) -> None:
-    """Say every clip again; CORPUS gets predicted.npy, the mels (normalised, float16) one after the other."""
+def predict_all(model: Sambert, groups: Sequence[Group], clips: Sequence[Clip], path: Path) -> None:
+    """Say every clip again; the file gets the mels (normalised, float16) one after the other."""
     model.eval()
-    device = next(model.parameters()).device
-    said: dict[int, np.ndarray] = {}
-    made = groups(clips, 2 * args.frames, np.random.default_rng(0))
-    batches = Batches(clips, made, eos, model.config.outputs_per_step)
-    loader = DataLoader(batches, batch_size=None, num_workers=args.workers)
-    with torch.inference_mode():
-        for group, collated in zip(made, loader, strict=True):
-            batch, _ = align(model, collated.to(device), voice.stats)
-            for i, mel in zip(group, predict(model, batch).cpu(), strict=True):
-                said[i] = mel[: len(clips[i].mel)].numpy().astype(np.float16)
-    np.save(args.corpus / "predicted.tmp.npy", np.concatenate([said[i] for i in range(len(clips))]))
-    (args.corpus / "predicted.tmp.npy").replace(args.corpus / "predicted.npy")
+    device, said = next(model.parameters()).device, dict[int, np.ndarray]()
+    for group in groups:
+        places = torch.arange(len(group.numbers), device=device)
+        for chosen in places.split(max(1, AT_ONCE // group.batch.mel.shape[1])):
+            mels = predict(model, group.take(chosen, model.config.outputs_per_step)).half().cpu()
+            for place, mel in zip(chosen.tolist(), mels, strict=True):
+                number = group.numbers[place]
+                said[number] = mel[: len(clips[number].mel)].numpy()
+    np.save(path.with_name("predicted.tmp.npy"), np.concatenate([said[i] for i in range(len(clips))]))
+    path.with_name("predicted.tmp.npy").replace(path)
 
 
 def options() -> argparse.Namespace:
@@ -133,11 +179,25 @@ def options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=90.0, help="of training in all, earlier runs counted")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--frames", type=int, default=3600, help="in a batch, padding counted")
-    parser.add_argument("--workers", type=int, default=0, help="processes that put batches together")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--predict", action="store_true")
     return parser.parse_args()
+
+
+def read(corpus: Path, voice: VoiceWeights, device: str) -> tuple[Sambert, list[Clip], list[Group]]:
+    """Return the network to teach, every clip, and all of them in groups, on the device."""
+    with np.load(corpus / "features.npz") as stored:
+        eos = stored["eos"].tolist()
+    everything = list(recordings(corpus))
+    durations = found_durations(corpus / "durations.npy", voice, everything, eos)
+    parts = np.split(durations.astype(np.int64), np.cumsum([len(each.ling) for each in everything])[:-1])
+    clips = [clip(each, voice.stats, part) for each, part in zip(everything, parts, strict=True)]
+    model = voice.acoustic.train().to(device).requires_grad_(requires_grad=True)
+    embeddings = [each for name, each in model.text_encoder.named_children() if name.endswith("_emb")]
+    for fixed in (model.align_attention, *embeddings):
+        fixed.requires_grad_(requires_grad=False)
+    return model, clips, list(grouped(clips, voice.stats, model, eos))
 
 
 def main() -> None:
@@ -146,51 +206,44 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.set_float32_matmul_precision("high")
     args.out.mkdir(parents=True, exist_ok=True)
-    voice = load_weights(args.start)
-    with np.load(args.corpus / "features.npz") as stored:
-        eos = stored["eos"].tolist()
-    everything = [clip(each, voice) for each in recordings(args.corpus)]
-    clips = [each for each in everything if len(each.mel) <= LONGEST]
-    model = voice.acoustic.train().to(args.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=1e-4)
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING))
-    checkpoint, step, before = args.out / "acoustic.pt", 0, 0.0
+    model, clips, groups = read(args.corpus, load_weights(args.start), args.device)
+    print(f"{len(clips)} clips in {len(groups)} groups", flush=True)
+    optimizer, average = adam(model, args.rate, (0.9, 0.98), 1e-4), Average(model)
+    checkpoint, step, spent = args.out / "acoustic.pt", 0, 0.0
+    parties: dict[str, Any] = {"model": model, "averaged": average.module, "optimizer": optimizer}
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=args.device, weights_only=True)
-        model.load_state_dict(state["model"])
-        averaged.load_state_dict(state["averaged"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, before = state["step"], state["spent"]
-    print(f"{len(clips)} clips, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
-    began = saved = time.monotonic()
-    spent = before
+        for name, party in parties.items():
+            party.load_state_dict(state[name])
+        step, spent = state["step"], state["spent"]
 
     def save() -> None:
-        parts: dict[str, Any] = {"model": model, "averaged": averaged, "optimizer": optimizer}
-        states = {name: part.state_dict() for name, part in parts.items()}
-        keep(checkpoint, states | {"step": step, "spent": spent}, averaged.module)
+        states = {name: party.state_dict() for name, party in parties.items()}
+        keep(checkpoint, states | {"step": step, "spent": spent}, average.module)
 
-    batches = endless(clips, args, eos, model.config.outputs_per_step, step)
-    while (spent := before + time.monotonic() - began) < args.minutes * 60:
-        share = spent / (args.minutes * 60)
-        for group in optimizer.param_groups:
-            group["lr"] = args.rate * min(1.0, (step + 1) / 300) * (0.01 + 0.99 * (1.0 - share) ** 1.5)
-        terms = losses(model, next(batches).to(args.device), voice.stats)
-        optimizer.zero_grad()
-        terms.total.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        averaged.update_parameters(model)
+    began, saved = time.monotonic() - spent, time.monotonic()
+    batches, steps, pool = epochs(groups, args.frames, step), dict[int, Step](), None
+    while args.minutes and (share := spent / (args.minutes * 60)) < 1.0:
+        set_rate(optimizer, args.rate * min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * (1.0 - share) ** 1.5))
+        number, places = next(batches)
+        chosen = torch.from_numpy(places).to(args.device)
+        if number not in steps:
+            steps[number] = plain_step(model, average, optimizer, groups[number])
+            if args.device != "cpu":
+                pool = pool or torch.cuda.graph_pool_handle()
+                steps[number] = captured(steps[number], (chosen,), pool)
+        figures = steps[number](chosen)
         step += 1
-        if step % 50 == 0:
-            figures = {f.name: round(float(getattr(terms, f.name).detach()), 4) for f in dataclasses.fields(terms)}
-            print(step, f"{spent:.0f}s", figures, flush=True)
+        if step % LOOK_EVERY == 0:
+            shown = {name: round(float(value), 4) for name, value in figures.items()}
+            print(step, f"{spent:.0f}s", shown, flush=True)
+        spent = time.monotonic() - began
         if time.monotonic() - saved > SAVE_EVERY:
             saved = time.monotonic()
             save()
     save()
     if args.predict:
-        predict_all(cast("Sambert", averaged.module), everything, voice, args, eos)
+        predict_all(cast("Sambert", average.module), groups, clips, args.corpus / "predicted.npy")
 
 
 if __name__ == "__main__":

@@ -15,15 +15,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process a core already, and sixteen of them wait for each other
 
 import numpy as np
-import torch
 from kubevoice.audio.mel import MelConfig, magnitude, mel_filters, range_normalize
 from kubevoice_training.features import load_audio, trim_silence
-from torch import nn
 
 MEL = MelConfig()
 STREAMS = ("sy", "tone", "syllable_flag", "word_segment")
@@ -125,24 +122,6 @@ def recordings(corpus: Path) -> Iterator[Recording]:
         strict=True,
     ):
         yield Recording(row, each_ling.astype(np.int64), each_wave, each_mel, each_f0.astype(np.float32), each_energy)
-
-
-def keep(path: Path, state: dict[str, Any], averaged: nn.Module) -> None:
-    """Write a training's checkpoint, and what ships of it in float16 to packed/ beside it.
-
-    That is small enough to come back from a lent machine at any time, for nobody says when it goes. `state` has the
-    step and the seconds spent, and whatever else the training goes on from.
-    """
-    halves = {name: x.half() if x.is_floating_point() else x for name, x in averaged.state_dict().items()}
-    _write(path, state)
-    _write(path.parent / PACKED / path.name, {"averaged": halves, "step": state["step"], "spent": state["spent"]})
-
-
-def _write(path: Path, state: dict[str, Any]) -> None:
-    """Write beside its place, then rename."""
-    path.parent.mkdir(exist_ok=True)
-    torch.save(state, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
 
 
 def main() -> None:

@@ -6,25 +6,25 @@
 The mel space is that of the released voice; the network is new, or with --further the voice's own. A new one first
 learns to reconstruct, then is judged too; give 0 to --judged-from for one that can do that.
 As soon as base_acoustic.py has left predicted.npy in CORPUS, half of what it hears are those mels: at work the
-vocoder hears the acoustic model, which is smoother than any recording. On a GPU a step is one CUDA graph, for else
-launching its thousands of small kernels takes longer than they run.
+vocoder hears the acoustic model, which is smoother than any recording. On a GPU a step is one CUDA graph.
 """
 
 import argparse
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from base_data import MEL, Recording, keep, recordings, texts
+from base_data import MEL, Recording, recordings, texts
+from base_steps import Average, Step, adam, captured, keep, set_rate
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
 from kubevoice_training.features import Stats
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.vocoder_training import BETAS, Adversaries, Reconstruction
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import override
 
 CONFIG = GeneratorConfig(channels=256, resblock_kernel_sizes=(3, 7), resblock_dilations=((1, 3), (1, 3)))
 """Twice the paper's V2 width with the two cheaper kernels: 0.05 of real time on one core."""
@@ -32,7 +32,6 @@ SEGMENT, CONTEXT = 40, 14
 """Frames of loss, and frames before them, as many as the network looks back."""
 PREDICTED = 0.5
 """How often a clip's mel is the acoustic model's, once there is one."""
-AVERAGING = 0.999
 FIRST_RATE, RATE, JUDGES_RATE = 1e-3, 4e-4, 4e-4
 """Learning rates: of the generator alone and once it is judged, and of its judges."""
 LOOK_EVERY = 100
@@ -78,18 +77,15 @@ class Corpus:
         return mel.float().transpose(1, 2).contiguous(), (self.wave[samples].float() / 32767.0).unsqueeze(1)
 
 
-class Average(nn.Module):
-    """Moving average of a network's weights in place, which a CUDA graph can hold; it is what ships."""
+class Judges(Discriminators):
+    """The discriminators, on a GPU in bfloat16: they take most of a step."""
 
-    def __init__(self, network: Generator) -> None:
-        super().__init__()
-        self.module = Generator(network.config).to(next(network.parameters()).device)
-        self.module.load_state_dict(network.state_dict())
-
-    @torch.no_grad()
-    def update_parameters(self, network: Generator) -> None:
-        """Go a step towards the network."""
-        torch._foreach_lerp_(list(self.module.parameters()), list(network.parameters()), 1.0 - AVERAGING)
+    @override
+    def forward(self, wav: Tensor) -> list[list[Tensor]]:
+        # A graph may hold no cast that was made outside of it.
+        with torch.autocast(wav.device.type, torch.bfloat16, enabled=wav.is_cuda, cache_enabled=False):
+            maps = super().forward(wav)
+        return [[each.float() for each in some] for some in maps]
 
 
 @dataclass(slots=True)
@@ -111,9 +107,6 @@ class Training:
         self.parties.restore(state)
 
 
-Step = Callable[[Tensor, Tensor], dict[str, Tensor]]
-
-
 def plain_step(parties: Adversaries, losses: Reconstruction, *, judged: bool) -> Step:
     """Return a function that makes one step on a mel and a wave."""
 
@@ -125,48 +118,12 @@ def plain_step(parties: Adversaries, losses: Reconstruction, *, judged: bool) ->
     return step
 
 
-def captured(step: Step, mel: Tensor, real: Tensor) -> Step:
-    """Record a step as a CUDA graph; the first ones, which set the optimisers up, are made in between."""
-    held_mel, held_real = mel.clone(), real.clone()
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            step(held_mel, held_real)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        figures = step(held_mel, held_real)
-
-    def replay(mel: Tensor, real: Tensor) -> dict[str, Tensor]:
-        held_mel.copy_(mel)
-        held_real.copy_(real)
-        graph.replay()
-        return figures
-
-    return replay
-
-
 def parties_of(args: argparse.Namespace, voice: VoiceWeights) -> Adversaries:
     """Put new judges against a new generator, or against the voice's own."""
     generator = (voice.vocoder if args.further else Generator(CONFIG)).to(args.device).train()
-    judges = Discriminators(width=args.judges, scales=args.scales).to(args.device)
-    gpu = args.device != "cpu"
-
-    def adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
-        lr = torch.tensor(rate, device=args.device) if gpu else rate
-        return torch.optim.AdamW(network.parameters(), lr=lr, betas=BETAS, weight_decay=0.0, capturable=gpu)
-
-    return Adversaries(generator, judges, Average(generator), adam(generator, RATE), adam(judges, JUDGES_RATE))
-
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate, in place where a graph holds it."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
+    judges = Judges(width=args.judges, scales=args.scales).to(args.device)
+    average = Average(generator)
+    return Adversaries(generator, judges, average, adam(generator, RATE, BETAS), adam(judges, JUDGES_RATE, BETAS))
 
 
 def options() -> argparse.Namespace:
@@ -220,7 +177,7 @@ def main() -> None:
         if judged not in steps:
             steps[judged] = plain_step(run.parties, losses, judged=judged)
             if args.device != "cpu":
-                steps[judged] = captured(steps[judged], mel, real)
+                steps[judged] = captured(steps[judged], (mel, real))
         figures = steps[judged](mel, real)
         run.step += 1
         if run.step % LOOK_EVERY == 0:

@@ -46,7 +46,7 @@ class MelDecoder(nn.Module):
         return self.dec_out_proj(self.ln(x)).unflatten(-1, (-1, self.n_mels)).flatten(1, 2)
 
     @override
-    def forward(self, memory: Tensor, previous: Tensor, steps: Tensor, band: int) -> Tensor:
+    def forward(self, memory: Tensor, previous: Tensor, steps: Tensor, band: int | Tensor) -> Tensor:
         """Decode with true previous frames; `steps` [B] is how many decoder steps are valid."""
         x, size = self.enter(memory, previous), memory.shape[1]
         index = torch.arange(size, device=x.device)

@@ -47,8 +47,8 @@ class Batch:
     """[B, N + 1] frames a symbol; rows sum to T."""
     pitch: Tensor
     energy: Tensor
-    band: int | None = None
-    """How far attention looks, where these are not all utterances of a step; see `band_width`."""
+    band: int | Tensor | None = None
+    """How far attention looks, if these are not all utterances of a step or it lies on the device; see `band_width`."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Output:
     log_durations: Tensor
     pitch: Tensor
     energy: Tensor
-    band: int = field(default=0)
+    band: int | Tensor = field(default=0)
 
 
 def band_width(durations: Tensor, step: int) -> int:
@@ -68,14 +68,19 @@ def band_width(durations: Tensor, step: int) -> int:
     return int(durations.max().item() / step + 0.5)
 
 
-def regulate(x: Tensor, durations: Tensor) -> Tensor:
-    """Repeat rows of x [B, N, C] by integer durations [B, N] whose rows have equal sums T: [B, T, C]."""
-    return x.flatten(0, 1).repeat_interleave(durations.flatten(), dim=0).unflatten(0, (len(x), -1))
+def regulate(x: Tensor, durations: Tensor, total: int | None = None) -> Tensor:
+    """Repeat rows of x [B, N, C] by integer durations [B, N] whose rows have equal sums T: [B, T, C].
+
+    With `total`, which is T, nothing has to be read back from a GPU.
+    """
+    size = None if total is None else total * len(x)
+    repeated = x.flatten(0, 1).repeat_interleave(durations.flatten(), dim=0, output_size=size)
+    return repeated.unflatten(0, (len(x), -1))
 
 
-def places_in_symbol(durations: Tensor) -> Tensor:
+def places_in_symbol(durations: Tensor, total: int | None = None) -> Tensor:
     """Number the frames of each symbol from 1; durations [B, N], whose rows have equal sums T, to [B, T]."""
-    starts = regulate((durations.cumsum(1) - durations).unsqueeze(-1), durations).squeeze(-1)
+    starts = regulate((durations.cumsum(1) - durations).unsqueeze(-1), durations, total).squeeze(-1)
     return torch.arange(1, starts.shape[1] + 1, device=durations.device) - starts
 
 
@@ -104,8 +109,9 @@ class Sambert(nn.Module):
         """
         r = self.config.outputs_per_step
         symbols = torch.cat([text, speaker, emotion], dim=-1)
-        frames = regulate(symbols, durations)
-        places = places_in_symbol(durations)
+        total = None if frame_mask is None else frame_mask.shape[1]
+        frames = regulate(symbols, durations, total)
+        places = places_in_symbol(durations, total)
         if frame_mask is not None:
             frames = frames.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
             places = places.masked_fill(~frame_mask, 0)
@@ -144,7 +150,7 @@ class Sambert(nn.Module):
         return Output(decoded, refined, log_durations, pitch, energy, band)
 
     @torch.no_grad()
-    def _own_frames(self, memory: Tensor, previous: Tensor, steps: Tensor, band: int) -> Tensor:
+    def _own_frames(self, memory: Tensor, previous: Tensor, steps: Tensor, band: int | Tensor) -> Tensor:
         """Mix the true previous frames [B, S, M] with the model's own, and drop some.
 
         A decoder that only ever sees true frames learns to copy them and fails on its own output. This is parallel
@@ -152,13 +158,14 @@ class Sambert(nn.Module):
         a share of own frames drawn evenly from 0..1.
         """
         batch, size, _ = previous.shape
-        dropped, own = (torch.rand(batch, size, 1) < torch.rand(batch, 1, 1) for _ in range(2))
-        kept = previous.masked_fill(dropped.to(previous.device), 0.0)
+        shares = torch.rand(2, batch, 1, 1, device=previous.device)
+        dropped, own = torch.rand(2, batch, size, 1, device=previous.device) < shares
+        kept = previous.masked_fill(dropped, 0.0)
         spoken = self.mel_decoder.mel_dec(memory, kept, steps, band)[
             :, self.config.outputs_per_step - 1 :: self.config.outputs_per_step
         ]
         shifted = F.pad(spoken, (0, 0, 1, 0))[:, :-1]
-        return torch.where(own.to(previous.device), shifted, kept)
+        return torch.where(own, shifted, kept)
 
     @torch.inference_mode()
     def infer(self, ling: Tensor, emotion: Tensor, speaker: Tensor) -> dict[str, Tensor]:

@@ -6,13 +6,19 @@ Shapes: B utterances, N symbols, T frames.
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from typing_extensions import override
 
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.layers import Fsmn, PreNet, valid
 
 __all__ = ["DurationPredictor", "VarianceAdaptor"]
+
+
+def turned(x: Tensor, lengths: Tensor) -> Tensor:
+    """Turn the first `lengths` [B] rows of x [B, N, C] round; the rest stay where they are."""
+    places = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
+    last = lengths.unsqueeze(1) - 1
+    return x.gather(1, torch.where(places <= last, last - places, places).unsqueeze(-1).expand_as(x))
 
 
 class VariancePredictor(nn.Module):
@@ -37,9 +43,21 @@ class VariancePredictor(nn.Module):
         if symbols is None:
             return self.fc(self.blstm(self.fsmn(x))[0]).squeeze(-1)
         mask = valid(symbols, x.shape[1])
-        packed = pack_padded_sequence(self.fsmn(x, mask), symbols.cpu(), batch_first=True, enforce_sorted=False)
-        hidden, _ = pad_packed_sequence(self.blstm(packed)[0], batch_first=True, total_length=x.shape[1])
-        return self.fc(hidden).squeeze(-1).masked_fill(~mask, 0.0)
+        context = self.fsmn(x, mask)
+        # Each direction by itself and the valid part turned round, for to pack sequences the lengths would have to
+        # come to the processor, which stops a GPU and its graphs.
+        ahead = self._direction(context, 0)
+        back = turned(self._direction(turned(context, symbols), 1), symbols)
+        return self.fc(torch.cat([ahead, back], dim=-1)).squeeze(-1).masked_fill(~mask, 0.0)
+
+    def _direction(self, x: Tensor, number: int) -> Tensor:
+        """Run one direction of the LSTM from left to right: [B, N, C] to [B, N, H]."""
+        suffix = "_reverse" if number else ""
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        weights = [getattr(self.blstm, name + suffix) for name in names]
+        empty = x.new_zeros(1, len(x), self.blstm.hidden_size)
+        hidden: Tensor = torch.lstm(x, [empty, empty], weights, True, 1, 0.0, self.training, False, True)[0]
+        return hidden
 
 
 class DurationPredictor(nn.Module):
