@@ -59,7 +59,7 @@ def trained(folder, name):
 def test_both_networks_learn_go_on_and_leave_what_ships(corpus, tmp_path):
     emotions = [clip["emotion"] for clip in json.loads((corpus / "clips.json").read_text(encoding="utf-8"))]
     assert emotions.count("neutral") == WORDS < len(emotions)  # the rest are acted
-    for name, options in (("acoustic", ("--predict", "--frames", 600)), ("vocoder", ("--batch", 1))):
+    for name, options in (("acoustic", ("--predict", "--frames", 600)), ("vocoder", ("--batch", 1, "--channels", 256))):
         recipe(f"base_{name}", corpus, tmp_path, "--start", START, "--minutes", 0.05, *options)
         first = trained(tmp_path, name)
         recipe(f"base_{name}", corpus, tmp_path, "--start", START, "--minutes", 0.1, *options)

@@ -1,17 +1,19 @@
 """Train the base voice's vocoder on the corpus of base_corpus.py and base_data.py; resumes from its checkpoint.
 
     python training/recipes/base_vocoder.py CORPUS OUT --start voices/base/checkpoint --minutes 9 --device cuda \
-        --batch 32 --judges 0.5
+        --batch 32 --channels 256 --judges 0.5
 
-The mel space is that of the released voice; the network is new, or with --further the voice's own. A new one first
-learns to reconstruct, then is judged too; give 0 to --judged-from for one that can do that.
-As soon as base_acoustic.py has left predicted.npy in CORPUS, half of what it hears are those mels: at work the
-vocoder hears the acoustic model, which is smoother than any recording. On a GPU a step is one CUDA graph.
+It goes on from the vocoder of a released voice. --channels makes that wider: a channel becomes two, say, that count
+half, but for a little noise, so that they part (Chen, Goodfellow & Shlens, "Net2Net", arXiv 1511.05641 §2.2). It learns
+to reconstruct alone until its judges, which are new, begin to judge.
+As soon as base_acoustic.py has left predicted.npy in CORPUS, half of what it hears are those mels, and newer ones when
+they come: at work the vocoder hears the acoustic model, which is smoother than any recording. On a GPU a step is one
+CUDA graph.
 """
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +23,19 @@ from base_steps import Average, Step, adam, captured, keep, set_rate
 from kubevoice_training.checkpoint import VoiceWeights, load_weights
 from kubevoice_training.features import Stats
 from kubevoice_training.models.discriminators import Discriminators
-from kubevoice_training.models.hifigan import Generator, GeneratorConfig
+from kubevoice_training.models.hifigan import Generator
+from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d, weight_norm
 from kubevoice_training.vocoder_training import BETAS, Adversaries, Reconstruction
 from torch import Tensor
 from typing_extensions import override
 
-CONFIG = GeneratorConfig(channels=256, resblock_kernel_sizes=(3, 7), resblock_dilations=((1, 3), (1, 3)))
-"""Twice the paper's V2 width with the two cheaper kernels: 0.05 of real time on one core."""
 SEGMENT, CONTEXT = 40, 14
 """Frames of loss, and frames before them, as many as the network looks back."""
 PREDICTED = 0.5
 """How often a clip's mel is the acoustic model's, once there is one."""
-FIRST_RATE, RATE, JUDGES_RATE = 1e-3, 4e-4, 4e-4
-"""Learning rates: of the generator alone and once it is judged, and of its judges."""
+RATE, JUDGES_RATE = 4e-4, 4e-4
+PARTING = 0.2
+"""Deviation of the noise that a widened network's weights are multiplied by, around 1."""
 LOOK_EVERY = 100
 SAVE_EVERY = 60.0
 
@@ -118,9 +120,32 @@ def plain_step(parties: Adversaries, losses: Reconstruction, *, judged: bool) ->
     return step
 
 
+def convolutions(network: Generator) -> list[WeightNormConv1d | WeightNormDeconv1d]:
+    """Return every layer with weights."""
+    return [each for each in network.modules() if isinstance(each, WeightNormConv1d | WeightNormDeconv1d)]
+
+
+@torch.no_grad()
+def widened(narrow: Generator, channels: int) -> Generator:
+    """Return a generator of a multiple of the channels that makes nearly the same wave."""
+    wide = Generator(replace(narrow.config, channels=channels))
+    for into, layer in zip(convolutions(wide), convolutions(narrow), strict=True):
+        times = [a // b for a, b in zip(into.weight_v.shape, layer.weight_v.shape, strict=True)]
+        shared = times[0] if isinstance(into, WeightNormDeconv1d) else times[1]
+        weight = weight_norm(layer.weight_v, layer.weight_g).repeat(times) / shared
+        into.weight_v.copy_(weight * (1.0 + PARTING * torch.randn_like(weight)))
+        into.weight_g.copy_(into.weight_v.flatten(1).norm(dim=1).view(-1, 1, 1))
+        if into.bias is not None and layer.bias is not None:
+            into.bias.copy_(layer.bias.repeat(len(into.bias) // len(layer.bias)))
+    return wide
+
+
 def parties_of(args: argparse.Namespace, voice: VoiceWeights) -> Adversaries:
-    """Put new judges against a new generator, or against the voice's own."""
-    generator = (voice.vocoder if args.further else Generator(CONFIG)).to(args.device).train()
+    """Put new judges against the voice's generator."""
+    generator = voice.vocoder
+    if args.channels and args.channels != generator.config.channels:
+        generator = widened(generator, args.channels)
+    generator = generator.to(args.device).train()
     judges = Judges(width=args.judges, scales=args.scales).to(args.device)
     average = Average(generator)
     return Adversaries(generator, judges, average, adam(generator, RATE, BETAS), adam(judges, JUDGES_RATE, BETAS))
@@ -132,13 +157,13 @@ def options() -> argparse.Namespace:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--start", type=Path, required=True, help="checkpoint folder of the voice whose mels it hears")
-    parser.add_argument("--further", action="store_true", help="teach the vocoder of that voice more")
+    parser.add_argument("--channels", type=int, help="a multiple of those that the voice's vocoder has")
     parser.add_argument("--minutes", type=float, default=90.0, help="of training in all, earlier runs counted")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--judges", type=float, default=0.125, help="width of the discriminators")
     parser.add_argument("--scales", type=int, default=0, help="discriminators of scales; those of periods always judge")
-    parser.add_argument("--judged-from", type=float, default=0.1, help="share of the time")
+    parser.add_argument("--judged-from", type=float, default=0.05, help="share of the time")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
@@ -166,12 +191,12 @@ def main() -> None:
     if checkpoint.exists():
         run.resume(checkpoint, args.device)
     print(f"{len(clips)} clips, {sum(p.numel() for p in run.parties.generator.parameters()) / 1e6:.2f} M parameters")
-    steps: dict[bool, Step] = {}
+    steps, heard = dict[bool, Step](), 0
     began, saved = time.monotonic() - run.spent, time.monotonic()
     while (share := run.spent / (args.minutes * 60)) < 1.0:
         judged = share >= args.judged_from
         falling = 0.03 + 0.97 * (1.0 - share)
-        set_rate(run.parties.g_opt, (RATE if judged else FIRST_RATE) * falling * min(1.0, (run.step + 1) / 200))
+        set_rate(run.parties.g_opt, RATE * falling * min(1.0, (run.step + 1) / 200))
         set_rate(run.parties.d_opt, JUDGES_RATE * falling)
         mel, real = corpus.segments(args.batch)
         if judged not in steps:
@@ -183,8 +208,9 @@ def main() -> None:
         if run.step % LOOK_EVERY == 0:
             shown = {name: round(float(value), 4) for name, value in figures.items()}
             print(run.step, f"{run.spent:.0f}s", shown, flush=True)
-            if corpus.predicted is None and predicted.exists():
+            if predicted.exists() and predicted.stat().st_mtime_ns != heard:
                 corpus.load_predicted(predicted)
+                heard = predicted.stat().st_mtime_ns
                 print("hears the acoustic model from now on", flush=True)
         run.spent = time.monotonic() - began
         if time.monotonic() - saved > SAVE_EVERY:

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from base_data import EMOTION_ROWS, SPEAKERS
-from base_vocoder import CONFIG as VOCODER
 from kubevoice.engine import Engine
 from kubevoice.voice import load_bundle, seal_bundle
 from kubevoice_training.checkpoint import VoiceWeights, load_weights, save_weights
@@ -74,9 +73,8 @@ def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
         summary |= {"acousticShare": args.share}
     if args.vocoder:
         state = averaged(args.vocoder, "vocoder")
-        # A voice's own, taught more, keeps its width.
         channels = len(state["averaged"]["conv_pre.conv1d.bias"])
-        weights.vocoder = Generator(replace(VOCODER, channels=channels)).eval()
+        weights.vocoder = Generator(replace(weights.vocoder.config, channels=channels)).eval()
         weights.vocoder.load_state_dict(state["averaged"])
         summary |= {"vocoderSteps": state["step"], "vocoderMinutes": round(state["spent"] / 60, 1)}
     for manner in args.carry:
