@@ -1,26 +1,31 @@
 """How fast the engine speaks on one thread: the voice that ships, and ModelScope's default sizes beside torch.
 
-    .venv/bin/python benchmarks/engine_speed.py --output benchmarks/results/engine_speed.json
+    .venv/bin/python benchmarks/engine_speed.py --output benchmarks/results/engine_speed.json \
+        --teacher teacher/lib/python3.11/site-packages --voices package/voices
 
 The 16 kHz voice has the sizes of ModelScope's default configurations and random weights: how long a network computes
 does not depend on what it learned. "Eager" is the same network in torch, one utterance, one thread: our own
 `Sambert.infer`, whose decoder keeps its past and looks no further than its band, then the generator. Engine and torch
-speak by turns, and the least CPU time of several rounds counts, for noise only adds.
+speak by turns, and the least CPU time of several rounds counts, for noise only adds. With the packages that
+training/recipes/base_sentences.py names, Kokoro-82M (int8) says the same as the voice that ships, by turns with it.
 """
 
 import argparse
 import json
 import os
 import platform
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
 from kubevoice.engine import Controls, Engine, open_session
+from kubevoice.engine.decoding import Batch, Decoding
 from kubevoice.text import UnitTables, analyse
 from kubevoice.voice import Emotion, VoiceManifest, VoiceStats, builtin_voice, seal_bundle
 from kubevoice_training.export import export_graphs
@@ -28,6 +33,10 @@ from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "training" / "recipes"))
+from base_sentences import SAMPLE_RATE, Teacher  # a script, not a package
+
+SPEAKER = "zf_xiaoxiao"
 TEXT = "今天下午三点我们在公司的大会议室里讨论明年的工作计划，请大家提前准备好材料。"
 ROUNDS = 5
 FRAMES_A_SYMBOL = 8.0
@@ -40,7 +49,7 @@ V1_16K = GeneratorConfig(
 V1_24K = GeneratorConfig(channels=512)
 
 
-def least(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+def least(runs: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     """Return the least CPU seconds of each, run by turns."""
     best = dict.fromkeys(runs, float("inf"))
     for _ in range(ROUNDS):
@@ -91,12 +100,11 @@ def default_16k() -> dict[str, float]:
         engine = bundle(acoustic, vocoder, Path(folder))
         mel = acoustic.infer(ling, *rows)["postnet_outputs"]
         seconds = len(mel) * 200 / 16000
-        each = [Controls()] * len(units)
-        encoded = engine.encode(units, each)
-        memory, keys, values = encoded.memory, encoded.keys, encoded.values
+        memory = replace(engine.encode(units, [Controls()] * len(units)).memory, band=BAND)
+        decoder = engine._decoder  # noqa: SLF001  # the stage alone
         spent = least({
             "engine": lambda: engine.speak(units, Controls()),
-            "engine, decoder": lambda: list(engine._decode(memory, keys, values, BAND, len(mel), len(mel))),  # noqa: SLF001  # the stage alone
+            "engine, decoder": lambda: list(Decoding(decoder, memory).blocks(Batch(), len(mel))),
             "eager, acoustic": lambda: acoustic.infer(ling, *rows),
             "eager, vocoder": lambda: vocoder(mel.T.unsqueeze(0)),
         })  # fmt: skip
@@ -121,25 +129,36 @@ def v1_24k() -> dict[str, float]:
     return {name: value / 4.0 for name, value in spent.items()}
 
 
-def shipped() -> dict[str, float]:
-    """Real-time factor of the voice that ships."""
-    engine = Engine.load(builtin_voice("builtin://base"))
-    units = [unit for sentence in analyse(TEXT).sentences for unit in sentence.units]
-    seconds = len(engine.speak(units, Controls())) / engine.sample_rate
-    return {"engine": least({"engine": lambda: engine.speak(units, Controls())})["engine"] / seconds}
+def shipped(packages: Path | None, voices: Path | None) -> dict[str, float]:
+    """Real-time factor of the voice that ships, and of Kokoro if its packages are given."""
+    engine, analysis = Engine.load(builtin_voice("builtin://base")), analyse(TEXT)
+    units = [unit for sentence in analysis.sentences for unit in sentence.units]
+    runs = {"engine": lambda: engine.speak(units, Controls(speaker=SPEAKER))}
+    if packages and voices:
+        teacher = Teacher(packages, voices)
+        phones = teacher.phones(analysis)
+        runs["Kokoro-82M int8"] = lambda: teacher.speak(phones, SPEAKER)
+    seconds = {name: len(run()) / SAMPLE_RATE for name, run in runs.items()}
+    return {name: spent / seconds[name] for name, spent in least(runs).items()}
 
 
 def main() -> None:
     """Measure all three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--teacher", type=Path, help="site-packages with Kokoro's")
+    parser.add_argument("--voices", type=Path, help="folder of Kokoro's voices")
     args = parser.parse_args()
     torch.set_num_threads(1)
     found = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread",
         "load": os.getloadavg(),
-        "rtf": {"shipped": shipped(), "default 16 kHz": default_16k(), "HiFi-GAN V1 24 kHz": v1_24k()},
+        "rtf": {
+            "shipped": shipped(args.teacher, args.voices),
+            "default 16 kHz": default_16k(),
+            "HiFi-GAN V1 24 kHz": v1_24k(),
+        },
     }
     text = json.dumps(found, indent=1)
     print(text)

