@@ -3,6 +3,8 @@
 Shapes: B utterances, N symbols, T frames.
 """
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +14,9 @@ from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.layers import Fsmn, PreNet, valid
 
 __all__ = ["DurationPredictor", "VarianceAdaptor"]
+
+# Of a GPU: it puts the weights of one direction of an LSTM together at each call, which are half a megabyte.
+warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
 
 
 def turned(x: Tensor, lengths: Tensor) -> Tensor:
