@@ -149,6 +149,8 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, help="site-packages with Kokoro's")
     parser.add_argument("--voices", type=Path, help="folder of Kokoro's voices")
     args = parser.parse_args()
+    if bool(args.teacher) != bool(args.voices):
+        parser.error("--teacher and --voices go together")
     torch.set_num_threads(1)
     found = {
         "date": datetime.now(UTC).date().isoformat(),

@@ -58,9 +58,10 @@ def clip(recording: Recording, stats: Stats, durations: np.ndarray | None = None
 
 @torch.inference_mode()
 def found_durations(path: Path, voice: VoiceWeights, everything: Sequence[Recording], eos: list[int]) -> np.ndarray:
-    """Return every symbol's frames, one clip after the other; what is found is kept in the file."""
-    if path.exists():
-        return np.asarray(np.load(path))
+    """Return every symbol's frames, one clip after the other; what is found is kept in the file for this corpus."""
+    symbols, frames = sum(len(each.ling) for each in everything), sum(len(each.mel) for each in everything)
+    if path.exists() and len(kept := np.load(path)) == symbols and kept.sum() == frames:
+        return np.asarray(kept)
     model, found = voice.acoustic.eval(), dict[int, np.ndarray]()
     order = sorted(range(len(everything)), key=lambda i: len(everything[i].mel))
     while order:

@@ -142,8 +142,10 @@ def widened(narrow: Generator, channels: int) -> Generator:
 
 def parties_of(args: argparse.Namespace, voice: VoiceWeights) -> Adversaries:
     """Put new judges against the voice's generator."""
-    generator = voice.vocoder
-    if args.channels and args.channels != generator.config.channels:
+    generator, own = voice.vocoder, voice.vocoder.config.channels
+    if args.channels and args.channels % own:
+        raise SystemExit(f"--channels {args.channels}: give a multiple of {own}, which the vocoder of {args.start} has")
+    if args.channels and args.channels != own:
         generator = widened(generator, args.channels)
     generator = generator.to(args.device).train()
     judges = Judges(width=args.judges, scales=args.scales).to(args.device)
