@@ -1,6 +1,7 @@
 """The recipes of the base voice, as processes, on a corpus of a few words; and what they ask of the network."""
 
 import csv
+import importlib
 import json
 import os
 import subprocess
@@ -82,6 +83,17 @@ def test_a_taught_acoustic_model_aligns_as_before(corpus, tmp_path):
     assert len(kept) > 1
     for key in kept:
         assert torch.equal(after[key], before[key].half()), key
+
+
+def test_what_is_dropped_can_be_nothing_but_in_pre_nets(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "training" / "recipes")
+    model = load_weights(START).acoustic.train()
+    importlib.import_module("base_acoustic").drop(model, 0.0)
+    mel = torch.ones(1, 6, 80)
+    assert torch.equal(model.mel_postnet(mel), model.mel_postnet(mel))
+    memory, steps = torch.ones(1, 2, model.config.memory), torch.tensor([2])
+    first, second = (model.mel_decoder.mel_dec(memory, mel[:, ::3], steps, 1) for _ in range(2))
+    assert not torch.equal(first, second)
 
 
 def test_a_training_step_reads_nothing_back_from_the_device():

@@ -182,8 +182,16 @@ def options() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=3600, help="in a batch, padding counted")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--dropout", type=float, default=0.1, help="between layers; pre-nets keep their half")
     parser.add_argument("--predict", action="store_true")
     return parser.parse_args()
+
+
+def drop(model: Sambert, share: float) -> None:
+    """Set the share that is dropped between layers; a pre-net's half, without which decoders copy frames, stays."""
+    for part in model.modules():
+        if hasattr(part, "dropout"):
+            part.dropout = share
 
 
 def read(corpus: Path, voice: VoiceWeights, device: str) -> tuple[Sambert, list[Clip], list[Group]]:
@@ -208,6 +216,7 @@ def main() -> None:
     torch.set_float32_matmul_precision("high")
     args.out.mkdir(parents=True, exist_ok=True)
     model, clips, groups = read(args.corpus, load_weights(args.start), args.device)
+    drop(model, args.dropout)
     print(f"{len(clips)} clips in {len(groups)} groups", flush=True)
     optimizer, average = adam(model, args.rate, (0.9, 0.98), 1e-4), Average(model)
     checkpoint, step, spent = args.out / "acoustic.pt", 0, 0.0
