@@ -190,8 +190,8 @@ def options() -> argparse.Namespace:
 def drop(model: Sambert, share: float) -> None:
     """Set the share that is dropped between layers; a pre-net's half, without which decoders copy frames, stays."""
     for part in model.modules():
-        if hasattr(part, "dropout"):
-            part.dropout = share
+        if "dropout" in vars(part):
+            vars(part)["dropout"] = share
 
 
 def read(corpus: Path, voice: VoiceWeights, device: str) -> tuple[Sambert, list[Clip], list[Group]]:
