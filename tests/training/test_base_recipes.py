@@ -87,8 +87,7 @@ def test_a_taught_acoustic_model_aligns_as_before(corpus, tmp_path):
 
 def test_what_is_dropped_can_be_nothing_but_in_pre_nets(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "training" / "recipes")
-    model = load_weights(START).acoustic.train()
-    importlib.import_module("base_acoustic").drop(model, 0.0)
+    model = importlib.import_module("base_acoustic").dropping(load_weights(START).acoustic, 0.0).train()
     mel = torch.ones(1, 6, 80)
     assert torch.equal(model.mel_postnet(mel), model.mel_postnet(mel))
     memory, steps = torch.ones(1, 2, model.config.memory), torch.tensor([2])

@@ -187,14 +187,14 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def drop(model: Sambert, share: float) -> None:
-    """Set the share that is dropped between layers; a pre-net's half, without which decoders copy frames, stays."""
-    for part in model.modules():
-        if "dropout" in vars(part):
-            vars(part)["dropout"] = share
+def dropping(voice: Sambert, share: float) -> Sambert:
+    """Return a copy that drops that share between layers; its pre-nets, lest the decoder copies frames, keep theirs."""
+    other = Sambert(dataclasses.replace(voice.config, dropout=share))
+    other.load_state_dict(voice.state_dict())
+    return other
 
 
-def read(corpus: Path, voice: VoiceWeights, device: str) -> tuple[Sambert, list[Clip], list[Group]]:
+def read(corpus: Path, voice: VoiceWeights, device: str, dropout: float) -> tuple[Sambert, list[Clip], list[Group]]:
     """Return the network to teach, every clip, and all of them in groups, on the device."""
     with np.load(corpus / "features.npz") as stored:
         eos = stored["eos"].tolist()
@@ -202,7 +202,7 @@ def read(corpus: Path, voice: VoiceWeights, device: str) -> tuple[Sambert, list[
     durations = found_durations(corpus / "durations.npy", voice, everything, eos)
     parts = np.split(durations.astype(np.int64), np.cumsum([len(each.ling) for each in everything])[:-1])
     clips = [clip(each, voice.stats, part) for each, part in zip(everything, parts, strict=True)]
-    model = voice.acoustic.train().to(device).requires_grad_(requires_grad=True)
+    model = dropping(voice.acoustic, dropout).train().to(device)
     embeddings = [each for name, each in model.text_encoder.named_children() if name.endswith("_emb")]
     for fixed in (model.align_attention, *embeddings):
         fixed.requires_grad_(requires_grad=False)
@@ -215,8 +215,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.set_float32_matmul_precision("high")
     args.out.mkdir(parents=True, exist_ok=True)
-    model, clips, groups = read(args.corpus, load_weights(args.start), args.device)
-    drop(model, args.dropout)
+    model, clips, groups = read(args.corpus, load_weights(args.start), args.device, args.dropout)
     print(f"{len(clips)} clips in {len(groups)} groups", flush=True)
     optimizer, average = adam(model, args.rate, (0.9, 0.98), 1e-4), Average(model)
     checkpoint, step, spent = args.out / "acoustic.pt", 0, 0.0

@@ -106,14 +106,30 @@ class Teacher:
         spoken: np.ndarray = audio[max(0, loud[0] - margin) : loud[-1] + margin] if len(loud) else audio[:0]
         return spoken
 
+    def read(self, analysis: Analysis, speaker: str, path: Path) -> float | None:
+        """Write what is spoken to a file; return its seconds, or None of a text that the teacher cannot speak."""
+        try:
+            audio = self.speak(self.phones(analysis), speaker)
+        except (AssertionError, KeyError, ValueError, IndexError) as error:
+            print(f"{analysis.text} left out: {error!r}", flush=True)
+            return None
+        soundfile.write(path, np.clip(audio, -1.0, 1.0), SAMPLE_RATE)
+        return len(audio) / SAMPLE_RATE
 
-def main() -> None:
-    """Read sentence after sentence until the time is over."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what every reading by the teacher needs."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sentences", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--voices", type=Path, required=True)
+    return parser
+
+
+def main() -> None:
+    """Read sentence after sentence until the time is over."""
+    parser = options(__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--parts", type=int, default=1)
@@ -123,19 +139,17 @@ def main() -> None:
     with (args.out / f"metadata-{args.part}.jsonl").open("a", encoding="utf-8") as index:
         for number, analysis in enumerate(by_coverage(candidates(args.sentences))):
             name, speaker = f"k{number:05}", SPEAKERS[number % len(SPEAKERS)]
-            if number % args.parts != args.part or (args.out / "wavs" / f"{name}.flac").exists():
+            path = args.out / "wavs" / f"{name}.flac"
+            if number % args.parts != args.part or path.exists():
                 continue
             if time.monotonic() - began > args.minutes * 60:
                 break
-            try:
-                audio = teacher.speak(teacher.phones(analysis), speaker)
-            except (AssertionError, KeyError, ValueError, IndexError) as error:
-                print(f"{name} left out: {error!r}", flush=True)
+            seconds = teacher.read(analysis, speaker, path)
+            if seconds is None:
                 continue
-            soundfile.write(args.out / "wavs" / f"{name}.flac", np.clip(audio, -1.0, 1.0), SAMPLE_RATE)
             index.write(json.dumps({"id": name, "text": analysis.text, "speaker": speaker}, ensure_ascii=False) + "\n")
             index.flush()
-            spoken += len(audio) / SAMPLE_RATE
+            spoken += seconds
             print(f"{name} {speaker} {spoken / 60:.1f} min in {(time.monotonic() - began) / 60:.1f}", flush=True)
 
 

@@ -10,14 +10,10 @@ The teacher's eighth Mandarin voice, of which the base has nothing, reads senten
 SENTENCES are those of base_sentences.py. OUT gets metadata.csv, wavs/ and voice.yaml, made anew by each run.
 """
 
-import argparse
 import csv
-from pathlib import Path
 
-import numpy as np
-import soundfile
 import yaml
-from base_sentences import SAMPLE_RATE, Teacher, by_coverage, candidates
+from base_sentences import Teacher, by_coverage, candidates, options
 
 SPEAKER = "zf_xiaoni"
 FIRST = 4000
@@ -38,18 +34,13 @@ VOICE = {
             "trainable": ["all"],
         },
         "evaluation": {"policy": "Report"},
-        "serving": {"minReplicas": 1, "maxReplicas": 1},
     },
 }
 
 
 def main() -> None:
     """Read the sentences; write them as a data set, and the voice that learns from it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sentences", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--teacher", type=Path, required=True)
-    parser.add_argument("--voices", type=Path, required=True)
+    parser = options(__doc__)
     parser.add_argument("--count", type=int, default=120)
     args = parser.parse_args()
     (args.out / "wavs").mkdir(parents=True, exist_ok=True)
@@ -57,14 +48,15 @@ def main() -> None:
     for analysis in by_coverage(candidates(args.sentences))[FIRST:]:
         if len(rows) == args.count:
             break
-        try:
-            audio = teacher.speak(teacher.phones(analysis), SPEAKER)
-        except (AssertionError, KeyError, ValueError, IndexError) as error:
-            print(f"{analysis.text} left out: {error!r}", flush=True)
-            continue
-        path = f"wavs/{len(rows):03}.flac"
-        soundfile.write(args.out / path, np.clip(audio, -1.0, 1.0), SAMPLE_RATE)
-        rows.append({"id": Path(path).stem, "text": analysis.text, "emotion": "neutral", "wav_path": path})
+        name = f"{len(rows):03}"
+        path = f"wavs/{name}.flac"
+        if teacher.read(analysis, SPEAKER, args.out / path) is not None:
+            rows.append({"id": name, "text": analysis.text, "emotion": "neutral", "wav_path": path})
+    if len(rows) < args.count:
+        raise SystemExit(
+            f"{args.sentences}: {len(rows)} of {args.count} sentences were read, for it has too few after the first "
+            f"{FIRST}; give a longer file or a smaller --count"
+        )
     with (args.out / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, ["id", "text", "emotion", "wav_path"])
         table.writeheader()
