@@ -26,8 +26,10 @@ from kubevoice_training.vocoder_losses import (
 
 __all__ = ["Adversaries", "Reconstruction"]
 
-WEIGHTS = {"mel": 45.0, "short_mel": 15.0, "stft": 10.0, "adv": 1.0, "maps": 2.0}
+WEIGHTS = {"mel": 45.0, "short_mel": 15.0, "stft": 10.0, "harmonics": 45.0, "adv": 1.0, "maps": 2.0}
 """What each loss counts; the mel's is the paper's (equation 5), for words are understood by their mel."""
+HARMONICS_BELOW = 2000.0
+"""Hz: what is heard of a voice's harmonics one by one."""
 AVERAGING = 0.998
 """Decay of the weights' moving average, which is what ships."""
 JUDGES_WIDTH = 0.125
@@ -43,7 +45,7 @@ def alone(_tensors: Sequence[Tensor]) -> None:
 
 
 class Reconstruction(nn.Module):
-    """How far a wave [B, 1, T] is from the recording, by name: mels of long and of short frames, and spectra."""
+    """How far a wave [B, 1, T] is from the recording, by name: mels of long and of short frames, spectra, harmonics."""
 
     def __init__(self, config: MelConfig) -> None:
         super().__init__()
@@ -59,13 +61,15 @@ class Reconstruction(nn.Module):
         )
         # Consonants are over within 20 ms.
         short = replace(long, n_fft=512, win_length=400, hop_length=120, n_mels=64)
-        self.mels = nn.ModuleList([MelLoss(long), MelLoss(short)])
+        # A voice whose harmonics waver is hoarse; frames of 85 ms, in narrow bands, tell.
+        narrow = replace(long, n_fft=2048, win_length=2048, hop_length=300, fmax=HARMONICS_BELOW)
+        self.mels = nn.ModuleList([MelLoss(long), MelLoss(short), MelLoss(narrow)])
         self.spectral = SpectralLoss(((512, 80, 320), (1024, 180, 800), (256, 40, 160)))
 
     @override
     def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-        long, short = (loss(fake, real) for loss in self.mels)
-        return {"mel": long, "short_mel": short, "stft": self.spectral(fake, real)}
+        long, short, narrow = (loss(fake, real) for loss in self.mels)
+        return {"mel": long, "short_mel": short, "stft": self.spectral(fake, real), "harmonics": narrow}
 
 
 class Averaging(Protocol):

@@ -7,8 +7,9 @@ It goes on from the vocoder of a released voice. --channels makes that wider: a 
 half, but for a little noise, so that they part (Chen, Goodfellow & Shlens, "Net2Net", arXiv 1511.05641 §2.2). It learns
 to reconstruct alone until its judges, which are new, begin to judge.
 As soon as base_acoustic.py has left predicted.npy in CORPUS, half of what it hears are those mels, and newer ones when
-they come: at work the vocoder hears the acoustic model, which is smoother than any recording. On a GPU a step is one
-CUDA graph.
+they come: at work the vocoder hears the acoustic model, which is smoother than any recording. Their pitch is not quite
+the recording's, so that harmonics are compared in the other half alone: a mean of two pitches is a hoarse voice. On a
+GPU a step is one CUDA graph.
 """
 
 import argparse
@@ -31,8 +32,6 @@ from typing_extensions import override
 
 SEGMENT, CONTEXT = 40, 14
 """Frames of loss, and frames before them, as many as the network looks back."""
-PREDICTED = 0.5
-"""How often a clip's mel is the acoustic model's, once there is one."""
 RATE, JUDGES_RATE = 4e-4, 4e-4
 PARTING = 0.2
 """Deviation of the noise that a widened network's weights are multiplied by, around 1."""
@@ -64,7 +63,10 @@ class Corpus:
         self.predicted = torch.from_numpy(np.concatenate([said[place] for place in self.places])).to(self.mels.device)
 
     def segments(self, count: int) -> tuple[Tensor, Tensor]:
-        """Draw mel [B, M, CONTEXT + SEGMENT] and the waves of the SEGMENT part [B, 1, SEGMENT * hop]."""
+        """Draw mel [B, M, CONTEXT + SEGMENT] and the waves of the SEGMENT part [B, 1, SEGMENT * hop].
+
+        Once there are predicted mels, every other one is.
+        """
         device, hop = self.wave.device, MEL.hop_length
         place = torch.randint(int(self.ends[-1]), (count,), device=device)
         clip = torch.searchsorted(self.ends, place, right=True)
@@ -72,11 +74,20 @@ class Corpus:
         frames = (self.first_frame[clip] + start).unsqueeze(1) + torch.arange(CONTEXT + SEGMENT, device=device)
         mel = self.mels[frames]
         if self.predicted is not None:
-            said = torch.rand(count, 1, 1, device=device) < PREDICTED
-            mel = torch.where(said, self.predicted[frames], mel)
+            mel[1::2] = self.predicted[frames[1::2]]
         begin = self.first_sample[clip] + (start + CONTEXT) * hop
         samples = begin.unsqueeze(1) + torch.arange(SEGMENT * hop, device=device)
         return mel.float().transpose(1, 2).contiguous(), (self.wave[samples].float() / 32767.0).unsqueeze(1)
+
+
+class Closeness(Reconstruction):
+    """How far waves are from the recordings: their spectra and harmonics of every other one, which has its pitch."""
+
+    @override
+    def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+        long, short, _ = self.mels
+        true = super().forward(fake[::2], real[::2])
+        return true | {"mel": long(fake, real), "short_mel": short(fake, real)}
 
 
 class Judges(Discriminators):
@@ -188,7 +199,7 @@ def main() -> None:
     voice = load_weights(args.start)
     corpus = Corpus(clips, voice.stats, args.device)
     run = Training(parties_of(args, voice))
-    losses = Reconstruction(MEL).to(args.device)
+    losses = Closeness(MEL).to(args.device)
     checkpoint, predicted = args.out / "vocoder.pt", args.corpus / "predicted.npy"
     if checkpoint.exists():
         run.resume(checkpoint, args.device)
