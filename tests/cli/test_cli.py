@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 ROOT = Path(__file__).resolve().parents[2]
 VOICEMODEL = """
 apiVersion: kubevoice.io/v1alpha1

@@ -16,6 +16,8 @@ from kubevoice_operator.render.rayservice import Bundle
 from live_caller import calling
 from local_voice import DEADLINE_SECONDS, bundle, call, served
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 CLIENTS = 3
 
 

@@ -24,6 +24,8 @@ from live_caller import calling
 from local_voice import DEADLINE_SECONDS, bundle, call, render, served, speak
 from toy_voice import make_toy_voice
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 
 def deep(folder):
     """A folder below, at the depth where Ray's sockets, in a folder there, are about as long as the kernel takes."""

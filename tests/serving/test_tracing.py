@@ -8,6 +8,8 @@ from kubevoice_serving import tracing
 from local_voice import served, speak
 from trace_collector import TraceCollector, attributes
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 CALLER = "00f067aa0ba902b7"
 TOLD_IN_CONFIDENCE = "这句话不可外传。"
 WORK = ("read", "synthesize", "encode", "wait")
