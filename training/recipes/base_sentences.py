@@ -106,14 +106,20 @@ class Teacher:
         spoken: np.ndarray = audio[max(0, loud[0] - margin) : loud[-1] + margin] if len(loud) else audio[:0]
         return spoken
 
+    def heard(self, analysis: Analysis, speaker: str) -> np.ndarray | None:
+        """Return what is spoken, samples [T] at 24 kHz, or None of a text that the teacher cannot speak."""
+        try:
+            audio: np.ndarray = np.clip(self.speak(self.phones(analysis), speaker), -1.0, 1.0)
+        except (AssertionError, KeyError, ValueError, IndexError) as error:
+            print(f"{analysis.text} left out: {error!r}", file=sys.stderr, flush=True)
+            return None
+        return audio
+
     def read(self, analysis: Analysis, speaker: str, path: Path) -> float | None:
         """Write what is spoken to a file; return its seconds, or None of a text that the teacher cannot speak."""
-        try:
-            audio = self.speak(self.phones(analysis), speaker)
-        except (AssertionError, KeyError, ValueError, IndexError) as error:
-            print(f"{analysis.text} left out: {error!r}", flush=True)
+        if (audio := self.heard(analysis, speaker)) is None:
             return None
-        soundfile.write(path, np.clip(audio, -1.0, 1.0), SAMPLE_RATE)
+        soundfile.write(path, audio, SAMPLE_RATE)
         return len(audio) / SAMPLE_RATE
 
 
