@@ -36,6 +36,8 @@ CONTAINER = "stage"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 SMALL = {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
 """What prepare and release take; training's own resources are the user's."""
+PATIENT = {"name": "OMP_WAIT_POLICY", "value": "PASSIVE"}
+"""Torch's threads sleep while they wait: if they spin, they take cores, or the pod's CPU time, from those that work."""
 GRACE_SECONDS = 120
 """Time for a trainer that is stopped to upload its last checkpoint."""
 
@@ -91,7 +93,7 @@ def _resources(model: VoiceModel, stage: Stage) -> dict[str, Any]:
 
 def _container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     environment = storage_env(model.spec.storage)
-    environment["env"] += _company(model, stage)
+    environment["env"] += [PATIENT, *_company(model, stage)]
     return {
         "name": CONTAINER,
         "image": model.spec.training.image or images.training,
