@@ -95,6 +95,17 @@ def test_what_is_dropped_can_be_nothing_but_in_pre_nets(monkeypatch):
     assert not torch.equal(first, second)
 
 
+def test_harmonics_are_compared_where_the_mel_has_the_recordings_pitch(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "training" / "recipes")
+    recipe = importlib.import_module("base_vocoder")
+    torch.manual_seed(0)
+    real, losses = 0.1 * torch.randn(4, 1, 9600), recipe.Closeness(recipe.MEL)
+    predicted, true = real.clone(), real.clone()
+    predicted[1::2], true[::2] = 0.0, 0.0
+    assert float(losses(predicted, real)["harmonics"]) == 0.0 < float(losses(predicted, real)["mel"])
+    assert float(losses(true, real)["harmonics"]) > 0.0
+
+
 def test_a_training_step_reads_nothing_back_from_the_device():
     """On a GPU a step is one graph; the device `meta` has no values, so that whoever asks for one fails."""
     model, batch, slots, frames = load_weights(START).acoustic.train().to("meta"), 3, 6, 30

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from kubevoice.audio.mel import MelConfig
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.vocoder_losses import feature_matching_loss
+from kubevoice_training.vocoder_training import Reconstruction
+from torch.nn import functional as F
 
 
 def maps(*discriminators):
@@ -28,3 +31,18 @@ def test_feature_matching_teaches_the_generator_unless_the_reference_is_repeated
     (taught,) = torch.autograd.grad(feature_matching_loss(real, judges(wave)), wave)
     assert float(taught.abs().sum()) > 0
     assert not feature_matching_loss(real, judges(wave), as_reference=True).requires_grad
+
+
+def voice(phase):
+    """Half a second of eleven harmonics of 220 Hz, [1, 1, samples]; `phase` is the fundamental's, in radians."""
+    turns = 2 * torch.pi * 220 * torch.arange(12000) / 24000 + phase
+    return 0.1 * torch.stack([torch.sin(k * turns) / k for k in range(1, 12)]).sum(0)[None, None]
+
+
+def test_a_voice_that_wavers_is_told_by_its_harmonics_and_one_that_only_begins_elsewhere_is_none():
+    torch.manual_seed(0)
+    steady, wavering = voice(0.0), voice(F.interpolate(0.3 * torch.randn(1, 1, 50), size=12000, mode="linear")[0, 0])
+    losses = Reconstruction(MelConfig())
+    hoarse, shifted = losses(wavering, steady), losses(voice(0.5), steady)
+    assert float(hoarse["harmonics"]) > 3 * float(hoarse["mel"])
+    assert float(hoarse["harmonics"]) > 10 * float(shifted["harmonics"])

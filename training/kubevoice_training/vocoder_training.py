@@ -26,8 +26,8 @@ from kubevoice_training.vocoder_losses import (
 
 __all__ = ["Adversaries", "Reconstruction"]
 
-WEIGHTS = {"mel": 45.0, "short_mel": 15.0, "stft": 10.0, "harmonics": 45.0, "adv": 2.0, "maps": 4.0}
-"""What each counts: the mel as in the paper (equation 5), the judges twice that, for three losses were added."""
+WEIGHTS = {"mel": 45.0, "short_mel": 15.0, "stft": 10.0, "harmonics": 45.0, "adv": 1.0, "maps": 2.0}
+"""What each loss counts; the mel's is the paper's (equation 5), for words are understood by their mel."""
 HARMONICS_BELOW = 2000.0
 """Hz: what is heard of a voice's harmonics one by one."""
 AVERAGING = 0.998

@@ -32,7 +32,6 @@ from typing_extensions import override
 
 SEGMENT, CONTEXT = 40, 14
 """Frames of loss, and frames before them, as many as the network looks back."""
-RATE, JUDGES_RATE = 4e-4, 4e-4
 PARTING = 0.2
 """Deviation of the noise that a widened network's weights are multiplied by, around 1."""
 LOOK_EVERY = 100
@@ -81,13 +80,11 @@ class Corpus:
 
 
 class Closeness(Reconstruction):
-    """How far waves are from the recordings: their spectra and harmonics of every other one, which has its pitch."""
+    """How far waves are from the recordings; harmonics only of every other one, whose mel has their pitch."""
 
     @override
     def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-        long, short, _ = self.mels
-        true = super().forward(fake[::2], real[::2])
-        return true | {"mel": long(fake, real), "short_mel": short(fake, real)}
+        return super().forward(fake, real) | {"harmonics": self.mels[2](fake[::2], real[::2])}
 
 
 class Judges(Discriminators):
@@ -161,7 +158,7 @@ def parties_of(args: argparse.Namespace, voice: VoiceWeights) -> Adversaries:
     generator = generator.to(args.device).train()
     judges = Judges(width=args.judges, scales=args.scales).to(args.device)
     average = Average(generator)
-    return Adversaries(generator, judges, average, adam(generator, RATE, BETAS), adam(judges, JUDGES_RATE, BETAS))
+    return Adversaries(generator, judges, average, adam(generator, args.rate, BETAS), adam(judges, args.rate, BETAS))
 
 
 def options() -> argparse.Namespace:
@@ -174,6 +171,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=90.0, help="of training in all, earlier runs counted")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--judges", type=float, default=0.125, help="width of the discriminators")
     parser.add_argument("--scales", type=int, default=0, help="discriminators of scales; those of periods always judge")
     parser.add_argument("--judged-from", type=float, default=0.05, help="share of the time")
@@ -209,8 +207,8 @@ def main() -> None:
     while (share := run.spent / (args.minutes * 60)) < 1.0:
         judged = share >= args.judged_from
         falling = 0.03 + 0.97 * (1.0 - share)
-        set_rate(run.parties.g_opt, RATE * falling * min(1.0, (run.step + 1) / 200))
-        set_rate(run.parties.d_opt, JUDGES_RATE * falling)
+        set_rate(run.parties.g_opt, args.rate * falling * min(1.0, (run.step + 1) / 200))
+        set_rate(run.parties.d_opt, args.rate * falling)
         mel, real = corpus.segments(args.batch)
         if judged not in steps:
             steps[judged] = plain_step(run.parties, losses, judged=judged)
