@@ -14,6 +14,7 @@ import torch
 from kubevoice.voice import builtin_voice
 from kubevoice_training.acoustic import reconstruction
 from kubevoice_training.checkpoint import load_weights
+from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,3 +132,14 @@ def test_a_training_step_reads_nothing_back_from_the_device():
     terms = reconstruction(model(given), given)
     torch.stack(terms).sum().backward()
     assert all(each.grad is not None for each in model.mel_decoder.parameters())
+
+
+def test_half_way_between_two_vocoders_each_convolution_makes_their_mean(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "training" / "recipes")
+    recipe = importlib.import_module("base_voice")
+    before, after = (Generator(GeneratorConfig(channels=16)) for _ in range(2))
+    mel = torch.randn(1, 80, 4)
+    with torch.no_grad():
+        mean = (before.conv_pre(mel) + after.conv_pre(mel)) / 2
+        recipe.between(before, after, 0.5)
+        torch.testing.assert_close(after.conv_pre(mel), mean)

@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 from base_data import EMOTION_ROWS, SPEAKERS
+from base_vocoder import convolutions
 from kubevoice.engine import Engine
 from kubevoice.voice import load_bundle, seal_bundle
 from kubevoice_training.checkpoint import VoiceWeights, load_weights, save_weights
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
+from kubevoice_training.models.weight_norm import weight_norm
 from kubevoice_training.stages.release import emotion_samples, write_voice
 from pydantic import JsonValue
 from torch import Tensor
@@ -50,6 +52,17 @@ def blend(started: Sambert, trained: dict[str, Tensor], share: float) -> dict[st
     return blended
 
 
+@torch.no_grad()
+def between(before: Generator, after: Generator, share: float) -> None:
+    """Average the weights of two vocoders into the second."""
+    for old, new in zip(convolutions(before), convolutions(after), strict=True):
+        olds, news = (weight_norm(layer.weight_v, layer.weight_g) for layer in (old, new))
+        new.weight_v.copy_(torch.lerp(olds, news, share))
+        new.weight_g.copy_(new.weight_v.flatten(1).norm(dim=1).view(-1, 1, 1))
+        if old.bias is not None and new.bias is not None:
+            new.bias.copy_(torch.lerp(old.bias, new.bias, share))
+
+
 def carry(weights: VoiceWeights, manner: str) -> None:
     """Move the embedding of an emotion, of NAME=FACTOR, so much further from neutral's."""
     name, factor = manner.split("=")
@@ -74,8 +87,10 @@ def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
     if args.vocoder:
         state = averaged(args.vocoder, "vocoder")
         channels = len(state["averaged"]["conv_pre.conv1d.bias"])
-        weights.vocoder = Generator(replace(weights.vocoder.config, channels=channels)).eval()
+        started, weights.vocoder = weights.vocoder, Generator(replace(weights.vocoder.config, channels=channels)).eval()
         weights.vocoder.load_state_dict(state["averaged"])
+        if args.share < 1.0:
+            between(started, weights.vocoder, args.share)
         summary |= {"vocoderSteps": state["step"], "vocoderMinutes": round(state["spent"] / 60, 1)}
     for manner in args.carry:
         carry(weights, manner)
@@ -92,7 +107,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, required=True, help="checkpoint folder that training started from")
     parser.add_argument("--acoustic", type=Path)
     parser.add_argument("--vocoder", type=Path)
-    parser.add_argument("--share", type=float, default=1.0, help="of the new acoustic weights; the rest are the old")
+    parser.add_argument("--share", type=float, default=1.0, help="of the new weights; the rest are the old")
     parser.add_argument("--carry", nargs="*", default=[], metavar="EMOTION=FACTOR", help="make emotions stand out more")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.out.parent) as scratch:
