@@ -29,7 +29,7 @@ down: ## stop what `make demo` started
 
 .PHONY: test
 test: lint ## lint, then every test that needs no cluster
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.installed ## the tests on a real Kubernetes, which runs on this machine (as root, with Go)

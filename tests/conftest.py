@@ -1,11 +1,15 @@
-"""Tests run in two processes at once: a module's tests in one, for they share fixtures."""
+"""Tests run in two processes at once, a module's tests in one of them: what only one of them may have."""
+
+import fcntl
+import tempfile
+from pathlib import Path
 
 import pytest
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep a module's tests together, and with them all modules of the group that they name."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+@pytest.fixture(scope="module")
+def only_ray():
+    """Make this module's Ray the only one that tests start: two would take each other's ports."""
+    with (Path(tempfile.gettempdir()) / "kubevoice-tests-ray.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -20,7 +20,7 @@ from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayserv
 from kubevoice_operator.render.serving import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
 from live_caller import calling
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.usefixtures("only_ray")
 
 pytestmark = [
     pytest.mark.slow,
