@@ -20,9 +20,8 @@ from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayserv
 from kubevoice_operator.render.serving import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
 from live_caller import calling
 
-pytestmark = pytest.mark.usefixtures("only_ray")
-
 pytestmark = [
+    pytest.mark.usefixtures("only_ray"),
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root, for namespaces"),
 ]
