@@ -35,8 +35,9 @@ def unchanged():
 @pytest.mark.usefixtures("unchanged")
 def test_a_stage_computes_with_no_more_threads_than_its_pod_has_cores(tmp_path, monkeypatch, limit, processes, threads):
     monkeypatch.setattr(cores, "limit", lambda: limit)
-    monkeypatch.setenv("KUBEVOICE_PROCESSES", processes)
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "8"), ("LOCAL_WORLD_SIZE", processes)):
+        monkeypatch.setenv(name, value)
     torch.set_num_threads(2)
     words = {"--spec": "none.json", "--workdir": "work", "--result": "result.json"}
-    assert main(["prepare", *(str(part) for name, path in words.items() for part in (name, tmp_path / path))]) == 2
+    assert main(["train", *(str(part) for name, path in words.items() for part in (name, tmp_path / path))]) == 2
     assert torch.get_num_threads() == threads

@@ -111,6 +111,7 @@ def launcher(body, **more):
     ("body", "code"),
     [
         ("assert (os.environ['RANK'], os.environ['WORLD_SIZE']) in (('2', '4'), ('3', '4'))", 0),
+        ("assert os.environ['LOCAL_WORLD_SIZE'] == '2'", 0),
         ("sys.exit(2) if os.environ['LOCAL_RANK'] == '1' else time.sleep(600)", 2),
         ("os.kill(os.getpid(), 9) if os.environ['LOCAL_RANK'] == '0' else time.sleep(600)", 137),
     ],

@@ -53,7 +53,6 @@ from kubevoice_training.telemetry import telemetry
 __all__ = ["main"]
 
 STOPPED = 143
-PROCESSES = "KUBEVOICE_PROCESSES"
 MESSAGE_CHARACTERS = 1000
 """Kubernetes keeps 4096 bytes of a termination message; a Chinese character takes up to six in JSON."""
 
@@ -174,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = arguments if arguments is not None else sys.argv[1:]
         return launch([sys.executable, "-m", "kubevoice_training", *words], count, os.environ)
     if (limit := cores.limit()) is not None:
-        torch.set_num_threads(min(torch.get_num_threads(), max(1, limit // number(os.environ, PROCESSES, 1))))
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, limit // world.local_size)))
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -206,7 +205,7 @@ def _processes(stage: Stage) -> int:
 
     Raises InputError if what is wanted is no number.
     """
-    wanted = number(os.environ, PROCESSES, 1)
+    wanted = number(os.environ, "KUBEVOICE_PROCESSES", 1)
     alone = stage is Stage.TRAIN and wanted > 1 and "RANK" not in os.environ
     return min(wanted, torch.cuda.device_count()) if alone else 1
 

@@ -40,6 +40,8 @@ class World:
     size: int = 1
     local_rank: int = 0
     """Its number in its pod: which GPU it has."""
+    local_size: int = 1
+    """How many processes its pod has."""
 
     @property
     def leads(self) -> bool:
@@ -107,13 +109,15 @@ def number(environ: Mapping[str, str], name: str, default: int) -> int:
 def place(environ: Mapping[str, str]) -> World:
     """Read from the environment which process this is.
 
-    RANK, WORLD_SIZE and LOCAL_RANK are torchrun's (and `launch`'s). An Indexed Job gives JOB_COMPLETION_INDEX to each
-    of its KUBEVOICE_NODES pods; without that index a process is alone, whatever the Job would be on a cluster.
+    RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE are torchrun's (and `launch`'s). An Indexed Job gives
+    JOB_COMPLETION_INDEX to each of its KUBEVOICE_NODES pods; without that index a process is alone, whatever the Job
+    would be on a cluster.
     Raises InputError for what is no number.
     """
     if "RANK" in environ:
-        world = [number(environ, name, 0) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
-        return World(world[0], max(1, world[1]), world[2])
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        rank, size, local_rank, local_size = (number(environ, name, 0) for name in names)
+        return World(rank, max(1, size), local_rank, max(1, local_size))
     if "JOB_COMPLETION_INDEX" in environ:
         return World(number(environ, "JOB_COMPLETION_INDEX", 0), number(environ, "KUBEVOICE_NODES", 1))
     return World()

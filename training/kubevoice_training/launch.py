@@ -20,8 +20,8 @@ GRACE_SECONDS = 90.0
 def launch(command: Sequence[str], processes: int, environ: Mapping[str, str]) -> int:
     """Run `command` in `processes` processes and wait; return 0, or the exit code of the first that failed.
 
-    Each is told its RANK, LOCAL_RANK and WORLD_SIZE; the pod's own place among KUBEVOICE_NODES pods is its
-    JOB_COMPLETION_INDEX. SIGTERM and SIGINT are passed on.
+    Each is told its RANK, LOCAL_RANK, WORLD_SIZE and LOCAL_WORLD_SIZE; the pod's own place among KUBEVOICE_NODES pods
+    is its JOB_COMPLETION_INDEX. SIGTERM and SIGINT are passed on.
     """
     index = environ.get("JOB_COMPLETION_INDEX")
     nodes, node = (int(environ.get("KUBEVOICE_NODES", "1")), int(index)) if index is not None else (1, 0)
@@ -39,7 +39,8 @@ def launch(command: Sequence[str], processes: int, environ: Mapping[str, str]) -
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     for local in range(processes):
-        place = {"RANK": node * processes + local, "LOCAL_RANK": local, "WORLD_SIZE": nodes * processes}
+        place = {"RANK": node * processes + local, "LOCAL_RANK": local}
+        place |= {"WORLD_SIZE": nodes * processes, "LOCAL_WORLD_SIZE": processes}
         child = subprocess.Popen(command, env={**environ, **{k: str(v) for k, v in place.items()}})  # noqa: S603
         children[child.pid] = child
     last_resort = threading.Timer(GRACE_SECONDS, tell, (signal.SIGKILL,))
