@@ -63,13 +63,21 @@ class Reconstruction(nn.Module):
         short = replace(long, n_fft=512, win_length=400, hop_length=120, n_mels=64)
         # A voice whose harmonics waver is hoarse; frames of 85 ms, in narrow bands, tell.
         narrow = replace(long, n_fft=2048, win_length=2048, hop_length=300, fmax=HARMONICS_BELOW)
-        self.mels = nn.ModuleList([MelLoss(long), MelLoss(short), MelLoss(narrow)])
+        self.long, self.short, self.narrow = MelLoss(long), MelLoss(short), MelLoss(narrow)
         self.spectral = SpectralLoss(((512, 80, 320), (1024, 180, 800), (256, 40, 160)))
 
     @override
     def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-        long, short, narrow = (loss(fake, real) for loss in self.mels)
-        return {"mel": long, "short_mel": short, "stft": self.spectral(fake, real), "harmonics": narrow}
+        return {
+            "mel": self.long(fake, real),
+            "short_mel": self.short(fake, real),
+            "stft": self.spectral(fake, real),
+            "harmonics": self.harmonics(fake, real),
+        }
+
+    def harmonics(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Return how far the harmonics are; a training that hears mels of another pitch compares fewer."""
+        return torch.as_tensor(self.narrow(fake, real))
 
 
 class Averaging(Protocol):

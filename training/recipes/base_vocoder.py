@@ -25,7 +25,7 @@ from kubevoice_training.checkpoint import VoiceWeights, load_weights
 from kubevoice_training.features import Stats
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator
-from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d, weight_norm
+from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d, set_weight, weight_norm
 from kubevoice_training.vocoder_training import BETAS, Adversaries, Reconstruction
 from torch import Tensor
 from typing_extensions import override
@@ -83,8 +83,8 @@ class Closeness(Reconstruction):
     """How far waves are from the recordings; harmonics only of every other one, whose mel has their pitch."""
 
     @override
-    def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-        return super().forward(fake, real) | {"harmonics": self.mels[2](fake[::2], real[::2])}
+    def harmonics(self, fake: Tensor, real: Tensor) -> Tensor:
+        return super().harmonics(fake[::2], real[::2])
 
 
 class Judges(Discriminators):
@@ -141,8 +141,7 @@ def widened(narrow: Generator, channels: int) -> Generator:
         times = [a // b for a, b in zip(into.weight_v.shape, layer.weight_v.shape, strict=True)]
         shared = times[0] if isinstance(into, WeightNormDeconv1d) else times[1]
         weight = weight_norm(layer.weight_v, layer.weight_g).repeat(times) / shared
-        into.weight_v.copy_(weight * (1.0 + PARTING * torch.randn_like(weight)))
-        into.weight_g.copy_(into.weight_v.flatten(1).norm(dim=1).view(-1, 1, 1))
+        set_weight(into, weight * (1.0 + PARTING * torch.randn_like(weight)))
         if into.bias is not None and layer.bias is not None:
             into.bias.copy_(layer.bias.repeat(len(into.bias) // len(layer.bias)))
     return wide
@@ -170,7 +169,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--channels", type=int, help="a multiple of those that the voice's vocoder has")
     parser.add_argument("--minutes", type=float, default=90.0, help="of training in all, earlier runs counted")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=8, help="of 1, no predicted mel is heard")
     parser.add_argument("--rate", type=float, default=4e-4)
     parser.add_argument("--judges", type=float, default=0.125, help="width of the discriminators")
     parser.add_argument("--scales", type=int, default=0, help="discriminators of scales; those of periods always judge")

@@ -20,7 +20,7 @@ from kubevoice.voice import load_bundle, seal_bundle
 from kubevoice_training.checkpoint import VoiceWeights, load_weights, save_weights
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
-from kubevoice_training.models.weight_norm import weight_norm
+from kubevoice_training.models.weight_norm import set_weight, weight_norm
 from kubevoice_training.stages.release import emotion_samples, write_voice
 from pydantic import JsonValue
 from torch import Tensor
@@ -57,8 +57,7 @@ def between(before: Generator, after: Generator, share: float) -> None:
     """Average the weights of two vocoders into the second."""
     for old, new in zip(convolutions(before), convolutions(after), strict=True):
         olds, news = (weight_norm(layer.weight_v, layer.weight_g) for layer in (old, new))
-        new.weight_v.copy_(torch.lerp(olds, news, share))
-        new.weight_g.copy_(new.weight_v.flatten(1).norm(dim=1).view(-1, 1, 1))
+        set_weight(new, torch.lerp(olds, news, share))
         if old.bias is not None and new.bias is not None:
             new.bias.copy_(torch.lerp(old.bias, new.bias, share))
 
@@ -90,8 +89,14 @@ def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
         started, weights.vocoder = weights.vocoder, Generator(replace(weights.vocoder.config, channels=channels)).eval()
         weights.vocoder.load_state_dict(state["averaged"])
         if args.share < 1.0:
+            if channels != started.config.channels:
+                raise SystemExit(
+                    f"--share {args.share}: the vocoder in {args.vocoder} has {channels} channels, that in {args.start} "
+                    f"{started.config.channels}, and has no mean with it; give --share 1"
+                )
             between(started, weights.vocoder, args.share)
         summary |= {"vocoderSteps": state["step"], "vocoderMinutes": round(state["spent"] / 60, 1)}
+        summary |= {"vocoderShare": args.share}
     for manner in args.carry:
         carry(weights, manner)
     if args.carry:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-__all__ = ["WeightNormConv1d", "WeightNormDeconv1d", "round_weights", "weight_norm"]
+__all__ = ["WeightNormConv1d", "WeightNormDeconv1d", "round_weights", "set_weight", "weight_norm"]
 
 
 def weight_norm(v: Tensor, g: Tensor) -> Tensor:
@@ -24,11 +24,16 @@ def round_weights(network: nn.Module) -> None:
     """
     for layer in network.modules():
         if isinstance(layer, WeightNormConv1d | WeightNormDeconv1d):
-            rounded = weight_norm(layer.weight_v, layer.weight_g).half().float()
-            length = rounded.flatten(1).norm(dim=1).view(-1, 1, 1)
-            # A channel that is nothing has no direction; it keeps its own.
-            layer.weight_v.copy_(torch.where(length > 0, rounded, layer.weight_v))
-            layer.weight_g.copy_(length)
+            set_weight(layer, weight_norm(layer.weight_v, layer.weight_g).half().float())
+
+
+@torch.no_grad()
+def set_weight(layer: "WeightNormConv1d | WeightNormDeconv1d", weight: Tensor) -> None:
+    """Let a convolution multiply by `weight`, of the shape of its `weight_v`."""
+    length = weight.flatten(1).norm(dim=1).view(-1, 1, 1)
+    # A channel that is nothing has no direction; it keeps its own.
+    layer.weight_v.copy_(torch.where(length > 0, weight, layer.weight_v))
+    layer.weight_g.copy_(length)
 
 
 class WeightNormConv1d(nn.Module):
