@@ -7,9 +7,9 @@
     python benchmarks/fine_tuning.py OUT/home/jobs --words training/recipes/everyday.csv
 
 A voice of the teacher's, made for another language, of which the base has nothing, reads Mandarin sentences that no
-other has read; its accent can be heard. The eighth voice for Mandarin, zf_xiaoni, will not do: it speaks a dialect, and
-of its tones whoever knows the standard mistakes many (measure_teacher.py). Teacher and SENTENCES are those of
-base_sentences.py. OUT gets metadata.csv, wavs/ and voice.yaml, made anew by each run.
+other has read. The eighth voice for Mandarin, zf_xiaoni, will not do: her tones are not the standard's
+(measure_teacher.py). Teacher and SENTENCES are those of base_sentences.py. OUT gets metadata.csv, wavs/ and voice.yaml,
+made anew by each run.
 """
 
 import csv
