@@ -91,8 +91,8 @@ def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
         if args.share < 1.0:
             if channels != started.config.channels:
                 raise SystemExit(
-                    f"--share {args.share}: the vocoder in {args.vocoder} has {channels} channels, that in {args.start} "
-                    f"{started.config.channels}, and has no mean with it; give --share 1"
+                    f"--share {args.share}: the vocoder in {args.vocoder} has {channels} channels and that in "
+                    f"{args.start} {started.config.channels}, so that they have no mean; give --share 1"
                 )
             between(started, weights.vocoder, args.share)
         summary |= {"vocoderSteps": state["step"], "vocoderMinutes": round(state["spent"] / 60, 1)}
