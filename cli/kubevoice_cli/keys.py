@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import typer
-from kubevoice_serving.keys import make_key
+from kubevoice_serving.http.api_keys import make_key
 
 from kubevoice_cli.console import answers, errors, plain
 

@@ -11,12 +11,12 @@ from pydantic.alias_generators import to_camel
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from kubevoice_serving import synthesizer
-from kubevoice_serving.access import Access
-from kubevoice_serving.ray_backend import RayBackend
-from kubevoice_serving.recordings import Recordings
-from kubevoice_serving.remembering import RememberingBackend
-from kubevoice_serving.traffic import IngressConfig
+from kubevoice_serving.http.access import Access
+from kubevoice_serving.http.recordings import Recordings
+from kubevoice_serving.replica import synthesizer
+from kubevoice_serving.routing.caching_backend import RememberingBackend
+from kubevoice_serving.routing.ray_backend import RayBackend
+from kubevoice_serving.routing.tracks import IngressConfig
 
 __all__ = ["AppArgs", "build", "build_canary"]
 
@@ -66,7 +66,7 @@ class Ingress:
         await self._backend.configure(config)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        from kubevoice_serving.api import create_app  # only this replica needs the routes
+        from kubevoice_serving.http.application import create_app  # only this replica needs the routes
 
         return create_app(self._backend, Recordings(self._args.cache / "recordings"), self._access)
 

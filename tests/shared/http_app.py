@@ -8,12 +8,12 @@ import time
 from contextlib import aclosing, contextmanager
 
 import uvicorn
-from kubevoice_serving.access import Access
-from kubevoice_serving.api import create_app
-from kubevoice_serving.backend import BusyError
-from kubevoice_serving.recordings import Recordings
-from kubevoice_serving.speech import Full
-from kubevoice_serving.synthesizer import Synthesizer
+from kubevoice_serving.domain import Full
+from kubevoice_serving.http.access import Access
+from kubevoice_serving.http.application import create_app
+from kubevoice_serving.http.recordings import Recordings
+from kubevoice_serving.replica.synthesizer import Synthesizer
+from kubevoice_serving.routing.backend import BusyError
 
 START_SECONDS = 20.0
 

@@ -185,7 +185,7 @@ def _workers(model: VoiceModel, images: Images) -> Object:
     access = storage_env(model.spec.storage)
     container["env"] += [variable for variable in access.pop("env") if variable["name"] != "HOME"]
     container["volumeMounts"] += mounts
-    leave = ["python", "-m", "kubevoice_serving.drain", str(LEAVE_SECONDS)]
+    leave = ["python", "-m", "kubevoice_serving.routing.drain", str(LEAVE_SECONDS)]
     container |= access | {"lifecycle": {"preStop": {"exec": {"command": leave}}}}
     template = _template(model, images, container)
     template["spec"]["volumes"] += volumes

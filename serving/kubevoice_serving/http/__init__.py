@@ -1,0 +1,1 @@
+"""The HTTP process: routes, schemas, keys, limits, metrics; over a routing.backend.Backend."""

@@ -1,0 +1,1 @@
+"""A replica: loaded voices, the synthesizer and its scheduler."""

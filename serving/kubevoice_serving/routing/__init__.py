@@ -1,0 +1,1 @@
+"""From the HTTP process to the replicas: Ray backends, the canary, the response cache, draining."""

@@ -1,0 +1,94 @@
+"""Two tracks of replicas, stable and canary: which request goes where, and what became of the requests."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+__all__ = ["AccessConfig", "CacheConfig", "CanaryConfig", "IngressConfig", "Tally", "TrackTraffic"]
+
+RECENT = 1000
+"""The 95th percentile is that of this many answers; more would need more memory and tell of days gone by."""
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class CanaryConfig(_Config):
+    """The revision that is being tried, the application that serves it, and its share of the requests."""
+
+    application: str = Field(min_length=1)
+    revision: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    weight: int = Field(ge=0, le=100)
+    """Percent."""
+
+
+class CacheConfig(_Config):
+    """What is kept of speech that was made: so many megabytes for so many seconds, and in Redis if there is one."""
+
+    megabytes: int = Field(64, ge=0)
+    ttl_seconds: float = Field(3600.0, gt=0)
+    redis_url: str | None = None
+
+
+class AccessConfig(_Config):
+    """Who may call: anybody without a file of keys; other web sites' scripts only if they are named."""
+
+    keys_file: Path | None = None
+    cors_origins: tuple[str, ...] = ()
+    requests_per_minute: int | None = Field(None, ge=1)
+    """Of each key, or of each address where there are no keys."""
+
+
+class IngressConfig(_Config):
+    """The user_config of the deployment `Ingress`: changing it restarts nothing."""
+
+    canary: CanaryConfig | None = None
+    voices: dict[str, str] = Field(default_factory=dict)
+    """The revision that each voice is to have."""
+    default: str = ""
+    """The voice of requests that name none."""
+    cache: CacheConfig = CacheConfig()
+    access: AccessConfig = AccessConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class TrackTraffic:
+    """What became of the requests a track took. A mistake of the caller's is a request, but no error."""
+
+    requests: int
+    errors: int
+    p95_seconds: float | None
+    """95th percentile of the time to a whole answer; None before there is one."""
+
+
+class Tally:
+    """Counts requests in bounded memory."""
+
+    def __init__(self) -> None:
+        self._requests = self._errors = 0
+        self._seconds: deque[float] = deque(maxlen=RECENT)
+
+    def answered(self, seconds: float) -> None:
+        """Count a request that was answered with speech."""
+        self._requests += 1
+        self._seconds.append(seconds)
+
+    def refused(self) -> None:
+        """Count a request that could not be met by its own fault."""
+        self._requests += 1
+
+    def failed(self) -> None:
+        """Count a request that got no answer."""
+        self._requests += 1
+        self._errors += 1
+
+    def read(self) -> TrackTraffic:
+        """Return the figures so far."""
+        ranked = sorted(self._seconds)
+        p95 = round(ranked[math.ceil(0.95 * len(ranked)) - 1], 4) if ranked else None
+        return TrackTraffic(self._requests, self._errors, p95)

@@ -1,0 +1,271 @@
+"""Who may call: keys that come and go while the service runs, limits, and other web sites."""
+
+import json
+import logging
+import os
+import socket
+import time
+
+import pytest
+from http_app import listening
+from kubevoice.errors import InputError
+from kubevoice_cli.client import KEY_VARIABLE, speak
+from kubevoice_serving.http.api_keys import KeyLine, find_name, make_key, parse_keys
+from kubevoice_serving.http.body_limit import MAX_BODY_BYTES
+from kubevoice_serving.http.rate_limits import MOST_CALLERS, Rates
+from kubevoice_serving.routing.tracks import AccessConfig
+
+DEADLINE_SECONDS = 10.0
+SPEECH = {"input": "你好。", "response_format": "wav"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, toy):
+    with listening(tmp_path_factory.mktemp("site"), toy) as found:
+        yield found
+
+
+@pytest.fixture
+def site(server, monkeypatch):
+    """The site, which looks at its keys often, and is open again when the test is over."""
+    monkeypatch.setattr("kubevoice_serving.http.api_keys.REREAD_SECONDS", 0.1)
+    yield server
+    server.access.configure(AccessConfig())
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+def error(answer):
+    return json.loads(answer[2])["error"]
+
+
+def soon(check):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def keyed(site, tmp_path):
+    """The site with a key for mei, and the file it is in."""
+    path = tmp_path / "keys"
+    key, line = make_key("mei")
+    path.write_text(f"# who may call\n\n{line.text}\n")
+    site.access.configure(AccessConfig(keys_file=path))
+    return site, path, key
+
+
+def test_without_a_file_of_keys_anybody_may_call(site):
+    assert site.call("POST", "/v1/audio/speech", SPEECH)[0] == 200
+
+
+def test_only_who_has_a_key_may_call(keyed):
+    site, _, key = keyed
+    assert site.call("POST", "/v1/audio/speech", SPEECH, **bearer(key))[0] == 200
+    assert site.call("GET", "/v1/voices", authorization=f"bearer  {key} ")[0] == 200
+    for headers in ({}, bearer(""), {"Authorization": f"Basic {key}"}, {"Authorization": key}):
+        found = site.call("POST", "/v1/audio/speech", SPEECH, **headers)
+        assert (found[0], error(found)["code"]) == (401, "missing_api_key")
+        assert found[1]["WWW-Authenticate"].startswith("Bearer ")
+    for wrong in (key[:-1], key + "x", key.upper(), "sk-é", parse_keys(keyed[1].read_bytes())[0].digest):
+        found = site.call("POST", "/v1/audio/speech", SPEECH, **bearer(wrong))
+        assert (found[0], error(found)["code"], error(found)["type"]) == (
+            401,
+            "invalid_api_key",
+            "invalid_request_error",
+        )
+    status, headers, body = site.call("POST", "/api/tts", {"text": "你好。"})
+    assert (status, list(json.loads(body))) == (401, ["error"])
+    assert headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+def test_the_command_line_takes_its_key_from_the_environment(keyed, monkeypatch):
+    site, _, key = keyed
+    monkeypatch.setenv(KEY_VARIABLE, key)
+    assert speak(f"http://127.0.0.1:{site.port}", SPEECH).startswith(b"RIFF")
+    monkeypatch.delenv(KEY_VARIABLE)
+    with pytest.raises(InputError, match=r"refused \(401\): an API key is needed"):
+        speak(f"http://127.0.0.1:{site.port}", SPEECH)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/voices", "/v1/models", "/audio/0f8fad5bd9cb469fa16570867728950e.wav", "/nothing", "//healthz", "/healthz/x"],
+)
+def test_what_is_not_said_to_be_open_is_closed(keyed, path):
+    assert keyed[0].call("GET", path)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/webui/app.js", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/revisions"]
+)
+def test_the_page_and_what_probes_and_the_operator_ask_stay_open(keyed, path):
+    assert keyed[0].call("GET", path)[0] == 200
+
+
+def test_a_changed_secret_is_obeyed_without_a_restart(site, tmp_path):
+    """As the kubelet does it: a link to a folder of the day is put in the place of another."""
+    (old, old_line), (new, new_line) = make_key("mei"), make_key("mei")
+
+    def publish(day, *lines):
+        folder = tmp_path / day
+        folder.mkdir()
+        (folder / "keys").write_text("".join(f"{line.text}\n" for line in lines))
+        os.utime(folder / "keys", (0, 0))
+        (tmp_path / "..data_tmp").symlink_to(day)
+        (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+
+    def knows(key):
+        return site.call("GET", "/v1/voices", **bearer(key))[0] == 200
+
+    publish("monday", old_line)
+    (tmp_path / "keys").symlink_to("..data/keys")
+    site.access.configure(AccessConfig(keys_file=tmp_path / "keys"))
+    assert (knows(old), knows(new)) == (True, False)
+    publish("tuesday", old_line, new_line)
+    soon(lambda: knows(new))
+    assert knows(old)
+    publish("wednesday", new_line)
+    soon(lambda: not knows(old))
+    assert knows(new)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"# nobody\n", b"mei kv-secret\n", b"\xff\xfe\n", b"x" * (2 << 20)])
+def test_a_file_of_no_use_lets_nobody_in_and_says_why(keyed, content, caplog):
+    site, path, key = keyed
+    assert site.call("GET", "/v1/voices", **bearer(key))[0] == 200
+    before = path.read_bytes()
+    with caplog.at_level(logging.ERROR, "kubevoice_serving.http.api_keys"):
+        path.unlink() if content is None else path.write_bytes(content)
+        soon(lambda: site.call("GET", "/v1/voices", **bearer(key))[0] != 200)
+        found = site.call("GET", "/v1/voices", **bearer(key))
+        assert (found[0], error(found)["code"]) == (503, "keys_unavailable")
+        assert found[1]["Retry-After"]
+        assert site.call("GET", "/v1/voices")[0] == 401
+    (record,) = caplog.records  # once, however many ask
+    assert str(path) in record.getMessage()
+    assert "kv-secret" not in record.getMessage()  # somebody put the key itself there
+    path.write_bytes(before)
+    soon(lambda: site.call("GET", "/v1/voices", **bearer(key))[0] == 200)
+
+
+def test_a_good_line_does_not_make_up_for_a_bad_one(tmp_path):
+    _, line = make_key("mei")
+    with pytest.raises(InputError, match="line 2 is not") as refused:
+        parse_keys(f"{line.text}\nmei sha256:123\n../x {line.text}\n".encode())
+    assert len(refused.value.problems) == 2
+    with pytest.raises(InputError, match="mei and tom have the same key"):
+        parse_keys(f"{line.text}\ntom sha256:{line.digest}\n".encode())
+
+
+def test_a_key_is_known_by_its_digest_alone():
+    key, line = make_key("mei")
+    other, _ = make_key("mei")
+    assert key != other
+    assert key not in line.text
+    assert parse_keys(line.text.encode()) == (line,)
+    assert find_name((line,), key) == "mei"
+    assert find_name((KeyLine("tom", "0" * 64), line), key) == "mei"
+    assert find_name((line,), other) is None
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\nb", "-a", "x" * 64, "美"])
+def test_a_name_that_no_line_can_bear_is_refused(name):
+    with pytest.raises(InputError, match="cannot name a key"):
+        make_key(name)
+
+
+def test_metrics_tell_the_names_of_keys_and_never_keys(keyed):
+    site, _, key = keyed
+    site.call("GET", "/v1/voices", **bearer(key))
+    metrics = site.call("GET", "/metrics")[2].decode()
+    assert 'kubevoice_key_requests_total{key="mei"}' in metrics
+    assert key not in metrics
+
+
+def test_each_key_has_a_rate_of_its_own(site, tmp_path):
+    (mei, mei_line), (tom, tom_line) = make_key("mei"), make_key("tom")
+    path = tmp_path / "keys"
+    path.write_text(f"{mei_line.text}\n{tom_line.text}\n")
+    site.access.configure(AccessConfig(keys_file=path, requests_per_minute=2))
+    assert [site.call("GET", "/v1/voices", **bearer(mei))[0] for _ in range(3)] == [200, 200, 429]
+    found = site.call("POST", "/v1/audio/speech", SPEECH, **bearer(mei))
+    assert (found[0], error(found)["code"]) == (429, "rate_limited")
+    assert 0 < int(found[1]["Retry-After"]) <= 30
+    assert site.call("GET", "/v1/voices", **bearer(tom))[0] == 200
+    assert site.call("GET", "/healthz")[0] == 200
+
+
+def test_without_keys_each_address_has_a_rate(site):
+    site.access.configure(AccessConfig(requests_per_minute=1))
+    assert [site.call("GET", "/v1/voices")[0] for _ in range(2)] == [200, 429]
+    # The server believes this header of this machine alone, so it can stand for a caller elsewhere.
+    assert [site.call("GET", "/v1/voices", x_forwarded_for="10.0.0.1")[0] for _ in range(2)] == [200, 429]
+
+
+def test_a_bucket_fills_again_and_no_further_than_a_minute():
+    rates = Rates(60)
+    assert [rates.take("a", 0.0) for _ in range(61)] == [0] * 60 + [1]
+    assert [rates.take("a", 2.0) for _ in range(3)] == [0, 0, 1]
+    assert [rates.take("a", 1e6) for _ in range(61)] == [0] * 60 + [1]
+    assert Rates(1).take("b", 0.0) == 0
+    slow = Rates(1)
+    slow.take("a", 0.0)
+    assert slow.take("a", 15.0) == 45
+    assert slow.take("a", 60.0) == 0
+
+
+def test_many_addresses_do_not_fill_the_memory():
+    rates = Rates(1)
+    for number in range(MOST_CALLERS + 100):
+        rates.take(str(number), 0.0)
+    assert len(rates._buckets) == MOST_CALLERS
+    assert rates.take(str(MOST_CALLERS), 0.0) > 0
+
+
+PREFLIGHT = {"Origin": "https://app.example.com", "Access_Control_Request_Method": "POST"}
+
+
+def test_other_sites_may_call_only_if_they_are_named(keyed):
+    site, path, key = keyed
+    origin = PREFLIGHT["Origin"]
+    assert "Access-Control-Allow-Origin" not in site.call("GET", "/v1/voices", Origin=origin, **bearer(key))[1]
+    site.access.configure(AccessConfig(keys_file=path, cors_origins=(origin,)))
+    wanted = PREFLIGHT | {"Access_Control_Request_Headers": "authorization, x-stainless-os"}
+    status, headers, _ = site.call("OPTIONS", "/v1/audio/speech", **wanted)
+    assert (status, headers["Access-Control-Allow-Origin"]) == (200, origin)
+    assert "authorization" in headers["Access-Control-Allow-Headers"]
+    status, headers, _ = site.call("POST", "/v1/audio/speech", SPEECH, Origin=origin, **bearer(key))
+    assert (status, headers["Access-Control-Allow-Origin"]) == (200, origin)
+    assert "X-Revision" in headers["Access-Control-Expose-Headers"]
+    status, headers, _ = site.call("GET", "/v1/voices", Origin=origin)
+    assert (status, headers["Access-Control-Allow-Origin"]) == (401, origin)  # so that the script can read why
+    stranger = PREFLIGHT | {"Origin": "https://evil.example.com"}
+    assert "Access-Control-Allow-Origin" not in site.call("OPTIONS", "/v1/audio/speech", **stranger)[1]
+
+
+def test_a_body_too_large_is_refused_unread(site):
+    """The caller tells ten megabytes and sends none: an answer comes all the same."""
+    found = site.call("POST", "/v1/audio/speech", b"", Content_Length=str(10 << 20))
+    assert (found[0], error(found)["code"]) == (413, "body_too_large")
+
+
+def test_a_body_without_an_end_is_answered_while_it_is_sent(site):
+    piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+    with socket.create_connection(("127.0.0.1", site.port), timeout=60) as connection:
+        head = "POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(MAX_BODY_BYTES // 0x10000 + 1):
+            connection.sendall(piece)
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_without_a_length_may_be_as_large_as_any_other(site):
+    body = json.dumps(SPEECH | {"input": "你好。"}).encode()
+    assert site.call("POST", "/v1/audio/speech", iter([body[:20], body[20:]]))[0] == 200
+    half = b" " * (MAX_BODY_BYTES // 2)
+    found = site.call("POST", "/v1/audio/speech", iter([half, half, b" "]))
+    assert (found[0], error(found)["code"]) == (413, "body_too_large")

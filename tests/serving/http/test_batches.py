@@ -1,0 +1,262 @@
+"""Many texts in one request: a ZIP file comes back while it is made, and a bad text fails no other."""
+
+import asyncio
+import http.client
+import io
+import json
+import socket
+import struct
+import time
+import zipfile
+
+import pytest
+from http_app import listening
+from kubevoice_serving.http.api_keys import make_key
+from kubevoice_serving.http.zip_stream import Archive
+from kubevoice_serving.routing.backend import BusyError, UnavailableError
+from kubevoice_serving.routing.tracks import AccessConfig
+
+PATH = "/v1/audio/speech/batch"
+DEADLINE_SECONDS = 20.0
+
+
+class Watched:
+    """A backend before the replica that counts what is spoken at once, and fails as a test says."""
+
+    def __init__(self, replica):
+        self._replica = replica
+        self.jobs, self.at_once, self.most, self.failures = [], 0, 0, {}
+        self.held = frozenset()
+
+    def __getattr__(self, name):
+        return getattr(self._replica, name)
+
+    async def speak(self, job):
+        self.jobs.append(job)
+        if self.failures.get(job.text):
+            raise self.failures[job.text].pop()
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        try:
+            while job.text in self.held:  # noqa: ASYNC110  # a test lets go of it in its own thread
+                await asyncio.sleep(0.01)
+            return await self._replica.speak(job)
+        finally:
+            self.at_once -= 1
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, toy):
+    with listening(tmp_path_factory.mktemp("site"), toy, over=Watched) as site:
+        yield site
+
+
+@pytest.fixture
+def backend(served):
+    return served.backend
+
+
+@pytest.fixture
+def site(served, backend):
+    backend.jobs, backend.most, backend.failures = [], 0, {}
+    yield served
+    backend.held = frozenset()
+    served.access.configure(AccessConfig())
+
+
+def batch(site, items, **headers):
+    """The files of an archive by name, and its manifest."""
+    status, told, body = site.call("POST", PATH, {"items": items}, **headers)
+    assert (status, told["Content-Type"], told["Transfer-Encoding"]) == (200, "application/zip", "chunked")
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.testzip() is None
+        files = {name: archive.read(name) for name in archive.namelist()}
+    return files, json.loads(files.pop("manifest.json"))
+
+
+def speak(site, **fields):
+    status, _, audio = site.call("POST", "/v1/audio/speech", {"stream": False} | fields)
+    assert status == 200
+    return audio
+
+
+def test_each_file_is_what_a_request_of_its_own_gives(site, toy):
+    wanted = [
+        {"input": "你好。", "response_format": "wav"},
+        {"id": "happy", "input": "今天天气真好。", "emotion": "happy", "speed": 1.5},
+        {"id": "book.1", "input": "<speak>再见<break time='1s'/></speak>", "ssml": True, "response_format": "flac"},
+        {"input": "长", "lexicon": {"长": "zhang3"}, "voice": "toy", "response_format": "pcm"},
+    ]
+    files, manifest = batch(site, wanted)
+    assert list(files) == ["001.wav", "happy.mp3", "book.1.flac", "004.pcm"]
+    for (_, audio), item in zip(files.items(), wanted, strict=True):
+        assert audio == speak(site, **{name: value for name, value in item.items() if name != "id"})
+    assert (manifest["total"], manifest["succeeded"], manifest["failed"]) == (4, 4, 0)
+    assert [one["file"] for one in manifest["items"]] == list(files)
+    for one in manifest["items"]:
+        assert (one["status"], one["error"], one["voice"], one["revision"]) == (200, None, "toy", toy.digest)
+    seconds = len(files["004.pcm"]) / 2 / toy.manifest.sample_rate
+    assert manifest["items"][3]["audio_seconds"] == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("bad", "status", "code", "words"),
+    [
+        ({"input": " "}, 400, "empty_text", "input is empty"),
+        ({"input": "！！"}, 400, "cannot_speak", "nothing that can be spoken"),
+        ({"input": "好", "emotion": "bored"}, 400, "cannot_speak", "it has: neutral, happy"),
+        ({"input": "好", "voice": "nobody"}, 400, "cannot_speak", "there are: toy"),
+        ({"input": "好", "lexicon": {"好": "xi9"}}, 400, "cannot_speak", "no pinyin syllable"),
+        ({"input": "<speak>", "ssml": True}, 400, "cannot_speak", "line 1, column 8"),
+        ({"input": "好" * 4097}, 413, "text_too_long", "split the text"),
+        ({}, 422, "invalid_value", "input: Field required"),
+        ({"input": "好", "speed": 9}, 422, "invalid_value", "speed: "),
+        ({"input": "好", "response_format": "ogg"}, 422, "invalid_value", "response_format: "),
+        ({"input": "好", "stream": True}, 422, "invalid_value", "stream: Extra inputs"),
+        ({"input": "好", "id": "../x"}, 422, "invalid_value", "id: "),
+        ({"input": "好", "id": ".hidden"}, 422, "invalid_value", "id: "),
+        ({"input": "好", "id": "FIRST"}, 422, "invalid_value", "another item is called"),
+        ({"input": "好", "id": "001"}, 422, "invalid_value", "id: "),
+        ({"id": "first", "faults": []}, 422, "invalid_value", "input: Field required"),
+        ("好", 422, "invalid_value", "item: "),
+        (None, 422, "invalid_value", "item: "),
+    ],
+)
+def test_what_is_wrong_with_an_item_fails_no_other(site, bad, status, code, words):
+    wanted = [{"input": "你好。"}, {"id": "first", "input": "再见。"}, bad, {"input": "好的。"}]
+    if bad == {"input": "好", "id": "001"}:
+        words = "another item is called '001'"
+    files, manifest = batch(site, wanted)
+    assert [name.partition(".")[0] for name in files] == ["001", "first", "004"]
+    assert all(files.values())
+    assert (manifest["total"], manifest["succeeded"], manifest["failed"]) == (4, 3, 1)
+    found = manifest["items"][2]
+    assert (found["status"], found["error"]["code"], found["file"]) == (status, code, None)
+    assert words in found["error"]["message"]
+
+
+def test_an_item_is_known_by_its_id_even_if_the_rest_is_wrong(site):
+    _, manifest = batch(site, [{"id": "a", "input": 3}, {"id": "b/c", "input": 3}])
+    assert [one["id"] for one in manifest["items"]] == ["a", "002"]
+    assert manifest["failed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({}, 422, "items: Field required"),
+        ({"items": []}, 422, "items: "),
+        ({"items": [{"input": "好"}] * 65}, 422, "items: "),
+        ({"items": "好"}, 422, "items: "),
+        ({"items": [{"input": "好" * 4000}] * 5}, 413, "at most 16384"),
+        ({"items": [{"input": "好"}], "voice": "toy"}, 422, "voice: Extra inputs"),
+    ],
+)
+def test_a_batch_that_is_none_is_refused_whole(site, body, status, words):
+    found, _, answer = site.call("POST", PATH, body)
+    error = json.loads(answer)["error"]
+    assert found == status
+    assert words in error["message"]
+
+
+def test_few_are_spoken_at_once_and_in_no_hurry(site, backend):
+    batch(site, [{"input": text} for text in TEXTS])
+    assert backend.most <= 4
+    assert {job.patience for job in backend.jobs} == {30.0}
+
+
+TEXTS = [f"第{number}句。" for number in range(1, 20)]
+
+
+def test_what_is_made_is_sent_while_the_rest_is_not_and_little_is_made_ahead(site, backend):
+    backend.held = frozenset(TEXTS[1:])
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=DEADLINE_SECONDS)
+    body = json.dumps({"items": [{"input": text} for text in TEXTS]})
+    connection.request("POST", PATH, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    begun = answer.read1()
+    assert begun[30:37] == b"001.mp3"
+    until(lambda: backend.at_once == 4)
+    assert [job.text for job in backend.jobs] == TEXTS[:5]
+    backend.held = frozenset()
+    with zipfile.ZipFile(io.BytesIO(begun + answer.read())) as archive:
+        assert len(archive.namelist()) == len(TEXTS) + 1
+    connection.close()
+
+
+def until(condition):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_who_leaves_ends_the_work(site, backend):
+    backend.held = frozenset(TEXTS)
+    body = json.dumps({"items": [{"input": text} for text in TEXTS]}).encode()
+    with socket.create_connection(("127.0.0.1", site.port)) as connection:
+        head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        until(lambda: backend.at_once == 4)
+    until(lambda: backend.at_once == 0)
+    backend.held = frozenset()
+    assert len(backend.jobs) == 4
+
+
+def test_a_busy_moment_is_waited_for_and_a_lost_replica_is_told(site, backend, monkeypatch):
+    backend.failures = {"第一句。": [BusyError(0), BusyError(0)], "第二句。": [UnavailableError("no replica")]}
+    wanted = [{"input": text} for text in ("第一句。", "第二句。", "第三句。")]
+    files, manifest = batch(site, wanted)
+    assert list(files) == ["001.mp3", "003.mp3"]
+    assert (manifest["items"][1]["status"], manifest["items"][1]["error"]["code"]) == (503, "unavailable")
+    monkeypatch.setattr("kubevoice_serving.http.routes.batches.BUSY_SECONDS", 0.0)
+    backend.failures = {"第一句。": [BusyError(0)] * 9}
+    files, manifest = batch(site, wanted)
+    assert (manifest["items"][0]["status"], manifest["items"][0]["error"]["code"]) == (429, "busy")
+    assert len(files) == 2
+
+
+def test_every_item_is_counted_in_the_rate_of_its_caller(site, tmp_path):
+    (tmp_path / "keys").write_text((made := make_key("mei"))[1].text)
+    site.access.configure(AccessConfig(keys_file=tmp_path / "keys", requests_per_minute=3))
+    assert site.call("POST", PATH, {"items": [{"input": "好"}]})[0] == 401
+    key = {"Authorization": f"Bearer {made[0]}"}
+    assert len(batch(site, [{"input": "好"}] * 2, **key)[0]) == 2
+    status, headers, body = site.call("POST", PATH, {"items": [{"input": "好"}] * 2}, **key)
+    assert (status, json.loads(body)["error"]["code"]) == (429, "rate_limited")
+    assert 0 < int(headers["Retry-After"]) <= 40
+    site.access.configure(AccessConfig(keys_file=tmp_path / "keys", requests_per_minute=2))
+    status, _, body = site.call("POST", PATH, {"items": [{"input": "好"}] * 4}, **key)
+    assert (status, json.loads(body)["error"]["code"]) == (413, "rate_exceeded")
+
+
+def test_metrics_count_every_item_as_speech(site):
+    def spoken():
+        lines = site.call("GET", "/metrics")[2].decode().splitlines()
+        return next(float(one.split()[-1]) for one in lines if one.startswith("kubevoice_synthesis_seconds_count"))
+
+    speak(site, input="好。")
+    before = spoken()
+    batch(site, [{"input": "你好。"}, {"input": "再见。"}, {"input": " "}])
+    assert spoken() == before + 2
+    assert f'route="{PATH}",status="200"' in site.call("GET", "/metrics")[2].decode()
+
+
+def test_the_document_describes_items_and_the_manifest(site):
+    schemas = json.loads(site.call("GET", "/openapi.json")[2])["components"]["schemas"]
+    assert {"id", "input", "response_format", "emotion"} <= set(schemas["BatchItem"]["properties"])
+    assert schemas["BatchRequest"]["properties"]["items"]["items"] == {"$ref": "#/components/schemas/BatchItem"}
+    assert {"BatchManifest", "BatchResult"} <= set(schemas)
+
+
+def test_an_archive_keeps_nothing_that_was_sent_and_every_head_tells_a_size():
+    archive = Archive()
+    parts = [archive.add(f"{number}.bin", bytes([number]) * 10_000) for number in range(3)]
+    assert all(10_000 < len(part) < 10_100 for part in parts)
+    assert len(archive._sink.take()) == 0
+    for part in parts:  # the local head: signature, version, flags, method, time, date, sum, sizes
+        _, _, flags, method, _, _, _, packed, size = struct.unpack_from("<IHHHHHIII", part)
+        assert (flags & 8, method, packed, size) == (0, 0, 10_000, 10_000)
+    with zipfile.ZipFile(io.BytesIO(b"".join(parts) + archive.finish())) as found:
+        assert found.testzip() is None
+        assert [found.read(name)[:1] for name in found.namelist()] == [b"\0", b"\1", b"\2"]

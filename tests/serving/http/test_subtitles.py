@@ -1,0 +1,167 @@
+"""When words and bookmarks are heard, and the subtitles made of it."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kubevoice.engine import Controls, Engine, read_aloud, script_of
+from kubevoice.engine.timing import SentenceTime, Timing, WordTime, time_parts
+from kubevoice.errors import InputError
+from kubevoice.subtitles import LINE, Cue, cues, to_srt, to_vtt
+from kubevoice_serving.http.access import Access
+from kubevoice_serving.http.application import create_app
+from kubevoice_serving.http.recordings import Recordings
+from kubevoice_serving.replica.synthesizer import Synthesizer
+from kubevoice_serving.routing.caching_backend import RememberingBackend
+
+LONG = "我有100元，今天天气真好，我们一起去公园里面散步吧，好不好？你想去<哪里>&呢。"
+MARKED = (
+    '<speak>我们<mark name="a"/>去&amp;<mark name="b"/><break time="1s"/><mark name="c"/>银行<mark name="d"/></speak>'
+)
+
+
+@pytest.fixture(scope="module")
+def engine(toy):
+    return Engine.load(toy.path)
+
+
+def timed(engine, text, *, ssml=False, **controls):
+    return time_parts(engine, script_of(engine, text, ssml=ssml).parts, Controls(**controls))
+
+
+def words(timing):
+    return [word for sentence in timing.sentences for word in sentence.words]
+
+
+@pytest.mark.parametrize("controls", [{}, {"speed": 2.0}, {"emotion": "happy", "speed": 0.7}, {"speaker": "second"}])
+@pytest.mark.parametrize(("text", "ssml"), [(LONG, False), (MARKED, True)])
+def test_times_end_with_the_audio(engine, text, ssml, controls):
+    timing = timed(engine, text, ssml=ssml, **controls)
+    audio = read_aloud(engine, text, Controls(**controls), ssml=ssml)
+    assert timing.duration * engine.sample_rate == pytest.approx(len(audio))
+    assert timing.sentences[-1].end == pytest.approx(timing.duration)
+    edges = [edge for word in words(timing) for edge in (word.start, word.end)]
+    assert edges == sorted(edges)
+    for word in words(timing):
+        assert (word.characters[0].start, word.characters[-1].end) == (word.start, word.end)
+
+
+def test_the_pause_between_sentences_is_silent_and_words_are_not(engine):
+    timing = timed(engine, "你好。再见。")
+    audio = read_aloud(engine, "你好。再见。", Controls())
+    first, second = timing.sentences
+    silence = slice(round(first.end * engine.sample_rate), round(second.start * engine.sample_rate))
+    assert silence.stop - silence.start == round(0.28 * engine.sample_rate)
+    assert not audio[silence].any()
+    assert np.abs(audio[: silence.start]).any()
+    assert audio[silence.stop :].any()
+
+
+def test_double_speed_halves_times(engine):
+    slow, fast = (timed(engine, "你好。再见。", speed=speed) for speed in (0.5, 1.0))
+    for before, after in zip(words(slow), words(fast), strict=True):
+        assert after.start == pytest.approx(before.start / 2, abs=1e-3)
+        assert after.end == pytest.approx(before.end / 2, abs=1e-3)
+
+
+def test_offsets_are_places_in_the_text_as_it_was_written(engine):
+    text = "我有100元，好。再见。"
+    found = [one for word in words(timed(engine, text)) for one in word.characters]
+    assert all(text[one.offset] == one.char for one in found if one.offset is not None)
+    assert [one.char for one in found if one.offset is None] == ["一", "百"]
+    assert next(one for one in found if one.char == "元").offset == text.index("元")
+
+
+def test_a_break_shifts_what_follows_by_its_length(engine):
+    before, after = (
+        timed(engine, f'<speak>你好<break time="{seconds}s"/>再见</speak>', ssml=True) for seconds in (1, 3)
+    )
+    assert words(before)[0] == words(after)[0]
+    assert words(after)[-1].start - words(before)[-1].start == pytest.approx(2.0)
+    assert after.duration - before.duration == pytest.approx(2.0)
+
+
+def test_a_bookmark_is_heard_between_the_words_it_stands_between(engine):
+    timing = timed(engine, MARKED, ssml=True)
+    at = {one.name: one.time for one in timing.bookmarks}
+    spoken = words(timing)
+    assert list(at) == ["a", "b", "c", "d"]
+    assert spoken[0].end <= at["a"] <= spoken[1].start
+    assert at["b"] == timing.sentences[0].end
+    assert at["c"] == timing.sentences[1].start == pytest.approx(at["b"] + 1.0)
+    assert at["d"] == timing.duration
+
+
+def test_a_document_of_bookmarks_alone_is_refused(engine):
+    with pytest.raises(InputError, match="nothing that can be spoken"):
+        timed(engine, '<speak><mark name="a"/></speak>', ssml=True)
+
+
+def test_cues_are_what_was_written_cut_at_punctuation(engine):
+    found = cues(LONG, timed(engine, LONG))
+    assert [cue.text for cue in found] == [
+        "我有100元，今天天气真好，", "我们一起去公园里面散步吧，好不好？", "你想去<哪里>&呢。",
+    ]  # fmt: skip
+
+
+def test_cues_of_a_document_have_its_text_without_markup(engine):
+    document = (
+        '<speak>我们<emphasis level="strong">一起</emphasis>&lt;去&gt;<!-- 不 --><sub alias="世界">WHO</sub>吧</speak>'
+    )
+    assert [cue.text for cue in cues(document, timed(engine, document, ssml=True), ssml=True)] == ["我们一起<去>WHO吧"]
+
+
+def test_srt_and_webvtt_are_written_to_the_letter():
+    found = [Cue("1 < 2 & 3。", 0.0, 1.2345), Cue("好。", 3661.5, 3662.0)]
+    assert to_srt(found) == (
+        "1\n00:00:00,000 --> 00:00:01,234\n1 < 2 & 3。\n\n2\n01:01:01,500 --> 01:01:02,000\n好。\n"
+    )
+    assert to_vtt(found) == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.234\n1 &lt; 2 &amp; 3。\n\n01:01:01.500 --> 01:01:02.000\n好。\n"
+    )
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.sampled_from("我们银行“”（），。！？ \n<&>"), min_size=1, max_size=90).map("".join))
+def test_whatever_is_written_cues_are_in_order_and_hold_all_of_it(text):
+    placed = [(at, char) for at, char in enumerate(text) if char in "我们银行"]
+    if not placed:
+        return
+    spoken = tuple(WordTime(char, at, n / 2, n / 2 + 0.4, ()) for n, (at, char) in enumerate(placed))
+    half = len(spoken) // 2
+    parts = [part for part in (spoken[:half], spoken[half:]) if part]
+    sentences = [
+        SentenceTime("", part[0].offset, part[-1].offset + 1, part[0].start, part[-1].end, part) for part in parts
+    ]
+    duration = spoken[-1].end
+    found = cues(text, Timing(duration, tuple(sentences), ()))
+    edges = [0.0, *(edge for cue in found for edge in (cue.start, cue.end)), duration]
+    assert edges == sorted(edges)
+    assert "".join("".join(cue.text.split()) for cue in found) == "".join(text.split())
+    assert all(len(cue.text) <= LINE or sum(char in "我们银行" for char in cue.text) < LINE for cue in found)
+
+
+def test_the_server_tells_the_times_of_what_it_speaks(toy, engine, tmp_path):
+    replica = Synthesizer(tmp_path / "cache")
+    voices = [{"name": "toy", "revision": toy.digest, "uri": str(toy.path)}]
+    asyncio.run(replica.reconfigure({"voices": voices, "default": "toy"}))
+    client = TestClient(create_app(RememberingBackend(replica), Recordings(tmp_path / "recordings"), Access()))
+
+    def ask(**body):
+        return client.post("/v1/audio/subtitles", json=body)
+
+    times = ask(input=MARKED, ssml=True, speed=2.0)
+    srt, vtt = (ask(input=LONG, format=kind) for kind in ("srt", "vtt"))
+    wrong, empty = ask(input="……"), ask(input=" ")
+    audio = read_aloud(engine, MARKED, Controls(speed=2.0), ssml=True)
+    assert times.json()["duration"] == pytest.approx(len(audio) / engine.sample_rate)
+    assert [one["name"] for one in times.json()["bookmarks"]] == ["a", "b", "c", "d"]
+    assert times.headers["X-Revision"] == toy.digest
+    assert srt.text == to_srt(cues(LONG, timed(engine, LONG)))
+    assert (vtt.headers["Content-Type"], vtt.text[:7]) == ("text/vtt; charset=utf-8", "WEBVTT\n")
+    assert (wrong.status_code, empty.status_code) == (400, 400)
+    assert "nothing that can be spoken" in json.loads(wrong.content)["error"]["message"]

@@ -1,0 +1,219 @@
+"""The web page in a real Chromium, on the voice that ships."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from http_app import listening
+from kubevoice.voice import builtin_voice, load_bundle
+from kubevoice_serving.http.api_keys import make_key
+from kubevoice_serving.routing.tracks import AccessConfig
+
+sync_api = pytest.importorskip("playwright.sync_api")
+sync_api.expect.set_options(timeout=30_000)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--autoplay-policy=no-user-gesture-required",
+)
+LISTEN = """async () => {
+  const audio = document.getElementById("audio");
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaElementSource(audio).connect(analyser);
+  analyser.connect(context.destination);
+  const samples = new Float32Array(analyser.fftSize);
+  let loudest = 0;
+  await audio.play();
+  for (let i = 0; i < 40 && !audio.ended; i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    analyser.getFloatTimeDomainData(samples);
+    loudest = Math.max(loudest, ...samples.map(Math.abs));
+  }
+  return {duration: audio.duration, loudest};
+}"""
+"""Play the audio element and return its length in seconds and the loudest sample that came out of it."""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with listening(tmp_path_factory.mktemp("page"), load_bundle(builtin_voice("builtin://base"))) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser(site):
+    """Started after the site: Playwright keeps this thread's event loop to itself."""
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def context(browser):
+    made = browser.new_context(locale="en-GB", color_scheme="light", viewport={"width": 900, "height": 1100})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context, site):
+    """The page with its voices loaded; what its scripts stumble over fails the test."""
+    opened, faults = context.new_page(), []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.goto(f"http://127.0.0.1:{site.port}/")
+    sync_api.expect(opened.locator("#voice option")).to_have_count(1)
+    yield opened
+    assert faults == []
+
+
+def speak(page, text=None):
+    """Speak a text and wait for the whole take."""
+    if text is not None:
+        page.fill("#text", text)
+    with page.expect_event("requestfinished", lambda request: request.url.endswith("/v1/audio/speech")):
+        page.click("#speak")
+    sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
+
+
+def test_what_is_typed_is_heard_while_it_is_made_and_kept_to_be_played_again(page):
+    page.fill("#text", "今天天气真好，我们一起去公园散步吧！然后回家做饭。")
+    page.click("#speak")
+    sync_api.expect(page.locator("#first")).to_have_text(re.compile(r"^\d+ ms$"))
+    sync_api.expect(page.locator(".sentence.heard .word.heard").first).to_be_visible(timeout=30_000)
+    sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
+    sync_api.expect(page.locator(".sentence").nth(1).locator(".word.heard").first).to_be_visible(timeout=30_000)
+    sync_api.expect(page.locator("#stop")).to_be_hidden(timeout=30_000)
+    found = page.evaluate(LISTEN)
+    assert found["loudest"] > 0.05
+    assert found["duration"] == pytest.approx(float(page.inner_text("#seconds").split()[0]), abs=0.02)
+
+
+@pytest.mark.parametrize(("kind", "magic"), [("flac", b"fLaC"), ("mp3", (b"ID3", b"\xff\xf3", b"\xff\xfb"))])
+def test_a_take_can_be_downloaded_in_other_formats(page, kind, magic):
+    speak(page, "你好。")
+    page.select_option("#format", kind)
+    with page.expect_download() as download:
+        page.click("#download")
+    assert download.value.suggested_filename == f"kubevoice.{kind}"
+    assert Path(download.value.path()).read_bytes().startswith(magic)
+
+
+def test_what_is_wrong_with_a_document_is_told_with_its_place(page):
+    page.check("[name=mode][value=ssml]")
+    page.fill("#text", "<speak>你好<break time='1s'></speak>")
+    page.click("#speak")
+    sync_api.expect(page.locator("#status.bad")).to_contain_text("line 1")
+
+
+def test_a_word_is_read_as_it_was_corrected(page):
+    speak(page, "他姓重。")
+    page.locator(".word", has_text="重").click()
+    page.fill("#pinyin", "chong2")
+    with page.expect_request("**/v1/audio/speech") as request:
+        page.click("#correction [value=save]")
+    assert request.value.post_data_json["lexicon"] == {"重": "chong2"}
+    sync_api.expect(page.locator(".word rt", has_text="chóng")).to_be_visible(timeout=30_000)
+    page.locator("#corrections button").click()
+    with page.expect_request("**/v1/audio/speech") as request:
+        page.click("#speak")
+    assert "lexicon" not in request.value.post_data_json
+
+
+def test_emotion_and_pitch_reach_the_server(page):
+    page.select_option("#emotion", "urgent")
+    page.fill("#pitch", "3")
+    with page.expect_request("**/v1/audio/speech") as request:
+        page.click("#speak")
+    sent = request.value.post_data_json
+    assert (sent["emotion"], sent["pitch"], sent["response_format"]) == ("urgent", 3, "pcm")
+
+
+def test_keys_speak_and_stop(page):
+    page.fill("#text", "今天天气真好，我们一起去公园散步吧！" * 6)
+    page.press("#text", "Control+Enter")
+    sync_api.expect(page.locator("#stop")).to_be_visible()
+    sync_api.expect(page.locator("#first")).to_have_text(re.compile(r"^\d+ ms$"))
+    page.keyboard.press("Escape")
+    sync_api.expect(page.locator("#stop")).to_be_hidden()
+    sync_api.expect(page.locator(".word.heard")).to_have_count(0)
+
+
+def test_what_was_spoken_is_there_after_a_reload_and_never_taken_for_markup(page):
+    speak(page, "你好<img src=x onerror=alert(1)>。")
+    page.select_option("#emotion", "sad")
+    speak(page, "再见。")
+    page.reload()
+    sync_api.expect(page.locator(".entry")).to_have_count(2)
+    assert page.locator("img").count() == 1  # the page's own icon
+    page.select_option("#emotion", "happy")
+    page.locator(".entry").first.click()
+    sync_api.expect(page.locator("#text")).to_have_value("再见。")
+    sync_api.expect(page.locator("#emotion")).to_have_value("sad")
+
+
+def test_language_and_colours_are_chosen_once(page):
+    def ground():
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    light = ground()
+    page.click("#theme")
+    page.click("#language")
+    dark = ground()
+    page.reload()
+    sync_api.expect(page.locator("#speak")).to_have_text("朗读")
+    assert (ground(), dark != light) == (dark, True)
+
+
+def test_a_key_is_asked_for_where_one_is_wanted(page, site, tmp_path):
+    key, line = make_key("page")
+    (tmp_path / "keys").write_text(line.text, encoding="utf-8")
+    site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
+    try:
+        page.click("#speak")
+        sync_api.expect(page.locator("#status.bad")).to_contain_text("API key")
+        page.fill("#key", key)
+        page.press("#key", "Tab")
+        speak(page, "你好。")
+    finally:
+        site.access.configure(AccessConfig())
+
+
+CONVERSE = """([key]) => new Promise((resolve) => {
+  const protocols = key ? ["kubevoice", `kubevoice.key.${key}`] : [];
+  const socket = new WebSocket(`${location.origin.replace("http", "ws")}/v1/audio/speech/stream`, protocols);
+  const heard = {bytes: 0, types: []};
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => {
+    for (const message of [{type: "start"}, {type: "text", text: "你好。再见。"}, {type: "end"}])
+      socket.send(JSON.stringify(message));
+  };
+  socket.onmessage = ({data}) => {
+    if (data instanceof ArrayBuffer) heard.bytes += data.byteLength;
+    else heard.types.push(JSON.parse(data).type);
+  };
+  socket.onclose = ({code, reason}) => resolve({...heard, code, reason});
+})"""
+
+
+def test_scripts_of_the_page_can_speak_text_as_it_comes_with_a_key(page, site, tmp_path):
+    key, line = make_key("page")
+    (tmp_path / "keys").write_text(line.text, encoding="utf-8")
+    site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
+    try:
+        heard = page.evaluate(CONVERSE, [key])
+        assert (heard["code"], heard["types"][0], heard["types"][-1]) == (1000, "speech.started", "speech.audio.done")
+        assert heard["bytes"] > 10_000
+        refused = page.evaluate(CONVERSE, [""])
+        assert (refused["code"], refused["reason"], refused["types"]) == (4401, "missing_api_key", ["error"])
+    finally:
+        site.access.configure(AccessConfig())

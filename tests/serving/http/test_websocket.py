@@ -1,0 +1,434 @@
+"""Text that comes bit by bit over a WebSocket, as a language model makes it, and speech that comes back meanwhile."""
+
+import asyncio
+import io
+import json
+import re
+import threading
+import time
+
+import av
+import numpy as np
+import pytest
+from http_app import listening
+from kubevoice_serving.http.api_keys import make_key
+from kubevoice_serving.http.schemas import MAX_CHARACTERS
+from kubevoice_serving.routing.backend import BusyError, UnavailableError
+from kubevoice_serving.routing.caching_backend import RememberingBackend
+from kubevoice_serving.routing.tracks import AccessConfig, IngressConfig
+from live_caller import DEADLINE_SECONDS, PATH, calling
+from websockets.exceptions import ConnectionClosed
+
+TEXT = "我有100元，今天天气真好。他说：“你好。再见。”我们一起去公园散步吧！好不好？"
+SENTENCES = ["我有100元，今天天气真好。", "他说：“你好。再见。”", "我们一起去公园散步吧！", "好不好？"]
+
+
+class Fickle:
+    """A backend before the replica: it remembers as in production, counts jobs, and fails as a test says."""
+
+    def __init__(self, replica, toy):
+        self._backend = RememberingBackend(replica)
+        asyncio.run(self._backend.configure(IngressConfig(voices={"toy": toy.digest}, default="toy")))
+        self.jobs, self.failures, self.ended = [], [], 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    async def stream(self, job):
+        self.jobs.append(job)
+        if self.failures and (failure := self.failures.pop(0)):
+            raise failure
+        try:
+            async for item in self._backend.stream(job):
+                while not self.gate.is_set():  # noqa: ASYNC110  # a test opens it from its own thread
+                    await asyncio.sleep(0.01)
+                yield item
+        finally:
+            self.ended += 1
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, toy):
+    with listening(tmp_path_factory.mktemp("site"), toy, over=lambda replica: Fickle(replica, toy)) as site:
+        yield site
+
+
+@pytest.fixture
+def backend(served):
+    return served.backend
+
+
+@pytest.fixture
+def site(served, backend):
+    backend.jobs, backend.failures, backend.ended = [], [], 0
+    yield served
+    backend.gate.set()
+    served.access.configure(AccessConfig())
+
+
+def told(site, pieces, **start):
+    """Everything that comes for a text in pieces."""
+    with calling(site.url) as caller:
+        caller.say("start", **start)
+        for piece in pieces:
+            caller.say("text", text=piece)
+        caller.say("end")
+        assert caller.end() == (1000, "")
+    return caller
+
+
+def speak(site, **fields):
+    wanted = {"response_format": "pcm", "stream": False} | fields
+    status, _, audio = site.call("POST", "/v1/audio/speech", wanted)
+    assert status == 200
+    return audio
+
+
+@pytest.mark.parametrize("controls", [{}, {"speed": 1.7, "emotion": "happy"}, {"volume": 0.5, "speaker": "second"}])
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_text_in_pieces_is_the_same_speech_as_at_once(site, controls, cut):
+    pieces = [TEXT[at : at + cut] for at in range(0, len(TEXT), cut)]
+    caller = told(site, pieces, **controls)
+    assert caller.audio == speak(site, input=TEXT, **controls)
+    assert [event["text"] for event in caller.of("speech.sentence.started")] == SENTENCES
+
+
+def test_what_is_told_and_in_which_order(site, toy):
+    caller = told(site, [TEXT], voice="toy")
+    assert caller.events[0] == {
+        "type": "speech.started",
+        "voice": "toy",
+        "revision": toy.digest,
+        "response_format": "pcm",
+        "sample_rate": toy.manifest.sample_rate,
+    }
+    done = {"input_tokens": len(TEXT), "output_tokens": 0, "total_tokens": len(TEXT)}
+    assert caller.events[-1] == {"type": "speech.audio.done", "usage": done}
+    heard = 0
+    for event in caller.events[1:-1]:
+        if isinstance(event, int):
+            heard += event
+            continue
+        assert TEXT[event["begin"] : event["finish"]] == event["text"]
+        assert event["start"] == pytest.approx(heard / 2 / toy.manifest.sample_rate)
+    assert heard == len(caller.audio)
+
+
+def test_times_are_those_of_the_same_text_at_once(site):
+    caller = told(site, [TEXT[:9], "", TEXT[9:]], timestamps=True, speed=1.3)
+    found = [one for event in caller.of("speech.audio.timestamps") for one in event["sentences"]]
+    whole = json.loads(site.call("POST", "/v1/audio/subtitles", {"input": TEXT, "speed": 1.3})[2])
+
+    def flat(sentences):
+        words = [word for sentence in sentences for word in sentence["words"]]
+        return [one for word in words for one in (word, *word["characters"])]
+
+    for mine, theirs in zip(flat(found), flat(whole["sentences"]), strict=True):
+        assert (mine["start"], mine["end"]) == pytest.approx((theirs["start"], theirs["end"]))
+        assert mine["offset"] == theirs["offset"]
+    assert [(s["begin"], s["finish"]) for s in found] == [(s["begin"], s["finish"]) for s in whole["sentences"]]
+
+
+@pytest.mark.parametrize("audio_format", ["wav", "flac", "mp3", "opus", "aac"])
+def test_the_binary_messages_are_one_file_of_any_format(site, audio_format):
+    caller = told(site, [TEXT], response_format=audio_format)
+    whole = speak(site, input=TEXT, response_format=audio_format, stream=True)
+    mine, theirs = decoded(caller.audio), decoded(whole)
+    assert len(mine) == len(theirs)
+    np.testing.assert_allclose(mine, theirs, atol=0.01)
+
+
+def decoded(audio):
+    with av.open(io.BytesIO(audio)) as file:
+        frames = [frame.to_ndarray().ravel() for frame in file.decode(audio=0)]
+    samples = np.concatenate(frames)
+    return samples / 32768 if samples.dtype == np.int16 else samples
+
+
+def test_a_sentence_is_spoken_before_the_next_one_is_known(site):
+    with calling(site.url) as caller:
+        caller.say("start")
+        until(lambda: b"kubevoice_conversations 1.0" in site.call("GET", "/metrics")[2])
+        caller.say("text", text="今天天气真好。我")
+        assert caller.hear("speech.sentence.started")["text"] == "今天天气真好。"
+        caller.say("text", text="们去公园")
+        caller.say("flush")
+        caller.hear("speech.flushed")
+        assert [event["text"] for event in caller.of("speech.sentence.started")] == ["今天天气真好。", "我们去公园"]
+        assert caller.audio == speak(site, input="今天天气真好。我们去公园")
+        caller.say("end")
+        assert caller.end() == (1000, "")
+
+
+def test_lines_with_nothing_to_say_are_passed_over(site):
+    caller = told(site, ["——\n😀！\n\n你好。\n", "……\n", "再见。", "\n"])
+    assert [event["text"] for event in caller.of("speech.sentence.started")] == ["你好。", "再见。"]
+    assert caller.audio == speak(site, input="你好。再见。")
+
+
+@pytest.mark.parametrize("pieces", [[], ["", " \n"], ["——", "😀"]])
+def test_a_text_with_nothing_at_all_to_say_is_an_error(site, pieces):
+    with calling(site.url) as caller:
+        caller.say("start")
+        for piece in pieces:
+            caller.say("text", text=piece)
+        caller.say("end")
+        assert caller.end() == (4400, "cannot_speak")
+    assert "nothing in the text that can be spoken" in caller.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "code", "reason", "words"),
+    [
+        (["{"], 4400, "invalid_json", "not JSON"),
+        (["[" * 50_000], 4400, "invalid_json", "not JSON"),
+        ([b"\0\0"], 4400, "invalid_json", "binary"),
+        (["null"], 4422, "invalid_value", "type"),
+        ([{"type": "sing"}], 4422, "invalid_value", "'start', 'text', 'flush', 'end'"),
+        ([{"type": "text", "text": "好。"}], 4400, "not_started", "first message"),
+        ([{"type": "start"}, {"type": "start"}], 4400, "already_started", "open another"),
+        ([{"type": "start", "speed": 9}], 4422, "invalid_value", "speed: "),
+        (['{"type": "start", "speed": NaN}'], 4422, "invalid_value", "speed: "),
+        ([{"type": "start", "ssml": True}], 4422, "invalid_value", "ssml: Extra inputs"),
+        ([{"type": "start", "lexicon": {"好": "xi9"}}], 4400, "cannot_speak", "no pinyin syllable"),
+        ([{"type": "start"}, {"type": "text"}], 4422, "invalid_value", "text: Field required"),
+        ([{"type": "start"}, '{"type": "text", "text": "\\ud800"}'], 4400, "invalid_json", "hex escape"),
+        ([{"type": "start"}, {"type": "text", "text": "好" * 4097}], 4422, "invalid_value", "text: "),
+        ([{"type": "start"}, *[{"type": "text", "text": "，" * 4096}] * 2], 4413, "text_too_long", "more than 4096"),
+        ([{"type": "start"}, *[{"type": "flush"}] * 4097], 4413, "text_too_long", "more than 4096"),
+        (['"' + "a" * (1 << 18) + '"'], 4413, "body_too_large", "send less text"),
+        ([{"type": "start", "voice": "x"}, {"type": "text", "text": "好。\n"}], 4400, "cannot_speak", "there are: toy"),
+        ([{"type": "start", "emotion": "x"}, {"type": "text", "text": "好。\n"}], 4400, "cannot_speak", "it has: neut"),
+    ],
+)
+def test_messages_that_make_no_sense_end_it_and_say_why(site, messages, code, reason, words):
+    with calling(site.url) as caller:
+        for message in messages:
+            raw = isinstance(message, str | bytes)
+            try:
+                caller.connection.send(message if raw else json.dumps(message))
+            except ConnectionClosed:
+                break
+        assert caller.end() == (code, reason)
+    assert (caller.error["code"], words in caller.error["message"]) == (reason, True), caller.error
+    assert set(caller.error) == {"message", "type", "code", "param", "problems"}
+
+
+def test_a_message_after_the_end_is_an_error(site, backend):
+    backend.gate.clear()
+    with calling(site.url) as caller:
+        caller.say("start")
+        caller.say("text", text="你好。")
+        caller.say("end")
+        caller.say("text", text="再见。")
+        assert caller.end() == (4400, "ended")
+
+
+def until(condition):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_who_leaves_ends_the_work(site, backend):
+    with calling(site.url) as caller:
+        caller.say("start", volume=0.9)
+        for _ in range(40):
+            caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 2)
+        caller.hear("speech.sentence.started")
+        backend.gate.clear()
+    backend.gate.set()
+    until(lambda: b"kubevoice_speech_in_progress 0.0" in site.call("GET", "/metrics")[2])
+    until(lambda: backend.ended == len(backend.jobs))
+    assert len(backend.jobs) < 80
+
+
+def test_a_message_that_the_server_does_not_even_take_ends_it_quietly(site, backend, caplog):
+    with calling(site.url) as caller:
+        caller.say("start", volume=0.8)
+        for _ in range(40):
+            caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 2)
+        caller.hear("speech.sentence.started")
+        caller.say("text", text="好" * (6 << 20))
+        assert caller.end()[0] == 1009
+    until(lambda: backend.ended == len(backend.jobs))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_who_says_nothing_is_taken_to_be_gone(site, backend, monkeypatch):
+    monkeypatch.setattr("kubevoice_serving.http.routes.websocket.IDLE_SECONDS", 0.2)
+    with calling(site.url) as caller:
+        assert caller.end() == (4408, "idle")
+    backend.gate.clear()
+    with calling(site.url) as caller:  # but not while there is something to speak
+        caller.say("start")
+        caller.say("text", text="今天天气真好。")
+        caller.say("flush")
+        until(lambda: backend.jobs)
+        with pytest.raises(TimeoutError):
+            caller.connection.recv(timeout=0.6)
+        backend.gate.set()
+        caller.hear("speech.flushed")
+        assert caller.end() == (4408, "idle")
+
+
+def test_a_full_house_refuses_newcomers_and_keeps_those_who_listen(site, backend):
+    backend.failures = [BusyError(3)]
+    with calling(site.url) as caller:
+        caller.say("start")
+        caller.say("text", text="你好。\n")
+        assert caller.end() == (4429, "busy")
+        assert "try again in 3 s" in caller.error["message"]
+    backend.failures = [None, BusyError(1), BusyError(1)]
+    assert told(site, ["你好。再见。"]).audio == speak(site, input="你好。再见。")
+
+
+def test_a_replica_that_is_lost_is_an_error(site, backend):
+    backend.failures = [None, UnavailableError("no replica can answer now")]
+    with calling(site.url) as caller:
+        caller.say("start")
+        caller.say("text", text="你好。再见。")
+        caller.say("end")
+        assert caller.end() == (4503, "unavailable")
+        assert len(caller.of("speech.sentence.started")) == 1
+
+
+def test_a_fault_of_ours_is_told_without_a_traceback(site, backend, caplog):
+    backend.failures = [KeyError("secret")]
+    with calling(site.url) as caller:
+        caller.say("start")
+        caller.say("text", text="你好。\n")
+        assert caller.end() == (4500, "internal_error")
+    request_id = caller.connection.response.headers["X-Request-Id"]
+    assert request_id in caller.error["message"]
+    assert "secret" not in caller.error["message"]
+    assert any(request_id in record.getMessage() for record in caplog.records)
+
+
+def test_each_sentence_says_what_went_before_and_how_much_of_it_is_yet_to_be_heard(site, backend, toy):
+    caller = told(site, [TEXT], pitch=2.0)
+    first, *rest = [job.preceding for job in backend.jobs]
+    assert first is None
+    assert {one.revision for one in rest} == {toy.digest}
+    seconds = len(caller.audio) / 2 / toy.manifest.sample_rate
+    assert 0 < rest[0].lead < rest[-1].lead < seconds
+
+
+def test_a_sentence_that_was_spoken_is_remembered_for_all(site):
+    speak(site, input="这一句大家都说过。", stream=True, pitch=-1.0)
+    before = hits(site)
+    told(site, ["你好。这一句大家都说过。"], pitch=-1.0)
+    assert hits(site) == before + 1
+
+
+def hits(site):
+    exposition = site.call("GET", "/metrics")[2].decode()
+    found = re.search(r'^kubevoice_phrases_total{tier="memory"} (\S+)$', exposition, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_metrics_count_connections_by_how_they_ended(site):
+    def count(status):
+        line = f'kubevoice_requests_total{{method="WEBSOCKET",route="{PATH}",status="{status}"}}'
+        exposition = site.call("GET", "/metrics")[2].decode()
+        return next((float(one.split()[-1]) for one in exposition.splitlines() if one.startswith(line)), 0.0)
+
+    before = count(200), count(422), count(499)
+    told(site, ["你好。"])
+    with calling(site.url) as caller:
+        caller.say("sing")
+        caller.end()
+    with calling(site.url) as caller:
+        caller.say("start")
+    until(lambda: (count(200), count(422), count(499)) == tuple(one + 1 for one in before))
+
+
+def test_nothing_of_the_text_is_in_the_log(site, caplog):
+    with caplog.at_level("DEBUG", "kubevoice_serving"):
+        told(site, ["这是一个秘密。"])
+    assert "秘密" not in caplog.text
+
+
+@pytest.fixture
+def key(site, tmp_path):
+    key, line = make_key("mei")
+    (tmp_path / "keys").write_text(line.text)
+    site.access.configure(AccessConfig(keys_file=tmp_path / "keys"))
+    return key
+
+
+def test_a_key_comes_as_a_header_or_as_browsers_can_send_it(site, key):
+    header = {"additional_headers": {"Authorization": f"Bearer {key}"}}
+    offered = {"subprotocols": ["kubevoice", f"kubevoice.key.{key}"]}
+    for options in (header, offered):
+        with calling(site.url, **options) as caller:
+            caller.say("start")
+            caller.say("text", text="你好。")
+            caller.say("end")
+            assert caller.end() == (1000, "")
+            assert caller.connection.subprotocol == ("kubevoice" if "subprotocols" in options else None)
+            assert key not in json.dumps(caller.events)
+    assert 'key_requests_total{key="mei"}' in site.call("GET", "/metrics")[2].decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({}, "missing_api_key"),
+        ({"subprotocols": ["kubevoice"]}, "missing_api_key"),
+        ({"subprotocols": ["kubevoice", "kubevoice.key."]}, "missing_api_key"),
+        ({"subprotocols": ["kubevoice", "kubevoice.key.kv-wrong"]}, "invalid_api_key"),
+        ({"additional_headers": {"Authorization": "Bearer kv-wrong"}}, "invalid_api_key"),
+    ],
+)
+def test_without_a_good_key_nobody_is_let_in(site, key, backend, options, reason):
+    with calling(site.url, **options) as caller:
+        assert caller.end() == (4401, reason)
+    assert backend.jobs == []
+
+
+def test_a_key_in_the_address_counts_for_nothing(site, key):
+    with calling(site.url, query=f"?api_key={key}") as caller:
+        assert caller.end() == (4401, "missing_api_key")
+
+
+def test_a_connection_is_a_request_of_its_caller(site):
+    site.access.configure(AccessConfig(requests_per_minute=1))
+    told(site, ["你好。"])
+    with calling(site.url) as caller:
+        assert caller.end() == (4429, "rate_limited")
+    assert "1 requests a minute" in caller.error["message"]
+
+
+def test_scripts_of_other_sites_must_be_named(site):
+    for origin, origins, lets_in in (
+        (site.url, (), True),
+        ("https://evil.example.com", (), False),
+        ("null", (), False),
+        ("https://app.example.com", ("https://app.example.com",), True),
+        ("https://evil.example.com", ("https://app.example.com",), False),
+        ("https://any.example.com", ("*",), True),
+    ):
+        site.access.configure(AccessConfig(cors_origins=origins))
+        with calling(site.url, origin=origin) as caller:
+            caller.say("start")
+            caller.say("text", text="你好。")
+            caller.say("end")
+            assert caller.end() == ((1000, "") if lets_in else (4403, "origin_not_allowed")), origin
+
+
+def test_the_address_without_a_websocket_says_what_it_is(site):
+    status, headers, body = site.call("GET", PATH)
+    assert (status, headers["Upgrade"]) == (426, "websocket")
+    assert "ws://" in json.loads(body)["error"]["message"]
+    document = json.loads(site.call("GET", "/openapi.json")[2])
+    messages = document["paths"][PATH]["get"]["x-messages"]
+    for one in (*messages["sent"]["oneOf"], *messages["received"]["oneOf"]):
+        assert one["$ref"].rpartition("/")[2] in document["components"]["schemas"]
+
+
+def test_there_is_no_bound_of_one_message_below_that_of_the_text(site):
+    assert told(site, ["好" * (MAX_CHARACTERS - 1)], speed=4.0).audio

@@ -1,0 +1,70 @@
+"""Storage that goes away costs the voices of tomorrow, not the speech of today."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from kubevoice.storage import connect, publish_tree
+from kubevoice_serving.domain import Refusal, SpeechJob
+from kubevoice_serving.replica.synthesizer import Synthesizer
+from kubevoice_serving.replica.voices import StorageConfig
+from s3_server import s3_server
+
+DEADLINE_SECONDS = 60
+
+
+@pytest.fixture
+def s3(tmp_path, monkeypatch):
+    options = StorageConfig.options
+    # Else a lost storage is waited for for a minute and a half.
+    monkeypatch.setattr(StorageConfig, "options", lambda config: replace(options(config), patience_seconds=0.5))
+    with s3_server(tmp_path / "s3-root") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def config(server, bundle):
+    storage = {"endpoint": server.endpoint, "pathStyle": True}
+    uri = f"s3://voices/{bundle.manifest.name}"
+    return {"voices": [{"name": "voice", "revision": bundle.digest, "uri": uri, "storage": storage}]}
+
+
+async def rate(replica):
+    answer = await replica.speak(SpeechJob("你好。"))
+    assert not isinstance(answer, Refusal)
+    return answer.head.sample_rate
+
+
+async def loaded(replica):
+    """The replica's state once it loads nothing any more."""
+    for _ in range(DEADLINE_SECONDS * 20):
+        state = await replica.state()
+        if not state.loading:
+            return state
+        await asyncio.sleep(0.05)
+    raise AssertionError(state)
+
+
+def test_voices_go_on_without_storage_and_change_when_it_is_back(s3, tmp_path, toy, other_toy):
+    for bundle in (toy, other_toy):
+        publish_tree(bundle.path, connect(f"s3://voices/{bundle.manifest.name}", s3.options()), "")
+
+    async def story():
+        replica = Synthesizer(tmp_path / "cache")
+        await replica.reconfigure(config(s3, toy))
+        first = await rate(replica)
+        s3.stop()
+        assert await rate(replica) == first
+        await replica.reconfigure(config(s3, other_toy))
+        state = await loaded(replica)
+        assert s3.endpoint in state.error
+        assert state.voices == {"voice": toy.digest}
+        assert await rate(replica) == first
+        s3.start()
+        await replica.reconfigure(config(s3, other_toy))
+        state = await loaded(replica)
+        assert (state.error, state.voices) == (None, {"voice": other_toy.digest})
+        assert await rate(replica) == other_toy.manifest.sample_rate != first
+
+    asyncio.run(story())

@@ -1,0 +1,408 @@
+"""A real Ray Serve on this machine, two toy voices, and HTTP as applications speak it."""
+
+import base64
+import http.client
+import io
+import json
+import re
+import socket
+import threading
+import time
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import openai
+import pytest
+import soundfile
+from kubevoice.errors import InputError
+from kubevoice_operator.local.ray import port_is_free
+from kubevoice_operator.local.serving import LocalServing
+from kubevoice_operator.render.rayservice import Bundle
+from kubevoice_serving.http.api_keys import make_key
+from live_caller import calling
+from local_voice import DEADLINE_SECONDS, bundle, call, render, served, speak
+from toy_voice import make_toy_voice
+
+pytestmark = pytest.mark.usefixtures("only_ray")
+
+
+def deep(folder):
+    """A folder below, at the depth where Ray's sockets, in a folder there, are about as long as the kernel takes."""
+    found = folder / ("x" * max(1, 45 - len(str(folder))))
+    found.mkdir()
+    return found
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory, toy):
+    with served(deep(tmp_path_factory.mktemp("serving")), toy) as local:
+        yield local
+
+
+def seconds(wav):
+    samples, rate = soundfile.read(io.BytesIO(wav))
+    return len(samples) / rate
+
+
+def test_speech_names_its_voice_and_revision(serving, toy):
+    status, headers, wav = speak(serving)
+    assert (status, headers["Content-Type"]) == (200, "audio/wav")
+    assert (headers["X-Voice"], headers["X-Revision"]) == ("toy", toy.digest)
+    assert soundfile.info(io.BytesIO(wav)).samplerate == toy.manifest.sample_rate
+    assert float(headers["X-Audio-Seconds"]) == pytest.approx(seconds(wav), abs=0.01)
+
+
+def test_controls_reach_the_voice(serving):
+    neutral, happy, slow = (seconds(speak(serving, **f)[2]) for f in ({}, {"emotion": "happy"}, {"speed": 0.5}))
+    assert happy > neutral  # the toy's happy units last four frames more
+    assert slow > 1.8 * neutral
+
+
+def test_mp3_unless_told_otherwise_as_openai_does(serving):
+    status, headers, audio = call(
+        serving, "POST", "/v1/audio/speech", {"model": "toy", "input": "你好。", "voice": "toy"}
+    )
+    assert (status, headers["Content-Type"]) == (200, "audio/mpeg")
+    assert soundfile.info(io.BytesIO(audio)).format == "MP3"
+
+
+def streamed(serving, **fields):
+    """The answer's headers, and what arrived when: pairs of seconds since the request and bytes."""
+    host, port = serving.url.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=DEADLINE_SECONDS)
+    body = json.dumps({"input": "你好。", "response_format": "pcm"} | fields)
+    began = time.monotonic()
+    connection.request("POST", "/v1/audio/speech", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    pieces = []
+    while piece := answer.read1(1 << 16):
+        pieces.append((time.monotonic() - began, piece))
+    connection.close()
+    return answer, pieces
+
+
+def test_streamed_speech_is_the_same_speech(serving, toy):
+    text = "今天天气真好，我们一起去公园散步吧！" * 4
+    answer, pieces = streamed(serving, input=text)
+    assert (answer.status, answer.headers["Transfer-Encoding"]) == (200, "chunked")
+    assert (answer.headers["X-Voice"], answer.headers["X-Revision"]) == ("toy", toy.digest)
+    assert len(pieces) > 3
+    whole = speak(serving, input=text, response_format="pcm", stream=False)
+    assert whole[1]["Content-Length"] == str(len(whole[2]))
+    assert b"".join(piece for _, piece in pieces) == whole[2]
+    _, wav = streamed(serving, input=text, response_format="wav", stream=True)
+    assert b"".join(piece for _, piece in wav)[44:] == whole[2]
+
+
+def test_a_phrase_that_was_spoken_is_answered_from_memory(serving):
+    wanted = {"input": "这句话刚刚说过。", "emotion": "happy"}
+    for fields in ({"response_format": "wav"}, {"response_format": "pcm", "stream": True}):
+        (_, first, audio), (_, again, same) = (speak(serving, cached=True, **wanted, **fields) for _ in range(2))
+        assert (first["X-Cache"], again["X-Cache"]) == ("miss", "hit; memory")
+        assert same == audio
+        assert again["X-Revision"] == first["X-Revision"]
+        assert speak(serving, **wanted, **fields)[1]["X-Cache"] == "miss"  # no-cache
+    assert speak(serving, cached=True, **wanted, speed=1.5)[1]["X-Cache"] == "miss"
+    metrics = call(serving, "GET", "/metrics")[2].decode()
+    assert float(re.search(r'^kubevoice_phrases_total{tier="memory"} (\S+)$', metrics, re.MULTILINE)[1]) == 2
+
+
+def test_times_are_those_of_the_speech(serving):
+    status, headers, content = call(serving, "POST", "/v1/audio/subtitles", {"input": "你好。再见。"})
+    assert status == 200
+    _, spoken, audio = speak(serving, input="你好。再见。")
+    assert headers["X-Revision"] == spoken["X-Revision"]
+    assert json.loads(content)["duration"] == pytest.approx(float(spoken["X-Audio-Seconds"]), abs=1e-3)
+    assert audio
+
+
+def test_events_are_openais(serving):
+    answer, pieces = streamed(serving, stream_format="sse", input="你好，世界。")
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    lines = b"".join(piece for _, piece in pieces).decode().strip().split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert [event["type"] for event in events[-2:]] == ["speech.audio.delta", "speech.audio.done"]
+    audio = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert audio == speak(serving, input="你好，世界。", response_format="pcm", stream=False)[2]
+
+
+@contextmanager
+def live(serving, start=None, **options):
+    with calling(serving.url, **options) as caller:
+        caller.say("start", **(start or {}))
+        yield caller
+
+
+def test_text_that_comes_bit_by_bit_is_the_same_speech(serving, toy):
+    text = "今天天气真好，我们一起去公园散步吧！好不好？"
+    with live(serving, {"timestamps": True, "speed": 1.5}) as caller:
+        for character in text[:-3]:
+            caller.say("text", text=character)
+        caller.say("flush")
+        caller.hear("speech.flushed")
+        caller.say("text", text=text[-3:])
+        caller.say("end")
+        assert caller.hear("speech.audio.done")["usage"]["input_tokens"] == len(text)
+        assert caller.end() == (1000, "")
+        assert caller.connection.response.headers["X-Request-Id"]
+    parts = text[:-3], text[-3:]
+    whole = [speak(serving, input=part, speed=1.5, response_format="pcm", stream=False)[2] for part in parts]
+    pause = bytes(2 * round(0.28 / 1.5 * toy.manifest.sample_rate))
+    assert caller.audio == pause.join(whole)
+
+
+def test_a_conversation_that_cannot_go_on_is_told_why(serving):
+    with live(serving, {"emotion": "bored"}) as caller:
+        caller.say("text", text="你好。\n")
+        assert "it has: neutral, happy" in caller.hear("error")["error"]["message"]
+        assert caller.end() == (4400, "cannot_speak")
+
+
+def test_who_leaves_a_conversation_ends_the_work(serving):
+    for _ in range(3):
+        with live(serving) as caller:
+            caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 200)
+            caller.hear("speech.sentence.started")
+            caller.connection.socket.shutdown(socket.SHUT_RDWR)
+    eventually(lambda: b"kubevoice_speech_in_progress 0.0" in call(serving, "GET", "/metrics")[2])
+
+
+def test_a_conversation_goes_on_with_a_new_revision(serving, toy, other_toy, tmp_path):
+    """Between two sentences; unless the new one's samples would not fit the file that has begun."""
+    third = make_toy_voice(tmp_path / "third", "third")
+    try:
+        with live(serving) as caller:
+            for number, revision in enumerate((toy, third)):
+                if number:
+                    serving.apply(render(bundle(revision)))
+                    serving.wait("toy", revision.digest, DEADLINE_SECONDS)
+                caller.say("text", text="你好。")
+                caller.say("flush")
+                assert caller.hear("speech.sentence.started")["revision"] == revision.digest
+                caller.hear("speech.flushed")
+            serving.apply(render(bundle(other_toy)))
+            serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
+            caller.say("text", text="再见。")
+            caller.say("end")
+            assert "replaced by one at 4000 Hz" in caller.hear("error")["error"]["message"]
+            assert caller.end() == (4503, "voice_replaced")
+    finally:
+        serving.apply(render(bundle(toy)))
+        serving.wait("toy", toy.digest, DEADLINE_SECONDS)
+
+
+def test_many_texts_come_back_as_one_archive(serving, toy):
+    items = [{"id": "a", "input": "你好。", "response_format": "wav"}, {"input": "！"}, {"input": "再见。"}]
+    status, headers, body = call(serving, "POST", "/v1/audio/speech/batch", {"items": items})
+    assert (status, headers["Content-Type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.namelist() == ["a.wav", "003.mp3", "manifest.json"]
+        assert archive.read("a.wav") == speak(serving, input="你好。")[2]
+        manifest = json.loads(archive.read("manifest.json"))
+    assert [one["status"] for one in manifest["items"]] == [200, 400, 200]
+    assert manifest["items"][0]["revision"] == toy.digest
+
+
+def test_openais_own_client_speaks(serving):
+    with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
+        assert [model.id for model in client.models.list()] == ["toy"]
+        wanted = {"model": "kubevoice", "voice": "toy", "input": "你好，世界。"}
+        whole = client.audio.speech.create(**wanted, response_format="wav", speed=2.0, extra_body={"emotion": "happy"})
+        assert seconds(whole.content) > 0
+        with client.audio.speech.with_streaming_response.create(**wanted, response_format="pcm") as answer:
+            pcm = b"".join(answer.iter_bytes())
+        assert pcm == speak(serving, input="你好，世界。", response_format="pcm", stream=False)[2]
+        with pytest.raises(openai.BadRequestError, match="it has: neutral, happy") as refused:
+            client.audio.speech.create(**wanted, extra_body={"emotion": "bored"})
+        assert refused.value.param == "input"
+
+
+def test_a_stream_that_cannot_begin_is_an_error_like_any_other(serving):
+    answer, pieces = streamed(serving, emotion="bored")
+    assert answer.status == 400
+    assert "it has: neutral, happy" in json.loads(pieces[0][1])["error"]["message"]
+
+
+def test_a_caller_who_leaves_ends_the_work(serving):
+    host, port = serving.url.removeprefix("http://").split(":")
+    for _ in range(3):
+        with socket.create_connection((host, int(port))) as connection:
+            body = json.dumps({"input": "很长的一句话。" * 500, "response_format": "pcm"}).encode()
+            head = "POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while b"kubevoice_speech_in_progress 0.0" not in call(serving, "GET", "/metrics")[2]:
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "words"),
+    [
+        ({"input": " "}, 400, "empty"),
+        ({"input": "!!!"}, 400, "nothing that can be spoken"),
+        ({"input": "好" * 5_000}, 413, "split the text"),
+        ({"emotion": "bored"}, 400, "it has: neutral, happy"),
+        ({"speaker": "nobody"}, 400, "it has: first, second"),
+        ({"voice": "nobody"}, 400, "nobody"),
+        ({"speed": 99}, 422, "speed"),
+        ({"input": "<speak>", "ssml": True}, 400, "line 1, column 8"),
+        ({"lexicon": {"C#": "xi9"}}, 400, "lexicon['C#']: 'xi9' is no pinyin syllable"),
+    ],
+)
+def test_bad_requests_are_told_what_is_wrong(serving, fields, status, words):
+    found, _, body = speak(serving, **fields)
+    error = json.loads(body)["error"]
+    assert found == status
+    assert words in error["message"]
+
+
+def test_lists_page_and_metrics(serving, toy):
+    voices = json.loads(call(serving, "GET", "/v1/voices")[2])["voices"]
+    assert [(v["name"], v["revision"], v["emotions"]) for v in voices] == [("toy", toy.digest, ["neutral", "happy"])]
+    models = json.loads(call(serving, "GET", "/v1/models")[2])
+    assert [model["id"] for model in models["data"]] == ["toy"]
+    status, headers, page = call(serving, "GET", "/")
+    assert (status, b"<html" in page) == (200, True)
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    speak(serving)
+    assert b"kubevoice_" in call(serving, "GET", "/metrics")[2]
+    found = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": "你好", "lexicon": {"好": "hao4"}})[2])
+    assert [(s["char"], s["pinyin"]) for s in found["pinyin"]] == [("你", "ni3"), ("好", "hao4")]
+    document = {"text": "<speak><w>长</w></speak>", "ssml": True}
+    assert json.loads(call(serving, "POST", "/v1/text/analyze", document)[2])["pinyin"][0]["offset"] == 10
+
+
+def test_a_document_is_obeyed(serving):
+    def seconds(document):
+        status, headers, _ = speak(serving, input=document, ssml=True)
+        assert status == 200
+        return float(headers["X-Audio-Seconds"])
+
+    plain = seconds("<speak>今天天气真好。</speak>")
+    assert seconds('<speak>今天天气真好。<break time="1s"/></speak>') == pytest.approx(plain + 1, abs=0.01)
+    assert seconds('<speak><prosody rate="2">今天天气真好。</prosody></speak>') < 0.8 * plain
+    document = '<speak>你好<blink>，</blink><voice name="nobody">再见</voice></speak>'
+    _, headers, _ = speak(serving, input=document, ssml=True)
+    told = json.loads(headers["X-Notices"])
+    assert [(notice["line"], notice["column"]) for notice in told] == [(1, 10), (None, None)]
+    assert "has no speaker 'nobody'; it has: first, second" in told[1]["message"]
+    found = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": document, "ssml": True, "voice": "toy"})[2])
+    assert found["notices"] == told
+
+
+def test_the_older_api_keeps_a_file(serving):
+    status, _, body = call(serving, "POST", "/api/tts", {"text": "你好。"})
+    assert status == 200
+    status, headers, wav = call(serving, "GET", json.loads(body)["audio_url"])
+    assert (status, headers["Content-Type"]) == (200, "audio/wav")
+    assert seconds(wav) > 0
+    assert call(serving, "GET", "/audio/..%2f..%2fetc%2fpasswd.wav")[0] == 404
+
+
+def test_api_keys_are_asked_for_where_the_spec_names_a_secret(serving, toy):
+    guarded = render(bundle(toy), more=", expose: {auth: {secretRef: {name: tokens}}}")
+    with pytest.raises(InputError, match="make one: kubevoice key NAME >> ") as refused:
+        serving.apply(guarded)
+    path = Path(str(refused.value).rpartition(" ")[2])
+    key, line = make_key("mei")
+    path.write_text(line.text)
+    try:
+        serving.apply(guarded)
+        eventually(lambda: speak(serving)[0] == 401)
+        serving.wait("toy", toy.digest, DEADLINE_SECONDS)
+        with openai.OpenAI(base_url=f"{serving.url}/v1", api_key=key, max_retries=0) as client:
+            assert client.audio.speech.create(model="toy", voice="toy", input="你好。").content
+        with live(serving, subprotocols=["kubevoice", f"kubevoice.key.{key}"]) as caller:
+            caller.say("text", text="你好。")
+            caller.say("end")
+            assert caller.hear("speech.audio.done")
+            assert caller.connection.subprotocol == "kubevoice"
+        with live(serving) as caller:
+            assert caller.end() == (4401, "missing_api_key")
+        with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
+            with pytest.raises(openai.AuthenticationError) as unknown:
+                client.models.list()
+            assert unknown.value.code == "invalid_api_key"
+        path.unlink()
+        known = {"Authorization": f"Bearer {key}"}
+        eventually(lambda: call(serving, "GET", "/v1/voices", headers=known)[0] == 503)
+    finally:
+        serving.apply(render(bundle(toy)))
+        eventually(lambda: speak(serving)[0] == 200)
+
+
+def test_each_address_has_a_rate_behind_rays_proxy(serving, toy):
+    serving.apply(render(bundle(toy), more=", expose: {requestsPerMinute: 1}"))
+    try:
+        eventually(lambda: call(serving, "GET", "/v1/voices")[0] == 429)
+        # Ray's proxy believes this of the machine itself, so that it stands for a caller elsewhere.
+        elsewhere = {"X-Forwarded-For": "10.0.0.1"}
+        assert [call(serving, "GET", "/v1/voices", headers=elsewhere)[0] for _ in range(2)] == [200, 429]
+    finally:
+        serving.apply(render(bundle(toy)))
+        eventually(lambda: speak(serving)[0] == 200)
+
+
+def eventually(check):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_another_program_on_the_port_is_an_input_error(serving, tmp_path, toy):
+    other = LocalServing(tmp_path, int(serving.url.rpartition(":")[2]))
+    with pytest.raises(InputError, match="is in use by another program"):
+        other.apply(render(bundle(toy)))
+
+
+def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_toy):
+    answers, done = [], threading.Event()
+
+    def ask():
+        while not done.is_set():
+            status, headers, _ = speak(serving)
+            answers.append((status, headers["X-Revision"]))
+
+    clients = [threading.Thread(target=ask) for _ in range(3)]
+    for client in clients:
+        client.start()
+    try:
+        assert speak(serving, cached=True)[1]["X-Cache"] in ("miss", "hit; memory")
+        serving.apply(render(bundle(other_toy)))
+        serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
+        assert speak(serving, cached=True)[1]["X-Revision"] == other_toy.digest
+    finally:
+        done.set()
+        for client in clients:
+            client.join()
+    assert {status for status, _ in answers} == {200}
+    assert speak(serving)[1]["X-Revision"] == other_toy.digest
+
+
+def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, other_toy, tmp_path):
+    serving.apply(render(bundle(other_toy)))
+    serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
+    serving.apply(render(Bundle("sha256:" + "0" * 64, str(tmp_path / "nothing"))))
+    with pytest.raises(Exception, match="nothing"):
+        serving.wait("toy", "sha256:" + "0" * 64, DEADLINE_SECONDS)
+    status, headers, _ = speak(serving)
+    assert (status, headers["X-Revision"]) == (200, other_toy.digest)
+
+
+def test_stopping_leaves_no_process_and_a_free_port(tmp_path, toy):
+    with served(tmp_path, toy) as local:
+        assert local.stop()
+    assert port_is_free(int(local.url.rpartition(":")[2]))
+    ours = str(tmp_path).encode()
+    left = [p for p in Path("/proc").iterdir() if p.name.isdigit() and ours in _command(p)]
+    assert left == []
+
+
+def _command(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,215 @@
+"""A Ray of several nodes, each with processes and a /proc of its own as a pod has, started as KubeRay would."""
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing, suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+from kubevoice.resources.voicemodel import load_voicemodel
+from kubevoice_operator.local.http import request
+from kubevoice_operator.render.names import Images
+from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice, serve_config
+from kubevoice_operator.render.serving import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
+from live_caller import calling
+
+pytestmark = [
+    pytest.mark.usefixtures("only_ray"),
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root, for namespaces"),
+]
+
+MODEL = """
+apiVersion: kubevoice.io/v1alpha1
+kind: VoiceModel
+metadata: {{name: toy}}
+spec:
+  base: {{uri: builtin://base}}
+  dataset: {{uri: s3://data/set}}
+  storage: {{artifactsUri: s3://voices}}
+  serving: {{minReplicas: {replicas}, maxReplicas: {replicas}, replica: {{cpu: 0.5}}{more}}}
+"""
+LOOPBACK, HEAD, WORKERS = "127.0.0.1", "127.0.0.2", ["127.0.0.3", "127.0.0.4"]
+TOKEN = "of-these-tests"  # noqa: S105  # of a Ray that lives as long as these tests
+DEADLINE_SECONDS = 300.0
+LEAVE_SECONDS = 240
+NUMBERS = count()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return probe.getsockname()[1]
+
+
+def until(condition):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+class Ray:
+    """A head and workers, on addresses of loopback."""
+
+    def __init__(self, folder):
+        self.folder, self.nodes = folder, {}
+        self.gcs, self.dashboard, self.port = free_port(), free_port(), free_port()
+        self.environment = (
+            os.environ
+            | RAY_ENVIRONMENT
+            | PROXY_ENVIRONMENT
+            | {f"RAY_SERVE_HAPROXY_{name}_PORT": str(free_port()) for name in ("STATS", "METRICS")}
+            | {
+                "RAY_AUTH_MODE": "token",
+                "RAY_AUTH_TOKEN": TOKEN,
+                "RAY_ADDRESS": f"{HEAD}:{self.gcs}",
+            }
+        )
+
+    def start(self, address, parameters, *words):
+        """Start a node with what KubeRay would hand to `ray start`."""
+        ports = [f"--{name}={free_port()}" for name in ("dashboard-agent-listen-port", "dashboard-agent-grpc-port")]
+        ports += [f"--metrics-export-port={free_port()}", "--min-worker-port=0", "--max-worker-port=0"]
+        given = [f"--{name}={value}" for name, value in parameters.items() if name != "dashboard-host"]
+        ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--temp-dir=/tmp/ray"]
+        alone = ["unshare", "-m", "-p", "-f", "--mount-proc", "--kill-child"]
+        scratch = ["bash", "-c", 'mkdir -p /tmp/ray; mount -t tmpfs tmpfs /tmp/ray; exec "$@"', "bash"]
+        with (self.folder / f"{address}.log").open("wb") as log:
+            self.nodes[address] = subprocess.Popen(
+                [*alone, *scratch, *ray, f"--node-ip-address={address}", *given, *ports, *words],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def run(self, address, *command):
+        """Begin a command in a node's namespaces, as a preStop hook runs."""
+        unshare = self.nodes[address].pid
+        first = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()[0]
+        return subprocess.Popen(["nsenter", "-t", first, "-m", "-p", *command], env=self.environment)
+
+    def serve(self, method="GET", body=None):
+        try:
+            return request(self.dashboard, method, "/api/serve/applications/", body, token=TOKEN, timeout=30)
+        except OSError:
+            return 0, None
+
+    def running(self, deployment):
+        """Addresses of the nodes with a running replica."""
+        found = self.serve()[1]["applications"]["voice"]["deployments"].get(deployment, {"replicas": []})
+        return sorted(r["node_ip"] for r in found["replicas"] if r["state"] == "RUNNING")
+
+    def stop(self):
+        for node in self.nodes.values():
+            node.kill()
+            node.wait()
+
+
+def load(replicas, more=""):
+    return load_voicemodel(MODEL.format(replicas=replicas, more=more))
+
+
+@pytest.fixture(scope="module")
+def ray(tmp_path_factory, toy):
+    found = Ray(tmp_path_factory.mktemp("nodes"))
+    cluster = render_rayservice(load(1), Traffic(Bundle(toy.digest, str(toy.path))), Images())
+    cluster = cluster["spec"]["rayClusterConfig"]
+    head, workers = cluster["headGroupSpec"]["rayStartParams"], cluster["workerGroupSpecs"][0]["rayStartParams"]
+    try:
+        found.start(HEAD, head, "--head", f"--port={found.gcs}", f"--dashboard-port={found.dashboard}")
+        until(lambda: found.serve()[0] == 200)
+        for address in WORKERS:
+            found.start(address, workers, f"--address={HEAD}:{found.gcs}")
+        yield found
+    finally:
+        found.stop()
+
+
+def apply(ray, toy, replicas, more=""):
+    config = serve_config(load(replicas, more), Traffic(Bundle(toy.digest, str(toy.path))))
+    # Every node here has the same ports; one proxy is enough.
+    config |= {"proxy_location": "HeadOnly", "http_options": {"host": LOOPBACK, "port": ray.port}}
+    for application in config["applications"]:
+        application["args"] = {"cacheDir": str(ray.folder / "cache")}
+    until(lambda: ray.serve("PUT", config)[0] == 200)
+
+
+def speak(ray):
+    # Never the same text twice, or it would be answered from memory.
+    body = {"input": f"第{next(NUMBERS)}句，" + "今天天气真好。" * 50, "response_format": "wav"}
+    return request(ray.port, "POST", "/v1/audio/speech", body, timeout=DEADLINE_SECONDS)[0]
+
+
+def test_a_replica_of_half_a_cpu_fills_a_worker_and_the_http_side_is_on_the_head(ray, toy):
+    apply(ray, toy, 2)
+    until(lambda: len(ray.running("Synthesizer")) == 2)
+    assert ray.running("Synthesizer") == WORKERS
+    assert ray.running("Ingress") == [HEAD]
+
+
+def status(ray, address, **headers):
+    """What a caller of an address of loopback is answered."""
+    connection = http.client.HTTPConnection(LOOPBACK, ray.port, timeout=30, source_address=(address, 0))
+    with closing(connection):
+        connection.request("GET", "/v1/voices", headers=headers)
+        return connection.getresponse().status
+
+
+def test_each_address_has_a_rate_behind_haproxy_whatever_it_calls_itself(ray, toy):
+    apply(ray, toy, 1, ", expose: {requestsPerMinute: 1}")
+    until(lambda: status(ray, "127.0.0.5") == 429)
+    assert [status(ray, "127.0.0.6") for _ in range(2)] == [200, 429]
+    assert status(ray, "127.0.0.6", **{"X-Forwarded-For": "10.0.0.1"}) == 429
+    apply(ray, toy, 1)
+    until(lambda: status(ray, "127.0.0.6") == 200)
+
+
+def test_a_worker_that_leaves_hands_its_replica_over_and_finishes_its_requests(ray, toy):
+    apply(ray, toy, 1)
+    until(lambda: len(ray.running("Synthesizer")) == 1)
+    (leaving,), answers, done = ray.running("Synthesizer"), [], threading.Event()
+
+    def ask():
+        while not done.is_set():
+            answers.append(speak(ray))
+
+    callers = [threading.Thread(target=ask) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    try:
+        until(lambda: answers)
+        with calling(f"http://{LOOPBACK}:{ray.port}") as caller:
+            caller.say("start")
+            hook = ray.run(leaving, sys.executable, "-m", "kubevoice_serving.routing.drain", str(LEAVE_SECONDS))
+            while hook.poll() is None:  # a conversation goes on from one replica to the next
+                caller.say("text", text=f"第{next(NUMBERS)}句。")
+                caller.say("flush")
+                caller.hear("speech.flushed")
+                with suppress(subprocess.TimeoutExpired):
+                    hook.wait(1)
+            assert hook.returncode == 0
+            caller.say("end")
+            assert caller.end() == (1000, "")
+    finally:
+        done.set()
+        for caller in callers:
+            caller.join()
+    assert set(answers) == {200}
+    assert set(ray.running("Synthesizer")).isdisjoint({leaving})
+    assert len(ray.running("Synthesizer")) == 1
+
+
+def test_without_a_head_there_is_nothing_to_wait_for(ray):
+    hook = ray.run(WORKERS[0], sys.executable, "-m", "kubevoice_serving.routing.drain", str(LEAVE_SECONDS))
+    ray.nodes[HEAD].kill()
+    began = time.monotonic()
+    assert hook.wait(LEAVE_SECONDS) == 1
+    assert time.monotonic() - began < 30
