@@ -28,7 +28,7 @@ from kubevoice.engine import Controls, Engine, open_session
 from kubevoice.engine.decoding import Batch, Decoding
 from kubevoice.text import UnitTables, analyse
 from kubevoice.voice import Emotion, VoiceManifest, VoiceStats, builtin_voice, seal_bundle
-from kubevoice_training.export import export_graphs
+from kubevoice_training.export.onnx_export import export_graphs
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert

@@ -26,14 +26,14 @@ from kubevoice.text import UnitTables
 from kubevoice.text.units import STREAMS
 from kubevoice.voice import seal_bundle
 from kubevoice.voice.builtin import builtin_voice
-from kubevoice_training.acoustic import collate, losses
-from kubevoice_training.adapt import adapt, fit_to
-from kubevoice_training.checkpoint import VoiceWeights, load_weights
-from kubevoice_training.evaluate import measure, spoken_clip
-from kubevoice_training.feature_store import FeatureSet, read_features
-from kubevoice_training.recognition import pinyin_error_rate, transcribe
+from kubevoice_training.evaluation.recognition import pinyin_error_rate, transcribe
+from kubevoice_training.evaluation.voice_metrics import measure, spoken_clip
+from kubevoice_training.features.feature_store import FeatureSet, read_features
+from kubevoice_training.finetuning.acoustic_step import collate, losses
+from kubevoice_training.finetuning.embedding_tables import adapt, fit_to
 from kubevoice_training.stages.release import write_voice
 from kubevoice_training.stages.train import corpus_of
+from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 
 WORDS = Path(__file__).parents[1] / "training" / "recipes" / "hsk-heldout.csv"
 

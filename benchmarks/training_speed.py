@@ -26,9 +26,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from kubevoice.resources.training import Recipe
-from kubevoice_training import acoustic
-from kubevoice_training.acoustic import Clip, Whole, collate, losses
-from kubevoice_training.features import Stats
+from kubevoice_training.features.acoustic_features import Stats
+from kubevoice_training.features.training_clip import TrainingClip
+from kubevoice_training.finetuning import acoustic_step
+from kubevoice_training.finetuning.acoustic_step import Whole, collate, losses
 from kubevoice_training.models import aligner, sambert
 from kubevoice_training.models.config import SambertConfig
 from torch import Tensor
@@ -46,7 +47,7 @@ SYMBOLS, FRAMES = (30, 80), (250, 600)
 """Of clips of 2.5 to 6 seconds."""
 
 
-def clips(count: int) -> list[Clip]:
+def clips(count: int) -> list[TrainingClip]:
     """Make clips of noise: the same every time."""
     rng = np.random.default_rng(1)
     found = []
@@ -55,7 +56,7 @@ def clips(count: int) -> list[Clip]:
         ling = np.stack([rng.integers(0, size - 3, n) for size in (147, 10, 8, 8)], axis=1)
         f0 = np.where(rng.random(t) < 0.7, rng.uniform(80, 300, t), 0.0).astype(np.float32)
         mel = rng.standard_normal((t, 80)).astype(np.float32)
-        found.append(Clip(ling, int(rng.integers(0, 8)), 0, mel, f0, rng.random(t).astype(np.float32)))
+        found.append(TrainingClip(ling, int(rng.integers(0, 8)), 0, mel, f0, rng.random(t).astype(np.float32)))
     return found
 
 
@@ -103,8 +104,8 @@ def replaced() -> list:
         patch.object(aligner.AlignAttention, "forward", plain_align),
         patch.object(aligner, "_viterbi", aligner._viterbi.py_func),  # noqa: SLF001  # numba's own way back to Python
         patch.object(aligner, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
-        patch.object(acoustic, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
-        patch.object(acoustic, "per_symbol_mean", plain_mean),
+        patch.object(acoustic_step, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
+        patch.object(acoustic_step, "per_symbol_mean", plain_mean),
         patch.object(sambert, "regulate", plain_repeat),
     ]
 

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 import yaml
 from kubevoice.audio.mel import MelConfig
-from kubevoice_training.checkpoint import load_weights
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import GeneratorConfig
+from kubevoice_training.voice_checkpoint import load_weights
 from torch import Tensor
 
 POSITIONS = "text_encoder.ling_enc.position_enc.position_enc"

@@ -13,7 +13,7 @@ from rich.table import Table
 from kubevoice_cli.console import answers, errors, plain
 
 if TYPE_CHECKING:
-    from kubevoice_training.dataset.review import Review
+    from kubevoice_training.evaluation.dataset_review import Review
 
 __all__ = ["app"]
 
@@ -44,7 +44,7 @@ def check_dataset(
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
 ) -> None:
     """Measure a dataset and find every fault of it; exit code 2 if it cannot be trained on."""
-    from kubevoice_training.dataset.review import review, review_dict
+    from kubevoice_training.evaluation.dataset_review import review, review_dict
 
     found = review(connect(folder), {}, tones=pinyin_tones)
     if html is not None:

@@ -86,7 +86,7 @@ def export_voice(
     ] = None,
 ) -> None:
     """Export a voice to another format, checked against torch over ten texts. The bundle and its revision stay."""
-    from kubevoice_training.torchscript import export_torchscript  # needs torch
+    from kubevoice_training.export.torchscript import export_torchscript  # needs torch
 
     found = load_bundle(builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle))
     folder = output or found.path / format.value

@@ -13,8 +13,8 @@ from kubevoice.resources.conditions import Condition, ConditionType, Reason, Sta
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.status import Replicas, ServingStatus, VoiceModelStatus
 from kubevoice_operator.cluster.metrics import Metrics
-from kubevoice_training.progress import ProgressFile
-from kubevoice_training.telemetry import telemetry
+from kubevoice_training.runtime.progress import ProgressFile
+from kubevoice_training.runtime.telemetry import telemetry
 from prometheus_client import start_http_server
 from prometheus_server import PrometheusServer, scrape_configs
 from toy_voice import make_toy_voice

@@ -8,7 +8,8 @@ import torch
 from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice.text.symbols import SymbolReader
 from kubevoice.voice.modelscope import read_half
-from kubevoice_training.acoustic import per_symbol_mean, reconstruction
+from kubevoice_training.finetuning.acoustic_step import per_symbol_mean, reconstruction
+from kubevoice_training.finetuning.vocoder_losses import MelLoss, reference_loss_mel
 from kubevoice_training.models.aligner import beta_binomial_prior, monotonic_path
 from kubevoice_training.models.layers import valid
 from kubevoice_training.models.nsf import SourceConfig, denormalize
@@ -17,7 +18,6 @@ from kubevoice_training.modelscope.acoustic import load_sambert
 from kubevoice_training.modelscope.recipe import noam_rate
 from kubevoice_training.modelscope.tensors import read_tensors
 from kubevoice_training.modelscope.vocoder import f0_scaling, load_generator
-from kubevoice_training.vocoder_losses import MelLoss, reference_loss_mel
 
 PHONES = ("sy", "tone", "syllable_flag", "word_segment")
 

@@ -16,17 +16,17 @@ import torch
 from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice.resources.training import Recipe
 from kubevoice.storage import connect
-from kubevoice_training.acoustic import Clip
-from kubevoice_training.checkpoint_store import CheckpointStore
-from kubevoice_training.distributed import World, together
-from kubevoice_training.features import Stats
-from kubevoice_training.finetune import Corpus, Finetuning
-from kubevoice_training.interruption import Interrupted
+from kubevoice_training.features.acoustic_features import Stats
+from kubevoice_training.features.training_clip import TrainingClip
+from kubevoice_training.finetuning.acoustic_finetuning import Corpus, Finetuning
+from kubevoice_training.finetuning.vocoder_finetuning import Recording, VocoderTuning
 from kubevoice_training.models.aligner import monotonic_path
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert
-from kubevoice_training.vocoder_finetune import Recording, VocoderTuning
+from kubevoice_training.runtime.checkpoint_store import CheckpointStore
+from kubevoice_training.runtime.interruption import Interrupted
+from kubevoice_training.runtime.process_group import World, together
 
 MELS = 8
 CONFIG = SambertConfig(
@@ -63,7 +63,7 @@ def clip(rng):
     ling = np.stack([rng.integers(0, n - 3, symbols) for n in (CONFIG.sy, CONFIG.tone, 8, 8)], axis=1)
     mel = rng.standard_normal((frames, MELS)).astype(np.float32)
     f0 = np.where(rng.random(frames) < 0.7, rng.uniform(80, 300, frames), 0.0).astype(np.float32)
-    return Clip(ling, int(rng.integers(0, 4)), 0, mel, f0, rng.random(frames).astype(np.float32))
+    return TrainingClip(ling, int(rng.integers(0, 4)), 0, mel, f0, rng.random(frames).astype(np.float32))
 
 
 def corpus():

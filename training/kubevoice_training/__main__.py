@@ -4,8 +4,9 @@ The result is looked for before anything is done, and written last: a stage that
 whoever asks. Only `collect` leaves no trace in the artifacts, for it deletes them. Exit codes: 0 done, 2 bad input
 (trying again is useless), 143 stopped by SIGTERM (what was done is saved), 1 anything else.
 
-Several processes train together when torchrun, or an Indexed Job's environment, says so (see `distributed`); with
-KUBEVOICE_PROCESSES this process starts one a GPU itself. The first of a pod writes its result and tells its progress.
+Several processes train together when torchrun, or an Indexed Job's environment, says so (see
+`runtime.process_group`); with KUBEVOICE_PROCESSES this process starts one a GPU itself. The first of a pod writes its
+result and reports its progress.
 """
 
 import argparse
@@ -38,17 +39,17 @@ from kubevoice.resources.stages import (
 from kubevoice.storage import Storage, connect
 from pydantic import BaseModel, ValidationError
 
-from kubevoice_training import cores
-from kubevoice_training.distributed import World, number, place
-from kubevoice_training.interruption import Interrupted
-from kubevoice_training.launch import launch
-from kubevoice_training.progress import ProgressFile
+from kubevoice_training.runtime import cpu_limits
+from kubevoice_training.runtime.interruption import Interrupted
+from kubevoice_training.runtime.launcher import launch
+from kubevoice_training.runtime.process_group import World, number, place
+from kubevoice_training.runtime.progress import ProgressFile
+from kubevoice_training.runtime.telemetry import telemetry
 from kubevoice_training.stages.collect import collect
 from kubevoice_training.stages.context import Context, s3_options
 from kubevoice_training.stages.prepare import prepare
 from kubevoice_training.stages.release import release
 from kubevoice_training.stages.train import train
-from kubevoice_training.telemetry import telemetry
 
 __all__ = ["main"]
 
@@ -172,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if count > 1:
         words = arguments if arguments is not None else sys.argv[1:]
         return launch([sys.executable, "-m", "kubevoice_training", *words], count, os.environ)
-    if (limit := cores.limit()) is not None:
+    if (limit := cpu_limits.limit()) is not None:
         torch.set_num_threads(min(torch.get_num_threads(), max(1, limit // world.local_size)))
     stop = threading.Event()
 

@@ -24,11 +24,12 @@ import numpy as np
 import torch
 from base_data import EMOTION_ROWS, SPEAKERS, Recording, recordings
 from base_steps import Average, Step, adam, captured, keep, set_rate
-from kubevoice_training.acoustic import Clip, align, collate, reconstruction
-from kubevoice_training.checkpoint import VoiceWeights, load_weights
-from kubevoice_training.features import Stats
+from kubevoice_training.features.acoustic_features import Stats
+from kubevoice_training.features.training_clip import TrainingClip
+from kubevoice_training.finetuning.acoustic_step import align, collate, reconstruction
 from kubevoice_training.models.layers import valid
 from kubevoice_training.models.sambert import Batch, Sambert
+from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,9 +44,9 @@ LOOK_EVERY = 200
 SAVE_EVERY = 60.0
 
 
-def clip(recording: Recording, stats: Stats, durations: np.ndarray | None = None) -> Clip:
+def clip(recording: Recording, stats: Stats, durations: np.ndarray | None = None) -> TrainingClip:
     """Normalise a recording as the voice reads it."""
-    return Clip(
+    return TrainingClip(
         ling=recording.ling,
         emotion=EMOTION_ROWS[recording.row.emotion],
         speaker=SPEAKERS.index(recording.row.speaker),
@@ -94,7 +95,7 @@ class Group:
         return taken
 
 
-def grouped(clips: Sequence[Clip], stats: Stats, model: Sambert, eos: list[int]) -> Iterator[Group]:
+def grouped(clips: Sequence[TrainingClip], stats: Stats, model: Sambert, eos: list[int]) -> Iterator[Group]:
     """Put clips of similar length together on the model's device."""
     order = sorted(range(len(clips)), key=lambda i: len(clips[i].mel))
     device = next(model.parameters()).device
@@ -156,7 +157,7 @@ def predict(model: Sambert, batch: Batch) -> Tensor:
     return mel
 
 
-def predict_all(model: Sambert, groups: Sequence[Group], clips: Sequence[Clip], path: Path) -> None:
+def predict_all(model: Sambert, groups: Sequence[Group], clips: Sequence[TrainingClip], path: Path) -> None:
     """Say every clip again; the file gets the mels (normalised, float16) one after the other."""
     model.eval()
     device, said = next(model.parameters()).device, dict[int, np.ndarray]()
@@ -194,7 +195,9 @@ def dropping(voice: Sambert, share: float) -> Sambert:
     return other
 
 
-def read(corpus: Path, voice: VoiceWeights, device: str, dropout: float) -> tuple[Sambert, list[Clip], list[Group]]:
+def read(
+    corpus: Path, voice: VoiceWeights, device: str, dropout: float
+) -> tuple[Sambert, list[TrainingClip], list[Group]]:
     """Return the network to teach, every clip, and all of them in groups, on the device."""
     with np.load(corpus / "features.npz") as stored:
         eos = stored["eos"].tolist()

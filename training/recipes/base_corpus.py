@@ -27,7 +27,7 @@ import soundfile
 from base_data import MEL, STREAMS, Row, read_audio, texts
 from kubevoice.errors import KubeVoiceError
 from kubevoice.text import UnitTables, analyse
-from kubevoice_training.features import extract, load_audio
+from kubevoice_training.features.acoustic_features import extract, load_audio
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 from make_hsk_words import MANNERS, Manner, act  # a script beside us, not a package

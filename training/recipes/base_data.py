@@ -20,7 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process a core already, 
 
 import numpy as np
 from kubevoice.audio.mel import MelConfig, magnitude, mel_filters, range_normalize
-from kubevoice_training.features import load_audio, trim_silence
+from kubevoice_training.features.acoustic_features import load_audio, trim_silence
 
 MEL = MelConfig()
 STREAMS = ("sy", "tone", "syllable_flag", "word_segment")

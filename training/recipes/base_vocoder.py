@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from base_data import MEL, Recording, recordings, texts
 from base_steps import Average, Step, adam, captured, keep, set_rate
-from kubevoice_training.checkpoint import VoiceWeights, load_weights
-from kubevoice_training.features import Stats
+from kubevoice_training.features.acoustic_features import Stats
+from kubevoice_training.finetuning.vocoder_step import BETAS, Adversaries, Reconstruction
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d, set_weight, weight_norm
-from kubevoice_training.vocoder_training import BETAS, Adversaries, Reconstruction
+from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 from torch import Tensor
 from typing_extensions import override
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kubevoice.engine import Controls, Engine
 from kubevoice.voice import builtin_voice
-from kubevoice_training.delivery import Take, take
+from kubevoice_training.evaluation.prosody_metrics import Take, take
 from kubevoice_training.pages.listening import listening_page
 
 SENTENCES = Path(__file__).with_name("everyday.csv")

@@ -4,7 +4,7 @@
 
 Speaks the first sentences of everyday.csv in every emotion at intensity 1 and 2 (0 is neutral), and prints for each
 the medians of F0, of its range, of the speaking rate and of loudness. "stepsToNearest" is how many noticeable steps
-(`kubevoice_training.delivery.steps_apart`) the emotion is from the one most like it.
+(`kubevoice_training.evaluation.prosody_metrics.steps_apart`) the emotion is from the one most like it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from kubevoice.engine import Controls, Engine
 from kubevoice.voice import builtin_voice
-from kubevoice_training.delivery import Delivery, steps_apart, take, typical
+from kubevoice_training.evaluation.prosody_metrics import Delivery, steps_apart, take, typical
 
 SENTENCES = Path(__file__).with_name("everyday.csv")
 INTENSITIES = (1.0, 2.0)

@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 from kubevoice.engine import Controls, Engine, read_aloud
 from kubevoice.voice import builtin_voice
-from kubevoice_training.recognition import edit_distance, pinyin_of, transcribe
+from kubevoice_training.evaluation.recognition import edit_distance, pinyin_of, transcribe
 
 WORDS = Path(__file__).with_name("hsk-heldout.csv")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from base_sentences import SAMPLE_RATE, Teacher
 from kubevoice.text import analyse
-from kubevoice_training.recognition import pinyin_error_rate, transcribe
+from kubevoice_training.evaluation.recognition import pinyin_error_rate, transcribe
 
 
 def main() -> None:

@@ -32,10 +32,10 @@ from base_corpus import TARGET_RMS
 from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice.engine.vocoding import Vocoder
 from kubevoice.voice import builtin_voice, load_bundle
-from kubevoice_training.checkpoint import load_weights
-from kubevoice_training.features import extract, load_audio, trim_silence
-from kubevoice_training.recognition import edit_distance, pinyin_of, transcribe
-from kubevoice_training.warping import compare
+from kubevoice_training.evaluation.mel_cepstral_distortion import compare
+from kubevoice_training.evaluation.recognition import edit_distance, pinyin_of, transcribe
+from kubevoice_training.features.acoustic_features import extract, load_audio, trim_silence
+from kubevoice_training.voice_checkpoint import load_weights
 
 WORDS = Path(__file__).with_name("hsk-heldout.csv")
 PESQ_RATE = 16_000

@@ -13,12 +13,12 @@ from kubevoice.text import EMOTIONS, UnitTables
 from kubevoice.voice import Bundle, seal_bundle
 from kubevoice.voice.modelscope import Half, ModelScopeVoice, find_voices, setting, shown
 
-from kubevoice_training.checkpoint import VoiceWeights, save_weights
-from kubevoice_training.features import Stats
+from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.modelscope.acoustic import load_sambert
 from kubevoice_training.modelscope.vocoder import load_generator
 from kubevoice_training.stages.release import write_voice
+from kubevoice_training.voice_checkpoint import VoiceWeights, save_weights
 
 __all__ = ["Imported", "import_voices", "read_voice"]
 

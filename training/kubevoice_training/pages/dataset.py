@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from kubevoice_training.dataset.review import ENOUGH_MINUTES, Advice, Group, MeasuredClip, Review
+from kubevoice_training.evaluation.dataset_review import ENOUGH_MINUTES, Advice, Group, MeasuredClip, Review
 from kubevoice_training.pages.html import badge, details, document, section, table, text, tiles
 from kubevoice_training.pages.plots import bars, dots, histogram
 

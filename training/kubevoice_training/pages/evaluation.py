@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from kubevoice.resources.stages import Verdict
 from kubevoice.resources.voicemodel import Evaluation
 
-from kubevoice_training.evaluate import LOWER, limit_of
-from kubevoice_training.evaluation_report import ClipReport, EvaluationReport
+from kubevoice_training.evaluation.report import ClipReport, EvaluationReport
+from kubevoice_training.evaluation.voice_metrics import LOWER, limit_of
 from kubevoice_training.pages.html import badge, document, section, table, text
 from kubevoice_training.pages.media import picture, player
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from kubevoice_training.delivery import Take, typical
+from kubevoice_training.evaluation.media import mel_picture, mp3
+from kubevoice_training.evaluation.prosody_metrics import Take, typical
 from kubevoice_training.pages.html import document, section, table, text
-from kubevoice_training.pages.media import mel_picture, mp3, picture, player
+from kubevoice_training.pages.media import picture, player
 
 __all__ = ["listening_page"]
 

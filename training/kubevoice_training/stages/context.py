@@ -16,10 +16,10 @@ from kubevoice.storage import S3Options, Storage, connect, fetch_tree
 from kubevoice.voice import VoiceManifest, builtin_voice
 from pydantic import ValidationError
 
-from kubevoice_training.checkpoint import LABELS, VoiceWeights, load_weights
-from kubevoice_training.distributed import World
-from kubevoice_training.feature_store import FeatureSet, read_features
-from kubevoice_training.progress import ProgressFile
+from kubevoice_training.features.feature_store import FeatureSet, read_features
+from kubevoice_training.runtime.process_group import World
+from kubevoice_training.runtime.progress import ProgressFile
+from kubevoice_training.voice_checkpoint import LABELS, VoiceWeights, load_weights
 
 __all__ = [
     "Context",

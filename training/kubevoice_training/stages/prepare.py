@@ -15,8 +15,8 @@ from kubevoice.text.manner import English
 from kubevoice.text.units import STREAMS
 
 from kubevoice_training.dataset import Clip, check, require
-from kubevoice_training.feature_store import Utterance, write_features
-from kubevoice_training.features import extract, load_audio, trim_silence
+from kubevoice_training.features.acoustic_features import extract, load_audio, trim_silence
+from kubevoice_training.features.feature_store import Utterance, write_features
 from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_base_mel
 
 __all__ = ["prepare"]

@@ -22,15 +22,15 @@ from kubevoice.storage import Storage, publish_tree, tree_published
 from kubevoice.text import LEXICON_FILE
 from kubevoice.voice import Bundle, Emotion, VoiceManifest, VoiceStats, seal_bundle
 
-from kubevoice_training.checkpoint import VoiceWeights, load_weights
-from kubevoice_training.evaluate import Spoken, judge, measure, recognise, spoken_clip
-from kubevoice_training.evaluation_report import MEASURED, REPORT, EvaluationReport, evaluation_report, read_report
-from kubevoice_training.export import TOLERANCE, export_graphs
-from kubevoice_training.feature_store import FeatureSet, Utterance
-from kubevoice_training.features import extract
+from kubevoice_training.evaluation.report import MEASURED, REPORT, EvaluationReport, evaluation_report, read_report
+from kubevoice_training.evaluation.voice_metrics import Spoken, judge, measure, recognise, spoken_clip
+from kubevoice_training.export.equivalence import compare_texts
+from kubevoice_training.export.onnx_export import TOLERANCE, export_graphs
+from kubevoice_training.features.acoustic_features import extract
+from kubevoice_training.features.feature_store import FeatureSet, Utterance
 from kubevoice_training.pages.evaluation import evaluation_page
 from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_features, fetch_folder
-from kubevoice_training.text_check import compare_texts
+from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 
 __all__ = ["GATE_METRICS", "emotion_samples", "release", "write_voice"]
 

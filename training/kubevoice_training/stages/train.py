@@ -8,27 +8,27 @@ from kubevoice.resources.voicemodel import VocoderMode
 from kubevoice.storage import publish_tree
 from numpy.typing import NDArray
 
-from kubevoice_training.acoustic import Clip
-from kubevoice_training.adapt import adapt, fit_to
-from kubevoice_training.boards import Board
-from kubevoice_training.checkpoint import VoiceWeights, save_weights
-from kubevoice_training.checkpoint_store import CheckpointStore
-from kubevoice_training.distributed import together
-from kubevoice_training.excitation import excitation
-from kubevoice_training.feature_store import FeatureSet, Utterance
-from kubevoice_training.finetune import Corpus, Finetuning
-from kubevoice_training.samples import spoken
+from kubevoice_training.features.excitation import excitation
+from kubevoice_training.features.feature_store import FeatureSet, Utterance
+from kubevoice_training.features.training_clip import TrainingClip
+from kubevoice_training.finetuning.acoustic_finetuning import Corpus, Finetuning
+from kubevoice_training.finetuning.embedding_tables import adapt, fit_to
+from kubevoice_training.finetuning.parameter_selection import trainable_table
+from kubevoice_training.finetuning.previews import spoken
+from kubevoice_training.finetuning.synthesis_alignment import timed
+from kubevoice_training.finetuning.tensorboard import Board
+from kubevoice_training.finetuning.vocoder_finetuning import Recording, VocoderTuning
+from kubevoice_training.runtime.checkpoint_store import CheckpointStore
+from kubevoice_training.runtime.process_group import together
 from kubevoice_training.stages.context import Context, fetch_base, fetch_features
-from kubevoice_training.timing import timed
-from kubevoice_training.trainable import trainable_table
-from kubevoice_training.vocoder_finetune import Recording, VocoderTuning
+from kubevoice_training.voice_checkpoint import VoiceWeights, save_weights
 
 __all__ = ["train"]
 
 
 def corpus_of(features: FeatureSet, weights: VoiceWeights) -> Corpus:
     """Normalise clips into the base's space; clips with more symbols than frames cannot be aligned and are left out."""
-    split: dict[bool, list[Clip]] = {True: [], False: []}
+    split: dict[bool, list[TrainingClip]] = {True: [], False: []}
     for u in features.utterances:
         if len(u.ling) < len(u.features.f0):
             rows = weights.emotions[u.emotion], weights.speakers[u.speaker]

@@ -1,0 +1,110 @@
+"""Recordings timed by the speech of a voice that holds no aligner, and what a harmonic source learns of them."""
+
+import numpy as np
+import pytest
+import torch
+from kubevoice.errors import InputError
+from kubevoice.storage import connect
+from kubevoice_training.features.excitation import excitation, normalized
+from kubevoice_training.finetuning.acoustic_step import align, collate
+from kubevoice_training.finetuning.synthesis_alignment import timed, transferred
+from kubevoice_training.models.nsf import SourceConfig, denormalize
+from kubevoice_training.runtime.interruption import Interrupted
+from kubevoice_training.runtime.process_group import World
+from tiny_training import CONFIG, corpus, network
+
+
+@pytest.fixture
+def clips():
+    return corpus().train
+
+
+@pytest.fixture
+def voice():
+    model = network()
+    model.variance_adaptor.duration_predictor.fc.bias.data.fill_(1.5)  # about three frames a symbol
+    return model
+
+
+def run(clips, model, folder, world=None, *, stopping=False):
+    return timed(clips, model, connect(str(folder)), "durations.npy", world or World(), lambda: stopping)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_durations_follow_a_slower_reading_in_another_timbre(seed):
+    rng = np.random.default_rng(seed)
+    sounds = rng.standard_normal((6, 20)) * 3
+    said, read = rng.integers(2, 9, 6), rng.integers(4, 20, 6)
+    said[2] = 0  # says nothing of this one
+    read[2] = 0
+    noise, timbre = rng.standard_normal((read.sum(), 20)) * 0.3, rng.standard_normal(20) * 2
+    found = transferred(np.repeat(sounds, said, axis=0), said, np.repeat(sounds, read, axis=0) + noise + timbre)
+    assert found.sum() == read.sum()
+    assert found[2] == 0
+    assert np.abs(found.cumsum() - read.cumsum()).max() <= 1
+
+
+def test_every_frame_goes_to_a_symbol(clips, voice, tmp_path):
+    for clip in run(clips, voice, tmp_path):
+        assert clip.durations.sum() == len(clip.mel)
+        assert len(clip.durations) == len(clip.ling)
+
+
+def test_training_uses_the_durations_as_they_are(clips, voice, tmp_path):
+    timed_clips = run(clips, voice, tmp_path)
+    batch, loss = align(voice, collate(timed_clips, [0] * 4, CONFIG.outputs_per_step), corpus().stats)
+    for clip, found in zip(timed_clips, batch.durations, strict=True):
+        n = len(clip.ling)
+        assert found[:n].tolist() == clip.durations.tolist()
+        assert found[n] == batch.mel.shape[1] - len(clip.mel)  # the padding
+        assert not found[n + 1 :].any()
+    assert loss == 0
+
+
+def test_a_run_that_goes_on_learns_from_the_same_durations(clips, voice, tmp_path):
+    first = run(clips, voice, tmp_path)
+    again = run(clips, None, tmp_path)  # nobody speaks any more
+    assert all(np.array_equal(a.durations, b.durations) for a, b in zip(first, again, strict=True))
+
+
+class Apart(World):
+    """A process that hears nothing of the others."""
+
+    def add(self, _):
+        pass
+
+    def told(self, say):
+        return say()
+
+
+def test_each_process_times_its_part(clips, voice, tmp_path):
+    whole = run(clips, voice, tmp_path / "whole")
+    parts = [run(clips, voice, tmp_path / str(rank), Apart(rank, 3)) for rank in range(3)]
+    for clip, *found in zip(whole, *parts, strict=True):
+        assert np.array_equal(clip.durations, sum(part.durations for part in found))
+        assert sum(part.durations.any() for part in found) == 1
+
+
+def test_timing_can_be_stopped_and_leaves_nothing(clips, voice, tmp_path):
+    with pytest.raises(Interrupted):
+        run(clips, voice, tmp_path, stopping=True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_voice_that_says_nothing_cannot_time(clips, voice, tmp_path):
+    voice.variance_adaptor.duration_predictor.fc.bias.data.fill_(-9.0)
+    with pytest.raises(InputError, match="name another base"):
+        run(clips, voice, tmp_path)
+
+
+def test_pitch_is_bridged_where_there_is_no_voice():
+    f0 = np.array([0, 100, 0, 400, 0, 0], np.float32)
+    np.testing.assert_allclose(excitation(f0)[:, 0], [100, 100, 200, 400, 400, 400], rtol=1e-5)
+    assert excitation(f0)[:, 1].tolist() == [0, 1, 0, 1, 0, 0]
+    assert excitation(np.zeros(3, np.float32)).tolist() == [[pytest.approx(30.0), 0.0]] * 3
+
+
+def test_what_a_source_learns_it_speaks():
+    source, columns = SourceConfig(f0_offset=200.0, f0_scale=50.0), excitation(np.array([90, 0, 310], np.float32))
+    mel = np.concatenate([np.zeros((3, 4), np.float32), normalized(columns, source)], axis=1)
+    np.testing.assert_allclose(denormalize(torch.from_numpy(mel), source)[:, -2:], columns, rtol=1e-5)

@@ -1,0 +1,43 @@
+"""A pod's CPU limit, as its control group tells it."""
+
+import signal
+
+import pytest
+import torch
+from kubevoice_training.__main__ import main
+from kubevoice_training.runtime import cpu_limits
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1), ("max 100000", None), ("", None), ("1 0", None)],
+)
+def test_a_pod_may_use_as_many_cores_as_its_limit_is_worth(tmp_path, said, found):
+    (tmp_path / "cpu.max").write_text(said + "\n", encoding="ascii")
+    assert cpu_limits.limit(tmp_path / "cpu.max") == found
+
+
+def test_without_control_groups_there_is_no_limit(tmp_path):
+    assert cpu_limits.limit(tmp_path / "cpu.max") is None
+
+
+@pytest.fixture
+def unchanged():
+    """What a stage sets for its whole process, set back."""
+    threads, handlers = torch.get_num_threads(), {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    torch.set_num_threads(threads)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("limit", "processes", "threads"), [(1, "1", 1), (3, "2", 1), (None, "1", 2), (64, "1", 2)])
+@pytest.mark.usefixtures("unchanged")
+def test_a_stage_computes_with_no_more_threads_than_its_pod_has_cores(tmp_path, monkeypatch, limit, processes, threads):
+    monkeypatch.setattr(cpu_limits, "limit", lambda: limit)
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "8"), ("LOCAL_WORLD_SIZE", processes)):
+        monkeypatch.setenv(name, value)
+    torch.set_num_threads(2)
+    words = {"--spec": "none.json", "--workdir": "work", "--result": "result.json"}
+    assert main(["train", *(str(part) for name, path in words.items() for part in (name, tmp_path / path))]) == 2
+    assert torch.get_num_threads() == threads

@@ -1,0 +1,1 @@
+"""Metrics of recordings and of generated speech, and the reports of them."""

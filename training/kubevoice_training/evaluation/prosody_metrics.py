@@ -1,0 +1,75 @@
+"""How a sentence is delivered: the pitch, its range, the pace and the level that tell one emotion from another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from kubevoice.audio.mel import MelConfig
+from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.text import analyse
+from numpy.typing import NDArray
+
+from kubevoice_training.dataset.faults import Sound
+from kubevoice_training.evaluation.recording_metrics import measure
+from kubevoice_training.features.acoustic_features import Features, extract
+
+__all__ = ["Delivery", "Take", "steps_apart", "take", "typical"]
+
+OCTAVE = 12.0
+RANGE = (10.0, 90.0)
+"""Percentiles of F0 that its range lies between: frames where its tracking fails lie outside."""
+TEMPO_STEP, LEVEL_STEP = 0.05, 1.0
+"""A change of tempo of 5 % is just noticeable in speech (Quené, Journal of Phonetics 35, 2007); of level, 1 dB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Median F0 in Hz, its range in semitones, syllables a second, and loudness in LUFS."""
+
+    f0: float
+    f0_range: float
+    rate: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A sentence as it was spoken: samples [T], their features, and how it was delivered."""
+
+    text: str
+    audio: NDArray[np.float32]
+    features: Features
+    delivery: Delivery
+
+
+def take(engine: Engine, text: str, controls: Controls) -> Take:
+    """Speak a sentence and measure it; InputError for a control or a text that the voice cannot speak."""
+    audio = read_aloud(engine, text, controls)
+    features = extract(audio, MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop))
+    units = list(chain.from_iterable(sentence.units for sentence in analyse(text).sentences))
+    clip = measure(Sound(audio, engine.sample_rate), units)
+    voiced = features.f0[features.f0 > 0]
+    low, high = np.percentile(voiced, RANGE) if len(voiced) else (1.0, 1.0)
+    middle = float(np.median(voiced)) if len(voiced) else 0.0
+    spread = float(OCTAVE * np.log2(high / low))
+    return Take(text, audio, features, Delivery(middle, spread, clip.syllables_per_second, clip.lufs))
+
+
+def typical(deliveries: Sequence[Delivery]) -> Delivery:
+    """Return the median of each measure over several sentences."""
+    table = np.array([(each.f0, each.f0_range, each.rate, each.level) for each in deliveries])
+    return Delivery(*(float(value) for value in np.median(table, axis=0)))
+
+
+def steps_apart(a: Delivery, b: Delivery) -> float:
+    """How far two deliveries are apart where they differ most.
+
+    In noticeable steps: a semitone of F0 or of its range, 5 % of tempo, 1 dB.
+    """
+    return max(
+        abs(OCTAVE * np.log2(a.f0 / b.f0)),
+        abs(a.f0_range - b.f0_range),
+        abs(np.log(a.rate / b.rate)) / np.log1p(TEMPO_STEP),
+        abs(a.level - b.level) / LEVEL_STEP,
+    )

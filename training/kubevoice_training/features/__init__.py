@@ -1,0 +1,1 @@
+"""Frame features of recordings: how they are computed, stored and normalised."""

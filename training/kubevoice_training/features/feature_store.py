@@ -1,0 +1,135 @@
+"""Features of a dataset on disk: an index and shards of arrays. Written by prepare, read by train and release."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from kubevoice.audio.mel import MelConfig
+from numpy.typing import NDArray
+
+from kubevoice_training.features.acoustic_features import Features, Stats
+from kubevoice_training.features.excitation import excitation, normalized
+from kubevoice_training.features.training_clip import TrainingClip
+from kubevoice_training.models.nsf import SourceConfig
+
+__all__ = ["FeatureSet", "Utterance", "read_features", "write_features"]
+
+SHARD = 512
+INDEX = "index.json"
+NO_WAVE = np.zeros(0, np.int16)
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One clip: who says what how, its symbol ids [N, 4], its features before normalisation and its wave [samples]."""
+
+    id: str
+    text: str
+    emotion: str
+    speaker: str
+    dev: bool
+    ling: NDArray[np.int64]
+    features: Features
+    wave: NDArray[np.int16]
+
+    def clip(self, stats: Stats, emotion: int, speaker: int, source: SourceConfig | None = None) -> TrainingClip:
+        """Normalise the mel and put rows of embedding tables in place of labels.
+
+        A voice with a harmonic `source` predicts F0 and voicing, too: two columns more.
+        """
+        mel = self.normalized(stats)
+        if source is not None:
+            mel = np.concatenate([mel, normalized(excitation(self.features.f0), source)], axis=1)
+        return TrainingClip(self.ling, emotion, speaker, mel, self.features.f0, self.features.energy)
+
+    def normalized(self, stats: Stats) -> NDArray[np.float32]:
+        """Return the mel [T, M] as the networks know it."""
+        return ((self.features.mel - stats.mel_mean) / stats.mel_std).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """A whole dataset's features."""
+
+    mel: MelConfig
+    utterances: tuple[Utterance, ...]
+    attribution: tuple[str, ...] = ()
+    """Whom to name as the source of the recordings."""
+    lexicon: str = ""
+    """Readings that the dataset brings, as its lexicon.txt has them."""
+
+    @property
+    def emotions(self) -> list[str]:
+        """Emotion labels in order of first appearance, neutral first if it is there."""
+        labels = dict.fromkeys(u.emotion for u in self.utterances)
+        return sorted(labels, key=lambda label: label != "neutral")
+
+    @property
+    def speakers(self) -> list[str]:
+        """Speaker labels in order of first appearance."""
+        return list(dict.fromkeys(u.speaker for u in self.utterances))
+
+
+def write_features(
+    folder: Path,
+    mel: MelConfig,
+    utterances: Iterable[Utterance],
+    attribution: Sequence[str] = (),
+    lexicon: str = "",
+) -> None:
+    """Write shards as utterances come, so that memory stays bounded, then the index."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    shard: list[Utterance] = []
+    for utterance in utterances:
+        shard.append(utterance)
+        rows.append({name: getattr(utterance, name) for name in ("id", "text", "emotion", "speaker", "dev")})
+        if len(shard) == SHARD:
+            _write_shard(folder / f"shard-{len(rows) // SHARD - 1:05d}.npz", shard)
+            shard = []
+    if shard:
+        _write_shard(folder / f"shard-{len(rows) // SHARD:05d}.npz", shard)
+    index = {"format": 1, "mel": dataclasses.asdict(mel), "attribution": list(attribution), "lexicon": lexicon}
+    index["utterances"] = rows
+    (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
+
+
+def _write_shard(path: Path, shard: list[Utterance]) -> None:
+    np.savez(
+        path,
+        symbols=np.array([len(u.ling) for u in shard]),
+        frames=np.array([len(u.features.f0) for u in shard]),
+        ling=np.concatenate([u.ling for u in shard]).astype(np.int16),
+        mel=np.concatenate([u.features.mel for u in shard]).astype(np.float16),
+        f0=np.concatenate([u.features.f0 for u in shard]),
+        energy=np.concatenate([u.features.energy for u in shard]),
+        samples=np.array([len(u.wave) for u in shard]),
+        wave=np.concatenate([u.wave for u in shard]),
+    )
+
+
+def _read_shard(path: Path) -> Iterator[tuple[NDArray[np.int64], Features, NDArray[np.int16]]]:
+    with np.load(path, allow_pickle=False) as stored:
+        frames, symbols = np.cumsum(stored["frames"])[:-1], np.cumsum(stored["symbols"])[:-1]
+        ling = np.split(stored["ling"].astype(np.int64), symbols)
+        mel = np.split(stored["mel"].astype(np.float32), frames)
+        f0, energy = np.split(stored["f0"], frames), np.split(stored["energy"], frames)
+        # Features that were made before waves were kept train everything but a vocoder.
+        kept = "wave" in stored
+        wave = np.split(stored["wave"], np.cumsum(stored["samples"])[:-1]) if kept else [NO_WAVE] * len(ling)
+    for i, ids in enumerate(ling):
+        yield ids, Features(mel[i], f0[i], energy[i]), wave[i]
+
+
+def read_features(folder: Path) -> FeatureSet:
+    """Read what `write_features` wrote."""
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    arrays = (item for path in sorted(folder.glob("shard-*.npz")) for item in _read_shard(path))
+    utterances = tuple(
+        Utterance(**row, ling=ling, features=features, wave=wave)
+        for row, (ling, features, wave) in zip(index["utterances"], arrays, strict=True)
+    )
+    return FeatureSet(MelConfig(**index["mel"]), utterances, tuple(index["attribution"]), index.get("lexicon", ""))

@@ -1,0 +1,1 @@
+"""What every stage runs on: processes, limits, checkpoints of a run, progress and stopping. It knows no network."""

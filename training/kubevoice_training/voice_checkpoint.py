@@ -1,0 +1,117 @@
+"""The trained half of a voice: both networks, what their features were normalised by, and the labels of its tables.
+
+On disk this is the folder `checkpoint/` of a voice bundle. Weights are stored as float16: they start a fine-tuning,
+where that rounding is far below one optimiser step. Loading never unpickles code (`weights_only=True`).
+"""
+
+import copy
+import dataclasses
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from kubevoice.audio.mel import MelConfig
+from kubevoice.errors import InputError
+
+from kubevoice_training.features.acoustic_features import Stats
+from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.models.hifigan import Generator, GeneratorConfig
+from kubevoice_training.models.nsf import SourceConfig
+from kubevoice_training.models.sambert import Sambert
+from kubevoice_training.models.weight_norm import round_weights
+
+__all__ = ["LABELS", "VoiceWeights", "load_weights", "save_weights"]
+
+LABELS = "labels.json"
+
+
+@dataclass(slots=True)
+class VoiceWeights:
+    """Everything that was learned; `speakers` and `emotions` map labels to rows of the embedding tables."""
+
+    acoustic: Sambert
+    vocoder: Generator
+    mel: MelConfig
+    stats: Stats
+    speakers: dict[str, int]
+    emotions: dict[str, int]
+    measured: bool = True
+    """Whether `stats` are those of the recordings it learnt from; an imported voice does not tell them."""
+
+
+def _half(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Halve all numbers but the lengths of normalised weights: there are few, and they must fit their directions."""
+    whole = {name for name, value in state.items() if not value.is_floating_point() or name.endswith("weight_g")}
+    return {name: value if name in whole else value.half() for name, value in state.items()}
+
+
+def save_weights(weights: VoiceWeights, folder: Path) -> None:
+    """Write the three files of a checkpoint folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    vocoder = copy.deepcopy(weights.vocoder)
+    round_weights(vocoder)
+    for name, network in (("acoustic", weights.acoustic), ("vocoder", vocoder)):
+        torch.save(
+            {"config": dataclasses.asdict(network.config), "model": _half(network.state_dict())},
+            folder / f"{name}.pt",
+        )
+    labels = {
+        "mel": dataclasses.asdict(weights.mel),
+        "stats": {
+            key: value.tolist() if isinstance(value, np.ndarray) else value
+            for key, value in dataclasses.asdict(weights.stats).items()
+        },
+        "speakers": weights.speakers,
+        "emotions": weights.emotions,
+        "measured": weights.measured,
+    }
+    (folder / LABELS).write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
+
+
+def _tuples(config: dict[str, Any]) -> dict[str, Any]:
+    """Lists become tuples again: torch stores both, the configs hold tuples only."""
+
+    def freeze(value: Any) -> Any:
+        return tuple(freeze(item) for item in value) if isinstance(value, list | tuple) else value
+
+    return {key: freeze(value) for key, value in config.items()}
+
+
+def _generator_config(stored: dict[str, Any]) -> GeneratorConfig:
+    fields = _tuples(stored)
+    if (source := fields.pop("source", None)) is not None:
+        fields["source"] = SourceConfig(**source)
+    return GeneratorConfig(**fields)
+
+
+def load_weights(folder: Path) -> VoiceWeights:
+    """Read a checkpoint folder; InputError names the file that is missing, damaged or of another shape."""
+    name = LABELS
+    try:
+        labels = json.loads((folder / name).read_text(encoding="utf-8"))
+        name = "acoustic.pt"
+        stored = torch.load(folder / name, map_location="cpu", weights_only=True)
+        acoustic = Sambert(SambertConfig(**_tuples(stored["config"])))
+        acoustic.load_state_dict(stored["model"])
+        name = "vocoder.pt"
+        stored = torch.load(folder / name, map_location="cpu", weights_only=True)
+        vocoder = Generator(_generator_config(stored["config"]))
+        vocoder.load_state_dict(stored["model"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"checkpoint {folder / name} cannot be loaded ({reason}); fetch the base voice again"
+        ) from error
+    return VoiceWeights(
+        acoustic=acoustic.eval(),
+        vocoder=vocoder.eval(),
+        mel=MelConfig(**labels["mel"]),
+        stats=Stats.from_json(labels["stats"]),
+        speakers={str(k): int(v) for k, v in labels["speakers"].items()},
+        emotions={str(k): int(v) for k, v in labels["emotions"].items()},
+        measured=bool(labels.get("measured", True)),
+    )
