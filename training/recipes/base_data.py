@@ -19,7 +19,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process a core already, and sixteen of them wait for each other
 
 import numpy as np
-from kubevoice.audio.mel import MelConfig, magnitude, mel_filters, range_normalize
+from kubevoice.audio.mel import MelConfig, magnitude, range_normalize
 from kubevoice_training.features.acoustic_features import load_audio, trim_silence
 
 MEL = MelConfig()
@@ -83,8 +83,7 @@ def read_audio(corpus: Path, row: Row) -> np.ndarray:
 def _decode(corpus: Path, row: Row) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     wav = read_audio(corpus, row)
     amplitude = magnitude(wav, MEL)
-    filters = mel_filters(MEL.sample_rate, MEL.n_fft, MEL.n_mels, MEL.fmin, MEL.fmax)
-    mel = range_normalize(amplitude @ filters.T, MEL).astype(np.float16)
+    mel = range_normalize(amplitude @ MEL.filters.T, MEL).astype(np.float16)
     return (wav * 32767.0).astype(np.int16), mel, np.linalg.norm(amplitude, axis=1).astype(np.float32)
 
 

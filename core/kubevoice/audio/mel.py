@@ -37,6 +37,13 @@ class MelConfig:
     max_norm: float = 1.0
     symmetric: bool = False
     """Whether levels are mapped to [-max_norm, max_norm] instead of [0, max_norm]."""
+    filter_rate: int = 0
+    """Sample rate that the filters are made for, if another: a network that learned at it knows them by their bins."""
+
+    @property
+    def filters(self) -> Array:
+        """The mel filters, [n_mels, n_fft // 2 + 1]."""
+        return mel_filters(self.filter_rate or self.sample_rate, self.n_fft, self.n_mels, self.fmin, self.fmax)
 
     @classmethod
     def from_reference(cls, audio: Mapping[str, Any]) -> Self:
@@ -115,5 +122,4 @@ def range_normalize(amplitude: Array, config: MelConfig) -> Array:
 
 def log_mel(wav: Array, config: MelConfig) -> Array:
     """Return the range-normalised log-mel spectrogram of `wav` [samples]: [frames, n_mels]."""
-    filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
-    return range_normalize(magnitude(wav, config) @ filters.T, config)
+    return range_normalize(magnitude(wav, config) @ config.filters.T, config)

@@ -22,6 +22,13 @@ def test_so_they_are_in_a_network_that_looks_ahead(kernel_size, frames):
     same_sound(Generator(config), frames)
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_so_is_the_one_of_the_papers_generator(causal):
+    config = GeneratorConfig(20, 32, 7, (8, 8, 2), (16, 16, 4), causal=causal, published=True)
+    assert not any("repeat" in name for name in Generator(config).state_dict())
+    same_sound(Generator(config), 9)
+
+
 def same_sound(generator, frames):
     torch.manual_seed(frames)
     for parameter in generator.parameters():

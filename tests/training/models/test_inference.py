@@ -104,7 +104,7 @@ def test_the_context_is_the_published_one(rate):
     assert measured - 1 <= left <= measured  # it was measured in float32, where the last frame is hard to see
 
 
-@pytest.mark.parametrize("config", [ODD, replace(ODD, causal=True), PUBLISHED["24k"][0]])
+@pytest.mark.parametrize("config", [ODD, replace(ODD, causal=True), replace(ODD, published=True), PUBLISHED["24k"][0]])
 def test_samples_depend_on_the_frames_of_the_context_and_no_others(config):
     torch.manual_seed(0)
     generator, (left, right) = Generator(config).double(), config.context

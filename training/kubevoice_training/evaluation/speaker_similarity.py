@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import soxr
 import torch
-from kubevoice.audio.mel import MelConfig, magnitude, mel_filters
+from kubevoice.audio.mel import MelConfig, magnitude
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -59,8 +59,7 @@ def embed_speaker(audio: Array, sample_rate: int) -> Array:
     level = float(np.sqrt(np.mean(samples**2)))
     samples *= max(1.0, 10.0 ** (LEVEL_DB / 20.0) / max(level, 1e-6))
     samples = np.resize(samples, max(len(samples), WINDOW * MEL.hop_length))
-    filters = mel_filters(MEL.sample_rate, MEL.n_fft, MEL.n_mels, MEL.fmin, MEL.fmax)
-    mel = torch.from_numpy(magnitude(samples, MEL) ** 2 @ filters.T)
+    mel = torch.from_numpy(magnitude(samples, MEL) ** 2 @ MEL.filters.T)
     windows = mel.unfold(0, WINDOW, STEP).transpose(1, 2)
     with torch.no_grad():
         found: Array = F.normalize(_encoder()(windows).mean(dim=0), dim=0).numpy()

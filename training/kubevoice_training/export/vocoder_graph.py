@@ -7,6 +7,7 @@ is [1, C, 1, T], because ONNX Runtime has its faster kernels for convolutions of
 """
 
 import copy
+import itertools
 from typing import TypeVar
 
 import torch
@@ -42,22 +43,31 @@ class _Conv(nn.Module):
 
 
 class _UpSampler(nn.Module):
-    """What a stage's two up-samplers add up to: [1, C, 1, T] to [1, C / 2, 1, T * scale]."""
+    """What a stage's up-samplers, the transposed one alone or both, add up to.
 
-    def __init__(self, repeated: WeightNormConv1d, transposed: WeightNormDeconv1d) -> None:
+    [1, C, 1, T] to [1, C / 2, 1, T * scale].
+    """
+
+    def __init__(self, transposed: WeightNormDeconv1d, repeated: WeightNormConv1d | None) -> None:
         super().__init__()
-        kernel, kernel_up = _weight(repeated), _weight(transposed)
-        self.scale, self.channels = transposed.stride, len(kernel)
-        before, cut = repeated.padding[0], 0 if transposed.causal else transposed.trim // 2
+        kernel_up = _weight(transposed)
+        self.scale, self.channels = transposed.stride, kernel_up.shape[1]
+        cut = 0 if transposed.causal else transposed.trim // 2
         taps: dict[int, Tensor] = {}
         """By how many places of the lower rate away from its own, what an output takes of them: [scale, C / 2, C]."""
 
         def add(place: int, offset: int, weight: Tensor) -> None:
-            taps.setdefault(offset, kernel.new_zeros(self.scale, *kernel.shape[:2]))[place] += weight
+            empty = kernel_up.new_zeros(self.scale, self.channels, len(kernel_up))
+            taps.setdefault(offset, empty)[place] += weight
 
+        bias = transposed.bias.detach()
+        if repeated is not None:
+            kernel = _weight(repeated)
+            for place, k in itertools.product(range(self.scale), range(kernel.shape[2])):
+                add(place, (place + k - repeated.padding[0]) // self.scale, kernel[:, :, k])
+            assert repeated.bias is not None  # noqa: S101  # a generator's has one
+            bias = bias + repeated.bias.detach()
         for place in range(self.scale):
-            for k in range(kernel.shape[2]):
-                add(place, (place + k - before) // self.scale, kernel[:, :, k])
             for k in range(kernel_up.shape[2]):
                 offset, rest = divmod(place + cut - k, self.scale)
                 if not rest:
@@ -65,8 +75,7 @@ class _UpSampler(nn.Module):
         first, last = min(taps), max(taps)
         weight = torch.stack([taps[offset] for offset in range(first, last + 1)], dim=-1)
         self.weight = nn.Parameter(weight.flatten(0, 1).unsqueeze(2))
-        assert repeated.bias is not None  # noqa: S101  # a generator's has one
-        self.bias = nn.Parameter((repeated.bias + transposed.bias).detach().repeat(self.scale))
+        self.bias = nn.Parameter(bias.repeat(self.scale))
         self.padding = (-first, last)
 
     @override
@@ -102,9 +111,10 @@ class VocoderGraph(nn.Module):
         super().__init__()
         self.config = generator.config
         self.pre, self.post = _flat(generator.conv_pre), _flat(generator.conv_post)
+        repeats = [_only(WeightNormConv1d, repeat) for repeat in generator.repeat_upsamples]
         self.upsamplers = nn.ModuleList(
-            _UpSampler(_only(WeightNormConv1d, repeat), _only(WeightNormDeconv1d, transpose))
-            for repeat, transpose in zip(generator.repeat_upsamples, generator.transpose_upsamples, strict=True)
+            _UpSampler(_only(WeightNormDeconv1d, transpose), repeat)
+            for transpose, repeat in itertools.zip_longest(generator.transpose_upsamples, repeats)
         )
         self.blocks = nn.ModuleList(_flat(block) for block in generator.conv_blocks)
         if self.config.source is not None:
@@ -121,7 +131,7 @@ class VocoderGraph(nn.Module):
         x = self.pre(mel[:, : self.config.in_channels].T[None, :, None])
         fused = len(self.config.resblock_kernel_sizes)
         for i, upsampler in enumerate(self.upsamplers):
-            x = upsampler(torch.sin(x) + x)
+            x = upsampler(x if self.config.published else torch.sin(x) + x)
             if excitation is not None:
                 x = x + self.downs[i](excitation)
             first, *others = self.blocks[i * fused : (i + 1) * fused]

@@ -13,7 +13,7 @@ import numpy as np
 import pyworld
 import soundfile
 import soxr
-from kubevoice.audio.mel import MelConfig, magnitude, mel_filters, range_normalize
+from kubevoice.audio.mel import MelConfig, magnitude, range_normalize
 from numpy.typing import NDArray
 
 __all__ = ["Features", "Stats", "extract", "load_audio", "loud_blocks", "measure_stats", "trim_silence"]
@@ -81,7 +81,6 @@ def trim_silence(wav: Array, sample_rate: int, *, threshold_db: float = 40.0, ma
 def extract(wav: Array, config: MelConfig) -> Features:
     """Analyse `wav` [samples] at `config.sample_rate`; all features have samples // hop + 1 frames."""
     amplitude = magnitude(wav, config)
-    filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
     signal = wav.astype(np.float64)
     period = 1000.0 * config.hop_length / config.sample_rate
     coarse, times = pyworld.dio(
@@ -91,7 +90,7 @@ def extract(wav: Array, config: MelConfig) -> Features:
     frames = len(amplitude)
     f0 = np.pad(f0, (0, max(0, frames - len(f0))))[:frames]
     return Features(
-        mel=range_normalize(amplitude @ filters.T, config),
+        mel=range_normalize(amplitude @ config.filters.T, config),
         f0=f0.astype(np.float32),
         energy=np.linalg.norm(amplitude, axis=1).astype(np.float32),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from kubevoice.audio.mel import MelConfig, mel_filters
+from kubevoice.audio.mel import MelConfig
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
@@ -50,8 +50,7 @@ class MelLoss(nn.Module):
     def __init__(self, config: MelConfig) -> None:
         super().__init__()
         self.config = config
-        filters = mel_filters(config.sample_rate, config.n_fft, config.n_mels, config.fmin, config.fmax)
-        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(config.filters), persistent=False)
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
     def mel(self, wav: Tensor) -> Tensor:

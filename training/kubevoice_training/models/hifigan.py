@@ -3,7 +3,7 @@
 Kong, Kim & Bae, "HiFi-GAN" (arXiv 2010.05646) §2.2, with KAN-TTS's changes (facts file §3.1): sin(x) + x before
 each stage, a repeat up-sampler beside the transposed one, and causal convolutions, so that the output for a
 prefix of the mel is a prefix of the output. Voices with a harmonic source (`models/nsf.py`) have it added at every
-stage. Parameter names equal those of KAN-TTS checkpoints.
+stage. Parameter names equal those of KAN-TTS checkpoints. With `published` it is the paper's generator instead.
 """
 
 from collections.abc import Sequence
@@ -38,6 +38,8 @@ class GeneratorConfig:
     causal: bool = True
     source: SourceConfig | None = None
     """Of a neural source-filter voice; its mel has two rows more, F0 in Hz and whether it is voiced."""
+    published: bool = False
+    """Whether it is the paper's generator, without KAN-TTS's repeat up-samplers and without sin(x) + x."""
 
     @property
     def hop(self) -> int:
@@ -67,10 +69,13 @@ class GeneratorConfig:
                     reached = before_conv(*before_conv(*reached, size), size, dilation)
                 ranges.append(reached)
             first, last = min(low for low, _ in ranges), max(high for _, high in ranges)
-            repeated = before_conv(first, last, self.kernel_size)
             trim = 0 if causal else (kernel - scale) // 2
-            first = min(repeated[0] // scale, -((kernel - 1 - trim - first) // scale))
-            last = max(repeated[1] // scale, (last + trim) // scale)
+            transposed = -((kernel - 1 - trim - first) // scale), (last + trim) // scale
+            repeated = before_conv(first, last, self.kernel_size)
+            if self.published:
+                first, last = transposed
+            else:
+                first, last = min(repeated[0] // scale, transposed[0]), max(repeated[1] // scale, transposed[1])
         first, last = before_conv(first, last, self.kernel_size)
         return -first, last
 
@@ -144,9 +149,10 @@ class Generator(nn.Module):
             self.transpose_upsamples.append(
                 nn.Sequential(nn.LeakyReLU(SLOPE), _Deconv(width, half, kernel, scale, causal=causal))
             )
-            self.repeat_upsamples.append(
-                nn.Sequential(_Repeat(scale), nn.LeakyReLU(SLOPE), _Conv(width, half, c.kernel_size, causal=causal))
-            )
+            if not c.published:
+                self.repeat_upsamples.append(
+                    nn.Sequential(_Repeat(scale), nn.LeakyReLU(SLOPE), _Conv(width, half, c.kernel_size, causal=causal))
+                )
             self.conv_blocks.extend(
                 ResidualBlock(half, kernel_size, dilations, causal=causal)
                 for kernel_size, dilations in zip(c.resblock_kernel_sizes, c.resblock_dilations, strict=True)
@@ -174,9 +180,12 @@ class Generator(nn.Module):
         if self.config.source is not None:
             source = self.source_module(mel[:, -2:-1], mel[:, -1:], noise, phase)
         fused = len(self.config.resblock_kernel_sizes)
-        for i, (transpose, repeat) in enumerate(zip(self.transpose_upsamples, self.repeat_upsamples, strict=True)):
-            x = torch.sin(x) + x
-            x = repeat(x) + transpose(x)
+        for i, transpose in enumerate(self.transpose_upsamples):
+            if self.config.published:
+                x = transpose(x)
+            else:
+                x = torch.sin(x) + x
+                x = self.repeat_upsamples[i](x) + transpose(x)
             if source is not None:
                 x = x + self.source_downs[i](source)
             blocks = self.conv_blocks[i * fused : (i + 1) * fused]

@@ -1,0 +1,141 @@
+"""HiFi-GAN generators as its authors publish them, for our voices: a checkpoint and its config.json.
+
+Kong, Kim & Bae, "HiFi-GAN" (arXiv 2010.05646), in the format of the repository jik876/hifi-gan: the state of the
+generator below the key `generator`, weight normalisation in two parts, ResBlock1. Such a generator reads the natural
+logarithm of mel amplitudes, floored at 1e-5. Ours read 20 log10 of them mapped from -100..0 dB to 0..1 and then
+normalised, which is an affine map of it; that map is folded into the first convolution.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from kubevoice.audio.mel import MelConfig
+from kubevoice.errors import InputError
+from numpy.typing import NDArray
+
+from kubevoice_training.models.hifigan import Generator, GeneratorConfig
+from kubevoice_training.models.weight_norm import set_weight, weight_norm
+from kubevoice_training.modelscope.tensors import Tensors, fill, read_tensors
+
+__all__ = ["fold_normalization", "load_published_generator", "published_config", "published_mel"]
+
+FLOOR_DB = -100.0
+"""20 log10 of the floor 1e-5."""
+NATURAL_PER_DB = math.log(10.0) / 20.0
+RESBLOCK = "1"
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no readable JSON ({error}); it should be HiFi-GAN's config.json") from None
+    if not isinstance(found, Mapping):
+        raise InputError(f"{path} is no mapping; it should be HiFi-GAN's config.json")
+    return found
+
+
+def published_config(config: Mapping[str, Any]) -> GeneratorConfig:
+    """Return the sizes that a config.json of HiFi-GAN names.
+
+    Raises
+    ------
+    InputError
+        If a setting is missing or is none that we have.
+    """
+    try:
+        if str(config["resblock"]) != RESBLOCK:
+            raise InputError(f"resblock is {config['resblock']!r}; only ResBlock{RESBLOCK} can be read")
+        made = GeneratorConfig(
+            in_channels=int(config.get("num_mels", 80)),
+            channels=int(config["upsample_initial_channel"]),
+            upsample_scales=tuple(map(int, config["upsample_rates"])),
+            upsample_kernel_sizes=tuple(map(int, config["upsample_kernel_sizes"])),
+            resblock_kernel_sizes=tuple(map(int, config["resblock_kernel_sizes"])),
+            resblock_dilations=tuple(tuple(map(int, each)) for each in config["resblock_dilation_sizes"]),
+            causal=False,
+            published=True,
+        )
+        hop = int(config["hop_size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"HiFi-GAN's config.json lacks a usable {error}") from None
+    if made.hop != hop:
+        raise InputError(f"upsample_rates make {made.hop} samples a frame; hop_size says {hop}")
+    return made
+
+
+def published_mel(config: Mapping[str, Any], sample_rate: int | None = None) -> MelConfig:
+    """Return how the mels are made that a published generator reads.
+
+    Parameters
+    ----------
+    config : its config.json
+    sample_rate : rate in Hz at which it is used, if it is not its own; lengths in samples and filters stay as they are
+    """
+    rate = int(config["sampling_rate"])
+    return MelConfig(
+        sample_rate=sample_rate or rate,
+        n_fft=int(config["n_fft"]),
+        win_length=int(config["win_size"]),
+        hop_length=int(config["hop_size"]),
+        n_mels=int(config["num_mels"]),
+        fmin=float(config["fmin"]),
+        fmax=float(config["fmax"] or rate / 2),
+        min_level_db=FLOOR_DB,
+        ref_level_db=0.0,
+        filter_rate=rate,
+    )
+
+
+def _renamed(tensors: Tensors) -> Tensors:
+    """Give tensors the names that KAN-TTS, and so our network, has for them."""
+    renamed: Tensors = {}
+    for name, value in tensors.items():
+        owner, _, part = name.rpartition(".")
+        if owner.startswith("ups."):
+            owner = f"transpose_upsamples.{owner.removeprefix('ups.')}.1.deconv"
+        else:
+            owner = f"{owner.replace('resblocks.', 'conv_blocks.', 1)}.conv1d"
+        renamed[f"{owner}.{part}"] = value
+    return renamed
+
+
+@torch.no_grad()
+def fold_normalization(generator: Generator, scale: NDArray[np.float32], offset: NDArray[np.float32]) -> None:
+    """Let a generator read x where it read scale * x + offset, by its first convolution; scale and offset are [M]."""
+    layer = generator.conv_pre.conv1d
+    assert layer.bias is not None  # noqa: S101  # a generator's has one
+    weight = weight_norm(layer.weight_v, layer.weight_g)
+    layer.bias.add_((weight * torch.from_numpy(offset)[:, None]).sum(dim=(1, 2)))
+    set_weight(layer, weight * torch.from_numpy(scale)[:, None])
+
+
+def load_published_generator(
+    folder: Path, checkpoint: str, sample_rate: int | None = None
+) -> tuple[Generator, MelConfig]:
+    """Read a published generator; it reads mels of the configuration that comes with it, not normalised.
+
+    Parameters
+    ----------
+    folder : has config.json and the checkpoint
+    checkpoint : name of the file of the generator's state
+    sample_rate : rate in Hz at which it is used, if it is not its own
+
+    Raises
+    ------
+    InputError
+        If a file is not what it says, naming the tensor or setting.
+    """
+    config = _read_json(folder / "config.json")
+    sizes = published_config(config)
+    tensors = _renamed(read_tensors(folder / checkpoint, ["generator"]))
+    generator = fill(lambda: Generator(sizes), tensors, folder / checkpoint)
+    mel = published_mel(config, sample_rate)
+    scale = np.full(sizes.in_channels, -FLOOR_DB * NATURAL_PER_DB, np.float32)
+    fold_normalization(generator, scale, -scale)
+    return generator, mel
