@@ -11,10 +11,10 @@ from pydantic.alias_generators import to_camel
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from kubevoice_serving.http.access import Access
+from kubevoice_serving.http.access import AccessControl
 from kubevoice_serving.http.recordings import Recordings
-from kubevoice_serving.replica import synthesizer
-from kubevoice_serving.routing.caching_backend import RememberingBackend
+from kubevoice_serving.replica.synthesizer import Synthesizer
+from kubevoice_serving.routing.caching_backend import CachingBackend
 from kubevoice_serving.routing.ray_backend import RayBackend
 from kubevoice_serving.routing.tracks import IngressConfig
 
@@ -26,12 +26,17 @@ def _default_cache() -> Path:
 
 
 class AppArgs(BaseModel):
-    """The application's `args` in a Serve config."""
+    """The application's `args` in a Serve config.
+
+    Attributes
+    ----------
+    cache_dir : Path or None
+        Where fetched voices and recordings are kept; None is ~/.cache/kubevoice of the replica.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
     cache_dir: Path | None = None
-    """Where fetched voices and recordings are kept; None is the replica's own ~/.cache/kubevoice."""
 
     @property
     def cache(self) -> Path:
@@ -39,39 +44,45 @@ class AppArgs(BaseModel):
         return self.cache_dir or _default_cache()
 
 
-class Synthesizer(synthesizer.Synthesizer):
-    """A replica that speaks; its user_config names the voices (see voices.UserConfig)."""
+class SynthesizerDeployment(Synthesizer):
+    """The deployment `Synthesizer`: a replica in Ray. Its user_config is a voices.UserConfig."""
 
-    def __init__(self, args: AppArgs, *, on_trial: bool) -> None:
-        super().__init__(args.cache / "voices", serve.get_replica_context().replica_tag, on_trial=on_trial)
+    def __init__(self, args: AppArgs, *, is_canary: bool) -> None:
+        super().__init__(args.cache / "voices", serve.get_replica_context().replica_tag, is_canary=is_canary)
 
 
-class Ingress:
-    """The HTTP side; its user_config (traffic.IngressConfig) names revisions, the canary, the cache, and who may call.
+class IngressDeployment:
+    """The deployment `Ingress`: the HTTP process. Its user_config is an IngressConfig.
 
-    Its application is built in the replica, where the handle to `Synthesizer` lives.
+    Its application is built in the replica, where the handle to `Synthesizer` works.
     """
 
-    def __init__(self, speakers: DeploymentHandle[Any], args: AppArgs) -> None:
-        self._replicas = RayBackend(speakers)
-        self._backend = RememberingBackend(self._replicas)
-        self._access = Access()
+    def __init__(self, synthesizers: DeploymentHandle[Any], args: AppArgs) -> None:
+        self._replicas = RayBackend(synthesizers)
+        self._backend = CachingBackend(self._replicas)
+        self._access = AccessControl()
         self._args = args
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Divide the requests anew, let in whom the rules now admit, and forget what is out of date."""
+        """Take new access rules, a new canary or weight, new revisions and new settings of the cache.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If `user_config` is not an IngressConfig.
+        """
         config = IngressConfig.model_validate(user_config)
         self._access.configure(config.access)
         self._replicas.configure(config)
         await self._backend.configure(config)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        from kubevoice_serving.http.application import create_app  # only this replica needs the routes
+        from kubevoice_serving.http.application import create_app  # only this deployment needs the routes
 
         return create_app(self._backend, Recordings(self._args.cache / "recordings"), self._access)
 
 
-def _checked(args: dict[str, Any]) -> AppArgs:
+def _parse_args(args: dict[str, Any]) -> AppArgs:
     try:
         return AppArgs.model_validate(args)
     except ValidationError as error:
@@ -79,19 +90,33 @@ def _checked(args: dict[str, Any]) -> AppArgs:
         raise InputError(f"the application's args are wrong: {'; '.join(problems)}", problems) from None
 
 
-def _speakers(args: AppArgs, *, on_trial: bool) -> serve.Application:
-    # The queue belongs before the replicas, where Ray counts it; the HTTP side only waits.
+def _bind_synthesizer(args: AppArgs, *, is_canary: bool) -> serve.Application:
+    # Requests queue before the replicas, where Ray counts them for autoscaling; the HTTP process only waits.
     deployment = serve.deployment(name="Synthesizer", max_ongoing_requests=8, max_queued_requests=64)
-    return deployment(Synthesizer).bind(args, on_trial=on_trial)
+    return deployment(SynthesizerDeployment).bind(args, is_canary=is_canary)
 
 
 def build(args: dict[str, Any]) -> serve.Application:
-    """Return the application; deployments `Ingress` and `Synthesizer`, whose user_config names the voices."""
-    checked = _checked(args)
-    front = serve.deployment(name="Ingress", max_ongoing_requests=1000, ray_actor_options={"num_cpus": 0})
-    return front(serve.ingress()(Ingress)).bind(_speakers(checked, on_trial=False), checked)
+    """Build the application: the deployments `Ingress` and `Synthesizer`.
+
+    Parameters
+    ----------
+    args : dict
+        An AppArgs as JSON.
+
+    Raises
+    ------
+    InputError
+        If they are not valid.
+    """
+    app_args = _parse_args(args)
+    ingress = serve.deployment(name="Ingress", max_ongoing_requests=1000, ray_actor_options={"num_cpus": 0})
+    return ingress(serve.ingress()(IngressDeployment)).bind(_bind_synthesizer(app_args, is_canary=False), app_args)
 
 
 def build_canary(args: dict[str, Any]) -> serve.Application:
-    """Return an application of `Synthesizer` alone, on trial; the first one's `Ingress` sends it requests."""
-    return _speakers(_checked(args), on_trial=True)
+    """Build the application of a canary: the deployment `Synthesizer` alone.
+
+    The stable application's `Ingress` sends it requests. Parameters and errors are those of `build`.
+    """
+    return _bind_synthesizer(_parse_args(args), is_canary=True)

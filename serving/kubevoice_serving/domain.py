@@ -1,46 +1,32 @@
-"""From a request to an answer: the values that cross between the HTTP process and the replicas."""
+"""Values that cross between the HTTP process and the replicas. They hold no logic and are pickled by Ray."""
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-import numpy as np
-from kubevoice.audio.encode import encode_audio, open_encoder
-from kubevoice.audio.loudness import to_loudness
-from kubevoice.engine import Batch, Controls, Engine, script_of
-from kubevoice.engine.speaking import Heard, speak_and_time
-from kubevoice.engine.timing import Times, Timing, time_parts
+from kubevoice.engine import Controls
+from kubevoice.engine.timing import Times, Timing
 from kubevoice.errors import InputError, SilentError
 from kubevoice.text import Lexicon
 from kubevoice.text.ssml import Notice
-from numpy.typing import NDArray
-
-from kubevoice_serving.tracing import Span
 
 __all__ = [
-    "Full",
-    "Piece",
+    "AtCapacityError",
     "Preceding",
     "Refusal",
-    "SpeechAnswer",
-    "SpeechEnd",
+    "ReplicaItem",
     "SpeechHead",
     "SpeechItem",
-    "SpeechJob",
-    "StreamItem",
-    "Timed",
+    "SpeechTiming",
+    "SynthesisRequest",
+    "SynthesisResult",
+    "SynthesisStats",
     "Track",
-    "Utterance",
-    "time_job",
 ]
-
-Array = NDArray[np.float32]
 
 
 class Track(StrEnum):
-    """Which replicas: those of the revision that serves, or of the one that is being tried."""
+    """Which of the two sets of replicas: those of the serving revision, or those of the canary revision."""
 
     STABLE = "stable"
     CANARY = "canary"
@@ -48,84 +34,134 @@ class Track(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preceding:
-    """What was spoken before for the same listener: which revision spoke, and the seconds of it yet to be heard."""
+    """What the same listener has been sent before this request, when one speech is made of several requests.
+
+    Attributes
+    ----------
+    revision : str
+        Digest of the bundle that synthesized it.
+    buffered_seconds : float
+        Seconds of audio that the listener has not played yet; 0 if playback has caught up.
+    """
 
     revision: str
-    lead: float
+    buffered_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechJob:
-    """What to speak and how. `voice` None is the default voice."""
+class SynthesisRequest:
+    """What to synthesize and how. The HTTP process builds it of a request's body, and a replica executes it.
+
+    Attributes
+    ----------
+    text : str
+        Plain text, or an SSML document if `ssml` is set.
+    voice : str or None
+        Name of a voice; None is the default voice.
+    audio_format : str
+        One of `kubevoice.audio.encode.CONTENT_TYPES`.
+    controls : Controls
+        Speed, pitch, volume, emotion and speaker.
+    ssml : bool
+        Whether the text is an SSML document.
+    lexicon : Lexicon or None
+        Readings of words that take precedence over the voice's own.
+    loudness : float or None
+        Integrated loudness in LUFS that a complete result is brought to; None leaves it as synthesized. Streams ignore
+        it, because it is known only at the end.
+    bypass_cache : bool
+        Synthesize even if the response cache has a result.
+    timestamps : bool
+        Whether a stream has `Times` items among its chunks.
+    due_seconds : float
+        Seconds from arrival after which a complete result is due; the scheduler orders by it. A stream is due at once.
+    preceding : Preceding or None
+        Set if this request continues a speech.
+    trace : dict
+        W3C Trace Context headers of the request's span (see `tracing`); empty if it is not traced.
+    """
 
     text: str
     voice: str | None = None
     audio_format: str = "wav"
     controls: Controls = field(default_factory=Controls)
     ssml: bool = False
-    """The text is an SSML document."""
     lexicon: Lexicon | None = None
-    """Readings that come before the voice's own."""
     loudness: float | None = None
-    """LUFS that an answer is brought to which is made whole."""
-    fresh: bool = False
-    """Speak it anew, whatever is remembered."""
+    bypass_cache: bool = False
     timestamps: bool = False
-    """A stream tells when words are heard."""
-    patience: float = 1.0
-    """Seconds after which an answer that is made whole is due; a stream is at once."""
+    due_seconds: float = 1.0
     preceding: Preceding | None = None
-    """What a stream goes on with."""
     trace: dict[str, str] = field(default_factory=dict)
-    """With what a replica goes on with the trace of the request (see tracing); empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechHead:
-    """What is known when speech begins."""
+    """What is known of a speech when its first samples exist.
+
+    Attributes
+    ----------
+    audio_format : str
+        Format of the audio that follows.
+    sample_rate : int
+        Samples per second.
+    voice, revision : str
+        Name and bundle digest of the voice that synthesizes.
+    notices : tuple of Notice
+        Parts of an SSML document that the voice ignores.
+    cache_tier : str
+        Tier of the response cache that the speech came from, "memory" or "redis"; empty if it was synthesized.
+    """
 
     audio_format: str
     sample_rate: int
     voice: str
     revision: str
     notices: tuple[Notice, ...] = ()
-    """What of the document is not obeyed."""
-    cached: str = ""
-    """Which tier remembered it, if one did."""
+    cache_tier: str = ""
 
     @property
-    def traced(self) -> dict[str, str]:
-        """What a trace tells of it."""
-        told = {"voice": self.voice, "revision": self.revision, "format": self.audio_format}
-        return told | ({"cached": self.cached} if self.cached else {})
+    def trace_attributes(self) -> dict[str, str]:
+        """Attributes of a span that describe this speech."""
+        attributes = {"voice": self.voice, "revision": self.revision, "format": self.audio_format}
+        return attributes | ({"cached": self.cache_tier} if self.cache_tier else {})
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechEnd:
-    """What speech has cost, in seconds."""
+class SynthesisStats:
+    """Length and cost of a speech, all in seconds.
+
+    Attributes
+    ----------
+    audio_seconds : float
+        Length of the audio.
+    synthesis_seconds : float
+        Time spent working on this request alone, without waiting for others.
+    queue_seconds : float
+        Time from arrival at the replica until work began.
+    first_audio_seconds : float
+        Time from arrival at the replica until the first samples.
+    """
 
     audio_seconds: float
     synthesis_seconds: float
-    """Work alone, without waiting for other requests."""
     queue_seconds: float
     first_audio_seconds: float
-    """From the request's arrival at the replica to its first samples."""
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechAnswer:
-    """Encoded speech, whole."""
+class SynthesisResult:
+    """A complete speech: head, encoded file and costs. `times` is empty unless the request asked for timestamps."""
 
     head: SpeechHead
     audio: bytes
-    end: SpeechEnd
+    stats: SynthesisStats
     times: Times = field(default_factory=Times)
-    """Empty unless the job asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
-    """When the words of a job are heard, as a revision of a voice speaks them."""
+class SpeechTiming:
+    """When the words of a request are heard, as one revision of a voice speaks them."""
 
     voice: str
     revision: str
@@ -134,133 +170,49 @@ class Timed:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request cannot be met: the caller's mistake, told as a value because it is no failure of ours."""
+    """Why a request cannot be met. It is the caller's mistake, so it is returned and not raised.
+
+    Attributes
+    ----------
+    message : str
+        What is wrong, for the caller.
+    problems : tuple of str
+        Every fault, if there are several.
+    silent : bool
+        Whether the only fault is that the text has nothing to speak.
+    """
 
     message: str
     problems: tuple[str, ...] = ()
     silent: bool = False
-    """There is nothing in the text that can be spoken; the rest of the request may be right."""
 
     @classmethod
-    def of(cls, error: InputError) -> Self:
-        """Return what is told of an error."""
+    def from_error(cls, error: InputError) -> Self:
+        """Return the refusal that says what an InputError says."""
         return cls(str(error), error.problems, isinstance(error, SilentError))
 
 
-@dataclass(frozen=True, slots=True)
-class Full:
-    """The replica has more listeners than it can speak for; a new one would make others' audio stop."""
+class AtCapacityError(Exception):
+    """There are more requests than can be served; HTTP 429.
 
+    A replica streams it as a value, so that Ray does not log it as a failure; the HTTP process raises it.
 
-SpeechItem = SpeechHead | Times | bytes | SpeechEnd | Refusal
-"""A stream is a Refusal, or a SpeechHead, pieces of the file, and a SpeechEnd.
-
-If the job asks for times, those of a sentence come before the first piece in which it is heard.
-"""
-StreamItem = SpeechItem | Full
-"""What a replica streams."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a file: its bytes, perhaps none yet, the seconds that were spoken for it, and what is heard in it."""
-
-    audio: bytes
-    seconds: float
-    times: Times
-
-
-class Utterance:
-    """One request being spoken: iterate over it for samples, then ask what it cost.
-
-    `arrived` is time.perf_counter() when the job came, `batch` those who are spoken to by turns. Iterating raises
-    InputError for text or controls that the voice cannot speak. What takes time is kept in `span`.
+    Parameters
+    ----------
+    retry_after : int
+        Seconds after which the caller should try again.
     """
 
-    def __init__(self, job: SpeechJob, name: str, engine: Engine, arrived: float, span: Span, batch: Batch) -> None:
-        self.job, self._name, self._engine, self._arrived, self._span = job, name, engine, arrived, span
-        self._batch = batch
-        self._notices: tuple[Notice, ...] = ()
-        self._began = self._first = arrived
-        self._work = 0.0
-        self._samples = 0
-
-    def __iter__(self) -> Iterator[Array]:
-        return (heard for heard in self._heard() if not isinstance(heard, Times))
-
-    def _heard(self) -> Iterator[Heard]:
-        began = self._began = time.perf_counter()
-        self._span.past("wait", began - self._arrived)
-        script = script_of(self._engine, self.job.text, ssml=self.job.ssml, lexicon=self.job.lexicon)
-        self._worked("read", began)
-        self._notices = script.notices
-        found = speak_and_time(self._engine, script.parts, self.job.controls, batch=self._batch)
-        while True:
-            began = time.perf_counter()
-            heard = next(found, None)
-            if heard is None:
-                return
-            if isinstance(heard, Times):
-                self._worked("plan", began)
-            else:
-                self._worked("synthesize", began, audio_seconds=self.seconds(heard))
-                if not self._samples:
-                    self._first = time.perf_counter()
-                self._samples += len(heard)
-            yield heard
-
-    def _worked(self, name: str, began: float, **attributes: float) -> None:
-        """Count what began then and ends now."""
-        seconds = time.perf_counter() - began
-        self._work += seconds
-        self._span.past(name, seconds, **attributes)
-
-    def encoded(self) -> Iterator[Piece]:
-        """Speak into a file that is sent while it is made."""
-        encoder = open_encoder(self._engine.sample_rate, self.job.audio_format)
-        times = Times()
-        for heard in self._heard():
-            if isinstance(heard, Times):
-                times += heard
-            else:
-                began = time.perf_counter()
-                audio = encoder.push(heard) if len(heard) else b""
-                self._span.past("encode", time.perf_counter() - began)
-                yield Piece(audio, self.seconds(heard), times)
-                times = Times()
-        yield Piece(encoder.finish(), 0.0, times)
-
-    def seconds(self, samples: Array) -> float:
-        """Return how long one hears `samples`."""
-        return len(samples) / self._engine.sample_rate
-
-    @property
-    def head(self) -> SpeechHead:
-        """What is known once the first samples are there."""
-        rate, revision = self._engine.sample_rate, self._engine.revision
-        return SpeechHead(self.job.audio_format, rate, self._name, revision, self._notices)
-
-    @property
-    def end(self) -> SpeechEnd:
-        """What it has cost."""
-        return SpeechEnd(
-            audio_seconds=self._samples / self._engine.sample_rate,
-            synthesis_seconds=self._work,
-            queue_seconds=self._began - self._arrived,
-            first_audio_seconds=self._first - self._arrived,
-        )
-
-    def answer(self, samples: Array) -> SpeechAnswer:
-        """Encode the whole speech."""
-        began = time.perf_counter()
-        if self.job.loudness is not None:
-            samples = to_loudness(samples, self._engine.sample_rate, self.job.loudness)
-        audio = encode_audio(samples, self._engine.sample_rate, self.job.audio_format)
-        self._span.past("encode", time.perf_counter() - began)
-        return SpeechAnswer(self.head, audio, self.end)
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__("all replicas are at capacity and the queue is full")
+        self.retry_after = retry_after
 
 
-def time_job(job: SpeechJob, name: str, engine: Engine) -> Timed:
-    """Return when the words of `job` are heard. Raises InputError for text or controls that the voice cannot speak."""
-    script = script_of(engine, job.text, ssml=job.ssml, lexicon=job.lexicon)
-    return Timed(name, engine.revision, time_parts(engine, script.parts, job.controls))
+SpeechItem = SpeechHead | Times | bytes | SynthesisStats | Refusal
+"""An item of a speech stream.
+
+A stream is one Refusal, or a SpeechHead, chunks of the file as bytes, and SynthesisStats at the end. If the request
+asks for timestamps, the Times of a sentence come before the first chunk in which it is heard.
+"""
+ReplicaItem = SpeechItem | AtCapacityError
+"""An item of a replica's stream: a SpeechItem, or one AtCapacityError in place of everything else."""

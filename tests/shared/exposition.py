@@ -5,7 +5,7 @@ from pathlib import Path
 
 import ray
 from kubevoice_operator.cluster.metrics import Metrics as OperatorMetrics
-from kubevoice_serving.http.metrics import Metrics as ServingMetrics
+from kubevoice_serving.http.metrics import HttpMetrics as ServingMetrics
 from kubevoice_training.runtime.telemetry import FIGURES
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase

@@ -8,12 +8,11 @@ import time
 from contextlib import aclosing, contextmanager
 
 import uvicorn
-from kubevoice_serving.domain import Full
-from kubevoice_serving.http.access import Access
+from kubevoice_serving.domain import AtCapacityError
+from kubevoice_serving.http.access import AccessControl
 from kubevoice_serving.http.application import create_app
 from kubevoice_serving.http.recordings import Recordings
 from kubevoice_serving.replica.synthesizer import Synthesizer
-from kubevoice_serving.routing.backend import BusyError
 
 START_SECONDS = 20.0
 
@@ -23,25 +22,25 @@ class OneReplica:
 
     def __init__(self, replica):
         self._replica = replica
-        self.speak, self.time = replica.speak, replica.time
-        self.analyze, self.voices = replica.analyze, replica.voices
+        self.synthesize, self.compute_timing = replica.synthesize, replica.compute_timing
+        self.analyze, self.list_voices = replica.analyze, replica.list_voices
 
-    async def stream(self, job):
-        async with aclosing(self._replica.stream(job)) as items:
+    async def stream(self, request):
+        async with aclosing(self._replica.stream(request)) as items:
             async for item in items:
-                if isinstance(item, Full):
-                    raise BusyError(1)
+                if isinstance(item, AtCapacityError):
+                    raise item
                 yield item
 
-    async def states(self):
-        return [await self._replica.state()]
+    async def list_replicas(self):
+        return [await self._replica.get_state()]
 
-    def traffic(self):
+    def track_traffic(self):
         return {}
 
 
 class Site:
-    """Where the application listens, the rules it obeys, and what it asks to speak."""
+    """Where the application listens, its access rules and its backend."""
 
     def __init__(self, access, backend, port):
         self.access, self.backend, self.port = access, backend, port
@@ -51,9 +50,9 @@ class Site:
         """Status, headers and body; `body` goes as it is if it is bytes or an iterator, as JSON otherwise."""
         raw = body is None or isinstance(body, bytes) or hasattr(body, "__next__")
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        told = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
         try:
-            connection.request(method, path, body if raw else json.dumps(body).encode(), told)
+            connection.request(method, path, body if raw else json.dumps(body).encode(), sent)
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
         finally:
@@ -65,7 +64,7 @@ def make_app(folder, toy, config=None, over=lambda backend: backend):
 
     `over` may put something before the replica.
     """
-    replica, access = Synthesizer(folder / "voices"), Access(config)
+    replica, access = Synthesizer(folder / "voices"), AccessControl(config)
     voices = [{"name": toy.manifest.name, "revision": toy.digest, "uri": str(toy.path)}]
     asyncio.run(replica.reconfigure({"voices": voices}))
     backend = over(OneReplica(replica))

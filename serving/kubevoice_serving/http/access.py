@@ -1,4 +1,4 @@
-"""Who may call, how often, and from which web sites: the middleware before the routes."""
+"""Access control: who may call, how often, and from which web sites. It is middleware before the routes."""
 
 import logging
 import time
@@ -10,18 +10,18 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kubevoice_serving.http.api_keys import KeysFile
-from kubevoice_serving.http.errors import ApiError, answer
-from kubevoice_serving.http.rate_limits import Rates
-from kubevoice_serving.http.websocket_errors import turn_away
+from kubevoice_serving.http.api_keys import ApiKeyFile
+from kubevoice_serving.http.errors import ApiError, make_error_response
+from kubevoice_serving.http.rate_limits import RateLimiter
+from kubevoice_serving.http.websocket_errors import reject_handshake
 from kubevoice_serving.routing.tracks import AccessConfig
 
-__all__ = ["KEY_NAME", "Access", "Cors", "Gate"]
+__all__ = ["KEY_NAME", "AccessControl", "AccessMiddleware", "DynamicCorsMiddleware"]
 
 logger = logging.getLogger(__name__)
 
 KEY_NAME = "kubevoice.key"
-"""Where a request's scope has the name of its key."""
+"""Where a request's ASGI scope has the name of its key."""
 OPEN_PATHS = frozenset(
     {
         "/",
@@ -33,37 +33,61 @@ OPEN_PATHS = frozenset(
         "/v1/revisions",  # the operator asks for it, and may read no Secret
     }
 )
-KEY_PROTOCOL = "kubevoice.key."
-"""Before a key among the subprotocols that a WebSocket offers."""
+KEY_SUBPROTOCOL = "kubevoice.key."
+"""Prefix of a key among the subprotocols that a WebSocket offers."""
 OPEN_FOLDER = "/webui/"
-EXPOSED = (
+EXPOSED_HEADERS = (
     *("X-Request-Id", "X-Voice", "X-Revision", "X-Sample-Rate", "X-Cache", "X-Notices"),
     *("X-Audio-Seconds", "X-Synthesis-Seconds", "X-Queue-Seconds", "Retry-After"),
 )
+"""Response headers that scripts of other web sites may read."""
 UNAVAILABLE_SECONDS = 5
 
 
-class Access:
-    """The rules in force. They may change between any two requests."""
+class AccessControl:
+    """The rules in force. They may change between any two requests.
+
+    Parameters
+    ----------
+    config : AccessConfig or None
+        The first rules; None admits everybody.
+    """
 
     def __init__(self, config: AccessConfig | None = None) -> None:
         self.config = AccessConfig()
-        self._keys: KeysFile | None = None
-        self._rates: Rates | None = None
+        """The rules; set by `configure`, read by DynamicCorsMiddleware."""
+        self._keys: ApiKeyFile | None = None
+        """None while no keys are required; replaced by `configure` when the path changes."""
+        self._limiter: RateLimiter | None = None
+        """None while there is no rate limit; replaced by `configure`, with no counts, when the rate changes."""
         self.configure(config or AccessConfig())
 
     def configure(self, config: AccessConfig) -> None:
-        """Take other rules; what is known of callers stays as far as it can."""
-        before, self.config = self.config, config
-        if config.keys_file != before.keys_file:
-            self._keys = KeysFile(config.keys_file) if config.keys_file else None
-        if config.requests_per_minute != before.requests_per_minute:
-            self._rates = Rates(config.requests_per_minute) if config.requests_per_minute else None
+        """Take new rules. What has been counted of callers is kept if the rate limit stays the same."""
+        old, self.config = self.config, config
+        if config.keys_file != old.keys_file:
+            self._keys = ApiKeyFile(config.keys_file) if config.keys_file else None
+        if config.requests_per_minute != old.requests_per_minute:
+            self._limiter = RateLimiter(config.requests_per_minute) if config.requests_per_minute else None
 
     def admit(self, scope: Scope) -> str | None:
-        """Let a request pass and return the name of its key, if keys are asked for. Raises ApiError if it may not.
+        """Check a request, or the handshake of a WebSocket, and count it.
 
-        A WebSocket is a request, too.
+        Parameters
+        ----------
+        scope : Scope
+            Its ASGI scope.
+
+        Returns
+        -------
+        str or None
+            Name of its key; None if no keys are required, or for an open path.
+
+        Raises
+        ------
+        ApiError
+            401 without a valid key, 403 for a web site that is not allowed, 429 over the rate limit, 503 while the keys
+            file cannot be used.
         """
         path: str = scope["path"]
         if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
@@ -71,74 +95,96 @@ class Access:
         headers = Headers(scope=scope)
         if scope["type"] == "websocket":
             self._check_origin(headers)
-        name = _known(self._keys, headers.get("authorization") or _offered(scope)) if self._keys else None
-        self._count(scope, name, 1)
+        authorization = headers.get("authorization") or _read_key_subprotocol(scope)
+        name = _authenticate(self._keys, authorization) if self._keys else None
+        self._limit_rate(scope, name, 1)
         return name
 
     def charge(self, scope: Scope, requests: int) -> None:
-        """Count an admitted request as so many more. Raises ApiError if that is more than its caller may."""
-        self._count(scope, scope.get(KEY_NAME), requests)
+        """Count an admitted request as `requests` more.
 
-    def _count(self, scope: Scope, name: str | None, requests: int) -> None:
-        if self._rates is None or not requests:
+        Raises
+        ------
+        ApiError
+            413 if that is more than the caller may ever send at once, 429 over the rate limit.
+        """
+        self._limit_rate(scope, scope.get(KEY_NAME), requests)
+
+    def _limit_rate(self, scope: Scope, name: str | None, requests: int) -> None:
+        if self._limiter is None or not requests:
             return
-        rule = f"at most {self._rates.per_minute} requests a minute are taken of each caller"
-        if requests > self._rates.per_minute:
+        rule = f"each caller may send {self._limiter.requests_per_minute} requests a minute"
+        if requests > self._limiter.requests_per_minute:
             message = f"{rule}, and this counts as {requests} more; send fewer at once"
             raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "rate_exceeded", message)
-        caller = f"key {name}" if name else f"address {_address(scope)}"
-        if wait := self._rates.take(caller, time.monotonic(), requests):
+        caller = f"key {name}" if name else f"address {_client_address(scope)}"
+        if wait := self._limiter.acquire(caller, time.monotonic(), requests):
             message, retry = f"{rule}; try again in {wait} s", {"Retry-After": str(wait)}
             raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "rate_limited", message, headers=retry)
 
     def _check_origin(self, headers: Headers) -> None:
-        """Refuse scripts of sites that are not named. Of a WebSocket browsers do not see to it themselves."""
+        """Refuse scripts of web sites that are not allowed. Browsers do not check WebSockets themselves."""
         origin, origins = headers.get("origin"), self.config.cors_origins
         if origin and urlsplit(origin).netloc != headers.get("host") and not {origin, "*"} & {*origins}:
-            message = f"scripts of {origin[:100]} may not call; whoever runs the service can name it in corsOrigins"
+            message = f"scripts of {origin[:100]} may not call; whoever runs the service can add it to corsOrigins"
             raise ApiError(HTTPStatus.FORBIDDEN, "origin_not_allowed", message)
 
 
-def _offered(scope: Scope) -> str:
-    """Return the key that a WebSocket offers as a subprotocol, as the header would: browsers can set none."""
-    keys = (one.removeprefix(KEY_PROTOCOL) for one in scope.get("subprotocols", ()) if one.startswith(KEY_PROTOCOL))
+def _read_key_subprotocol(scope: Scope) -> str:
+    """Return the key that a WebSocket offers as a subprotocol, as an Authorization header.
+
+    Scripts in browsers cannot set that header of a WebSocket.
+    """
+    offered = scope.get("subprotocols", ())
+    keys = (protocol.removeprefix(KEY_SUBPROTOCOL) for protocol in offered if protocol.startswith(KEY_SUBPROTOCOL))
     return f"Bearer {next(keys, '')}"
 
 
-def _address(scope: Scope) -> str:
-    """Return who called the proxy before us, which puts that behind what callers say of themselves."""
-    if told := Headers(scope=scope).getlist("x-forwarded-for"):
-        return told[-1].rpartition(",")[2].strip()
+def _client_address(scope: Scope) -> str:
+    """Return the address of the client.
+
+    Ray's proxy appends the address that called it to X-Forwarded-For; what the caller itself claims comes before.
+    """
+    if forwarded := Headers(scope=scope).getlist("x-forwarded-for"):
+        return forwarded[-1].rpartition(",")[2].strip()
     return str(scope["client"][0]) if scope.get("client") else "unknown"
 
 
-def _known(keys: KeysFile, authorization: str) -> str:
-    """Return whose key the header has; ApiError if there is none, or nobody's."""
+def _authenticate(keys: ApiKeyFile, authorization: str) -> str:
+    """Return the name of the key in an Authorization header; ApiError if there is no valid one."""
     scheme, _, key = authorization.strip().partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         message = (
             "an API key is needed: send it as the header `Authorization: Bearer KEY`, "
-            f"or to a WebSocket as a subprotocol `{KEY_PROTOCOL}KEY`"
+            f"or to a WebSocket as a subprotocol `{KEY_SUBPROTOCOL}KEY`"
         )
         challenge = {"WWW-Authenticate": 'Bearer realm="kubevoice"'}
         raise ApiError(HTTPStatus.UNAUTHORIZED, "missing_api_key", message, headers=challenge)
     try:
         name = keys.find(key.strip())
-    except KubeVoiceError:  # the log says why; a caller need not know where the file lies
+    except KubeVoiceError:  # the log says why; a caller need not know where the file is
         message = f"the server cannot read its API keys; its log says why; try again in {UNAVAILABLE_SECONDS} s"
         retry = {"Retry-After": str(UNAVAILABLE_SECONDS)}
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "keys_unavailable", message, headers=retry) from None
     if name is None:
         challenge = {"WWW-Authenticate": 'Bearer realm="kubevoice", error="invalid_token"'}
-        message = "this API key is not known here; ask whoever runs the service for one"
+        message = "this API key is unknown; ask whoever runs the service for one"
         raise ApiError(HTTPStatus.UNAUTHORIZED, "invalid_api_key", message, headers=challenge)
     return name
 
 
-class Gate:
-    """ASGI middleware: whom the rules do not admit is answered before anything of the body is read."""
+class AccessMiddleware:
+    """ASGI middleware: a request that is not admitted is answered before its body is read.
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    Parameters
+    ----------
+    app : ASGIApp
+        The application behind it.
+    access : AccessControl
+        The rules.
+    """
+
+    def __init__(self, app: ASGIApp, access: AccessControl) -> None:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,32 +194,43 @@ class Gate:
                 scope[KEY_NAME] = self._access.admit(scope)
             except ApiError as error:
                 if scope["type"] == "websocket":
-                    await turn_away(scope, receive, send, error)
+                    await reject_handshake(scope, receive, send, error)
                 else:
-                    await answer(scope["path"], error)(scope, receive, send)
+                    await make_error_response(scope["path"], error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-class Cors:
-    """ASGI middleware: Starlette's for the origins of now. It stands before the gate: preflights carry no key."""
+class DynamicCorsMiddleware:
+    """ASGI middleware: Starlette's CORSMiddleware, whose origins follow the configuration.
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    It must come before AccessMiddleware, because a preflight request has no key.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        The application behind it.
+    access : AccessControl
+        Its configuration has the origins.
+    """
+
+    def __init__(self, app: ASGIApp, access: AccessControl) -> None:
         self._app, self._access = app, access
         self._origins: tuple[str, ...] = ()
-        self._served: ASGIApp = app
+        self._wrapped: ASGIApp = app
+        """`app` behind the middleware for `_origins`; both are replaced when the origins change."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         origins = self._access.config.cors_origins
         if origins != self._origins:
-            self._origins, self._served = origins, _with_cors(self._app, origins)
-        await self._served(scope, receive, send)
+            self._origins, self._wrapped = origins, _wrap_with_cors(self._app, origins)
+        await self._wrapped(scope, receive, send)
 
 
-def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+def _wrap_with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
     if not origins:
         return app
     return CORSMiddleware(
-        app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("*",), expose_headers=EXPOSED
+        app, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("*",), expose_headers=EXPOSED_HEADERS
     )

@@ -1,6 +1,6 @@
-"""API keys: who may call. Of a key only its SHA-256 is kept, beside the name that logs and metrics show.
+"""API keys: who may call. Only the SHA-256 of a key is stored, beside the name that logs and metrics show.
 
-A plain hash is enough because keys are drawn at random: there is nothing to guess from.
+A plain hash is enough because keys are generated at random: there is nothing to guess from.
 """
 
 import hashlib
@@ -14,125 +14,172 @@ from pathlib import Path
 
 from kubevoice.errors import InputError, KubeVoiceError
 
-__all__ = ["KeyLine", "KeysFile", "find_name", "make_key", "parse_keys"]
+__all__ = ["ApiKeyEntry", "ApiKeyFile", "find_key_name", "generate_key", "parse_keys"]
 
 logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 LINE = re.compile(rf"(?P<name>{NAME.pattern})[ \t]+sha256:(?P<digest>[0-9a-f]{{64}})")
-LARGEST = 1 << 20
-"""Bytes of a Secret in Kubernetes."""
+MAX_FILE_BYTES = 1 << 20
+"""The largest Secret in Kubernetes."""
 REREAD_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class KeyLine:
-    """One key. Two lines may share a name, so that a key can be replaced while both are good."""
+class ApiKeyEntry:
+    """A line of a keys file. Two may share a name, so that a key can be replaced while both are valid.
+
+    Attributes
+    ----------
+    name : str
+        Name of the key, which logs and metrics show.
+    digest : str
+        SHA-256 of the key in hexadecimal.
+    """
 
     name: str
     digest: str
-    """SHA-256 of the key in hexadecimal."""
 
     @property
     def text(self) -> str:
-        """The line of the file."""
+        """The line as it is in the file."""
         return f"{self.name} sha256:{self.digest}"
 
 
-def _digest(key: str) -> str:
+def _hash_key(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def make_key(name: str) -> tuple[str, KeyLine]:
-    """Draw a key of 256 bits; return it and its line. InputError if no line can bear the name."""
+def generate_key(name: str) -> tuple[str, ApiKeyEntry]:
+    """Generate a random key of 256 bits.
+
+    Parameters
+    ----------
+    name : str
+        Name of the key.
+
+    Returns
+    -------
+    tuple of str and ApiKeyEntry
+        The key, and its line in a keys file.
+
+    Raises
+    ------
+    InputError
+        If the name cannot be in a line.
+    """
     if not NAME.fullmatch(name):
         raise InputError(
             f"{name!r} cannot name a key; up to 63 letters, digits, '.', '_' and '-' can, of which the first is a "
             "letter or a digit"
         )
     key = f"kv-{secrets.token_urlsafe(32)}"
-    return key, KeyLine(name, _digest(key))
+    return key, ApiKeyEntry(name, _hash_key(key))
 
 
-def parse_keys(data: bytes) -> tuple[KeyLine, ...]:
-    """Read a keys file: a line `NAME sha256:DIGEST` for each key; empty lines and those with # are passed over.
+def parse_keys(data: bytes) -> tuple[ApiKeyEntry, ...]:
+    """Parse a keys file: a line `NAME sha256:DIGEST` for each key; empty lines and those with # are ignored.
 
-    Raises InputError naming the lines that are wrong, never their words: somebody may have put a key there.
+    Raises
+    ------
+    InputError
+        Names the lines that are wrong, and never their content: it may be a key.
     """
-    found, wrong = [], []
+    entries, problems = [], []
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
             continue
         if match := LINE.fullmatch(stripped):
-            found.append(KeyLine(match["name"], match["digest"]))
+            entries.append(ApiKeyEntry(match["name"], match["digest"]))
         else:
-            wrong.append(f"line {number} is not NAME sha256:64 HEXADECIMAL DIGITS")
-    owner = {one.digest: one.name for one in found}
-    wrong += [f"{one.name} and {owner[one.digest]} have the same key" for one in found if one.name != owner[one.digest]]
-    if not found and not wrong:
-        wrong.append("there is no key in it")
-    if wrong:
-        raise InputError(f"{wrong[0]}; `kubevoice key NAME` prints a line", wrong)
-    return tuple(found)
+            problems.append(f"line {number} is not NAME sha256:64 HEXADECIMAL DIGITS")
+    name_of = {entry.digest: entry.name for entry in entries}
+    problems += [
+        f"{entry.name} and {name_of[entry.digest]} have the same key"
+        for entry in entries
+        if entry.name != name_of[entry.digest]
+    ]
+    if not entries and not problems:
+        problems.append("there is no key in it")
+    if problems:
+        raise InputError(f"{problems[0]}; `kubevoice key NAME` prints a line", problems)
+    return tuple(entries)
 
 
-def find_name(keys: tuple[KeyLine, ...], key: str) -> str | None:
-    """Return whose key it is. The time it takes tells nothing: every digest is compared, and in constant time."""
-    digest, name = _digest(key), None
-    for one in keys:
-        if hmac.compare_digest(one.digest, digest):
-            name = one.name
+def find_key_name(entries: tuple[ApiKeyEntry, ...], key: str) -> str | None:
+    """Return the name of a key, None if it is unknown.
+
+    Every digest is compared, and each in constant time, so that the time it takes reveals nothing.
+    """
+    digest, name = _hash_key(key), None
+    for entry in entries:
+        if hmac.compare_digest(entry.digest, digest):
+            name = entry.name
     return name
 
 
-class KeysFile:
-    """A keys file that may change at any time. While it cannot be read, or makes no sense, it knows nobody.
+class ApiKeyFile:
+    """A keys file that may change at any time. While it cannot be read or parsed no key is valid.
 
-    A Secret that is mounted changes by a symbolic link, as a whole; the words are compared, so that it does not matter
-    how a file came to be another.
+    A Secret that is mounted changes by a symbolic link, other files are edited in place. So the content is compared, at
+    most once in REREAD_SECONDS.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._data: bytes | None = None
-        self._keys: tuple[KeyLine, ...] = ()
+        """The content that `_entries` was parsed from; None while the file cannot be used."""
+        self._entries: tuple[ApiKeyEntry, ...] = ()
         self._fault = ""
-        self._next = 0.0
-        self._refresh()  # a file of no use is told in the log at once
+        """Why the file cannot be used; empty if it can. Written by `_refresh`."""
+        self._next_read = 0.0
+        """When to read again, on the clock of time.monotonic; written by `_refresh`."""
+        self._refresh()  # a file that cannot be used is logged at once
 
     def find(self, key: str) -> str | None:
-        """Return whose key it is, None if nobody's. KubeVoiceError if the file is of no use now."""
+        """Return the name of a key, None if it is unknown.
+
+        Raises
+        ------
+        KubeVoiceError
+            If the file cannot be used now.
+        """
         self._refresh()
         if self._fault:
             raise KubeVoiceError(self._fault)
-        return find_name(self._keys, key)
+        return find_key_name(self._entries, key)
 
     def _refresh(self) -> None:
-        if time.monotonic() < self._next:
+        if time.monotonic() < self._next_read:
             return
-        self._next = time.monotonic() + REREAD_SECONDS
+        self._next_read = time.monotonic() + REREAD_SECONDS
         try:
-            data = _read(self.path)
+            data = _read_file(self.path)
             if data == self._data:
                 return
-            self._keys, fault = parse_keys(data), ""
+            self._entries, fault = parse_keys(data), ""
             self._data = data
         except (OSError, InputError) as error:
-            self._data, self._keys = None, ()
+            self._data, self._entries = None, ()
             fault = f"the file of API keys {self.path} cannot be used: {error}"
         if fault and fault != self._fault:
-            logger.error("nobody may call: %s", fault)
+            logger.error("every request is refused: %s", fault)
         if not fault:
-            logger.info("%d API keys in %s", len(self._keys), self.path)
+            logger.info("%d API keys in %s", len(self._entries), self.path)
         self._fault = fault
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     if not path.is_file():
         raise InputError("there is no such file")
     with path.open("rb") as file:
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise InputError(f"it is larger than {LARGEST} bytes")
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"it is larger than {MAX_FILE_BYTES} bytes")
     return data

@@ -1,4 +1,4 @@
-"""Errors over HTTP: one JSON shape, a status that says whose mistake it is, never a traceback."""
+"""Errors over HTTP: one JSON shape, and a status that says whether the caller or the server is at fault."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -9,18 +9,44 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from kubevoice_serving.domain import Refusal
-from kubevoice_serving.http.schemas import ErrorAnswer, ErrorBody
-from kubevoice_serving.routing.backend import BusyError, UnavailableError
+from kubevoice_serving.domain import AtCapacityError, Refusal
+from kubevoice_serving.http.schemas import ErrorBody, ErrorResponse
+from kubevoice_serving.routing.backend import UnavailableError
 
-__all__ = ["ERRORS", "ApiError", "add_error_handlers", "answer", "api_error", "invalid_value", "refuse", "told"]
+__all__ = [
+    "ERRORS",
+    "ApiError",
+    "add_error_handlers",
+    "make_error_body",
+    "make_error_response",
+    "make_invalid_value_error",
+    "make_refusal_error",
+    "make_retry_error",
+]
 
-ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorAnswer} for status in (400, 401, 413, 422, 429, 503)}
-"""What a route that speaks may answer instead, for the OpenAPI document."""
+ERROR_STATUSES = (400, 401, 413, 422, 429, 503)
+ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in ERROR_STATUSES}
+"""Error responses of a route that synthesizes, for the OpenAPI document."""
 
 
 class ApiError(HTTPException):
-    """An answer other than success. FastAPI takes any other exception while it reads a body for bad JSON."""
+    """A response other than success. FastAPI takes any other exception while it reads a body for bad JSON.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    code : str
+        Short name of the error, stable for programs.
+    message : str
+        What is wrong and what to do about it.
+    param : str or None
+        Field of the request that is at fault.
+    problems : sequence of str
+        Every fault, if there are several.
+    headers : mapping of str to str or None
+        Additional response headers.
+    """
 
     def __init__(
         self,
@@ -37,60 +63,69 @@ class ApiError(HTTPException):
         self.param, self.problems = param, problems
 
 
-def refuse(refusal: Refusal, param: str) -> ApiError:
-    """Return the error for text or controls that no voice here can speak."""
+def make_refusal_error(refusal: Refusal, param: str) -> ApiError:
+    """Return the error for text or controls that the voice cannot speak; `param` is the field they came in."""
     return ApiError(HTTPStatus.BAD_REQUEST, "cannot_speak", refusal.message, param=param, problems=refusal.problems)
 
 
-def api_error(error: BusyError | UnavailableError) -> ApiError:
-    """Return what is told when no replica can answer now."""
-    busy = isinstance(error, BusyError)
-    status = HTTPStatus.TOO_MANY_REQUESTS if busy else HTTPStatus.SERVICE_UNAVAILABLE
+def make_retry_error(error: AtCapacityError | UnavailableError) -> ApiError:
+    """Return the error for a request that no replica can answer now: 429 or 503 with Retry-After."""
+    at_capacity = isinstance(error, AtCapacityError)
+    status = HTTPStatus.TOO_MANY_REQUESTS if at_capacity else HTTPStatus.SERVICE_UNAVAILABLE
+    code = "busy" if at_capacity else "unavailable"
     message = f"{error}; try again in {error.retry_after} s"
-    return ApiError(status, "busy" if busy else "unavailable", message, headers={"Retry-After": str(error.retry_after)})
+    return ApiError(status, code, message, headers={"Retry-After": str(error.retry_after)})
 
 
-def invalid_value(faults: Iterable[tuple[str, str]]) -> ApiError:
-    """Return the error for JSON whose values are wrong, from the name and the fault of each."""
-    named = list(faults)
-    problems = [f"{name}: {message}" for name, message in named]
-    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_value", problems[0], param=named[0][0], problems=problems)
+def make_invalid_value_error(faults: Iterable[tuple[str, str]]) -> ApiError:
+    """Return the error for JSON whose values are wrong.
+
+    Parameters
+    ----------
+    faults : iterable of (str, str)
+        Name of each field and what is wrong with it; at least one.
+    """
+    faults = list(faults)
+    problems = [f"{name}: {message}" for name, message in faults]
+    return ApiError(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_value", problems[0], param=faults[0][0], problems=problems
+    )
 
 
-def told(error: ApiError) -> ErrorBody:
-    """Return an error in the one shape."""
+def make_error_body(error: ApiError) -> ErrorBody:
+    """Return an error as JSON."""
     kind = "invalid_request_error" if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
     return ErrorBody(
         message=error.message, type=kind, code=error.code, param=error.param, problems=list(error.problems)
     )
 
 
-def answer(path: str, error: ApiError) -> JSONResponse:
-    """Return what is sent for an error of a request to `path`."""
+def make_error_response(path: str, error: ApiError) -> JSONResponse:
+    """Return the response to a request for `path`; under /api/ it has the message alone."""
     if path.startswith("/api/"):
         return JSONResponse({"error": error.message}, error.status, error.headers)
-    return JSONResponse(ErrorAnswer(error=told(error)).model_dump(), error.status, error.headers)
+    return JSONResponse(ErrorResponse(error=make_error_body(error)).model_dump(), error.status, error.headers)
 
 
-async def _api_error(request: Request, error: ApiError) -> JSONResponse:
-    return answer(request.url.path, error)
+async def _handle_api_error(request: Request, error: ApiError) -> JSONResponse:
+    return make_error_response(request.url.path, error)
 
 
-async def _busy(request: Request, error: BusyError | UnavailableError) -> JSONResponse:
-    return answer(request.url.path, api_error(error))
+async def _handle_retry_error(request: Request, error: AtCapacityError | UnavailableError) -> JSONResponse:
+    return make_error_response(request.url.path, make_retry_error(error))
 
 
-async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
-    if error.status_code == HTTPStatus.BAD_REQUEST and (reason := _unreadable(error.__cause__)):
+async def _handle_http_error(request: Request, error: HTTPException) -> JSONResponse:
+    if error.status_code == HTTPStatus.BAD_REQUEST and (reason := _explain_unreadable(error.__cause__)):
         message = f"the body is not JSON that can be read: {reason}"
-        return answer(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", message))
+        return make_error_response(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", message))
     message = f"{request.method} {request.url.path}: {error.detail}"
     code = HTTPStatus(error.status_code).name.lower()
-    return answer(request.url.path, ApiError(error.status_code, code, message, headers=error.headers))
+    return make_error_response(request.url.path, ApiError(error.status_code, code, message, headers=error.headers))
 
 
-def _unreadable(cause: BaseException | None) -> str | None:
-    """Say what kept FastAPI from reading a body, other than JSON's grammar; None if that was not it."""
+def _explain_unreadable(cause: BaseException | None) -> str | None:
+    """Say why FastAPI could not read a body, other than by JSON's grammar; None if that was not the cause."""
     match cause:
         case UnicodeDecodeError():
             return "it is not in UTF-8"
@@ -102,20 +137,20 @@ def _unreadable(cause: BaseException | None) -> str | None:
             return None
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    """Malformed JSON is 400 with its position; well-formed JSON with wrong values is 422 with their names."""
+async def _handle_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Answer malformed JSON with 400 and its position, and wrong values with 422 and their names."""
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
         reason = f"the body is not JSON: {faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
-        return answer(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason))
+        return make_error_response(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason))
     named = ((".".join(map(str, fault["loc"][1:])) or "body", fault["msg"]) for fault in faults)
-    return answer(request.url.path, invalid_value(named))
+    return make_error_response(request.url.path, make_invalid_value_error(named))
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make `app` answer every foreseen error in the one shape; metrics.Observer answers the unforeseen."""
-    app.exception_handler(ApiError)(_api_error)
-    app.exception_handler(BusyError)(_busy)
-    app.exception_handler(UnavailableError)(_busy)
-    app.exception_handler(HTTPException)(_http_error)
-    app.exception_handler(RequestValidationError)(_invalid)
+    """Make `app` answer expected errors in the one shape; `ObservabilityMiddleware` answers unexpected ones."""
+    app.exception_handler(ApiError)(_handle_api_error)
+    app.exception_handler(AtCapacityError)(_handle_retry_error)
+    app.exception_handler(UnavailableError)(_handle_retry_error)
+    app.exception_handler(HTTPException)(_handle_http_error)
+    app.exception_handler(RequestValidationError)(_handle_validation_error)

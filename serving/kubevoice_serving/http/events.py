@@ -1,7 +1,7 @@
-"""What is told while speech is made: OpenAI's events, and one more for times."""
+"""Events that are sent while speech is made: OpenAI's, and one more for timestamps."""
 
 import base64
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from fastapi import FastAPI
 from kubevoice.engine.timing import Bookmark, SentenceTime, Times
@@ -11,18 +11,16 @@ from pydantic.json_schema import models_json_schema
 __all__ = [
     "AudioDelta",
     "AudioDone",
+    "Event",
     "Timestamps",
-    "add_models",
-    "delta",
-    "done",
-    "reference",
-    "server_sent",
-    "timestamps",
+    "document_models",
+    "format_sse_event",
+    "make_schema_reference",
 ]
 
 
 class Event(BaseModel):
-    """Every event has a type; whoever does not know it passes over it."""
+    """Base of all events. Each has a `type`, and clients ignore types they do not know."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,9 +31,14 @@ class AudioDelta(Event):
     type: Literal["speech.audio.delta"] = "speech.audio.delta"
     audio: str
 
+    @classmethod
+    def from_audio(cls, audio: bytes) -> Self:
+        """Return the event for a chunk of a file."""
+        return cls(audio=base64.b64encode(audio).decode())
+
 
 class Timestamps(Event):
-    """When words, characters and bookmarks are heard, before they are, in seconds from the beginning of the audio.
+    """When words, characters and bookmarks are heard, sent before they are, in seconds from the beginning of the audio.
 
     All such events of a speech together have what /v1/audio/subtitles answers.
     """
@@ -44,9 +47,14 @@ class Timestamps(Event):
     sentences: tuple[SentenceTime, ...]
     bookmarks: tuple[Bookmark, ...]
 
+    @classmethod
+    def from_times(cls, times: Times) -> Self:
+        """Return the event for some times."""
+        return cls(sentences=times.sentences, bookmarks=times.bookmarks)
+
 
 class Usage(BaseModel):
-    """OpenAI counts tokens; here the characters of the input."""
+    """OpenAI counts tokens; here they are the characters of the input."""
 
     input_tokens: int
     output_tokens: int = 0
@@ -59,43 +67,36 @@ class AudioDone(Event):
     type: Literal["speech.audio.done"] = "speech.audio.done"
     usage: Usage
 
-
-def delta(audio: bytes) -> AudioDelta:
-    """Return the event for a piece of a file."""
-    return AudioDelta(audio=base64.b64encode(audio).decode())
-
-
-def timestamps(times: Times) -> Timestamps:
-    """Return the event for some times."""
-    return Timestamps(sentences=times.sentences, bookmarks=times.bookmarks)
+    @classmethod
+    def from_characters(cls, characters: int) -> Self:
+        """Return the event for the end of a speech, from the number of characters of its text."""
+        return cls(usage=Usage(input_tokens=characters, total_tokens=characters))
 
 
-def done(characters: int) -> AudioDone:
-    """Return the event for the end of a speech of so many characters."""
-    return AudioDone(usage=Usage(input_tokens=characters, total_tokens=characters))
-
-
-def server_sent(event: Event) -> bytes:
-    """Write an event for text/event-stream."""
+def format_sse_event(event: Event) -> bytes:
+    """Return an event as one message of text/event-stream."""
     return f"data: {event.model_dump_json()}\n\n".encode()
 
 
-REFERENCE = "#/components/schemas/{model}"
+SCHEMA_REFERENCE = "#/components/schemas/{model}"
 
 
-def reference(*models: type[BaseModel]) -> dict[str, Any]:
-    """Return the schema of a value that is one of `models`, for the OpenAPI document."""
-    return {"oneOf": [{"$ref": REFERENCE.format(model=model.__name__)} for model in models]}
+def make_schema_reference(*models: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of a value that is one of `models`, which `document_models` has put into the document."""
+    return {"oneOf": [{"$ref": SCHEMA_REFERENCE.format(model=model.__name__)} for model in models]}
 
 
-def add_models(app: FastAPI, *models: type[BaseModel]) -> None:
-    """Describe `models`, which no route takes or returns by itself, in the OpenAPI document of `app`."""
-    _, found = models_json_schema([(model, "serialization") for model in models], ref_template=REFERENCE)
-    plain = app.openapi
+def document_models(app: FastAPI, *models: type[BaseModel]) -> None:
+    """Add the schemas of `models` to the OpenAPI document of `app`.
 
-    def documented() -> dict[str, Any]:
-        document = plain()
-        document["components"]["schemas"] |= found["$defs"]
+    FastAPI adds those of the routes' own bodies and responses; these are inside streams and messages.
+    """
+    _, schemas = models_json_schema([(model, "serialization") for model in models], ref_template=SCHEMA_REFERENCE)
+    build_document = app.openapi
+
+    def build_with_models() -> dict[str, Any]:
+        document = build_document()
+        document["components"]["schemas"] |= schemas["$defs"]
         return document
 
-    app.openapi = documented  # type: ignore[method-assign]  # as FastAPI's documentation has it
+    app.openapi = build_with_models  # type: ignore[method-assign]  # as FastAPI's documentation has it

@@ -1,7 +1,8 @@
-"""A speech whose text comes bit by bit: each sentence is a request of its own, and all of them make one file.
+"""Incremental speech: a speech whose text comes bit by bit.
 
-So a sentence goes to whichever replica is free and is remembered like any other; what makes it one speech is here: the
-pauses, the clock, the encoder, and that one revision speaks.
+Each sentence is a request of its own, and all of them make one file. So a sentence goes to whichever replica is free,
+and is cached like any other. What makes them one speech is here: pauses, playback time, the encoder, and that one
+revision speaks all of it.
 """
 
 import asyncio
@@ -16,53 +17,91 @@ from kubevoice.audio.encode import Encoder, open_encoder
 from kubevoice.engine.reading import PAUSE_SECONDS
 from kubevoice.engine.timing import Times, shifted
 
-from kubevoice_serving.domain import Preceding, Refusal, SpeechEnd, SpeechHead, SpeechItem, SpeechJob
-from kubevoice_serving.http.errors import ApiError, refuse
-from kubevoice_serving.http.events import Event, done, timestamps
-from kubevoice_serving.http.metrics import Metrics
+from kubevoice_serving.domain import (
+    AtCapacityError,
+    Preceding,
+    Refusal,
+    SpeechHead,
+    SpeechItem,
+    SynthesisRequest,
+    SynthesisStats,
+)
+from kubevoice_serving.http.errors import ApiError, make_refusal_error
+from kubevoice_serving.http.events import AudioDone, Event, Timestamps
+from kubevoice_serving.http.metrics import HttpMetrics
 from kubevoice_serving.http.websocket_messages import SentenceStarted, SpeechStarted
-from kubevoice_serving.routing.backend import Backend, BusyError
-from kubevoice_serving.tracing import current
+from kubevoice_serving.routing.backend import Backend
+from kubevoice_serving.tracing import current_span
 
-__all__ = ["Narration"]
+__all__ = ["IncrementalSpeech"]
 
 Item = Event | bytes
 SAMPLE_BYTES, FULL_SCALE = 2, 32768.0
-STEADY_SECONDS, AGAIN_SECONDS = 10.0, 0.2
-"""How long a speech that has begun waits while every replica is busy, and between two tries."""
+PATIENCE_SECONDS, RETRY_SECONDS = 10.0, 0.2
+"""How long a speech that has begun waits while all replicas are at capacity, and between two tries."""
 
 
-class Narration:
-    """One speech. `job` says how to speak; its text is of no account."""
+class IncrementalSpeech:
+    """One speech, synthesized a sentence at a time.
 
-    def __init__(self, backend: Backend, metrics: Metrics, job: SpeechJob, audio_format: str) -> None:
+    Parameters
+    ----------
+    backend : Backend
+        The replicas.
+    metrics : HttpMetrics
+        Where each sentence is counted.
+    request : SynthesisRequest
+        How to speak; its text and format are replaced.
+    audio_format : str
+        Format of the file.
+    """
+
+    def __init__(self, backend: Backend, metrics: HttpMetrics, request: SynthesisRequest, audio_format: str) -> None:
         self._backend, self._metrics = backend, metrics
-        self._job = replace(job, audio_format="pcm")
+        self._request = replace(request, audio_format="pcm")
         self._format = audio_format
         self._head: SpeechHead | None = None
+        """Head of the last sentence; None until the first one is synthesized. Written by `_begin_sentence`."""
         self._encoder: Encoder | None = None
+        """Opened with the first sentence, when the sample rate is known."""
         self._characters = self._samples = 0
-        self._heard_by = 0.0
-        """When a listener who began at once has heard all, on the clock of time.monotonic."""
+        """Characters of the text and samples of the audio so far."""
+        self._playback_end = 0.0
+        """When a listener who plays at once has played everything, on the clock of time.monotonic."""
 
-    async def sentence(self, text: str) -> AsyncGenerator[Item, None]:
-        """Speak the next sentence of the text, white space and all; yield events and the file.
+    async def synthesize_sentence(self, text: str) -> AsyncGenerator[Item, None]:
+        """Synthesize the next sentence.
 
-        Raises ApiError for what cannot be spoken, BusyError or UnavailableError if no replica can.
+        Parameters
+        ----------
+        text : str
+            The sentence with the white space around it; passed over if there is nothing to speak in it.
+
+        Yields
+        ------
+        Event or bytes
+            Events, and chunks of the file.
+
+        Raises
+        ------
+        ApiError
+            For text or controls that the voice cannot speak, or if the voice's sample rate has changed.
+        AtCapacityError, UnavailableError
+            As `Backend.stream`; a speech that has begun waits PATIENCE_SECONDS before the former.
         """
         begin = self._characters + len(text) - len(text.lstrip())
         self._characters += len(text)
         if not text.strip():
             return
         with self._metrics.in_progress.track_inprogress():
-            first, items = await self._begun(text.strip())
+            first, items = await self._open_stream(text.strip())
             async with aclosing(items):
                 if isinstance(first, Refusal):
                     if not first.silent:
-                        raise refuse(first, "start")
+                        raise make_refusal_error(first, "start")
                     return
-                assert isinstance(first, SpeechHead)  # noqa: S101  # so streams begin
-                async for before in self._started(first):
+                assert isinstance(first, SpeechHead)  # noqa: S101  # streams begin so
+                async for before in self._begin_sentence(first):
                     yield before
                 start, finish = self._samples / first.sample_rate, begin + len(text.strip())
                 yield SentenceStarted(
@@ -70,59 +109,59 @@ class Narration:
                 )
                 async for item in items:
                     if isinstance(item, Times):
-                        yield timestamps(shifted(item, start, begin))
+                        yield Timestamps.from_times(shifted(item, start, begin))
                     elif isinstance(item, bytes):
-                        if audio := await self._encoded(item):
+                        if audio := await self._encode(item):
                             yield audio
-                    elif isinstance(item, SpeechEnd):
-                        self._metrics.answered(first, item, len(text))
+                    elif isinstance(item, SynthesisStats):
+                        self._metrics.record_speech(first, item, len(text))
 
-    async def end(self) -> AsyncGenerator[Item, None]:
-        """Yield the rest of the file, and that it is the last. Raises ApiError if nothing was spoken."""
+    async def finish(self) -> AsyncGenerator[Item, None]:
+        """Yield the rest of the file and the last event. Raises ApiError if nothing was spoken."""
         if self._encoder is None:
             message = "there is nothing in the text that can be spoken in Mandarin; send some Chinese text"
             raise ApiError(HTTPStatus.BAD_REQUEST, "cannot_speak", message, param="text")
         if rest := await asyncio.to_thread(self._encoder.finish):
             yield rest
-        yield done(self._characters)
+        yield AudioDone.from_characters(self._characters)
 
-    async def _begun(self, text: str) -> tuple[SpeechItem, AsyncGenerator[SpeechItem, None]]:
-        """Have a sentence taken by a replica. A speech that has begun is not given up for a moment's crowd."""
-        until = time.monotonic() + STEADY_SECONDS
+    async def _open_stream(self, text: str) -> tuple[SpeechItem, AsyncGenerator[SpeechItem, None]]:
+        """Return the first item of a sentence's stream, and the others. A speech that has begun retries at capacity."""
+        give_up = time.monotonic() + PATIENCE_SECONDS
         while True:
-            lead = max(0.0, self._heard_by - time.monotonic())
-            preceding = Preceding(self._head.revision, lead) if self._head else None
-            items = self._backend.stream(replace(self._job, text=text, preceding=preceding))
+            buffered = max(0.0, self._playback_end - time.monotonic())
+            preceding = Preceding(self._head.revision, buffered) if self._head else None
+            items = self._backend.stream(replace(self._request, text=text, preceding=preceding))
             try:
                 return await anext(items), items
-            except BusyError:
-                if self._head is None or time.monotonic() > until:
+            except AtCapacityError:
+                if self._head is None or time.monotonic() > give_up:
                     raise
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
 
-    async def _started(self, head: SpeechHead) -> AsyncGenerator[Item, None]:
-        """Yield what comes before a sentence: that the speech begins, or the pause after the one before."""
+    async def _begin_sentence(self, head: SpeechHead) -> AsyncGenerator[Item, None]:
+        """Yield what comes before a sentence: the event that the speech begins, or the pause after the one before."""
         if self._head is None or self._encoder is None:
             self._head, self._encoder = head, open_encoder(head.sample_rate, self._format)
-            current().tell(**replace(head, audio_format=self._format).traced, streaming=True)
-            told = {"voice": head.voice, "revision": head.revision, "response_format": self._format}
-            yield SpeechStarted.model_validate(told | {"sample_rate": head.sample_rate})
+            current_span().set_attributes(**replace(head, audio_format=self._format).trace_attributes, streaming=True)
+            fields = {"voice": head.voice, "revision": head.revision, "response_format": self._format}
+            yield SpeechStarted.model_validate(fields | {"sample_rate": head.sample_rate})
             return
         if head.sample_rate != self._head.sample_rate:
             message = f"voice {head.voice} has been replaced by one at {head.sample_rate} Hz; begin again"
             raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "voice_replaced", message)
         self._head = head
-        pause = round(PAUSE_SECONDS / self._job.controls.speed * head.sample_rate)
-        if audio := await self._encoded(bytes(pause * SAMPLE_BYTES)):
+        pause = round(PAUSE_SECONDS / self._request.controls.speed * head.sample_rate)
+        if audio := await self._encode(bytes(pause * SAMPLE_BYTES)):
             yield audio
 
-    async def _encoded(self, pcm: bytes) -> bytes:
-        """Return what of the file is ready with these samples, and set the clock by them."""
+    async def _encode(self, pcm: bytes) -> bytes:
+        """Return the bytes of the file that are ready after these int16 samples, and move `_playback_end` on."""
         assert self._head is not None  # noqa: S101  # there are samples, so
         assert self._encoder is not None  # noqa: S101  # it has begun
         samples = np.frombuffer(pcm, "<i2")
         self._samples += len(samples)
-        self._heard_by = max(self._heard_by, time.monotonic()) + len(samples) / self._head.sample_rate
+        self._playback_end = max(self._playback_end, time.monotonic()) + len(samples) / self._head.sample_rate
         if self._format == "pcm":
             return pcm
         return await asyncio.to_thread(self._encoder.push, samples / np.float32(FULL_SCALE))

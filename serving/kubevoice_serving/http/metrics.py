@@ -1,4 +1,4 @@
-"""Prometheus metrics of the HTTP process, and the middleware that names and counts requests."""
+"""Prometheus metrics of the HTTP process, and the middleware that names, counts and traces requests."""
 
 import logging
 import time
@@ -10,25 +10,27 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kubevoice_serving.domain import SpeechEnd, SpeechHead
+from kubevoice_serving.domain import SpeechHead, SynthesisStats
 from kubevoice_serving.http.access import KEY_NAME
-from kubevoice_serving.http.errors import ApiError, answer
-from kubevoice_serving.http.websocket_errors import close, status_of
+from kubevoice_serving.http.errors import ApiError, make_error_response
+from kubevoice_serving.http.websocket_errors import close_with_error, to_http_status
 from kubevoice_serving.tracing import request_span
 
-__all__ = ["Metrics", "Observer"]
+__all__ = ["HttpMetrics", "ObservabilityMiddleware"]
 
 logger = logging.getLogger(__name__)
 
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-BY = ("voice", "revision")
+SECONDS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+RATIO_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0)
+VOICE_LABELS = ("voice", "revision")
 REVISION_LENGTH = 12
-"""As `kubectl get vm` shows them."""
-RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0)
+"""Digits of a revision in a label, as `kubectl get vm` shows them."""
+CLIENT_CLOSED_REQUEST = 499
+"""The status that proxies log for a caller who left before the response."""
 
 
-class Metrics:
-    """What /metrics shows."""
+class HttpMetrics:
+    """What /metrics shows. Each attribute but `registry` is a metric of that registry."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -37,9 +39,9 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "kubevoice_request_seconds",
-            "Time from a request to the last byte of its answer, which may wait for a slow caller.",
+            "Time from a request to the last byte of its response, which may wait for a slow caller.",
             ["route"],
-            buckets=SECONDS,
+            buckets=SECONDS_BUCKETS,
             registry=registry,
         )
         self.key_requests = Counter(
@@ -47,73 +49,84 @@ class Metrics:
         )
         self.in_progress = Gauge(
             "kubevoice_speech_in_progress",
-            "Speech requests waiting for a replica or being spoken.",
+            "Speech requests that wait for a replica or are being synthesized.",
             registry=registry,
         )
-        self.conversations = Gauge(
-            "kubevoice_conversations", "Open WebSockets for text that comes bit by bit.", registry=registry
+        self.websocket_connections = Gauge(
+            "kubevoice_websocket_connections", "Open WebSockets for incremental speech.", registry=registry
         )
         self.queue_seconds = Histogram(
             "kubevoice_queue_seconds",
-            "Wait in a replica before speech began.",
-            buckets=SECONDS,
+            "Time in a replica before synthesis began.",
+            buckets=SECONDS_BUCKETS,
             registry=registry,
         )
-        self.phrases = Counter(
-            "kubevoice_phrases",
-            "Speech requests by what remembered them: memory, redis, or none (miss).",
+        self.cache_requests = Counter(
+            "kubevoice_cache_requests",
+            "Speech requests by the tier of the response cache that answered them: memory, redis, or none (miss).",
             ["tier"],
             registry=registry,
         )
         self.first_audio_seconds = Histogram(
             "kubevoice_first_audio_seconds",
-            "Time in a replica until the first samples of a request were there.",
-            BY,
-            buckets=SECONDS,
+            "Time from a request's arrival at a replica to its first samples.",
+            VOICE_LABELS,
+            buckets=SECONDS_BUCKETS,
             registry=registry,
         )
         self.synthesis_seconds = Histogram(
             "kubevoice_synthesis_seconds",
-            "Time to synthesise and encode one request.",
-            BY,
-            buckets=SECONDS,
+            "Time to synthesize and encode one request.",
+            VOICE_LABELS,
+            buckets=SECONDS_BUCKETS,
             registry=registry,
         )
         self.audio_seconds = Counter(
-            "kubevoice_audio_seconds", "Speech produced, in seconds of audio.", BY, registry=registry
+            "kubevoice_audio_seconds", "Synthesized speech, in seconds of audio.", VOICE_LABELS, registry=registry
         )
         self.characters = Counter(
-            "kubevoice_characters", "Characters of what was spoken, or remembered.", BY, registry=registry
+            "kubevoice_characters",
+            "Characters of texts that were synthesized or answered from the cache.",
+            VOICE_LABELS,
+            registry=registry,
         )
         self.real_time_factor = Histogram(
             "kubevoice_real_time_factor",
             "Synthesis time over audio time of one request.",
-            BY,
-            buckets=RATIOS,
+            VOICE_LABELS,
+            buckets=RATIO_BUCKETS,
             registry=registry,
         )
 
-    def answered(self, head: SpeechHead, end: SpeechEnd, characters: int) -> None:
-        """Count one answer, to a text of so many characters."""
-        by = head.voice, head.revision.removeprefix("sha256:")[:REVISION_LENGTH]
-        self.phrases.labels(head.cached or "miss").inc()
-        self.characters.labels(*by).inc(characters)
-        if not head.cached:
-            self._spoke(by, end)
+    def record_speech(self, head: SpeechHead, stats: SynthesisStats, characters: int) -> None:
+        """Count a speech that was sent completely; `characters` is the length of its text."""
+        labels = head.voice, head.revision.removeprefix("sha256:")[:REVISION_LENGTH]
+        self.cache_requests.labels(head.cache_tier or "miss").inc()
+        self.characters.labels(*labels).inc(characters)
+        if not head.cache_tier:
+            self._record_synthesis(labels, stats)
 
-    def _spoke(self, by: tuple[str, str], end: SpeechEnd) -> None:
-        """Count one answer of a replica."""
-        self.queue_seconds.observe(end.queue_seconds)
-        self.first_audio_seconds.labels(*by).observe(end.first_audio_seconds)
-        self.synthesis_seconds.labels(*by).observe(end.synthesis_seconds)
-        self.audio_seconds.labels(*by).inc(end.audio_seconds)
-        self.real_time_factor.labels(*by).observe(end.synthesis_seconds / end.audio_seconds)
+    def _record_synthesis(self, labels: tuple[str, str], stats: SynthesisStats) -> None:
+        """Count what a replica synthesized."""
+        self.queue_seconds.observe(stats.queue_seconds)
+        self.first_audio_seconds.labels(*labels).observe(stats.first_audio_seconds)
+        self.synthesis_seconds.labels(*labels).observe(stats.synthesis_seconds)
+        self.audio_seconds.labels(*labels).inc(stats.audio_seconds)
+        self.real_time_factor.labels(*labels).observe(stats.synthesis_seconds / stats.audio_seconds)
 
 
-class Observer:
-    """ASGI middleware: names each request, counts and traces its answer, answers the unforeseen."""
+class ObservabilityMiddleware:
+    """ASGI middleware: gives each request an id, counts and traces its response, and answers unexpected errors.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    Parameters
+    ----------
+    app : ASGIApp
+        The application behind it.
+    metrics : HttpMetrics
+        Where responses are counted.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app
         self._metrics = metrics
 
@@ -125,41 +138,41 @@ class Observer:
         request_id = Headers(scope=scope).get("x-request-id", "")[:128] or uuid.uuid4().hex
         status, began = 0, time.monotonic()
 
-        async def named_send(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             elif message["type"] == "websocket.close":
-                status = status_of(message["code"])
+                status = to_http_status(message["code"])
             if message["type"] in ("http.response.start", "websocket.accept"):
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
         with request_span(scope, request_id) as span:
             try:
-                await self._app(scope, receive, named_send)
+                await self._app(scope, receive, send_with_id)
             except Exception:
-                who, trace = scope.get(KEY_NAME), f" (trace {span.trace_id})" if span.trace_id else ""
-                logger.exception("request %s%s of %s to %s failed", request_id, trace, who, scope["path"])
+                key_name, trace = scope.get(KEY_NAME), f" (trace {span.trace_id})" if span.trace_id else ""
+                logger.exception("request %s%s of %s to %s failed", request_id, trace, key_name, scope["path"])
                 if not status:
-                    await _fail(request_id, scope, receive, named_send)
+                    await _send_internal_error(request_id, scope, receive, send_with_id)
             finally:
                 method, route = scope.get("method", "WEBSOCKET"), getattr(scope.get("route"), "path", "unknown")
-                # A caller who left before the answer has no status; 499 is what proxies log for that.
-                self._metrics.requests.labels(method, route, status or 499).inc()
-                if scope["type"] == "http":  # a conversation lasts as long as its caller likes
+                status = status or CLIENT_CLOSED_REQUEST
+                self._metrics.requests.labels(method, route, status).inc()
+                if scope["type"] == "http":  # a WebSocket lasts as long as its caller likes
                     self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
-                if name := scope.get(KEY_NAME):
-                    self._metrics.key_requests.labels(name).inc()
-                span.answered(method, route, status or 499)
+                if key_name := scope.get(KEY_NAME):
+                    self._metrics.key_requests.labels(key_name).inc()
+                span.set_response(method, route, status)
 
 
-async def _fail(request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request that nothing has answered."""
-    message = f"an internal error occurred; the log names it by request id {request_id}"
+async def _send_internal_error(request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that has had no response yet."""
+    message = f"an internal error occurred; the log has it under request id {request_id}"
     error = ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", message)
     if scope["type"] == "websocket":
         with suppress(OSError):  # the caller has gone
-            await close(send, error)
+            await close_with_error(send, error)
     else:
-        await answer(scope["path"], error)(scope, receive, send)
+        await make_error_response(scope["path"], error)(scope, receive, send)

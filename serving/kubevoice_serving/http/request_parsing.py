@@ -1,4 +1,4 @@
-"""What a request asks for, checked: from its body to a job."""
+"""Request parsing: from a validated body to a SynthesisRequest."""
 
 from http import HTTPStatus
 
@@ -6,16 +6,29 @@ from kubevoice.engine import Controls
 from kubevoice.errors import InputError
 from kubevoice.text import Lexicon, make_lexicon
 
-from kubevoice_serving.domain import Refusal, SpeechJob
-from kubevoice_serving.http.errors import ApiError, refuse
-from kubevoice_serving.http.schemas import MAX_CHARACTERS, Controlled
-from kubevoice_serving.tracing import current
+from kubevoice_serving.domain import Refusal, SynthesisRequest
+from kubevoice_serving.http.errors import ApiError, make_refusal_error
+from kubevoice_serving.http.schemas import MAX_CHARACTERS, SpeechOptions
+from kubevoice_serving.tracing import current_span
 
-__all__ = ["check_text", "job_of", "lexicon_of"]
+__all__ = ["check_text", "parse_lexicon", "parse_synthesis_request"]
 
 
 def check_text(text: str, param: str) -> None:
-    """Raise ApiError for a text that is empty or too long; `param` is the field it came in."""
+    """Check that a text is neither empty nor too long.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    param : str
+        Field that it came in, for the error.
+
+    Raises
+    ------
+    ApiError
+        400 `empty_text` or 413 `text_too_long`.
+    """
     if not text.strip():
         raise ApiError(HTTPStatus.BAD_REQUEST, "empty_text", f"{param} is empty; send text to speak", param=param)
     if len(text) > MAX_CHARACTERS:
@@ -23,24 +36,37 @@ def check_text(text: str, param: str) -> None:
         raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", message, param=param)
 
 
-def job_of(request: Controlled, text: str, *, ssml: bool = False) -> SpeechJob:
-    """Return what is to be spoken and how. Raises ApiError as `lexicon_of` does."""
+def parse_synthesis_request(options: SpeechOptions, text: str, *, ssml: bool = False) -> SynthesisRequest:
+    """Return the request for `text` with the options of a body, and with the trace of the current HTTP request.
+
+    Raises
+    ------
+    ApiError
+        As `parse_lexicon`.
+    """
     controls = Controls(
-        speaker=request.speaker,
-        emotion=request.emotion,
-        intensity=request.intensity,
-        speed=request.speed,
-        pitch=request.pitch,
-        volume=request.volume,
+        speaker=options.speaker,
+        emotion=options.emotion,
+        intensity=options.intensity,
+        speed=options.speed,
+        pitch=options.pitch,
+        volume=options.volume,
     )
-    lexicon = lexicon_of(request.lexicon)
-    return SpeechJob(text, request.voice, controls=controls, ssml=ssml, lexicon=lexicon, trace=current().carried)
+    lexicon = parse_lexicon(options.lexicon)
+    trace = current_span().propagation_headers
+    return SynthesisRequest(text, options.voice, controls=controls, ssml=ssml, lexicon=lexicon, trace=trace)
 
 
-def lexicon_of(readings: dict[str, str] | None) -> Lexicon | None:
-    """Return a request's lexicon. Raises ApiError naming every entry that is wrong."""
+def parse_lexicon(readings: dict[str, str] | None) -> Lexicon | None:
+    """Return a body's lexicon; None if it has no readings.
+
+    Raises
+    ------
+    ApiError
+        400 `cannot_speak`, which names every entry that is wrong.
+    """
     try:
         entries = ((f"lexicon[{word[:32]!r}]", word, pinyin) for word, pinyin in (readings or {}).items())
         return make_lexicon(entries) or None
     except InputError as error:
-        raise refuse(Refusal.of(error), "lexicon") from None
+        raise make_refusal_error(Refusal.from_error(error), "lexicon") from None

@@ -1,4 +1,4 @@
-"""The bodies of requests and answers, as /docs shows them."""
+"""Bodies of requests and responses, as /docs shows them."""
 
 from typing import Annotated, Literal
 
@@ -7,20 +7,20 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from kubevoice_serving.domain import Track
 
 __all__ = [
-    "AnalyzeAnswer",
     "AnalyzeRequest",
+    "AnalyzeResponse",
     "AudioFormat",
-    "Controlled",
-    "ErrorAnswer",
     "ErrorBody",
-    "LegacyAnswer",
+    "ErrorResponse",
     "LegacyRequest",
-    "ModelList",
-    "NotObeyed",
-    "Request",
+    "LegacyResponse",
+    "OpenAIModelList",
     "RevisionList",
+    "SpeechInput",
+    "SpeechOptions",
     "SpeechRequest",
-    "Spoken",
+    "SsmlNotice",
+    "StrictModel",
     "SubtitlesRequest",
     "Text",
     "VoiceList",
@@ -29,33 +29,33 @@ __all__ = [
 MAX_CHARACTERS = 4096
 
 
-def _voice_name(value: object) -> object:
-    """OpenAI's clients may send a voice as {"id": NAME}."""
+def _unwrap_voice(value: object) -> object:
+    """Return the name of a voice, which OpenAI's clients may send as {"id": NAME}."""
     return value["id"] if isinstance(value, dict) and set(value) == {"id"} else value
 
 
-def _whole_characters(text: str) -> str:
-    """Refuse what JSON can write and no encoding can: half a character beyond U+FFFF, as a careless cut leaves it."""
+def _check_surrogates(text: str) -> str:
+    """Refuse half of a surrogate pair, which JSON can write and UTF-8 cannot; cutting a string may leave one."""
     at = next((at for at, char in enumerate(text) if "\ud800" <= char <= "\udfff"), None)
     if at is not None:
         raise ValueError(f"character {at} is half a surrogate pair; send whole characters")
     return text
 
 
-Text = Annotated[str, AfterValidator(_whole_characters)]
+Text = Annotated[str, AfterValidator(_check_surrogates)]
 
 
-class Request(BaseModel):
-    """What is not foreseen is refused."""
+class StrictModel(BaseModel):
+    """A model that refuses fields it does not have."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Controlled(Request):
-    """How something is to be spoken."""
+class SpeechOptions(StrictModel):
+    """How something should be spoken."""
 
     model: str = Field("kubevoice", description="Accepted for OpenAI's clients; the voice decides.")
-    voice: Annotated[str | None, BeforeValidator(_voice_name)] = Field(
+    voice: Annotated[str | None, BeforeValidator(_unwrap_voice)] = Field(
         None, description="A name from /v1/voices; omitted, the default voice."
     )
     speed: float = Field(1.0, ge=0.25, le=4)
@@ -72,8 +72,8 @@ class Controlled(Request):
     )
 
 
-class Spoken(Controlled):
-    """What is to be spoken, and how."""
+class SpeechInput(SpeechOptions):
+    """What should be spoken, and how."""
 
     input: Text = Field(description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"])
     ssml: bool = Field(False, description="The input is an SSML document (docs/ssml.md).")
@@ -82,7 +82,7 @@ class Spoken(Controlled):
         ge=-40,
         le=-5,
         description="Integrated loudness in LUFS (BS.1770) that the speech is brought to, without peaks above -1 dBFS. "
-        "It is known once all is spoken, so this is not streamed.",
+        "It is known once everything is synthesized, so this is not streamed.",
         examples=[-16],
     )
 
@@ -90,36 +90,36 @@ class Spoken(Controlled):
 AudioFormat = Literal["mp3", "wav", "flac", "opus", "aac", "pcm"]
 
 
-class SpeechRequest(Spoken):
-    """OpenAI's shape, and what a SAMBERT voice can do besides."""
+class SpeechRequest(SpeechInput):
+    """OpenAI's body for speech, with what a SAMBERT voice can do besides."""
 
     response_format: AudioFormat = Field(
-        "mp3", description="`pcm` is headerless little-endian int16 at the rate told by X-Sample-Rate."
+        "mp3", description="`pcm` is headerless little-endian int16 at the rate in X-Sample-Rate."
     )
     stream_format: Literal["audio", "sse"] = Field(
-        "audio", description="`sse` sends base64 pieces as server-sent events, as OpenAI does."
+        "audio", description="`sse` sends base64 chunks as server-sent events, as OpenAI does."
     )
     timestamps: bool = Field(
         False,
-        description="With `sse`, events `speech.audio.timestamps` tell when words, characters and bookmarks are heard.",
+        description="With `sse`, events `speech.audio.timestamps` say when words, characters and bookmarks are heard.",
     )
     stream: bool | None = Field(
         None,
-        description="Send speech while it is made. Omitted, what can be played so is: all but wav and flac, whose "
-        "heads then could not tell their length.",
+        description="Send speech while it is made. Omitted, all formats but wav and flac are, whose headers could "
+        "not have their length then.",
     )
 
 
-class SubtitlesRequest(Spoken):
-    """The same as is asked of /v1/audio/speech; the answer is when each word is heard."""
+class SubtitlesRequest(SpeechInput):
+    """The body of /v1/audio/speech; the response is when each word is heard."""
 
     format: Literal["json", "srt", "vtt"] = Field(
         "json", description="`json` has the times of words, characters and bookmarks in seconds."
     )
 
 
-class LegacyRequest(Request):
-    """The small interface of /api/tts."""
+class LegacyRequest(StrictModel):
+    """The body of /api/tts."""
 
     text: Text = Field("", examples=["你好，世界。"])
     emotion: str | None = None
@@ -128,17 +128,17 @@ class LegacyRequest(Request):
     volume: float = Field(1.0, ge=0, le=2)
 
 
-class LegacyAnswer(BaseModel):
-    """Where the WAV lies; it is deleted after seven days."""
+class LegacyResponse(BaseModel):
+    """Where the WAV is; it is deleted after seven days."""
 
     audio_url: str = Field(examples=["/audio/0f8fad5bd9cb469fa16570867728950e.wav"])
 
 
-class AnalyzeRequest(Request):
-    """Text to read."""
+class AnalyzeRequest(StrictModel):
+    """Text to analyze."""
 
     text: Text = Field(examples=["他行长2米。"])
-    voice: Annotated[str | None, BeforeValidator(_voice_name)] = Field(
+    voice: Annotated[str | None, BeforeValidator(_unwrap_voice)] = Field(
         None, description="The voice that reads it; omitted, the default voice."
     )
     ssml: bool = Field(False, description="The text is an SSML document (docs/ssml.md).")
@@ -154,23 +154,23 @@ class AnalyzedSyllable(BaseModel):
     pinyin: str = Field(description="Pinyin with a tone digit as spoken.")
 
 
-class NotObeyed(BaseModel):
-    """Something in an SSML document that is not obeyed; its text is spoken all the same."""
+class SsmlNotice(BaseModel):
+    """Something in an SSML document that was ignored; its text is spoken all the same."""
 
     message: str
     line: int | None = Field(description="From 1; null for what the voice lacks.")
     column: int | None
 
 
-class AnalyzeAnswer(BaseModel):
-    """How the text would be read: the same object that `kubevoice text` prints."""
+class AnalyzeResponse(BaseModel):
+    """How the text would be read: the object that `kubevoice text` prints."""
 
     text: str
     normalized: str
     words: list[str]
     pinyin: list[AnalyzedSyllable]
     units: list[str]
-    notices: list[NotObeyed] = Field([], description="What of an SSML document is not obeyed.")
+    notices: list[SsmlNotice] = Field([], description="Parts of an SSML document that were ignored.")
 
 
 class Voice(BaseModel):
@@ -228,7 +228,7 @@ class RevisionList(BaseModel):
     traffic: dict[Track, Traffic]
 
 
-class Model(BaseModel):
+class OpenAIModel(BaseModel):
     """OpenAI's model object; each voice is one."""
 
     id: str
@@ -237,15 +237,15 @@ class Model(BaseModel):
     owned_by: str = "kubevoice"
 
 
-class ModelList(BaseModel):
+class OpenAIModelList(BaseModel):
     """OpenAI's list object."""
 
     object: Literal["list"] = "list"
-    data: list[Model]
+    data: list[OpenAIModel]
 
 
 class ErrorBody(BaseModel):
-    """OpenAI's error object; `problems` lists every fault found."""
+    """OpenAI's error object; `problems` lists every fault."""
 
     message: str
     type: str
@@ -254,7 +254,7 @@ class ErrorBody(BaseModel):
     problems: list[str] = []
 
 
-class ErrorAnswer(BaseModel):
+class ErrorResponse(BaseModel):
     """Every error has this body (under /api, only its message: {"error": MESSAGE})."""
 
     error: ErrorBody

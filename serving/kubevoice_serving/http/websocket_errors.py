@@ -1,40 +1,43 @@
-"""How a WebSocket is refused: accepted, told why, and closed, for browsers show scripts no answer to a handshake."""
+"""Errors over a WebSocket: an event with the error, and a close code made of the HTTP status.
+
+A refused handshake is accepted first, because browsers show scripts no response to a handshake.
+"""
 
 from contextlib import suppress
 from http import HTTPStatus
 
 from starlette.types import Receive, Scope, Send
 
-from kubevoice_serving.http.errors import ApiError, told
+from kubevoice_serving.http.errors import ApiError, make_error_body
 from kubevoice_serving.http.websocket_messages import ErrorEvent
 
-__all__ = ["close", "protocol_of", "status_of", "turn_away"]
+__all__ = ["choose_subprotocol", "close_with_error", "reject_handshake", "to_http_status"]
 
-PROTOCOL = "kubevoice"
+SUBPROTOCOL = "kubevoice"
 """The subprotocol that is chosen if it is offered: browsers want one chosen where one is offered."""
-NORMAL, CODES = 1000, 4000
-"""The close code of what went well; from the other on they are an application's own."""
+NORMAL_CLOSE, FIRST_ERROR_CLOSE = 1000, 4000
+"""Close codes: of success, and the first of an application's own, to which the HTTP status is added."""
 
 
-def status_of(code: int) -> int:
-    """Return what HTTP would answer for a close code of ours."""
-    return HTTPStatus.OK if code == NORMAL else code - CODES
+def to_http_status(close_code: int) -> int:
+    """Return the HTTP status for a close code that this server sends."""
+    return HTTPStatus.OK if close_code == NORMAL_CLOSE else close_code - FIRST_ERROR_CLOSE
 
 
-def protocol_of(scope: Scope) -> str | None:
-    """Return the subprotocol to choose."""
-    return PROTOCOL if PROTOCOL in scope["subprotocols"] else None
+def choose_subprotocol(scope: Scope) -> str | None:
+    """Return the subprotocol to accept a handshake with; None if the caller does not offer ours."""
+    return SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
 
 
-async def close(send: Send, error: ApiError) -> None:
-    """End a WebSocket that has been accepted, and say why."""
-    await send({"type": "websocket.send", "text": ErrorEvent(error=told(error)).model_dump_json()})
-    await send({"type": "websocket.close", "code": CODES + error.status, "reason": error.code})
+async def close_with_error(send: Send, error: ApiError) -> None:
+    """Send an error on a WebSocket that has been accepted, and close it."""
+    await send({"type": "websocket.send", "text": ErrorEvent(error=make_error_body(error)).model_dump_json()})
+    await send({"type": "websocket.close", "code": FIRST_ERROR_CLOSE + error.status, "reason": error.code})
 
 
-async def turn_away(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
-    """Refuse a handshake that nobody has answered yet."""
-    await receive()  # ASGI begins so
+async def reject_handshake(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
+    """Refuse a handshake that has not been answered yet."""
+    await receive()  # ASGI begins with a websocket.connect
     with suppress(OSError):  # the caller has gone
-        await send({"type": "websocket.accept", "subprotocol": protocol_of(scope), "headers": []})
-        await close(send, error)
+        await send({"type": "websocket.accept", "subprotocol": choose_subprotocol(scope), "headers": []})
+        await close_with_error(send, error)

@@ -1,11 +1,11 @@
-"""What is said over a WebSocket: a caller's messages, and the events that are no others' already (see events)."""
+"""Messages of the WebSocket: a caller's messages, and the events that only the WebSocket has (others: `events`)."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
 from kubevoice_serving.http.events import Event
-from kubevoice_serving.http.schemas import MAX_CHARACTERS, AudioFormat, Controlled, ErrorBody, Request, Text
+from kubevoice_serving.http.schemas import MAX_CHARACTERS, AudioFormat, ErrorBody, SpeechOptions, StrictModel, Text
 
 __all__ = [
     "MESSAGE",
@@ -21,28 +21,28 @@ __all__ = [
 ]
 
 
-class StartMessage(Controlled):
-    """The first message: how all of the text is to be spoken."""
+class StartMessage(SpeechOptions):
+    """The first message: how all of the text should be spoken."""
 
     type: Literal["start"]
     response_format: AudioFormat = Field("pcm", description="Of the binary messages, which together are one file.")
-    timestamps: bool = Field(False, description="Tell when words and characters are heard.")
+    timestamps: bool = Field(False, description="Send when words and characters are heard.")
 
 
-class TextMessage(Request):
-    """Text as it comes, cut anywhere."""
+class TextMessage(StrictModel):
+    """The next part of the text, cut anywhere."""
 
     type: Literal["text"]
     text: Text = Field(max_length=MAX_CHARACTERS)
 
 
-class FlushMessage(Request):
-    """What has come is to be spoken now, even if its last sentence has no end."""
+class FlushMessage(StrictModel):
+    """Speak what has come so far, even if its last sentence is not complete."""
 
     type: Literal["flush"]
 
 
-class EndMessage(Request):
+class EndMessage(StrictModel):
     """There is no more text."""
 
     type: Literal["end"]
@@ -63,24 +63,24 @@ class SpeechStarted(Event):
 
 
 class SentenceStarted(Event):
-    """The next binary message begins a sentence; `begin` and `finish` are where it stands in the text that was sent."""
+    """The next binary message begins a sentence, which is `begin` to before `finish` of the text that was sent."""
 
     type: Literal["speech.sentence.started"] = "speech.sentence.started"
     text: str
     begin: int
     finish: int
     start: float = Field(description="Seconds from the beginning of the audio.")
-    revision: str = Field(description="What speaks it: another one if a rollout came between.")
+    revision: str = Field(description="The revision that speaks it; it changes if a rollout comes between.")
 
 
 class Flushed(Event):
-    """The audio of everything up to a flush has been sent."""
+    """The audio of everything before a flush has been sent."""
 
     type: Literal["speech.flushed"] = "speech.flushed"
 
 
 class ErrorEvent(Event):
-    """What went wrong; the connection is closed with 4000 plus the status that HTTP would have."""
+    """What went wrong. The connection is then closed with 4000 plus the status that HTTP would have."""
 
     type: Literal["error"] = "error"
     error: ErrorBody

@@ -4,58 +4,59 @@ import io
 import time
 import zipfile
 
-__all__ = ["Archive"]
+__all__ = ["ZipStream"]
 
 
-class _Sink:
-    """A file of which only what was not yet taken is kept; nothing before that is ever changed."""
+class _UnsentBuffer:
+    """A file for zipfile that keeps only what has not been sent; what was sent is never changed."""
 
     def __init__(self) -> None:
-        self._kept, self._taken = io.BytesIO(), 0
+        self._buffer, self._sent_bytes = io.BytesIO(), 0
+        """Written since the last `pop`, and the size of all before."""
 
     def tell(self) -> int:
-        return self._taken + self._kept.tell()
+        return self._sent_bytes + self._buffer.tell()
 
     def seek(self, offset: int) -> int:
-        if offset < self._taken:
-            raise io.UnsupportedOperation("what was taken cannot be written again")
-        return self._taken + self._kept.seek(offset - self._taken)
+        if offset < self._sent_bytes:
+            raise io.UnsupportedOperation("what was sent cannot be written again")
+        return self._sent_bytes + self._buffer.seek(offset - self._sent_bytes)
 
     def write(self, data: bytes, /) -> int:
-        return self._kept.write(data)
+        return self._buffer.write(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is held back."""
 
     def close(self) -> None:
-        """Whoever takes needs it open."""
+        """Do nothing: the end of the file is still to be sent."""
 
-    def take(self) -> bytes:
-        data = self._kept.getvalue()
-        self._kept, self._taken = io.BytesIO(), self._taken + len(data)
+    def pop(self) -> bytes:
+        data = self._buffer.getvalue()
+        self._buffer, self._sent_bytes = io.BytesIO(), self._sent_bytes + len(data)
         return data
 
 
-class Archive:
-    """Each entry is added whole, so that its head tells its size and every reader understands it."""
+class ZipStream:
+    """Writes a ZIP file piece by piece. Each entry is added complete, so that its header has its size."""
 
     def __init__(self) -> None:
-        self._sink = _Sink()
-        self._file = zipfile.ZipFile(self._sink, "w")
+        self._buffer = _UnsentBuffer()
+        self._file = zipfile.ZipFile(self._buffer, "w")
 
-    def add(self, name: str, data: bytes) -> bytes:
-        """Add an entry, not compressed, for audio mostly is; return the bytes that are to be sent for it."""
+    def add_entry(self, name: str, data: bytes) -> bytes:
+        """Add an entry and return the bytes to send for it. It is not compressed: most audio formats are already."""
         now = time.localtime()
         info = zipfile.ZipInfo(name, (now.tm_year, now.tm_mon, now.tm_mday, now.tm_hour, now.tm_min, now.tm_sec))
         info.external_attr = 0o644 << 16
         self._file.writestr(info, data)
-        return self._sink.take()
+        return self._buffer.pop()
 
     def finish(self) -> bytes:
-        """Return the end of the file."""
+        """Return the end of the file, its directory."""
         self.close()
-        return self._sink.take()
+        return self._buffer.pop()
 
     def close(self) -> None:
-        """Give it up, if it is not finished."""
+        """Close the file without sending its end; does nothing after `finish`."""
         self._file.close()

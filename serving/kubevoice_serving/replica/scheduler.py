@@ -1,8 +1,9 @@
-"""Whose turn it is: one thread speaks for all listeners of a replica, a piece at a time.
+"""The scheduler of a replica: one thread computes for all listeners, one chunk at a time, earliest deadline first.
 
-Two sentences at once on one core would only make both late. The listener whose audio runs out first goes first
-(earliest deadline first, Liu and Layland 1973), so that newcomers hear something soon and nobody's audio stops before
-there is really too much to do.
+Two sentences at once on one core would only make both late. So the chunk of the listener whose audio runs out first is
+computed first (earliest deadline first; C. L. Liu and J. W. Layland, "Scheduling Algorithms for Multiprogramming in a
+Hard-Real-Time Environment", Journal of the ACM 20(1), 1973, section 7). New listeners hear something soon, and nobody's
+audio stops before the replica is at capacity.
 """
 
 import asyncio
@@ -13,119 +14,151 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Turns"]
+__all__ = ["DeadlineScheduler"]
 
 T = TypeVar("T")
 MARGIN_SECONDS = 0.1
-"""Audio that lasts no longer is as good as out: it is about as much as another's piece takes to make."""
-NEWCOMERS = 16
-"""Streams that may wait for their first piece: even the last of them is to hear something within half a second."""
-SHARE = 0.8
-"""Of the thread's time, what streams may need together to be heard without a gap."""
-MEMORY = 0.95
-"""What an earlier piece counts for, beside the one after it, in what a second of audio costs."""
+"""Audio that lasts no longer than this counts as run out: another listener's chunk takes about as long to compute."""
+MAX_PENDING = 16
+"""Streams that may wait for their first chunk, chosen so that the last of them waits half a second at most."""
+MAX_UTILIZATION = 0.8
+"""Largest share of the thread's time that streams may need together."""
+EMA_DECAY = 0.95
+"""Weight of earlier chunks, beside the newest one, in the measured cost of a second of audio."""
 URGENT_SECONDS = 0.3
-"""Whose audio runs out within this time goes before any answer that is made whole, however late that is."""
+"""A stream whose audio runs out within this time goes before any complete result, however overdue that is."""
 
 
 @dataclass(slots=True, eq=False)
-class _Listener(Generic[T]):
+class _Task(Generic[T]):
+    """The work for one listener."""
+
     work: Iterator[T]
-    seconds: Callable[[T], float]
-    tell: Callable[[T | None, BaseException | None], None]
-    due: float
-    """When it has heard everything that was made for it, on the clock of time.monotonic."""
+    measure_seconds: Callable[[T], float]
+    callback: Callable[[T | None, BaseException | None], None]
+    """Called by the thread with each chunk, and at the end with the exception that ended the work."""
+    deadline: float
+    """When the listener has played all that was made so far, on the clock of time.monotonic; moved on by the thread."""
     whole: bool
-    heard: bool = False
-    left: bool = False
+    """Whether the listener gets nothing before everything is computed."""
+    started: bool = False
+    """Whether the listener has been given something to play; set by the thread."""
+    cancelled: bool = False
+    """Whether the listener has left; set by `submit`, read by the thread before its next chunk."""
 
-    def urgency(self, now: float) -> tuple[float, float]:
-        """Sort by this: the least goes first."""
-        return (max(self.due, now + URGENT_SECONDS) if self.whole else self.due), self.due
+    def priority(self, now: float) -> tuple[float, float]:
+        """Return the sort key at `now`: the least goes first."""
+        return (max(self.deadline, now + URGENT_SECONDS) if self.whole else self.deadline), self.deadline
 
 
-class Turns:
-    """The thread, and those it speaks for."""
+class DeadlineScheduler:
+    """A thread and its tasks. Each listener submits an iterator, whose items the thread computes in deadline order."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._listeners: list[_Listener[Any]] = []
-        self._spent = self._spoken = 0.0
-        """Seconds that lately were worked, and that were spoken for them."""
-        threading.Thread(target=self._run, name="speak", daemon=True).start()
+        """Guards the fields below, and wakes the thread when a task is added."""
+        self._tasks: list[_Task[Any]] = []
+        """Tasks whose work has not ended; `submit` adds, the thread removes."""
+        self._work_seconds = self._audio_seconds = 0.0
+        """Decaying sums of the time spent on chunks and of the audio in them; written by the thread, never reset."""
+        threading.Thread(target=self._run_forever, name="synthesis", daemon=True).start()
 
     @property
-    def full(self) -> bool:
-        """Whether one more stream is too much.
+    def at_capacity(self) -> bool:
+        """Whether one more stream would be too much.
 
-        The thread could not speak for all as fast as they listen, somebody's audio runs out as it is, or too many have
-        just come.
+        That is so if the thread could not compute for all as fast as they listen, if somebody's audio is running out
+        already, or if too many streams wait for their first chunk. With no stream there is always room for one.
         """
         now = time.monotonic()
         with self._changed:
-            streams = [each for each in self._listeners if not each.whole]
-            slow = (len(streams) + 1) * self._spent > SHARE * self._spoken
+            streams = [task for task in self._tasks if not task.whole]
+            too_slow = (len(streams) + 1) * self._work_seconds > MAX_UTILIZATION * self._audio_seconds
         if not streams:
             return False
-        waiting = sum(not each.heard and each.due <= now for each in streams)  # not who still hears what came before
-        out = any(each.heard and each.due < now + MARGIN_SECONDS for each in streams)
-        return slow or out or waiting >= NEWCOMERS
+        # A stream that continues a speech has a deadline in the future: its listener still plays what came before.
+        pending = sum(not task.started and task.deadline <= now for task in streams)
+        running_out = any(task.started and task.deadline < now + MARGIN_SECONDS for task in streams)
+        return too_slow or running_out or pending >= MAX_PENDING
 
-    async def of(
-        self, work: Iterator[T], seconds: Callable[[T], float], *, lead: float = 0.0, whole: bool = False
+    async def submit(
+        self, work: Iterator[T], measure_seconds: Callable[[T], float], *, due_in: float = 0.0, whole: bool = False
     ) -> AsyncGenerator[T, None]:
-        """Yield what `work` yields, made when it is its turn; `seconds` tells how long one hears a piece.
+        """Have `work` computed on the thread and yield its items as they are made.
 
-        A piece of no seconds is not heard; it is where others may go first. The first is due in `lead` seconds, until
-        when the listener hears what came before. With `whole` nothing is heard before all is there, which is due then.
-        Raises what `work` raises. Leaving ends the work.
+        Parameters
+        ----------
+        work : iterator
+            Its items are computed one at a time; between two items other listeners may go first.
+        measure_seconds : callable
+            Returns how many seconds the listener plays an item. An item of 0 s only lets others go first.
+        due_in : float
+            Seconds until the first item is due: what the listener still has to play, or for `whole` when everything
+            is due.
+        whole : bool
+            The listener gets nothing before everything is computed, so its deadline stays where it is.
+
+        Yields
+        ------
+        T
+            The items of `work`, in order.
+
+        Raises
+        ------
+        Exception
+            Whatever `work` raises.
+
+        Notes
+        -----
+        Closing the generator cancels the work after the item that is being computed.
         """
-        loop, pieces = asyncio.get_running_loop(), asyncio.Queue[tuple[T | None, BaseException | None]]()
+        loop, items = asyncio.get_running_loop(), asyncio.Queue[tuple[T | None, BaseException | None]]()
 
-        def tell(piece: T | None, end: BaseException | None) -> None:
+        def callback(item: T | None, end: BaseException | None) -> None:
             with suppress(RuntimeError):  # the loop is closed, so nobody waits
-                loop.call_soon_threadsafe(pieces.put_nowait, (piece, end))
+                loop.call_soon_threadsafe(items.put_nowait, (item, end))
 
-        listener = _Listener(work, seconds, tell, time.monotonic() + lead, whole)
+        task = _Task(work, measure_seconds, callback, time.monotonic() + due_in, whole)
         with self._changed:
-            self._listeners.append(listener)
+            self._tasks.append(task)
             self._changed.notify()
         try:
             while True:
-                piece, end = await pieces.get()
+                item, end = await items.get()
                 if isinstance(end, StopIteration):
                     return
                 if end is not None:
                     raise end
-                yield piece  # type: ignore[misc]  # without an end there is a piece
+                yield item  # type: ignore[misc]  # without an end there is an item
         finally:
-            listener.left = True
+            task.cancelled = True
 
-    def _run(self) -> None:
+    def _run_forever(self) -> None:
+        """Compute the next item of the most urgent task, for ever."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._listeners)
+                self._changed.wait_for(lambda: self._tasks)
                 now = time.monotonic()
-                listener = min(self._listeners, key=lambda each: each.urgency(now))
-            self._take(listener)
+                task = min(self._tasks, key=lambda each: each.priority(now))
+            self._run_next(task)
 
-    def _take(self, listener: _Listener[Any]) -> None:
-        """Make one piece for a listener, or let it go."""
+    def _run_next(self, task: _Task[Any]) -> None:
+        """Compute one item of a task and move its deadline on, or remove the task if its work has ended."""
         try:
-            if listener.left:
+            if task.cancelled:
                 raise StopIteration  # noqa: TRY301  # an end like any other
-            began = time.monotonic()
-            piece = next(listener.work)
+            started = time.monotonic()
+            item = next(task.work)
         except BaseException as end:  # noqa: BLE001  # it is the listener's to handle
             with self._changed:
-                self._listeners.remove(listener)
-            listener.tell(None, end)
+                self._tasks.remove(task)
+            task.callback(None, end)
             return
-        now, seconds = time.monotonic(), listener.seconds(piece)
+        now, seconds = time.monotonic(), task.measure_seconds(item)
         with self._changed:
-            self._spent = MEMORY * self._spent + now - began
-            self._spoken = MEMORY * self._spoken + seconds
-        if seconds and not listener.whole:
-            listener.due = (listener.due if listener.heard else max(listener.due, now)) + seconds
-            listener.heard = True
-        listener.tell(piece, None)
+            self._work_seconds = EMA_DECAY * self._work_seconds + now - started
+            self._audio_seconds = EMA_DECAY * self._audio_seconds + seconds
+        if seconds and not task.whole:
+            task.deadline = (task.deadline if task.started else max(task.deadline, now)) + seconds
+            task.started = True
+        task.callback(item, None)

@@ -1,4 +1,4 @@
-"""The replica: holds the loaded voices and speaks, one request at a time."""
+"""A replica: holds the loaded voices and synthesizes requests with them."""
 
 import asyncio
 import logging
@@ -18,19 +18,18 @@ from kubevoice.text import Analysis, Lexicon, Passage
 from pydantic import ValidationError
 
 from kubevoice_serving.domain import (
-    Full,
+    AtCapacityError,
     Refusal,
-    SpeechAnswer,
-    SpeechJob,
-    StreamItem,
-    Timed,
+    ReplicaItem,
+    SpeechTiming,
+    SynthesisRequest,
+    SynthesisResult,
     Track,
-    Utterance,
-    time_job,
 )
-from kubevoice_serving.replica.scheduler import Turns
+from kubevoice_serving.replica.scheduler import DeadlineScheduler
+from kubevoice_serving.replica.synthesis import Synthesis, compute_timing
 from kubevoice_serving.replica.voices import UserConfig, VoiceSet, load_voices
-from kubevoice_serving.tracing import replica_span, tracer
+from kubevoice_serving.tracing import Span, get_tracer, replica_span
 
 __all__ = ["ReplicaState", "Synthesizer", "VoiceInfo"]
 
@@ -66,100 +65,157 @@ class ReplicaState:
 
 
 class Synthesizer:
-    """Speaks with the voices of its user_config.
+    """Synthesizes with the voices of its user_config.
 
-    Speech runs on one thread, whose turns are shared out (see turns), and what its listeners need of a voice's decoder
-    is made together; the thread count of a voice is the engine's business. Ray Serve spreads requests over replicas
-    and queues what they cannot take.
+    One thread computes for all requests (see `scheduler`), and decoder steps of the same voice are computed together.
+    How many threads ONNX Runtime uses is the engine's setting. Ray Serve spreads requests over the replicas and queues
+    those that no replica takes.
+
+    Parameters
+    ----------
+    cache : Path
+        Folder for fetched bundles.
+    replica : str
+        Name of this replica in /v1/revisions.
+    is_canary : bool
+        Whether this is a replica of a canary. It loads its first voices in the background, because it has to run in
+        order to report why they cannot be loaded.
     """
 
-    def __init__(self, cache: Path, replica: str = "local", *, on_trial: bool = False) -> None:
+    def __init__(self, cache: Path, replica: str = "local", *, is_canary: bool = False) -> None:
         self._cache = cache
         self._replica = replica
-        self._on_trial = on_trial
+        self._is_canary = is_canary
         self._voices = VoiceSet.empty()
-        self._wanted: dict[str, str] = {}
+        """The voices that answer; replaced as a whole when a configuration has been loaded."""
+        self._target: dict[str, str] = {}
+        """Voice names and revisions of the last configuration; set by `_load`, empty if it is invalid."""
         self._error: str | None = None
+        """Why the last configuration could not be loaded; set by `_swap`, cleared by `reconfigure`."""
         self._loading: asyncio.Task[None] | None = None
-        self._turns, self._batch = Turns(), Batch()
-        tracer()  # what it loads would keep the first request waiting
+        """The background load of the last configuration, also after it has ended; set by `reconfigure`."""
+        self._scheduler, self._batch = DeadlineScheduler(), Batch()
+        get_tracer()  # loads the exporter now, so that the first request need not wait for it
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Serve what `user_config` asks for.
+        """Load the voices of a configuration and serve them.
 
-        The first configuration is loaded before this returns, and a failure is raised: a replica without
-        voices must not be ready. A later one is loaded in the background, because Ray sends a replica no
-        requests while it reconfigures; the old voices answer until the new ones can, and go on if those
-        cannot be loaded. `state` tells. A replica on trial loads its first voices in the background, too: it
-        has to live to say what is wrong with them.
+        The first configuration is loaded before this returns. Later ones, and the first of a canary, are loaded in the
+        background, because Ray sends no requests to a replica that reconfigures: the old voices answer until the new
+        ones can, and go on if those cannot be loaded. `get_state` reports which.
+
+        Parameters
+        ----------
+        user_config : dict
+            A `UserConfig` as JSON.
+
+        Raises
+        ------
+        InputError
+            If the first configuration is invalid or names a bundle that is not there.
+        KubeVoiceError
+            If a bundle of the first configuration cannot be loaded: a replica without voices must not become ready.
         """
         self._error = None
         if self._loading:
             self._loading.cancel()
-        if self._voices.engines or self._on_trial:
+        if self._voices.engines or self._is_canary:
             self._loading = asyncio.create_task(self._swap(user_config))
         else:
             self._voices = await asyncio.to_thread(self._load, user_config)
 
     def _load(self, user_config: dict[str, Any]) -> VoiceSet:
-        self._wanted = {}
-        config = _parse(user_config)
-        self._wanted = {voice.name: voice.revision for voice in config.voices}
+        self._target = {}
+        config = _parse_config(user_config)
+        self._target = {voice.name: voice.revision for voice in config.voices}
         return load_voices(config, self._cache, self._voices)
 
     async def _swap(self, user_config: dict[str, Any]) -> None:
+        """Replace the voices once the new ones are loaded; keep them and the reason if that fails."""
         try:
             self._voices = await asyncio.to_thread(self._load, user_config)
-        except Exception as error:  # whatever it is, the old voices still speak, or the stable replicas do
+        except Exception as error:  # whatever it is, the old voices still serve, or the stable replicas do
             logger.exception("cannot load the new configuration")
             self._error = str(error) if isinstance(error, KubeVoiceError) else f"{type(error).__name__}: {error}"
 
-    async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
-        """Speak `job`; if the caller goes away, stop after the piece that is being spoken."""
-        arrived = time.perf_counter()
-        with replica_span("speak", job.trace) as span:
-            try:
-                utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived, span, self._batch)
-                span.tell(**utterance.head.traced, streaming=False)
-                pieces = self._turns.of(iter(utterance), utterance.seconds, lead=job.patience, whole=True)
-                samples = [piece async for piece in pieces]
-                return await asyncio.to_thread(utterance.answer, np.concatenate(samples))
-            except InputError as error:
-                return Refusal.of(error)
+    async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
+        """Synthesize a complete speech.
 
-    async def stream(self, job: SpeechJob) -> AsyncIterator[StreamItem]:
-        """Speak `job` and yield its file while it is made; if the caller goes away, stop after the piece at work."""
+        Cancelling stops the work after the chunk that is being computed.
+
+        Raises
+        ------
+        KubeVoiceError
+            If no voice could be loaded.
+        """
         arrived = time.perf_counter()
-        if self._turns.full and job.preceding is None:
-            yield Full()
+        with replica_span("replica", request.trace) as span:
+            try:
+                synthesis = await self._start_synthesis(request, arrived, span, streaming=False)
+                chunks = self._scheduler.submit(
+                    iter(synthesis), synthesis.measure_seconds, due_in=request.due_seconds, whole=True
+                )
+                samples = [chunk async for chunk in chunks]
+                return await asyncio.to_thread(synthesis.encode_result, np.concatenate(samples))
+            except InputError as error:
+                return Refusal.from_error(error)
+
+    async def stream(self, request: SynthesisRequest) -> AsyncIterator[ReplicaItem]:
+        """Synthesize and yield the file while it is made.
+
+        A request that continues a speech is always taken; a new one gets AtCapacityError while the scheduler is at
+        capacity. Closing the iterator stops the work after the chunk that is being computed.
+
+        Yields
+        ------
+        ReplicaItem
+            See `domain.SpeechItem` for the order.
+
+        Raises
+        ------
+        KubeVoiceError
+            If no voice could be loaded.
+        """
+        arrived = time.perf_counter()
+        if self._scheduler.at_capacity and request.preceding is None:
+            yield AtCapacityError()
             return
-        with replica_span("speak", job.trace) as span:
+        with replica_span("replica", request.trace) as span:
             try:
-                utterance = Utterance(job, *(await self._loaded()).find(job.voice), arrived, span, self._batch)
-                span.tell(**utterance.head.traced, streaming=True)
-                begun = False
-                lead = job.preceding.lead if job.preceding else 0.0
-                async with aclosing(self._turns.of(utterance.encoded(), attrgetter("seconds"), lead=lead)) as pieces:
-                    async for piece in pieces:
-                        if not begun:
-                            begun = True
-                            yield utterance.head
-                        if job.timestamps and piece.times != Times():
-                            yield piece.times
-                        if piece.audio:
-                            yield piece.audio
-                yield utterance.end
+                synthesis = await self._start_synthesis(request, arrived, span, streaming=True)
+                head_sent = False
+                due_in = request.preceding.buffered_seconds if request.preceding else 0.0
+                submitted = self._scheduler.submit(synthesis.encode_chunks(), attrgetter("seconds"), due_in=due_in)
+                async with aclosing(submitted) as chunks:
+                    async for chunk in chunks:
+                        if not head_sent:
+                            head_sent = True
+                            yield synthesis.head
+                        if request.timestamps and chunk.times != Times():
+                            yield chunk.times
+                        if chunk.audio:
+                            yield chunk.audio
+                yield synthesis.stats
             except InputError as error:
-                yield Refusal.of(error)
+                yield Refusal.from_error(error)
 
-    async def time(self, job: SpeechJob) -> Timed | Refusal:
-        """Tell when the words of `job` are heard. It takes no turn: the encoder is cheap, and nobody listens."""
+    async def _start_synthesis(
+        self, request: SynthesisRequest, arrived: float, span: Span, *, streaming: bool
+    ) -> Synthesis:
+        """Return the synthesis of a request, not begun yet. InputError if there is no such voice."""
+        voice, engine = (await self._wait_loaded()).get(request.voice)
+        synthesis = Synthesis(request, voice, engine, arrived, span, self._batch)
+        span.set_attributes(**synthesis.head.trace_attributes, streaming=streaming)
+        return synthesis
+
+    async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
+        """Compute when the words of a request are heard. It bypasses the scheduler: the encoder alone is cheap."""
         try:
-            return await asyncio.to_thread(time_job, job, *(await self._loaded()).find(job.voice))
+            return await asyncio.to_thread(compute_timing, request, *(await self._wait_loaded()).get(request.voice))
         except InputError as error:
-            return Refusal.of(error)
+            return Refusal.from_error(error)
 
-    async def _loaded(self) -> VoiceSet:
+    async def _wait_loaded(self) -> VoiceSet:
         """Return the voices, once there are any; KubeVoiceError if the first ones cannot be loaded."""
         if not self._voices.engines and self._loading:
             await asyncio.wait({self._loading})
@@ -170,15 +226,27 @@ class Synthesizer:
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
     ) -> Analysis | Refusal:
-        """Show how a voice (None: the default one) would read `text`."""
-        try:
-            _, engine = (await self._loaded()).find(voice)
-            return await asyncio.to_thread(_analysis, engine, text, lexicon, ssml=ssml)
-        except InputError as error:
-            return Refusal.of(error)
+        """Analyze how a voice would read a text.
 
-    async def voices(self) -> tuple[VoiceInfo, ...]:
-        """List the loaded voices."""
+        Parameters
+        ----------
+        text : str
+            Plain text, or an SSML document if `ssml` is set.
+        lexicon : Lexicon or None
+            Readings that take precedence over the voice's own.
+        ssml : bool
+            Whether the text is an SSML document.
+        voice : str or None
+            Name of the voice; None is the default voice.
+        """
+        try:
+            _, engine = (await self._wait_loaded()).get(voice)
+            return await asyncio.to_thread(_analyze, engine, text, lexicon, ssml=ssml)
+        except InputError as error:
+            return Refusal.from_error(error)
+
+    async def list_voices(self) -> tuple[VoiceInfo, ...]:
+        """List the loaded voices; empty before any is loaded."""
         voices = self._voices
         return tuple(
             VoiceInfo(
@@ -196,20 +264,20 @@ class Synthesizer:
             for name, engine in voices.engines.items()
         )
 
-    async def state(self) -> ReplicaState:
-        """Tell what is loaded; the operator counts a rollout as done by this alone."""
+    async def get_state(self) -> ReplicaState:
+        """Report what is loaded. The operator counts a rollout as complete by this alone."""
         loaded = {name: engine.revision for name, engine in self._voices.engines.items()}
-        busy = self._loading is not None and not self._loading.done()
-        return ReplicaState(self._replica, loaded, self._voices.default, self._wanted if busy else {}, self._error)
+        loading = self._loading is not None and not self._loading.done()
+        return ReplicaState(self._replica, loaded, self._voices.default, self._target if loading else {}, self._error)
 
 
-def _analysis(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:
+def _analyze(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:
     script = script_of(engine, text, ssml=ssml, lexicon=lexicon)
     sentences = (part.sentence for part in script.parts if isinstance(part, Passage))
     return Analysis(text, tuple(sentences), script.notices)
 
 
-def _parse(user_config: dict[str, Any]) -> UserConfig:
+def _parse_config(user_config: dict[str, Any]) -> UserConfig:
     try:
         return UserConfig.model_validate(user_config)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Which voices a replica serves: the user_config, fetching bundles by revision, and loading them."""
+"""The voices of a replica: its user_config, fetching bundles by revision, and loading them."""
 
 import logging
 import re
@@ -73,25 +73,44 @@ class UserConfig(_Config):
 
 @dataclass(frozen=True, slots=True)
 class VoiceSet:
-    """The voices of one configuration; a replica swaps the whole set at once."""
+    """The voices of one configuration. A replica replaces the whole set at once.
+
+    Attributes
+    ----------
+    engines : mapping of str to Engine
+        Loaded voices by their public names.
+    default : str
+        Name of the voice of requests that name none.
+    """
 
     engines: Mapping[str, Engine]
     default: str
 
     @classmethod
     def empty(cls) -> Self:
-        """No voices: what a replica has before its first configuration."""
+        """Return a set without voices: what a replica has before its first configuration."""
         return cls(MappingProxyType({}), "")
 
-    def find(self, name: str | None) -> tuple[str, Engine]:
-        """Return the named voice (None: the default) and its name; InputError names the voices there are."""
-        wanted = name or self.default
-        if wanted not in self.engines:
-            raise InputError(f"there is no voice {wanted!r}; there are: {', '.join(self.engines) or 'none'}")
-        return wanted, self.engines[wanted]
+    def get(self, name: str | None) -> tuple[str, Engine]:
+        """Return a voice and its name.
+
+        Parameters
+        ----------
+        name : str or None
+            Name of the voice; None is the default voice.
+
+        Raises
+        ------
+        InputError
+            If there is no such voice; the message lists those there are.
+        """
+        name = name or self.default
+        if name not in self.engines:
+            raise InputError(f"there is no voice {name!r}; there are: {', '.join(self.engines) or 'none'}")
+        return name, self.engines[name]
 
 
-def _local_folder(uri: str) -> Path | None:
+def _resolve_local_folder(uri: str) -> Path | None:
     """Return the folder of an address on this machine, None for remote ones."""
     if uri.startswith("builtin://"):
         return builtin_voice(uri)
@@ -101,11 +120,21 @@ def _local_folder(uri: str) -> Path | None:
 
 
 def fetch_bundle(voice: VoiceConfig, cache: Path) -> Bundle:
-    """Return the bundle of `voice`, from the cache if it lies there whole.
+    """Return the bundle of a voice, fetched into the cache unless it is there already.
 
-    Raises InputError if what the address holds is not the revision asked for.
+    Parameters
+    ----------
+    voice : VoiceConfig
+        Where the bundle is, and its digest.
+    cache : Path
+        Folder in which each fetched bundle has a folder named by its digest.
+
+    Raises
+    ------
+    InputError
+        If the address holds another revision than the one configured.
     """
-    folder = _local_folder(voice.uri)
+    folder = _resolve_local_folder(voice.uri)
     if folder is None:
         folder = cache / voice.revision.removeprefix("sha256:")
         if not (folder / "voice.json").is_file():
@@ -114,22 +143,39 @@ def fetch_bundle(voice: VoiceConfig, cache: Path) -> Bundle:
     bundle = load_bundle(folder)
     if bundle.digest != voice.revision:
         raise InputError(
-            f"{voice.uri} holds revision {bundle.digest}, but voice {voice.name} asks for {voice.revision}; "
+            f"{voice.uri} holds revision {bundle.digest}, but voice {voice.name} is configured with {voice.revision}; "
             "correct the revision or the uri"
         )
     return bundle
 
 
 def load_voices(config: UserConfig, cache: Path, loaded: VoiceSet) -> VoiceSet:
-    """Load what `config` asks for, keeping engines of `loaded` whose revision stays.
+    """Load the voices of a configuration.
 
-    New engines speak once before they are handed out, so that the first request pays for no first-time work.
+    Parameters
+    ----------
+    config : UserConfig
+        The voices to load.
+    cache : Path
+        Folder for fetched bundles.
+    loaded : VoiceSet
+        Voices loaded before; an engine whose revision and thread count stay the same is reused.
+
+    Returns
+    -------
+    VoiceSet
+        New engines have synthesized once, so that no request pays for ONNX Runtime's first run.
+
+    Raises
+    ------
+    InputError, KubeVoiceError
+        If a bundle cannot be fetched or loaded.
     """
     # Keyed by revision: a renamed voice keeps its engine.
-    kept = {engine.revision: engine for engine in loaded.engines.values() if engine.threads == config.threads}
+    reusable = {engine.revision: engine for engine in loaded.engines.values() if engine.threads == config.threads}
     engines: dict[str, Engine] = {}
     for voice in config.voices:
-        engine = kept.get(voice.revision)
+        engine = reusable.get(voice.revision)
         if engine is None:
             engine = Engine(fetch_bundle(voice, cache), threads=config.threads)
             engine.synthesize(analyse("你好。").sentences[0].units)

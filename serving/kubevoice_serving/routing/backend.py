@@ -1,56 +1,70 @@
-"""What the HTTP application asks of the replicas, wherever they run."""
+"""The interface between the HTTP application and the replicas, wherever they run."""
 
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from kubevoice.text import Analysis, Lexicon
 
-from kubevoice_serving.domain import Refusal, SpeechAnswer, SpeechItem, SpeechJob, Timed, Track
+from kubevoice_serving.domain import Refusal, SpeechItem, SpeechTiming, SynthesisRequest, SynthesisResult, Track
 from kubevoice_serving.replica.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.routing.tracks import TrackTraffic
 
-__all__ = ["Backend", "BusyError", "UnavailableError"]
-
-
-class BusyError(Exception):
-    """Every replica is busy and the queue is full."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("all replicas are busy and the queue is full")
-        self.retry_after = retry_after
+__all__ = ["Backend", "UnavailableError"]
 
 
 class UnavailableError(Exception):
-    """No replica can answer now."""
+    """No replica can answer now; HTTP 503.
+
+    Attributes
+    ----------
+    retry_after : int
+        Seconds after which the caller should try again.
+    """
 
     retry_after = 5
 
 
 class Backend(Protocol):
-    """What the HTTP application needs of the replicas."""
+    """What the HTTP application needs of the replicas.
 
-    async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
-        """Speak; BusyError or UnavailableError if no replica can."""
+    Except for `list_replicas` and `track_traffic`, every method raises AtCapacityError if all replicas are at capacity
+    and the queue is full, and UnavailableError if no replica can answer.
+    """
 
-    def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechItem, None]:
-        """Speak, and yield the file while it is made.
+    async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
+        """Synthesize a complete speech."""
 
-        BusyError or UnavailableError if no replica can, UnavailableError also if one is lost on the way.
+    def stream(self, request: SynthesisRequest) -> AsyncGenerator[SpeechItem, None]:
+        """Synthesize and yield the file while it is made.
+
+        Close the generator to stop the work.
+
+        Yields
+        ------
+        SpeechItem
+            See `domain.SpeechItem` for the order.
+
+        Raises
+        ------
+        AtCapacityError
+            Before the first item, if all replicas are at capacity.
+        UnavailableError
+            If no replica can answer, or if the replica is lost while it streams.
         """
 
-    async def time(self, job: SpeechJob) -> Timed | Refusal:
-        """Tell when the words of a job are heard; BusyError or UnavailableError if no replica can."""
+    async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
+        """Compute when the words of a request are heard."""
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
     ) -> Analysis | Refusal:
-        """Show how a voice would read text."""
+        """Analyze how a voice would read a text; see `Synthesizer.analyze`."""
 
-    async def voices(self) -> tuple[VoiceInfo, ...]:
+    async def list_voices(self) -> tuple[VoiceInfo, ...]:
         """List voices; empty before any is loaded."""
 
-    async def states(self) -> list[ReplicaState]:
-        """Tell what each replica serves."""
+    async def list_replicas(self) -> list[ReplicaState]:
+        """List what each replica has loaded; replicas that do not answer in time are left out."""
 
-    def traffic(self) -> dict[Track, TrackTraffic]:
-        """Tell what became of the requests since the canary of now appeared."""
+    def track_traffic(self) -> dict[Track, TrackTraffic]:
+        """Return what became of the requests of each track since the present canary was configured."""

@@ -1,4 +1,4 @@
-"""A `Backend` before another one that answers what was spoken before."""
+"""A `Backend` that answers from the response cache before it asks another backend."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -6,102 +6,136 @@ from contextlib import aclosing
 from kubevoice.engine.timing import Times
 from kubevoice.text import Analysis, Lexicon
 
-from kubevoice_serving.domain import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechItem, SpeechJob, Timed, Track
+from kubevoice_serving.domain import (
+    Refusal,
+    SpeechHead,
+    SpeechItem,
+    SpeechTiming,
+    SynthesisRequest,
+    SynthesisResult,
+    SynthesisStats,
+    Track,
+)
 from kubevoice_serving.replica.synthesizer import ReplicaState, VoiceInfo
 from kubevoice_serving.routing.backend import Backend
-from kubevoice_serving.routing.response_cache import LARGEST, Phrases, Single, phrase_key
+from kubevoice_serving.routing.response_cache import MAX_AUDIO_BYTES, ResponseCache, SingleFlight, make_cache_key
 from kubevoice_serving.routing.tracks import CacheConfig, IngressConfig, TrackTraffic
 
-__all__ = ["RememberingBackend"]
+__all__ = ["CachingBackend"]
 
 
-class RememberingBackend:
-    """Knows which revision each voice is to have, so that nothing of an earlier one is ever answered.
+class CachingBackend:
+    """Knows which revision each voice should have, so that a result of an earlier revision is never sent.
 
-    While a canary is on trial every request goes to a replica: what is remembered would tell nothing of it.
+    While there is a canary every request goes to a replica: cached results would say nothing about it.
+
+    Parameters
+    ----------
+    backend : Backend
+        Asked for what is not in the cache.
     """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._config = IngressConfig()
-        self._phrases = Phrases(CacheConfig())
-        self._single = Single()
+        """The last configuration; set by `configure`."""
+        self._cache = ResponseCache(CacheConfig())
+        """Replaced by `configure` when its sizes or the address of Redis change."""
+        self._single_flight = SingleFlight()
 
     async def configure(self, config: IngressConfig) -> None:
-        """Take the revisions that are to be served, and the size of what is remembered."""
+        """Take the revisions that should be served, and the settings of the cache."""
         self._config = config
-        if config.cache != self._phrases.config:
-            before, self._phrases = self._phrases, Phrases(config.cache)
-            await before.aclose()
+        if config.cache != self._cache.config:
+            old_cache, self._cache = self._cache, ResponseCache(config.cache)
+            await old_cache.aclose()
 
-    def _revision(self, job: SpeechJob) -> str | None:
-        """Return what a request's voice is to be; None if nothing may be remembered of it."""
+    def _find_voice(self, request: SynthesisRequest) -> tuple[str, str] | None:
+        """Return name and revision of the voice that should answer; None if the cache must not be used."""
         config = self._config
-        if config.canary is not None or not config.cache.megabytes or job.fresh:
+        if config.canary is not None or not config.cache.megabytes or request.bypass_cache:
             return None
-        return config.voices.get(job.voice or config.default)
+        voice = request.voice or config.default
+        revision = config.voices.get(voice)
+        return None if revision is None else (voice, revision)
 
-    async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
-        """Answer from memory, or as the replicas do; equal requests at the same time are spoken once."""
-        revision = self._revision(job)
-        if revision is None:
-            return await self._backend.speak(job)
-        key = phrase_key(job, revision, whole=True)
-        if (found := await self._phrases.find(key)) is not None:
-            return found
-        answer = await self._single.do(key, lambda: self._backend.speak(job))
-        assert isinstance(answer, SpeechAnswer | Refusal)  # noqa: S101  # what speak returns
-        if isinstance(answer, SpeechAnswer) and answer.head.revision == revision:
-            self._phrases.keep(key, answer)
-        return answer
+    async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
+        """Answer from the cache, or as the backend does; equal requests at the same time are synthesized once."""
+        target = self._find_voice(request)
+        if target is None:
+            return await self._backend.synthesize(request)
+        voice, revision = target
+        key = make_cache_key(request, voice, revision, whole=True)
+        if (cached := await self._cache.get(key)) is not None:
+            return cached
+        result = await self._single_flight.do(key, lambda: self._backend.synthesize(request))
+        assert isinstance(result, SynthesisResult | Refusal)  # noqa: S101  # what synthesize returns
+        if isinstance(result, SynthesisResult) and result.head.revision == revision:
+            self._cache.set(key, result)
+        return result
 
-    async def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechItem, None]:
-        """Answer from memory at once, or as the replicas do, piece by piece."""
-        revision = self._revision(job)
-        key = phrase_key(job, revision or "", whole=False)
-        if revision is not None and (found := await self._phrases.find(key)) is not None:
-            yield found.head
-            if job.timestamps:
-                yield found.times
-            yield found.audio
-            yield found.end
-            return
+    async def stream(self, request: SynthesisRequest) -> AsyncGenerator[SpeechItem, None]:
+        """Answer from the cache in one chunk, or as the backend does; a complete stream is then cached."""
+        target = self._find_voice(request)
+        if target is None:
+            items = self._backend.stream(request)
+        else:
+            voice, revision = target
+            key = make_cache_key(request, voice, revision, whole=False)
+            if (cached := await self._cache.get(key)) is not None:
+                yield cached.head
+                if request.timestamps:
+                    yield cached.times
+                yield cached.audio
+                yield cached.stats
+                return
+            items = self._stream_into_cache(request, key, revision)
+        async with aclosing(items):
+            async for item in items:
+                yield item
+
+    async def _stream_into_cache(
+        self, request: SynthesisRequest, key: str, revision: str
+    ) -> AsyncGenerator[SpeechItem, None]:
+        """Yield the backend's stream, and cache it when it is complete and of the revision that should answer."""
         head: SpeechHead | None = None
-        pieces: list[bytes] = []
+        chunks: list[bytes] = []
         times = Times()
         size = 0
-        async with aclosing(self._backend.stream(job)) as items:
+        async with aclosing(self._backend.stream(request)) as items:
             async for item in items:
                 if isinstance(item, SpeechHead):
                     head = item
                 elif isinstance(item, bytes):
                     size += len(item)
-                    if size <= LARGEST:
-                        pieces.append(item)
+                    if size <= MAX_AUDIO_BYTES:
+                        chunks.append(item)
                 elif isinstance(item, Times):
                     times += item
-                elif isinstance(item, SpeechEnd) and head is not None and head.revision == revision and size <= LARGEST:
-                    self._phrases.keep(key, SpeechAnswer(head, b"".join(pieces), item, times))
+                elif (
+                    isinstance(item, SynthesisStats) and head and head.revision == revision and size <= MAX_AUDIO_BYTES
+                ):
+                    self._cache.set(key, SynthesisResult(head, b"".join(chunks), item, times))
                 yield item
 
-    async def time(self, job: SpeechJob) -> Timed | Refusal:
-        """Tell when words are heard: it costs too little to be remembered, and is true of remembered speech, too."""
-        return await self._backend.time(job)
+    async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
+        """Compute when words are heard. It is not cached, for it is cheap, and it holds for cached speech too."""
+        return await self._backend.compute_timing(request)
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
     ) -> Analysis | Refusal:
-        """Show how a voice would read text."""
+        """Analyze how a voice would read a text."""
         return await self._backend.analyze(text, lexicon, ssml=ssml, voice=voice)
 
-    async def voices(self) -> tuple[VoiceInfo, ...]:
+    async def list_voices(self) -> tuple[VoiceInfo, ...]:
         """List voices."""
-        return await self._backend.voices()
+        return await self._backend.list_voices()
 
-    async def states(self) -> list[ReplicaState]:
-        """Tell what each replica serves."""
-        return await self._backend.states()
+    async def list_replicas(self) -> list[ReplicaState]:
+        """List what each replica has loaded."""
+        return await self._backend.list_replicas()
 
-    def traffic(self) -> dict[Track, TrackTraffic]:
-        """Tell what became of the requests of each track."""
-        return self._backend.traffic()
+    def track_traffic(self) -> dict[Track, TrackTraffic]:
+        """Return what became of the requests of each track."""
+        return self._backend.track_traffic()

@@ -1,4 +1,4 @@
-"""The canary as the HTTP side sees it: another application of the same Ray, which comes and goes."""
+"""The canary as the HTTP process sees it: another application of the same Ray, which may come and go at any time."""
 
 import asyncio
 import logging
@@ -8,96 +8,120 @@ from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-from kubevoice_serving.domain import Refusal, SpeechAnswer, SpeechJob
+from kubevoice_serving.domain import Refusal, SynthesisRequest, SynthesisResult
 from kubevoice_serving.replica.synthesizer import ReplicaState
-from kubevoice_serving.routing.replica_calls import replica_states, translated
+from kubevoice_serving.routing.replica_calls import await_replica, query_replicas
 
-__all__ = ["Canary", "GoneError"]
+__all__ = ["Canary", "CanaryGoneError"]
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""Time between two looks whether a replica serves."""
+POLL_SECONDS = 1.0
+"""Time between two checks whether a replica serves the canary revision."""
 
 
-class GoneError(Exception):
+class CanaryGoneError(Exception):
     """The canary went away before one of its replicas took the request."""
 
 
 class Canary:
-    """One revision on trial. It gets requests only while a replica says that it serves that revision."""
+    """The replicas of a canary revision. They get requests only while one of them reports that it serves the revision.
+
+    Parameters
+    ----------
+    handle : DeploymentHandle
+        The deployment `Synthesizer` of the canary's application.
+    revision : str
+        Digest of the bundle under test.
+    weight : int
+        Percent of the requests that go to the canary.
+    """
 
     def __init__(self, handle: DeploymentHandle[Any], revision: str, weight: int) -> None:
         self.revision = revision
         self.weight = weight
+        """Percent; changed by RayBackend.configure while the canary runs."""
         self._handle = handle
-        self._away = asyncio.Event()
-        self._away.set()
-        self._watch = asyncio.create_task(self._look())
+        self._gone = asyncio.Event()
+        """Set while no replica serves the revision; written by `_poll_replicas`, set for good by `close`."""
+        self._gone.set()
+        self._poller = asyncio.create_task(self._poll_replicas())
 
     def close(self) -> None:
-        """Send it nothing any more; what a replica is at work on is finished, what waits for one is given back."""
-        self._watch.cancel()
-        self._away.set()
+        """Send no more requests. Those at a replica are finished; those that wait for one raise CanaryGoneError."""
+        self._poller.cancel()
+        self._gone.set()
 
-    def takes(self, job: SpeechJob) -> bool:
-        """Draw whether a job is for the canary; what goes on with a speech is if the canary began it."""
+    def should_route(self, request: SynthesisRequest) -> bool:
+        """Draw at random, by weight, whether a request goes to the canary.
+
+        A request that continues a speech goes to the canary if the canary began the speech.
+        """
         drawn = random.random() * 100 < self.weight  # noqa: S311  # no secret
-        return not self._away.is_set() and (job.preceding.revision == self.revision if job.preceding else drawn)
+        preceding = request.preceding
+        return not self._gone.is_set() and (preceding.revision == self.revision if preceding else drawn)
 
-    async def states(self) -> list[ReplicaState]:
-        """Ask its replicas."""
-        return await replica_states(self._handle)
+    async def list_replicas(self) -> list[ReplicaState]:
+        """List what each of its replicas has loaded."""
+        return await query_replicas(self._handle)
 
-    async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
-        """Speak; GoneError if it goes away first, BusyError or UnavailableError as of any replica."""
-        call: Any = self._handle.speak.remote(job)
+    async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
+        """Synthesize a complete speech.
+
+        Raises
+        ------
+        CanaryGoneError
+            If the canary goes away before a replica has taken the request.
+        AtCapacityError, UnavailableError
+            As `await_replica`.
+        """
+        call: Any = self._handle.synthesize.remote(request)
         try:
-            # The one way Ray tells that a call was assigned; its errors come with the answer.
-            await self._taken(call, call._to_object_ref())  # noqa: SLF001
-            return await translated(call)
+            # Ray has no public way to learn that a call was assigned; its errors come with the answer.
+            await self._wait_assigned(call, call._to_object_ref())  # noqa: SLF001
+            return await await_replica(call)
         except asyncio.CancelledError:
             call.cancel()
             raise
 
-    async def stream(self, job: SpeechJob) -> Any:
-        """Begin a stream; GoneError if the canary goes away before a replica has taken it."""
-        call: Any = self._handle.options(stream=True).stream.remote(job)
+    async def stream(self, request: SynthesisRequest) -> Any:
+        """Begin a stream and return Ray's generator; CanaryGoneError as `synthesize`."""
+        call: Any = self._handle.options(stream=True).stream.remote(request)
         try:
-            await self._taken(call, call._to_object_ref_gen())  # noqa: SLF001  # as below
+            await self._wait_assigned(call, call._to_object_ref_gen())  # noqa: SLF001  # as above
         except asyncio.CancelledError:
             call.cancel()
             raise
         return call
 
-    async def _taken(self, call: Any, assigned: Coroutine[Any, Any, Any]) -> None:
+    async def _wait_assigned(self, call: Any, assignment: Coroutine[Any, Any, Any]) -> None:
         """Wait until a replica has taken the call. Ray itself would wait for ever for a replica that never comes."""
-        taken = asyncio.ensure_future(assigned)
-        away = asyncio.ensure_future(self._away.wait())
+        assigned = asyncio.ensure_future(assignment)
+        gone = asyncio.ensure_future(self._gone.wait())
         try:
-            await asyncio.wait({taken, away}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({assigned, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            away.cancel()
-            taken.add_done_callback(_forget)
-        if not taken.done():
-            taken.cancel()
+            gone.cancel()
+            assigned.add_done_callback(_retrieve_exception)
+        if not assigned.done():
+            assigned.cancel()
             call.cancel()
-            raise GoneError
+            raise CanaryGoneError
 
-    async def _look(self) -> None:
-        """Keep `_away` true to what the replicas say."""
+    async def _poll_replicas(self) -> None:
+        """Keep `_gone` in step with what the replicas report."""
         while True:
-            serving = any(self.revision in state.voices.values() for state in await self.states())
-            if serving is self._away.is_set():
+            serving = any(self.revision in state.voices.values() for state in await self.list_replicas())
+            if serving is self._gone.is_set():
                 logger.info("the canary %s %s", self.revision[:19], "serves" if serving else "does not serve")
             if serving:
-                self._away.clear()
+                self._gone.clear()
             else:
-                self._away.set()
-            await asyncio.sleep(LOOK_SECONDS)
+                self._gone.set()
+            await asyncio.sleep(POLL_SECONDS)
 
 
-def _forget(call: asyncio.Future[Any]) -> None:
-    """Take note of the error of a call nobody waits for, so that asyncio does not complain."""
+def _retrieve_exception(call: asyncio.Future[Any]) -> None:
+    """Retrieve the exception of a call nobody awaits; asyncio would log it otherwise."""
     if not call.cancelled():
         call.exception()

@@ -1,8 +1,8 @@
-"""What a worker's pod runs before it ends: `python -m kubevoice_serving.routing.drain SECONDS`.
+"""What a worker pod runs before it ends: `python -m kubevoice_serving.routing.drain SECONDS`.
 
-Ray learns that the node goes, puts a replica elsewhere if there is room, sends this one nothing more and lets it
-finish what it is speaking. The pod ends when replica and proxy have gone, when the head has, or when the seconds are
-over.
+It tells Ray that the node goes away. Ray then starts a replica elsewhere if there is room, sends this one no more
+requests and lets it finish those it has. The pod ends when replica and proxy have gone, when the head has gone, or when
+the seconds are over.
 """
 
 import argparse
@@ -16,63 +16,61 @@ from pathlib import Path
 
 __all__ = ["main"]
 
-AT_WORK = (b"ray::ServeReplica", b"ray::ProxyActor", b"ray::HAProxyManager")
-"""How Ray names the processes of a replica, and of what is before the HTTP side."""
-LOOK_SECONDS, REACH_SECONDS = 0.5, 3.0
+BUSY_PROCESSES = (b"ray::ServeReplica", b"ray::ProxyActor", b"ray::HAProxyManager")
+"""Titles of Ray's processes for a replica, and for the HTTP proxy before the HTTP process."""
+POLL_SECONDS, CONNECT_SECONDS = 0.5, 3.0
 
 
-def _head_answers() -> bool:
-    """Tell whether the head, which RAY_ADDRESS names, is there: without it no request comes and none goes."""
+def _is_head_reachable() -> bool:
+    """Return whether the head, named by RAY_ADDRESS, accepts connections: without it no request comes or goes."""
     host, _, port = os.environ.get("RAY_ADDRESS", "").rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS):
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS):
             return True
     except (OSError, ValueError):
         return False
 
 
-def _busy() -> bool:
-    """Tell whether a replica or a proxy is among the processes of this container."""
+def _is_busy() -> bool:
+    """Return whether a replica or a proxy is among the processes of this container."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 name = (entry / "cmdline").read_bytes()
             except OSError:
-                continue  # it ended while we looked
-            if name.startswith(AT_WORK):
+                continue  # it ended meanwhile
+            if name.startswith(BUSY_PROCESSES):
                 return True
     return False
 
 
-def _announced(seconds: int) -> "subprocess.Popen[bytes]":
-    """Begin to tell Ray that this node goes."""
-    words = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the pod ends"]
-    limit = ["--deadline-remaining-seconds", str(seconds)]
-    return subprocess.Popen([sys.executable, "-m", "ray.scripts.scripts", "drain-node", *words, *limit])  # noqa: S603  # our own words
+def _start_drain(seconds: int) -> "subprocess.Popen[bytes]":
+    """Start the command that tells Ray to drain this node within `seconds`."""
+    reason = ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the pod ends"]
+    deadline = ["--deadline-remaining-seconds", str(seconds)]
+    return subprocess.Popen([sys.executable, "-m", "ray.scripts.scripts", "drain-node", *reason, *deadline])  # noqa: S603  # fixed arguments
 
 
-def _drained(seconds: int) -> bool:
-    """Wait until Ray knows and nothing is at work any more; False if that cannot be, or takes too long."""
+def _drain(seconds: int) -> bool:
+    """Drain this node; False if Ray cannot be told, or if it takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
-    if not _head_answers():
+    if not _is_head_reachable():
         return False
-    with _announced(seconds) as announcement:
-        while announcement.poll() is None or _busy():
-            failed = announcement.returncode not in (None, 0)
-            if failed or time.monotonic() > deadline or not _head_answers():
-                announcement.kill()
+    with _start_drain(seconds) as command:
+        while command.poll() is None or _is_busy():
+            failed = command.returncode not in (None, 0)
+            if failed or time.monotonic() > deadline or not _is_head_reachable():
+                command.kill()
                 return False
-            time.sleep(LOOK_SECONDS)
-    return announcement.returncode == 0
+            time.sleep(POLL_SECONDS)
+    return command.returncode == 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Drain this node; return 0 when nothing is at work on it any more."""
-    parser = argparse.ArgumentParser(
-        prog="kubevoice_serving.routing.drain", description="Let this node's requests end."
-    )
+    """Drain this node; return 0 when no replica or proxy runs on it any more, 1 if that failed."""
+    parser = argparse.ArgumentParser(prog="kubevoice_serving.routing.drain", description="Drain this Ray node.")
     parser.add_argument("seconds", type=int, help="how long it may take")
-    return 0 if _drained(parser.parse_args(arguments).seconds) else 1
+    return 0 if _drain(parser.parse_args(arguments).seconds) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The replicas of Ray Serve deployments as a `Backend`."""
+"""The replicas of Ray Serve deployments as a `Backend`: divides requests between the stable track and the canary."""
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -9,21 +9,21 @@ from kubevoice.text import Analysis, Lexicon
 from ray.serve.handle import DeploymentHandle
 
 from kubevoice_serving.domain import (
-    Full,
+    AtCapacityError,
     Refusal,
-    SpeechAnswer,
-    SpeechEnd,
+    ReplicaItem,
     SpeechItem,
-    SpeechJob,
-    StreamItem,
-    Timed,
+    SpeechTiming,
+    SynthesisRequest,
+    SynthesisResult,
+    SynthesisStats,
     Track,
 )
 from kubevoice_serving.replica.synthesizer import ReplicaState, VoiceInfo
-from kubevoice_serving.routing.backend import BusyError, UnavailableError
-from kubevoice_serving.routing.canary import Canary, GoneError
-from kubevoice_serving.routing.replica_calls import replica_states, translated
-from kubevoice_serving.routing.tracks import IngressConfig, Tally, TrackTraffic
+from kubevoice_serving.routing.backend import UnavailableError
+from kubevoice_serving.routing.canary import Canary, CanaryGoneError
+from kubevoice_serving.routing.replica_calls import await_replica, query_replicas
+from kubevoice_serving.routing.tracks import IngressConfig, TrackTraffic, TrafficCounter
 
 __all__ = ["RayBackend"]
 
@@ -31,117 +31,127 @@ __all__ = ["RayBackend"]
 class RayBackend:
     """The replicas of the deployment `Synthesizer`, and of a canary when there is one.
 
-    A canary that fails costs a caller time, never the answer: the stable replicas speak instead.
+    A canary that fails costs a caller time, never the answer: the request goes to a stable replica instead.
+
+    Parameters
+    ----------
+    stable : DeploymentHandle
+        The deployment `Synthesizer` of this application.
     """
 
     def __init__(self, stable: DeploymentHandle[Any]) -> None:
         self._stable = stable
         self._canary: Canary | None = None
-        self._tallies = {Track.STABLE: Tally()}
+        """The canary of the last configuration; set by `configure`."""
+        self._counters = {Track.STABLE: TrafficCounter()}
+        """Replaced by `configure` when another canary revision is configured, or none."""
 
     def configure(self, config: IngressConfig) -> None:
-        """Divide the requests as `config` says. Another canary revision starts all counts anew."""
-        wanted, running = config.canary, self._canary
-        if wanted and running and wanted.revision == running.revision:
-            running.weight = wanted.weight
+        """Divide the requests as `config` says. Another canary revision, or none, starts all counters at zero."""
+        target, running = config.canary, self._canary
+        if target and running and target.revision == running.revision:
+            running.weight = target.weight
             return
         if running:
             running.close()
-        self._canary, self._tallies = None, {Track.STABLE: Tally()}
-        if wanted:
-            handle = DeploymentHandle[Any](self._stable.deployment_name, wanted.application)
-            self._canary = Canary(handle, wanted.revision, wanted.weight)
-            self._tallies[Track.CANARY] = Tally()
+        self._canary, self._counters = None, {Track.STABLE: TrafficCounter()}
+        if target:
+            handle = DeploymentHandle[Any](self._stable.deployment_name, target.application)
+            self._canary = Canary(handle, target.revision, target.weight)
+            self._counters[Track.CANARY] = TrafficCounter()
 
-    async def speak(self, job: SpeechJob) -> SpeechAnswer | Refusal:
-        """Speak on the replica Ray Serve picks, of the track that is drawn."""
-        canary, tallies = self._canary, self._tallies
-        if canary is not None and canary.takes(job):
+    async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
+        """Synthesize a complete speech on the drawn track, on the replica that Ray Serve picks."""
+        canary, counters = self._canary, self._counters
+        if canary is not None and canary.should_route(request):
             try:
-                return await _counted(canary.speak, job, tallies[Track.CANARY])
-            except (GoneError, BusyError, UnavailableError):
+                return await _count_result(canary.synthesize, request, counters[Track.CANARY])
+            except (CanaryGoneError, AtCapacityError, UnavailableError):
                 pass
-        return await _counted(self._speak_stable, job, tallies[Track.STABLE])
+        return await _count_result(self._synthesize_stable, request, counters[Track.STABLE])
 
-    async def stream(self, job: SpeechJob) -> AsyncGenerator[SpeechItem, None]:
-        """Speak piece by piece on the replica Ray Serve picks, of the track that is drawn."""
-        canary, tallies = self._canary, self._tallies
-        if canary is not None and canary.takes(job):
+    async def stream(self, request: SynthesisRequest) -> AsyncGenerator[SpeechItem, None]:
+        """Stream a speech from the drawn track, from the replica that Ray Serve picks."""
+        canary, counters = self._canary, self._counters
+        if canary is not None and canary.should_route(request):
             try:
-                call = await canary.stream(job)
-            except GoneError:
+                call = await canary.stream(request)
+            except CanaryGoneError:
                 pass
             else:
-                async for item in _followed(call, tallies[Track.CANARY]):
+                async for item in _relay_stream(call, counters[Track.CANARY]):
                     yield item
                 return
-        async for item in _followed(self._stable.options(stream=True).stream.remote(job), tallies[Track.STABLE]):
+        call = self._stable.options(stream=True).stream.remote(request)
+        async for item in _relay_stream(call, counters[Track.STABLE]):
             yield item
 
-    async def _speak_stable(self, job: SpeechJob) -> SpeechAnswer | Refusal:
-        return await translated(self._stable.speak.remote(job))
+    async def _synthesize_stable(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
+        return await await_replica(self._stable.synthesize.remote(request))
 
-    async def time(self, job: SpeechJob) -> Timed | Refusal:
-        """Tell when the words of a job are heard, as the stable revision speaks them."""
-        return await translated(self._stable.time.remote(job))
+    async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
+        """Compute when the words of a request are heard, as the stable revision speaks them."""
+        return await await_replica(self._stable.compute_timing.remote(request))
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
     ) -> Analysis | Refusal:
-        """Show how a voice would read text."""
-        return await translated(self._stable.analyze.remote(text, lexicon, ssml=ssml, voice=voice))
+        """Analyze how a voice of the stable replicas would read a text."""
+        return await await_replica(self._stable.analyze.remote(text, lexicon, ssml=ssml, voice=voice))
 
-    async def voices(self) -> tuple[VoiceInfo, ...]:
-        """List the voices of any one stable replica."""
-        return await translated(self._stable.voices.remote())
+    async def list_voices(self) -> tuple[VoiceInfo, ...]:
+        """List the voices of one stable replica."""
+        return await await_replica(self._stable.list_voices.remote())
 
-    async def states(self) -> list[ReplicaState]:
-        """Ask every running replica of either track."""
-        found = await replica_states(self._stable)
+    async def list_replicas(self) -> list[ReplicaState]:
+        """Ask every running replica of both tracks."""
+        states = await query_replicas(self._stable)
         if self._canary is not None:
-            found += [replace(state, track=Track.CANARY) for state in await self._canary.states()]
-        return found
+            states += [replace(state, track=Track.CANARY) for state in await self._canary.list_replicas()]
+        return states
 
-    def traffic(self) -> dict[Track, TrackTraffic]:
-        """Tell what became of the requests of each track."""
-        return {track: tally.read() for track, tally in self._tallies.items()}
+    def track_traffic(self) -> dict[Track, TrackTraffic]:
+        """Return what became of the requests of each track."""
+        return {track: counter.snapshot() for track, counter in self._counters.items()}
 
 
-async def _followed(call: Any, tally: Tally) -> AsyncGenerator[SpeechItem, None]:
-    """Yield a stream and count it; the replica is told when nobody listens any more."""
+async def _relay_stream(call: Any, counter: TrafficCounter) -> AsyncGenerator[SpeechItem, None]:
+    """Yield the items of a replica's stream and count what became of it; cancel the call when nobody listens."""
     began = time.perf_counter()
     try:
         while True:
             try:
-                item: StreamItem = await translated(anext(call))
+                item: ReplicaItem = await await_replica(anext(call))
             except StopAsyncIteration:
                 return
-            if isinstance(item, Full):
-                raise BusyError(1)
+            if isinstance(item, AtCapacityError):
+                raise item
             if isinstance(item, Refusal):
-                tally.refused()
-            elif isinstance(item, SpeechEnd):
-                tally.answered(time.perf_counter() - began)
+                counter.count_refusal()
+            elif isinstance(item, SynthesisStats):
+                counter.count_success(time.perf_counter() - began)
             yield item
     except UnavailableError:
-        tally.failed()
+        counter.count_failure()
         raise
     finally:
         call.cancel()
 
 
-async def _counted(
-    speak: Callable[[SpeechJob], Awaitable[SpeechAnswer | Refusal]], job: SpeechJob, tally: Tally
-) -> SpeechAnswer | Refusal:
-    """Speak and count; a request that no replica took says nothing about the track and is not counted."""
+async def _count_result(
+    synthesize: Callable[[SynthesisRequest], Awaitable[SynthesisResult | Refusal]],
+    request: SynthesisRequest,
+    counter: TrafficCounter,
+) -> SynthesisResult | Refusal:
+    """Synthesize and count what became of it. A request that no replica took says nothing about the track."""
     began = time.perf_counter()
     try:
-        answer = await speak(job)
+        result = await synthesize(request)
     except UnavailableError:
-        tally.failed()
+        counter.count_failure()
         raise
-    if isinstance(answer, Refusal):
-        tally.refused()
+    if isinstance(result, Refusal):
+        counter.count_refusal()
     else:
-        tally.answered(time.perf_counter() - began)
-    return answer
+        counter.count_success(time.perf_counter() - began)
+    return result

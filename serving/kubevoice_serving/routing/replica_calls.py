@@ -1,4 +1,4 @@
-"""Calls to Ray Serve replicas, with Ray's ways of saying "not now" turned into ours."""
+"""Calls to Ray Serve replicas, with Ray's exceptions translated into AtCapacityError and UnavailableError."""
 
 import asyncio
 import math
@@ -9,33 +9,42 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
+from kubevoice_serving.domain import AtCapacityError
 from kubevoice_serving.replica.synthesizer import ReplicaState
-from kubevoice_serving.routing.backend import BusyError, UnavailableError
+from kubevoice_serving.routing.backend import UnavailableError
 
-__all__ = ["replica_states", "translated"]
+__all__ = ["await_replica", "query_replicas"]
 
 T = TypeVar("T")
 
 STATE_SECONDS = 5.0
-"""A replica that does not tell its state within this time is left out."""
+"""A replica that does not report its state within this time is left out."""
 
 
-async def translated(answer: Awaitable[T]) -> T:
-    """Await an answer; BusyError or UnavailableError if there is none to be had now."""
+async def await_replica(response: Awaitable[T]) -> T:
+    """Await the response of a call to a replica.
+
+    Raises
+    ------
+    AtCapacityError
+        If Ray's queue before the replicas is full.
+    UnavailableError
+        If the replica is lost, or its method raised.
+    """
     try:
-        return await answer
+        return await response
     except BackPressureError as error:
-        raise BusyError(math.ceil(error.retry_after_s or 1)) from None
+        raise AtCapacityError(math.ceil(error.retry_after_s or 1)) from None
     except asyncio.CancelledError:
         raise
     except (RayServeException, RayError) as error:
         raise UnavailableError("no replica can answer now") from error
 
 
-async def replica_states(handle: DeploymentHandle[Any]) -> list[ReplicaState]:
-    """Ask every running replica what it serves."""
+async def query_replicas(handle: DeploymentHandle[Any]) -> list[ReplicaState]:
+    """Ask every running replica of a deployment for its state; empty if none is running."""
     try:
-        answers = await handle.broadcast("state").results_async(timeout_s=STATE_SECONDS, return_exceptions=True)
+        states = await handle.broadcast("get_state").results_async(timeout_s=STATE_SECONDS, return_exceptions=True)
     except (RayServeException, TimeoutError):  # none is running
         return []
-    return [answer for answer in answers if isinstance(answer, ReplicaState)]
+    return [state for state in states if isinstance(state, ReplicaState)]

@@ -1,6 +1,7 @@
-"""Phrases that were spoken before: kept in this process and in Redis, if there is one, and answered from there.
+"""The response cache: results of earlier requests, kept in this process and, if there is one, in Redis.
 
-A key is the digest of the revision and of everything that was asked for, so that nothing is ever out of date.
+An entry's key is a digest of the voice, its revision and everything that was asked for (see `make_cache_key`). So an
+entry never becomes wrong, only unused, and nothing is invalidated.
 """
 
 import asyncio
@@ -19,169 +20,253 @@ from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from kubevoice_serving.domain import SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
+from kubevoice_serving.domain import SpeechHead, SynthesisRequest, SynthesisResult, SynthesisStats
 from kubevoice_serving.routing.tracks import CacheConfig
 
-__all__ = ["Phrases", "Single", "phrase_key"]
+__all__ = ["MAX_AUDIO_BYTES", "MemoryTier", "RedisTier", "ResponseCache", "SingleFlight", "make_cache_key"]
 
 logger = logging.getLogger(__name__)
 
-LARGEST = 2 << 20
-"""Bytes of audio that are kept; what is longer is no phrase."""
-PREFIX = "kubevoice:1:"
-CONNECT_SECONDS, ANSWER_SECONDS = 0.25, 0.1
+MAX_AUDIO_BYTES = 2 << 20
+"""Results with more audio than this are not cached."""
+KEY_PREFIX = "kubevoice:2:"
+"""Prefix of the keys in Redis; the number changes with the format of the entries."""
+CONNECT_SECONDS, RESPONSE_SECONDS = 0.25, 0.1
 TIMES = TypeAdapter(Times)
-REST_SECONDS = 5.0
-"""How long Redis is left alone after it failed."""
+REDIS_BACKOFF_SECONDS = 5.0
+"""How long Redis is not asked after it failed."""
 
 
-def phrase_key(job: SpeechJob, revision: str, *, whole: bool) -> str:
-    """Name what a revision makes of a request.
+def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, whole: bool) -> str:
+    """Compute the key of a result.
 
-    A `wav` or a `flac` has another head if it is not made `whole`, and only a stream has times.
+    Parameters
+    ----------
+    request : SynthesisRequest
+        Of it the key has text, format, loudness, timestamps, controls, whether it is SSML, and the lexicon. It leaves
+        out what does not change the result: whether the cache is bypassed, when the result is due, what it continues,
+        and the trace.
+    voice : str
+        Name of the voice, the default one's if the request names none. Two names may have the same revision, and the
+        head of a result names the voice.
+    revision : str
+        Digest of the voice's bundle.
+    whole : bool
+        Whether the result is complete when it is sent. If so a `wav` or a `flac` has its length in its header, and if
+        not there may be times.
+
+    Returns
+    -------
+    str
+        A SHA-256 in hexadecimal.
     """
-    lexicon = sorted((word, list(reading)) for word, reading in (job.lexicon or {}).items())
-    told = whole and job.audio_format in ("wav", "flac")
-    timed = job.timestamps and not whole
-    how = [job.audio_format, told, timed, job.loudness]
-    parts = [revision, job.text, how, astuple(job.controls), job.ssml, lexicon]
+    lexicon = sorted((word, list(reading)) for word, reading in (request.lexicon or {}).items())
+    header_has_length = whole and request.audio_format in ("wav", "flac")
+    has_times = request.timestamps and not whole
+    output = [request.audio_format, header_has_length, has_times, request.loudness]
+    parts = [voice, revision, request.text, output, astuple(request.controls), request.ssml, lexicon]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def pack(answer: SpeechAnswer) -> bytes:
-    """Write an answer as a line of JSON and its audio."""
-    head = asdict(replace(answer.head, cached=""))
-    told = {"head": head, "audioSeconds": answer.end.audio_seconds, "times": asdict(answer.times)}
-    return json.dumps(told).encode() + b"\n" + answer.audio
+def serialize_result(result: SynthesisResult) -> bytes:
+    """Write a result as a line of JSON and its audio."""
+    head = asdict(replace(result.head, cache_tier=""))
+    fields = {"head": head, "audioSeconds": result.stats.audio_seconds, "times": asdict(result.times)}
+    return json.dumps(fields).encode() + b"\n" + result.audio
 
 
-def unpack(data: bytes, tier: str) -> SpeechAnswer | None:
-    """Read what `pack` wrote; None if somebody else wrote it."""
+def deserialize_result(data: bytes, tier: str) -> SynthesisResult | None:
+    """Read what `serialize_result` wrote.
+
+    Parameters
+    ----------
+    data : bytes
+        An entry of the cache.
+    tier : str
+        The tier it comes from, for the head.
+
+    Returns
+    -------
+    SynthesisResult or None
+        Its synthesis cost nothing. None if something else wrote the entry.
+    """
     line, _, audio = data.partition(b"\n")
     try:
-        told = json.loads(line)
-        fields = told["head"] | {"notices": tuple(Notice(**one) for one in told["head"]["notices"]), "cached": tier}
-        end = SpeechEnd(float(told["audioSeconds"]), 0.0, 0.0, 0.0)
-        return SpeechAnswer(SpeechHead(**fields), audio, end, TIMES.validate_python(told["times"]))
+        fields = json.loads(line)
+        notices = tuple(Notice(**notice) for notice in fields["head"]["notices"])
+        head = SpeechHead(**(fields["head"] | {"notices": notices, "cache_tier": tier}))
+        stats = SynthesisStats(float(fields["audioSeconds"]), 0.0, 0.0, 0.0)
+        return SynthesisResult(head, audio, stats, TIMES.validate_python(fields["times"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-class _Memory:
-    """The tier of this process: what was asked for last, up to so many bytes and seconds."""
+class MemoryTier:
+    """The tier in this process; the entries used longest ago make room for new ones.
 
-    def __init__(self, most_bytes: int, seconds: float) -> None:
-        self._most, self._seconds, self._size = most_bytes, seconds, 0
+    Parameters
+    ----------
+    max_bytes : int
+        Largest sum of the sizes of all entries.
+    ttl_seconds : float
+        Seconds from `set` until an entry expires.
+    """
+
+    def __init__(self, max_bytes: int, ttl_seconds: float) -> None:
+        self._max_bytes, self._ttl_seconds, self._size = max_bytes, ttl_seconds, 0
         self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        """Expiry, on the clock of time.monotonic, and value by key; the entry used longest ago comes first."""
 
     def get(self, key: str) -> bytes | None:
-        until, data = self._entries.get(key, (0.0, b""))
-        if until < time.monotonic():
-            self._drop(key)
+        """Return an entry; None if there is none, or if it has expired."""
+        expiry, data = self._entries.get(key, (0.0, b""))
+        if expiry < time.monotonic():
+            self._delete(key)
             return None
         self._entries.move_to_end(key)
         return data
 
-    def put(self, key: str, data: bytes) -> None:
-        self._drop(key)
-        self._entries[key] = (time.monotonic() + self._seconds, data)
+    def set(self, key: str, data: bytes) -> None:
+        """Store an entry, and delete others until all fit."""
+        self._delete(key)
+        self._entries[key] = (time.monotonic() + self._ttl_seconds, data)
         self._size += len(data)
-        while self._size > self._most:
-            self._drop(next(iter(self._entries)))
+        while self._size > self._max_bytes:
+            self._delete(next(iter(self._entries)))
 
-    def _drop(self, key: str) -> None:
+    def _delete(self, key: str) -> None:
         self._size -= len(self._entries.pop(key, (0.0, b""))[1])
 
 
-class _Remote:
-    """Redis. When it is slow or away it is as if it held nothing, and it is left alone for a while."""
+class RedisTier:
+    """The tier in Redis. While Redis is slow or away it acts as if it were empty, and is not asked for a while.
 
-    def __init__(self, url: str, seconds: float) -> None:
+    Parameters
+    ----------
+    url : str
+        A `redis://` address; user name and password come from REDIS_USERNAME and REDIS_PASSWORD.
+    ttl_seconds : float
+        Seconds from `set` until an entry expires.
+    """
+
+    def __init__(self, url: str, ttl_seconds: float) -> None:
         self._client = Redis.from_url(
             url,
             username=os.environ.get("REDIS_USERNAME"),
             password=os.environ.get("REDIS_PASSWORD"),
             socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=ANSWER_SECONDS,
+            socket_timeout=RESPONSE_SECONDS,
         )
-        self._seconds, self._again = seconds, 0.0
+        self._ttl_seconds, self._retry_at = ttl_seconds, 0.0
+        """`_retry_at` is when Redis may be asked again, on the clock of time.monotonic; set by `_call` on failure."""
 
     async def get(self, key: str) -> bytes | None:
-        found = await self._asked(lambda: self._client.get(PREFIX + key))
-        return found if isinstance(found, bytes) else None
+        """Return an entry; None if there is none, or if Redis does not answer."""
+        data = await self._call(lambda: self._client.get(KEY_PREFIX + key))
+        return data if isinstance(data, bytes) else None
 
-    async def put(self, key: str, data: bytes) -> None:
-        await self._asked(lambda: self._client.set(PREFIX + key, data, px=round(self._seconds * 1000)))
+    async def set(self, key: str, data: bytes) -> None:
+        """Store an entry, unless Redis does not answer."""
+        await self._call(lambda: self._client.set(KEY_PREFIX + key, data, px=round(self._ttl_seconds * 1000)))
 
     async def aclose(self) -> None:
+        """Close the connections."""
         await self._client.aclose()
 
-    async def _asked(self, ask: Callable[[], Awaitable[object]]) -> object:
-        if time.monotonic() < self._again:
+    async def _call(self, command: Callable[[], Awaitable[object]]) -> object:
+        """Return the result of a command; None if Redis fails, or failed lately."""
+        if time.monotonic() < self._retry_at:
             return None
         try:
-            async with asyncio.timeout(CONNECT_SECONDS + ANSWER_SECONDS):
-                return await ask()
+            async with asyncio.timeout(CONNECT_SECONDS + RESPONSE_SECONDS):
+                return await command()
         except (RedisError, OSError, TimeoutError) as error:
-            self._again = time.monotonic() + REST_SECONDS
-            logger.warning("Redis does not answer (%s); phrases are spoken anew for %g s", error, REST_SECONDS)
+            self._retry_at = time.monotonic() + REDIS_BACKOFF_SECONDS
+            logger.warning("Redis does not answer (%s); it is not asked for %g s", error, REDIS_BACKOFF_SECONDS)
             return None
 
 
-class Phrases:
-    """Both tiers."""
+class ResponseCache:
+    """Both tiers: the memory tier is asked first, and gets what the Redis tier had.
+
+    Parameters
+    ----------
+    config : CacheConfig
+        Sizes, and the address of Redis.
+    """
 
     def __init__(self, config: CacheConfig) -> None:
         self.config = config
-        self._memory = _Memory(config.megabytes << 20, config.ttl_seconds)
-        self._remote = _Remote(config.redis_url, config.ttl_seconds) if config.redis_url else None
-        self._writing: set[asyncio.Task[None]] = set()
+        self._memory = MemoryTier(config.megabytes << 20, config.ttl_seconds)
+        self._redis = RedisTier(config.redis_url, config.ttl_seconds) if config.redis_url else None
+        self._writes: set[asyncio.Task[None]] = set()
+        """Writes to Redis in progress; `set` adds, each removes itself when done."""
 
-    async def find(self, key: str) -> SpeechAnswer | None:
-        """Return what was kept under `key`; it never fails."""
+    async def get(self, key: str) -> SynthesisResult | None:
+        """Return the result stored under `key`, None if there is none. It never fails."""
         if (data := self._memory.get(key)) is not None:
-            return unpack(data, "memory")
-        if self._remote is None or (data := await self._remote.get(key)) is None:
+            return deserialize_result(data, "memory")
+        if self._redis is None or (data := await self._redis.get(key)) is None:
             return None
-        if (found := unpack(data, "redis")) is not None:
-            self._memory.put(key, data)
-        return found
+        if (result := deserialize_result(data, "redis")) is not None:
+            self._memory.set(key, data)
+        return result
+
+    def set(self, key: str, result: SynthesisResult) -> None:
+        """Store a result, unless its audio is larger than MAX_AUDIO_BYTES. Redis is written in the background."""
+        if len(result.audio) > MAX_AUDIO_BYTES:
+            return
+        data = serialize_result(result)
+        self._memory.set(key, data)
+        if self._redis is not None:
+            write = asyncio.create_task(self._redis.set(key, data))
+            self._writes.add(write)
+            write.add_done_callback(self._writes.discard)
 
     async def aclose(self) -> None:
-        """Finish writing to Redis and leave it."""
-        await asyncio.gather(*self._writing)
-        if self._remote is not None:
-            await self._remote.aclose()
-
-    def keep(self, key: str, answer: SpeechAnswer) -> None:
-        """Keep an answer; nobody waits for Redis."""
-        if len(answer.audio) > LARGEST:
-            return
-        data = pack(answer)
-        self._memory.put(key, data)
-        if self._remote is not None:
-            writing = asyncio.create_task(self._remote.put(key, data))
-            self._writing.add(writing)
-            writing.add_done_callback(self._writing.discard)
+        """Finish the writes to Redis and close its connections."""
+        await asyncio.gather(*self._writes)
+        if self._redis is not None:
+            await self._redis.aclose()
 
 
 @dataclass(slots=True)
 class _Flight:
+    """One computation, and how many callers wait for it."""
+
     task: "asyncio.Task[object]"
     waiting: int = 0
 
 
-class Single:
-    """Equal requests at the same time are made once; the work ends when nobody waits for it any more."""
+class SingleFlight:
+    """Computes equal requests at the same time only once, as Go's package `singleflight` does."""
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight] = {}
+        """Computations in progress by key; `do` adds and removes."""
 
-    async def do(self, key: str, make: Callable[[], Awaitable[object]]) -> object:
-        """Return what `make` returns, or what it will have returned to whoever asked first."""
+    async def do(self, key: str, compute: Callable[[], Awaitable[object]]) -> object:
+        """Return what `compute` returns, or what the computation in progress under `key` will return.
+
+        Parameters
+        ----------
+        key : str
+            Equal keys share a computation.
+        compute : callable
+            Starts the computation; called only if none is in progress.
+
+        Raises
+        ------
+        Exception
+            Whatever the computation raises, in every caller that waits for it.
+
+        Notes
+        -----
+        The computation is cancelled when no caller waits for it any more.
+        """
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._flights[key] = _Flight(asyncio.ensure_future(make()))
+            flight = self._flights[key] = _Flight(asyncio.ensure_future(compute()))
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)

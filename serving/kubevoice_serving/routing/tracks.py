@@ -1,4 +1,4 @@
-"""Two tracks of replicas, stable and canary: which request goes where, and what became of the requests."""
+"""Configuration of the HTTP process, and what became of the requests of the two tracks, stable and canary."""
 
 import math
 from collections import deque
@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-__all__ = ["AccessConfig", "CacheConfig", "CanaryConfig", "IngressConfig", "Tally", "TrackTraffic"]
+__all__ = ["AccessConfig", "CacheConfig", "CanaryConfig", "IngressConfig", "TrackTraffic", "TrafficCounter"]
 
 RECENT = 1000
-"""The 95th percentile is that of this many answers; more would need more memory and tell of days gone by."""
+"""The 95th percentile is that of this many last results: memory is bounded, and old requests do not count."""
 
 
 class _Config(BaseModel):
@@ -66,29 +66,30 @@ class TrackTraffic:
     """95th percentile of the time to a whole answer; None before there is one."""
 
 
-class Tally:
-    """Counts requests in bounded memory."""
+class TrafficCounter:
+    """Counts the requests of a track, in bounded memory."""
 
     def __init__(self) -> None:
         self._requests = self._errors = 0
         self._seconds: deque[float] = deque(maxlen=RECENT)
+        """Seconds to the last sample of the last successful requests; `count_success` adds."""
 
-    def answered(self, seconds: float) -> None:
-        """Count a request that was answered with speech."""
+    def count_success(self, seconds: float) -> None:
+        """Count a request that got speech, `seconds` after it was sent to a replica."""
         self._requests += 1
         self._seconds.append(seconds)
 
-    def refused(self) -> None:
-        """Count a request that could not be met by its own fault."""
+    def count_refusal(self) -> None:
+        """Count a request that the caller got wrong."""
         self._requests += 1
 
-    def failed(self) -> None:
+    def count_failure(self) -> None:
         """Count a request that got no answer."""
         self._requests += 1
         self._errors += 1
 
-    def read(self) -> TrackTraffic:
-        """Return the figures so far."""
+    def snapshot(self) -> TrackTraffic:
+        """Return the counts so far."""
         ranked = sorted(self._seconds)
         p95 = round(ranked[math.ceil(0.95 * len(ranked)) - 1], 4) if ranked else None
         return TrackTraffic(self._requests, self._errors, p95)

@@ -10,9 +10,9 @@ import pytest
 from http_app import listening
 from kubevoice.errors import InputError
 from kubevoice_cli.client import KEY_VARIABLE, speak
-from kubevoice_serving.http.api_keys import KeyLine, find_name, make_key, parse_keys
+from kubevoice_serving.http.api_keys import ApiKeyEntry, find_key_name, generate_key, parse_keys
 from kubevoice_serving.http.body_limit import MAX_BODY_BYTES
-from kubevoice_serving.http.rate_limits import MOST_CALLERS, Rates
+from kubevoice_serving.http.rate_limits import MAX_CALLERS, RateLimiter
 from kubevoice_serving.routing.tracks import AccessConfig
 
 DEADLINE_SECONDS = 10.0
@@ -21,13 +21,13 @@ SPEECH = {"input": "你好。", "response_format": "wav"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy) as found:
-        yield found
+    with listening(tmp_path_factory.mktemp("site"), toy) as site:
+        yield site
 
 
 @pytest.fixture
 def site(server, monkeypatch):
-    """The site, which looks at its keys often, and is open again when the test is over."""
+    """The site, which reads its keys often, and is open again when the test is over."""
     monkeypatch.setattr("kubevoice_serving.http.api_keys.REREAD_SECONDS", 0.1)
     yield server
     server.access.configure(AccessConfig())
@@ -41,7 +41,7 @@ def error(answer):
     return json.loads(answer[2])["error"]
 
 
-def soon(check):
+def wait_for(check):
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not check():
         assert time.monotonic() < deadline
@@ -52,7 +52,7 @@ def soon(check):
 def keyed(site, tmp_path):
     """The site with a key for mei, and the file it is in."""
     path = tmp_path / "keys"
-    key, line = make_key("mei")
+    key, line = generate_key("mei")
     path.write_text(f"# who may call\n\n{line.text}\n")
     site.access.configure(AccessConfig(keys_file=path))
     return site, path, key
@@ -62,17 +62,17 @@ def test_without_a_file_of_keys_anybody_may_call(site):
     assert site.call("POST", "/v1/audio/speech", SPEECH)[0] == 200
 
 
-def test_only_who_has_a_key_may_call(keyed):
+def test_only_callers_with_a_key_may_call(keyed):
     site, _, key = keyed
     assert site.call("POST", "/v1/audio/speech", SPEECH, **bearer(key))[0] == 200
     assert site.call("GET", "/v1/voices", authorization=f"bearer  {key} ")[0] == 200
     for headers in ({}, bearer(""), {"Authorization": f"Basic {key}"}, {"Authorization": key}):
-        found = site.call("POST", "/v1/audio/speech", SPEECH, **headers)
-        assert (found[0], error(found)["code"]) == (401, "missing_api_key")
-        assert found[1]["WWW-Authenticate"].startswith("Bearer ")
+        response = site.call("POST", "/v1/audio/speech", SPEECH, **headers)
+        assert (response[0], error(response)["code"]) == (401, "missing_api_key")
+        assert response[1]["WWW-Authenticate"].startswith("Bearer ")
     for wrong in (key[:-1], key + "x", key.upper(), "sk-é", parse_keys(keyed[1].read_bytes())[0].digest):
-        found = site.call("POST", "/v1/audio/speech", SPEECH, **bearer(wrong))
-        assert (found[0], error(found)["code"], error(found)["type"]) == (
+        response = site.call("POST", "/v1/audio/speech", SPEECH, **bearer(wrong))
+        assert (response[0], error(response)["code"], error(response)["type"]) == (
             401,
             "invalid_api_key",
             "invalid_request_error",
@@ -95,20 +95,20 @@ def test_the_command_line_takes_its_key_from_the_environment(keyed, monkeypatch)
     "path",
     ["/v1/voices", "/v1/models", "/audio/0f8fad5bd9cb469fa16570867728950e.wav", "/nothing", "//healthz", "/healthz/x"],
 )
-def test_what_is_not_said_to_be_open_is_closed(keyed, path):
+def test_every_other_path_needs_a_key(keyed, path):
     assert keyed[0].call("GET", path)[0] == 401
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/webui/app.js", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/revisions"]
 )
-def test_the_page_and_what_probes_and_the_operator_ask_stay_open(keyed, path):
+def test_the_page_and_the_paths_of_probes_and_the_operator_stay_open(keyed, path):
     assert keyed[0].call("GET", path)[0] == 200
 
 
-def test_a_changed_secret_is_obeyed_without_a_restart(site, tmp_path):
+def test_a_changed_secret_takes_effect_without_a_restart(site, tmp_path):
     """As the kubelet does it: a link to a folder of the day is put in the place of another."""
-    (old, old_line), (new, new_line) = make_key("mei"), make_key("mei")
+    (old, old_line), (new, new_line) = generate_key("mei"), generate_key("mei")
 
     def publish(day, *lines):
         folder = tmp_path / day
@@ -126,34 +126,34 @@ def test_a_changed_secret_is_obeyed_without_a_restart(site, tmp_path):
     site.access.configure(AccessConfig(keys_file=tmp_path / "keys"))
     assert (knows(old), knows(new)) == (True, False)
     publish("tuesday", old_line, new_line)
-    soon(lambda: knows(new))
+    wait_for(lambda: knows(new))
     assert knows(old)
     publish("wednesday", new_line)
-    soon(lambda: not knows(old))
+    wait_for(lambda: not knows(old))
     assert knows(new)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"# nobody\n", b"mei kv-secret\n", b"\xff\xfe\n", b"x" * (2 << 20)])
-def test_a_file_of_no_use_lets_nobody_in_and_says_why(keyed, content, caplog):
+def test_an_unusable_file_refuses_everybody_and_is_logged(keyed, content, caplog):
     site, path, key = keyed
     assert site.call("GET", "/v1/voices", **bearer(key))[0] == 200
     before = path.read_bytes()
     with caplog.at_level(logging.ERROR, "kubevoice_serving.http.api_keys"):
         path.unlink() if content is None else path.write_bytes(content)
-        soon(lambda: site.call("GET", "/v1/voices", **bearer(key))[0] != 200)
-        found = site.call("GET", "/v1/voices", **bearer(key))
-        assert (found[0], error(found)["code"]) == (503, "keys_unavailable")
-        assert found[1]["Retry-After"]
+        wait_for(lambda: site.call("GET", "/v1/voices", **bearer(key))[0] != 200)
+        response = site.call("GET", "/v1/voices", **bearer(key))
+        assert (response[0], error(response)["code"]) == (503, "keys_unavailable")
+        assert response[1]["Retry-After"]
         assert site.call("GET", "/v1/voices")[0] == 401
     (record,) = caplog.records  # once, however many ask
     assert str(path) in record.getMessage()
     assert "kv-secret" not in record.getMessage()  # somebody put the key itself there
     path.write_bytes(before)
-    soon(lambda: site.call("GET", "/v1/voices", **bearer(key))[0] == 200)
+    wait_for(lambda: site.call("GET", "/v1/voices", **bearer(key))[0] == 200)
 
 
-def test_a_good_line_does_not_make_up_for_a_bad_one(tmp_path):
-    _, line = make_key("mei")
+def test_one_bad_line_makes_the_file_invalid(tmp_path):
+    _, line = generate_key("mei")
     with pytest.raises(InputError, match="line 2 is not") as refused:
         parse_keys(f"{line.text}\nmei sha256:123\n../x {line.text}\n".encode())
     assert len(refused.value.problems) == 2
@@ -161,24 +161,24 @@ def test_a_good_line_does_not_make_up_for_a_bad_one(tmp_path):
         parse_keys(f"{line.text}\ntom sha256:{line.digest}\n".encode())
 
 
-def test_a_key_is_known_by_its_digest_alone():
-    key, line = make_key("mei")
-    other, _ = make_key("mei")
+def test_a_key_is_recognized_by_its_digest():
+    key, line = generate_key("mei")
+    other, _ = generate_key("mei")
     assert key != other
     assert key not in line.text
     assert parse_keys(line.text.encode()) == (line,)
-    assert find_name((line,), key) == "mei"
-    assert find_name((KeyLine("tom", "0" * 64), line), key) == "mei"
-    assert find_name((line,), other) is None
+    assert find_key_name((line,), key) == "mei"
+    assert find_key_name((ApiKeyEntry("tom", "0" * 64), line), key) == "mei"
+    assert find_key_name((line,), other) is None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\nb", "-a", "x" * 64, "美"])
-def test_a_name_that_no_line_can_bear_is_refused(name):
+def test_a_name_that_cannot_be_in_a_line_is_refused(name):
     with pytest.raises(InputError, match="cannot name a key"):
-        make_key(name)
+        generate_key(name)
 
 
-def test_metrics_tell_the_names_of_keys_and_never_keys(keyed):
+def test_metrics_have_the_names_of_keys_and_never_keys(keyed):
     site, _, key = keyed
     site.call("GET", "/v1/voices", **bearer(key))
     metrics = site.call("GET", "/metrics")[2].decode()
@@ -186,20 +186,20 @@ def test_metrics_tell_the_names_of_keys_and_never_keys(keyed):
     assert key not in metrics
 
 
-def test_each_key_has_a_rate_of_its_own(site, tmp_path):
-    (mei, mei_line), (tom, tom_line) = make_key("mei"), make_key("tom")
+def test_each_key_has_its_own_rate_limit(site, tmp_path):
+    (mei, mei_line), (tom, tom_line) = generate_key("mei"), generate_key("tom")
     path = tmp_path / "keys"
     path.write_text(f"{mei_line.text}\n{tom_line.text}\n")
     site.access.configure(AccessConfig(keys_file=path, requests_per_minute=2))
     assert [site.call("GET", "/v1/voices", **bearer(mei))[0] for _ in range(3)] == [200, 200, 429]
-    found = site.call("POST", "/v1/audio/speech", SPEECH, **bearer(mei))
-    assert (found[0], error(found)["code"]) == (429, "rate_limited")
-    assert 0 < int(found[1]["Retry-After"]) <= 30
+    response = site.call("POST", "/v1/audio/speech", SPEECH, **bearer(mei))
+    assert (response[0], error(response)["code"]) == (429, "rate_limited")
+    assert 0 < int(response[1]["Retry-After"]) <= 30
     assert site.call("GET", "/v1/voices", **bearer(tom))[0] == 200
     assert site.call("GET", "/healthz")[0] == 200
 
 
-def test_without_keys_each_address_has_a_rate(site):
+def test_without_keys_each_address_has_a_rate_limit(site):
     site.access.configure(AccessConfig(requests_per_minute=1))
     assert [site.call("GET", "/v1/voices")[0] for _ in range(2)] == [200, 429]
     # The server believes this header of this machine alone, so it can stand for a caller elsewhere.
@@ -207,35 +207,35 @@ def test_without_keys_each_address_has_a_rate(site):
 
 
 def test_a_bucket_fills_again_and_no_further_than_a_minute():
-    rates = Rates(60)
-    assert [rates.take("a", 0.0) for _ in range(61)] == [0] * 60 + [1]
-    assert [rates.take("a", 2.0) for _ in range(3)] == [0, 0, 1]
-    assert [rates.take("a", 1e6) for _ in range(61)] == [0] * 60 + [1]
-    assert Rates(1).take("b", 0.0) == 0
-    slow = Rates(1)
-    slow.take("a", 0.0)
-    assert slow.take("a", 15.0) == 45
-    assert slow.take("a", 60.0) == 0
+    limiter = RateLimiter(60)
+    assert [limiter.acquire("a", 0.0) for _ in range(61)] == [0] * 60 + [1]
+    assert [limiter.acquire("a", 2.0) for _ in range(3)] == [0, 0, 1]
+    assert [limiter.acquire("a", 1e6) for _ in range(61)] == [0] * 60 + [1]
+    assert RateLimiter(1).acquire("b", 0.0) == 0
+    slow = RateLimiter(1)
+    slow.acquire("a", 0.0)
+    assert slow.acquire("a", 15.0) == 45
+    assert slow.acquire("a", 60.0) == 0
 
 
-def test_many_addresses_do_not_fill_the_memory():
-    rates = Rates(1)
-    for number in range(MOST_CALLERS + 100):
-        rates.take(str(number), 0.0)
-    assert len(rates._buckets) == MOST_CALLERS
-    assert rates.take(str(MOST_CALLERS), 0.0) > 0
+def test_the_number_of_buckets_is_bounded():
+    limiter = RateLimiter(1)
+    for number in range(MAX_CALLERS + 100):
+        limiter.acquire(str(number), 0.0)
+    assert len(limiter._buckets) == MAX_CALLERS
+    assert limiter.acquire(str(MAX_CALLERS), 0.0) > 0
 
 
 PREFLIGHT = {"Origin": "https://app.example.com", "Access_Control_Request_Method": "POST"}
 
 
-def test_other_sites_may_call_only_if_they_are_named(keyed):
+def test_scripts_of_other_sites_may_call_only_if_configured(keyed):
     site, path, key = keyed
     origin = PREFLIGHT["Origin"]
     assert "Access-Control-Allow-Origin" not in site.call("GET", "/v1/voices", Origin=origin, **bearer(key))[1]
     site.access.configure(AccessConfig(keys_file=path, cors_origins=(origin,)))
-    wanted = PREFLIGHT | {"Access_Control_Request_Headers": "authorization, x-stainless-os"}
-    status, headers, _ = site.call("OPTIONS", "/v1/audio/speech", **wanted)
+    preflight = PREFLIGHT | {"Access_Control_Request_Headers": "authorization, x-stainless-os"}
+    status, headers, _ = site.call("OPTIONS", "/v1/audio/speech", **preflight)
     assert (status, headers["Access-Control-Allow-Origin"]) == (200, origin)
     assert "authorization" in headers["Access-Control-Allow-Headers"]
     status, headers, _ = site.call("POST", "/v1/audio/speech", SPEECH, Origin=origin, **bearer(key))
@@ -247,19 +247,19 @@ def test_other_sites_may_call_only_if_they_are_named(keyed):
     assert "Access-Control-Allow-Origin" not in site.call("OPTIONS", "/v1/audio/speech", **stranger)[1]
 
 
-def test_a_body_too_large_is_refused_unread(site):
-    """The caller tells ten megabytes and sends none: an answer comes all the same."""
-    found = site.call("POST", "/v1/audio/speech", b"", Content_Length=str(10 << 20))
-    assert (found[0], error(found)["code"]) == (413, "body_too_large")
+def test_a_body_with_too_large_a_length_is_refused_unread(site):
+    """The caller announces ten megabytes and sends none; the response comes all the same."""
+    response = site.call("POST", "/v1/audio/speech", b"", Content_Length=str(10 << 20))
+    assert (response[0], error(response)["code"]) == (413, "body_too_large")
 
 
-def test_a_body_without_an_end_is_answered_while_it_is_sent(site):
-    piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
+def test_an_endless_body_is_answered_while_it_is_sent(site):
+    chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     with socket.create_connection(("127.0.0.1", site.port), timeout=60) as connection:
         head = "POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(MAX_BODY_BYTES // 0x10000 + 1):
-            connection.sendall(piece)
+            connection.sendall(chunk)
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
@@ -267,5 +267,5 @@ def test_a_body_without_a_length_may_be_as_large_as_any_other(site):
     body = json.dumps(SPEECH | {"input": "你好。"}).encode()
     assert site.call("POST", "/v1/audio/speech", iter([body[:20], body[20:]]))[0] == 200
     half = b" " * (MAX_BODY_BYTES // 2)
-    found = site.call("POST", "/v1/audio/speech", iter([half, half, b" "]))
-    assert (found[0], error(found)["code"]) == (413, "body_too_large")
+    response = site.call("POST", "/v1/audio/speech", iter([half, half, b" "]))
+    assert (response[0], error(response)["code"]) == (413, "body_too_large")

@@ -11,43 +11,44 @@ import zipfile
 
 import pytest
 from http_app import listening
-from kubevoice_serving.http.api_keys import make_key
-from kubevoice_serving.http.zip_stream import Archive
-from kubevoice_serving.routing.backend import BusyError, UnavailableError
+from kubevoice_serving.domain import AtCapacityError
+from kubevoice_serving.http.api_keys import generate_key
+from kubevoice_serving.http.zip_stream import ZipStream
+from kubevoice_serving.routing.backend import UnavailableError
 from kubevoice_serving.routing.tracks import AccessConfig
 
 PATH = "/v1/audio/speech/batch"
 DEADLINE_SECONDS = 20.0
 
 
-class Watched:
-    """A backend before the replica that counts what is spoken at once, and fails as a test says."""
+class RecordingBackend:
+    """A backend before the replica that records requests and how many run at once, and fails as a test says."""
 
     def __init__(self, replica):
         self._replica = replica
-        self.jobs, self.at_once, self.most, self.failures = [], 0, 0, {}
-        self.held = frozenset()
+        self.requests, self.running, self.max_running, self.failures = [], 0, 0, {}
+        self.blocked = frozenset()
 
     def __getattr__(self, name):
         return getattr(self._replica, name)
 
-    async def speak(self, job):
-        self.jobs.append(job)
-        if self.failures.get(job.text):
-            raise self.failures[job.text].pop()
-        self.at_once += 1
-        self.most = max(self.most, self.at_once)
+    async def synthesize(self, request):
+        self.requests.append(request)
+        if self.failures.get(request.text):
+            raise self.failures[request.text].pop()
+        self.running += 1
+        self.max_running = max(self.max_running, self.running)
         try:
-            while job.text in self.held:  # noqa: ASYNC110  # a test lets go of it in its own thread
+            while request.text in self.blocked:  # noqa: ASYNC110  # a test lets go of it in its own thread
                 await asyncio.sleep(0.01)
-            return await self._replica.speak(job)
+            return await self._replica.synthesize(request)
         finally:
-            self.at_once -= 1
+            self.running -= 1
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy, over=Watched) as site:
+    with listening(tmp_path_factory.mktemp("site"), toy, over=RecordingBackend) as site:
         yield site
 
 
@@ -58,16 +59,20 @@ def backend(served):
 
 @pytest.fixture
 def site(served, backend):
-    backend.jobs, backend.most, backend.failures = [], 0, {}
+    backend.requests, backend.max_running, backend.failures = [], 0, {}
     yield served
-    backend.held = frozenset()
+    backend.blocked = frozenset()
     served.access.configure(AccessConfig())
 
 
 def batch(site, items, **headers):
     """The files of an archive by name, and its manifest."""
-    status, told, body = site.call("POST", PATH, {"items": items}, **headers)
-    assert (status, told["Content-Type"], told["Transfer-Encoding"]) == (200, "application/zip", "chunked")
+    status, received, body = site.call("POST", PATH, {"items": items}, **headers)
+    assert (status, received["Content-Type"], received["Transfer-Encoding"]) == (
+        200,
+        "application/zip",
+        "chunked",
+    )
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         assert archive.testzip() is None
         files = {name: archive.read(name) for name in archive.namelist()}
@@ -100,7 +105,7 @@ def test_each_file_is_what_a_request_of_its_own_gives(site, toy):
 
 
 @pytest.mark.parametrize(
-    ("bad", "status", "code", "words"),
+    ("bad", "status", "code", "message_part"),
     [
         ({"input": " "}, 400, "empty_text", "input is empty"),
         ({"input": "！！"}, 400, "cannot_speak", "nothing that can be spoken"),
@@ -122,27 +127,27 @@ def test_each_file_is_what_a_request_of_its_own_gives(site, toy):
         (None, 422, "invalid_value", "item: "),
     ],
 )
-def test_what_is_wrong_with_an_item_fails_no_other(site, bad, status, code, words):
+def test_an_invalid_item_fails_no_other(site, bad, status, code, message_part):
     wanted = [{"input": "你好。"}, {"id": "first", "input": "再见。"}, bad, {"input": "好的。"}]
     if bad == {"input": "好", "id": "001"}:
-        words = "another item is called '001'"
+        message_part = "another item is called '001'"
     files, manifest = batch(site, wanted)
     assert [name.partition(".")[0] for name in files] == ["001", "first", "004"]
     assert all(files.values())
     assert (manifest["total"], manifest["succeeded"], manifest["failed"]) == (4, 3, 1)
     found = manifest["items"][2]
     assert (found["status"], found["error"]["code"], found["file"]) == (status, code, None)
-    assert words in found["error"]["message"]
+    assert message_part in found["error"]["message"]
 
 
-def test_an_item_is_known_by_its_id_even_if_the_rest_is_wrong(site):
+def test_an_invalid_item_keeps_its_id(site):
     _, manifest = batch(site, [{"id": "a", "input": 3}, {"id": "b/c", "input": 3}])
     assert [one["id"] for one in manifest["items"]] == ["a", "002"]
     assert manifest["failed"] == 2
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "words"),
+    ("body", "status", "message_part"),
     [
         ({}, 422, "items: Field required"),
         ({"items": []}, 422, "items: "),
@@ -152,33 +157,33 @@ def test_an_item_is_known_by_its_id_even_if_the_rest_is_wrong(site):
         ({"items": [{"input": "好"}], "voice": "toy"}, 422, "voice: Extra inputs"),
     ],
 )
-def test_a_batch_that_is_none_is_refused_whole(site, body, status, words):
+def test_an_invalid_batch_is_refused_as_a_whole(site, body, status, message_part):
     found, _, answer = site.call("POST", PATH, body)
     error = json.loads(answer)["error"]
     assert found == status
-    assert words in error["message"]
+    assert message_part in error["message"]
 
 
-def test_few_are_spoken_at_once_and_in_no_hurry(site, backend):
+def test_four_items_are_synthesized_at_once_and_are_due_late(site, backend):
     batch(site, [{"input": text} for text in TEXTS])
-    assert backend.most <= 4
-    assert {job.patience for job in backend.jobs} == {30.0}
+    assert backend.max_running <= 4
+    assert {request.due_seconds for request in backend.requests} == {30.0}
 
 
 TEXTS = [f"第{number}句。" for number in range(1, 20)]
 
 
-def test_what_is_made_is_sent_while_the_rest_is_not_and_little_is_made_ahead(site, backend):
-    backend.held = frozenset(TEXTS[1:])
+def test_finished_items_are_sent_before_the_rest_is_made_and_few_are_made_ahead(site, backend):
+    backend.blocked = frozenset(TEXTS[1:])
     connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=DEADLINE_SECONDS)
     body = json.dumps({"items": [{"input": text} for text in TEXTS]})
     connection.request("POST", PATH, body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     begun = answer.read1()
     assert begun[30:37] == b"001.mp3"
-    until(lambda: backend.at_once == 4)
-    assert [job.text for job in backend.jobs] == TEXTS[:5]
-    backend.held = frozenset()
+    until(lambda: backend.running == 4)
+    assert [request.text for request in backend.requests] == TEXTS[:5]
+    backend.blocked = frozenset()
     with zipfile.ZipFile(io.BytesIO(begun + answer.read())) as archive:
         assert len(archive.namelist()) == len(TEXTS) + 1
     connection.close()
@@ -191,33 +196,36 @@ def until(condition):
         time.sleep(0.02)
 
 
-def test_who_leaves_ends_the_work(site, backend):
-    backend.held = frozenset(TEXTS)
+def test_a_caller_who_leaves_ends_the_work(site, backend):
+    backend.blocked = frozenset(TEXTS)
     body = json.dumps({"items": [{"input": text} for text in TEXTS]}).encode()
     with socket.create_connection(("127.0.0.1", site.port)) as connection:
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        until(lambda: backend.at_once == 4)
-    until(lambda: backend.at_once == 0)
-    backend.held = frozenset()
-    assert len(backend.jobs) == 4
+        until(lambda: backend.running == 4)
+    until(lambda: backend.running == 0)
+    backend.blocked = frozenset()
+    assert len(backend.requests) == 4
 
 
-def test_a_busy_moment_is_waited_for_and_a_lost_replica_is_told(site, backend, monkeypatch):
-    backend.failures = {"第一句。": [BusyError(0), BusyError(0)], "第二句。": [UnavailableError("no replica")]}
+def test_an_item_waits_while_at_capacity_and_reports_a_lost_replica(site, backend, monkeypatch):
+    backend.failures = {
+        "第一句。": [AtCapacityError(0), AtCapacityError(0)],
+        "第二句。": [UnavailableError("no replica")],
+    }
     wanted = [{"input": text} for text in ("第一句。", "第二句。", "第三句。")]
     files, manifest = batch(site, wanted)
     assert list(files) == ["001.mp3", "003.mp3"]
     assert (manifest["items"][1]["status"], manifest["items"][1]["error"]["code"]) == (503, "unavailable")
-    monkeypatch.setattr("kubevoice_serving.http.routes.batches.BUSY_SECONDS", 0.0)
-    backend.failures = {"第一句。": [BusyError(0)] * 9}
+    monkeypatch.setattr("kubevoice_serving.http.routes.batches.AT_CAPACITY_SECONDS", 0.0)
+    backend.failures = {"第一句。": [AtCapacityError(0)] * 9}
     files, manifest = batch(site, wanted)
     assert (manifest["items"][0]["status"], manifest["items"][0]["error"]["code"]) == (429, "busy")
     assert len(files) == 2
 
 
-def test_every_item_is_counted_in_the_rate_of_its_caller(site, tmp_path):
-    (tmp_path / "keys").write_text((made := make_key("mei"))[1].text)
+def test_every_item_counts_towards_the_rate_limit_of_its_caller(site, tmp_path):
+    (tmp_path / "keys").write_text((made := generate_key("mei"))[1].text)
     site.access.configure(AccessConfig(keys_file=tmp_path / "keys", requests_per_minute=3))
     assert site.call("POST", PATH, {"items": [{"input": "好"}]})[0] == 401
     key = {"Authorization": f"Bearer {made[0]}"}
@@ -231,14 +239,14 @@ def test_every_item_is_counted_in_the_rate_of_its_caller(site, tmp_path):
 
 
 def test_metrics_count_every_item_as_speech(site):
-    def spoken():
+    def count_synthesized():
         lines = site.call("GET", "/metrics")[2].decode().splitlines()
         return next(float(one.split()[-1]) for one in lines if one.startswith("kubevoice_synthesis_seconds_count"))
 
     speak(site, input="好。")
-    before = spoken()
+    before = count_synthesized()
     batch(site, [{"input": "你好。"}, {"input": "再见。"}, {"input": " "}])
-    assert spoken() == before + 2
+    assert count_synthesized() == before + 2
     assert f'route="{PATH}",status="200"' in site.call("GET", "/metrics")[2].decode()
 
 
@@ -246,14 +254,14 @@ def test_the_document_describes_items_and_the_manifest(site):
     schemas = json.loads(site.call("GET", "/openapi.json")[2])["components"]["schemas"]
     assert {"id", "input", "response_format", "emotion"} <= set(schemas["BatchItem"]["properties"])
     assert schemas["BatchRequest"]["properties"]["items"]["items"] == {"$ref": "#/components/schemas/BatchItem"}
-    assert {"BatchManifest", "BatchResult"} <= set(schemas)
+    assert {"BatchResultManifest", "BatchItemResult"} <= set(schemas)
 
 
-def test_an_archive_keeps_nothing_that_was_sent_and_every_head_tells_a_size():
-    archive = Archive()
-    parts = [archive.add(f"{number}.bin", bytes([number]) * 10_000) for number in range(3)]
+def test_a_zip_stream_keeps_nothing_that_was_sent_and_every_header_has_a_size():
+    archive = ZipStream()
+    parts = [archive.add_entry(f"{number}.bin", bytes([number]) * 10_000) for number in range(3)]
     assert all(10_000 < len(part) < 10_100 for part in parts)
-    assert len(archive._sink.take()) == 0
+    assert len(archive._buffer.pop()) == 0
     for part in parts:  # the local head: signature, version, flags, method, time, date, sum, sizes
         _, _, flags, method, _, _, _, packed, size = struct.unpack_from("<IHHHHHIII", part)
         assert (flags & 8, method, packed, size) == (0, 0, 10_000, 10_000)

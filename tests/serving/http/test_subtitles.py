@@ -12,11 +12,11 @@ from kubevoice.engine import Controls, Engine, read_aloud, script_of
 from kubevoice.engine.timing import SentenceTime, Timing, WordTime, time_parts
 from kubevoice.errors import InputError
 from kubevoice.subtitles import LINE, Cue, cues, to_srt, to_vtt
-from kubevoice_serving.http.access import Access
+from kubevoice_serving.http.access import AccessControl
 from kubevoice_serving.http.application import create_app
 from kubevoice_serving.http.recordings import Recordings
 from kubevoice_serving.replica.synthesizer import Synthesizer
-from kubevoice_serving.routing.caching_backend import RememberingBackend
+from kubevoice_serving.routing.caching_backend import CachingBackend
 
 LONG = "我有100元，今天天气真好，我们一起去公园里面散步吧，好不好？你想去<哪里>&呢。"
 MARKED = (
@@ -149,7 +149,7 @@ def test_the_server_tells_the_times_of_what_it_speaks(toy, engine, tmp_path):
     replica = Synthesizer(tmp_path / "cache")
     voices = [{"name": "toy", "revision": toy.digest, "uri": str(toy.path)}]
     asyncio.run(replica.reconfigure({"voices": voices, "default": "toy"}))
-    client = TestClient(create_app(RememberingBackend(replica), Recordings(tmp_path / "recordings"), Access()))
+    client = TestClient(create_app(CachingBackend(replica), Recordings(tmp_path / "recordings"), AccessControl()))
 
     def ask(**body):
         return client.post("/v1/audio/subtitles", json=body)

@@ -9,7 +9,7 @@ import openai
 import pytest
 import soundfile
 from http_app import listening
-from kubevoice_serving.routing.caching_backend import RememberingBackend
+from kubevoice_serving.routing.caching_backend import CachingBackend
 from kubevoice_serving.routing.tracks import IngressConfig
 
 TEXT = "我有100元，今天天气真好。我们一起去公园散步吧！ 好不好？"
@@ -21,7 +21,7 @@ MARKED = (
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, toy):
     def remembering(backend):
-        found = RememberingBackend(backend)
+        found = CachingBackend(backend)
         asyncio.run(found.configure(IngressConfig(voices={"toy": toy.digest}, default="toy")))
         return found
 

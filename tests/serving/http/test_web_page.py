@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from http_app import listening
 from kubevoice.voice import builtin_voice, load_bundle
-from kubevoice_serving.http.api_keys import make_key
+from kubevoice_serving.http.api_keys import generate_key
 from kubevoice_serving.routing.tracks import AccessConfig
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -175,7 +175,7 @@ def test_language_and_colours_are_chosen_once(page):
 
 
 def test_a_key_is_asked_for_where_one_is_wanted(page, site, tmp_path):
-    key, line = make_key("page")
+    key, line = generate_key("page")
     (tmp_path / "keys").write_text(line.text, encoding="utf-8")
     site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
     try:
@@ -206,7 +206,7 @@ CONVERSE = """([key]) => new Promise((resolve) => {
 
 
 def test_scripts_of_the_page_can_speak_text_as_it_comes_with_a_key(page, site, tmp_path):
-    key, line = make_key("page")
+    key, line = generate_key("page")
     (tmp_path / "keys").write_text(line.text, encoding="utf-8")
     site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
     try:

@@ -11,10 +11,11 @@ import av
 import numpy as np
 import pytest
 from http_app import listening
-from kubevoice_serving.http.api_keys import make_key
+from kubevoice_serving.domain import AtCapacityError
+from kubevoice_serving.http.api_keys import generate_key
 from kubevoice_serving.http.schemas import MAX_CHARACTERS
-from kubevoice_serving.routing.backend import BusyError, UnavailableError
-from kubevoice_serving.routing.caching_backend import RememberingBackend
+from kubevoice_serving.routing.backend import UnavailableError
+from kubevoice_serving.routing.caching_backend import CachingBackend
 from kubevoice_serving.routing.tracks import AccessConfig, IngressConfig
 from live_caller import DEADLINE_SECONDS, PATH, calling
 from websockets.exceptions import ConnectionClosed
@@ -23,25 +24,25 @@ TEXT = "我有100元，今天天气真好。他说：“你好。再见。”我
 SENTENCES = ["我有100元，今天天气真好。", "他说：“你好。再见。”", "我们一起去公园散步吧！", "好不好？"]
 
 
-class Fickle:
-    """A backend before the replica: it remembers as in production, counts jobs, and fails as a test says."""
+class RecordingBackend:
+    """A backend before the replica: it caches as in production, records requests, and fails as a test says."""
 
     def __init__(self, replica, toy):
-        self._backend = RememberingBackend(replica)
+        self._backend = CachingBackend(replica)
         asyncio.run(self._backend.configure(IngressConfig(voices={"toy": toy.digest}, default="toy")))
-        self.jobs, self.failures, self.ended = [], [], 0
+        self.requests, self.failures, self.ended = [], [], 0
         self.gate = threading.Event()
         self.gate.set()
 
     def __getattr__(self, name):
         return getattr(self._backend, name)
 
-    async def stream(self, job):
-        self.jobs.append(job)
+    async def stream(self, request):
+        self.requests.append(request)
         if self.failures and (failure := self.failures.pop(0)):
             raise failure
         try:
-            async for item in self._backend.stream(job):
+            async for item in self._backend.stream(request):
                 while not self.gate.is_set():  # noqa: ASYNC110  # a test opens it from its own thread
                     await asyncio.sleep(0.01)
                 yield item
@@ -51,7 +52,7 @@ class Fickle:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy, over=lambda replica: Fickle(replica, toy)) as site:
+    with listening(tmp_path_factory.mktemp("site"), toy, over=lambda replica: RecordingBackend(replica, toy)) as site:
         yield site
 
 
@@ -62,14 +63,14 @@ def backend(served):
 
 @pytest.fixture
 def site(served, backend):
-    backend.jobs, backend.failures, backend.ended = [], [], 0
+    backend.requests, backend.failures, backend.ended = [], [], 0
     yield served
     backend.gate.set()
     served.access.configure(AccessConfig())
 
 
-def told(site, pieces, **start):
-    """Everything that comes for a text in pieces."""
+def send_text(site, pieces, **start):
+    """Everything that comes back for a text in pieces."""
     with calling(site.url) as caller:
         caller.say("start", **start)
         for piece in pieces:
@@ -90,13 +91,13 @@ def speak(site, **fields):
 @pytest.mark.parametrize("cut", [1, 7, 1000])
 def test_text_in_pieces_is_the_same_speech_as_at_once(site, controls, cut):
     pieces = [TEXT[at : at + cut] for at in range(0, len(TEXT), cut)]
-    caller = told(site, pieces, **controls)
+    caller = send_text(site, pieces, **controls)
     assert caller.audio == speak(site, input=TEXT, **controls)
     assert [event["text"] for event in caller.of("speech.sentence.started")] == SENTENCES
 
 
-def test_what_is_told_and_in_which_order(site, toy):
-    caller = told(site, [TEXT], voice="toy")
+def test_the_order_of_events(site, toy):
+    caller = send_text(site, [TEXT], voice="toy")
     assert caller.events[0] == {
         "type": "speech.started",
         "voice": "toy",
@@ -117,7 +118,7 @@ def test_what_is_told_and_in_which_order(site, toy):
 
 
 def test_times_are_those_of_the_same_text_at_once(site):
-    caller = told(site, [TEXT[:9], "", TEXT[9:]], timestamps=True, speed=1.3)
+    caller = send_text(site, [TEXT[:9], "", TEXT[9:]], timestamps=True, speed=1.3)
     found = [one for event in caller.of("speech.audio.timestamps") for one in event["sentences"]]
     whole = json.loads(site.call("POST", "/v1/audio/subtitles", {"input": TEXT, "speed": 1.3})[2])
 
@@ -133,7 +134,7 @@ def test_times_are_those_of_the_same_text_at_once(site):
 
 @pytest.mark.parametrize("audio_format", ["wav", "flac", "mp3", "opus", "aac"])
 def test_the_binary_messages_are_one_file_of_any_format(site, audio_format):
-    caller = told(site, [TEXT], response_format=audio_format)
+    caller = send_text(site, [TEXT], response_format=audio_format)
     whole = speak(site, input=TEXT, response_format=audio_format, stream=True)
     mine, theirs = decoded(caller.audio), decoded(whole)
     assert len(mine) == len(theirs)
@@ -150,7 +151,7 @@ def decoded(audio):
 def test_a_sentence_is_spoken_before_the_next_one_is_known(site):
     with calling(site.url) as caller:
         caller.say("start")
-        until(lambda: b"kubevoice_conversations 1.0" in site.call("GET", "/metrics")[2])
+        until(lambda: b"kubevoice_websocket_connections 1.0" in site.call("GET", "/metrics")[2])
         caller.say("text", text="今天天气真好。我")
         assert caller.hear("speech.sentence.started")["text"] == "今天天气真好。"
         caller.say("text", text="们去公园")
@@ -162,14 +163,14 @@ def test_a_sentence_is_spoken_before_the_next_one_is_known(site):
         assert caller.end() == (1000, "")
 
 
-def test_lines_with_nothing_to_say_are_passed_over(site):
-    caller = told(site, ["——\n😀！\n\n你好。\n", "……\n", "再见。", "\n"])
+def test_lines_with_nothing_to_speak_are_passed_over(site):
+    caller = send_text(site, ["——\n😀！\n\n你好。\n", "……\n", "再见。", "\n"])
     assert [event["text"] for event in caller.of("speech.sentence.started")] == ["你好。", "再见。"]
     assert caller.audio == speak(site, input="你好。再见。")
 
 
 @pytest.mark.parametrize("pieces", [[], ["", " \n"], ["——", "😀"]])
-def test_a_text_with_nothing_at_all_to_say_is_an_error(site, pieces):
+def test_a_text_with_nothing_to_speak_is_an_error(site, pieces):
     with calling(site.url) as caller:
         caller.say("start")
         for piece in pieces:
@@ -180,7 +181,7 @@ def test_a_text_with_nothing_at_all_to_say_is_an_error(site, pieces):
 
 
 @pytest.mark.parametrize(
-    ("messages", "code", "reason", "words"),
+    ("messages", "code", "reason", "message_part"),
     [
         (["{"], 4400, "invalid_json", "not JSON"),
         (["[" * 50_000], 4400, "invalid_json", "not JSON"),
@@ -203,7 +204,7 @@ def test_a_text_with_nothing_at_all_to_say_is_an_error(site, pieces):
         ([{"type": "start", "emotion": "x"}, {"type": "text", "text": "好。\n"}], 4400, "cannot_speak", "it has: neut"),
     ],
 )
-def test_messages_that_make_no_sense_end_it_and_say_why(site, messages, code, reason, words):
+def test_invalid_messages_end_the_connection_with_an_error(site, messages, code, reason, message_part):
     with calling(site.url) as caller:
         for message in messages:
             raw = isinstance(message, str | bytes)
@@ -212,7 +213,7 @@ def test_messages_that_make_no_sense_end_it_and_say_why(site, messages, code, re
             except ConnectionClosed:
                 break
         assert caller.end() == (code, reason)
-    assert (caller.error["code"], words in caller.error["message"]) == (reason, True), caller.error
+    assert (caller.error["code"], message_part in caller.error["message"]) == (reason, True), caller.error
     assert set(caller.error) == {"message", "type", "code", "param", "problems"}
 
 
@@ -233,7 +234,7 @@ def until(condition):
         time.sleep(0.02)
 
 
-def test_who_leaves_ends_the_work(site, backend):
+def test_a_caller_who_leaves_ends_the_work(site, backend):
     with calling(site.url) as caller:
         caller.say("start", volume=0.9)
         for _ in range(40):
@@ -242,11 +243,11 @@ def test_who_leaves_ends_the_work(site, backend):
         backend.gate.clear()
     backend.gate.set()
     until(lambda: b"kubevoice_speech_in_progress 0.0" in site.call("GET", "/metrics")[2])
-    until(lambda: backend.ended == len(backend.jobs))
-    assert len(backend.jobs) < 80
+    until(lambda: backend.ended == len(backend.requests))
+    assert len(backend.requests) < 80
 
 
-def test_a_message_that_the_server_does_not_even_take_ends_it_quietly(site, backend, caplog):
+def test_a_message_too_large_for_the_server_ends_the_connection_without_a_logged_error(site, backend, caplog):
     with calling(site.url) as caller:
         caller.say("start", volume=0.8)
         for _ in range(40):
@@ -254,11 +255,11 @@ def test_a_message_that_the_server_does_not_even_take_ends_it_quietly(site, back
         caller.hear("speech.sentence.started")
         caller.say("text", text="好" * (6 << 20))
         assert caller.end()[0] == 1009
-    until(lambda: backend.ended == len(backend.jobs))
+    until(lambda: backend.ended == len(backend.requests))
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_who_says_nothing_is_taken_to_be_gone(site, backend, monkeypatch):
+def test_an_idle_connection_is_closed(site, backend, monkeypatch):
     monkeypatch.setattr("kubevoice_serving.http.routes.websocket.IDLE_SECONDS", 0.2)
     with calling(site.url) as caller:
         assert caller.end() == (4408, "idle")
@@ -267,7 +268,7 @@ def test_who_says_nothing_is_taken_to_be_gone(site, backend, monkeypatch):
         caller.say("start")
         caller.say("text", text="今天天气真好。")
         caller.say("flush")
-        until(lambda: backend.jobs)
+        until(lambda: backend.requests)
         with pytest.raises(TimeoutError):
             caller.connection.recv(timeout=0.6)
         backend.gate.set()
@@ -275,15 +276,15 @@ def test_who_says_nothing_is_taken_to_be_gone(site, backend, monkeypatch):
         assert caller.end() == (4408, "idle")
 
 
-def test_a_full_house_refuses_newcomers_and_keeps_those_who_listen(site, backend):
-    backend.failures = [BusyError(3)]
+def test_at_capacity_new_speech_is_refused_and_begun_speech_waits(site, backend):
+    backend.failures = [AtCapacityError(3)]
     with calling(site.url) as caller:
         caller.say("start")
         caller.say("text", text="你好。\n")
         assert caller.end() == (4429, "busy")
         assert "try again in 3 s" in caller.error["message"]
-    backend.failures = [None, BusyError(1), BusyError(1)]
-    assert told(site, ["你好。再见。"]).audio == speak(site, input="你好。再见。")
+    backend.failures = [None, AtCapacityError(1), AtCapacityError(1)]
+    assert send_text(site, ["你好。再见。"]).audio == speak(site, input="你好。再见。")
 
 
 def test_a_replica_that_is_lost_is_an_error(site, backend):
@@ -296,7 +297,7 @@ def test_a_replica_that_is_lost_is_an_error(site, backend):
         assert len(caller.of("speech.sentence.started")) == 1
 
 
-def test_a_fault_of_ours_is_told_without_a_traceback(site, backend, caplog):
+def test_an_unexpected_error_is_reported_without_a_traceback(site, backend, caplog):
     backend.failures = [KeyError("secret")]
     with calling(site.url) as caller:
         caller.say("start")
@@ -308,25 +309,25 @@ def test_a_fault_of_ours_is_told_without_a_traceback(site, backend, caplog):
     assert any(request_id in record.getMessage() for record in caplog.records)
 
 
-def test_each_sentence_says_what_went_before_and_how_much_of_it_is_yet_to_be_heard(site, backend, toy):
-    caller = told(site, [TEXT], pitch=2.0)
-    first, *rest = [job.preceding for job in backend.jobs]
+def test_each_sentence_says_what_precedes_it_and_how_much_of_that_is_buffered(site, backend, toy):
+    caller = send_text(site, [TEXT], pitch=2.0)
+    first, *rest = [request.preceding for request in backend.requests]
     assert first is None
     assert {one.revision for one in rest} == {toy.digest}
     seconds = len(caller.audio) / 2 / toy.manifest.sample_rate
-    assert 0 < rest[0].lead < rest[-1].lead < seconds
+    assert 0 < rest[0].buffered_seconds < rest[-1].buffered_seconds < seconds
 
 
-def test_a_sentence_that_was_spoken_is_remembered_for_all(site):
+def test_sentences_are_cached_for_all_requests(site):
     speak(site, input="这一句大家都说过。", stream=True, pitch=-1.0)
     before = hits(site)
-    told(site, ["你好。这一句大家都说过。"], pitch=-1.0)
+    send_text(site, ["你好。这一句大家都说过。"], pitch=-1.0)
     assert hits(site) == before + 1
 
 
 def hits(site):
     exposition = site.call("GET", "/metrics")[2].decode()
-    found = re.search(r'^kubevoice_phrases_total{tier="memory"} (\S+)$', exposition, re.MULTILINE)
+    found = re.search(r'^kubevoice_cache_requests_total{tier="memory"} (\S+)$', exposition, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
@@ -337,7 +338,7 @@ def test_metrics_count_connections_by_how_they_ended(site):
         return next((float(one.split()[-1]) for one in exposition.splitlines() if one.startswith(line)), 0.0)
 
     before = count(200), count(422), count(499)
-    told(site, ["你好。"])
+    send_text(site, ["你好。"])
     with calling(site.url) as caller:
         caller.say("sing")
         caller.end()
@@ -348,19 +349,19 @@ def test_metrics_count_connections_by_how_they_ended(site):
 
 def test_nothing_of_the_text_is_in_the_log(site, caplog):
     with caplog.at_level("DEBUG", "kubevoice_serving"):
-        told(site, ["这是一个秘密。"])
+        send_text(site, ["这是一个秘密。"])
     assert "秘密" not in caplog.text
 
 
 @pytest.fixture
 def key(site, tmp_path):
-    key, line = make_key("mei")
+    key, line = generate_key("mei")
     (tmp_path / "keys").write_text(line.text)
     site.access.configure(AccessConfig(keys_file=tmp_path / "keys"))
     return key
 
 
-def test_a_key_comes_as_a_header_or_as_browsers_can_send_it(site, key):
+def test_a_key_comes_as_a_header_or_as_a_subprotocol(site, key):
     header = {"additional_headers": {"Authorization": f"Bearer {key}"}}
     offered = {"subprotocols": ["kubevoice", f"kubevoice.key.{key}"]}
     for options in (header, offered):
@@ -384,10 +385,10 @@ def test_a_key_comes_as_a_header_or_as_browsers_can_send_it(site, key):
         ({"additional_headers": {"Authorization": "Bearer kv-wrong"}}, "invalid_api_key"),
     ],
 )
-def test_without_a_good_key_nobody_is_let_in(site, key, backend, options, reason):
+def test_a_handshake_without_a_valid_key_is_refused(site, key, backend, options, reason):
     with calling(site.url, **options) as caller:
         assert caller.end() == (4401, reason)
-    assert backend.jobs == []
+    assert backend.requests == []
 
 
 def test_a_key_in_the_address_counts_for_nothing(site, key):
@@ -397,14 +398,14 @@ def test_a_key_in_the_address_counts_for_nothing(site, key):
 
 def test_a_connection_is_a_request_of_its_caller(site):
     site.access.configure(AccessConfig(requests_per_minute=1))
-    told(site, ["你好。"])
+    send_text(site, ["你好。"])
     with calling(site.url) as caller:
         assert caller.end() == (4429, "rate_limited")
     assert "1 requests a minute" in caller.error["message"]
 
 
-def test_scripts_of_other_sites_must_be_named(site):
-    for origin, origins, lets_in in (
+def test_scripts_of_other_sites_need_to_be_configured(site):
+    for origin, origins, admitted in (
         (site.url, (), True),
         ("https://evil.example.com", (), False),
         ("null", (), False),
@@ -417,7 +418,7 @@ def test_scripts_of_other_sites_must_be_named(site):
             caller.say("start")
             caller.say("text", text="你好。")
             caller.say("end")
-            assert caller.end() == ((1000, "") if lets_in else (4403, "origin_not_allowed")), origin
+            assert caller.end() == ((1000, "") if admitted else (4403, "origin_not_allowed")), origin
 
 
 def test_the_address_without_a_websocket_says_what_it_is(site):
@@ -430,5 +431,5 @@ def test_the_address_without_a_websocket_says_what_it_is(site):
         assert one["$ref"].rpartition("/")[2] in document["components"]["schemas"]
 
 
-def test_there_is_no_bound_of_one_message_below_that_of_the_text(site):
-    assert told(site, ["好" * (MAX_CHARACTERS - 1)], speed=4.0).audio
+def test_one_message_may_have_as_much_text_as_a_connection(site):
+    assert send_text(site, ["好" * (MAX_CHARACTERS - 1)], speed=4.0).audio

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from kubevoice.storage import connect, publish_tree
-from kubevoice_serving.domain import Refusal, SpeechJob
+from kubevoice_serving.domain import Refusal, SynthesisRequest
 from kubevoice_serving.replica.synthesizer import Synthesizer
 from kubevoice_serving.replica.voices import StorageConfig
 from s3_server import s3_server
@@ -31,7 +31,7 @@ def config(server, bundle):
 
 
 async def rate(replica):
-    answer = await replica.speak(SpeechJob("你好。"))
+    answer = await replica.synthesize(SynthesisRequest("你好。"))
     assert not isinstance(answer, Refusal)
     return answer.head.sample_rate
 
@@ -39,7 +39,7 @@ async def rate(replica):
 async def loaded(replica):
     """The replica's state once it loads nothing any more."""
     for _ in range(DEADLINE_SECONDS * 20):
-        state = await replica.state()
+        state = await replica.get_state()
         if not state.loading:
             return state
         await asyncio.sleep(0.05)

@@ -19,7 +19,7 @@ from kubevoice.errors import InputError
 from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.serving import LocalServing
 from kubevoice_operator.render.rayservice import Bundle
-from kubevoice_serving.http.api_keys import make_key
+from kubevoice_serving.http.api_keys import generate_key
 from live_caller import calling
 from local_voice import DEADLINE_SECONDS, bundle, call, render, served, speak
 from toy_voice import make_toy_voice
@@ -105,7 +105,7 @@ def test_a_phrase_that_was_spoken_is_answered_from_memory(serving):
         assert speak(serving, **wanted, **fields)[1]["X-Cache"] == "miss"  # no-cache
     assert speak(serving, cached=True, **wanted, speed=1.5)[1]["X-Cache"] == "miss"
     metrics = call(serving, "GET", "/metrics")[2].decode()
-    assert float(re.search(r'^kubevoice_phrases_total{tier="memory"} (\S+)$', metrics, re.MULTILINE)[1]) == 2
+    assert float(re.search(r'^kubevoice_cache_requests_total{tier="memory"} (\S+)$', metrics, re.MULTILINE)[1]) == 2
 
 
 def test_times_are_those_of_the_speech(serving):
@@ -306,7 +306,7 @@ def test_api_keys_are_asked_for_where_the_spec_names_a_secret(serving, toy):
     with pytest.raises(InputError, match="make one: kubevoice key NAME >> ") as refused:
         serving.apply(guarded)
     path = Path(str(refused.value).rpartition(" ")[2])
-    key, line = make_key("mei")
+    key, line = generate_key("mei")
     path.write_text(line.text)
     try:
         serving.apply(guarded)

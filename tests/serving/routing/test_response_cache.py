@@ -1,4 +1,4 @@
-"""What is remembered of speech: in this process, and in a real Redis that may die or dawdle."""
+"""The response cache: in this process, and in a real Redis that may be slow or gone."""
 
 import asyncio
 import signal
@@ -8,8 +8,16 @@ from contextlib import aclosing
 import pytest
 from kubevoice.engine import Controls
 from kubevoice.text.ssml import Notice
-from kubevoice_serving.domain import SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
-from kubevoice_serving.routing.response_cache import LARGEST, PREFIX, REST_SECONDS, Phrases, Single, pack, phrase_key
+from kubevoice_serving.domain import SpeechHead, SynthesisRequest, SynthesisResult, SynthesisStats
+from kubevoice_serving.routing.response_cache import (
+    KEY_PREFIX,
+    MAX_AUDIO_BYTES,
+    REDIS_BACKOFF_SECONDS,
+    ResponseCache,
+    SingleFlight,
+    make_cache_key,
+    serialize_result,
+)
 from kubevoice_serving.routing.tracks import CacheConfig
 from redis import Redis
 from redis_server import RedisServer
@@ -17,8 +25,8 @@ from redis_server import RedisServer
 REVISION = "sha256:" + "1" * 64
 
 
-def answer(audio=b"speech", **head):
-    return SpeechAnswer(SpeechHead("wav", 24000, "mei", REVISION, **head), audio, SpeechEnd(1.5, 0.1, 0.0, 0.1))
+def make_result(audio=b"speech", **head):
+    return SynthesisResult(SpeechHead("wav", 24000, "mei", REVISION, **head), audio, SynthesisStats(1.5, 0.1, 0.0, 0.1))
 
 
 @pytest.fixture
@@ -28,134 +36,145 @@ def redis(tmp_path):
     server.stop()
 
 
-async def keep(config, key, what):
-    """Keep something as another process would."""
-    async with aclosing(Phrases(config)) as phrases:
-        phrases.keep(key, what)
+async def store(config, key, result):
+    """Store a result as another process would."""
+    async with aclosing(ResponseCache(config)) as cache:
+        cache.set(key, result)
 
 
-def remembering(redis=None, **more):
-    return aclosing(Phrases(CacheConfig(redis_url=redis and redis.url, **more)))
+def open_cache(redis=None, **more):
+    return aclosing(ResponseCache(CacheConfig(redis_url=redis and redis.url, **more)))
 
 
-JOB = SpeechJob("你好。", "mei")
+REQUEST = SynthesisRequest("你好。", "mei")
+
+
+def make_key(request=REQUEST, voice="mei", revision=REVISION, *, whole=True):
+    return make_cache_key(request, voice, revision, whole=whole)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        SpeechJob("你好！", "mei"),
-        SpeechJob("你好。", "mei", "mp3"),
-        SpeechJob("你好。", "mei", controls=Controls(speed=1.1)),
-        SpeechJob("你好。", "mei", controls=Controls(emotion="happy")),
-        SpeechJob("你好。", "mei", ssml=True),
-        SpeechJob("你好。", "mei", lexicon={"好": ("hao4",)}),
+        SynthesisRequest("你好！", "mei"),
+        SynthesisRequest("你好。", "mei", "mp3"),
+        SynthesisRequest("你好。", "mei", controls=Controls(speed=1.1)),
+        SynthesisRequest("你好。", "mei", controls=Controls(emotion="happy")),
+        SynthesisRequest("你好。", "mei", ssml=True),
+        SynthesisRequest("你好。", "mei", lexicon={"好": ("hao4",)}),
     ],
 )
-def test_whatever_changes_the_speech_changes_the_key(other):
-    assert phrase_key(other, REVISION, whole=True) != phrase_key(JOB, REVISION, whole=True)
-    assert phrase_key(JOB, "sha256:" + "2" * 64, whole=True) != phrase_key(JOB, REVISION, whole=True)
-    assert phrase_key(JOB, REVISION, whole=False) != phrase_key(JOB, REVISION, whole=True)  # a wav's head
-    assert phrase_key(SpeechJob("你好。", "mei"), REVISION, whole=True) == phrase_key(JOB, REVISION, whole=True)
+def test_whatever_changes_the_result_changes_the_key(other):
+    assert make_key(other) != make_key()
+    assert make_key(revision="sha256:" + "2" * 64) != make_key()
+    assert make_key(voice="tom") != make_key()
+    assert make_key(whole=False) != make_key()  # a wav's header
+    assert make_key(SynthesisRequest("你好。", "mei")) == make_key()
 
 
-def test_what_is_found_is_what_was_kept_at_no_cost():
+def test_a_cached_result_is_the_stored_one_at_no_cost():
     async def scene():
-        async with remembering() as phrases:
-            assert await phrases.find("a") is None
-            phrases.keep("a", answer(notices=(Notice("gone", 1, 2),)))
-            found = await phrases.find("a")
-        assert (found.audio, found.head.notices, found.head.cached) == (b"speech", (Notice("gone", 1, 2),), "memory")
-        assert (found.end.audio_seconds, found.end.synthesis_seconds) == (1.5, 0.0)
+        async with open_cache() as cache:
+            assert await cache.get("a") is None
+            cache.set("a", make_result(notices=(Notice("gone", 1, 2),)))
+            cached = await cache.get("a")
+        assert (cached.audio, cached.head.notices, cached.head.cache_tier) == (
+            b"speech",
+            (Notice("gone", 1, 2),),
+            "memory",
+        )
+        assert (cached.stats.audio_seconds, cached.stats.synthesis_seconds) == (1.5, 0.0)
 
     asyncio.run(scene())
 
 
-def test_memory_is_bounded_in_size_and_forgets_what_was_asked_for_longest_ago():
+def test_the_memory_tier_is_bounded_and_drops_the_entry_used_longest_ago():
     async def scene():
-        async with remembering(megabytes=1) as phrases:
-            large = answer(bytes(400_000))
-            phrases.keep("a", large)
-            phrases.keep("b", large)
-            assert await phrases.find("a")  # so that it is b's turn
-            phrases.keep("c", large)
-            assert [key for key in "abc" if await phrases.find(key)] == ["a", "c"]
-            phrases.keep("huge", answer(bytes(LARGEST + 1)))
-            assert await phrases.find("huge") is None
+        async with open_cache(megabytes=1) as cache:
+            large = make_result(bytes(400_000))
+            cache.set("a", large)
+            cache.set("b", large)
+            assert await cache.get("a")  # so that b is the one used longest ago
+            cache.set("c", large)
+            assert [key for key in "abc" if await cache.get(key)] == ["a", "c"]
+            cache.set("huge", make_result(bytes(MAX_AUDIO_BYTES + 1)))
+            assert await cache.get("huge") is None
 
     asyncio.run(scene())
 
 
-def test_nothing_is_kept_for_longer_than_was_said(redis, monkeypatch):
+def test_entries_expire(redis, monkeypatch):
     async def scene():
-        async with remembering(redis, ttl_seconds=100.0) as phrases:
-            phrases.keep("a", answer())
+        async with open_cache(redis, ttl_seconds=100.0) as cache:
+            cache.set("a", make_result())
         with Redis.from_url(redis.url) as client:
-            assert 90 < client.ttl(PREFIX + "a") <= 100
-        async with remembering(ttl_seconds=100.0) as phrases:
-            phrases.keep("a", answer())
-            assert await phrases.find("a")
-            later(monkeypatch, 101)
-            assert await phrases.find("a") is None
+            assert 90 < client.ttl(KEY_PREFIX + "a") <= 100
+        async with open_cache(ttl_seconds=100.0) as cache:
+            cache.set("a", make_result())
+            assert await cache.get("a")
+            advance_clock(monkeypatch, 101)
+            assert await cache.get("a") is None
 
     asyncio.run(scene())
 
 
-def later(monkeypatch, seconds):
+def advance_clock(monkeypatch, seconds):
     now = time.monotonic()
     monkeypatch.setattr("kubevoice_serving.routing.response_cache.time.monotonic", lambda: now + seconds)
 
 
-def test_redis_remembers_for_other_processes(redis):
+def test_the_redis_tier_is_shared_between_processes(redis):
     async def scene():
-        await keep(CacheConfig(redis_url=redis.url), "a", answer())
-        async with remembering(redis) as phrases:
-            assert (await phrases.find("a")).head.cached == "redis"
-            assert (await phrases.find("a")).head.cached == "memory"
+        await store(CacheConfig(redis_url=redis.url), "a", make_result())
+        async with open_cache(redis) as cache:
+            assert (await cache.get("a")).head.cache_tier == "redis"
+            assert (await cache.get("a")).head.cache_tier == "memory"
 
     asyncio.run(scene())
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"{}", b"[]\n", b'{"head": 3}\nx', b"\xff\n", pack(answer())[:40]])
-def test_what_somebody_else_wrote_there_is_as_good_as_nothing(redis, rubbish):
+@pytest.mark.parametrize(
+    "garbage", [b"", b"{}", b"[]\n", b'{"head": 3}\nx', b"\xff\n", serialize_result(make_result())[:40]]
+)
+def test_an_entry_that_something_else_wrote_is_a_miss(redis, garbage):
     async def scene():
         with Redis.from_url(redis.url) as client:
-            client.set(PREFIX + "a", rubbish)
-        async with remembering(redis) as phrases:
-            assert await phrases.find("a") is None
+            client.set(KEY_PREFIX + "a", garbage)
+        async with open_cache(redis) as cache:
+            assert await cache.get("a") is None
 
     asyncio.run(scene())
 
 
-@pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_redis_that_dawdles_or_dies_costs_little_and_is_found_again(redis, fate, monkeypatch):
+@pytest.mark.parametrize("sent_signal", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_redis_that_hangs_or_dies_costs_little_and_is_used_again(redis, sent_signal, monkeypatch):
     async def scene():
         config = CacheConfig(redis_url=redis.url)
-        await keep(config, "a", answer())
-        async with remembering(redis) as phrases:
-            redis.send(fate)
+        await store(config, "a", make_result())
+        async with open_cache(redis) as cache:
+            redis.send(sent_signal)
             began = time.monotonic()
-            assert await phrases.find("a") is None
+            assert await cache.get("a") is None
             assert time.monotonic() - began < 1
             began = time.monotonic()
             for _ in range(100):
-                assert await phrases.find("a") is None
-            assert time.monotonic() - began < 0.1  # it is left alone
-            phrases.keep("b", answer(b"b"))
-            assert (await phrases.find("b")).audio == b"b"  # this process remembers all the same
-            if fate == signal.SIGSTOP:
+                assert await cache.get("a") is None
+            assert time.monotonic() - began < 0.1  # it is not asked
+            cache.set("b", make_result(b"b"))
+            assert (await cache.get("b")).audio == b"b"  # the memory tier works all the same
+            if sent_signal == signal.SIGSTOP:
                 redis.send(signal.SIGCONT)
             else:
                 redis.stop()
                 redis.start()
-                await keep(config, "a", answer())
-            later(monkeypatch, REST_SECONDS + 1)
-            assert (await phrases.find("a")).head.cached == "redis"
+                await store(config, "a", make_result())
+            advance_clock(monkeypatch, REDIS_BACKOFF_SECONDS + 1)
+            assert (await cache.get("a")).head.cache_tier == "redis"
 
     asyncio.run(scene())
 
 
-def test_equal_requests_are_spoken_once_and_end_when_nobody_waits():
+def test_equal_computations_run_once_and_are_cancelled_when_nobody_waits():
     made, ended = [], []
 
     async def speak():
@@ -168,33 +187,33 @@ def test_equal_requests_are_spoken_once_and_end_when_nobody_waits():
         return "speech"
 
     async def scene():
-        single = Single()
-        assert await asyncio.gather(*(single.do("a", speak) for _ in range(5))) == ["speech"] * 5
+        single_flight = SingleFlight()
+        assert await asyncio.gather(*(single_flight.do("a", speak) for _ in range(5))) == ["speech"] * 5
         assert len(made) == 1
-        first, second = (asyncio.create_task(single.do("a", speak)) for _ in range(2))
+        first, second = (asyncio.create_task(single_flight.do("a", speak)) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
-        assert await second == "speech"  # the one who asked first went away
+        assert await second == "speech"  # the first caller went away
         assert len(made) == 2
-        lonely = asyncio.create_task(single.do("a", speak))
+        lonely = asyncio.create_task(single_flight.do("a", speak))
         await asyncio.sleep(0.01)
         lonely.cancel()
         await asyncio.gather(lonely, return_exceptions=True)
         await asyncio.sleep(0)
         assert ended == [1]
-        assert await single.do("a", speak) == "speech"
+        assert await single_flight.do("a", speak) == "speech"
 
     asyncio.run(scene())
 
 
-def test_what_goes_wrong_goes_wrong_for_all_who_wait_and_is_not_kept():
+def test_an_exception_reaches_every_waiting_caller_and_is_not_stored():
     async def fail():
         await asyncio.sleep(0.01)
         raise KeyError("gone")
 
     async def scene():
-        single = Single()
-        found = await asyncio.gather(*(single.do("a", fail) for _ in range(3)), return_exceptions=True)
-        assert [type(one) for one in found] == [KeyError] * 3
+        single_flight = SingleFlight()
+        outcomes = await asyncio.gather(*(single_flight.do("a", fail) for _ in range(3)), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [KeyError] * 3
 
     asyncio.run(scene())

@@ -1,4 +1,4 @@
-"""Many texts at once: one ZIP file with a file for each, and a manifest that tells what could not be spoken."""
+"""The route for batches: many texts in one request, a ZIP file with a file for each and a manifest in return."""
 
 import asyncio
 import time
@@ -11,132 +11,156 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from kubevoice_serving.domain import SpeechAnswer, SpeechJob
-from kubevoice_serving.http.access import Access
-from kubevoice_serving.http.batch_manifest import BatchManifest, BatchRequest, BatchResult, NotUnderstood
-from kubevoice_serving.http.errors import ERRORS, ApiError, api_error, invalid_value, told
-from kubevoice_serving.http.events import add_models
-from kubevoice_serving.http.metrics import Metrics
-from kubevoice_serving.http.request_parsing import check_text, job_of
-from kubevoice_serving.http.routes.speech import speak
-from kubevoice_serving.http.zip_stream import Archive
-from kubevoice_serving.routing.backend import Backend, BusyError, UnavailableError
+from kubevoice_serving.domain import AtCapacityError, SynthesisRequest, SynthesisResult
+from kubevoice_serving.http.access import AccessControl
+from kubevoice_serving.http.batch_manifest import (
+    BatchItem,
+    BatchItemResult,
+    BatchRequest,
+    BatchResultManifest,
+    InvalidBatchItem,
+)
+from kubevoice_serving.http.errors import (
+    ERRORS,
+    ApiError,
+    make_error_body,
+    make_invalid_value_error,
+    make_retry_error,
+)
+from kubevoice_serving.http.events import document_models
+from kubevoice_serving.http.metrics import HttpMetrics
+from kubevoice_serving.http.request_parsing import check_text, parse_synthesis_request
+from kubevoice_serving.http.routes.speech import is_cache_bypassed, synthesize
+from kubevoice_serving.http.zip_stream import ZipStream
+from kubevoice_serving.routing.backend import Backend, UnavailableError
 
-__all__ = ["add_batch"]
+__all__ = ["add_batch_route"]
 
 MAX_BATCH_CHARACTERS = 16_384
-AT_ONCE = 4
-"""Items that are being spoken, or wait for the one before them to be sent."""
-PATIENCE_SECONDS = 30.0
-"""Whoever waits for a single answer goes before an item that came less than this before."""
-BUSY_SECONDS = 60.0
-"""How long an item waits while every replica is busy."""
+CONCURRENCY = 4
+"""Items that are being synthesized, or wait for the one before them to be sent."""
+DUE_SECONDS = 30.0
+"""When an item is due: a single request goes before an item that came less than this earlier."""
+AT_CAPACITY_SECONDS = 60.0
+"""How long an item is tried again while all replicas are at capacity."""
 ZIP: dict[int | str, dict[str, Any]] = {
     HTTPStatus.OK: {
         "description": "A ZIP file: ID.FORMAT for each item that could be spoken, and last manifest.json, "
-        "a BatchManifest.",
+        "a BatchResultManifest.",
         "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+ParsedItem = tuple[str, SynthesisRequest | ApiError]
+"""The id of an item, and its request or what is wrong with it."""
 
 
-def add_batch(app: FastAPI, backend: Backend, metrics: Metrics, access: Access) -> None:
+def add_batch_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, access: AccessControl) -> None:
     """Add POST /v1/audio/speech/batch."""
-    add_models(app, BatchManifest)
+    document_models(app, BatchResultManifest)
 
     @app.post("/v1/audio/speech/batch", tags=["speech"], response_class=Response, responses=ZIP | ERRORS)
     async def batch(
-        request: BatchRequest, asked: Request, cache_control: Annotated[str, Header()] = ""
+        body: BatchRequest, http_request: Request, cache_control: Annotated[str, Header()] = ""
     ) -> StreamingResponse:
-        """Speak many texts; what is wrong with one of them fails no other."""
-        wanted = _wanted(request, fresh="no-cache" in cache_control.lower())
-        access.charge(asked.scope, len(wanted) - 1)  # one was counted when it came
+        """Synthesize many texts; an error of one of them fails no other."""
+        items = _parse_items(body, bypass_cache=is_cache_bypassed(cache_control))
+        access.charge(http_request.scope, len(items) - 1)  # one was counted when it was admitted
         headers = {"Content-Disposition": 'attachment; filename="speech.zip"'}
-        return StreamingResponse(_zipped(backend, metrics, wanted), headers=headers, media_type="application/zip")
+        return StreamingResponse(_iterate_zip(backend, metrics, items), headers=headers, media_type="application/zip")
 
 
-Wanted = list[tuple[str, SpeechJob | ApiError]]
-"""The id of each item, and what it asks for or what is wrong with it."""
-
-
-def _wanted(request: BatchRequest, *, fresh: bool) -> Wanted:
-    """Check the items. Raises ApiError if they are too much in all."""
-    total = sum(len(item.input) for item in request.items if not isinstance(item, NotUnderstood))
+def _parse_items(body: BatchRequest, *, bypass_cache: bool) -> list[ParsedItem]:
+    """Check the items. Raises ApiError if they have too many characters together."""
+    total = sum(len(item.input) for item in body.items if not isinstance(item, InvalidBatchItem))
     if total > MAX_BATCH_CHARACTERS:
         message = f"the items have {total} characters; at most {MAX_BATCH_CHARACTERS} are taken at once: send fewer"
         raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", message, param="items")
-    found: Wanted = []
-    taken: set[str] = set()
-    for number, item in enumerate(request.items, 1):
+    items: list[ParsedItem] = []
+    used_names: set[str] = set()
+    for number, item in enumerate(body.items, 1):
         name = item.id or f"{number:03}"
         try:
-            if isinstance(item, NotUnderstood):
-                raise invalid_value(item.faults)
-            if name.casefold() in taken:
-                raise invalid_value([("id", f"another item is called {name!r}, too; give each a name of its own")])
-            check_text(item.input, "input")
-            job = job_of(item, item.input, ssml=item.ssml)
-            job = replace(job, audio_format=item.response_format, loudness=item.loudness, fresh=fresh)
-            found.append((name, job))
+            items.append((name, _parse_item(item, name, used_names, bypass_cache=bypass_cache)))
         except ApiError as error:
-            found.append((name, error))
-        taken.add(name.casefold())
-    return found
+            items.append((name, error))
+        used_names.add(name.casefold())
+    return items
 
 
-async def _zipped(backend: Backend, metrics: Metrics, wanted: Wanted) -> AsyncIterator[bytes]:
-    archive, results = Archive(), []
-    waiting, made = deque(wanted), deque[asyncio.Task[SpeechAnswer | ApiError]]()
+def _parse_item(
+    item: BatchItem | InvalidBatchItem, name: str, used_names: set[str], *, bypass_cache: bool
+) -> SynthesisRequest:
+    """Return the request of an item. Raises ApiError for what is wrong with it."""
+    if isinstance(item, InvalidBatchItem):
+        raise make_invalid_value_error(item.faults)
+    if name.casefold() in used_names:
+        raise make_invalid_value_error([("id", f"another item is called {name!r}, too; give each a name of its own")])
+    check_text(item.input, "input")
+    return replace(
+        parse_synthesis_request(item, item.input, ssml=item.ssml),
+        audio_format=item.response_format,
+        loudness=item.loudness,
+        bypass_cache=bypass_cache,
+        due_seconds=DUE_SECONDS,
+    )
+
+
+async def _iterate_zip(backend: Backend, metrics: HttpMetrics, items: list[ParsedItem]) -> AsyncIterator[bytes]:
+    """Yield the ZIP file while it is made: items in their order, CONCURRENCY of them at a time."""
+    zip_stream, results = ZipStream(), []
+    waiting, tasks = deque(items), deque[asyncio.Task[SynthesisResult | ApiError]]()
     try:
-        for name, _ in wanted:
-            while waiting and len(made) < AT_ONCE:
-                made.append(asyncio.create_task(_made(backend, metrics, waiting.popleft()[1])))
-            answer = await made[0]
-            made.popleft()  # not before: whoever leaves ends this one, too
-            results.append(_result(name, answer))
-            if isinstance(answer, SpeechAnswer):
-                yield archive.add(results[-1].file or name, answer.audio)
-        succeeded = sum(one.error is None for one in results)
-        manifest = BatchManifest(
+        for name, _ in items:
+            while waiting and len(tasks) < CONCURRENCY:
+                tasks.append(asyncio.create_task(_synthesize_item(backend, metrics, waiting.popleft()[1])))
+            outcome = await tasks[0]
+            tasks.popleft()  # not before it is done: if the caller leaves, it is cancelled below
+            results.append(_make_item_result(name, outcome))
+            if isinstance(outcome, SynthesisResult):
+                yield zip_stream.add_entry(results[-1].file or name, outcome.audio)
+        succeeded = sum(result.error is None for result in results)
+        manifest = BatchResultManifest(
             total=len(results), succeeded=succeeded, failed=len(results) - succeeded, items=results
         )
-        yield archive.add("manifest.json", manifest.model_dump_json(indent=2).encode()) + archive.finish()
+        entry = zip_stream.add_entry("manifest.json", manifest.model_dump_json(indent=2).encode())
+        yield entry + zip_stream.finish()
     finally:
-        archive.close()
-        for task in made:
+        zip_stream.close()
+        for task in tasks:
             task.cancel()
 
 
-async def _made(backend: Backend, metrics: Metrics, wanted: SpeechJob | ApiError) -> SpeechAnswer | ApiError:
-    """Speak one item. A batch is in no hurry: it waits for a replica, and lets others go first."""
-    if isinstance(wanted, ApiError):
-        return wanted
-    job = replace(wanted, patience=PATIENCE_SECONDS)
-    until = time.monotonic() + BUSY_SECONDS
+async def _synthesize_item(
+    backend: Backend, metrics: HttpMetrics, request: SynthesisRequest | ApiError
+) -> SynthesisResult | ApiError:
+    """Synthesize one item. It waits while all replicas are at capacity, because a batch is in no hurry."""
+    if isinstance(request, ApiError):
+        return request
+    give_up = time.monotonic() + AT_CAPACITY_SECONDS
     while True:
         try:
-            return await speak(backend, metrics, job, "input")
+            return await synthesize(backend, metrics, request, "input")
         except ApiError as error:
             return error
         except UnavailableError as error:
-            return api_error(error)
-        except BusyError as error:
-            if time.monotonic() > until:
-                return api_error(error)
+            return make_retry_error(error)
+        except AtCapacityError as error:
+            if time.monotonic() > give_up:
+                return make_retry_error(error)
             await asyncio.sleep(error.retry_after)
 
 
-def _result(name: str, answer: SpeechAnswer | ApiError) -> BatchResult:
-    if isinstance(answer, ApiError):
-        return BatchResult(id=name, status=answer.status, error=told(answer))
-    head = answer.head
-    return BatchResult(
+def _make_item_result(name: str, outcome: SynthesisResult | ApiError) -> BatchItemResult:
+    if isinstance(outcome, ApiError):
+        return BatchItemResult(id=name, status=outcome.status, error=make_error_body(outcome))
+    head = outcome.head
+    return BatchItemResult(
         id=name,
         status=HTTPStatus.OK,
         file=f"{name}.{head.audio_format}",
         voice=head.voice,
         revision=head.revision,
         sample_rate=head.sample_rate,
-        audio_seconds=answer.end.audio_seconds,
-        notices=[asdict(one) for one in head.notices],
+        audio_seconds=outcome.stats.audio_seconds,
+        notices=[asdict(notice) for notice in head.notices],
     )

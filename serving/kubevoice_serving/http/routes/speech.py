@@ -1,4 +1,4 @@
-"""The route that speaks: a file, a file that is sent while it is made, or events."""
+"""The route for speech: a complete file, a file that is sent while it is made, or server-sent events."""
 
 import json
 from collections.abc import AsyncIterator
@@ -12,130 +12,154 @@ from fastapi.responses import StreamingResponse
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine.timing import Times
 
-from kubevoice_serving.domain import Refusal, SpeechAnswer, SpeechEnd, SpeechHead, SpeechJob
-from kubevoice_serving.http.errors import ERRORS, ApiError, refuse
+from kubevoice_serving.domain import Refusal, SpeechHead, SynthesisRequest, SynthesisResult, SynthesisStats
+from kubevoice_serving.http.errors import ERRORS, ApiError, make_refusal_error
 from kubevoice_serving.http.events import (
     AudioDelta,
     AudioDone,
     Timestamps,
-    add_models,
-    delta,
-    done,
-    reference,
-    server_sent,
-    timestamps,
+    document_models,
+    format_sse_event,
+    make_schema_reference,
 )
-from kubevoice_serving.http.metrics import Metrics
-from kubevoice_serving.http.request_parsing import check_text, job_of
+from kubevoice_serving.http.metrics import HttpMetrics
+from kubevoice_serving.http.request_parsing import check_text, parse_synthesis_request
 from kubevoice_serving.http.schemas import SpeechRequest
 from kubevoice_serving.routing.backend import Backend
-from kubevoice_serving.tracing import current
+from kubevoice_serving.tracing import current_span
 
-__all__ = ["add_speech", "speak"]
+__all__ = ["add_speech_route", "is_cache_bypassed", "synthesize"]
 
-WHOLE = ("wav", "flac")
-"""Formats whose heads tell how long they are."""
-TOLD = 8
-"""Notices that a header holds."""
-NEED_EVENTS = (
-    "an audio file has no room for timestamps; set stream_format to sse for events that tell them, "
+FORMATS_WITH_LENGTH = ("wav", "flac")
+"""Formats whose headers say how long they are, so that they are complete before they are sent."""
+MAX_NOTICES = 8
+"""Notices that a response header holds."""
+TIMESTAMPS_NEED_EVENTS = (
+    "an audio file has no room for timestamps; set stream_format to sse for events that have them, "
     "or send the same request to /v1/audio/subtitles"
 )
-NEEDS_WHOLE = "loudness is known once all is spoken; leave out stream and stream_format, or loudness"
-SPOKEN: dict[int | str, dict[str, Any]] = {
+LOUDNESS_NEEDS_WHOLE = (
+    "loudness is known once everything is synthesized; leave out stream and stream_format, or loudness"
+)
+SPEECH_RESPONSES: dict[int | str, dict[str, Any]] = {
     HTTPStatus.OK: {
         "description": "The file; with `sse`, events.",
         "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in CONTENT_TYPES.values()}
-        | {"text/event-stream": {"schema": reference(AudioDelta, Timestamps, AudioDone)}},
+        | {"text/event-stream": {"schema": make_schema_reference(AudioDelta, Timestamps, AudioDone)}},
     }
 }
 
 
-def add_speech(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
+def add_speech_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> None:
     """Add POST /v1/audio/speech."""
-    add_models(app, AudioDelta, Timestamps, AudioDone)
+    document_models(app, AudioDelta, Timestamps, AudioDone)
 
-    @app.post("/v1/audio/speech", tags=["speech"], response_class=Response, responses=SPOKEN | ERRORS)
-    async def speech(request: SpeechRequest, cache_control: Annotated[str, Header()] = "") -> Response:
-        """Speak text; the answer is the audio file."""
-        fresh = "no-cache" in cache_control.lower()
-        events = request.stream_format == "sse"
-        if request.timestamps and not events:
-            raise ApiError(HTTPStatus.BAD_REQUEST, "timestamps_need_events", NEED_EVENTS, param="timestamps")
-        if request.loudness is not None and (events or request.stream):
-            raise ApiError(HTTPStatus.BAD_REQUEST, "loudness_needs_whole", NEEDS_WHOLE, param="loudness")
-        job = replace(
-            job_of(request, request.input, ssml=request.ssml),
-            audio_format=request.response_format,
-            loudness=request.loudness,
-            fresh=fresh,
-            timestamps=request.timestamps,
+    @app.post("/v1/audio/speech", tags=["speech"], response_class=Response, responses=SPEECH_RESPONSES | ERRORS)
+    async def speech(body: SpeechRequest, cache_control: Annotated[str, Header()] = "") -> Response:
+        """Synthesize text; the response is the audio file."""
+        events = body.stream_format == "sse"
+        if body.timestamps and not events:
+            raise ApiError(HTTPStatus.BAD_REQUEST, "timestamps_need_events", TIMESTAMPS_NEED_EVENTS, param="timestamps")
+        if body.loudness is not None and (events or body.stream):
+            raise ApiError(HTTPStatus.BAD_REQUEST, "loudness_needs_whole", LOUDNESS_NEEDS_WHOLE, param="loudness")
+        request = replace(
+            parse_synthesis_request(body, body.input, ssml=body.ssml),
+            audio_format=body.response_format,
+            loudness=body.loudness,
+            bypass_cache=is_cache_bypassed(cache_control),
+            timestamps=body.timestamps,
         )
-        if events:
-            return await _streamed(backend, metrics, job, events=True)
-        whole = request.response_format in WHOLE or request.loudness is not None
-        if not whole if request.stream is None else request.stream:
-            return await _streamed(backend, metrics, job, events=False)
-        answer = await speak(backend, metrics, job, "input")
-        headers = _headers(answer.head) | _costs(answer.end)
-        return Response(answer.audio, headers=headers, media_type=CONTENT_TYPES[answer.head.audio_format])
+        needs_whole = body.response_format in FORMATS_WITH_LENGTH or body.loudness is not None
+        streaming = not needs_whole if body.stream is None else body.stream
+        if events or streaming:
+            return await _stream_response(backend, metrics, request, events=events)
+        result = await synthesize(backend, metrics, request, "input")
+        headers = _make_headers(result.head) | _make_cost_headers(result.stats)
+        return Response(result.audio, headers=headers, media_type=CONTENT_TYPES[result.head.audio_format])
 
 
-async def speak(backend: Backend, metrics: Metrics, job: SpeechJob, param: str) -> SpeechAnswer:
-    """Have `job` spoken whole; ApiError for what is wrong with it, BusyError or UnavailableError as of a backend."""
-    check_text(job.text, param)
-    with metrics.in_progress.track_inprogress():
-        answer = await backend.speak(job)
-    if isinstance(answer, Refusal):
-        raise refuse(answer, param)
-    metrics.answered(answer.head, answer.end, len(job.text))
-    current().tell(**answer.head.traced, streaming=False)
-    return answer
+def is_cache_bypassed(cache_control: str) -> bool:
+    """Return whether a Cache-Control header of a request asks for new speech."""
+    return "no-cache" in cache_control.lower()
 
 
-async def _streamed(backend: Backend, metrics: Metrics, job: SpeechJob, *, events: bool) -> StreamingResponse:
-    """Answer with speech while it is made. What goes wrong before its first piece is an error as any other.
+async def synthesize(backend: Backend, metrics: HttpMetrics, request: SynthesisRequest, param: str) -> SynthesisResult:
+    """Synthesize a complete speech and count it.
 
-    Later there is no status left to tell it with: the connection is cut, and the caller sees that the file is not all.
+    Parameters
+    ----------
+    backend : Backend
+        The replicas.
+    metrics : HttpMetrics
+        Where it is counted.
+    request : SynthesisRequest
+        What to synthesize.
+    param : str
+        Field that the text came in, for errors.
+
+    Raises
+    ------
+    ApiError
+        If something is wrong with the request.
+    AtCapacityError, UnavailableError
+        As `Backend.synthesize`.
     """
-    check_text(job.text, "input")
-    items = backend.stream(job)
+    check_text(request.text, param)
+    with metrics.in_progress.track_inprogress():
+        result = await backend.synthesize(request)
+    if isinstance(result, Refusal):
+        raise make_refusal_error(result, param)
+    metrics.record_speech(result.head, result.stats, len(request.text))
+    current_span().set_attributes(**result.head.trace_attributes, streaming=False)
+    return result
+
+
+async def _stream_response(
+    backend: Backend, metrics: HttpMetrics, request: SynthesisRequest, *, events: bool
+) -> StreamingResponse:
+    """Respond with speech while it is made.
+
+    What goes wrong before the first chunk is an error like any other. Later there is no status left to report it with:
+    the connection is cut, so that the caller sees that the file is not complete.
+    """
+    check_text(request.text, "input")
+    items = backend.stream(request)
     head = await anext(items)
     if isinstance(head, Refusal):
-        raise refuse(head, "input")
-    assert isinstance(head, SpeechHead)  # noqa: S101  # so streams begin
-    current().tell(**head.traced, streaming=True)
+        raise make_refusal_error(head, "input")
+    assert isinstance(head, SpeechHead)  # noqa: S101  # streams begin so
+    current_span().set_attributes(**head.trace_attributes, streaming=True)
 
-    async def pieces() -> AsyncIterator[bytes]:
+    async def iterate_body() -> AsyncIterator[bytes]:
         async with aclosing(items):
             with metrics.in_progress.track_inprogress():
                 async for item in items:
-                    if isinstance(item, SpeechEnd):
-                        metrics.answered(head, item, len(job.text))
+                    if isinstance(item, SynthesisStats):
+                        metrics.record_speech(head, item, len(request.text))
                     elif isinstance(item, bytes):
-                        yield server_sent(delta(item)) if events else item
+                        yield format_sse_event(AudioDelta.from_audio(item)) if events else item
                     elif isinstance(item, Times):
-                        yield server_sent(timestamps(item))
+                        yield format_sse_event(Timestamps.from_times(item))
                 if events:
-                    yield server_sent(done(len(job.text)))
+                    yield format_sse_event(AudioDone.from_characters(len(request.text)))
 
     media_type = "text/event-stream" if events else CONTENT_TYPES[head.audio_format]
-    return StreamingResponse(pieces(), headers=_headers(head), media_type=media_type)
+    return StreamingResponse(iterate_body(), headers=_make_headers(head), media_type=media_type)
 
 
-def _headers(head: SpeechHead) -> dict[str, str]:
+def _make_headers(head: SpeechHead) -> dict[str, str]:
     return {
         "Content-Disposition": f'inline; filename="speech.{head.audio_format}"',
         "X-Voice": head.voice,
         "X-Revision": head.revision,
         "X-Sample-Rate": str(head.sample_rate),
-        "X-Cache": f"hit; {head.cached}" if head.cached else "miss",
-    } | ({"X-Notices": json.dumps([asdict(one) for one in head.notices[:TOLD]])} if head.notices else {})
+        "X-Cache": f"hit; {head.cache_tier}" if head.cache_tier else "miss",
+    } | ({"X-Notices": json.dumps([asdict(one) for one in head.notices[:MAX_NOTICES]])} if head.notices else {})
 
 
-def _costs(end: SpeechEnd) -> dict[str, str]:
+def _make_cost_headers(stats: SynthesisStats) -> dict[str, str]:
     return {
-        "X-Audio-Seconds": f"{end.audio_seconds:.3f}",
-        "X-Synthesis-Seconds": f"{end.synthesis_seconds:.3f}",
-        "X-Queue-Seconds": f"{end.queue_seconds:.3f}",
+        "X-Audio-Seconds": f"{stats.audio_seconds:.3f}",
+        "X-Synthesis-Seconds": f"{stats.synthesis_seconds:.3f}",
+        "X-Queue-Seconds": f"{stats.queue_seconds:.3f}",
     }

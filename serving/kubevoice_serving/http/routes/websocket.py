@@ -1,4 +1,7 @@
-"""The WebSocket that speaks text as it comes: its messages, its bounds and its end. What is said is Narration's."""
+"""The route for incremental speech: a WebSocket that takes text as it is written and sends speech meanwhile.
+
+Here are its messages, limits and end; `incremental` makes the speech.
+"""
 
 import asyncio
 from contextlib import aclosing, suppress
@@ -10,14 +13,15 @@ from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from kubevoice.text.segment import Splitter
 from pydantic import ValidationError
 
+from kubevoice_serving.domain import AtCapacityError
 from kubevoice_serving.http.body_limit import MAX_BODY_BYTES
-from kubevoice_serving.http.errors import ApiError, api_error, invalid_value
-from kubevoice_serving.http.events import AudioDone, Event, Timestamps, add_models, reference
-from kubevoice_serving.http.incremental import Narration
-from kubevoice_serving.http.metrics import Metrics
-from kubevoice_serving.http.request_parsing import job_of
-from kubevoice_serving.http.schemas import MAX_CHARACTERS, ErrorAnswer
-from kubevoice_serving.http.websocket_errors import close, protocol_of
+from kubevoice_serving.http.errors import ApiError, make_invalid_value_error, make_retry_error
+from kubevoice_serving.http.events import AudioDone, Event, Timestamps, document_models, make_schema_reference
+from kubevoice_serving.http.incremental import IncrementalSpeech
+from kubevoice_serving.http.metrics import HttpMetrics
+from kubevoice_serving.http.request_parsing import parse_synthesis_request
+from kubevoice_serving.http.schemas import MAX_CHARACTERS, ErrorResponse
+from kubevoice_serving.http.websocket_errors import choose_subprotocol, close_with_error
 from kubevoice_serving.http.websocket_messages import (
     MESSAGE,
     EndMessage,
@@ -30,140 +34,164 @@ from kubevoice_serving.http.websocket_messages import (
     StartMessage,
     TextMessage,
 )
-from kubevoice_serving.routing.backend import Backend, BusyError, UnavailableError
+from kubevoice_serving.routing.backend import Backend, UnavailableError
 
-__all__ = ["add_live"]
+__all__ = ["add_websocket_route"]
 
 PATH = "/v1/audio/speech/stream"
 IDLE_SECONDS = 60.0
-"""Whoever sends nothing for so long, while there is nothing to speak, is taken to be gone."""
-SENT = (StartMessage, TextMessage, FlushMessage, EndMessage)
-TOLD = (SpeechStarted, SentenceStarted, Timestamps, Flushed, AudioDone, ErrorEvent)
-DOCUMENTED: dict[int | str, dict[str, Any]] = {
+"""A connection is closed if no message comes for this long while there is nothing to speak."""
+CALLER_MESSAGES = (StartMessage, TextMessage, FlushMessage, EndMessage)
+SERVER_EVENTS = (SpeechStarted, SentenceStarted, Timestamps, Flushed, AudioDone, ErrorEvent)
+UPGRADE_RESPONSES: dict[int | str, dict[str, Any]] = {
     HTTPStatus.SWITCHING_PROTOCOLS: {"description": "Messages follow: see `x-messages`, and docs/http.md."},
-    HTTPStatus.UPGRADE_REQUIRED: {"model": ErrorAnswer},
+    HTTPStatus.UPGRADE_REQUIRED: {"model": ErrorResponse},
 }
 
 
-def add_live(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
+def add_websocket_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> None:
     """Add the WebSocket /v1/audio/speech/stream, and its place in the OpenAPI document."""
-    add_models(app, *SENT, *TOLD)
-    messages = {"x-messages": {"sent": reference(*SENT), "received": reference(*TOLD)}}
+    document_models(app, *CALLER_MESSAGES, *SERVER_EVENTS)
+    messages = {
+        "x-messages": {
+            "sent": make_schema_reference(*CALLER_MESSAGES),
+            "received": make_schema_reference(*SERVER_EVENTS),
+        }
+    }
 
-    @app.get(PATH, tags=["speech"], status_code=101, response_model=None, responses=DOCUMENTED, openapi_extra=messages)
+    @app.get(
+        PATH,
+        tags=["speech"],
+        status_code=HTTPStatus.SWITCHING_PROTOCOLS,
+        response_model=None,
+        responses=UPGRADE_RESPONSES,
+        openapi_extra=messages,
+    )
     async def upgrade() -> NoReturn:
-        """Speak text as it comes, over a WebSocket."""
+        """Synthesize text as it comes, over a WebSocket."""
         message = f"{PATH} is a WebSocket; connect to it with ws:// or wss://"
         raise ApiError(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, headers={"Upgrade": "websocket"})
 
     @app.websocket(PATH)
-    async def live(socket: WebSocket) -> None:
+    async def serve_websocket(socket: WebSocket) -> None:
         try:
-            await socket.accept(protocol_of(socket.scope))
+            await socket.accept(choose_subprotocol(socket.scope))
         except OSError:  # the caller has gone
             return
         with suppress(WebSocketDisconnect):
             try:
-                with metrics.conversations.track_inprogress():
-                    await _Conversation(socket).hold(backend, metrics)
-            except (BusyError, UnavailableError) as error:
-                await close(socket.send, api_error(error))
+                with metrics.websocket_connections.track_inprogress():
+                    await _Connection(socket).serve(backend, metrics)
+            except (AtCapacityError, UnavailableError) as error:
+                await close_with_error(socket.send, make_retry_error(error))
             except ApiError as error:
-                await close(socket.send, error)
+                await close_with_error(socket.send, error)
             else:
                 await socket.close()
 
 
-class _Conversation:
-    """One connection: text comes and speech goes at the same time. Whichever ends first ends the other."""
+class _Connection:
+    """One connection. It reads text and sends speech at the same time; whichever ends first ends the other."""
 
     def __init__(self, socket: WebSocket) -> None:
         self._socket = socket
-        self._due: asyncio.Queue[str | FlushMessage | EndMessage] = asyncio.Queue()
-        """Sentences to speak, and what is to be told between them."""
-        self._speaking = False
+        self._queue: asyncio.Queue[str | FlushMessage | EndMessage] = asyncio.Queue()
+        """Sentences, and messages to answer between them; filled by `_read_text`, emptied by `_send_speech`."""
+        self._synthesizing = False
+        """Whether an item of the queue is being answered; written by `_send_speech`."""
 
-    async def hold(self, backend: Backend, metrics: Metrics) -> None:
-        """Speak what comes until it ends. Raises WebSocketDisconnect, and what keeps it from being spoken."""
-        start = await self._message()
+    async def serve(self, backend: Backend, metrics: HttpMetrics) -> None:
+        """Synthesize the text that comes until its end.
+
+        Raises
+        ------
+        WebSocketDisconnect
+            If the caller closes the connection.
+        ApiError, AtCapacityError, UnavailableError
+            For what is wrong with a message, or as `IncrementalSpeech`.
+        """
+        start = await self._receive_message()
         if not isinstance(start, StartMessage):
             raise ApiError(HTTPStatus.BAD_REQUEST, "not_started", "the first message must be of type start")
-        job = replace(job_of(start, ""), timestamps=start.timestamps)
-        speech = asyncio.create_task(self._speak(Narration(backend, metrics, job, start.response_format)))
-        text = asyncio.create_task(self._read())
+        request = replace(parse_synthesis_request(start, ""), timestamps=start.timestamps)
+        speech = IncrementalSpeech(backend, metrics, request, start.response_format)
+        sending = asyncio.create_task(self._send_speech(speech))
+        reading = asyncio.create_task(self._read_text())
         try:
-            done, _ = await asyncio.wait({speech, text}, return_when=asyncio.FIRST_COMPLETED)
-            (text if text in done else speech).result()
+            done, _ = await asyncio.wait({sending, reading}, return_when=asyncio.FIRST_COMPLETED)
+            (reading if reading in done else sending).result()
         finally:
-            speech.cancel()
-            text.cancel()
-            await asyncio.gather(speech, text, return_exceptions=True)
+            sending.cancel()
+            reading.cancel()
+            await asyncio.gather(sending, reading, return_exceptions=True)
 
-    async def _speak(self, narration: Narration) -> None:
+    async def _send_speech(self, speech: IncrementalSpeech) -> None:
+        """Answer the items of the queue until the end of the text."""
         while True:
-            self._speaking = False
-            item = await self._due.get()
-            self._speaking = True
+            self._synthesizing = False
+            item = await self._queue.get()
+            self._synthesizing = True
             if isinstance(item, FlushMessage):
                 await self._send(Flushed())
                 continue
             ended = isinstance(item, EndMessage)
-            async with aclosing(narration.end() if isinstance(item, EndMessage) else narration.sentence(item)) as made:
-                async for one in made:
-                    await self._send(one)
+            items = speech.finish() if isinstance(item, EndMessage) else speech.synthesize_sentence(item)
+            async with aclosing(items):
+                async for event_or_audio in items:
+                    await self._send(event_or_audio)
             if ended:
                 return
 
-    async def _send(self, one: Event | bytes) -> None:
+    async def _send(self, item: Event | bytes) -> None:
         try:
-            if isinstance(one, bytes):
-                await self._socket.send_bytes(one)
+            if isinstance(item, bytes):
+                await self._socket.send_bytes(item)
             else:
-                await self._socket.send_text(one.model_dump_json())
-        except RuntimeError as error:  # the server has closed it, as after a message that it does not even take
+                await self._socket.send_text(item.model_dump_json())
+        except RuntimeError as error:  # the server has closed it, as after a message that is too large for it
             raise WebSocketDisconnect from error
 
-    async def _read(self) -> None:
-        """Cut what comes into sentences until it ends; then see to it that the caller stays."""
+    async def _read_text(self) -> None:
+        """Cut the text into sentences until its end; then wait for the caller to leave."""
         splitter, size = Splitter(), 0
         while True:
-            message = await self._message()
+            message = await self._receive_message()
             if isinstance(message, StartMessage):
                 raise ApiError(HTTPStatus.BAD_REQUEST, "already_started", "a connection makes one speech; open another")
-            # Whoever only flushes would otherwise be answered without end.
+            # A flush counts as a character, so that a caller who sends nothing else comes to an end.
             size += len(message.text) if isinstance(message, TextMessage) else 1
             if size > MAX_CHARACTERS:
-                words = f"more than {MAX_CHARACTERS} characters have come; end the speech and open another connection"
-                raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", words, param="text")
+                reason = f"more than {MAX_CHARACTERS} characters have come; end the speech and open another connection"
+                raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", reason, param="text")
             for sentence in splitter.feed(message.text) if isinstance(message, TextMessage) else splitter.flush():
-                self._due.put_nowait(sentence)
+                self._queue.put_nowait(sentence)
             if not isinstance(message, TextMessage):
-                self._due.put_nowait(message)
+                self._queue.put_nowait(message)
             if isinstance(message, EndMessage):
-                await self._received()
+                await self._receive_text()
                 raise ApiError(HTTPStatus.BAD_REQUEST, "ended", "a message came after the one of type end")
 
-    async def _message(self) -> Message:
-        """Return the next message. Raises ApiError for what is none, and if none comes."""
+    async def _receive_message(self) -> Message:
+        """Return the next message. Raises ApiError if it is invalid, or if none comes."""
         while True:
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
-                    return _parsed(await self._received())
+                    return _parse_message(await self._receive_text())
             except TimeoutError:
-                if self._due.empty() and not self._speaking:
-                    words = f"no message has come for {IDLE_SECONDS:g} s; send one, or end the speech"
-                    raise ApiError(HTTPStatus.REQUEST_TIMEOUT, "idle", words) from None
+                if self._queue.empty() and not self._synthesizing:
+                    reason = f"no message has come for {IDLE_SECONDS:g} s; send one, or end the speech"
+                    raise ApiError(HTTPStatus.REQUEST_TIMEOUT, "idle", reason) from None
 
-    async def _received(self) -> str | None:
+    async def _receive_text(self) -> str | None:
         """Return the text of the next message, None if it is binary. Raises WebSocketDisconnect."""
-        got = await self._socket.receive()
-        if got["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(got.get("code", 1006))
-        text: str | None = got.get("text")
+        frame = await self._socket.receive()
+        if frame["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(frame.get("code", 1006))
+        text: str | None = frame.get("text")
         return text
 
 
-def _parsed(text: str | None) -> Message:
+def _parse_message(text: str | None) -> Message:
     if text is None:
         message = "the message is binary; send JSON in text messages"
         raise ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", message)
@@ -177,6 +205,6 @@ def _parsed(text: str | None) -> Message:
         if faults[0]["type"] == "json_invalid":
             reason = f"the message is not JSON: {faults[0]['ctx']['error']}"
             raise ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason) from None
-        # Where the type is known, it stands before the name of a field.
+        # Where the type is known, it is before the name of a field.
         named = ((".".join(map(str, fault["loc"][1:])) or "type", fault["msg"]) for fault in faults)
-        raise invalid_value(named) from None
+        raise make_invalid_value_error(named) from None
