@@ -83,7 +83,7 @@ def bundle(acoustic: Sambert, vocoder: Generator, folder: Path) -> Engine:
         speaker_rows=acoustic.config.speakers,
         emotions=(Emotion(label="neutral", id=1),),
         emotion_rows=acoustic.config.emotions,
-        vocoder_context=vocoder.config.context,
+        vocoder_context=vocoder.config.receptive_field,
         stats=VoiceStats(pitch_mean=200.0, pitch_std=50.0, energy_mean=0.0, energy_std=1.0),
     )
     return Engine(seal_bundle(folder, manifest))
@@ -98,7 +98,7 @@ def default_16k() -> dict[str, float]:
     rows = torch.ones(len(ling), dtype=torch.int64), torch.zeros(len(ling), dtype=torch.int64)
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         engine = bundle(acoustic, vocoder, Path(folder))
-        mel = acoustic.infer(ling, *rows)["postnet_outputs"]
+        mel = acoustic.infer(ling, *rows).postnet_mel
         seconds = len(mel) * 200 / 16000
         memory = replace(engine.encode(units, [Controls()] * len(units)).memory, band=BAND)
         decoder = engine._decoder  # noqa: SLF001  # the stage alone

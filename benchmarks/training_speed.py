@@ -30,7 +30,7 @@ from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.finetuning import acoustic_step
 from kubevoice_training.finetuning.acoustic_step import Whole, collate, losses
-from kubevoice_training.models import aligner, sambert
+from kubevoice_training.models import aligner, length_regulator, sambert
 from kubevoice_training.models.config import SambertConfig
 from torch import Tensor
 from torch.nn import functional as F
@@ -102,11 +102,12 @@ def replaced() -> list:
     return [
         patch.object(F, "scaled_dot_product_attention", plain_attention),
         patch.object(aligner.AlignAttention, "forward", plain_align),
-        patch.object(aligner, "_viterbi", aligner._viterbi.py_func),  # noqa: SLF001  # numba's own way back to Python
+        patch.object(aligner, "_search_path", aligner._search_path.py_func),  # noqa: SLF001  # numba's own way back to Python
         patch.object(aligner, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
         patch.object(acoustic_step, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
         patch.object(acoustic_step, "per_symbol_mean", plain_mean),
-        patch.object(sambert, "regulate", plain_repeat),
+        patch.object(sambert, "regulate_length", plain_repeat),
+        patch.object(length_regulator, "regulate_length", plain_repeat),
     ]
 
 

@@ -10,10 +10,10 @@ from kubevoice.text.symbols import SymbolReader
 from kubevoice.voice.modelscope import read_half
 from kubevoice_training.finetuning.acoustic_step import per_symbol_mean, reconstruction
 from kubevoice_training.finetuning.vocoder_losses import MelLoss, reference_loss_mel
-from kubevoice_training.models.aligner import beta_binomial_prior, monotonic_path
-from kubevoice_training.models.layers import valid
-from kubevoice_training.models.nsf import SourceConfig, denormalize
-from kubevoice_training.models.sambert import Batch
+from kubevoice_training.models.aligner import beta_binomial_prior, monotonic_alignment_search
+from kubevoice_training.models.layers import sequence_mask
+from kubevoice_training.models.nsf import SourceConfig, denormalize_f0
+from kubevoice_training.models.sambert import AcousticBatch
 from kubevoice_training.modelscope.acoustic import load_sambert
 from kubevoice_training.modelscope.recipe import noam_rate
 from kubevoice_training.modelscope.tensors import read_tensors
@@ -51,14 +51,22 @@ def encode(am_dir, symbols):
 def am_infer(am_dir, inputs):
     model, speaker = _speaking(am_dir, inputs)
     found = model.infer(torch.from_numpy(inputs["ling"]), torch.from_numpy(inputs["emo"]), speaker)
-    answers = {name: value.numpy() for name, value in found.items() if name != "band"}
-    answers |= {"x_band_width": int(found["band"]), "h_band_width": int(found["band"])}
+    answers = {
+        "dec_outputs": found.decoder_mel.numpy(),
+        "postnet_outputs": found.postnet_mel.numpy(),
+        "log_durations": found.log_durations.numpy(),
+        "durations_float": found.unrounded_durations.numpy(),
+        "durations": found.durations.numpy(),
+        "pitch": found.pitch.numpy(),
+        "energy": found.energy.numpy(),
+    }
+    answers |= {"x_band_width": found.band_width, "h_band_width": found.band_width}
     answers["length"] = len(answers["postnet_outputs"])
     half = read_half(Path(am_dir))
     if half.config["Model"]["KanTtsSAMBERT"]["params"].get("NSF"):
         offset, scale = f0_scaling(half)
         source = SourceConfig(f0_offset=offset, f0_scale=scale)
-        answers["mel_denorm"] = denormalize(found["postnet_outputs"], source).numpy()
+        answers["mel_denorm"] = denormalize_f0(found.postnet_mel, source).numpy()
     return answers
 
 
@@ -80,10 +88,10 @@ def e2e(am_dir, voc_dir, symbols):
     ids = {name: row[:-1] for name, row in encode(am_dir, symbols).items()}
     ling, emotion = np.stack([ids[name] for name in PHONES], axis=1), ids["emo_category"]
     model, speaker = _speaking(am_dir, {"emo": emotion, "spk": ids["speaker_category"]})
-    mel = model.infer(torch.from_numpy(ling), torch.from_numpy(emotion), speaker)["postnet_outputs"]
+    mel = model.infer(torch.from_numpy(ling), torch.from_numpy(emotion), speaker).postnet_mel
     generator = _generator(voc_dir, am_dir)
     source = generator.config.source
-    return _wave(generator, mel if source is None else denormalize(mel, source))
+    return _wave(generator, mel if source is None else denormalize_f0(mel, source))
 
 
 def _prior(inputs, slots):
@@ -98,25 +106,25 @@ def _prior(inputs, slots):
 
 def _align(model, batch, prior):
     """Fill in durations by the model's own aligner, and the means of pitch and energy over them."""
-    mask = valid(batch.symbols, batch.ling.shape[1])
+    mask = sequence_mask(batch.text_lengths, batch.ling.shape[1])
     soft, _ = model.align_attention(batch.mel, model.text_encoder.embed(batch.ling), mask, prior)
-    durations = monotonic_path(soft, batch.symbols, batch.frames)
+    durations = monotonic_alignment_search(soft, batch.text_lengths, batch.mel_lengths)
     batch.pitch, batch.energy = per_symbol_mean(batch.pitch, durations), per_symbol_mean(batch.energy, durations)
     batch.durations = durations.clone()
-    batch.durations[torch.arange(len(durations)), batch.symbols] += batch.mel.shape[1] - batch.frames
+    batch.durations[torch.arange(len(durations)), batch.text_lengths] += batch.mel.shape[1] - batch.mel_lengths
 
 
 def am_teacher(am_dir, inputs):
     model, speaker = _speaking(am_dir, inputs)
     given = {name: torch.from_numpy(np.asarray(value)) for name, value in inputs.items() if name != "spk"}
     aligned = bool(inputs.get("mas", False))
-    batch = Batch(
+    batch = AcousticBatch(
         ling=given["ling"],
         emotion=given["emo"],
         speaker=speaker,
-        symbols=given["input_lengths"],
+        text_lengths=given["input_lengths"],
         mel=given["mel_targets"],
-        frames=given["output_lengths"],
+        mel_lengths=given["output_lengths"],
         durations=torch.zeros_like(given["emo"]) if aligned else given["duration_targets"],
         pitch=given["pitch_targets"],
         energy=given["energy_targets"],
@@ -126,11 +134,11 @@ def am_teacher(am_dir, inputs):
     model.zero_grad()
     output = model(batch)
     mel, duration, pitch, energy = reconstruction(output, batch)
-    frames = valid(batch.frames, batch.mel.shape[1]).unsqueeze(-1)
-    before = ((output.decoder - batch.mel).abs() * frames).sum() / (frames.sum() * batch.mel.shape[-1])
+    frames = sequence_mask(batch.mel_lengths, batch.mel.shape[1]).unsqueeze(-1)
+    before = ((output.decoder_mel - batch.mel).abs() * frames).sum() / (frames.sum() * batch.mel.shape[-1])
     answers = {
-        "dec_outputs": output.decoder,
-        "postnet_outputs": output.postnet,
+        "dec_outputs": output.decoder_mel,
+        "postnet_outputs": output.postnet_mel,
         "log_durations": output.log_durations,
         "pitch": output.pitch,
         "energy": output.energy,
@@ -146,7 +154,7 @@ def am_teacher(am_dir, inputs):
         ours = dict(model.named_parameters())
         order = [name for name in read_tensors(read_half(Path(am_dir)).checkpoint, ["model"]) if name in ours]
         answers["grad_norms"] = torch.stack([ours[n].grad.norm() for n in order if ours[n].grad is not None])
-    return {name: value.detach().numpy() for name, value in answers.items()} | {"x_band_width": output.band}
+    return {name: value.detach().numpy() for name, value in answers.items()} | {"x_band_width": output.band_width}
 
 
 def mel_extract(config, wav):

@@ -20,7 +20,7 @@ from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.finetuning.acoustic_finetuning import Corpus, Finetuning
 from kubevoice_training.finetuning.vocoder_finetuning import Recording, VocoderTuning
-from kubevoice_training.models.aligner import monotonic_path
+from kubevoice_training.models.aligner import monotonic_alignment_search
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert
@@ -54,7 +54,8 @@ CONFIG = SambertConfig(
     postnet_shift=1,
     postnet_lstm=8,
 )
-monotonic_path(torch.ones(1, 3, 2), torch.tensor([2]), torch.tensor([3]))  # compiled before anything is forked
+# Compiled before a process is forked.
+monotonic_alignment_search(torch.ones(1, 3, 2), torch.tensor([2]), torch.tensor([3]))
 
 
 def clip(rng):

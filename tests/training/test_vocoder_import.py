@@ -88,7 +88,7 @@ def test_it_makes_the_same_samples_from_our_mel(folder):
     generator, mel = load_published_generator(path, "generator.pth.tar")
     natural = torch.randn(1, 10, 80) * 2.0 - 5.0
     ours = (natural * 20.0 / np.log(10.0) + 100.0) / 100.0
-    before, after = generator.config.context
+    before, after = generator.config.receptive_field
     inner = slice(before * 8, (80 - after) * 8)  # beyond, the one sees loud frames before the first, the other silence
     with torch.inference_mode():
         torch.testing.assert_close(generator(ours)[..., inner], network(natural)[..., inner], atol=1e-5, rtol=1e-4)
@@ -103,7 +103,7 @@ def test_a_normalised_mel_is_folded_in_too(folder):
         expected = generator(mel)
         fold_normalization(generator, std, mean)
         made = generator((mel - torch.from_numpy(mean)[:, None]) / torch.from_numpy(std)[:, None])
-    before, after = generator.config.context
+    before, after = generator.config.receptive_field
     inner = slice(before * 8, (60 - after) * 8)
     torch.testing.assert_close(made[..., inner], expected[..., inner], atol=1e-5, rtol=1e-4)
 

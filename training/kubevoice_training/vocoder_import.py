@@ -19,7 +19,7 @@ from kubevoice.errors import InputError
 from numpy.typing import NDArray
 
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
-from kubevoice_training.models.weight_norm import set_weight, weight_norm
+from kubevoice_training.models.weight_norm import normalize_weight, set_weight
 from kubevoice_training.modelscope.tensors import Tensors, fill, read_tensors
 
 __all__ = ["fold_normalization", "load_published_generator", "published_config", "published_mel"]
@@ -110,7 +110,7 @@ def fold_normalization(generator: Generator, scale: NDArray[np.float32], offset:
     """Let a generator read x where it read scale * x + offset, by its first convolution; scale and offset are [M]."""
     layer = generator.conv_pre.conv1d
     assert layer.bias is not None  # noqa: S101  # a generator's has one
-    weight = weight_norm(layer.weight_v, layer.weight_g)
+    weight = normalize_weight(layer.weight_v, layer.weight_g)
     layer.bias.add_((weight * torch.from_numpy(offset)[:, None]).sum(dim=(1, 2)))
     set_weight(layer, weight * torch.from_numpy(scale)[:, None])
 

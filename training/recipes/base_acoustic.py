@@ -27,8 +27,8 @@ from base_steps import Average, Step, adam, captured, keep, set_rate
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.finetuning.acoustic_step import align, collate, reconstruction
-from kubevoice_training.models.layers import valid
-from kubevoice_training.models.sambert import Batch, Sambert
+from kubevoice_training.models.layers import sequence_mask
+from kubevoice_training.models.sambert import AcousticBatch, Sambert
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 from torch import Tensor
 from torch.nn import functional as F
@@ -83,15 +83,17 @@ class Group:
     """Clips of similar length on the device: their numbers in the corpus and all of them as one batch."""
 
     numbers: list[int]
-    batch: Batch
+    batch: AcousticBatch
 
-    def take(self, chosen: Tensor, step: int) -> Batch:
+    def take(self, chosen: Tensor, step: int) -> AcousticBatch:
         """Return some of the clips, by their places in the group, as a batch."""
-        parts: dict[str, Any] = {field.name: getattr(self.batch, field.name) for field in dataclasses.fields(Batch)}
+        parts: dict[str, Any] = {
+            field.name: getattr(self.batch, field.name) for field in dataclasses.fields(AcousticBatch)
+        }
         parts = {name: part if part is None else part[chosen] for name, part in parts.items()}
-        taken = Batch(**parts)
-        spoken = taken.durations.masked_fill(~valid(taken.symbols, taken.ling.shape[1]), 0)
-        taken.band = (spoken.max() / step + 0.5).long()
+        taken = AcousticBatch(**parts)
+        spoken = taken.durations.masked_fill(~sequence_mask(taken.text_lengths, taken.ling.shape[1]), 0)
+        taken.band_width = (spoken.max() / step + 0.5).long()
         return taken
 
 
@@ -140,15 +142,17 @@ def plain_step(model: Sambert, average: Average, optimizer: torch.optim.Optimize
 
 
 @torch.inference_mode()
-def predict(model: Sambert, batch: Batch) -> Tensor:
+def predict(model: Sambert, batch: AcousticBatch) -> Tensor:
     """Return the mel [B, T, M] that the model says along the batch's durations, pitch and energy."""
     r = model.config.outputs_per_step
-    mask, frames = valid(batch.symbols, batch.ling.shape[1]), valid(batch.frames, batch.mel.shape[1])
+    mask, frames = (
+        sequence_mask(batch.text_lengths, batch.ling.shape[1]),
+        sequence_mask(batch.mel_lengths, batch.mel.shape[1]),
+    )
     text = model.text_encoder(batch.ling, mask)
-    text = model.variance_adaptor.augment(text, batch.pitch, batch.energy)
-    speaker, emotion = model.spk_tokenizer(batch.speaker), model.emo_tokenizer(batch.emotion)
-    memory = model.memory(text, speaker, emotion, batch.durations, frames)
-    steps, band = frames[:, ::r].sum(dim=1), cast("Tensor", batch.band)
+    text = model.variance_adaptor.add_pitch_and_energy(text, batch.pitch, batch.energy)
+    memory = model.build_memory(text, model.embed_labels(batch.speaker, batch.emotion), batch.durations, frames)
+    steps, band = frames[:, ::r].sum(dim=1), cast("Tensor", batch.band_width)
     spoken = batch.mel
     for _ in range(ROUNDS):
         previous = F.pad(spoken[:, r - 1 :: r], (0, 0, 1, 0))[:, :-1]

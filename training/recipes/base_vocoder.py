@@ -25,7 +25,12 @@ from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.finetuning.vocoder_step import BETAS, Adversaries, Reconstruction
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator
-from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d, set_weight, weight_norm
+from kubevoice_training.models.weight_norm import (
+    WeightNormConv1d,
+    WeightNormConvTranspose1d,
+    normalize_weight,
+    set_weight,
+)
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 from torch import Tensor
 from typing_extensions import override
@@ -128,9 +133,9 @@ def plain_step(parties: Adversaries, losses: Reconstruction, *, judged: bool) ->
     return step
 
 
-def convolutions(network: Generator) -> list[WeightNormConv1d | WeightNormDeconv1d]:
+def convolutions(network: Generator) -> list[WeightNormConv1d | WeightNormConvTranspose1d]:
     """Return every layer with weights."""
-    return [each for each in network.modules() if isinstance(each, WeightNormConv1d | WeightNormDeconv1d)]
+    return [each for each in network.modules() if isinstance(each, WeightNormConv1d | WeightNormConvTranspose1d)]
 
 
 @torch.no_grad()
@@ -139,8 +144,8 @@ def widened(narrow: Generator, channels: int) -> Generator:
     wide = Generator(replace(narrow.config, channels=channels))
     for into, layer in zip(convolutions(wide), convolutions(narrow), strict=True):
         times = [a // b for a, b in zip(into.weight_v.shape, layer.weight_v.shape, strict=True)]
-        shared = times[0] if isinstance(into, WeightNormDeconv1d) else times[1]
-        weight = weight_norm(layer.weight_v, layer.weight_g).repeat(times) / shared
+        shared = times[0] if isinstance(into, WeightNormConvTranspose1d) else times[1]
+        weight = normalize_weight(layer.weight_v, layer.weight_g).repeat(times) / shared
         set_weight(into, weight * (1.0 + PARTING * torch.randn_like(weight)))
         if into.bias is not None and layer.bias is not None:
             into.bias.copy_(layer.bias.repeat(len(into.bias) // len(layer.bias)))

@@ -19,7 +19,7 @@ from kubevoice.engine import Engine
 from kubevoice.voice import load_bundle, seal_bundle
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
-from kubevoice_training.models.weight_norm import set_weight, weight_norm
+from kubevoice_training.models.weight_norm import normalize_weight, set_weight
 from kubevoice_training.stages.release import emotion_samples, write_voice
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights, save_weights
 from pydantic import JsonValue
@@ -56,7 +56,7 @@ def blend(started: Sambert, trained: dict[str, Tensor], share: float) -> dict[st
 def between(before: Generator, after: Generator, share: float) -> None:
     """Average the weights of two vocoders into the second."""
     for old, new in zip(convolutions(before), convolutions(after), strict=True):
-        olds, news = (weight_norm(layer.weight_v, layer.weight_g) for layer in (old, new))
+        olds, news = (normalize_weight(layer.weight_v, layer.weight_g) for layer in (old, new))
         set_weight(new, torch.lerp(olds, news, share))
         if old.bias is not None and new.bias is not None:
             new.bias.copy_(torch.lerp(old.bias, new.bias, share))

@@ -62,7 +62,7 @@ def voice(tmp_path_factory):
         speaker_rows=5,
         emotions=(Emotion(label="neutral", id=1), Emotion(label="happy", id=HAPPY)),
         emotion_rows=36,
-        vocoder_context=vocoder.config.context,
+        vocoder_context=vocoder.config.receptive_field,
         stats=VoiceStats(pitch_mean=200.0, pitch_std=50.0, energy_mean=0.0, energy_std=1.0),
     )
     return acoustic, vocoder, Engine(seal_bundle(folder, manifest))
@@ -74,7 +74,7 @@ def test_the_engine_says_what_torch_says(voice, text):
     (sentence,) = analyse(text).sentences
     ids = UnitTables.load().encode(sentence.units)
     ling = torch.from_numpy(np.stack([ids[s] for s in ("sy", "tone", "syllable_flag", "word_segment")], axis=1))
-    mel = acoustic.infer(ling, torch.full((len(ling),), HAPPY), torch.full((len(ling),), SECOND))["postnet_outputs"]
+    mel = acoustic.infer(ling, torch.full((len(ling),), HAPPY), torch.full((len(ling),), SECOND)).postnet_mel
     with torch.inference_mode():
         expected = vocoder(mel.T.unsqueeze(0))[0, 0].numpy()
     found = engine.speak(sentence.units, Controls(speaker="second", emotion="happy"))

@@ -8,7 +8,7 @@ from kubevoice.storage import connect
 from kubevoice_training.features.excitation import excitation, normalized
 from kubevoice_training.finetuning.acoustic_step import align, collate
 from kubevoice_training.finetuning.synthesis_alignment import timed, transferred
-from kubevoice_training.models.nsf import SourceConfig, denormalize
+from kubevoice_training.models.nsf import SourceConfig, denormalize_f0
 from kubevoice_training.runtime.interruption import Interrupted
 from kubevoice_training.runtime.process_group import World
 from tiny_training import CONFIG, corpus, network
@@ -107,4 +107,4 @@ def test_pitch_is_bridged_where_there_is_no_voice():
 def test_what_a_source_learns_it_speaks():
     source, columns = SourceConfig(f0_offset=200.0, f0_scale=50.0), excitation(np.array([90, 0, 310], np.float32))
     mel = np.concatenate([np.zeros((3, 4), np.float32), normalized(columns, source)], axis=1)
-    np.testing.assert_allclose(denormalize(torch.from_numpy(mel), source)[:, -2:], columns, rtol=1e-5)
+    np.testing.assert_allclose(denormalize_f0(torch.from_numpy(mel), source)[:, -2:], columns, rtol=1e-5)

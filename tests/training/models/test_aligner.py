@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubevoice_training.finetuning.acoustic_step import per_symbol_mean
-from kubevoice_training.models.aligner import beta_binomial_prior, forward_sum_loss, monotonic_path
+from kubevoice_training.models.aligner import beta_binomial_prior, forward_sum_loss, monotonic_alignment_search
 
 
 def paths(symbols, frames):
@@ -26,17 +26,18 @@ sizes = st.integers(1, 5).flatmap(lambda n: st.tuples(st.just(n), st.integers(n,
 
 @settings(max_examples=60, deadline=None)
 @given(sizes, st.integers(0, 2**32 - 1))
-def test_the_monotonic_path_is_the_best_there_is(size, seed):
+def test_the_monotonic_alignment_is_the_best_there_is(size, seed):
     symbols, frames = size
     soft = np.random.default_rng(seed).dirichlet(np.ones(symbols), frames).astype(np.float32).clip(1e-6)
     padded = np.zeros((1, frames + 2, symbols + 1), np.float32)
     padded[0, :frames, :symbols] = soft
-    found = monotonic_path(torch.from_numpy(padded), torch.tensor([symbols]), torch.tensor([frames]))[0].numpy()
-    assert found[symbols] == 0
-    assert found.sum() == frames
-    assert found[:symbols].min() >= 1
+    text_lengths, mel_lengths = torch.tensor([symbols]), torch.tensor([frames])
+    durations = monotonic_alignment_search(torch.from_numpy(padded), text_lengths, mel_lengths)[0].numpy()
+    assert durations[symbols] == 0
+    assert durations.sum() == frames
+    assert durations[:symbols].min() >= 1
     best = max(log_score(soft, path) for path in paths(symbols, frames))
-    np.testing.assert_allclose(log_score(soft, found[:symbols]), best, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(log_score(soft, durations[:symbols]), best, rtol=1e-4, atol=1e-4)
 
 
 def test_the_forward_sum_prefers_frames_that_agree_with_the_text():

@@ -11,7 +11,7 @@ from kubevoice.text import UnitTables, analyse
 from kubevoice.text.units import STREAMS
 from kubevoice.voice import builtin_voice, load_bundle
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
-from kubevoice_training.models.nsf import HarmonicSource, SourceConfig, denormalize
+from kubevoice_training.models.nsf import HarmonicSource, SourceConfig, denormalize_f0
 from kubevoice_training.voice_checkpoint import load_weights
 
 TEXTS = ("嗯。", "今天天气真好，我们一起去公园散步，然后回家做饭吃吧。", "你好。", "请问火车站怎么走？")
@@ -37,12 +37,12 @@ def utterances(weights):
 
 def test_a_batch_is_spoken_as_each_alone(weights, utterances):
     together = weights.acoustic.infer_batch(*zip(*utterances, strict=True))
-    assert len({int(found["band"]) for found in together}) > 1  # attention reaches as far as each one's own band
+    assert len({int(found.band_width) for found in together}) > 1  # attention reaches as far as each one's own band
     for utterance, found in zip(utterances, together, strict=True):
         alone = weights.acoustic.infer(*utterance)
-        assert found["durations"].tolist() == alone["durations"].tolist()
-        for name in ("log_durations", "pitch", "energy", "dec_outputs", "postnet_outputs"):
-            torch.testing.assert_close(found[name], alone[name], atol=2e-5, rtol=1e-4, msg=name)
+        assert found.durations.tolist() == alone.durations.tolist()
+        for name in ("log_durations", "pitch", "energy", "decoder_mel", "postnet_mel"):
+            torch.testing.assert_close(getattr(found, name), getattr(alone, name), atol=2e-5, rtol=1e-4, msg=name)
 
 
 def test_one_symbol_is_spoken(weights, utterances):
@@ -51,11 +51,11 @@ def test_one_symbol_is_spoken(weights, utterances):
     together = weights.acoustic.infer_batch(
         [ling, utterances[2][0]], [emotion, utterances[2][1]], [speaker] * 1 + [utterances[2][2]]
     )
-    torch.testing.assert_close(together[0]["postnet_outputs"], alone["postnet_outputs"], atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(together[0].postnet_mel, alone.postnet_mel, atol=2e-5, rtol=1e-4)
 
 
 def test_a_causal_vocoders_batch_is_each_alone(weights, utterances):
-    mels = [weights.acoustic.infer(*utterance)["postnet_outputs"] for utterance in utterances]
+    mels = [weights.acoustic.infer(*utterance).postnet_mel for utterance in utterances]
     padded = torch.nn.utils.rnn.pad_sequence(mels, batch_first=True).transpose(1, 2)
     with torch.inference_mode():
         together = weights.vocoder(padded)[:, 0]
@@ -66,7 +66,7 @@ def test_a_causal_vocoders_batch_is_each_alone(weights, utterances):
 
 def test_the_engine_streams_what_it_speaks(weights):
     bundle = load_bundle(builtin_voice("builtin://base"))
-    manifest = bundle.manifest.model_copy(update={"vocoder_context": weights.vocoder.config.context})
+    manifest = bundle.manifest.model_copy(update={"vocoder_context": weights.vocoder.config.receptive_field})
     engine = Engine(type(bundle)(bundle.path, manifest, bundle.digest))
     units = [unit for sentence in analyse(TEXTS[1]).sentences for unit in sentence.units]
     whole = engine.speak(units, Controls(emotion="happy"))
@@ -99,7 +99,7 @@ ODD = GeneratorConfig(6, 16, 7, (5, 4), (11, 8), (3, 7), ((1, 3), (1, 5)), causa
 @pytest.mark.parametrize("rate", PUBLISHED)
 def test_the_context_is_the_published_one(rate):
     config, measured = PUBLISHED[rate]
-    left, right = config.context
+    left, right = config.receptive_field
     assert right == 0
     assert measured - 1 <= left <= measured  # it was measured in float32, where the last frame is hard to see
 
@@ -107,7 +107,7 @@ def test_the_context_is_the_published_one(rate):
 @pytest.mark.parametrize("config", [ODD, replace(ODD, causal=True), replace(ODD, published=True), PUBLISHED["24k"][0]])
 def test_samples_depend_on_the_frames_of_the_context_and_no_others(config):
     torch.manual_seed(0)
-    generator, (left, right) = Generator(config).double(), config.context
+    generator, (left, right) = Generator(config).double(), config.receptive_field
     mel = torch.randn(1, config.in_channels, 60, dtype=torch.float64, requires_grad=True)
     frame = generator(mel)[0, 0, 30 * config.hop : 31 * config.hop]
     reached = torch.autograd.grad(frame.abs().sum(), mel)[0][0].abs().sum(0).nonzero().flatten()
@@ -144,5 +144,5 @@ def test_a_long_texts_phase_does_not_drift():
 
 def test_a_source_reads_hertz_and_yes_or_no():
     mel = torch.tensor([[0.5, 0.0, 0.6], [0.5, -4.0, 0.59], [0.5, 1.0, 2.0]])
-    found = denormalize(mel, SourceConfig(f0_offset=200.0, f0_scale=50.0))
+    found = denormalize_f0(mel, SourceConfig(f0_offset=200.0, f0_scale=50.0))
     assert found.tolist() == [[0.5, 200.0, 1.0], [0.5, 30.0, 0.0], [0.5, 250.0, 1.0]]

@@ -24,7 +24,7 @@ from kubevoice.voice.modelscope import find_voices
 from kubevoice_training.features.acoustic_features import Features
 from kubevoice_training.features.feature_store import FeatureSet, Utterance
 from kubevoice_training.finetuning.embedding_tables import adapt, fit_to
-from kubevoice_training.models.nsf import denormalize
+from kubevoice_training.models.nsf import denormalize_f0
 from kubevoice_training.modelscope.bundle import import_voices, read_voice
 from kubevoice_training.voice_checkpoint import load_weights
 from modelscope_folder import write_model, write_voice
@@ -49,10 +49,10 @@ def said_by_torch(weights, units, emotion, speaker, noise):
     ling = torch.from_numpy(np.stack([ids[s] for s in STREAMS], axis=1))
     row = torch.ones(len(ling), dtype=torch.int64)
     mel = weights.acoustic.infer(ling, row * weights.emotions[emotion], row * weights.speakers[speaker])
-    mel, source = mel["postnet_outputs"], weights.vocoder.config.source
+    mel, source = mel.postnet_mel, weights.vocoder.config.source
     drawn = ()
     if source is not None:
-        mel, drawn = denormalize(mel, source), noise(len(mel) * 200, source.overtones + 1)
+        mel, drawn = denormalize_f0(mel, source), noise(len(mel) * 200, source.overtones + 1)
     with torch.inference_mode():
         return weights.vocoder(mel.T.unsqueeze(0), *drawn)[0, 0].numpy()
 

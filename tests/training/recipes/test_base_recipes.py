@@ -14,7 +14,7 @@ import torch
 from kubevoice.voice import builtin_voice
 from kubevoice_training.finetuning.acoustic_step import reconstruction
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
-from kubevoice_training.models.sambert import Batch
+from kubevoice_training.models.sambert import AcousticBatch
 from kubevoice_training.voice_checkpoint import load_weights
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -91,7 +91,7 @@ def test_what_is_dropped_can_be_nothing_but_in_pre_nets(monkeypatch):
     model = importlib.import_module("base_acoustic").dropping(load_weights(START).acoustic, 0.0).train()
     mel = torch.ones(1, 6, 80)
     assert torch.equal(model.mel_postnet(mel), model.mel_postnet(mel))
-    memory, steps = torch.ones(1, 2, model.config.memory), torch.tensor([2])
+    memory, steps = torch.ones(1, 2, model.config.memory_width), torch.tensor([2])
     first, second = (model.mel_decoder.mel_dec(memory, mel[:, ::3], steps, 1) for _ in range(2))
     assert not torch.equal(first, second)
 
@@ -117,13 +117,13 @@ def test_a_training_step_reads_nothing_back_from_the_device():
     def numbers(*shape):
         return torch.zeros(*shape, device="meta")
 
-    given = Batch(
+    given = AcousticBatch(
         ling=whole(batch, slots, 4),
         emotion=whole(batch, slots),
         speaker=whole(batch, slots),
-        symbols=whole(batch),
+        text_lengths=whole(batch),
         mel=numbers(batch, frames, 80),
-        frames=whole(batch),
+        mel_lengths=whole(batch),
         durations=whole(batch, slots),
         pitch=numbers(batch, slots),
         energy=numbers(batch, slots),

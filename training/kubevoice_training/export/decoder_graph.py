@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from kubevoice_training.models.layers import PncaBlock
+from kubevoice_training.models.attention import PncaBlock
 from kubevoice_training.models.sambert import Sambert
 
 __all__ = ["DecoderGraph"]
@@ -38,7 +38,7 @@ class _Block(nn.Module):
         attention, feed = source.pnca_attn, source.pos_ffn
         own, text = attention.fc_x, attention.fc_h
         self.before_attention, self.qkv = attention.layer_norm, attention.w_x_qkv
-        self.heads, self.units = attention.heads, self.qkv.out_features // 3
+        self.heads, self.units = attention.num_heads, self.qkv.out_features // 3
         self.width = self.units // self.heads
         self.project = _linear(torch.cat([own.weight, text.weight], dim=1), own.bias + text.bias)
         self.before_feed = feed.layer_norm
@@ -70,7 +70,7 @@ class DecoderGraph(nn.Module):
         super().__init__()
         self.decoder = model.mel_decoder.mel_dec
         self.outputs_per_step, self.heads = model.config.outputs_per_step, model.config.decoder_heads
-        self.blocks = nn.ModuleList(_Block(block) for block in self.decoder.blocks())
+        self.blocks = nn.ModuleList(_Block(block) for block in self.decoder.get_blocks())
 
     @override
     def forward(
@@ -84,7 +84,7 @@ class DecoderGraph(nn.Module):
         past_values: Tensor,
         past_mask: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.decoder.enter(memory, frame)
+        x = self.decoder.project_input(memory, frame)
         memory_mask, past_mask = memory_mask.unsqueeze(2), past_mask.unsqueeze(2)
         caches = (memory_keys, memory_values, past_keys, past_values)
         windows = zip(*(kept.split(self.heads, dim=1) for kept in caches), strict=True)

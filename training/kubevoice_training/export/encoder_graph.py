@@ -98,20 +98,20 @@ class EncoderGraph(nn.Module):
         condition = torch.cat([text, speaker, emotion], dim=-1)
         pitch = adaptor.pitch_predictor(condition) + pitch_shift
         energy = adaptor.energy_predictor(condition) + energy_shift
-        text = adaptor.augment(text, pitch, energy)
+        text = adaptor.add_pitch_and_energy(text, pitch, energy)
         log_durations = _infer_durations(adaptor.duration_predictor, torch.cat([text, speaker, emotion], dim=-1))
         durations = (log_durations.exp() - 1.0) * duration_scale
         frames = (durations + 0.5).to(torch.int64)
         memory = self._memory(text, speaker, emotion, frames)
         keys, values = [], []
-        for block in model.mel_decoder.mel_dec.blocks():
+        for block in model.mel_decoder.mel_dec.get_blocks():
             key, value = block.pnca_attn.w_h_kv(memory).chunk(2, dim=-1)
             keys.append(key)
             values.append(value)
         return memory[0], torch.cat(keys), torch.cat(values), durations[0], frames[0], pitch[0], energy[0]
 
     def _memory(self, text: Tensor, speaker: Tensor, emotion: Tensor, frames: Tensor) -> Tensor:
-        """`Sambert.memory` by comparison and gathering, which export with every length left open."""
+        """`Sambert.build_memory` by comparison and gathering, which export with every length left open."""
         r, width = self.model.config.outputs_per_step, self.model.config.projection
         ends = frames[0].cumsum(0)
         total = ends[-1]
@@ -141,7 +141,7 @@ class PostNetGraph(nn.Module):
         self.postnet = model.mel_postnet
         fsmn, config = self.postnet.fsmn, model.config
         self.left, self.ahead = fsmn.padding
-        layers = len(fsmn.layers())
+        layers = len(fsmn.get_layers())
         self.delay = layers * self.ahead
         around = layers if config.n_mels == config.postnet_memory else layers - 1
         self.states = {
@@ -167,7 +167,7 @@ class PostNetGraph(nn.Module):
         size, x, place = mel.shape[0], mel.unsqueeze(0), self.delay
         next_contexts: list[Tensor] = []
         next_entered: list[Tensor] = []
-        for i, (feed, memory) in enumerate(self.postnet.fsmn.layers()):
+        for i, (feed, memory) in enumerate(self.postnet.fsmn.get_layers()):
             fed = feed.w_2(F.relu(feed.w_1(x.transpose(1, 2)))).transpose(1, 2)
             window = torch.cat([contexts[i : i + 1], fed * valid[place : place + size, None]], dim=1)
             place -= self.ahead

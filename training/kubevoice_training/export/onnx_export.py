@@ -78,7 +78,7 @@ def _decoder(model: Sambert, past: int) -> _Graph:
     text = (2, heads, past + 2, cache[-1])
     inputs = {
         "frame": noise(2, c.n_mels),
-        "memory": noise(2, c.memory),
+        "memory": noise(2, c.memory_width),
         "memory_keys": noise(*text),
         "memory_values": noise(*text),
         "memory_mask": mask(past + 2),

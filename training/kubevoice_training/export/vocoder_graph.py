@@ -16,16 +16,16 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from kubevoice_training.models.hifigan import SLOPE, Generator
-from kubevoice_training.models.nsf import denormalize
-from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d, weight_norm
+from kubevoice_training.models.nsf import denormalize_f0
+from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormConvTranspose1d, normalize_weight
 
 __all__ = ["VocoderGraph"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def _weight(layer: WeightNormConv1d | WeightNormDeconv1d) -> Tensor:
-    return weight_norm(layer.weight_v, layer.weight_g).detach()
+def _weight(layer: WeightNormConv1d | WeightNormConvTranspose1d) -> Tensor:
+    return normalize_weight(layer.weight_v, layer.weight_g).detach()
 
 
 class _Conv(nn.Module):
@@ -48,7 +48,7 @@ class _UpSampler(nn.Module):
     [1, C, 1, T] to [1, C / 2, 1, T * scale].
     """
 
-    def __init__(self, transposed: WeightNormDeconv1d, repeated: WeightNormConv1d | None) -> None:
+    def __init__(self, transposed: WeightNormConvTranspose1d, repeated: WeightNormConv1d | None) -> None:
         super().__init__()
         kernel_up = _weight(transposed)
         self.scale, self.channels = transposed.stride, kernel_up.shape[1]
@@ -113,7 +113,7 @@ class VocoderGraph(nn.Module):
         self.pre, self.post = _flat(generator.conv_pre), _flat(generator.conv_post)
         repeats = [_only(WeightNormConv1d, repeat) for repeat in generator.repeat_upsamples]
         self.upsamplers = nn.ModuleList(
-            _UpSampler(_only(WeightNormDeconv1d, transpose), repeat)
+            _UpSampler(_only(WeightNormConvTranspose1d, transpose), repeat)
             for transpose, repeat in itertools.zip_longest(generator.transpose_upsamples, repeats)
         )
         self.blocks = nn.ModuleList(_flat(block) for block in generator.conv_blocks)
@@ -125,7 +125,7 @@ class VocoderGraph(nn.Module):
     def forward(self, mel: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:
         excitation = None
         if self.config.source is not None and noise is not None and phase is not None:
-            spoken = denormalize(mel, self.config.source).T.unsqueeze(0)
+            spoken = denormalize_f0(mel, self.config.source).T.unsqueeze(0)
             excitation = self.source(spoken[:, -2:-1], spoken[:, -1:], noise.T.unsqueeze(0), phase.unsqueeze(1))
             excitation = excitation.unsqueeze(2)
         x = self.pre(mel[:, : self.config.in_channels].T[None, :, None])

@@ -14,10 +14,10 @@ from kubevoice_training.models.aligner import (
     beta_binomial_prior,
     binarization_loss,
     forward_sum_loss,
-    monotonic_path,
+    monotonic_alignment_search,
 )
-from kubevoice_training.models.layers import valid
-from kubevoice_training.models.sambert import Batch, Output, Sambert, band_width
+from kubevoice_training.models.layers import sequence_mask
+from kubevoice_training.models.sambert import AcousticBatch, AcousticOutput, Sambert, attention_band_width
 
 __all__ = ["Collated", "Losses", "Share", "Whole", "collate", "losses", "per_symbol_mean"]
 
@@ -148,42 +148,42 @@ def _durations(model: Sambert, data: Collated, mask: Tensor, share: Share) -> tu
     if data.durations is not None:
         return data.durations, data.mel.new_zeros(())
     soft, log_probability = model.align_attention(data.mel, model.text_encoder.embed(data.ling), mask, data.prior)
-    durations = monotonic_path(soft, data.symbols, data.frames)
+    durations = monotonic_alignment_search(soft, data.symbols, data.frames)
     loss = share.clips * forward_sum_loss(log_probability, data.symbols, data.frames)
     return durations, loss + share.frames * binarization_loss(soft, durations)
 
 
-def align(model: Sambert, data: Collated, stats: Stats, share: Share = ALL) -> tuple[Batch, Tensor]:
+def align(model: Sambert, data: Collated, stats: Stats, share: Share = ALL) -> tuple[AcousticBatch, Tensor]:
     """Give each symbol its frames; returns the teacher-forcing batch and the alignment loss."""
-    mask = valid(data.symbols, data.ling.shape[1])
+    mask = sequence_mask(data.symbols, data.ling.shape[1])
     durations, loss = _durations(model, data, mask, share)
     pitch, energy = per_symbol_mean(data.f0, durations), per_symbol_mean(data.energy, durations)
     padded = durations.clone()
     padded[torch.arange(len(padded)), data.symbols] += data.mel.shape[1] - data.frames
-    return Batch(
+    return AcousticBatch(
         ling=data.ling,
         emotion=data.emotion,
         speaker=data.speaker,
-        symbols=data.symbols,
+        text_lengths=data.symbols,
         mel=data.mel,
-        frames=data.frames,
+        mel_lengths=data.frames,
         durations=padded,
         pitch=torch.where(pitch > 0, (pitch - stats.pitch_mean) / stats.pitch_std, 0.0),
         energy=torch.where(mask, (energy - stats.energy_mean) / stats.energy_std, 0.0),
     ), loss
 
 
-def reconstruction(output: Output, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def reconstruction(output: AcousticOutput, batch: AcousticBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the mel (both outputs), duration, pitch and energy losses: L1 over what is valid."""
-    symbols = valid(batch.symbols, batch.ling.shape[1])
-    frames = valid(batch.frames, batch.mel.shape[1]).unsqueeze(-1)
+    symbols = sequence_mask(batch.text_lengths, batch.ling.shape[1])
+    frames = sequence_mask(batch.mel_lengths, batch.mel.shape[1]).unsqueeze(-1)
     count, cells = symbols.sum(), frames.sum() * batch.mel.shape[-1]
     target = torch.log(batch.durations.float() + 1.0)
 
     def over_symbols(predicted: Tensor, true: Tensor) -> Tensor:
         return ((predicted - true).abs() * symbols).sum() / count
 
-    mel = sum(((x - batch.mel).abs() * frames).sum() / cells for x in (output.decoder, output.postnet))
+    mel = sum(((x - batch.mel).abs() * frames).sum() / cells for x in (output.decoder_mel, output.postnet_mel))
     return (
         torch.as_tensor(mel),
         over_symbols(output.log_durations, target),
@@ -206,8 +206,10 @@ def losses(
     With `bf16` the network computes in bfloat16 where that does no harm; alignment and losses stay in float32.
     """
     batch, alignment = align(model, data, stats, share)
-    inside = valid(batch.symbols, batch.ling.shape[1])
-    batch.band = widest(band_width(batch.durations.masked_fill(~inside, 0), model.config.outputs_per_step))
+    inside = sequence_mask(batch.text_lengths, batch.ling.shape[1])
+    batch.band_width = widest(
+        attention_band_width(batch.durations.masked_fill(~inside, 0), model.config.outputs_per_step)
+    )
     with torch.autocast(data.mel.device.type, torch.bfloat16, enabled=bf16):
         output = model(batch)
     mel, duration, pitch, energy = reconstruction(output, batch)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.finetuning.acoustic_step import Collated, align
 from kubevoice_training.models.hifigan import Generator
-from kubevoice_training.models.layers import valid
-from kubevoice_training.models.nsf import denormalize
+from kubevoice_training.models.layers import sequence_mask
+from kubevoice_training.models.nsf import denormalize_f0
 from kubevoice_training.models.sambert import Sambert
 
 __all__ = ["SENTENCE", "clip_pictures", "spoken"]
@@ -35,11 +35,11 @@ def spoken(model: Sambert, vocoder: Generator, emotions: Mapping[str, int], spea
     for label, row in emotions.items():
         ids = (torch.full((len(ling),), value, device=device) for value in (row, speaker))
         try:
-            mel = model.infer(ling, *ids)["postnet_outputs"]
+            mel = model.infer(ling, *ids).postnet_mel
         except ValueError:  # every duration is zero: an untrained voice
             continue
         source = vocoder.config.source
-        heard = mel.clone() if source is None else denormalize(mel.clone(), source)
+        heard = mel.clone() if source is None else denormalize_f0(mel.clone(), source)
         wave = vocoder(heard.T.unsqueeze(0).to(next(vocoder.parameters()).device))
         found[f"audio/{label}"] = wave[0, 0].clamp(-1.0, 1.0).cpu().numpy()
     return found
@@ -54,12 +54,12 @@ def clip_pictures(model: Sambert, data: Collated, stats: Stats) -> dict[str, Arr
     n, t = int(data.symbols[0]), int(data.frames[0])
     batch, _ = align(model, data, stats)
     output = model(batch)
-    mels = {"target": data.mel, "predicted": output.postnet}
+    mels = {"target": data.mel, "predicted": output.postnet_mel}
     found = {f"mel/{name}": mel[0, :t].T.float().cpu().numpy() for name, mel in mels.items()}
     hard = torch.repeat_interleave(torch.eye(n), batch.durations[0, :n].cpu(), dim=0)[:t].T
     found["alignment/hard"] = hard.numpy()
     if data.prior is not None:
-        inside = valid(data.symbols, data.ling.shape[1])
+        inside = sequence_mask(data.symbols, data.ling.shape[1])
         soft, _ = model.align_attention(data.mel, model.text_encoder.embed(data.ling), inside, data.prior)
         found["alignment/soft"] = soft[0, :t, :n].T.float().cpu().numpy()
     return found

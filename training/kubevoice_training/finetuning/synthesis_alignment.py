@@ -57,7 +57,7 @@ def _of_batch(model: Sambert, clips: Sequence[TrainingClip]) -> list[Durations]:
         raise InputError(
             f"the base voice holds no aligner and cannot time the recordings either: {error}; name another base"
         ) from error
-    spoken = [(x["postnet_outputs"].float().cpu().numpy(), x["durations"].cpu().numpy()) for x in found]
+    spoken = [(x.postnet_mel.float().cpu().numpy(), x.durations.cpu().numpy()) for x in found]
     return [transferred(*said, clip.mel) for said, clip in zip(spoken, clips, strict=True)]
 
 

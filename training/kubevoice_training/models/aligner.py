@@ -1,8 +1,10 @@
-"""Learned alignment of mel frames to symbols, so that no hand-made durations are needed.
+"""Learned alignment of mel frames to symbols, so that a dataset needs no durations.
 
-Badlani et al., "One TTS Alignment To Rule Them All" (arXiv 2108.10447): soft alignment with a beta-binomial prior,
-forward-sum loss, binarisation; hard alignment by monotonic search (Kim et al., "Glow-TTS", arXiv 2005.11129,
-algorithm 1). Details as in the facts file §2.5.
+Soft alignment with a beta-binomial prior, forward-sum loss and binarization loss of Badlani et al., "One TTS Alignment
+To Rule Them All" (arXiv 2108.10447); hard alignment by monotonic alignment search (MAS) of Kim et al., "Glow-TTS"
+(arXiv 2005.11129), algorithm 1. Constants and layers are those of KAN-TTS (docs/reference/sambert.md, alignment).
+
+Shapes: B utterances, T_text symbols (with the end-of-sentence symbol, if the caller has one), T_mel frames, M mel bins.
 """
 
 from functools import lru_cache
@@ -16,35 +18,66 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-__all__ = ["AlignAttention", "beta_binomial_prior", "binarization_loss", "forward_sum_loss", "monotonic_path"]
+__all__ = [
+    "AlignAttention",
+    "beta_binomial_prior",
+    "binarization_loss",
+    "forward_sum_loss",
+    "monotonic_alignment_search",
+]
 
 TEMPERATURE = 0.0005
 BLANK_LOG_PROBABILITY = -1.0
 
 
 @lru_cache(maxsize=20000)
-def beta_binomial_prior(symbols: int, frames: int) -> NDArray[np.float32]:
-    """Return the prior [frames, symbols]: near the diagonal is likely (arXiv 2108.10447 §2.3)."""
-    t = np.arange(1, frames + 1, dtype=np.float64)[:, None]
-    return betabinom.pmf(np.arange(symbols), symbols - 1, t, frames + 1 - t).astype(np.float32)
+def beta_binomial_prior(text_length: int, mel_length: int) -> NDArray[np.float32]:
+    """Return the static prior over symbols of each frame, which favours the diagonal.
+
+    Returns
+    -------
+    NDArray
+        [T_mel, T_text]; each row sums to 1.
+
+    References
+    ----------
+    arXiv 2108.10447, section 2.3.
+    """
+    t = np.arange(1, mel_length + 1, dtype=np.float64)[:, None]
+    return betabinom.pmf(np.arange(text_length), text_length - 1, t, mel_length + 1 - t).astype(np.float32)
 
 
 class _Conv(nn.Module):
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+    """A convolution of unchanged length, [B, in, T] to [B, out, T]; checkpoints name it `conv`, one level down."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2)
+        self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve x [B, in, T]; returns [B, out, T]."""
         return self.conv(x)
 
 
 class AlignAttention(nn.Module):
-    """Text embedding [B, N, E] and mel [B, T, M] to alignment over symbols."""
+    """Attention of mel frames (queries) to symbols (keys) by their distance.
 
-    def __init__(self, embedding: int, n_mels: int) -> None:
+    Parameters
+    ----------
+    d_embedding : channels of the text embedding.
+    n_mels : mel bins.
+
+    References
+    ----------
+    arXiv 2108.10447, section 2.1.
+    """
+
+    def __init__(self, d_embedding: int, n_mels: int) -> None:
         super().__init__()
-        self.key_proj = nn.Sequential(_Conv(embedding, 2 * embedding, 3), nn.ReLU(), _Conv(2 * embedding, n_mels, 1))
+        self.key_proj = nn.Sequential(
+            _Conv(d_embedding, 2 * d_embedding, 3), nn.ReLU(), _Conv(2 * d_embedding, n_mels, 1)
+        )
         self.query_proj = nn.Sequential(
             _Conv(n_mels, 2 * n_mels, 3), nn.ReLU(), _Conv(2 * n_mels, n_mels, 1), nn.ReLU(), _Conv(n_mels, n_mels, 1)
         )
@@ -53,69 +86,122 @@ class AlignAttention(nn.Module):
 
     @override
     def forward(self, mel: Tensor, text: Tensor, mask: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """Return soft alignment and unmasked log-probabilities, both [B, T, N]; `mask` [B, N] is True at symbols."""
+        """Align softly.
+
+        Parameters
+        ----------
+        mel : [B, T_mel, M], normalized.
+        text : [B, T_text, d_embedding], from `TextEncoder.embed`.
+        mask : [B, T_text], True at symbols.
+        prior : [B, T_mel, T_text], from `beta_binomial_prior`.
+
+        Returns
+        -------
+        soft_alignment : [B, T_mel, T_text]; each frame's row sums to 1 over the symbols within the mask.
+        log_probability : [B, T_mel, T_text], with the prior and before the mask; the input of `forward_sum_loss`.
+        """
         keys = self.key_proj(text.transpose(1, 2)).transpose(1, 2)
         queries = self.query_proj(mel.transpose(1, 2)).transpose(1, 2)
-        # ||q - k||^2 as three products: the [B, T, N, M] difference would not fit a cache, or memory.
+        # ||q - k||^2 as three products: the [B, T_mel, T_text, M] difference would be far larger than any of them.
         distance = (
             queries.square().sum(-1, keepdim=True)
             - 2.0 * queries @ keys.transpose(1, 2)
             + keys.square().sum(-1).unsqueeze(1)
         )
         log_probability = F.log_softmax(-TEMPERATURE * distance, dim=-1) + torch.log(prior + 1e-8)
-        soft = log_probability.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(dim=-1)
-        return soft, log_probability
+        soft_alignment = log_probability.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(dim=-1)
+        return soft_alignment, log_probability
 
 
 @numba.njit(cache=False)
-def _viterbi(log_soft: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Best monotonic path through [T, N] that starts at symbol 0 and ends at N - 1; frames per symbol [N]."""
-    frames, symbols = log_soft.shape
-    score = np.full((frames, symbols), -np.inf, np.float32)
-    moved = np.zeros((frames, symbols), np.bool_)
+def _search_path(log_soft: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the frames per symbol [T_text] of the best monotonic path through log_soft [T_mel, T_text].
+
+    The path starts at the first symbol, ends at the last and skips none (Viterbi).
+    """
+    mel_length, text_length = log_soft.shape
+    score = np.full((mel_length, text_length), -np.inf, np.float32)
+    advanced = np.zeros((mel_length, text_length), np.bool_)
     score[0, 0] = log_soft[0, 0]
-    for t in range(1, frames):
-        for n in range(min(t + 1, symbols)):
+    for t in range(1, mel_length):
+        for n in range(min(t + 1, text_length)):
             stay = score[t - 1, n]
-            move = score[t - 1, n - 1] if n else np.float32(-np.inf)
+            advance = score[t - 1, n - 1] if n else np.float32(-np.inf)
             # A tie goes to the previous symbol, as in the reference.
-            moved[t, n] = move >= stay
-            score[t, n] = log_soft[t, n] + max(stay, move)
-    durations = np.zeros(symbols, np.int64)
-    n = symbols - 1
-    for t in range(frames - 1, -1, -1):
+            advanced[t, n] = advance >= stay
+            score[t, n] = log_soft[t, n] + max(stay, advance)
+    durations = np.zeros(text_length, np.int64)
+    n = text_length - 1
+    for t in range(mel_length - 1, -1, -1):
         durations[n] += 1
-        if n and moved[t, n]:
+        if n and advanced[t, n]:
             n -= 1
     return durations
 
 
-def monotonic_path(soft: Tensor, symbols: Tensor, frames: Tensor) -> Tensor:
-    """Hard alignment: durations [B, N] in frames, zero beyond each item's symbols; needs frames >= symbols."""
-    soft = soft.detach().float()
-    log_soft = torch.log(soft.clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy()
-    durations = np.zeros((soft.shape[0], soft.shape[2]), np.int64)
-    for i, (n, t) in enumerate(zip(symbols.tolist(), frames.tolist(), strict=True)):
-        durations[i, :n] = _viterbi(np.ascontiguousarray(log_soft[i, :t, :n]))
-    return torch.from_numpy(durations).to(soft.device)
+def monotonic_alignment_search(soft_alignment: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
+    """Find the most probable hard alignment in which the symbols follow each other.
+
+    Parameters
+    ----------
+    soft_alignment : [B, T_mel, T_text]
+    text_lengths : [B]
+    mel_lengths : [B], each at least its text length.
+
+    Returns
+    -------
+    Tensor
+        Durations [B, T_text] in frames, zero beyond each text length.
+
+    References
+    ----------
+    arXiv 2005.11129, algorithm 1.
+    """
+    soft_alignment = soft_alignment.detach().float()
+    log_soft = torch.log(soft_alignment.clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy()
+    durations = np.zeros((soft_alignment.shape[0], soft_alignment.shape[2]), np.int64)
+    for i, (n, t) in enumerate(zip(text_lengths.tolist(), mel_lengths.tolist(), strict=True)):
+        durations[i, :n] = _search_path(np.ascontiguousarray(log_soft[i, :t, :n]))
+    return torch.from_numpy(durations).to(soft_alignment.device)
 
 
-def forward_sum_loss(log_probability: Tensor, symbols: Tensor, frames: Tensor) -> Tensor:
-    """Negative log-likelihood of the target sequence over all monotonic alignments (eq. 6), per item, averaged."""
+def forward_sum_loss(log_probability: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
+    """Return the negative log-likelihood of the symbols over all monotonic alignments, averaged over utterances.
+
+    Parameters
+    ----------
+    log_probability : [B, T_mel, T_text]
+    text_lengths, mel_lengths : [B]
+
+    References
+    ----------
+    arXiv 2108.10447, equation 6, computed as a CTC loss.
+    """
     padded = F.pad(log_probability, (1, 0), value=BLANK_LOG_PROBABILITY)
-    places = torch.arange(padded.shape[2], device=padded.device)
-    # Finite, for the gradient of what an infinity was masked from would be no number.
+    classes = torch.arange(padded.shape[2], device=padded.device)
+    # Finite, because the gradient of a masked infinity is NaN.
     unused = torch.finfo(padded.dtype).min / 2
-    scores = padded.masked_fill((places > symbols.unsqueeze(1)).unsqueeze(1), unused).log_softmax(dim=-1)
-    targets = places[1:].expand(len(padded), -1)
-    return F.ctc_loss(scores.transpose(0, 1), targets, frames, symbols, zero_infinity=True)
+    scores = padded.masked_fill((classes > text_lengths.unsqueeze(1)).unsqueeze(1), unused).log_softmax(dim=-1)
+    targets = classes[1:].expand(len(padded), -1)
+    return F.ctc_loss(scores.transpose(0, 1), targets, mel_lengths, text_lengths, zero_infinity=True)
 
 
-def binarization_loss(soft: Tensor, durations: Tensor) -> Tensor:
-    """Mean of -log(soft) along the hard path (eq. 10); `durations` [B, N] in frames."""
+def binarization_loss(soft_alignment: Tensor, durations: Tensor) -> Tensor:
+    """Return the mean of -log(soft alignment) along the hard alignment.
+
+    Parameters
+    ----------
+    soft_alignment : [B, T_mel, T_text]
+    durations : [B, T_text] in frames.
+
+    References
+    ----------
+    arXiv 2108.10447, equation 10.
+    """
     ends = durations.cumsum(dim=1)
-    frames = torch.arange(soft.shape[1], device=soft.device).expand(len(soft), -1).contiguous()
+    frames = torch.arange(soft_alignment.shape[1], device=soft_alignment.device)
+    frames = frames.expand(len(soft_alignment), -1).contiguous()
     symbol = torch.searchsorted(ends, frames, right=True)
     inside = frames < ends[:, -1:]
-    chosen = soft.gather(2, symbol.clamp(max=soft.shape[2] - 1).unsqueeze(2)).squeeze(2)
-    return -torch.log(chosen[inside].clamp(min=1e-12)).mean()
+    on_path = soft_alignment.gather(2, symbol.clamp(max=soft_alignment.shape[2] - 1).unsqueeze(2)).squeeze(2)
+    return -torch.log(on_path[inside].clamp(min=1e-12)).mean()

@@ -1,15 +1,33 @@
-"""Sizes of SAMBERT (facts file §2)."""
+"""Sizes of SAMBERT (docs/reference/sambert.md, configuration)."""
 
 from dataclasses import dataclass
 
-__all__ = [
-    "SambertConfig",
-]
+__all__ = ["SambertConfig"]
 
 
 @dataclass(frozen=True, slots=True)
 class SambertConfig:
-    """Sizes; the defaults are the reference's 24 kHz configuration (12.3 M parameters)."""
+    """Sizes of SAMBERT; the defaults are those of KAN-TTS' 24 kHz configuration (12.3 M parameters).
+
+    Field names are keys of checkpoints.
+
+    Attributes
+    ----------
+    sy, tone, syllable_flag, word_segment, speakers, emotions : rows of the embedding tables.
+    embedding : channels of a symbol's embedding.
+    units, heads, encoder_layers, encoder_inner, encoder_kernel : of the FFT blocks; `encoder_inner` is the width of
+        their feed-forward layers, `encoder_kernel` its kernel size in symbols.
+    projection, speaker_units, emotion_units : channels of the hidden text and of the label embeddings.
+    predictor_layers, predictor_inner, predictor_memory, predictor_lstm, filter_size, predictor_shift : of the pitch
+        and energy predictors; the filter of their FSMN is `filter_size` symbols long.
+    duration_prenet, duration_lstm : of the duration predictor.
+    decoder_layers, decoder_inner, decoder_prenet, decoder_units, decoder_heads : of the mel decoder.
+    outputs_per_step : r, frames a decoder step.
+    n_mels : mel bins, and 2 more for a voice with a harmonic source.
+    postnet_layers, postnet_inner, postnet_memory, postnet_shift, postnet_lstm, postnet_filter_size : of the post-net.
+    dropout : probability of every dropout but the pre-nets'.
+    alignment : whether the network has an aligner.
+    """
 
     sy: int = 147
     tone: int = 10
@@ -46,30 +64,30 @@ class SambertConfig:
     encoder_kernel: int = 3
     predictor_shift: int = 0
     decoder_units: int = 0
-    """These four are 0 for the same as the rest of the network: `units`, `heads`, `predictor_lstm`, `filter_size`."""
+    """The four fields that are 0 by default become `units`, `heads`, `predictor_lstm` and `filter_size`."""
     decoder_heads: int = 0
     duration_lstm: int = 0
     postnet_filter_size: int = 0
     pitch_kernel: int = 9
-    """Width, in symbols, of the convolutions that pitch and energy are embedded with."""
+    """Kernel size, in symbols, of the convolutions that embed pitch and energy."""
 
     def __post_init__(self) -> None:
-        same = {
+        defaults = {
             "decoder_units": self.units,
             "decoder_heads": self.heads,
             "duration_lstm": self.predictor_lstm,
             "postnet_filter_size": self.filter_size,
         }
-        for name, value in same.items():
+        for name, value in defaults.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
 
     @property
-    def condition(self) -> int:
-        """Width of [text | speaker | emotion]."""
+    def condition_width(self) -> int:
+        """Channels of [text | speaker | emotion], which the predictors read."""
         return self.projection + self.speaker_units + self.emotion_units
 
     @property
-    def memory(self) -> int:
-        """Width of one decoder step's memory: r frames of text, one speaker, one emotion."""
+    def memory_width(self) -> int:
+        """Channels of one decoder step's memory: r frames of text, one speaker, one emotion."""
         return self.projection * self.outputs_per_step + self.speaker_units + self.emotion_units

@@ -1,9 +1,12 @@
-"""HiFi-GAN generator as KAN-TTS varies it.
+"""Generator of HiFi-GAN with the changes of KAN-TTS.
 
-Kong, Kim & Bae, "HiFi-GAN" (arXiv 2010.05646) §2.2, with KAN-TTS's changes (facts file §3.1): sin(x) + x before
-each stage, a repeat up-sampler beside the transposed one, and causal convolutions, so that the output for a
-prefix of the mel is a prefix of the output. Voices with a harmonic source (`models/nsf.py`) have it added at every
-stage. Parameter names equal those of KAN-TTS checkpoints. With `published` it is the paper's generator instead.
+Kong, Kim and Bae, "HiFi-GAN" (arXiv 2010.05646), section 2.2. KAN-TTS changes it (docs/reference/hifigan.md,
+generator): sin(x) + x before each stage, an up-sampler by repetition beside the transposed convolution, and causal
+convolutions, so that the output for a prefix of the mel is a prefix of the output. In voices with a harmonic source
+(`models/nsf.py`) every stage adds the source. Parameter names equal those of KAN-TTS checkpoints.
+With `published` it is the paper's generator instead.
+
+Shapes: B utterances, M mel bins, T_mel frames, C channels, T time steps of a stage.
 """
 
 from collections.abc import Sequence
@@ -16,17 +19,31 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from kubevoice_training.models.nsf import HarmonicSource, SourceConfig
-from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormDeconv1d
+from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormConvTranspose1d
 
 __all__ = ["Generator", "GeneratorConfig"]
 
 SLOPE = 0.1
-"""Negative slope of every leaky ReLU but the last, which uses torch's default 0.01."""
+"""Negative slope of every leaky ReLU but the last, which has torch's default of 0.01."""
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorConfig:
-    """Shape of a generator; the defaults are the paper's V2 width at 24 kHz with a hop of 240 samples."""
+    """Sizes of a generator; the defaults are the width of the paper's V2, at 24 kHz with a hop of 240 samples.
+
+    Field names are keys of checkpoints.
+
+    Attributes
+    ----------
+    in_channels : mel bins, F0 and voicing not counted.
+    channels : of the first convolution; each stage halves them.
+    kernel_size : of the first and the last convolution and of the up-samplers by repetition.
+    upsample_scales, upsample_kernel_sizes : of each stage; the product of the scales is the hop.
+    resblock_kernel_sizes, resblock_dilations : of each residual block of a stage.
+    causal : whether all convolutions see the past only.
+    source : harmonic source, or None; with one, the mel has two rows more, F0 in Hz and voicing.
+    published : the paper's generator, without the up-samplers by repetition and without sin(x) + x.
+    """
 
     in_channels: int = 80
     channels: int = 128
@@ -37,9 +54,7 @@ class GeneratorConfig:
     resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
     causal: bool = True
     source: SourceConfig | None = None
-    """Of a neural source-filter voice; its mel has two rows more, F0 in Hz and whether it is voiced."""
     published: bool = False
-    """Whether it is the paper's generator, without KAN-TTS's repeat up-samplers and without sin(x) + x."""
 
     @property
     def hop(self) -> int:
@@ -47,10 +62,10 @@ class GeneratorConfig:
         return int(np.prod(self.upsample_scales))
 
     @property
-    def context(self) -> tuple[int, int] | None:
-        """Frames before and after a frame that its samples depend on; None with a source, which counts from the start.
+    def receptive_field(self) -> tuple[int, int] | None:
+        """Frames before and after a frame that its samples depend on; None with a source, which needs all before.
 
-        Found by following the first and the last sample of a frame back through every layer.
+        Computed by following the first and the last sample of a frame back through every layer.
         """
         if self.source is not None:
             return None
@@ -64,10 +79,10 @@ class GeneratorConfig:
         for scale, kernel in zip(self.upsample_scales[::-1], self.upsample_kernel_sizes[::-1], strict=True):
             ranges = []
             for size, dilations in zip(self.resblock_kernel_sizes, self.resblock_dilations, strict=True):
-                reached = (first, last)
+                inputs = (first, last)
                 for dilation in dilations:
-                    reached = before_conv(*before_conv(*reached, size), size, dilation)
-                ranges.append(reached)
+                    inputs = before_conv(*before_conv(*inputs, size), size, dilation)
+                ranges.append(inputs)
             first, last = min(low for low, _ in ranges), max(high for _, high in ranges)
             trim = 0 if causal else (kernel - scale) // 2
             transposed = -((kernel - 1 - trim - first) // scale), (last + trim) // scale
@@ -81,7 +96,7 @@ class GeneratorConfig:
 
 
 class _Conv(nn.Module):
-    """Names the convolution `conv1d`, one level down, as the checkpoints do."""
+    """A convolution that checkpoints name `conv1d`, one level down."""
 
     def __init__(self, *args: int, dilation: int = 1, stride: int = 1, causal: bool = True) -> None:
         super().__init__()
@@ -89,21 +104,25 @@ class _Conv(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve x [B, in, T]; returns [B, out, T / stride]."""
         return self.conv1d(x)
 
 
-class _Deconv(nn.Module):
+class _ConvTranspose(nn.Module):
+    """A transposed convolution that checkpoints name `deconv`, one level down."""
+
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, *, causal: bool) -> None:
         super().__init__()
-        self.deconv = WeightNormDeconv1d(in_channels, out_channels, kernel, stride, causal=causal)
+        self.deconv = WeightNormConvTranspose1d(in_channels, out_channels, kernel, stride, causal=causal)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
+        """Up-sample x [B, in, T]; returns [B, out, T * stride]."""
         return self.deconv(x)
 
 
 class ResidualBlock(nn.Module):
-    """One kernel size of the multi-receptive-field fusion (paper §2.2), [B, C, T] to the same."""
+    """One kernel size of the multi-receptive-field fusion (arXiv 2010.05646, section 2.2)."""
 
     def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int], *, causal: bool) -> None:
         super().__init__()
@@ -114,13 +133,14 @@ class ResidualBlock(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
+        """Apply all dilations in turn to x [B, C, T]; returns the same shape."""
         for first, second in zip(self.convs1, self.convs2, strict=True):
             x = x + second(F.leaky_relu(first(F.leaky_relu(x, SLOPE)), SLOPE))
         return x
 
 
-class _Repeat(nn.Module):
-    """Nearest-neighbour up-sampling along time."""
+class _NearestUpsample(nn.Module):
+    """Nearest-neighbour up-sampling along time by an integer factor."""
 
     def __init__(self, scale: int) -> None:
         super().__init__()
@@ -128,14 +148,12 @@ class _Repeat(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
+        """Repeat each step of x [B, C, T]; returns [B, C, T * scale]."""
         return F.interpolate(x, scale_factor=float(self.scale), mode="nearest")
 
 
 class Generator(nn.Module):
-    """Mel [B, n_mels, T] (normalised) to waveform [B, 1, T * hop] in [-1, 1].
-
-    With a source the mel has two rows more: F0 in Hz and voicing (0 or 1).
-    """
+    """The generator: mel to waveform (arXiv 2010.05646, section 2.2; docs/reference/hifigan.md, generator)."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -147,11 +165,13 @@ class Generator(nn.Module):
         for scale, kernel in zip(c.upsample_scales, c.upsample_kernel_sizes, strict=True):
             half = width // 2
             self.transpose_upsamples.append(
-                nn.Sequential(nn.LeakyReLU(SLOPE), _Deconv(width, half, kernel, scale, causal=causal))
+                nn.Sequential(nn.LeakyReLU(SLOPE), _ConvTranspose(width, half, kernel, scale, causal=causal))
             )
             if not c.published:
                 self.repeat_upsamples.append(
-                    nn.Sequential(_Repeat(scale), nn.LeakyReLU(SLOPE), _Conv(width, half, c.kernel_size, causal=causal))
+                    nn.Sequential(
+                        _NearestUpsample(scale), nn.LeakyReLU(SLOPE), _Conv(width, half, c.kernel_size, causal=causal)
+                    )
                 )
             self.conv_blocks.extend(
                 ResidualBlock(half, kernel_size, dilations, causal=causal)
@@ -161,25 +181,36 @@ class Generator(nn.Module):
         self.conv_post = _Conv(width, 1, c.kernel_size, causal=causal)
         if c.source is not None:
             self.source_module = HarmonicSource(c.source, c.hop)
-            self.source_downs = nn.ModuleList(self._downs())
+            self.source_downs = nn.ModuleList(self._build_source_downs())
 
-    def _downs(self) -> list[nn.Module]:
-        """Bring the source from samples to the rate after each stage."""
+    def _build_source_downs(self) -> list[nn.Module]:
+        """Return the convolutions that bring the source from the sample rate down to the rate after each stage."""
         c, downs = self.config, list[nn.Module]()
         for i in range(len(c.upsample_scales)):
-            step = int(np.prod(c.upsample_scales[i + 1 :]))
-            kernel = 2 * step if step > 1 else 1
-            downs.append(_Conv(1, c.channels // 2 ** (i + 1), kernel, stride=step, causal=c.causal))
+            stride = int(np.prod(c.upsample_scales[i + 1 :]))
+            kernel_size = 2 * stride if stride > 1 else 1
+            downs.append(_Conv(1, c.channels // 2 ** (i + 1), kernel_size, stride=stride, causal=c.causal))
         return downs
 
     @override
     def forward(self, mel: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:
-        """Make the wave; `noise` and `phase` are the source's (see `HarmonicSource`), drawn if not given."""
+        """Make the waveform.
+
+        Parameters
+        ----------
+        mel : [B, M, T_mel], normalized; with a source [B, M + 2, T_mel], the last two rows F0 in Hz and voicing.
+        noise, phase : see `HarmonicSource.forward`; drawn if not given, unused without a source.
+
+        Returns
+        -------
+        Tensor
+            [B, 1, T_mel * hop], in [-1, 1].
+        """
         x = self.conv_pre(mel[:, : self.config.in_channels])
         source = None
         if self.config.source is not None:
             source = self.source_module(mel[:, -2:-1], mel[:, -1:], noise, phase)
-        fused = len(self.config.resblock_kernel_sizes)
+        num_kernels = len(self.config.resblock_kernel_sizes)
         for i, transpose in enumerate(self.transpose_upsamples):
             if self.config.published:
                 x = transpose(x)
@@ -188,6 +219,6 @@ class Generator(nn.Module):
                 x = self.repeat_upsamples[i](x) + transpose(x)
             if source is not None:
                 x = x + self.source_downs[i](source)
-            blocks = self.conv_blocks[i * fused : (i + 1) * fused]
+            blocks = self.conv_blocks[i * num_kernels : (i + 1) * num_kernels]
             x = torch.stack([block(x) for block in blocks]).mean(dim=0)
         return torch.tanh(self.conv_post(F.leaky_relu(x)))

@@ -1,7 +1,8 @@
-"""Building blocks of SAMBERT: self-attention FFT blocks, PNCA blocks, FSMN memories and pre-nets.
+"""Building blocks of SAMBERT: masks, feed-forward layers, FSMN memories and pre-nets.
 
-Shapes are [batch, time, channels] throughout. A mask is True at valid positions. Statements about the reference
-refer to the facts file §2; parameter names equal those of KAN-TTS checkpoints. All layer norms use eps 1e-6.
+Shapes: B utterances, T time steps (symbols, frames or decoder steps), C channels. A mask is True at valid positions.
+Parameter names equal those of KAN-TTS checkpoints; docs/reference/sambert.md describes each block. Every layer norm
+uses an epsilon of 1e-6.
 """
 
 from collections.abc import Sequence
@@ -13,210 +14,157 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 __all__ = [
-    "FftBlock",
+    "FeedForward",
     "Fsmn",
-    "PncaBlock",
     "PreNet",
     "layer_norm",
-    "merge_heads",
-    "split_heads",
-    "valid",
+    "sequence_mask",
+    "zero_padding",
 ]
 
 
-def valid(lengths: Tensor, size: int) -> Tensor:
-    """Mask [B, size], True below each length."""
-    return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
+def sequence_mask(lengths: Tensor, max_length: int) -> Tensor:
+    """Return a mask [B, max_length] that is True below each of the `lengths` [B]."""
+    return torch.arange(max_length, device=lengths.device) < lengths.unsqueeze(1)
 
 
 def layer_norm(width: int) -> nn.LayerNorm:
-    """Layer norm with the reference's epsilon."""
+    """Return a layer norm over `width` channels with the reference's epsilon."""
     return nn.LayerNorm(width, eps=1e-6)
 
 
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """[..., T, C] to [..., heads, T, C / heads]; heads are contiguous groups of channels."""
-    return x.unflatten(-1, (heads, -1)).transpose(-3, -2)
-
-
-def merge_heads(x: Tensor) -> Tensor:
-    """Undo `split_heads`."""
-    return x.transpose(-3, -2).flatten(-2)
-
-
-def masked(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Zero the invalid positions of x [B, T, C]."""
+def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Set x [B, T, C] to zero where the mask [B, T] is False; None masks nothing."""
     return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
 class FeedForward(nn.Module):
-    """Pre-norm convolutional feed-forward layer with residual."""
+    """Pre-norm convolutional feed-forward layer with a residual connection (docs/reference/sambert.md, FFT block)."""
 
-    def __init__(self, width: int, inner: int, kernel: int, dropout: float) -> None:
+    def __init__(self, d_model: int, d_ff: int, kernel_size: int, dropout: float) -> None:
         super().__init__()
-        self.layer_norm = layer_norm(width)
-        self.w_1 = nn.Conv1d(width, inner, kernel, padding=kernel // 2)
-        self.w_2 = nn.Conv1d(inner, width, 1)
+        self.layer_norm = layer_norm(d_model)
+        self.w_1 = nn.Conv1d(d_model, d_ff, kernel_size, padding=kernel_size // 2)
+        self.w_2 = nn.Conv1d(d_ff, d_model, 1)
         self.dropout = dropout
 
     @override
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        hidden = F.relu(self.w_1(self.layer_norm(x).transpose(1, 2)).transpose(1, 2))
-        hidden = F.dropout(masked(hidden, mask), self.dropout, self.training)
-        out = self.w_2(hidden.transpose(1, 2)).transpose(1, 2)
-        return masked(x + F.dropout(out, self.dropout, self.training), mask)
+        """Apply both convolutions.
 
+        Parameters
+        ----------
+        x : [B, T, d_model]
+        mask : [B, T], optional
 
-class SelfAttention(nn.Module):
-    """Pre-norm multi-head self-attention; the residual exists only where the widths match."""
-
-    def __init__(self, inputs: int, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.layer_norm = layer_norm(inputs)
-        self.w_qkv = nn.Linear(inputs, 3 * width)
-        self.fc = nn.Linear(width, width)
-        self.heads, self.dropout, self.residual = heads, dropout, inputs == width
-
-    @override
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        q, k, v = (split_heads(p, self.heads) for p in self.w_qkv(self.layer_norm(x)).chunk(3, dim=-1))
-        allowed = None if mask is None else mask[:, None, None, :]
-        dropout = self.dropout if self.training else 0.0
-        out = self.fc(merge_heads(F.scaled_dot_product_attention(q, k, v, allowed, dropout)))
-        out = F.dropout(out, self.dropout, self.training)
-        return masked(x + out if self.residual else out, mask)
-
-
-class FftBlock(nn.Module):
-    """Self-attention then convolutional feed-forward."""
-
-    def __init__(self, inputs: int, width: int, heads: int, inner: int, kernel: int, dropout: float) -> None:
-        super().__init__()
-        self.slf_attn = SelfAttention(inputs, width, heads, dropout)
-        self.pos_ffn = FeedForward(width, inner, kernel, dropout)
-
-    @override
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.pos_ffn(self.slf_attn(x, mask), mask)
-
-
-class PncaAttention(nn.Module):
-    """One query attends to past decoder states and to the text memory ahead ("hybrid attention")."""
-
-    def __init__(self, width: int, memory: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.layer_norm = layer_norm(width)
-        self.w_x_qkv = nn.Linear(width, 3 * width)
-        self.fc_x = nn.Linear(width, width)
-        self.w_h_kv = nn.Linear(memory, 2 * width)
-        self.fc_h = nn.Linear(width, width)
-        self.heads, self.dropout = heads, dropout
-
-    @override
-    def forward(self, x: Tensor, memory: Tensor, past: Tensor, ahead: Tensor) -> Tensor:
-        """Attend whole sequences; `past` and `ahead` [B, 1, S, S] are True where a query (row) may look."""
-        q, k, v = (split_heads(p, self.heads) for p in self.w_x_qkv(self.layer_norm(x)).chunk(3, dim=-1))
-        memory_k, memory_v = (split_heads(p, self.heads) for p in self.w_h_kv(memory).chunk(2, dim=-1))
-        return x + self._fuse(q, (k, v, past), (memory_k, memory_v, ahead))
-
-    def step(
-        self,
-        x: Tensor,
-        past: tuple[Tensor, Tensor],
-        memory: tuple[Tensor, Tensor],
-        masks: tuple[Tensor | None, Tensor | None] = (None, None),
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attend one step x [B, 1, C] to earlier keys and values [B, P, C] and the memory window [B, W, C].
-
-        `masks` [B, 1, 1, P + 1] and [B, 1, 1, W] are True where there is something to attend to. Returns the output
-        [B, 1, C] and this step's key and value [B, 1, C].
+        Returns
+        -------
+        Tensor
+            [B, T, d_model], zero outside the mask.
         """
-        query, key, value = self.w_x_qkv(self.layer_norm(x)).chunk(3, dim=-1)
-        keys, values = torch.cat([past[0], key], dim=1), torch.cat([past[1], value], dim=1)
-        own = (split_heads(keys, self.heads), split_heads(values, self.heads), masks[0])
-        text = (split_heads(memory[0], self.heads), split_heads(memory[1], self.heads), masks[1])
-        return x + self._fuse(split_heads(query, self.heads), own, text), key, value
-
-    def _fuse(
-        self, q: Tensor, own: tuple[Tensor, Tensor, Tensor | None], text: tuple[Tensor, Tensor, Tensor | None]
-    ) -> Tensor:
-        dropout = self.dropout if self.training else 0.0
-        from_own = F.scaled_dot_product_attention(q, *own, dropout)
-        from_text = F.scaled_dot_product_attention(q, *text, dropout)
-        out = self.fc_x(merge_heads(from_own)) + self.fc_h(merge_heads(from_text))
-        return F.dropout(out, self.dropout, self.training)
+        hidden = F.relu(self.w_1(self.layer_norm(x).transpose(1, 2)).transpose(1, 2))
+        hidden = F.dropout(zero_padding(hidden, mask), self.dropout, self.training)
+        out = self.w_2(hidden.transpose(1, 2)).transpose(1, 2)
+        return zero_padding(x + F.dropout(out, self.dropout, self.training), mask)
 
 
-class PncaBlock(nn.Module):
-    """PNCA attention then feed-forward (kernel 1)."""
+class _FsmnFeedForward(nn.Module):
+    """The two point-wise convolutions of one FSMN layer; `Fsmn.forward` applies them."""
 
-    def __init__(self, width: int, memory: int, heads: int, inner: int, dropout: float) -> None:
+    def __init__(self, d_in: int, d_ff: int, d_memory: int) -> None:
         super().__init__()
-        self.pnca_attn = PncaAttention(width, memory, heads, dropout)
-        self.pos_ffn = FeedForward(width, inner, 1, dropout)
-
-    @override
-    def forward(self, x: Tensor, memory: Tensor, past: Tensor, ahead: Tensor) -> Tensor:
-        return self.pos_ffn(self.pnca_attn(x, memory, past, ahead))
+        self.w_1 = nn.Conv1d(d_in, d_ff, 1)
+        self.w_2 = nn.Conv1d(d_ff, d_memory, 1, bias=False)
 
 
-class _FsmnFeed(nn.Module):
-    def __init__(self, inputs: int, inner: int, width: int) -> None:
+class _FsmnMemoryBlock(nn.Module):
+    """The depth-wise filter over time of one FSMN layer; `Fsmn.forward` applies it."""
+
+    def __init__(self, d_memory: int, kernel_size: int) -> None:
         super().__init__()
-        self.w_1 = nn.Conv1d(inputs, inner, 1)
-        self.w_2 = nn.Conv1d(inner, width, 1, bias=False)
-
-
-class _FsmnMemory(nn.Module):
-    def __init__(self, width: int, size: int) -> None:
-        super().__init__()
-        self.conv_dw = nn.Conv1d(width, width, size, groups=width, bias=False)
+        self.conv_dw = nn.Conv1d(d_memory, d_memory, kernel_size, groups=d_memory, bias=False)
 
 
 class Fsmn(nn.Module):
-    """Feed-forward sequential memory network: depth-wise filters over time instead of recurrence.
+    """Feed-forward sequential memory network (FSMN): depth-wise filters over time instead of recurrence.
 
-    Zhang et al., "Deep-FSMN" (arXiv 1803.05030) §3. `shift` moves the filter towards the past.
+    Parameters
+    ----------
+    d_in, d_ff, d_memory : channels of the input, of the feed-forward layers and of the memory.
+    num_layers : number of layers.
+    kernel_size : length of the filters in time steps.
+    shift : how many steps the filters are moved towards the past.
+    dropout : probability.
+
+    References
+    ----------
+    Zhang et al., "Deep-FSMN for Large Vocabulary Continuous Speech Recognition" (arXiv 1803.05030), section 3.
     """
 
-    def __init__(self, inputs: int, inner: int, width: int, layers: int, size: int, shift: int, dropout: float) -> None:
+    def __init__(
+        self, d_in: int, d_ff: int, d_memory: int, num_layers: int, kernel_size: int, shift: int, dropout: float
+    ) -> None:
         super().__init__()
-        widths = [inputs] + [width] * layers
-        self.ffn_lst = nn.ModuleList(_FsmnFeed(a, inner, width) for a in widths[:-1])
-        self.memory_block_lst = nn.ModuleList(_FsmnMemory(width, size) for _ in range(layers))
-        left = (size - 1) // 2 + shift
-        self.padding, self.dropout = (left, size - 1 - left), dropout
+        widths = [d_in] + [d_memory] * num_layers
+        self.ffn_lst = nn.ModuleList(_FsmnFeedForward(width, d_ff, d_memory) for width in widths[:-1])
+        self.memory_block_lst = nn.ModuleList(_FsmnMemoryBlock(d_memory, kernel_size) for _ in range(num_layers))
+        left = (kernel_size - 1) // 2 + shift
+        self.padding, self.dropout = (left, kernel_size - 1 - left), dropout
 
-    def layers(self) -> "list[tuple[_FsmnFeed, _FsmnMemory]]":
-        """Return each layer's two halves."""
+    def get_layers(self) -> "list[tuple[_FsmnFeedForward, _FsmnMemoryBlock]]":
+        """Return the feed-forward part and the memory block of each layer."""
         pairs = zip(self.ffn_lst, self.memory_block_lst, strict=True)
-        return [(cast("_FsmnFeed", feed), cast("_FsmnMemory", memory)) for feed, memory in pairs]
+        return [(cast("_FsmnFeedForward", feed), cast("_FsmnMemoryBlock", memory)) for feed, memory in pairs]
 
     @override
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        for feed, memory in self.layers():
-            hidden = F.dropout(F.relu(feed.w_1(x.transpose(1, 2))), self.dropout, self.training)
-            context = masked(feed.w_2(hidden).transpose(1, 2), mask)
-            spread = memory.conv_dw(F.pad(context.transpose(1, 2), self.padding)).transpose(1, 2)
-            out = masked(F.dropout(spread + context, self.dropout, self.training), mask)
+        """Apply all layers.
+
+        Parameters
+        ----------
+        x : [B, T, d_in]
+        mask : [B, T], optional
+
+        Returns
+        -------
+        Tensor
+            [B, T, d_memory]
+        """
+        for feed_forward, memory in self.get_layers():
+            hidden = F.dropout(F.relu(feed_forward.w_1(x.transpose(1, 2))), self.dropout, self.training)
+            context = zero_padding(feed_forward.w_2(hidden).transpose(1, 2), mask)
+            filtered = memory.conv_dw(F.pad(context.transpose(1, 2), self.padding)).transpose(1, 2)
+            out = zero_padding(F.dropout(filtered + context, self.dropout, self.training), mask)
             out = F.dropout(out, self.dropout, self.training)
             x = out + x if x.shape[-1] == out.shape[-1] else out
         return x
 
 
 class PreNet(nn.Module):
-    """Linear layers with ReLU and dropout 0.5, off at inference; a last plain projection if `outputs` is given."""
+    """Linear layers with ReLU and dropout 0.5, which is off at inference, unlike Tacotron 2's.
 
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int | None = None) -> None:
+    Parameters
+    ----------
+    d_in : channels of the input.
+    hidden : channels of each layer.
+    d_out : channels of a last linear projection, if there is to be one.
+
+    References
+    ----------
+    Wang et al., "Tacotron" (arXiv 1703.10135), section 3.2; docs/reference/sambert.md, mel decoder.
+    """
+
+    def __init__(self, d_in: int, hidden: Sequence[int], d_out: int | None = None) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for width in widths:
-            layers += [nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(0.5)]
-            inputs = width
-        if outputs is not None:
-            layers.append(nn.Linear(inputs, outputs))
+        for width in hidden:
+            layers += [nn.Linear(d_in, width), nn.ReLU(), nn.Dropout(0.5)]
+            d_in = width
+        if d_out is not None:
+            layers.append(nn.Linear(d_in, d_out))
         self.fcs = nn.Sequential(*layers)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the layers to x [..., d_in]; returns [..., d_out], or the width of the last hidden layer."""
         return self.fcs(x)

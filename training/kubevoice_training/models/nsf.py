@@ -1,8 +1,10 @@
-"""Harmonic source of neural source-filter vocoders: sines of the fundamental and its overtones where speech is voiced.
+"""Harmonic source of neural source-filter (NSF) vocoders: sines of F0 and its overtones where speech is voiced.
 
-Wang, Takaki & Yamagishi, "Neural source-filter waveform models" (arXiv 1904.12088) §II-B, with KAN-TTS's constants
-(facts file §3.1). Such a voice's acoustic model predicts two values a frame beside the mel: F0, normalised, and
-how surely it is voiced.
+Wang, Takaki and Yamagishi, "Neural source-filter waveform models" (arXiv 1904.12088), section II-B, with the constants
+of KAN-TTS (docs/reference/hifigan.md, harmonic source). The acoustic model of such a voice predicts two values a frame
+beside the mel: normalized F0, and the probability that the frame is voiced.
+
+Shapes: B utterances, T_mel frames, M mel bins, H harmonics (the fundamental and its overtones).
 """
 
 from dataclasses import dataclass
@@ -14,18 +16,25 @@ from typing_extensions import override
 
 from kubevoice_training.models.weight_norm import WeightNormConv1d
 
-__all__ = ["HarmonicSource", "SourceConfig", "denormalize"]
+__all__ = ["HarmonicSource", "SourceConfig", "denormalize_f0"]
 
-LOUDNESS, NOISE = 0.1, 0.003
-"""Amplitude of each sine, and deviation of the noise added to it."""
-UNVOICED_LOUDNESS = LOUDNESS / 3.0
-"""Deviation of the noise that stands for the sines where speech is unvoiced."""
-F0_FLOOR_HZ, VOICED_ABOVE = 30.0, 0.6
+SINE_AMPLITUDE, NOISE_STD = 0.1, 0.003
+"""Amplitude of each sine, and standard deviation of the noise added to it."""
+UNVOICED_STD = SINE_AMPLITUDE / 3.0
+"""Standard deviation of the noise that replaces the sines where speech is unvoiced."""
+F0_FLOOR_HZ, VOICED_THRESHOLD = 30.0, 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """Overtones beside the fundamental, samples per second, and what F0 was normalised by: (Hz - offset) / scale."""
+    """Settings of a harmonic source; field names are keys of checkpoints.
+
+    Attributes
+    ----------
+    overtones : number of them, beside the fundamental.
+    sample_rate : in Hz.
+    f0_offset, f0_scale : in Hz; normalized F0 is (F0 - offset) / scale.
+    """
 
     overtones: int = 7
     sample_rate: int = 16000
@@ -33,40 +42,68 @@ class SourceConfig:
     f0_scale: float = 700.0
 
 
-def denormalize(mel: Tensor, source: SourceConfig) -> Tensor:
-    """Turn the last two columns of the acoustic model's [T, M + 2] into Hz, at least 30, and 0 or 1."""
+def denormalize_f0(mel: Tensor, source: SourceConfig) -> Tensor:
+    """Turn the acoustic model's output into the input of a vocoder with a harmonic source.
+
+    Parameters
+    ----------
+    mel : [T_mel, M + 2]; the last two columns are normalized F0 and the probability of voicing.
+    source : how F0 was normalized.
+
+    Returns
+    -------
+    Tensor
+        [T_mel, M + 2]; the last two columns are F0 in Hz, at least 30, and voicing, 0 or 1.
+    """
     f0 = (mel[:, -2:-1] * source.f0_scale + source.f0_offset).clamp(min=F0_FLOOR_HZ)
-    voiced = (mel[:, -1:] >= VOICED_ABOVE).to(mel.dtype)
-    return torch.cat([mel[:, :-2], f0, voiced], dim=1)
+    voicing = (mel[:, -1:] >= VOICED_THRESHOLD).to(mel.dtype)
+    return torch.cat([mel[:, :-2], f0, voicing], dim=1)
 
 
 class HarmonicSource(nn.Module):
-    """F0 [B, 1, T] in Hz and voicing [B, 1, T] to an excitation [B, 1, T * hop]."""
+    """Excitation signal of an NSF vocoder.
+
+    Parameters
+    ----------
+    config : number of overtones and sample rate.
+    hop : samples a frame.
+    """
 
     def __init__(self, config: SourceConfig, hop: int) -> None:
         super().__init__()
         self.config, self.hop = config, hop
         self.ffn = nn.Sequential(WeightNormConv1d(config.overtones + 1, 1, 1), nn.Tanh())
 
-    def _held(self, x: Tensor) -> Tensor:
-        """Repeat each frame's value over its samples."""
+    def _repeat_frames(self, x: Tensor) -> Tensor:
+        """Repeat each frame's value over its samples: [B, 1, T_mel] to [B, 1, T_mel * hop]."""
         return x.unsqueeze(-1).expand(-1, -1, -1, self.hop).flatten(2)
 
     @override
-    def forward(self, f0: Tensor, voiced: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:
-        """Excite with `noise` [B, H, T * hop] of unit deviation and a start `phase` [H, 1] in radians.
+    def forward(self, f0: Tensor, voicing: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:
+        """Make the excitation.
 
-        H counts the fundamental and its overtones. What is not given is drawn.
+        Parameters
+        ----------
+        f0 : [B, 1, T_mel] in Hz.
+        voicing : [B, 1, T_mel], 0 or 1.
+        noise : [B, H, T_mel * hop] of unit standard deviation, optional
+            Drawn if not given.
+        phase : [H, 1] in radians at the first sample, optional
+            Drawn if not given; the fundamental's is then zero.
+
+        Returns
+        -------
+        Tensor
+            [B, 1, T_mel * hop]
         """
-        f0, voiced = self._held(f0), self._held(voiced)
+        f0, voicing = self._repeat_frames(f0), self._repeat_frames(voicing)
         harmonics = torch.arange(1, self.config.overtones + 2, device=f0.device).unsqueeze(-1)
         if noise is None:
             noise = torch.randn(f0.shape[0], len(harmonics), f0.shape[-1], device=f0.device)
         if phase is None:
-            # The fundamental starts at zero, its overtones anywhere.
             phase = 2.0 * pi * torch.rand(len(harmonics), 1, device=f0.device) * (harmonics > 1)
-        # Cycles grow with the length of the text, so that float32 would lose the phase: only their fraction is small.
+        # Cycles grow with the length of the text. float32 would lose the phase, so they are summed in float64.
         cycles = (f0 * harmonics / self.config.sample_rate).double().cumsum(-1)
         angle = 2.0 * pi * (cycles - cycles.floor()).to(f0.dtype) + phase
-        sines = LOUDNESS * torch.sin(angle) + NOISE * noise
-        return self.ffn(sines * voiced + UNVOICED_LOUDNESS * noise * (1.0 - voiced))
+        sines = SINE_AMPLITUDE * torch.sin(angle) + NOISE_STD * noise
+        return self.ffn(sines * voicing + UNVOICED_STD * noise * (1.0 - voicing))

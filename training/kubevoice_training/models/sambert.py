@@ -1,11 +1,13 @@
 """SAMBERT: text encoder, variance adaptor, autoregressive PNCA mel decoder and post-net.
 
-The network of KAN-TTS / ModelScope voices (facts file §2), configurable in size; parameter names equal those of
-their checkpoints. Shapes: B utterances, N symbols, T frames, S = T / r decoder steps, M mel bins.
+The acoustic model of KAN-TTS and ModelScope voices (docs/reference/sambert.md), of any size; parameter names equal
+those of their checkpoints.
+
+Shapes: B utterances, T_text symbols, T_mel frames, r frames a decoder step, S = T_mel / r decoder steps, M mel bins.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,77 +17,103 @@ from typing_extensions import override
 
 from kubevoice_training.models.aligner import AlignAttention
 from kubevoice_training.models.config import SambertConfig
-from kubevoice_training.models.layers import valid
+from kubevoice_training.models.layers import sequence_mask
+from kubevoice_training.models.length_regulator import number_frames, regulate_length
 from kubevoice_training.models.mel_decoder import MelDecoderHolder, PostNet
 from kubevoice_training.models.text_encoder import TextEncoder
 from kubevoice_training.models.variance import VarianceAdaptor
 
-__all__ = [
-    "Batch",
-    "Output",
-    "Sambert",
-    "band_width",
-    "regulate",
-]
+__all__ = ["AcousticBatch", "AcousticInference", "AcousticOutput", "Sambert", "attention_band_width"]
 
 
 @dataclass(slots=True)
-class Batch:
-    """Teacher-forcing input. The symbol axis has one slot more than the longest text: it takes the frame padding."""
+class AcousticBatch:
+    """Input of a teacher-forced pass.
+
+    The symbol axis has one slot more than the longest text, T_text = N + 1: it takes the padding of the frames.
+
+    Attributes
+    ----------
+    ling : [B, T_text, 4], ids of phone (sy), tone, syllable flag and word segment.
+    emotion, speaker : [B, T_text], rows of the embedding tables.
+    text_lengths : [B], valid symbols.
+    mel : [B, T_mel, M], normalized; T_mel is a multiple of r.
+    mel_lengths : [B], valid frames.
+    durations : [B, T_text] in frames; each row sums to T_mel.
+    pitch, energy : [B, T_text], normalized.
+    band_width : see `attention_band_width`. Set it if the step has utterances beyond these, or to keep it on the
+        device; None computes it from the durations.
+    """
 
     ling: Tensor
-    """[B, N + 1, 4] ids: sy, tone, syllable flag, word segment."""
     emotion: Tensor
     speaker: Tensor
-    symbols: Tensor
-    """[B] valid symbols."""
+    text_lengths: Tensor
     mel: Tensor
-    """[B, T, M], T a multiple of r."""
-    frames: Tensor
-    """[B] valid frames."""
+    mel_lengths: Tensor
     durations: Tensor
-    """[B, N + 1] frames a symbol; rows sum to T."""
     pitch: Tensor
     energy: Tensor
-    band: int | Tensor | None = None
-    """How far attention looks, if these are not all utterances of a step or it lies on the device; see `band_width`."""
+    band_width: int | Tensor | None = None
 
 
 @dataclass(slots=True)
-class Output:
-    """What the network predicts for a batch; log_durations, pitch and energy are zero beyond the symbols."""
+class AcousticOutput:
+    """Predictions of a teacher-forced pass.
 
-    decoder: Tensor
-    postnet: Tensor
+    Attributes
+    ----------
+    decoder_mel, postnet_mel : [B, T_mel, M], zero beyond the mel lengths.
+    log_durations : [B, T_text], log(duration + 1), zero beyond the text lengths.
+    pitch, energy : [B, T_text], zero beyond the text lengths.
+    band_width : the one used, in decoder steps.
+    """
+
+    decoder_mel: Tensor
+    postnet_mel: Tensor
     log_durations: Tensor
     pitch: Tensor
     energy: Tensor
-    band: int | Tensor = field(default=0)
+    band_width: int | Tensor
 
 
-def band_width(durations: Tensor, step: int) -> int:
-    """How many decoder steps attention may look back and ahead: the longest symbol, in steps, rounded."""
-    return int(durations.max().item() / step + 0.5)
+@dataclass(slots=True)
+class AcousticInference:
+    """Predictions for one utterance at inference.
 
-
-def regulate(x: Tensor, durations: Tensor, total: int | None = None) -> Tensor:
-    """Repeat rows of x [B, N, C] by integer durations [B, N] whose rows have equal sums T: [B, T, C].
-
-    With `total`, which is T, nothing has to be read back from a GPU.
+    Attributes
+    ----------
+    decoder_mel, postnet_mel : [T_mel, M]; the vocoder reads the latter.
+    log_durations : [T_text], log(duration + 1).
+    unrounded_durations : [T_text] in frames.
+    durations : [T_text], whole frames; they sum to T_mel.
+    pitch, energy : [T_text], normalized.
+    band_width : in decoder steps.
     """
-    size = None if total is None else total * len(x)
-    repeated = x.flatten(0, 1).repeat_interleave(durations.flatten(), dim=0, output_size=size)
-    return repeated.unflatten(0, (len(x), -1))
+
+    decoder_mel: Tensor
+    postnet_mel: Tensor
+    log_durations: Tensor
+    unrounded_durations: Tensor
+    durations: Tensor
+    pitch: Tensor
+    energy: Tensor
+    band_width: int
 
 
-def places_in_symbol(durations: Tensor, total: int | None = None) -> Tensor:
-    """Number the frames of each symbol from 1; durations [B, N], whose rows have equal sums T, to [B, T]."""
-    starts = regulate((durations.cumsum(1) - durations).unsqueeze(-1), durations, total).squeeze(-1)
-    return torch.arange(1, starts.shape[1] + 1, device=durations.device) - starts
+def attention_band_width(durations: Tensor, outputs_per_step: int) -> int:
+    """Return how many decoder steps attention reaches back and ahead: the longest symbol's, rounded.
+
+    Parameters
+    ----------
+    durations : of any shape, in frames, padding excluded.
+    outputs_per_step : r, frames a decoder step.
+    """
+    return int(durations.max().item() / outputs_per_step + 0.5)
 
 
 class Sambert(nn.Module):
-    """The whole acoustic model."""
+    """The whole acoustic model (docs/reference/sambert.md)."""
 
     def __init__(self, config: SambertConfig) -> None:
         super().__init__()
@@ -99,127 +127,143 @@ class Sambert(nn.Module):
         if config.alignment:
             self.align_attention = AlignAttention(config.embedding, config.n_mels)
 
-    def memory(
-        self, text: Tensor, speaker: Tensor, emotion: Tensor, durations: Tensor, frame_mask: Tensor | None = None
-    ) -> Tensor:
-        """Spread symbols over frames and fold r frames into a step: [B, S, D].
+    def embed_labels(self, speaker: Tensor, emotion: Tensor) -> Tensor:
+        """Embed each symbol's speaker and emotion [B, T_text]: [B, T_text, speaker_units + emotion_units]."""
+        return torch.cat([self.spk_tokenizer(speaker), self.emo_tokenizer(emotion)], dim=-1)
 
-        text, speaker, emotion are [B, N, C]. Rows of `durations` [B, N] have equal sums; frames outside
-        `frame_mask` and those that fill the last step are zero but for their place, which is 0.
+    def build_memory(self, text: Tensor, labels: Tensor, durations: Tensor, frame_mask: Tensor | None = None) -> Tensor:
+        """Spread symbols over frames and join r frames to a decoder step.
+
+        Parameters
+        ----------
+        text : [B, T_text, projection], with pitch and energy added.
+        labels : [B, T_text, speaker_units + emotion_units], from `embed_labels`.
+        durations : [B, T_text], whole frames; all rows have the same sum.
+        frame_mask : [B, T_mel], optional
+            True at valid frames; None if all are.
+
+        Returns
+        -------
+        Tensor
+            [B, S, d_memory]. Invalid frames, and those that fill up the last step, are zero but for the encoding of
+            position 0.
         """
         r = self.config.outputs_per_step
-        symbols = torch.cat([text, speaker, emotion], dim=-1)
-        total = None if frame_mask is None else frame_mask.shape[1]
-        frames = regulate(symbols, durations, total)
-        places = places_in_symbol(durations, total)
+        mel_length = None if frame_mask is None else frame_mask.shape[1]
+        frames = regulate_length(torch.cat([text, labels], dim=-1), durations, mel_length)
+        positions = number_frames(durations, mel_length)
         if frame_mask is not None:
             frames = frames.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
-            places = places.masked_fill(~frame_mask, 0)
+            positions = positions.masked_fill(~frame_mask, 0)
         short = -frames.shape[1] % r
-        frames, places = F.pad(frames, (0, 0, 0, short)), F.pad(places, (0, short))
+        frames, positions = F.pad(frames, (0, 0, 0, short)), F.pad(positions, (0, short))
         width = self.config.projection
-        spoken = frames[..., :width] + self.variance_adaptor.dur_position_encoder(places)
-        folded = spoken.unflatten(1, (-1, r)).flatten(2)
-        return torch.cat([folded, frames[:, ::r, width:]], dim=-1)
+        encoded = frames[..., :width] + self.variance_adaptor.dur_position_encoder(positions)
+        steps = encoded.unflatten(1, (-1, r)).flatten(2)
+        return torch.cat([steps, frames[:, ::r, width:]], dim=-1)
 
     @override
-    def forward(self, batch: Batch) -> Output:
-        """Predict everything with the true durations, pitch, energy and previous frames given."""
-        r, size = self.config.outputs_per_step, batch.ling.shape[1]
-        mask = valid(batch.symbols, size)
-        text = self.text_encoder(batch.ling, mask)
-        speaker, emotion = self.spk_tokenizer(batch.speaker), self.emo_tokenizer(batch.emotion)
-        adaptor = self.variance_adaptor
-        condition = torch.cat([text, speaker, emotion], dim=-1)
-        pitch = adaptor.pitch_predictor(condition, batch.symbols)
-        energy = adaptor.energy_predictor(condition, batch.symbols)
-        text = adaptor.augment(text, batch.pitch, batch.energy)
-        condition = torch.cat([text, speaker, emotion], dim=-1)
-        log_durations = adaptor.duration_predictor(condition, batch.durations).masked_fill(~mask, 0.0)
+    def forward(self, batch: AcousticBatch) -> AcousticOutput:
+        """Predict everything from the true durations, pitch, energy and previous frames (teacher forcing).
 
-        frame_mask = valid(batch.frames, batch.mel.shape[1])
-        memory = self.memory(text, speaker, emotion, batch.durations, frame_mask)
-        previous = F.pad(batch.mel[:, r - 1 :: r], (0, 0, 1, 0))[:, :-1]
-        band = band_width(batch.durations.masked_fill(~mask, 0), r) if batch.band is None else batch.band
-        steps = frame_mask[:, ::r].sum(dim=1)
+        In training, part of the previous frames are the model's own: see `_sample_previous_frames`.
+        """
+        r = self.config.outputs_per_step
+        text_mask = sequence_mask(batch.text_lengths, batch.ling.shape[1])
+        text = self.text_encoder(batch.ling, text_mask)
+        labels = self.embed_labels(batch.speaker, batch.emotion)
+        variances = self.variance_adaptor(text, labels, batch.text_lengths, batch.pitch, batch.energy, batch.durations)
+        frame_mask = sequence_mask(batch.mel_lengths, batch.mel.shape[1])
+        memory = self.build_memory(variances.text, labels, batch.durations, frame_mask)
+        previous_frames = F.pad(batch.mel[:, r - 1 :: r], (0, 0, 1, 0))[:, :-1]
+        band_width = batch.band_width
+        if band_width is None:
+            band_width = attention_band_width(batch.durations.masked_fill(~text_mask, 0), r)
+        step_lengths = frame_mask[:, ::r].sum(dim=1)
         if self.training:
-            previous = self._own_frames(memory, previous, steps, band)
-        decoded = self.mel_decoder.mel_dec(memory, previous, steps, band)
-        decoded = decoded.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
-        refined = self.mel_postnet(decoded, frame_mask)
-        return Output(decoded, refined, log_durations, pitch, energy, band)
+            previous_frames = self._sample_previous_frames(memory, previous_frames, step_lengths, band_width)
+        decoder_mel = self.mel_decoder.mel_dec(memory, previous_frames, step_lengths, band_width)
+        decoder_mel = decoder_mel.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
+        postnet_mel = self.mel_postnet(decoder_mel, frame_mask)
+        return AcousticOutput(
+            decoder_mel, postnet_mel, variances.log_durations, variances.pitch, variances.energy, band_width
+        )
 
     @torch.no_grad()
-    def _own_frames(self, memory: Tensor, previous: Tensor, steps: Tensor, band: int | Tensor) -> Tensor:
-        """Mix the true previous frames [B, S, M] with the model's own, and drop some.
+    def _sample_previous_frames(
+        self, memory: Tensor, previous_frames: Tensor, step_lengths: Tensor, band_width: int | Tensor
+    ) -> Tensor:
+        """Replace some of the true previous frames [B, S, M] by the model's own, and some by zero.
 
         A decoder that only ever sees true frames learns to copy them and fails on its own output. This is parallel
-        scheduled sampling (Duckworth et al. 2019, arXiv:1906.04331) with, in each utterance, a share of dropped and
-        a share of own frames drawn evenly from 0..1.
+        scheduled sampling (Duckworth et al. 2019, arXiv 1906.04331); the share of dropped frames and that of own
+        frames are drawn for each utterance, evenly from 0 to 1.
         """
-        batch, size, _ = previous.shape
-        shares = torch.rand(2, batch, 1, 1, device=previous.device)
-        dropped, own = torch.rand(2, batch, size, 1, device=previous.device) < shares
-        kept = previous.masked_fill(dropped, 0.0)
-        spoken = self.mel_decoder.mel_dec(memory, kept, steps, band)[
-            :, self.config.outputs_per_step - 1 :: self.config.outputs_per_step
-        ]
-        shifted = F.pad(spoken, (0, 0, 1, 0))[:, :-1]
-        return torch.where(own, shifted, kept)
+        r = self.config.outputs_per_step
+        batch_size, steps, _ = previous_frames.shape
+        shares = torch.rand(2, batch_size, 1, 1, device=previous_frames.device)
+        drop, replace = torch.rand(2, batch_size, steps, 1, device=previous_frames.device) < shares
+        remaining = previous_frames.masked_fill(drop, 0.0)
+        predicted = self.mel_decoder.mel_dec(memory, remaining, step_lengths, band_width)[:, r - 1 :: r]
+        shifted = F.pad(predicted, (0, 0, 1, 0))[:, :-1]
+        return torch.where(replace, shifted, remaining)
 
     @torch.inference_mode()
-    def infer(self, ling: Tensor, emotion: Tensor, speaker: Tensor) -> dict[str, Tensor]:
-        """Speak one utterance: ling [N, 4], emotion [N], speaker [N] to mel [T, M] and what led to it.
+    def infer(self, ling: Tensor, emotion: Tensor, speaker: Tensor) -> AcousticInference:
+        """Synthesize the mel of one utterance.
 
-        Raises ValueError if every duration rounds to zero.
+        Parameters
+        ----------
+        ling : [T_text, 4], ids.
+        emotion, speaker : [T_text], rows of the embedding tables.
+
+        Raises
+        ------
+        ValueError
+            If every duration rounds to zero.
         """
         return self.infer_batch([ling], [emotion], [speaker])[0]
 
     @torch.inference_mode()
     def infer_batch(
         self, lings: Sequence[Tensor], emotions: Sequence[Tensor], speakers: Sequence[Tensor]
-    ) -> list[dict[str, Tensor]]:
-        """Speak several utterances at once; each comes out as `infer` alone would speak it.
-
-        Raises ValueError if every duration of one rounds to zero.
-        """
-        r, sizes = self.config.outputs_per_step, [len(ling) for ling in lings]
-        symbols = torch.tensor(sizes, device=lings[0].device)
-        # One by one: normalised padding is not zero, and the encoder's filters reach one symbol into it.
+    ) -> list[AcousticInference]:
+        """Synthesize several utterances at once, each as `infer` alone would; see there for the parameters."""
+        r, lengths = self.config.outputs_per_step, [len(ling) for ling in lings]
+        text_lengths = torch.tensor(lengths, device=lings[0].device)
+        # One by one: normalized padding is not zero, and the encoder's filters reach one symbol into it.
         texts = [self.text_encoder(ling.unsqueeze(0), None)[0] for ling in lings]
-        text = pad_sequence(texts, batch_first=True)
-        spk = self.spk_tokenizer(pad_sequence(list(speakers), batch_first=True))
-        emo = self.emo_tokenizer(pad_sequence(list(emotions), batch_first=True))
-        adaptor = self.variance_adaptor
-        condition = torch.cat([text, spk, emo], dim=-1)
-        pitch, energy = adaptor.pitch_predictor(condition, symbols), adaptor.energy_predictor(condition, symbols)
-        text = adaptor.augment(text, pitch, energy)
-        log_durations = adaptor.duration_predictor.infer(torch.cat([text, spk, emo], dim=-1))
-        exact = [log_durations[i, :n].exp() - 1.0 for i, n in enumerate(sizes)]
-        whole = [(item + 0.5).long() for item in exact]
-        totals = torch.stack([item.sum() for item in whole])
-        if 0 in totals:
+        labels = self.embed_labels(*(pad_sequence(list(rows), batch_first=True) for rows in (speakers, emotions)))
+        variances = self.variance_adaptor.infer(pad_sequence(texts, batch_first=True), labels, text_lengths)
+        unrounded = [variances.log_durations[i, :n].exp() - 1.0 for i, n in enumerate(lengths)]
+        durations = [(item + 0.5).long() for item in unrounded]
+        mel_lengths = torch.stack([item.sum() for item in durations])
+        if 0 in mel_lengths:
             raise ValueError("every symbol got a duration of zero frames")
-        bands = torch.tensor([band_width(item, r) for item in exact], device=symbols.device)
+        band_widths = [attention_band_width(item, r) for item in unrounded]
         memories = [
-            self.memory(text[i : i + 1, :n], spk[i : i + 1, :n], emo[i : i + 1, :n], whole[i].unsqueeze(0))[0]
-            for i, n in enumerate(sizes)
+            self.build_memory(variances.text[i : i + 1, :n], labels[i : i + 1, :n], durations[i].unsqueeze(0))[0]
+            for i, n in enumerate(lengths)
         ]
-        steps = torch.tensor([len(memory) for memory in memories], device=symbols.device)
-        decoded = self.mel_decoder.mel_dec.infer(pad_sequence(memories, batch_first=True), steps, bands)
-        frames = valid(totals, int(totals.max()))
-        decoded = decoded[:, : frames.shape[1]].masked_fill(~frames.unsqueeze(-1), 0.0)
-        refined = self.mel_postnet(decoded, frames)
+        step_lengths = torch.tensor([len(memory) for memory in memories], device=text_lengths.device)
+        decoder_mel = self.mel_decoder.mel_dec.infer(
+            pad_sequence(memories, batch_first=True),
+            step_lengths,
+            torch.tensor(band_widths, device=text_lengths.device),
+        )
+        frame_mask = sequence_mask(mel_lengths, int(mel_lengths.max()))
+        decoder_mel = decoder_mel[:, : frame_mask.shape[1]].masked_fill(~frame_mask.unsqueeze(-1), 0.0)
+        postnet_mel = self.mel_postnet(decoder_mel, frame_mask)
         return [
-            {
-                "log_durations": log_durations[i, :n],
-                "durations_float": exact[i],
-                "durations": whole[i],
-                "pitch": pitch[i, :n],
-                "energy": energy[i, :n],
-                "dec_outputs": decoded[i, : int(totals[i])],
-                "postnet_outputs": refined[i, : int(totals[i])],
-                "band": bands[i],
-            }
-            for i, n in enumerate(sizes)
+            AcousticInference(
+                decoder_mel=decoder_mel[i, : int(mel_lengths[i])],
+                postnet_mel=postnet_mel[i, : int(mel_lengths[i])],
+                log_durations=variances.log_durations[i, :n],
+                unrounded_durations=unrounded[i],
+                durations=durations[i],
+                pitch=variances.pitch[i, :n],
+                energy=variances.energy[i, :n],
+                band_width=band_widths[i],
+            )
+            for i, n in enumerate(lengths)
         ]

@@ -1,6 +1,7 @@
-"""Convolutions with weight normalisation, parametrised as in KAN-TTS checkpoints: `weight_v`, `weight_g`, `bias`.
+"""Convolutions with weight normalization; their parameters are named as in KAN-TTS checkpoints.
 
-Salimans & Kingma, "Weight Normalization" (arXiv 1602.07868) §2.
+Salimans and Kingma, "Weight Normalization" (arXiv 1602.07868), section 2: a weight is a direction `weight_v` of length
+`weight_g`.
 """
 
 import torch
@@ -8,36 +9,60 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-__all__ = ["WeightNormConv1d", "WeightNormDeconv1d", "round_weights", "set_weight", "weight_norm"]
+__all__ = [
+    "WeightNormConv1d",
+    "WeightNormConvTranspose1d",
+    "normalize_weight",
+    "round_weights",
+    "set_weight",
+]
 
 
-def weight_norm(v: Tensor, g: Tensor) -> Tensor:
-    """Salimans & Kingma 2016: the direction of `v` with the length `g`, per first dimension."""
+def normalize_weight(v: Tensor, g: Tensor) -> Tensor:
+    """Return the direction of `v` with the length `g`, for each index of the first dimension.
+
+    Parameters
+    ----------
+    v : [A, B, kernel]
+    g : [A, 1, 1]
+
+    Returns
+    -------
+    Tensor
+        [A, B, kernel]
+    """
     return v * (g / v.flatten(1).norm(dim=1).view(-1, 1, 1))
 
 
 @torch.no_grad()
 def round_weights(network: nn.Module) -> None:
-    """Round what the convolutions of a network multiply by to float16, in place.
+    """Round the effective weights of a network's convolutions to float16, in place.
 
-    Rounding direction and length apart would round their product twice, and to numbers that float16 does not hold.
+    Rounding `weight_v` and `weight_g` on their own would round their product twice, and to values that float16 does not
+    hold.
     """
     for layer in network.modules():
-        if isinstance(layer, WeightNormConv1d | WeightNormDeconv1d):
-            set_weight(layer, weight_norm(layer.weight_v, layer.weight_g).half().float())
+        if isinstance(layer, WeightNormConv1d | WeightNormConvTranspose1d):
+            set_weight(layer, normalize_weight(layer.weight_v, layer.weight_g).half().float())
 
 
 @torch.no_grad()
-def set_weight(layer: "WeightNormConv1d | WeightNormDeconv1d", weight: Tensor) -> None:
-    """Let a convolution multiply by `weight`, of the shape of its `weight_v`."""
+def set_weight(layer: "WeightNormConv1d | WeightNormConvTranspose1d", weight: Tensor) -> None:
+    """Set the effective weight of a convolution; `weight` has the shape of its `weight_v`."""
     length = weight.flatten(1).norm(dim=1).view(-1, 1, 1)
-    # A channel that is nothing has no direction; it keeps its own.
+    # A channel of zeros has no direction; it keeps the one it has.
     layer.weight_v.copy_(torch.where(length > 0, weight, layer.weight_v))
     layer.weight_g.copy_(length)
 
 
 class WeightNormConv1d(nn.Module):
-    """1-d convolution with weight normalisation, [B, in, T] to [B, out, T / stride]; causal pads on the left only."""
+    """1-d convolution with weight normalization.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, dilation, stride : as for `nn.Conv1d`.
+    causal : pad on the left only.
+    """
 
     def __init__(
         self,
@@ -61,12 +86,19 @@ class WeightNormConv1d(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        weight = weight_norm(self.weight_v, self.weight_g)
+        """Convolve x [B, in_channels, T]; returns [B, out_channels, T / stride]."""
+        weight = normalize_weight(self.weight_v, self.weight_g)
         return F.conv1d(F.pad(x, self.padding), weight, self.bias, self.stride, dilation=self.dilation)
 
 
-class WeightNormDeconv1d(nn.Module):
-    """Transposed convolution with weight normalisation, [B, in, T] to [B, out, T * stride]."""
+class WeightNormConvTranspose1d(nn.Module):
+    """Transposed 1-d convolution with weight normalization.
+
+    Parameters
+    ----------
+    in_channels, out_channels, kernel_size, stride : as for `nn.ConvTranspose1d`.
+    causal : drop the excess of `kernel_size - stride` samples at the end, instead of half of it on either side.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, *, causal: bool) -> None:
         super().__init__()
@@ -80,7 +112,8 @@ class WeightNormDeconv1d(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        weight = weight_norm(self.weight_v, self.weight_g)
+        """Up-sample x [B, in_channels, T]; returns [B, out_channels, T * stride]."""
+        weight = normalize_weight(self.weight_v, self.weight_g)
         padding = 0 if self.causal else self.trim // 2
         y = F.conv_transpose1d(x, weight, self.bias, stride=self.stride, padding=padding)
         return y[..., : -self.trim] if self.causal and self.trim else y

@@ -128,8 +128,8 @@ def sambert_config(tensors: Tensors, half: Half) -> SambertConfig:
         alignment=any(key.startswith("align_attention.") for key in tensors),
     )
     readers = (
-        (f"{ADAPTOR}.pitch_predictor.fsmn.ffn_lst.0.w_1.weight", 3, config.condition),
-        (f"{DECODER}.pnca.0.pnca_attn.w_h_kv.weight", 2, config.memory),
+        (f"{ADAPTOR}.pitch_predictor.fsmn.ffn_lst.0.w_1.weight", 3, config.condition_width),
+        (f"{DECODER}.pnca.0.pnca_attn.w_h_kv.weight", 2, config.memory_width),
     )
     for key, dimensions, width in readers:
         if (found := shape(key, dimensions)[1]) != width:

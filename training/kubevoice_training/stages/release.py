@@ -66,7 +66,7 @@ def write_voice(weights: VoiceWeights, folder: Path) -> VoiceManifest:
         speaker_rows=config.speakers,
         emotions=tuple(Emotion(label=label, id=row) for label, row in weights.emotions.items()),
         emotion_rows=config.emotions,
-        vocoder_context=weights.vocoder.config.context,
+        vocoder_context=weights.vocoder.config.receptive_field,
         stats=VoiceStats(
             pitch_mean=stats.pitch_mean,
             pitch_std=stats.pitch_std,
