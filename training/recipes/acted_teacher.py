@@ -26,7 +26,7 @@ MANDARIN = ("zf_xiaobei", "zf_xiaoxiao", "zf_xiaoyi", "zm_yunjian", "zm_yunxi", 
 MIXED = {
     "mix_bella": ("af_bella", "zf_xiaoxiao"),
     "mix_nicole": ("af_nicole", "zf_xiaobei"),
-    "mix_emma": ("bf_emma", "zf_xiaoyi"),
+    "mix_isabella": ("bf_isabella", "zf_xiaoxiao"),
     "mix_sarah": ("af_sarah", "zf_xiaoxiao"),
     "mix_kore": ("af_kore", "zf_xiaobei"),
     "mix_michael": ("am_michael", "zm_yunxi"),
@@ -39,11 +39,11 @@ SHARE = 0.75
 """Of the timbre that is the English voice's."""
 MEDIANS = {
     "zf_xiaobei": 225.5, "zf_xiaoxiao": 231.9, "zf_xiaoyi": 287.4, "zm_yunjian": 110.8, "zm_yunxi": 144.7,
-    "zm_yunxia": 283.4, "zm_yunyang": 107.6, "mix_bella": 233.0, "mix_nicole": 232.7, "mix_emma": 289.5,
+    "zm_yunxia": 283.4, "zm_yunyang": 107.6, "mix_bella": 233.0, "mix_nicole": 232.7, "mix_isabella": 225.0,
     "mix_sarah": 228.4, "mix_kore": 228.8, "mix_michael": 144.2, "mix_george": 110.1, "mix_puck": 112.1,
     "mix_fenrir": 279.9,
 }  # fmt: skip
-"""Hz: the median of the F0 that the model predicts for three sentences of each speaker."""
+"""Hz: the median of the F0 that the model predicts for three sentences of each speaker; mix_isabella's of her speech."""
 BREATHY, BREATH = "af_nicole", 0.15
 """Whose timbre the sad and the calm have a share of."""
 IPA = {
