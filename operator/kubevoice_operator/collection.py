@@ -5,11 +5,11 @@ VoiceModel exists, suspended and owned by nobody, and released once the VoiceMod
 so a VoiceModel can be deleted whether or not the operator or the storage is alive.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from kubevoice.digests import short_hash
 from kubevoice.resources.stages import CollectSpec, Stage
 from kubevoice.resources.status import Revision
 from kubevoice.resources.voicemodel import DeletionPolicy, VoiceModel
@@ -74,7 +74,7 @@ def collect(
         done = [n for n, j in observed.jobs.items() if j.stage is Stage.COLLECT and n != cleanup_name(model)]
         delete += [name for name in done if not observed.jobs[name].active and not observed.jobs[name].deleting]
         return Collection(tuple(create), tuple(delete), within_limit(model, revisions))
-    name = f"{model.metadata.name}-collect-{hashlib.sha256('|'.join(paths).encode()).hexdigest()[:10]}"
+    name = f"{model.metadata.name}-collect-{short_hash('|'.join(paths), 10)}"
     job = observed.jobs.get(name)
     if job is None:
         spec = CollectSpec(storage=voice_storage(model), prefixes=paths)

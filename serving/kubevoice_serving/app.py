@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from kubevoice.errors import InputError
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
+from kubevoice.validation import CamelModel, describe_errors
+from pydantic import ValidationError
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
@@ -25,7 +25,7 @@ def _default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubevoice"
 
 
-class AppArgs(BaseModel):
+class AppArgs(CamelModel):
     """The application's `args` in a Serve config.
 
     Attributes
@@ -33,8 +33,6 @@ class AppArgs(BaseModel):
     cache_dir : Path or None
         Where fetched voices and recordings are kept; None is ~/.cache/kubevoice of the replica.
     """
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
     cache_dir: Path | None = None
 
@@ -86,7 +84,7 @@ def _parse_args(args: dict[str, Any]) -> AppArgs:
     try:
         return AppArgs.model_validate(args)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        problems = describe_errors(error.errors())
         raise InputError(f"the application's args are wrong: {'; '.join(problems)}", problems) from None
 
 

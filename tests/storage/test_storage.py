@@ -5,7 +5,7 @@ import time
 
 import pytest
 from kubevoice.errors import InputError, KubeVoiceError, StorageError
-from kubevoice.storage import S3Options, connect, fetch_tree, publish_tree, tree_published
+from kubevoice.storage import S3Options, connect, fetch_tree, publish_tree, published_digest
 from s3_server import s3_server
 from testcluster.pki import Authority
 
@@ -93,7 +93,7 @@ def test_a_tree_exists_only_once_it_is_whole(storage, tmp_path):
     (folder / "a").write_text("a")
     (folder / "sub" / "b").write_text("b")
     storage.write("t/a", b"a")  # a publisher that died before its manifest
-    assert tree_published(storage, "t") is None
+    assert published_digest(storage, "t") is None
     digest = publish_tree(folder, storage, "t")
     assert publish_tree(folder, storage, "t") == digest
     assert fetch_tree(storage, "t", tmp_path / "back", digest) == digest

@@ -37,6 +37,7 @@ from kubevoice.resources.stages import (
     spec_key,
 )
 from kubevoice.storage import Storage, connect
+from kubevoice.validation import describe_errors
 from pydantic import BaseModel, ValidationError
 
 from kubevoice_training.runtime import cpu_limits
@@ -46,7 +47,7 @@ from kubevoice_training.runtime.process_group import World, number, place
 from kubevoice_training.runtime.progress import ProgressFile
 from kubevoice_training.runtime.telemetry import telemetry
 from kubevoice_training.stages.collect import collect
-from kubevoice_training.stages.context import Context, s3_options
+from kubevoice_training.stages.context import Context
 from kubevoice_training.stages.prepare import prepare
 from kubevoice_training.stages.release import release
 from kubevoice_training.stages.train import train
@@ -73,8 +74,7 @@ def _read_spec(path: Path, kind: type[Spec]) -> Spec:
     except OSError as error:
         raise InputError(f"cannot read the spec {path}: {error.strerror}") from None
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise InputError(f"{path} is no spec of this stage", problems) from None
+        raise InputError(f"{path} is no spec of this stage", describe_errors(error.errors())) from None
 
 
 def _earlier(storage: Storage, key: str, kind: type[BaseModel]) -> BaseModel | None:
@@ -93,7 +93,7 @@ def run_stage(
     """Run a stage, or return what it returned before. Raises InputError, KubeVoiceError, Interrupted or OSError."""
     spec_type, result_type, function = STAGES[stage]
     spec = _read_spec(spec_file, spec_type)
-    options = s3_options(spec.storage)
+    options = spec.storage.s3_options()
     artifacts = connect(spec.storage.artifacts_uri, options)
     workdir.mkdir(parents=True, exist_ok=True)
     context = Context(

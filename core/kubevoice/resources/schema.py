@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any, Self
 
 import cel as common_expression
-from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import model_validator
+
+from kubevoice.validation import CamelModel
 
 __all__ = ["Part", "cel", "immutable", "list_type", "open_object"]
 
@@ -21,10 +22,8 @@ def _compiled(rule: str) -> Any:
     return common_expression.compile(rule)
 
 
-class Part(BaseModel):
-    """Base of every part of the resource: camelCase on the wire, immutable, no unknown fields."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+class Part(CamelModel):
+    """Base of every part of the resource: its CEL rules are checked when it is loaded."""
 
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:

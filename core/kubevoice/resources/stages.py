@@ -5,16 +5,15 @@ names the Job that runs it and the place its output lives. Results travel back a
 message, so they stay well under Kubernetes' limit of 4096 bytes.
 """
 
-import hashlib
-import json
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field
 
+from kubevoice.digests import canonical_json, short_hash
 from kubevoice.resources.training import Recipe
 from kubevoice.resources.voicemodel import BaseVoice, Dataset, Evaluation, StorageSpec
+from kubevoice.validation import CamelModel
 
 __all__ = [
     "CollectResult",
@@ -53,13 +52,7 @@ class Verdict(StrEnum):
     REPORTED = "Reported"
 
 
-class Wire(BaseModel):
-    """Base of everything that crosses a process boundary: camelCase, immutable, no unknown fields."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-class PrepareSpec(Wire):
+class PrepareSpec(CamelModel):
     """Read and check the dataset, write features."""
 
     dataset: Dataset
@@ -72,14 +65,14 @@ class PrepareSpec(Wire):
     """What the dataset looked like when it was resolved; another value reads it again."""
 
 
-class EmotionSeconds(Wire):
+class EmotionSeconds(CamelModel):
     """How much speech one emotion has."""
 
     clips: int
     seconds: float
 
 
-class PrepareResult(Wire):
+class PrepareResult(CamelModel):
     """Where the features are and what the dataset holds."""
 
     dataset_digest: str
@@ -91,7 +84,7 @@ class PrepareResult(Wire):
     warnings: tuple[str, ...] = ()
 
 
-class TrainSpec(Wire):
+class TrainSpec(CamelModel):
     """Fine-tune the base voice on features."""
 
     features_uri: str
@@ -101,7 +94,7 @@ class TrainSpec(Wire):
     training: Recipe
 
 
-class TrainResult(Wire):
+class TrainResult(CamelModel):
     """The checkpoint chosen (best on the dev split)."""
 
     checkpoint_uri: str
@@ -111,7 +104,7 @@ class TrainResult(Wire):
     dev_loss: float | None = None
 
 
-class ReleaseSpec(Wire):
+class ReleaseSpec(CamelModel):
     """Export, measure, judge and publish a voice bundle."""
 
     name: str
@@ -125,7 +118,7 @@ class ReleaseSpec(Wire):
     evaluation: Evaluation
 
 
-class ReleaseResult(Wire):
+class ReleaseResult(CamelModel):
     """The bundle (its digest is the revision), its figures and the gate's decision."""
 
     revision: str
@@ -135,20 +128,20 @@ class ReleaseResult(Wire):
     failures: tuple[str, ...] = ()
 
 
-class CollectSpec(Wire):
+class CollectSpec(CamelModel):
     """Delete artifacts; `prefixes` are relative to the storage's artifactsUri and match whole path components."""
 
     storage: StorageSpec
     prefixes: tuple[str, ...] = Field(min_length=1)
 
 
-class CollectResult(Wire):
+class CollectResult(CamelModel):
     """How many objects were deleted."""
 
     deleted: int
 
 
-class StageFailure(Wire):
+class StageFailure(CamelModel):
     """What a stage says when it cannot finish."""
 
     reason: str
@@ -156,7 +149,7 @@ class StageFailure(Wire):
     retryable: bool = False
 
 
-class Progress(Wire):
+class Progress(CamelModel):
     """How far a running stage is; `step` counts items in prepare and optimiser steps in train."""
 
     stage: Stage
@@ -176,5 +169,4 @@ def spec_key(stage: Stage, spec: BaseModel) -> str:
     reached: a rotated credential or another endpoint of the same artifacts must not train a voice anew.
     """
     content = spec.model_dump(mode="json", by_alias=True, exclude={"storage": HOW_REACHED})
-    body = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{stage}\n{body}".encode()).hexdigest()[:16]
+    return short_hash(f"{stage}\n{canonical_json(content)}")

@@ -13,6 +13,8 @@ from kubevoice.resources.schema import Part, cel, immutable, list_type
 from kubevoice.resources.serving import Serving
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.training import Precision, Schedule, Training, Vocoder, VocoderMode
+from kubevoice.storage.base import S3Options
+from kubevoice.validation import field_path
 
 __all__ = [
     "API_VERSION",
@@ -123,6 +125,10 @@ class StorageSpec(Part):
         )
     }
 
+    def s3_options(self) -> S3Options:
+        """Return how the S3 client reaches it; credentials and AWS_CA_BUNDLE come from the environment."""
+        return S3Options(endpoint=self.endpoint, region=self.region, path_style=self.path_style)
+
 
 class EvaluationPolicy(StrEnum):
     """What a figure beyond its threshold does."""
@@ -219,7 +225,7 @@ class VoiceModel(Part):
 
 
 def _problem(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "document"
+    where = field_path(error["loc"], "document")
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown field; see `kubectl explain voicemodel.spec` or docs/voicemodel.md"
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -1,7 +1,8 @@
 """Where datasets and artifacts live: file:// and s3:// behind one small interface."""
 
-from kubevoice.storage.base import ObjectInfo, S3Options, Storage, connect
-from kubevoice.storage.tree import fetch_tree, publish_tree, tree_digest, tree_published
+from kubevoice.storage.base import ObjectInfo, S3Options, Storage
+from kubevoice.storage.factory import connect
+from kubevoice.storage.tree import fetch_tree, publish_tree, published_digest, tree_digest
 
 __all__ = [
     "ObjectInfo",
@@ -10,6 +11,6 @@ __all__ = [
     "connect",
     "fetch_tree",
     "publish_tree",
+    "published_digest",
     "tree_digest",
-    "tree_published",
 ]

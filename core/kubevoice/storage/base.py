@@ -1,14 +1,13 @@
-"""The interface, and the choice of who implements it."""
+"""The interface of storage, and what its implementations share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from kubevoice.errors import InputError
 
-__all__ = ["ObjectInfo", "S3Options", "Storage", "checked_key", "connect"]
+__all__ = ["ObjectInfo", "S3Options", "Storage", "validate_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +77,9 @@ class Storage(Protocol):
         ...
 
 
-def checked_key(key: str) -> str:
+def validate_key(key: str) -> str:
     """Return `key` if it stays below its root; InputError otherwise. Keys come from datasets and manifests."""
     parts = PurePosixPath(key).parts
     if not parts or key.startswith("/") or ".." in parts or "\\" in key or any(ord(c) < 32 for c in key):
         raise InputError(f"{key!r} is no path inside the storage; use a relative path without '..'")
     return "/".join(parts)
-
-
-def connect(uri: str, options: S3Options | None = None) -> Storage:
-    """Open `s3://bucket/prefix`, `file:///path` or a plain path. Nothing is contacted yet.
-
-    Raises InputError for another scheme, a missing bucket or a file:// URI that names a host.
-    """
-    from kubevoice.storage.local import LocalStorage
-    from kubevoice.storage.s3 import S3Storage
-
-    parts = urlsplit(uri)
-    match parts.scheme:
-        case "":
-            return LocalStorage(Path(uri))
-        case "file" if parts.netloc in ("", "localhost"):
-            return LocalStorage(Path(unquote(parts.path)))
-        case "file":
-            raise InputError(f"{uri}: a file URI names no host; write file:///absolute/path")
-        case "s3" if parts.netloc:
-            return S3Storage(parts.netloc, parts.path.strip("/"), options or S3Options())
-        case "s3":
-            raise InputError(f"{uri}: the bucket is missing; write s3://bucket/prefix")
-        case scheme:
-            raise InputError(f"{uri}: storage {scheme}:// is not supported; use s3:// or file://")

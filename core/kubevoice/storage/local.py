@@ -12,13 +12,13 @@ from typing import IO
 from typing_extensions import override
 
 from kubevoice.errors import InputError, StorageError
-from kubevoice.storage.base import ObjectInfo, Storage, checked_key
+from kubevoice.storage.base import ObjectInfo, Storage, validate_key
 
-__all__ = ["LocalStorage", "atomic_file", "explained"]
+__all__ = ["LocalStorage", "atomic_file", "explain_os_errors"]
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def explain_os_errors(what: str) -> Iterator[None]:
     """Turn an OSError into a message that says what to do."""
     try:
         yield
@@ -66,7 +66,7 @@ class LocalStorage(Storage):
         return self._root.as_uri()
 
     def _path(self, key: str) -> Path:
-        path = self._root / checked_key(key)
+        path = self._root / validate_key(key)
         if not path.resolve().is_relative_to(self._root.resolve()):
             raise InputError(f"{key}: the path leads out of {self._root} through a symbolic link")
         return path
@@ -74,7 +74,7 @@ class LocalStorage(Storage):
     @override
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         if prefix:
-            checked_key(prefix)
+            validate_key(prefix)
         found = (path for path in self._root.rglob("*") if path.is_file() and not path.name.endswith(".part"))
         keys = sorted((path.relative_to(self._root).as_posix(), path) for path in found)
         for key, path in keys:
@@ -87,12 +87,12 @@ class LocalStorage(Storage):
 
     @override
     def read(self, key: str) -> bytes:
-        with explained(f"cannot read {self.uri}/{key}"):
+        with explain_os_errors(f"cannot read {self.uri}/{key}"):
             return self._path(key).read_bytes()
 
     @override
     def write(self, key: str, data: bytes) -> None:
-        with explained(f"cannot write {self.uri}/{key}"), atomic_file(self._path(key)) as file:
+        with explain_os_errors(f"cannot write {self.uri}/{key}"), atomic_file(self._path(key)) as file:
             file.write(data)
 
     @override
@@ -104,18 +104,18 @@ class LocalStorage(Storage):
         self._copy(path, self._path(key), f"cannot write {self.uri}/{key}")
 
     def _copy(self, source: Path, target: Path, what: str) -> None:
-        with explained(what), source.open("rb") as data, atomic_file(target) as file:
+        with explain_os_errors(what), source.open("rb") as data, atomic_file(target) as file:
             shutil.copyfileobj(data, file, 1 << 20)
 
     @override
     def delete(self, key: str) -> None:
-        with explained(f"cannot delete {self.uri}/{key}"):
+        with explain_os_errors(f"cannot delete {self.uri}/{key}"):
             self._path(key).unlink(missing_ok=True)
 
     @override
     def delete_below(self, path: str) -> int:
         target = self._path(path)
-        with explained(f"cannot delete {self.uri}/{path}"):
+        with explain_os_errors(f"cannot delete {self.uri}/{path}"):
             if target.is_file():
                 target.unlink()
                 return 1

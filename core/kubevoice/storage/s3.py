@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from typing_extensions import override
 
-from kubevoice.storage.base import ObjectInfo, S3Options, Storage, checked_key
-from kubevoice.storage.local import atomic_file, explained
-from kubevoice.storage.s3_errors import Missing, explain_s3, patiently
+from kubevoice.storage.base import ObjectInfo, S3Options, Storage, validate_key
+from kubevoice.storage.local import atomic_file, explain_os_errors
+from kubevoice.storage.s3_errors import ObjectNotFoundError, explain_s3, retry_transient
 
 __all__ = ["S3Storage"]
 
@@ -48,17 +48,17 @@ class S3Storage(Storage):
         return boto3.Session().client("s3", endpoint_url=options.endpoint, region_name=options.region, config=config)
 
     def _key(self, key: str) -> str:
-        return f"{self._prefix}/{checked_key(key)}".lstrip("/")
+        return f"{self._prefix}/{validate_key(key)}".lstrip("/")
 
     def _call(self, what: str, call: Callable[[], T]) -> T:
         """Return what `call` returns; try again while the server is away, explain other trouble."""
         with explain_s3(what, self._bucket, self._options.endpoint or "AWS"):
-            return patiently(call, self._options.patience_seconds, what)
+            return retry_transient(call, self._options.patience_seconds, what)
 
     @override
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         if prefix:
-            checked_key(prefix)
+            validate_key(prefix)
         root = f"{self._prefix}/" if self._prefix else ""
         request = {"Bucket": self._bucket, "Prefix": root + prefix}
         while True:
@@ -75,7 +75,7 @@ class S3Storage(Storage):
         name, what = self._key(key), f"cannot look for {self.uri}/{key}"
         try:
             self._call(what, lambda: self._client.head_object(Bucket=self._bucket, Key=name))
-        except Missing:
+        except ObjectNotFoundError:
             # An answer to HEAD has no body: that the whole bucket is missing looks the same.
             if not self._bucket_seen:
                 self._call(what, lambda: self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
@@ -114,7 +114,7 @@ class S3Storage(Storage):
             except RetriesExceededError as error:
                 raise error.last_exception from None
 
-        with explained(what):
+        with explain_os_errors(what):
             self._call(what, fetch)
 
     @override
@@ -125,7 +125,7 @@ class S3Storage(Storage):
             with path.open("rb") as file:
                 self._client.upload_fileobj(file, self._bucket, name)
 
-        with explained(what):
+        with explain_os_errors(what):
             self._call(what, send)
 
     @override
@@ -138,7 +138,7 @@ class S3Storage(Storage):
 
     @override
     def delete_below(self, path: str) -> int:
-        folder = checked_key(path)
+        folder = validate_key(path)
         found = [item.key for item in self.list(f"{folder}/")]
         if self.exists(folder):
             found.append(folder)

@@ -1,4 +1,4 @@
-"""What botocore's errors mean: which are worth waiting out, and what a person can do about the others."""
+"""botocore's errors: which are transient and retried, and what to do about the others."""
 
 import logging
 import time
@@ -8,36 +8,36 @@ from typing import TypeVar
 
 from kubevoice.errors import InputError, StorageError
 
-__all__ = ["Missing", "explain_s3", "patiently"]
+__all__ = ["ObjectNotFoundError", "explain_s3", "retry_transient"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
-PASSING_CODES = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"}
+TRANSIENT_CODES = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"}
 
 
-class Missing(InputError):  # noqa: N818  # what is missing need not be an error
+class ObjectNotFoundError(InputError):
     """There is no object of that key."""
 
 
-def _passing(error: Exception) -> bool:
-    """Tell whether time alone may mend what went wrong."""
+def _is_transient(error: Exception) -> bool:
+    """Return whether the same call may succeed later."""
     from botocore import exceptions as boto
 
     if isinstance(error, boto.ClientError):
         answer = error.response
         status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        return status >= 500 or status == 429 or answer.get("Error", {}).get("Code") in PASSING_CODES
-    lost = isinstance(error, boto.ConnectionError | boto.HTTPClientError | boto.IncompleteReadError)
-    return lost and not isinstance(error, boto.SSLError)
+        return status >= 500 or status == 429 or answer.get("Error", {}).get("Code") in TRANSIENT_CODES
+    connection_lost = isinstance(error, boto.ConnectionError | boto.HTTPClientError | boto.IncompleteReadError)
+    return connection_lost and not isinstance(error, boto.SSLError)
 
 
-def patiently(call: Callable[[], T], patience_seconds: float, what: str) -> T:
-    """Return what `call` returns, trying again with growing pauses while its error may pass.
+def retry_transient(call: Callable[[], T], patience_seconds: float, what: str) -> T:
+    """Return what `call` returns, retrying transient errors with growing pauses.
 
-    The last error is raised once the patience, counted from the first one, is used up.
+    The last error is raised once `patience_seconds` have passed since the first one.
     """
     deadline, pause = None, FIRST_PAUSE_SECONDS
     while True:
@@ -47,7 +47,7 @@ def patiently(call: Callable[[], T], patience_seconds: float, what: str) -> T:
             now = time.monotonic()
             deadline = now + patience_seconds if deadline is None else deadline
             left = deadline - now
-            if left <= 0 or not _passing(error):
+            if left <= 0 or not _is_transient(error):
                 raise
             logger.warning("%s: %s; trying again for %.0f s", what, error, left)
             time.sleep(min(pause, left))
@@ -56,7 +56,7 @@ def patiently(call: Callable[[], T], patience_seconds: float, what: str) -> T:
 
 @contextmanager
 def explain_s3(what: str, bucket: str, where: str) -> Iterator[None]:
-    """Turn botocore's errors into ours: Missing for an object that is not there, StorageError for the rest."""
+    """Turn the errors of botocore into ObjectNotFoundError (no such object) or StorageError (all others)."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -64,7 +64,7 @@ def explain_s3(what: str, bucket: str, where: str) -> Iterator[None]:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in ("NoSuchKey", "404"):
-            raise Missing(f"{what}: there is no such object") from None
+            raise ObjectNotFoundError(f"{what}: there is no such object") from None
         advice = {
             "NoSuchBucket": f"bucket {bucket} does not exist on {where}; create it or correct the URI",
             "AccessDenied": "access is denied; check spec.storage.secretRef and the bucket's policy",

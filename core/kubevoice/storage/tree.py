@@ -1,16 +1,16 @@
 """Whole folders in storage: published so that a half-made one is never seen, fetched so that a changed one is found."""
 
-import hashlib
 import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from kubevoice.digests import hash_file, hash_json
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.storage.base import Storage, checked_key
+from kubevoice.storage.base import Storage, validate_key
 
-__all__ = ["fetch_tree", "publish_tree", "tree_digest", "tree_published"]
+__all__ = ["fetch_tree", "publish_tree", "published_digest", "tree_digest"]
 
 MANIFEST = "manifest.json"
 WORKERS = 8
@@ -18,19 +18,13 @@ WORKERS = 8
 Files = dict[str, str]
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _files(folder: Path) -> Files:
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return {name: _hash(folder / name) for name in names if name != MANIFEST}
+    return {name: hash_file(folder / name) for name in names if name != MANIFEST}
 
 
 def _digest(files: Files) -> str:
-    body = json.dumps(files, sort_keys=True, separators=(",", ":"))
-    return f"sha256:{hashlib.sha256(body.encode()).hexdigest()}"
+    return f"sha256:{hash_json(files)}"
 
 
 def tree_digest(folder: Path) -> str:
@@ -48,12 +42,12 @@ def _manifest(storage: Storage, prefix: str) -> Files | None:
         return None
     try:
         files = json.loads(storage.read(key))["files"]
-        return {checked_key(str(name)): str(digest) for name, digest in files.items()}
+        return {validate_key(str(name)): str(digest) for name, digest in files.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise KubeVoiceError(f"{storage.uri}/{key} is no manifest; delete it and publish the folder again") from None
 
 
-def tree_published(storage: Storage, prefix: str) -> str | None:
+def published_digest(storage: Storage, prefix: str) -> str | None:
     """Return the digest of the tree published under `prefix`, or None if there is none, or only part of one."""
     files = _manifest(storage, prefix)
     return None if files is None else _digest(files)
@@ -63,7 +57,7 @@ def publish_tree(folder: Path, storage: Storage, prefix: str) -> str:
     """Upload a folder under `prefix`, its manifest last; return its digest. Does nothing if it is there already."""
     files = _files(folder)
     digest = _digest(files)
-    if tree_published(storage, prefix) == digest:
+    if published_digest(storage, prefix) == digest:
         return digest
     with ThreadPoolExecutor(WORKERS) as pool:
         for done in [pool.submit(storage.upload, folder / name, _at(prefix, name)) for name in files]:
@@ -104,5 +98,5 @@ def fetch_tree(storage: Storage, prefix: str, folder: Path, digest: str | None =
 def _fetch(storage: Storage, prefix: str, name: str, digest: str, folder: Path) -> None:
     key = _at(prefix, name)
     storage.download(key, folder / name)
-    if _hash(folder / name) != digest:
+    if hash_file(folder / name) != digest:
         raise KubeVoiceError(f"{storage.uri}/{key} does not match its digest; it is damaged, publish it again")

@@ -1,15 +1,16 @@
 """Reading and sealing bundle folders. A bundle's digest is the SHA-256 of its voice.json, which lists every file's."""
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
+from kubevoice.digests import hash_file
 from kubevoice.errors import InputError
 from kubevoice.text.lexicon import read_lexicon
 from kubevoice.text.manner import LEXICON_FILE, English, Manner
+from kubevoice.validation import describe_errors
 from kubevoice.voice.manifest import GRAPHS, VoiceManifest
 
 __all__ = ["Bundle", "bundle_digest", "load_bundle", "seal_bundle"]
@@ -34,14 +35,9 @@ class Bundle:
         return Manner(read_lexicon(text, str(self.path / LEXICON_FILE)), english)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def bundle_digest(path: Path) -> str:
     """Return the revision of the bundle in `path`: "sha256:" and 64 hex digits."""
-    return f"sha256:{_sha256(path / MANIFEST)}"
+    return f"sha256:{hash_file(path / MANIFEST)}"
 
 
 def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
@@ -55,8 +51,8 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
     except FileNotFoundError:
         raise InputError(f"{path} is no voice bundle: it has no {MANIFEST}; name a folder that release wrote") from None
     except ValidationError as error:
-        reasons = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise InputError(f"{path / MANIFEST} cannot be read as a voice manifest", reasons) from None
+        problems = describe_errors(error.errors())
+        raise InputError(f"{path / MANIFEST} cannot be read as a voice manifest", problems) from None
     checked = [_problem(path, name, digest, verify=verify) for name, digest in manifest.files.items()]
     checked += [f"{name}: not listed in {MANIFEST}" for name in GRAPHS if name not in manifest.files]
     if problems := [problem for problem in checked if problem]:
@@ -70,7 +66,7 @@ def _problem(path: Path, name: str, digest: str, *, verify: bool) -> str | None:
         return f"{name}: path leaves the bundle"
     if not (path / name).is_file():
         return f"{name}: missing"
-    if verify and _sha256(path / name) != digest:
+    if verify and hash_file(path / name) != digest:
         return f"{name}: content differs from its digest"
     return None
 
@@ -78,7 +74,7 @@ def _problem(path: Path, name: str, digest: str, *, verify: bool) -> str | None:
 def seal_bundle(path: Path, manifest: VoiceManifest) -> Bundle:
     """Write voice.json for the files now in `path`, listing each with its digest; the last step of a release."""
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file() and p.name != MANIFEST)
-    sealed = manifest.model_copy(update={"files": {name: _sha256(path / name) for name in names}})
+    sealed = manifest.model_copy(update={"files": {name: hash_file(path / name) for name in names}})
     temporary = path / f".{MANIFEST}.tmp"
     with temporary.open("w", encoding="utf-8") as file:
         file.write(sealed.model_dump_json(by_alias=True, indent=1) + "\n")

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from pydantic.alias_generators import to_camel
+from pydantic import Field, JsonValue
+
+from kubevoice.validation import CamelModel
 
 __all__ = ["GRAPHS", "Emotion", "VoiceManifest", "VoiceStats"]
 
@@ -11,18 +12,14 @@ GRAPHS = ("encoder.onnx", "decoder.onnx", "postnet.onnx", "vocoder.onnx")
 """The four networks of every bundle."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-class Emotion(_Part):
+class Emotion(CamelModel):
     """An emotion the voice was taught: its label and its row in the embedding table."""
 
     label: str
     id: int = Field(ge=0)
 
 
-class VoiceStats(_Part):
+class VoiceStats(CamelModel):
     """What pitch (Hz) and energy were normalised by in training."""
 
     pitch_mean: float
@@ -31,7 +28,7 @@ class VoiceStats(_Part):
     energy_std: float = Field(gt=0)
 
 
-class VoiceManifest(_Part):
+class VoiceManifest(CamelModel):
     """The content of voice.json."""
 
     format: Literal[1] = 1

@@ -5,6 +5,7 @@ from typing import Any
 
 from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, with_condition
 from kubevoice.resources.status import Phase, VoiceModelStatus
+from kubevoice.validation import describe_errors
 from pydantic import ValidationError
 
 __all__ = ["invalid_status"]
@@ -16,7 +17,7 @@ def invalid_status(raw: Any, error: ValidationError, now: datetime) -> VoiceMode
         before = VoiceModelStatus.model_validate(raw.get("status") or {})
     except ValidationError:
         before = VoiceModelStatus()
-    problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    problems = "; ".join(describe_errors(error.errors()))
     generation = int(raw["metadata"].get("generation", 0))
     conditions = before.conditions
     for kind, state in ((ConditionType.READY, State.FALSE), (ConditionType.DEGRADED, State.TRUE)):

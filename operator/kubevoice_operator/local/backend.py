@@ -9,7 +9,6 @@ from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.stages import Progress, Stage
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
-from kubevoice.storage import S3Options
 from pydantic import ValidationError
 
 from kubevoice_operator.chain import Step
@@ -76,9 +75,7 @@ class LocalBackend:
         with exclusive(self._home):
             self._jobs.forget_failures()
             (self._home / "serving").mkdir(parents=True, exist_ok=True)
-            storage = model.spec.storage
-            options = S3Options(storage.endpoint, storage.region, storage.path_style)
-            dataset = dataset_fingerprint(model.spec.dataset.uri, options)
+            dataset = dataset_fingerprint(model.spec.dataset.uri, model.spec.storage.s3_options())
             while True:
                 decided = self._plan(model, dataset)
                 if decided.jobs:

@@ -1,13 +1,13 @@
 """The state folder: files written whole or not at all, and one owner at a time."""
 
 import fcntl
-import hashlib
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kubevoice.digests import short_hash
 from kubevoice.errors import KubeVoiceError
 from kubevoice.storage import S3Options, connect
 
@@ -53,4 +53,4 @@ def dataset_fingerprint(uri: str, options: S3Options) -> str:
     for item in storage.list():
         time = (Path(local[1]) / item.key).stat().st_mtime_ns if local else 0
         lines.append(f"{item.key}\t{item.size}\t{time}\n")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+    return short_hash("".join(lines))

@@ -17,10 +17,10 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from kubevoice.digests import short_hash
 from kubevoice.errors import KubeVoiceError
 
 from kubevoice_operator.local.files import write_atomically
@@ -131,7 +131,7 @@ class LocalRay:
         ours = self._folder / "ray"
         if len(str(ours)) + SOCKET_SUFFIX <= SOCKET_PATH_LIMIT:
             return ours
-        name = sha256(str(ours).encode()).hexdigest()[:8]
+        name = short_hash(str(ours), 8)
         return Path(tempfile.gettempdir()) / f"kubevoice-{os.getuid()}-{name}"
 
     def start(self, environment: dict[str, str]) -> RayProcess:

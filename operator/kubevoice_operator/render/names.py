@@ -1,11 +1,10 @@
 """Names, labels and paths that objects and their readers agree on."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from kubevoice.digests import hash_json
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.voicemodel import API_VERSION, KIND, VoiceModel
 
@@ -109,5 +108,4 @@ def serve_service(name: str) -> str:
 
 def content_hash(rendered: dict[str, Any]) -> str:
     """Return the hash of a rendered object: 16 hex digits of SHA-256 of its canonical JSON."""
-    body = json.dumps(rendered, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(body.encode()).hexdigest()[:16]
+    return hash_json(rendered)[:16]

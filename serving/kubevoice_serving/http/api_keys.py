@@ -3,7 +3,6 @@
 A plain hash is enough because keys are generated at random: there is nothing to guess from.
 """
 
-import hashlib
 import hmac
 import logging
 import re
@@ -12,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubevoice.digests import hash_text
 from kubevoice.errors import InputError, KubeVoiceError
 
 __all__ = ["ApiKeyEntry", "ApiKeyFile", "find_key_name", "generate_key", "parse_keys"]
@@ -47,7 +47,7 @@ class ApiKeyEntry:
 
 
 def _hash_key(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hash_text(key)
 
 
 def generate_key(name: str) -> tuple[str, ApiKeyEntry]:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from kubevoice.validation import field_path
 from pydantic import BaseModel, Field, PlainValidator, ValidationError
 
 from kubevoice_serving.http.schemas import AudioFormat, ErrorBody, SpeechInput, SsmlNotice, StrictModel
@@ -42,7 +43,7 @@ def _parse_item(value: Any) -> BatchItem | InvalidBatchItem:
         return BatchItem.model_validate(value)
     except ValidationError as error:
         name = value.get("id") if isinstance(value, dict) else None
-        faults = ((".".join(map(str, fault["loc"])) or "item", fault["msg"]) for fault in error.errors())
+        faults = ((field_path(fault["loc"], "item"), fault["msg"]) for fault in error.errors())
         return InvalidBatchItem(name if isinstance(name, str) and re.fullmatch(ID, name) else None, tuple(faults))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from kubevoice.validation import field_path
 from starlette.exceptions import HTTPException
 
 from kubevoice_serving.domain import AtCapacityError, Refusal
@@ -143,7 +144,7 @@ async def _handle_validation_error(request: Request, error: RequestValidationErr
     if faults[0]["type"] == "json_invalid":
         reason = f"the body is not JSON: {faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
         return make_error_response(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason))
-    named = ((".".join(map(str, fault["loc"][1:])) or "body", fault["msg"]) for fault in faults)
+    named = ((field_path(fault["loc"][1:], "body"), fault["msg"]) for fault in faults)
     return make_error_response(request.url.path, make_invalid_value_error(named))
 
 

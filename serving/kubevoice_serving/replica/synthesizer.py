@@ -15,6 +15,7 @@ from kubevoice.engine import Batch, Engine, script_of
 from kubevoice.engine.timing import Times
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Analysis, Lexicon, Passage
+from kubevoice.validation import describe_errors
 from pydantic import ValidationError
 
 from kubevoice_serving.domain import (
@@ -281,5 +282,5 @@ def _parse_config(user_config: dict[str, Any]) -> UserConfig:
     try:
         return UserConfig.model_validate(user_config)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc'])) or 'user_config'}: {e['msg']}" for e in error.errors()]
+        problems = describe_errors(error.errors(), "user_config")
         raise InputError(f"the user_config of Synthesizer is wrong: {'; '.join(problems)}", problems) from None

@@ -13,20 +13,16 @@ from kubevoice.engine import Engine
 from kubevoice.errors import InputError
 from kubevoice.storage import S3Options, connect, fetch_tree
 from kubevoice.text import analyse
+from kubevoice.validation import CamelModel
 from kubevoice.voice import Bundle, builtin_voice, load_bundle
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
 __all__ = ["StorageConfig", "UserConfig", "VoiceConfig", "VoiceSet", "load_voices"]
 
 logger = logging.getLogger(__name__)
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-class StorageConfig(_Config):
+class StorageConfig(CamelModel):
     """How to reach an s3:// address; credentials come from the environment."""
 
     endpoint: str | None = None
@@ -38,7 +34,7 @@ class StorageConfig(_Config):
         return S3Options(endpoint=self.endpoint, region=self.region, path_style=self.path_style)
 
 
-class VoiceConfig(_Config):
+class VoiceConfig(CamelModel):
     """One voice: its public name, the revision to serve and where that bundle lies."""
 
     name: str = Field(min_length=1)
@@ -47,7 +43,7 @@ class VoiceConfig(_Config):
     storage: StorageConfig = StorageConfig()
 
 
-class UserConfig(_Config):
+class UserConfig(CamelModel):
     """The deployment's user_config: changing it swaps voices in place."""
 
     voices: tuple[VoiceConfig, ...] = Field(min_length=1)

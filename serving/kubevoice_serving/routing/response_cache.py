@@ -5,7 +5,6 @@ entry never becomes wrong, only unused, and nothing is invalidated.
 """
 
 import asyncio
-import hashlib
 import json
 import logging
 import os
@@ -14,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, astuple, dataclass, replace
 
+from kubevoice.digests import hash_text
 from kubevoice.engine.timing import Times
 from kubevoice.text.ssml import Notice
 from pydantic import TypeAdapter
@@ -65,7 +65,7 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, whol
     has_times = request.timestamps and not whole
     output = [request.audio_format, header_has_length, has_times, request.loudness]
     parts = [voice, revision, request.text, output, astuple(request.controls), request.ssml, lexicon]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return hash_text(json.dumps(parts))
 
 
 def serialize_result(result: SynthesisResult) -> bytes:

@@ -5,8 +5,8 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from kubevoice.validation import CamelModel
+from pydantic import Field
 
 __all__ = ["AccessConfig", "CacheConfig", "CanaryConfig", "IngressConfig", "TrackTraffic", "TrafficCounter"]
 
@@ -14,11 +14,7 @@ RECENT = 1000
 """The 95th percentile is that of this many last results: memory is bounded, and old requests do not count."""
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-class CanaryConfig(_Config):
+class CanaryConfig(CamelModel):
     """The revision that is being tried, the application that serves it, and its share of the requests."""
 
     application: str = Field(min_length=1)
@@ -27,7 +23,7 @@ class CanaryConfig(_Config):
     """Percent."""
 
 
-class CacheConfig(_Config):
+class CacheConfig(CamelModel):
     """What is kept of speech that was made: so many megabytes for so many seconds, and in Redis if there is one."""
 
     megabytes: int = Field(64, ge=0)
@@ -35,7 +31,7 @@ class CacheConfig(_Config):
     redis_url: str | None = None
 
 
-class AccessConfig(_Config):
+class AccessConfig(CamelModel):
     """Who may call: anybody without a file of keys; other web sites' scripts only if they are named."""
 
     keys_file: Path | None = None
@@ -44,7 +40,7 @@ class AccessConfig(_Config):
     """Of each key, or of each address where there are no keys."""
 
 
-class IngressConfig(_Config):
+class IngressConfig(CamelModel):
     """The user_config of the deployment `Ingress`: changing it restarts nothing."""
 
     canary: CanaryConfig | None = None

@@ -1,11 +1,10 @@
 """Reading a whole dataset: every fault of every row in one go, or its clips."""
 
-import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from kubevoice.digests import hash_json, hash_text
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.stages import EmotionSeconds
 from kubevoice.resources.voicemodel import PinyinTones
@@ -62,7 +61,7 @@ class _Reader:
 
     def read(self, key: str) -> bytes:
         data = self.storage.read(key)
-        self.hashes[key] = hashlib.sha256(data).hexdigest()
+        self.hashes[key] = hash_text(data)
         return data
 
     def table(self, key: str) -> bytes:
@@ -83,8 +82,7 @@ class _Reader:
     @property
     def digest(self) -> str:
         """Name the content of everything read."""
-        body = json.dumps(self.hashes, sort_keys=True, separators=(",", ":"))
-        return f"sha256:{hashlib.sha256(body.encode()).hexdigest()}"
+        return f"sha256:{hash_json(self.hashes)}"
 
 
 def _rows(reader: _Reader) -> list[Row]:

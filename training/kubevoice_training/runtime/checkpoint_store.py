@@ -6,7 +6,6 @@ the one before it.
 """
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from kubevoice.digests import hash_file
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.storage import Storage
 
@@ -46,11 +46,6 @@ def kept(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in by_step if entry in by_step[-KEPT:] or entry is best]
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @dataclass(frozen=True, slots=True)
 class CheckpointStore:
     """Checkpoints under `prefix` of `storage`, passing through the local folder `scratch`."""
@@ -65,7 +60,7 @@ class CheckpointStore:
         local = self.scratch / name
         torch.save(state, local)
         self.storage.upload(local, f"{self.prefix}/{name}")
-        entry = Entry(name, step, _digest(local), dev_loss)
+        entry = Entry(name, step, hash_file(local), dev_loss)
         entries = kept([*(e for e in self._entries() if e.step != step), entry])
         pointer = {"step": step, "kept": [dataclasses.asdict(e) for e in entries]}
         self.storage.write(f"{self.prefix}/{LATEST}", json.dumps(pointer, indent=1).encode())
@@ -116,7 +111,7 @@ class CheckpointStore:
             self.storage.download(f"{self.prefix}/{entry.name}", local)
         except InputError:
             return None
-        if _digest(local) != entry.sha256:
+        if hash_file(local) != entry.sha256:
             return None
         state: dict[str, Any] = torch.load(local, map_location="cpu", weights_only=True)
         local.unlink()

@@ -1,6 +1,5 @@
 """What every stage is given: where artifacts live, a scratch folder, a way to report and to learn of a stop."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -9,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubevoice.audio.mel import MelConfig
+from kubevoice.digests import hash_file, hash_text
 from kubevoice.errors import InputError
 from kubevoice.resources.stages import Stage
-from kubevoice.resources.voicemodel import BaseVoice, StorageSpec
+from kubevoice.resources.voicemodel import BaseVoice
 from kubevoice.storage import S3Options, Storage, connect, fetch_tree
 from kubevoice.voice import VoiceManifest, builtin_voice
 from pydantic import ValidationError
@@ -28,7 +28,6 @@ __all__ = [
     "fetch_base_mel",
     "fetch_features",
     "fetch_folder",
-    "s3_options",
 ]
 
 CHECKPOINT_FILES = (LABELS, "acoustic.pt", "vocoder.pt")
@@ -61,11 +60,6 @@ class Context:
         return folder
 
 
-def s3_options(storage: StorageSpec) -> S3Options:
-    """Translate the resource's words; credentials and AWS_CA_BUNDLE come from the environment."""
-    return S3Options(endpoint=storage.endpoint, region=storage.region, path_style=storage.path_style)
-
-
 def fetch_folder(uri: str, digest: str | None, folder: Path, options: S3Options) -> Path:
     """Fetch a published tree into `folder`, checking every file; what is there already is reused."""
     fetch_tree(connect(uri, options), "", folder, digest)
@@ -87,7 +81,7 @@ def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
     if not storage.exists("voice.json"):
         raise InputError(f"spec.base.uri: {base.uri} holds no voice.json; name a voice bundle that release wrote")
     body = storage.read("voice.json")
-    found = hashlib.sha256(body).hexdigest()
+    found = hash_text(body)
     if base.sha256 not in (None, found):
         raise InputError(f"spec.base.sha256 pins {base.sha256}, but {base.uri} is {found}; change the pin or the base")
     try:
@@ -100,7 +94,7 @@ def fetch_base_mel(base: BaseVoice, options: S3Options) -> MelConfig:
     """Read how the base voice's mels are made, which are the only ones that its networks know."""
     listed = fetch_base_manifest(base, options).files.get(f"checkpoint/{LABELS}")
     body = _base_storage(base, options).read(f"checkpoint/{LABELS}") if listed else b""
-    if hashlib.sha256(body).hexdigest() != listed:
+    if hash_text(body) != listed:
         raise InputError(f"spec.base.uri: {base.uri} was released without its checkpoint, or it is damaged")
     try:
         return MelConfig(**json.loads(body)["mel"])
@@ -121,6 +115,6 @@ def fetch_base(base: BaseVoice, context: Context) -> VoiceWeights:
             if listed is None:
                 raise InputError(f"spec.base.uri: {base.uri} was released without its checkpoint; name another base")
             storage.download(f"checkpoint/{name}", Path(folder) / name)
-            if hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest() != listed:
+            if hash_file(Path(folder) / name) != listed:
                 raise InputError(f"spec.base.uri: {base.uri}/checkpoint/{name} is damaged; fetch the base voice again")
         return load_weights(Path(folder))

@@ -4,7 +4,6 @@ Export and measurement depend on the checkpoint, not on the thresholds, so they 
 another threshold judges the same bundle again within seconds. A page with both is left beside the bundle.
 """
 
-import hashlib
 import json
 import shutil
 import time
@@ -15,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from kubevoice.audio.mel import MelConfig
+from kubevoice.digests import short_hash
 from kubevoice.engine import Controls, Engine, read_aloud
 from kubevoice.errors import KubeVoiceError
 from kubevoice.resources.stages import ReleaseResult, ReleaseSpec
-from kubevoice.storage import Storage, publish_tree, tree_published
+from kubevoice.storage import Storage, publish_tree, published_digest
 from kubevoice.text import LEXICON_FILE
 from kubevoice.voice import Bundle, Emotion, VoiceManifest, VoiceStats, seal_bundle
 
@@ -184,7 +184,7 @@ def _bundle_prefix(revision: str) -> str:
 def _candidate_key(spec: ReleaseSpec) -> str:
     """Name what `_build` makes: everything of the spec but the thresholds."""
     parts = [spec.name, spec.features_digest, spec.checkpoint_digest, spec.base.uri, *spec.evaluation.sentences]
-    return f"candidates/{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}.json"
+    return f"candidates/{short_hash(json.dumps(parts), 32)}.json"
 
 
 def _known(storage: Storage, key: str) -> tuple[str, dict[str, float]] | None:
@@ -196,7 +196,7 @@ def _known(storage: Storage, key: str) -> tuple[str, dict[str, float]] | None:
         revision, metrics = str(found["revision"]), {str(k): float(v) for k, v in found["metrics"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise KubeVoiceError(f"{storage.uri}/{key} is damaged; delete it and release again") from None
-    return (revision, metrics) if tree_published(storage, _bundle_prefix(revision)) else None
+    return (revision, metrics) if published_digest(storage, _bundle_prefix(revision)) else None
 
 
 def release(spec: ReleaseSpec, context: Context) -> ReleaseResult:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from kubevoice.text.segment import Splitter
+from kubevoice.validation import field_path
 from pydantic import ValidationError
 
 from kubevoice_serving.domain import AtCapacityError
@@ -206,5 +207,5 @@ def _parse_message(text: str | None) -> Message:
             reason = f"the message is not JSON: {faults[0]['ctx']['error']}"
             raise ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason) from None
         # Where the type is known, it is before the name of a field.
-        named = ((".".join(map(str, fault["loc"][1:])) or "type", fault["msg"]) for fault in faults)
+        named = ((field_path(fault["loc"][1:], "type"), fault["msg"]) for fault in faults)
         raise make_invalid_value_error(named) from None

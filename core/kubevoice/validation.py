@@ -1,0 +1,38 @@
+"""The base of our pydantic models, and pydantic's errors in one line each."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+__all__ = ["CamelModel", "describe_errors", "field_path"]
+
+
+class CamelModel(BaseModel):
+    """A model with camelCase keys in JSON, as Kubernetes writes them; immutable, and without unknown fields."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+def field_path(location: Sequence[int | str], root: str) -> str:
+    """Join the `loc` of a pydantic error with dots; an empty one is the whole document, named by `root`."""
+    return ".".join(map(str, location)) or root
+
+
+def describe_errors(errors: Iterable[Any], root: str = "document") -> list[str]:
+    """Write each of pydantic's `errors()` as "field.path: message".
+
+    Parameters
+    ----------
+    errors
+        What `ValidationError.errors()` returns.
+    root
+        Name of the whole document, for errors that concern no single field.
+
+    Returns
+    -------
+    list of str
+        One line for each error, in pydantic's order.
+    """
+    return [f"{field_path(error['loc'], root)}: {error['msg']}" for error in errors]
