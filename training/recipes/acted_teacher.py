@@ -43,7 +43,7 @@ MEDIANS = {
     "mix_sarah": 228.4, "mix_kore": 228.8, "mix_michael": 144.2, "mix_george": 110.1, "mix_puck": 112.1,
     "mix_fenrir": 279.9,
 }  # fmt: skip
-"""Hz: the median of the F0 that the model predicts for three sentences of each speaker; mix_isabella's of her speech."""
+"""Hz: the median of the F0 that the model predicts for three sentences of each; mix_isabella's of her speech."""
 BREATHY, BREATH = "af_nicole", 0.15
 """Whose timbre the sad and the calm have a share of."""
 IPA = {
