@@ -95,8 +95,8 @@ def test_both_languages_show_the_same(english, chinese):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None:
-        pytest.skip("needs mkdocs-material")
+    if any(importlib.util.find_spec(name) is None for name in ("mkdocs", "material", "mkdocstrings_handlers")):
+        pytest.skip("needs mkdocs-material and mkdocstrings")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     # Not with --quiet, which keeps --strict from counting warnings.
@@ -117,6 +117,13 @@ def test_the_site_loads_nothing_from_elsewhere(site):
     loaded = re.compile(r"<(?:script|img|link|iframe|source)\b[^>]*\b(?:src|href)=\"?(https?:)?//[^>]*>")
     found = {tag[0] for page in site.rglob("*.html") for tag in loaded.finditer(read(page))}
     assert {tag for tag in found if 'rel="canonical"' not in tag} == set()
+
+
+def test_the_api_reference_has_the_packages_and_their_signatures(site):
+    page = read(site / "api" / "kubevoice.audio.html")
+    assert 'id="kubevoice.audio.mel.log_mel"' in page
+    assert "kubevoice.audio.html" in read(site / "index.html")
+    assert (site / "api" / "kubevoice_serving.http.html").exists()
 
 
 def test_a_link_out_of_the_pages_is_named_instead(site):
