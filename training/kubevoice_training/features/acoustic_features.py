@@ -16,7 +16,7 @@ import soxr
 from kubevoice.audio.mel import MelConfig, magnitude, range_normalize
 from numpy.typing import NDArray
 
-__all__ = ["Features", "Stats", "extract", "load_audio", "loud_blocks", "measure_stats", "trim_silence"]
+__all__ = ["Features", "Stats", "extract", "load_audio", "loud_blocks", "measure_stats", "resample", "trim_silence"]
 
 Array = NDArray[np.float32]
 F0_FLOOR_HZ, F0_CEIL_HZ = 60.0, 600.0
@@ -58,8 +58,12 @@ class Stats:
 def load_audio(source: Path | IO[bytes], sample_rate: int) -> Array:
     """Read a sound file as mono float32 at `sample_rate`; several channels are averaged."""
     samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
-    mono = samples.mean(axis=1)
-    return soxr.resample(mono, rate, sample_rate).astype(np.float32) if rate != sample_rate else mono
+    return resample(samples.mean(axis=1), rate, sample_rate)
+
+
+def resample(samples: Array, rate: int, sample_rate: int) -> Array:
+    """Return samples [T] of `rate` Hz at `sample_rate` Hz."""
+    return soxr.resample(samples, rate, sample_rate).astype(np.float32) if rate != sample_rate else samples
 
 
 def loud_blocks(wav: Array, sample_rate: int, threshold_db: float = 40.0) -> NDArray[np.intp]:

@@ -1,9 +1,9 @@
-"""Stage one: a dataset in, checked; out come its features, named by what they were made of."""
+"""Stage one: a dataset in; its features out, named by what they were computed from."""
 
 import hashlib
-import io
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from kubevoice.audio.mel import MelConfig
@@ -13,48 +13,81 @@ from kubevoice.storage import Storage, connect, publish_tree
 from kubevoice.text import UnitTables
 from kubevoice.text.manner import English
 from kubevoice.text.units import STREAMS
+from numpy.typing import NDArray
 
 from kubevoice_training.dataset import Clip, check, require
-from kubevoice_training.features.acoustic_features import extract, load_audio, trim_silence
+from kubevoice_training.dataset.faults import Sound
+from kubevoice_training.features.acoustic_features import extract, resample, trim_silence
 from kubevoice_training.features.feature_store import Utterance, write_features
 from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_base_mel
 
-__all__ = ["prepare"]
+__all__ = ["ResampledAudio", "prepare"]
 
 ATTRIBUTION = "ATTRIBUTION.txt"
+MAX_ATTRIBUTION_BYTES = 4096
 TARGET_RMS = 0.08
-"""Level of a speaker's recordings taken together: one gain a speaker keeps emotions as loud as they are."""
+"""RMS level of all recordings of a speaker together. One gain for each speaker keeps emotions as loud as they are."""
 
 
 def in_dev_split(clip_id: str, seed: int, fraction: float) -> bool:
-    """Choose by hash, so that adding clips moves none from one side to the other."""
+    """Return whether a clip is held out. It depends on the id's hash, so a new clip moves no other one."""
     draw = int.from_bytes(hashlib.sha256(f"{seed}/{clip_id}".encode()).digest()[:4])
     return draw < fraction * 2**32
 
 
-def _audio(storage: Storage, clip: Clip, rate: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    wav = load_audio(io.BytesIO(storage.read(clip.path)), rate)
-    return trim_silence(wav, rate)
+class ResampledAudio:
+    """Recordings at the voice's sample rate, without silence at both ends, in one scratch file.
+
+    A speaker's gain is known only after all recordings, and they may not fit into memory. So each is written here
+    when the dataset check has decoded it, and read back in the same order.
+
+    Parameters
+    ----------
+    path
+        Of the scratch file: four bytes a sample.
+    sample_rate
+        Of the voice, in Hz.
+    """
+
+    def __init__(self, path: Path, sample_rate: int) -> None:
+        self._path, self._sample_rate = path, sample_rate
+        self._file = path.open("wb")
+        self._lengths: list[int] = []  # samples of each recording
+        self._energy: dict[str, float] = defaultdict(float)  # sum of squares by speaker
+        self._samples: dict[str, int] = defaultdict(int)  # by speaker
+
+    def append(self, clip: Clip, sound: Sound) -> None:
+        """Resample, trim and write the recording of a clip."""
+        wave = trim_silence(resample(sound.samples, sound.rate, self._sample_rate), self._sample_rate)
+        self._lengths.append(len(wave))
+        self._energy[clip.speaker] += float(np.square(wave, dtype=np.float64).sum())
+        self._samples[clip.speaker] += len(wave)
+        wave.tofile(self._file)
+
+    def compute_gains(self) -> dict[str, float]:
+        """Return for each speaker the factor that brings all of the speaker's recordings to `TARGET_RMS`."""
+        return {
+            speaker: TARGET_RMS / np.sqrt(energy / self._samples[speaker]) for speaker, energy in self._energy.items()
+        }
+
+    def read_all(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the waves [samples] in the order in which they were appended, and delete the file."""
+        self._file.close()
+        with self._path.open("rb") as file:
+            for length in self._lengths:
+                yield np.fromfile(file, np.float32, length)
+        self._path.unlink()
 
 
-def _gains(storage: Storage, clips: list[Clip], rate: int) -> dict[str, float]:
-    """Return the factor that brings each speaker to the target level."""
-    power: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for clip in clips:
-        wav = _audio(storage, clip, rate)
-        power[clip.speaker][0] += float(np.square(wav, dtype=np.float64).sum())
-        power[clip.speaker][1] += len(wav)
-    return {speaker: TARGET_RMS / np.sqrt(total / count) for speaker, (total, count) in power.items()}
-
-
-def _utterances(
-    spec: PrepareSpec, context: Context, storage: Storage, clips: list[Clip], mel: MelConfig
+def _build_utterances(
+    spec: PrepareSpec, context: Context, clips: Sequence[Clip], audio: ResampledAudio, mel: MelConfig
 ) -> Iterator[Utterance]:
+    """Yield the clips with their symbol ids, features and waves, and report progress."""
     tables = UnitTables.load()
-    gains = _gains(storage, clips, mel.sample_rate)
-    for number, clip in enumerate(clips, 1):
+    gains = audio.compute_gains()
+    for number, (clip, wave) in enumerate(zip(clips, audio.read_all(), strict=True), 1):
         ids = tables.encode(clip.units)
-        wav = np.clip(_audio(storage, clip, mel.sample_rate) * gains[clip.speaker], -0.99, 0.99)
+        leveled = np.clip(wave * gains[clip.speaker], -0.99, 0.99)
         yield Utterance(
             id=clip.id,
             text=clip.text,
@@ -62,29 +95,34 @@ def _utterances(
             speaker=clip.speaker,
             dev=in_dev_split(clip.id, spec.seed, spec.dev_fraction),
             ling=np.stack([ids[stream] for stream in STREAMS], axis=1),
-            features=extract(wav.astype(np.float32), mel),
-            wave=(wav * 32767.0).round().astype(np.int16),
+            features=extract(leveled.astype(np.float32), mel),
+            wave=(leveled * 32767.0).round().astype(np.int16),
         )
         context.progress.report(number, len(clips))
 
 
-def _attribution(storage: Storage) -> list[str]:
-    """Read whom the dataset wants named, a line each; bounded, for voice.json carries it."""
+def _read_attribution(storage: Storage) -> list[str]:
+    """Read the lines that name the recordings' source; bounded, because voice.json carries them."""
     if not storage.exists(ATTRIBUTION):
         return []
-    lines = storage.read(ATTRIBUTION)[:4096].decode("utf-8", errors="replace").splitlines()
+    lines = storage.read(ATTRIBUTION)[:MAX_ATTRIBUTION_BYTES].decode("utf-8", errors="replace").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 
 def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
-    """Check the dataset and publish its features.
+    """Check the dataset, compute its features and publish them. Each recording is read and resampled once.
 
-    Raises InputError with every fault of the dataset, or if its content is not what `spec.dataset.digest` pins.
+    Raises
+    ------
+    InputError
+        With every problem of the dataset, or if its content is not what `spec.dataset.digest` pins.
     """
     storage = connect(spec.dataset.uri, context.options)
     base = fetch_base_manifest(spec.base, context.options)
+    mel = fetch_base_mel(spec.base, context.options)
     english: English = "phones" if base.english else "syllables"
-    report = check(storage, spec.dataset.emotions, english=english, tones=spec.dataset.pinyin_tones)
+    audio = ResampledAudio(context.fresh_folder("resampled") / "waves.f32", mel.sample_rate)
+    report = check(storage, spec.dataset.emotions, audio.append, english=english, tones=spec.dataset.pinyin_tones)
     require(report, spec.dataset.uri)
     if spec.dataset.digest not in (None, report.digest):
         raise InputError(
@@ -92,9 +130,8 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
             f"{spec.dataset.digest}; restore the data or change the pin"
         )
     folder = context.fresh_folder("features")
-    mel = fetch_base_mel(spec.base, context.options)
-    utterances = _utterances(spec, context, storage, report.clips, mel)
-    write_features(folder, mel, utterances, _attribution(storage), report.lexicon)
+    utterances = _build_utterances(spec, context, report.clips, audio, mel)
+    write_features(folder, mel, utterances, _read_attribution(storage), report.lexicon)
     digest = publish_tree(folder, context.artifacts, f"{context.prefix}/features")
     return PrepareResult(
         dataset_digest=report.digest,
