@@ -29,10 +29,10 @@ from kubevoice.voice.builtin import builtin_voice
 from kubevoice_training.evaluation.recognition import pinyin_error_rate, transcribe
 from kubevoice_training.evaluation.voice_metrics import measure, spoken_clip
 from kubevoice_training.features.feature_store import FeatureSet, read_features
-from kubevoice_training.finetuning.acoustic_step import collate, losses
-from kubevoice_training.finetuning.embedding_tables import adapt, fit_to
+from kubevoice_training.finetuning.acoustic_step import collate, compute_losses
+from kubevoice_training.finetuning.embedding_tables import remap_embeddings, with_dataset_stats
 from kubevoice_training.stages.release import write_voice
-from kubevoice_training.stages.train import corpus_of
+from kubevoice_training.stages.train import normalize_corpus
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 
 WORDS = Path(__file__).parents[1] / "training" / "recipes" / "hsk-heldout.csv"
@@ -42,8 +42,8 @@ WORDS = Path(__file__).parents[1] / "training" / "recipes" / "hsk-heldout.csv"
 def dev_losses(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
     """Return every term of the loss over the held-out clips."""
     tables, model = UnitTables.load(), weights.acoustic.eval()
-    clips, eos = corpus_of(features, weights).dev, [tables.eos[stream] for stream in STREAMS]
-    terms = losses(model, collate(clips, eos, model.config.outputs_per_step), weights.stats)
+    clips, eos = normalize_corpus(features, weights).dev, [tables.eos[stream] for stream in STREAMS]
+    terms = compute_losses(model, collate(clips, eos, model.config.outputs_per_step), weights.stats)
     return {name: float(getattr(terms, name)) for name in terms.__slots__}
 
 
@@ -84,8 +84,8 @@ def main() -> None:
     args = parser.parse_args()
     folder = next(args.jobs.glob("*-train-*")) / "workspace"
     features, tuned = read_features(folder / "features"), load_weights(folder / "checkpoint")
-    base = adapt(
-        fit_to(load_weights(builtin_voice("builtin://base") / "checkpoint"), features),
+    base = remap_embeddings(
+        with_dataset_stats(load_weights(builtin_voice("builtin://base") / "checkpoint"), features),
         features.speakers,
         features.emotions,
     )

@@ -29,7 +29,7 @@ from kubevoice.resources.training import Recipe
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.finetuning import acoustic_step
-from kubevoice_training.finetuning.acoustic_step import Whole, collate, losses
+from kubevoice_training.finetuning.acoustic_step import BatchSize, collate, compute_losses
 from kubevoice_training.models import aligner, length_regulator, sambert
 from kubevoice_training.models.config import SambertConfig
 from torch import Tensor
@@ -121,7 +121,9 @@ def stepper(size: str, batch: int) -> Callable[[], float]:
     def step() -> float:
         model.train()
         torch.manual_seed(1)
-        terms = losses(model, collate(data, eos, model.config.outputs_per_step, Whole.of(data)), stats)
+        terms = compute_losses(
+            model, collate(data, eos, model.config.outputs_per_step, BatchSize.from_clips(data)), stats
+        )
         optimizer.zero_grad()
         terms.total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

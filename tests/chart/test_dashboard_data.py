@@ -14,7 +14,7 @@ from kubevoice.resources.stages import Stage
 from kubevoice.resources.status import Replicas, ServingStatus, VoiceModelStatus
 from kubevoice_operator.cluster.metrics import Metrics
 from kubevoice_training.runtime.progress import ProgressFile
-from kubevoice_training.runtime.telemetry import telemetry
+from kubevoice_training.runtime.telemetry import serve_telemetry
 from prometheus_client import start_http_server
 from prometheus_server import PrometheusServer, scrape_configs
 from toy_voice import make_toy_voice
@@ -46,7 +46,7 @@ def stage(tmp_path, free_tcp_port):
     progress = ProgressFile(tmp_path / "progress.json", Stage.TRAIN)
     for step in range(1, 6):
         progress.report(step, 10, loss=1.0, dev_loss=2.0)
-    with telemetry(free_tcp_port, progress):
+    with serve_telemetry(free_tcp_port, progress):
         yield free_tcp_port
 
 

@@ -8,7 +8,7 @@ import torch
 from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice.text.symbols import SymbolReader
 from kubevoice.voice.modelscope import read_half
-from kubevoice_training.finetuning.acoustic_step import per_symbol_mean, reconstruction
+from kubevoice_training.finetuning.acoustic_step import per_symbol_mean, reconstruction_losses
 from kubevoice_training.finetuning.vocoder_losses import MelLoss, reference_loss_mel
 from kubevoice_training.models.aligner import beta_binomial_prior, monotonic_alignment_search
 from kubevoice_training.models.layers import sequence_mask
@@ -133,7 +133,7 @@ def am_teacher(am_dir, inputs):
         _align(model, batch, _prior(inputs, batch.ling.shape[1]))
     model.zero_grad()
     output = model(batch)
-    mel, duration, pitch, energy = reconstruction(output, batch)
+    mel, duration, pitch, energy = reconstruction_losses(output, batch)
     frames = sequence_mask(batch.mel_lengths, batch.mel.shape[1]).unsqueeze(-1)
     before = ((output.decoder_mel - batch.mel).abs() * frames).sum() / (frames.sum() * batch.mel.shape[-1])
     answers = {

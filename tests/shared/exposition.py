@@ -6,7 +6,7 @@ from pathlib import Path
 import ray
 from kubevoice_operator.cluster.metrics import Metrics as OperatorMetrics
 from kubevoice_serving.http.metrics import HttpMetrics as ServingMetrics
-from kubevoice_training.runtime.telemetry import FIGURES
+from kubevoice_training.runtime.telemetry import METRICS
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -28,7 +28,7 @@ def ours():
     """Names of our samples, each with the labels that it has after a scrape by the chart's PodMonitors."""
     found = dict(_samples(OperatorMetrics(), ()))
     found |= dict(_samples(ServingMetrics(), {"voicemodel"}))
-    return found | {f"kubevoice_stage_{figure}": {"stage", "voicemodel", *PLACE} for figure in FIGURES}
+    return found | {f"kubevoice_stage_{figure}": {"stage", "voicemodel", *PLACE} for figure in METRICS}
 
 
 def rays():

@@ -18,15 +18,16 @@ from kubevoice.resources.training import Recipe
 from kubevoice.storage import connect
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.finetuning.acoustic_finetuning import Corpus, Finetuning
-from kubevoice_training.finetuning.vocoder_finetuning import Recording, VocoderTuning
+from kubevoice_training.finetuning.acoustic_finetuning import AcousticCorpus, AcousticFineTuning, acoustic_loop_config
+from kubevoice_training.finetuning.loop import TrainingLoop
+from kubevoice_training.finetuning.vocoder_finetuning import VocoderClip, VocoderFineTuning, vocoder_loop_config
 from kubevoice_training.models.aligner import monotonic_alignment_search
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.runtime.checkpoint_store import CheckpointStore
 from kubevoice_training.runtime.interruption import Interrupted
-from kubevoice_training.runtime.process_group import World, together
+from kubevoice_training.runtime.process_group import World, join_process_group
 
 MELS = 8
 CONFIG = SambertConfig(
@@ -72,7 +73,7 @@ def corpus():
     rng = np.random.default_rng(7)
     clips = [clip(rng) for _ in range(15)]
     stats = Stats(np.zeros(MELS, np.float32), np.ones(MELS, np.float32), 180.0, 60.0, 0.5, 0.3)
-    return Corpus(clips[:12], clips[12:], stats)
+    return AcousticCorpus(clips[:12], clips[12:], stats)
 
 
 def network():
@@ -100,16 +101,17 @@ class Diary:
         return int(self.lines()[-1].split()[0]) if self.lines() else 0
 
 
-def finetuning(folder, recipe, model=None, **more):
-    """A Finetuning whose checkpoints and figures lie in `folder`."""
+def finetuning(folder, recipe, model=None, world=None, **more):
+    """A training loop of the little network whose checkpoints and diary lie in `folder`."""
     torch.set_num_threads(1)
     folder = Path(folder)
     folder.mkdir(exist_ok=True, parents=True)
     settings = {"batch_size": 4, "learning_rate": 1e-3, "save_every": 4, "trainable": ("all",)}
-    return Finetuning(
-        model=model if model is not None else network(),
-        corpus=corpus(),
-        training=Recipe(**settings | recipe),
+    recipe, world = Recipe(**settings | recipe), world or World()
+    return TrainingLoop(
+        task=AcousticFineTuning(model if model is not None else network(), corpus(), recipe, world),
+        config=acoustic_loop_config(recipe),
+        world=world,
         store=CheckpointStore(connect(str(folder / "artifacts")), "steps", folder),
         **{"on_step": Diary(folder / "diary").note, "stopping": lambda: False} | more,
     )
@@ -119,8 +121,8 @@ def train(folder, recipe):
     """Train to the end, from where an earlier process got to; leaves `weights.pt`."""
     run = finetuning(folder, recipe)
     run.resume()
-    run.run()
-    torch.save(run.model.state_dict(), Path(folder) / "weights.pt")
+    run.train()
+    torch.save(run.task.model.state_dict(), Path(folder) / "weights.pt")
 
 
 def process(target, *arguments):
@@ -147,35 +149,40 @@ def train_together(folder, recipe, rank, size):
     torch.manual_seed(3)
     mine = folder if rank == 0 else folder / str(rank)
     world, artifacts = World(rank, size), connect(str(folder / "artifacts"))
-    with together(world, artifacts, "steps", stop.is_set):
+    with join_process_group(world, artifacts, "steps", stop.is_set):
         run = finetuning(mine, recipe, Still(CONFIG), world=world, stopping=stop.is_set)
         run.resume()
         try:
-            run.run()
+            run.train()
         except Interrupted:
             sys.exit(143)
 
 
 def vocoder_tuning(folder, recipe, world=None, **more):
-    """A VocoderTuning of a little generator on half seconds of singing."""
+    """A training loop of a little generator on half seconds of singing."""
     torch.set_num_threads(1)
     folder, mel, rng = Path(folder), MelConfig(), np.random.default_rng(11)
     folder.mkdir(exist_ok=True, parents=True)
     time = np.arange(14_000) / mel.sample_rate
     waves = [(0.4 * np.sin(2 * np.pi * rng.uniform(100, 300) * time)).astype(np.float32) for _ in range(5)]
-    clips = [Recording(log_mel(wave, mel), (wave * 32767).astype(np.int16)) for wave in waves]
+    clips = [VocoderClip(log_mel(wave, mel), (wave * 32767).astype(np.int16)) for wave in waves]
     torch.manual_seed(5)
     sizes = {"upsample_scales": (8, 5, 3, 2), "upsample_kernel_sizes": (16, 10, 6, 4)}
     blocks = {"resblock_kernel_sizes": (3,), "resblock_dilations": ((1,),)}
     vocoder = {"mode": "FineTune", "max_steps": recipe.pop("max_steps")}
-    return VocoderTuning(
-        generator=Generator(GeneratorConfig(channels=16, **sizes, **blocks)),
-        train=clips[:4],
-        dev=clips[4:],
-        mel=mel,
-        recipe=Recipe(vocoder=vocoder, **{"batch_size": 3, "save_every": 2, **recipe}),
+    recipe, world = Recipe(vocoder=vocoder, **{"batch_size": 3, "save_every": 2, **recipe}), world or World()
+    return TrainingLoop(
+        task=VocoderFineTuning(
+            generator=Generator(GeneratorConfig(channels=16, **sizes, **blocks)),
+            train=clips[:4],
+            dev=clips[4:],
+            mel=mel,
+            recipe=recipe,
+            world=world,
+        ),
+        config=vocoder_loop_config(recipe),
         store=CheckpointStore(connect(str(folder / "artifacts")), "vocoder-steps", folder),
-        world=world or World(),
+        world=world,
         **{"on_step": Diary(folder / "diary").note, "stopping": lambda: False} | more,
     )
 
@@ -183,5 +190,5 @@ def vocoder_tuning(folder, recipe, world=None, **more):
 def tune_together(folder, recipe, rank, size):
     """Fine-tune a vocoder as process `rank` of `size`."""
     world, mine = World(rank, size), Path(folder) / str(rank)
-    with together(world, connect(str(folder)), "meeting", lambda: False):
-        vocoder_tuning(mine, recipe, world).run()
+    with join_process_group(world, connect(str(folder)), "meeting", lambda: False):
+        vocoder_tuning(mine, recipe, world).train()

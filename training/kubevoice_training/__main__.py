@@ -42,10 +42,10 @@ from pydantic import BaseModel, ValidationError
 
 from kubevoice_training.runtime import cpu_limits
 from kubevoice_training.runtime.interruption import Interrupted
-from kubevoice_training.runtime.launcher import launch
-from kubevoice_training.runtime.process_group import World, number, place
+from kubevoice_training.runtime.launcher import launch_processes
+from kubevoice_training.runtime.process_group import World, read_integer, read_world
 from kubevoice_training.runtime.progress import ProgressFile
-from kubevoice_training.runtime.telemetry import telemetry
+from kubevoice_training.runtime.telemetry import serve_telemetry
 from kubevoice_training.stages.collect import collect
 from kubevoice_training.stages.context import Context
 from kubevoice_training.stages.prepare import prepare
@@ -113,7 +113,7 @@ def run_stage(
         print(f"{stage}: done before, reusing {artifacts.uri}/{context.prefix}", flush=True)
         return earlier
     result = function(spec, context)
-    if world.leads:
+    if world.is_main_process:
         artifacts.write(result_key, result.model_dump_json(by_alias=True).encode())
     return result
 
@@ -165,15 +165,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--listen", type=int, metavar="PORT", help="tell progress and metrics over HTTP on this port")
     args = parser.parse_args(arguments)
     try:
-        world = place(os.environ) if args.stage is Stage.TRAIN else World()
+        world = read_world(os.environ) if args.stage is Stage.TRAIN else World()
         count = _processes(args.stage)
     except InputError as error:
         _write(args.result, _failure("InvalidInput", error, retryable=False))
         return error.exit_code
     if count > 1:
         words = arguments if arguments is not None else sys.argv[1:]
-        return launch([sys.executable, "-m", "kubevoice_training", *words], count, os.environ)
-    if (limit := cpu_limits.limit()) is not None:
+        return launch_processes([sys.executable, "-m", "kubevoice_training", *words], count, os.environ)
+    if (limit := cpu_limits.read_cpu_limit()) is not None:
         torch.set_num_threads(min(torch.get_num_threads(), max(1, limit // world.local_size)))
     stop = threading.Event()
 
@@ -189,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first = world.local_rank == 0
     workdir = args.workdir if first else args.workdir / f"process-{world.local_rank}"
     progress = ProgressFile(workdir / "progress.json", args.stage)
-    with telemetry(args.listen if first else None, progress):
+    with serve_telemetry(args.listen if first else None, progress):
         result, code = _guarded(lambda: run_stage(args.stage, args.spec, workdir, progress, stop.is_set, world))
     if first:
         _write(args.result, result)
@@ -206,7 +206,7 @@ def _processes(stage: Stage) -> int:
 
     Raises InputError if what is wanted is no number.
     """
-    wanted = number(os.environ, "KUBEVOICE_PROCESSES", 1)
+    wanted = read_integer(os.environ, "KUBEVOICE_PROCESSES", 1)
     alone = stage is Stage.TRAIN and wanted > 1 and "RANK" not in os.environ
     return min(wanted, torch.cuda.device_count()) if alone else 1
 

@@ -26,7 +26,7 @@ from base_data import EMOTION_ROWS, SPEAKERS, Recording, recordings
 from base_steps import Average, Step, adam, captured, keep, set_rate
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.finetuning.acoustic_step import align, collate, reconstruction
+from kubevoice_training.finetuning.acoustic_step import build_targets, collate, reconstruction_losses
 from kubevoice_training.models.layers import sequence_mask
 from kubevoice_training.models.sambert import AcousticBatch, Sambert
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
@@ -69,7 +69,7 @@ def found_durations(path: Path, voice: VoiceWeights, everything: Sequence[Record
         count = max(1, AT_ONCE // len(everything[order[-1]].mel))
         group, order = order[-count:], order[:-count]
         data = collate([clip(everything[i], voice.stats) for i in group], eos, model.config.outputs_per_step)
-        batch, _ = align(model, data, voice.stats)
+        batch, _ = build_targets(model, data, voice.stats)
         for i, durations in zip(group, batch.durations, strict=True):
             found[i] = durations[: len(everything[i].ling)].numpy().astype(np.int16)
     durations = np.concatenate([found[i] for i in range(len(everything))])
@@ -106,7 +106,7 @@ def grouped(clips: Sequence[TrainingClip], stats: Stats, model: Sambert, eos: li
         numbers = [i for i in order if len(clips[i].mel) * WIDER > longest]
         order = order[: -len(numbers)]
         data = collate([clips[i] for i in numbers], eos, model.config.outputs_per_step)
-        yield Group(numbers, align(model, data.to(device), stats)[0])
+        yield Group(numbers, build_targets(model, data.to(device), stats)[0])
 
 
 def epochs(groups: Sequence[Group], frames: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -130,7 +130,7 @@ def plain_step(model: Sambert, average: Average, optimizer: torch.optim.Optimize
 
     def step(chosen: Tensor) -> dict[str, Tensor]:
         batch = group.take(chosen, model.config.outputs_per_step)
-        terms = reconstruction(model(batch), batch)
+        terms = reconstruction_losses(model(batch), batch)
         optimizer.zero_grad()
         torch.stack(terms).sum().backward()
         torch.nn.utils.clip_grad_norm_(taught, 1.0)

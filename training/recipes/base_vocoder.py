@@ -1,11 +1,11 @@
 """Train the base voice's vocoder on the corpus of base_corpus.py and base_data.py; resumes from its checkpoint.
 
     python training/recipes/base_vocoder.py CORPUS OUT --start voices/base/checkpoint --minutes 9 --device cuda \
-        --batch 32 --channels 256 --judges 0.5
+        --batch 32 --channels 256 --discriminator-width 0.5
 
 It goes on from the vocoder of a released voice. --channels makes that wider: a channel becomes two, say, that count
 half, but for a little noise, so that they part (Chen, Goodfellow & Shlens, "Net2Net", arXiv 1511.05641 §2.2). It learns
-to reconstruct alone until its judges, which are new, begin to judge.
+to reconstruct alone until its discriminators, which are new, are used.
 As soon as base_acoustic.py has left predicted.npy in CORPUS, half of what it hears are those mels, and newer ones when
 they come: at work the vocoder hears the acoustic model, which is smoother than any recording. Their pitch is not quite
 the recording's, so that harmonics are compared in the other half alone: a mean of two pitches is a hoarse voice. On a
@@ -22,7 +22,7 @@ import torch
 from base_data import MEL, Recording, recordings, texts
 from base_steps import Average, Step, adam, captured, keep, set_rate
 from kubevoice_training.features.acoustic_features import Stats
-from kubevoice_training.finetuning.vocoder_step import BETAS, Adversaries, Reconstruction
+from kubevoice_training.finetuning.vocoder_step import BETAS, ReconstructionLosses, VocoderGan
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.weight_norm import (
@@ -84,7 +84,7 @@ class Corpus:
         return mel.float().transpose(1, 2).contiguous(), (self.wave[samples].float() / 32767.0).unsqueeze(1)
 
 
-class Closeness(Reconstruction):
+class Closeness(ReconstructionLosses):
     """How far waves are from the recordings; harmonics only of every other one, whose mel has their pitch."""
 
     @override
@@ -92,7 +92,7 @@ class Closeness(Reconstruction):
         return super().harmonics(fake[::2], real[::2])
 
 
-class Judges(Discriminators):
+class Bf16Discriminators(Discriminators):
     """The discriminators, on a GPU in bfloat16: they take most of a step."""
 
     @override
@@ -107,28 +107,28 @@ class Judges(Discriminators):
 class Training:
     """Everything that changes from step to step."""
 
-    parties: Adversaries
+    gan: VocoderGan
     step: int = 0
     spent: float = 0.0
 
     def save(self, path: Path) -> None:
         """Write the checkpoint."""
-        keep(path, self.parties.state() | {"step": self.step, "spent": self.spent}, self.parties.averaged.module)
+        keep(path, self.gan.state_dict() | {"step": self.step, "spent": self.spent}, self.gan.averaged.module)
 
     def resume(self, path: Path, device: str) -> None:
         """Go on from a checkpoint."""
         state = torch.load(path, map_location=device, weights_only=True)
         self.step, self.spent = state["step"], state["spent"]
-        self.parties.restore(state)
+        self.gan.load_state_dict(state)
 
 
-def plain_step(parties: Adversaries, losses: Reconstruction, *, judged: bool) -> Step:
+def plain_step(gan: VocoderGan, losses: ReconstructionLosses, *, adversarial: bool) -> Step:
     """Return a function that makes one step on a mel and a wave."""
 
     def step(mel: Tensor, real: Tensor) -> dict[str, Tensor]:
-        fake = parties.generator(mel)[..., CONTEXT * MEL.hop_length :]
-        figures = {"d": parties.teach_judges(real, fake)} if judged else {}
-        return figures | parties.teach_generator(losses, real, fake, judged=judged)
+        fake = gan.generator(mel)[..., CONTEXT * MEL.hop_length :]
+        figures = {"d": gan.discriminator_step(real, fake)} if adversarial else {}
+        return figures | gan.generator_step(losses, real, fake, adversarial=adversarial)
 
     return step
 
@@ -152,17 +152,19 @@ def widened(narrow: Generator, channels: int) -> Generator:
     return wide
 
 
-def parties_of(args: argparse.Namespace, voice: VoiceWeights) -> Adversaries:
-    """Put new judges against the voice's generator."""
+def build_gan(args: argparse.Namespace, voice: VoiceWeights) -> VocoderGan:
+    """Add new discriminators to the voice's generator."""
     generator, own = voice.vocoder, voice.vocoder.config.channels
     if args.channels and args.channels % own:
         raise SystemExit(f"--channels {args.channels}: give a multiple of {own}, which the vocoder of {args.start} has")
     if args.channels and args.channels != own:
         generator = widened(generator, args.channels)
     generator = generator.to(args.device).train()
-    judges = Judges(width=args.judges, scales=args.scales).to(args.device)
+    discriminators = Bf16Discriminators(width=args.discriminator_width, scales=args.scales).to(args.device)
     average = Average(generator)
-    return Adversaries(generator, judges, average, adam(generator, args.rate, BETAS), adam(judges, args.rate, BETAS))
+    return VocoderGan(
+        generator, discriminators, average, adam(generator, args.rate, BETAS), adam(discriminators, args.rate, BETAS)
+    )
 
 
 def options() -> argparse.Namespace:
@@ -176,9 +178,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch", type=int, default=8, help="of 1, no predicted mel is heard")
     parser.add_argument("--rate", type=float, default=4e-4)
-    parser.add_argument("--judges", type=float, default=0.125, help="width of the discriminators")
+    parser.add_argument("--discriminator-width", type=float, default=0.125, help="width of the discriminators")
     parser.add_argument("--scales", type=int, default=0, help="discriminators of scales; those of periods always judge")
-    parser.add_argument("--judged-from", type=float, default=0.05, help="share of the time")
+    parser.add_argument("--adversarial-from", type=float, default=0.05, help="share of the time")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
@@ -200,25 +202,25 @@ def main() -> None:
         first += len(each.mel)
     voice = load_weights(args.start)
     corpus = Corpus(clips, voice.stats, args.device)
-    run = Training(parties_of(args, voice))
+    run = Training(build_gan(args, voice))
     losses = Closeness(MEL).to(args.device)
     checkpoint, predicted = args.out / "vocoder.pt", args.corpus / "predicted.npy"
     if checkpoint.exists():
         run.resume(checkpoint, args.device)
-    print(f"{len(clips)} clips, {sum(p.numel() for p in run.parties.generator.parameters()) / 1e6:.2f} M parameters")
+    print(f"{len(clips)} clips, {sum(p.numel() for p in run.gan.generator.parameters()) / 1e6:.2f} M parameters")
     steps, heard = dict[bool, Step](), 0
     began, saved = time.monotonic() - run.spent, time.monotonic()
     while (share := run.spent / (args.minutes * 60)) < 1.0:
-        judged = share >= args.judged_from
+        adversarial = share >= args.adversarial_from
         falling = 0.03 + 0.97 * (1.0 - share)
-        set_rate(run.parties.g_opt, args.rate * falling * min(1.0, (run.step + 1) / 200))
-        set_rate(run.parties.d_opt, args.rate * falling)
+        set_rate(run.gan.generator_optimizer, args.rate * falling * min(1.0, (run.step + 1) / 200))
+        set_rate(run.gan.discriminator_optimizer, args.rate * falling)
         mel, real = corpus.segments(args.batch)
-        if judged not in steps:
-            steps[judged] = plain_step(run.parties, losses, judged=judged)
+        if adversarial not in steps:
+            steps[adversarial] = plain_step(run.gan, losses, adversarial=adversarial)
             if args.device != "cpu":
-                steps[judged] = captured(steps[judged], (mel, real))
-        figures = steps[judged](mel, real)
+                steps[adversarial] = captured(steps[adversarial], (mel, real))
+        figures = steps[adversarial](mel, real)
         run.step += 1
         if run.step % LOOK_EVERY == 0:
             shown = {name: round(float(value), 4) for name, value in figures.items()}

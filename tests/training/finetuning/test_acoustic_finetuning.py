@@ -9,9 +9,9 @@ import pytest
 import torch
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.training import Precision, Recipe, Schedule
-from kubevoice_training.finetuning.batch_sampler import Sampler
+from kubevoice_training.finetuning.batch_sampler import BucketBatchSampler
 from kubevoice_training.finetuning.lr_schedule import learning_rate
-from kubevoice_training.finetuning.parameter_selection import trainable_table
+from kubevoice_training.finetuning.parameter_selection import count_trainable
 from tiny_training import Diary, finetuning, process, train
 
 STEPS = 24
@@ -50,7 +50,7 @@ def test_the_seed_decides(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run = finetuning(tmp_path / name, {"max_steps": 6, "seed": seed})
         torch.rand(len(told) + 1)  # whatever was drawn before
-        run.run()
+        run.train()
         told.append(Diary(tmp_path / name / "diary").lines())
     assert told[0] == told[1]
     assert not set(told[0]) & set(told[2])
@@ -60,19 +60,19 @@ def test_training_ends_early_when_the_dev_loss_gets_no_better(tmp_path):
     # Nothing may change but a table that no clip uses, so no measurement is better than the first.
     recipe = {"max_steps": 40, "save_every": 2, "early_stop_patience": 3, "trainable": ("spk_tokenizer.weight",)}
     run = finetuning(tmp_path, recipe | {"learning_rate": 1e-30})
-    run.run()
+    run.train()
     assert (run.step, run.best_step, run.stale) == (8, 2, 3)
     again = finetuning(tmp_path, recipe | {"learning_rate": 1e-30})
     assert again.resume() == 8
-    again.run()
+    again.train()
     assert again.step == 8  # and stays ended
 
 
 def test_the_best_weights_are_the_result(tmp_path):
     run = finetuning(tmp_path, {"max_steps": 12, "save_every": 2, "learning_rate": 0.05})
-    kept, table = {}, run.model.emo_tokenizer.weight
+    kept, table = {}, run.task.model.emo_tokenizer.weight
     run.on_step = lambda step, _loss, _dev: kept.setdefault(step, table.detach().clone())
-    run.run()
+    run.train()
     assert run.best_step < 12
     assert torch.equal(table, kept[run.best_step])
 
@@ -80,29 +80,29 @@ def test_the_best_weights_are_the_result(tmp_path):
 def test_a_gradient_longer_than_allowed_is_shortened(tmp_path):
     def moved(limit):
         run = finetuning(tmp_path / str(limit), {"max_steps": 1, "max_gradient_norm": limit})
-        run.optimizer = torch.optim.SGD(run.free, lr=0.0)
-        before = torch.cat([p.detach().flatten() for p in run.free])
-        run.run()
-        return float((torch.cat([p.detach().flatten() for p in run.free]) - before).norm()) / 1e-3
+        run.task.optimizer = torch.optim.SGD(run.task.trainable, lr=0.0)
+        before = torch.cat([p.detach().flatten() for p in run.task.trainable])
+        run.train()
+        return float((torch.cat([p.detach().flatten() for p in run.task.trainable]) - before).norm()) / 1e-3
 
     assert moved(0.5) == pytest.approx(0.5, rel=1e-3)
     assert moved(0) > 1
 
 
-def test_a_loss_that_is_no_number_ends_training_with_advice(tmp_path):
+def test_a_loss_that_is_not_finite_ends_training_with_advice(tmp_path):
     run = finetuning(tmp_path, {"max_steps": 3})
     with torch.no_grad():
-        run.model.emo_tokenizer.weight.fill_(math.nan)
+        run.task.model.emo_tokenizer.weight.fill_(math.nan)
     with pytest.raises(KubeVoiceError, match="learningRate"):
-        run.run()
-    assert run.store.newest() is None
+        run.train()
+    assert run.store.load_newest() is None
 
 
 def test_bfloat16_trains_much_the_same(tmp_path):
     losses = []
     for precision in (Precision.FP32, Precision.BF16, Precision.AUTO):
         run = finetuning(tmp_path / precision, {"max_steps": 3, "precision": precision})
-        run.run()
+        run.train()
         losses.append(run.last_loss)
     assert losses[1] != losses[0]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
@@ -111,16 +111,16 @@ def test_bfloat16_trains_much_the_same(tmp_path):
 
 def test_only_what_is_named_changes(tmp_path):
     run = finetuning(tmp_path, {"max_steps": 2, "trainable": ("emotion_embedding", "decoder.last", "*pitch_emb.bias")})
-    before = {name: value.clone() for name, value in run.model.state_dict().items()}
-    run.run()
-    changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
+    before = {name: value.clone() for name, value in run.task.model.state_dict().items()}
+    run.train()
+    changed = {name for name, value in run.task.model.state_dict().items() if not torch.equal(value, before[name])}
     assert {"emo_tokenizer.weight", "variance_adaptor.pitch_emb.bias"} <= changed
     assert all(
         name.startswith("mel_decoder.mel_dec.")
         for name in changed - {"emo_tokenizer.weight", "variance_adaptor.pitch_emb.bias"}
     )
     assert not any(".pnca.0." in name for name in changed)
-    table = {name: (free, total) for name, free, total in trainable_table(run.model)}
+    table = {name: (free, total) for name, free, total in count_trainable(run.task.model)}
     assert table["text_encoder"][0] == 0 < table["text_encoder"][1]
     assert table["emo_tokenizer"] == (36 * 8, 36 * 8)
 
@@ -152,10 +152,10 @@ def test_the_rate_warms_up_and_decays():
 
 def test_batches_are_of_like_length_and_every_clip_comes_once_an_epoch():
     lengths = [20 * (i % 7) + 1 for i in range(50)]
-    sampler = Sampler(lengths, 8, seed=5)
+    sampler = BucketBatchSampler(lengths, 8, seed=5)
     for epoch in range(3):
         batches = [sampler.batch(epoch * 7 + i) for i in range(7)]
         assert sorted(i for batch in batches for i in batch) == list(range(50))
         assert sum(max(lengths[i] for i in b) - min(lengths[i] for i in b) for b in batches) < 7 * 40
-    assert Sampler(lengths, 8, seed=5).batch(9) == sampler.batch(9)
+    assert BucketBatchSampler(lengths, 8, seed=5).batch(9) == sampler.batch(9)
     assert sampler.batch(0) != sampler.batch(7)

@@ -1,4 +1,4 @@
-"""Recordings timed by the speech of a voice that holds no aligner, and what a harmonic source learns of them."""
+"""Recordings aligned by synthesis for a voice without an aligner, and what a harmonic source learns of them."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 from kubevoice.errors import InputError
 from kubevoice.storage import connect
 from kubevoice_training.features.excitation import excitation, normalized
-from kubevoice_training.finetuning.acoustic_step import align, collate
-from kubevoice_training.finetuning.synthesis_alignment import timed, transferred
+from kubevoice_training.finetuning.acoustic_step import build_targets, collate
+from kubevoice_training.finetuning.synthesis_alignment import add_durations, transfer_durations
 from kubevoice_training.models.nsf import SourceConfig, denormalize_f0
 from kubevoice_training.runtime.interruption import Interrupted
 from kubevoice_training.runtime.process_group import World
@@ -27,7 +27,7 @@ def voice():
 
 
 def run(clips, model, folder, world=None, *, stopping=False):
-    return timed(clips, model, connect(str(folder)), "durations.npy", world or World(), lambda: stopping)
+    return add_durations(clips, model, connect(str(folder)), "durations.npy", world or World(), lambda: stopping)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -38,7 +38,7 @@ def test_durations_follow_a_slower_reading_in_another_timbre(seed):
     said[2] = 0  # says nothing of this one
     read[2] = 0
     noise, timbre = rng.standard_normal((read.sum(), 20)) * 0.3, rng.standard_normal(20) * 2
-    found = transferred(np.repeat(sounds, said, axis=0), said, np.repeat(sounds, read, axis=0) + noise + timbre)
+    found = transfer_durations(np.repeat(sounds, said, axis=0), said, np.repeat(sounds, read, axis=0) + noise + timbre)
     assert found.sum() == read.sum()
     assert found[2] == 0
     assert np.abs(found.cumsum() - read.cumsum()).max() <= 1
@@ -52,7 +52,7 @@ def test_every_frame_goes_to_a_symbol(clips, voice, tmp_path):
 
 def test_training_uses_the_durations_as_they_are(clips, voice, tmp_path):
     timed_clips = run(clips, voice, tmp_path)
-    batch, loss = align(voice, collate(timed_clips, [0] * 4, CONFIG.outputs_per_step), corpus().stats)
+    batch, loss = build_targets(voice, collate(timed_clips, [0] * 4, CONFIG.outputs_per_step), corpus().stats)
     for clip, found in zip(timed_clips, batch.durations, strict=True):
         n = len(clip.ling)
         assert found[:n].tolist() == clip.durations.tolist()
@@ -70,14 +70,14 @@ def test_a_run_that_goes_on_learns_from_the_same_durations(clips, voice, tmp_pat
 class Apart(World):
     """A process that hears nothing of the others."""
 
-    def add(self, _):
+    def all_reduce_sum(self, _):
         pass
 
-    def told(self, say):
-        return say()
+    def broadcast(self, compute):
+        return compute()
 
 
-def test_each_process_times_its_part(clips, voice, tmp_path):
+def test_each_process_aligns_its_shard(clips, voice, tmp_path):
     whole = run(clips, voice, tmp_path / "whole")
     parts = [run(clips, voice, tmp_path / str(rank), Apart(rank, 3)) for rank in range(3)]
     for clip, *found in zip(whole, *parts, strict=True):
@@ -85,13 +85,13 @@ def test_each_process_times_its_part(clips, voice, tmp_path):
         assert sum(part.durations.any() for part in found) == 1
 
 
-def test_timing_can_be_stopped_and_leaves_nothing(clips, voice, tmp_path):
+def test_alignment_can_be_stopped_and_leaves_nothing(clips, voice, tmp_path):
     with pytest.raises(Interrupted):
         run(clips, voice, tmp_path, stopping=True)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_a_voice_that_says_nothing_cannot_time(clips, voice, tmp_path):
+def test_a_voice_that_says_nothing_cannot_align(clips, voice, tmp_path):
     voice.variance_adaptor.duration_predictor.fc.bias.data.fill_(-9.0)
     with pytest.raises(InputError, match="name another base"):
         run(clips, voice, tmp_path)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from kubevoice.storage import connect
-from kubevoice_training.finetuning.previews import spoken
-from kubevoice_training.finetuning.tensorboard import Board, picture
+from kubevoice_training.finetuning.previews import synthesize_previews
+from kubevoice_training.finetuning.tensorboard import TensorBoardWriter, colorize
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_training import MELS, finetuning
@@ -28,7 +28,7 @@ def run(tmp_path):
     def make(recipe):
         run = finetuning(tmp_path, recipe | {"sample_every": 3})
         with torch.no_grad():  # so that an untrained voice says something
-            run.model.variance_adaptor.duration_predictor.fc.bias.fill_(1.0)
+            run.task.model.variance_adaptor.duration_predictor.fc.bias.fill_(1.0)
         vocoder = Generator(
             GeneratorConfig(
                 in_channels=MELS,
@@ -40,15 +40,17 @@ def run(tmp_path):
             )
         )
         begun = run.resume()
-        run.board = Board(tmp_path / f"board-{begun}", connect(str(tmp_path / "artifacts")), "board", 24_000, begun)
-        run.speak = lambda: spoken(run.model, vocoder, {"neutral": 1, "happy": 5})
+        run.writer = TensorBoardWriter(
+            tmp_path / f"board-{begun}", connect(str(tmp_path / "artifacts")), "board", 24_000, begun
+        )
+        run.task.synthesize = lambda: synthesize_previews(run.task.model, vocoder, {"neutral": 1, "happy": 5})
         return run
 
     return make
 
 
 def test_figures_pictures_and_sounds_lie_beside_the_checkpoints(run, tmp_path):
-    run({"max_steps": 8}).run()
+    run({"max_steps": 8}).train()
     events = read(tmp_path / "artifacts" / "board")
     assert {tag for tag in events.Tags()["scalars"] if tag.startswith("train/")} == {
         f"train/{name}" for name in TERMS | {"gradient_norm", "learning_rate"}
@@ -68,23 +70,23 @@ def test_figures_pictures_and_sounds_lie_beside_the_checkpoints(run, tmp_path):
 
 def test_steps_that_are_made_again_are_told_once(run, tmp_path):
     first = run({"max_steps": 8})
-    first.on_step = lambda *_: first.board.publish()
+    first.on_step = lambda *_: first.writer.publish()
     first.stopping = lambda: first.step == 4
     with pytest.raises(Exception, match="stopped and saved at step 4"):
-        first.run()
+        first.train()
     first.stopping = lambda: False
     for _ in range(2):  # two steps that no checkpoint knows of, then it is killed
-        first._one_step(first.corpus.train[:4])
-    first.board.publish()
-    run({"max_steps": 8}).run()
+        first._make_step()
+    first.writer.publish()
+    run({"max_steps": 8}).train()
     assert steps(read(tmp_path / "artifacts" / "board"), "Scalars", "train/total") == list(range(1, 9))
 
 
 def test_a_picture_has_its_first_row_at_the_bottom_and_goes_from_dark_to_bright():
-    found = picture(np.array([[0.0, 1.0], [2.0, 4.0]], np.float32), 7)
+    found = colorize(np.array([[0.0, 1.0], [2.0, 4.0]], np.float32), 7)
     assert found.shape == (6, 4, 3)
     assert found[-1, 0].tolist() == [68, 1, 84]
     assert found[0, -1].tolist() == [253, 231, 37]
     brightness = [int(found[y, x].sum()) for y, x in ((5, 0), (5, 3), (0, 0), (0, 3))]
     assert brightness == sorted(brightness)
-    assert picture(np.zeros((300, 1), np.float32)).tolist() == [[[68, 1, 84]] * 2] * 300
+    assert colorize(np.zeros((300, 1), np.float32)).tolist() == [[[68, 1, 84]] * 2] * 300

@@ -15,29 +15,29 @@ def told(folder):
 
 def test_a_run_that_was_stopped_gives_what_it_would_have_given(tmp_path):
     whole = vocoder_tuning(tmp_path / "whole", {"max_steps": STEPS})
-    whole.run()
+    whole.train()
     stopped = vocoder_tuning(tmp_path / "stopped", {"max_steps": STEPS})
     stopped.stopping = lambda: stopped.step == 5
     with pytest.raises(Interrupted, match="saved at step 5"):
-        stopped.run()
+        stopped.train()
     again = vocoder_tuning(tmp_path / "stopped", {"max_steps": STEPS})
     assert again.resume() == 5
-    again.run()
+    again.train()
     assert Diary(tmp_path / "stopped" / "diary").lines() == Diary(tmp_path / "whole" / "diary").lines()
-    wanted, found = whole.generator.state_dict(), again.generator.state_dict()
+    wanted, found = whole.task.generator.state_dict(), again.task.generator.state_dict()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_the_generator_waits_for_its_judges_and_then_learns(tmp_path):
+def test_the_generator_waits_for_its_discriminators_and_then_learns(tmp_path):
     run = vocoder_tuning(tmp_path, {"max_steps": STEPS})
-    before = {name: value.clone() for name, value in run.generator.state_dict().items()}
+    before = {name: value.clone() for name, value in run.task.generator.state_dict().items()}
 
     def same():
-        return all(torch.equal(value, before[name]) for name, value in run.generator.state_dict().items())
+        return all(torch.equal(value, before[name]) for name, value in run.task.generator.state_dict().items())
 
     unchanged = []
     run.on_step = lambda step, _loss, dev: unchanged.append((step, same(), dev))
-    run.run()
+    run.train()
     assert [kept for _, kept, _ in unchanged] == [True] * 2 + [False] * (STEPS - 2)
     measured = [dev for step, _, dev in unchanged if step % 2 == 0]
     assert measured[-1] < measured[0]
@@ -59,7 +59,7 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
 
 
 def test_recordings_that_are_too_short_are_bad_input(tmp_path):
-    run = vocoder_tuning(tmp_path, {"max_steps": 1})
-    run.train = [type(clip)(clip.mel[:30], clip.wave[:7000]) for clip in run.train]
+    task = vocoder_tuning(tmp_path, {"max_steps": 1}).task
+    task.train = [type(clip)(clip.mel[:30], clip.wave[:7000]) for clip in task.train]
     with pytest.raises(InputError, match=r"spec\.training\.vocoder\.mode to Frozen"):
-        run.__post_init__()
+        task.__post_init__()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from kubevoice.audio.mel import MelConfig
 from kubevoice_training.finetuning.vocoder_losses import feature_matching_loss
-from kubevoice_training.finetuning.vocoder_step import Reconstruction
+from kubevoice_training.finetuning.vocoder_step import ReconstructionLosses
 from kubevoice_training.models.discriminators import Discriminators
 from torch.nn import functional as F
 
@@ -25,12 +25,12 @@ def test_feature_matching_sums_the_mean_differences_of_all_maps_but_the_scores(a
 
 def test_feature_matching_teaches_the_generator_unless_the_reference_is_repeated():
     torch.manual_seed(0)
-    judges = Discriminators(width=0.05, periods=(2,), scales=1)
+    discriminators = Discriminators(width=0.05, periods=(2,), scales=1)
     wave = torch.randn(1, 1, 400, requires_grad=True)
-    real = judges(torch.randn(1, 1, 400))
-    (taught,) = torch.autograd.grad(feature_matching_loss(real, judges(wave)), wave)
+    real = discriminators(torch.randn(1, 1, 400))
+    (taught,) = torch.autograd.grad(feature_matching_loss(real, discriminators(wave)), wave)
     assert float(taught.abs().sum()) > 0
-    assert not feature_matching_loss(real, judges(wave), as_reference=True).requires_grad
+    assert not feature_matching_loss(real, discriminators(wave), as_reference=True).requires_grad
 
 
 def voice(phase):
@@ -42,7 +42,7 @@ def voice(phase):
 def test_a_voice_that_wavers_is_told_by_its_harmonics_and_one_that_only_begins_elsewhere_is_none():
     torch.manual_seed(0)
     steady, wavering = voice(0.0), voice(F.interpolate(0.3 * torch.randn(1, 1, 50), size=12000, mode="linear")[0, 0])
-    losses = Reconstruction(MelConfig())
+    losses = ReconstructionLosses(MelConfig())
     hoarse, shifted = losses(wavering, steady), losses(voice(0.5), steady)
     assert float(hoarse["harmonics"]) > 3 * float(hoarse["mel"])
     assert float(hoarse["harmonics"]) > 10 * float(shifted["harmonics"])

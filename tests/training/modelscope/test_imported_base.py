@@ -44,7 +44,7 @@ def test_voices_without_an_aligner_or_with_a_source_learn(make, tmp_path, kind):
     assert code == 0, runner.log("prepare")
     code, trained = runner.run("train", runner.train_spec(prepared))
     assert code == 0, runner.log("train")
-    assert "timed 18 of 18 recordings" in runner.log("train")
+    assert "aligned 18 of 18 recordings" in runner.log("train")
     weights = load_weights(tmp_path / TrainResult.model_validate(trained).checkpoint_uri.removeprefix("file://"))
     for name in ("variance_adaptor.duration_predictor.fc.weight", "mel_postnet.fc.weight"):
         assert not np.array_equal(weights.acoustic.state_dict()[name], old.acoustic.state_dict()[name]), name

@@ -50,41 +50,41 @@ def spoil(store, step):
 
 
 def test_there_is_none_at_first(store):
-    assert store.newest() is None
-    assert store.best() is None
+    assert store.load_newest() is None
+    assert store.load_best() is None
 
 
 def test_the_newest_three_and_the_best_stay(store):
     save(store, 5.0, 1.0, 4.0, 3.0, None, 2.0)
     assert files(store) == ["latest.json", *(f"step-{n:08d}.pt" for n in (2, 4, 5, 6))]
-    assert (store.newest()["step"], store.best()["step"]) == (6, 2)
+    assert (store.load_newest()["step"], store.load_best()["step"]) == (6, 2)
     assert json.loads(store.storage.read("steps/latest.json"))["step"] == 6
 
 
 def test_a_better_one_lets_the_best_go(store):
     save(store, 1.0, 2.0, 2.0, 2.0, 0.5)
     assert files(store) == ["latest.json", *(f"step-{n:08d}.pt" for n in (3, 4, 5))]
-    assert store.best()["step"] == 5
+    assert store.load_best()["step"] == 5
 
 
 def test_a_damaged_newest_gives_way_to_the_one_before(store, capsys):
     save(store, 3.0, 2.0, 1.0)
     spoil(store, 3)
-    assert store.newest()["step"] == 2
+    assert store.load_newest()["step"] == 2
     assert "step-00000003.pt is missing or damaged" in capsys.readouterr().out
-    assert store.best()["step"] == 2
+    assert store.load_best()["step"] == 2
     store.storage.delete("steps/step-00000002.pt")
-    assert store.newest()["step"] == 1
+    assert store.load_newest()["step"] == 1
 
 
 def test_training_never_starts_again_unasked_where_all_are_damaged(store):
     save(store, 2.0)
     spoil(store, 1)
     with pytest.raises(KubeVoiceError, match=r"delete latest\.json there"):
-        store.newest()
+        store.load_newest()
     store.storage.write("steps/latest.json", b"{")
     with pytest.raises(KubeVoiceError, match=r"latest\.json is damaged; delete it"):
-        store.newest()
+        store.load_newest()
 
 
 def test_what_a_process_killed_while_uploading_leaves_is_never_picked(store, tmp_path):
@@ -92,7 +92,7 @@ def test_what_a_process_killed_while_uploading_leaves_is_never_picked(store, tmp
     code = subprocess.run([sys.executable, "-c", DIES_UPLOADING, tmp_path], env=os.environ, check=False).returncode
     assert code == -signal.SIGKILL
     assert "step-00000002.pt" in files(store)  # half of it, where a storage without atomic writes would leave it
-    assert store.newest()["step"] == 1
+    assert store.load_newest()["step"] == 1
     store.save(3, {"step": 3})
     assert files(store) == ["latest.json", "step-00000001.pt", "step-00000003.pt"]
-    assert store.newest()["step"] == 3
+    assert store.load_newest()["step"] == 3

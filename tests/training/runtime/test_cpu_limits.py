@@ -14,11 +14,11 @@ from kubevoice_training.runtime import cpu_limits
 )
 def test_a_pod_may_use_as_many_cores_as_its_limit_is_worth(tmp_path, said, found):
     (tmp_path / "cpu.max").write_text(said + "\n", encoding="ascii")
-    assert cpu_limits.limit(tmp_path / "cpu.max") == found
+    assert cpu_limits.read_cpu_limit(tmp_path / "cpu.max") == found
 
 
 def test_without_control_groups_there_is_no_limit(tmp_path):
-    assert cpu_limits.limit(tmp_path / "cpu.max") is None
+    assert cpu_limits.read_cpu_limit(tmp_path / "cpu.max") is None
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def unchanged():
 @pytest.mark.parametrize(("limit", "processes", "threads"), [(1, "1", 1), (3, "2", 1), (None, "1", 2), (64, "1", 2)])
 @pytest.mark.usefixtures("unchanged")
 def test_a_stage_computes_with_no_more_threads_than_its_pod_has_cores(tmp_path, monkeypatch, limit, processes, threads):
-    monkeypatch.setattr(cpu_limits, "limit", lambda: limit)
+    monkeypatch.setattr(cpu_limits, "read_cpu_limit", lambda: limit)
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "8"), ("LOCAL_WORLD_SIZE", processes)):
         monkeypatch.setenv(name, value)
     torch.set_num_threads(2)

@@ -8,7 +8,7 @@ import sys
 import pytest
 from kubevoice.errors import InputError
 from kubevoice.resources.stages import TrainResult
-from kubevoice_training.runtime.process_group import World, place
+from kubevoice_training.runtime.process_group import World, read_world
 from tiny_training import Diary, process, train_together
 
 STEPS = 9
@@ -84,19 +84,19 @@ def test_the_loss_of_a_process_ends_the_others(tmp_path):
         ({"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "JOB_COMPLETION_INDEX": "2"}, World(5, 8, 1)),
     ],
 )
-def test_a_process_finds_its_place(environment, world):
-    assert place(environment) == world
+def test_a_process_reads_its_rank_and_the_world_size(environment, world):
+    assert read_world(environment) == world
 
 
-def test_a_place_that_is_no_number_is_bad_input():
-    with pytest.raises(InputError, match="WORLD_SIZE is no number: 'many'"):
-        place({"RANK": "0", "WORLD_SIZE": "many"})
+def test_a_rank_that_is_not_an_integer_is_bad_input():
+    with pytest.raises(InputError, match="WORLD_SIZE is not an integer: 'many'"):
+        read_world({"RANK": "0", "WORLD_SIZE": "many"})
 
 
 LAUNCHER = """
 import os, sys
-from kubevoice_training.runtime.launcher import launch
-sys.exit(launch([sys.executable, "-c", sys.argv[1]], 2, os.environ))
+from kubevoice_training.runtime.launcher import launch_processes
+sys.exit(launch_processes([sys.executable, "-c", sys.argv[1]], 2, os.environ))
 """
 
 

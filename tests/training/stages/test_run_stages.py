@@ -68,7 +68,7 @@ def test_an_environment_that_makes_no_sense_is_told(make):
     stages = make(8)
     code, failure = stages.run("train", stages.prepare_spec(), environment={"KUBEVOICE_PROCESSES": "two"})
     assert (code, failure["reason"], failure["retryable"]) == (2, "InvalidInput", False)
-    assert "KUBEVOICE_PROCESSES is no number: 'two'" in failure["message"]
+    assert "KUBEVOICE_PROCESSES is not an integer: 'two'" in failure["message"]
 
 
 def test_a_full_disk_is_a_clear_error_and_the_next_try_recovers(make):

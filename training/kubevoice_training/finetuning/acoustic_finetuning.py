@@ -1,52 +1,63 @@
-"""Fine-tuning of the acoustic model: deterministic batches, exact resume, best step by dev loss.
+"""Fine-tuning of the acoustic model, as a task of the training loop.
 
-Any number of processes makes the same steps: each learns from its share of the clips, and gradients, figures and the
-wish to stop are brought together (see `runtime.process_group`).
+Any number of processes makes the same steps: each computes its shard of the batch, and gradients and losses are
+summed over all processes (see `runtime.process_group`).
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
-from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.errors import InputError
 from kubevoice.resources.training import Precision, Recipe
 from kubevoice.text import UnitTables
+from kubevoice.text.units import STREAMS
 from numpy.typing import NDArray
 
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.finetuning.acoustic_step import Collated, Share, Whole, collate, losses
-from kubevoice_training.finetuning.batch_sampler import Sampler, step_seed
+from kubevoice_training.finetuning.acoustic_step import (
+    NO_SHARE,
+    BatchShare,
+    BatchSize,
+    CollatedBatch,
+    collate,
+    compute_losses,
+)
+from kubevoice_training.finetuning.batch_sampler import BucketBatchSampler, step_seed
+from kubevoice_training.finetuning.loop import LoopConfig, StepLosses
 from kubevoice_training.finetuning.lr_schedule import learning_rate
 from kubevoice_training.finetuning.parameter_selection import select_trainable
-from kubevoice_training.finetuning.previews import clip_pictures
-from kubevoice_training.finetuning.tensorboard import Board
+from kubevoice_training.finetuning.previews import draw_clip
+from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
 from kubevoice_training.models.sambert import Sambert
-from kubevoice_training.runtime.checkpoint_store import CheckpointStore
-from kubevoice_training.runtime.interruption import Interrupted
 from kubevoice_training.runtime.process_group import World
 
-__all__ = ["Corpus", "Finetuning"]
+__all__ = ["AcousticCorpus", "AcousticFineTuning", "acoustic_loop_config"]
 
-STREAMS = ("sy", "tone", "syllable_flag", "word_segment")
 Array = NDArray[np.float32]
 TERMS = ("total", "mel", "duration", "pitch", "energy", "alignment")
-PLACE = ("step", "best_loss", "best_step", "dev_loss", "last_loss", "stale")
-"""Where a run is, besides its weights: what a checkpoint holds as plain numbers."""
+"""Fields of `AcousticLosses`, and TensorBoard's curves."""
 
 
 def computes_in_bf16(precision: Precision, device: torch.device) -> bool:
-    """Tell whether the network computes in bfloat16; its weights, the alignment and the losses never do."""
+    """Return whether the network computes in bfloat16; its weights, the alignment and the losses never do."""
     if precision is Precision.AUTO:
         return device.type == "cuda" and torch.cuda.is_bf16_supported()
     return precision is Precision.BF16
 
 
+def acoustic_loop_config(recipe: Recipe) -> LoopConfig:
+    """Return how long a recipe trains the acoustic model."""
+    return LoopConfig(recipe.max_steps, recipe.save_every, recipe.early_stop_patience)
+
+
 @dataclass(frozen=True, slots=True)
-class Corpus:
-    """What is learned from and what is measured on, in one normalised space."""
+class AcousticCorpus:
+    """Clips to train on, clips held out for the dev loss, and the statistics that all are normalised by."""
 
     train: Sequence[TrainingClip]
     dev: Sequence[TrainingClip]
@@ -54,167 +65,112 @@ class Corpus:
 
 
 @dataclass(slots=True)
-class Finetuning:
-    """One training run; create it, `resume()`, then `run()`."""
+class AcousticFineTuning:
+    """The acoustic model's `TrainingTask`: AdamW on the selected parameters, in batches of similar lengths.
+
+    Raises InputError when it is created without a clip to train on, or with a name in `recipe.trainable` that
+    matches no parameter.
+    """
 
     model: Sambert
-    corpus: Corpus
-    training: Recipe
-    store: CheckpointStore
-    on_step: Callable[[int, float, float | None], None]
-    stopping: Callable[[], bool]
+    corpus: AcousticCorpus
+    recipe: Recipe
     world: World = field(default_factory=World)
-    board: Board | None = None
-    """Where the leading process tells how it goes."""
-    speak: Callable[[], Mapping[str, Array]] | None = None
-    """What is to be heard of the voice every so many steps: waves by name."""
-    step: int = 0
-    best_loss: float = math.inf
-    best_step: int = 0
-    stale: int = 0
-    """Dev measurements since the best one."""
-    dev_loss: float | None = None
-    last_loss: float = math.nan
-    free: list[torch.nn.Parameter] = field(init=False)
-    optimizer: torch.optim.AdamW = field(init=False)
-    sampler: Sampler = field(init=False)
-    eos: list[int] = field(init=False)
+    synthesize: Callable[[], Mapping[str, Array]] | None = None
+    """Makes waves [samples] by name, for TensorBoard; None for no audio."""
+    trainable: list[torch.nn.Parameter] = field(init=False)
+    optimizer: torch.optim.Optimizer = field(init=False)
+    sampler: BucketBatchSampler = field(init=False)
+    padding_ids: list[int] = field(init=False)
+    """The end-of-sentence id of each input stream, which pads a batch."""
 
     def __post_init__(self) -> None:
         if not self.corpus.train:
             raise InputError("no clip is left to train on; lower spec.training.devFraction or add recordings")
-        self.free = select_trainable(self.model.to(self.world.device), self.training.trainable)
-        self.optimizer = torch.optim.AdamW(self.free, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0)
+        self.trainable = select_trainable(self.model.to(self.world.device), self.recipe.trainable)
+        self.optimizer = torch.optim.AdamW(self.trainable, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0)
         lengths = [len(clip.mel) for clip in self.corpus.train]
-        self.sampler = Sampler(lengths, self.training.batch_size, self.training.seed)
+        self.sampler = BucketBatchSampler(lengths, self.recipe.batch_size, self.recipe.seed)
         tables = UnitTables.load()
-        self.eos = [tables.eos[stream] for stream in STREAMS]
+        self.padding_ids = [tables.eos[stream] for stream in STREAMS]
 
-    def resume(self) -> int:
-        """Continue from the newest whole checkpoint, if there is one; return the step reached."""
-        if (state := self.world.told(self.store.newest)) is not None:
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            for name in PLACE:
-                setattr(self, name, state[name])
-        return self.step
-
-    @property
-    def over(self) -> bool:
-        """Whether the last step was made, or the dev loss has not got better for as long as the recipe waits."""
-        patience = self.training.early_stop_patience
-        return self.step >= self.training.max_steps or (patience is not None and self.stale >= patience)
-
-    def run(self) -> None:
-        """Train to the end and leave the best weights in the leading process's model.
-
-        Raises Interrupted, after saving, when `stopping()` says so in any process; KubeVoiceError if the loss is no
-        longer a number.
-        """
-        while not self.over:
-            self._one_step([self.corpus.train[i] for i in self.sampler.batch(self.step)])
-            self._sound()
-            measured = self.step == self.training.max_steps or self.step % self.training.save_every == 0
-            if measured:
-                self._measure()
-                self._show()
-                self._save(self.dev_loss)
-            self.on_step(self.step, self.last_loss, self.dev_loss)
-            if self.world.largest(int(self.stopping())) and not self.over:
-                if not measured:
-                    self._save(None)
-                raise Interrupted(f"stopped and saved at step {self.step}")
-        if self.world.leads and (best := self.store.best()) is not None:
-            self.model.load_state_dict(best["model"])
-            self.best_step = best["step"]
-
-    def _one_step(self, clips: list[TrainingClip]) -> None:
+    def train_step(self, step: int) -> StepLosses:
+        """Update the weights with the batch of a step."""
         self.model.train()
-        torch.manual_seed(step_seed(self.training.seed, self.step, self.world.rank))
-        rate = learning_rate(self.step, self.training)
+        torch.manual_seed(step_seed(self.recipe.seed, step, self.world.rank))
+        rate = learning_rate(step, self.recipe)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        figures = self._gradients(clips)
-        norm = torch.nn.utils.clip_grad_norm_(self.free, self.training.max_gradient_norm or math.inf)
-        if not math.isfinite(figures["total"]):
-            raise KubeVoiceError(
-                f"the loss of step {self.step + 1} is no number; lower spec.training.learningRate "
-                f"({self.training.learning_rate:g}) or spec.training.maxGradientNorm"
-            )
+        terms = self._compute_gradients([self.corpus.train[i] for i in self.sampler.batch(step)])
+        norm = torch.nn.utils.clip_grad_norm_(self.trainable, self.recipe.max_gradient_norm or math.inf)
         self.optimizer.step()
-        self.step += 1
-        self.last_loss = figures["total"]
-        self._log("train", figures | {"gradient_norm": float(norm), "learning_rate": rate})
+        return StepLosses(terms["total"], terms, {"gradient_norm": float(norm), "learning_rate": rate})
 
-    def _gradients(self, clips: list[TrainingClip]) -> dict[str, float]:
+    def _compute_gradients(self, clips: list[TrainingClip]) -> dict[str, float]:
         """Leave the gradients of the whole batch in the parameters; return its losses by name."""
-        whole, mine = Whole.of(clips), self.world.part(clips)
-        # A process that has no part goes along with one clip that counts nothing: the others wait for it.
-        share = Share.of(mine, whole) if mine else Share(0.0, 0.0, 0.0)
-        data = self._collate(mine or clips[:1], whole)
-        terms = losses(self.model, data, self.corpus.stats, share, self.world.largest, bf16=self._bf16)
+        size, shard = BatchSize.from_clips(clips), self.world.shard(clips)
+        # A process without a clip computes one that has no weight, because the others wait for it.
+        share = BatchShare.from_clips(shard, size) if shard else NO_SHARE
+        batch = self._collate(shard or clips[:1], size)
+        losses = compute_losses(
+            self.model, batch, self.corpus.stats, share, self.world.all_reduce_max, bf16=self._uses_bf16
+        )
         self.optimizer.zero_grad()
-        terms.total.backward()
-        self.world.add([parameter.grad for parameter in self.free if parameter.grad is not None])
-        return self._summed({name: getattr(terms, name).detach() for name in TERMS})
-
-    def _summed(self, terms: dict[str, torch.Tensor]) -> dict[str, float]:
-        """Add figures up over all processes."""
-        total = torch.stack(list(terms.values())).double().cpu()
-        self.world.add([total])
-        return dict(zip(terms, total.tolist(), strict=True))
+        losses.total.backward()
+        self.world.all_reduce_sum([parameter.grad for parameter in self.trainable if parameter.grad is not None])
+        return self.world.sum_scalars({name: getattr(losses, name).detach() for name in TERMS})
 
     @torch.no_grad()
-    def _measure(self) -> None:
-        """Measure the losses over the dev split, with dropout off; note the best so far."""
-        dev, size = self.corpus.dev, self.training.batch_size
+    def evaluate(self) -> StepLosses | None:
+        """Compute the mean losses over the held-out clips, without dropout."""
+        dev, size = self.corpus.dev, self.recipe.batch_size
         if not dev:
-            return
+            return None
         self.model.eval()
         sums = {name: torch.zeros((), dtype=torch.float64) for name in TERMS}
-        for begin in self.world.part(range(0, len(dev), size)):
-            group = dev[begin : begin + size]
-            terms = losses(self.model, self._collate(group, Whole.of(group)), self.corpus.stats, bf16=self._bf16)
+        for begin in self.world.shard(range(0, len(dev), size)):
+            clips = dev[begin : begin + size]
+            batch = self._collate(clips, BatchSize.from_clips(clips))
+            losses = compute_losses(self.model, batch, self.corpus.stats, bf16=self._uses_bf16)
             for name in TERMS:
-                sums[name] += getattr(terms, name).double().cpu() * len(group) / len(dev)
-        found = self._summed(sums)
-        self._log("dev", found)
-        self.dev_loss = found["total"]
-        self.stale += 1
-        if self.dev_loss < self.best_loss:
-            self.best_loss, self.best_step, self.stale = self.dev_loss, self.step, 0
+                sums[name] += getattr(losses, name).double().cpu() * len(clips) / len(dev)
+        means = self.world.sum_scalars(sums)
+        return StepLosses(means["total"], means)
 
-    def _save(self, dev_loss: float | None) -> None:
-        if self.world.leads:
-            state = {name: getattr(self, name) for name in PLACE} | {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            }
-            self.store.save(self.step, state, dev_loss)
-            if self.board is not None:
-                self.board.publish()
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weights and the optimizer's state."""
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Load the weights and the optimizer's state."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def load_best(self, state: Mapping[str, Any] | None) -> None:
+        """Load the weights with the lowest dev loss; without held-out clips, the last ones stay."""
+        if state is not None:
+            self.model.load_state_dict(state["model"])
+
+    def write_previews(self, writer: TensorBoardWriter, step: int, *, evaluated: bool) -> None:
+        """Write audio every `recipe.sample_every` steps, and the images of one clip after each evaluation."""
+        self.model.eval()
+        if self.synthesize is not None and step % self.recipe.sample_every == 0:
+            writer.write_audio(self.synthesize(), step)
+        if evaluated:
+            clip = (self.corpus.dev or self.corpus.train)[:1]
+            batch = self._collate(clip, BatchSize.from_clips(clip))
+            writer.write_images(draw_clip(self.model, batch, self.corpus.stats), step)
+
+    def describe_divergence(self, step: int) -> str:
+        """Name the settings that make training diverge."""
+        return (
+            f"the loss of step {step} is not finite; lower spec.training.learningRate "
+            f"({self.recipe.learning_rate:g}) or spec.training.maxGradientNorm"
+        )
 
     @property
-    def _bf16(self) -> bool:
-        return computes_in_bf16(self.training.precision, self.world.device)
+    def _uses_bf16(self) -> bool:
+        return computes_in_bf16(self.recipe.precision, self.world.device)
 
-    def _collate(self, clips: Sequence[TrainingClip], whole: Whole) -> Collated:
-        return collate(clips, self.eos, self.model.config.outputs_per_step, whole).to(self.world.device)
-
-    def _log(self, split: str, figures: Mapping[str, float]) -> None:
-        if self.board is not None:
-            self.board.figures(split, figures, self.step)
-
-    def _show(self) -> None:
-        """Show how one clip, held out if there is one, is aligned and predicted."""
-        if self.board is not None:
-            self.model.eval()
-            clip = (self.corpus.dev or self.corpus.train)[:1]
-            data = self._collate(clip, Whole.of(clip))
-            self.board.pictures(clip_pictures(self.model, data, self.corpus.stats), self.step)
-
-    def _sound(self) -> None:
-        """Let the voice be heard."""
-        if self.board is not None and self.speak is not None and self.step % self.training.sample_every == 0:
-            self.model.eval()
-            self.board.sounds(self.speak(), self.step)
+    def _collate(self, clips: Sequence[TrainingClip], size: BatchSize) -> CollatedBatch:
+        return collate(clips, self.padding_ids, self.model.config.outputs_per_step, size).to(self.world.device)

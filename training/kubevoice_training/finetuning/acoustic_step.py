@@ -1,4 +1,7 @@
-"""One training step of SAMBERT: clips to a batch, alignment on the fly, losses (facts file §2.5-2.6)."""
+"""One training step of SAMBERT: clips to a padded batch, alignment while training, targets and losses.
+
+See docs/reference/sambert.md, sections "Aligner" and "Losses". Shapes: B clips, T_text symbols, T_mel frames.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,12 +22,30 @@ from kubevoice_training.models.aligner import (
 from kubevoice_training.models.layers import sequence_mask
 from kubevoice_training.models.sambert import AcousticBatch, AcousticOutput, Sambert, attention_band_width
 
-__all__ = ["Collated", "Losses", "Share", "Whole", "collate", "losses", "per_symbol_mean"]
+__all__ = [
+    "AcousticLosses",
+    "BatchShare",
+    "BatchSize",
+    "CollatedBatch",
+    "build_targets",
+    "collate",
+    "compute_losses",
+    "per_symbol_mean",
+    "reconstruction_losses",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """The size of a step's batch, which may lie in parts with several processes."""
+class BatchSize:
+    """The size of a step's batch, all processes' shards together.
+
+    Attributes
+    ----------
+    clips, symbols, frames
+        How many there are, without padding.
+    longest_text, longest_mel
+        Symbols and frames of the longest clip.
+    """
 
     clips: int
     symbols: int
@@ -33,60 +54,83 @@ class Whole:
     longest_mel: int
 
     @classmethod
-    def of(cls, clips: Sequence[TrainingClip]) -> "Whole":
-        """Measure all clips of a step."""
+    def from_clips(cls, clips: Sequence[TrainingClip]) -> "BatchSize":
+        """Measure the clips of a step."""
         texts, mels = [len(clip.ling) for clip in clips], [len(clip.mel) for clip in clips]
         return cls(len(clips), sum(texts), sum(mels), max(texts), max(mels))
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """What part of a step's clips, symbols and frames one process has: the weights that make its means add up."""
+class BatchShare:
+    """One process's share of a batch's clips, symbols and frames, 0..1.
+
+    A loss is a mean over one of them. Means times these shares add up to the mean over the whole batch.
+    """
 
     clips: float = 1.0
     symbols: float = 1.0
     frames: float = 1.0
 
     @classmethod
-    def of(cls, clips: Sequence[TrainingClip], whole: Whole) -> "Share":
-        """Compare a process's clips with the whole."""
-        part = Whole.of(clips)
-        return cls(part.clips / whole.clips, part.symbols / whole.symbols, part.frames / whole.frames)
+    def from_clips(cls, clips: Sequence[TrainingClip], size: BatchSize) -> "BatchShare":
+        """Compare a process's clips with the size of the whole batch."""
+        shard = BatchSize.from_clips(clips)
+        return cls(shard.clips / size.clips, shard.symbols / size.symbols, shard.frames / size.frames)
 
 
-ALL = Share()
+WHOLE_BATCH, NO_SHARE = BatchShare(), BatchShare(0.0, 0.0, 0.0)
 
 
 @dataclass(slots=True)
-class Collated:
-    """A padded batch before alignment; the symbol axis has N + 1 slots, T is a multiple of r.
+class CollatedBatch:
+    """A padded batch before alignment.
 
-    It holds `durations` [B, N + 1] in frames, or a `prior` [B, T, N + 1] for the aligner to find them.
+    T_text is the longest text plus one, T_mel a multiple of the decoder's `outputs_per_step`. Either `durations` are
+    given, or a `prior` with which the aligner finds them.
+
+    Attributes
+    ----------
+    ling
+        Ids of the four linguistic streams [B, T_text, 4].
+    emotion, speaker
+        Rows of the embedding tables [B, T_text].
+    text_lengths, mel_lengths
+        Valid symbols and frames of each clip [B].
+    mel
+        Normalised mels [B, T_mel, n_mels].
+    f0
+        F0 in Hz, 0 where unvoiced [B, T_mel].
+    energy
+        Energy before normalisation [B, T_mel].
+    prior
+        Beta-binomial prior of the aligner [B, T_mel, T_text], or None.
+    durations
+        Frames of each symbol [B, T_text], or None.
     """
 
     ling: Tensor
     emotion: Tensor
     speaker: Tensor
-    symbols: Tensor
+    text_lengths: Tensor
     mel: Tensor
-    frames: Tensor
+    mel_lengths: Tensor
     f0: Tensor
     energy: Tensor
     prior: Tensor | None
     durations: Tensor | None
 
-    def to(self, device: torch.device) -> "Collated":
-        """Move every tensor to `device`."""
-        moved: dict[str, Any] = {}
+    def to(self, device: torch.device) -> "CollatedBatch":
+        """Return the batch with every tensor on `device`."""
+        tensors: dict[str, Any] = {}
         for name in self.__slots__:
             tensor = getattr(self, name)
-            moved[name] = None if tensor is None else tensor.to(device)
-        return Collated(**moved)
+            tensors[name] = None if tensor is None else tensor.to(device)
+        return CollatedBatch(**tensors)
 
 
 @dataclass(slots=True)
-class Losses:
-    """The terms of one step, each a mean times this process's share; `total` is what is minimised."""
+class AcousticLosses:
+    """The losses of one step, scalars: each a mean times this process's share; `total` is their sum."""
 
     total: Tensor
     mel: Tensor
@@ -96,20 +140,33 @@ class Losses:
     alignment: Tensor
 
 
-def collate(clips: Sequence[TrainingClip], eos: Sequence[int], step: int, whole: Whole | None = None) -> Collated:
-    """Pad clips to one batch, as far as the whole of which they are a part.
+def collate(
+    clips: Sequence[TrainingClip], padding_ids: Sequence[int], outputs_per_step: int, size: BatchSize | None = None
+) -> CollatedBatch:
+    """Pad clips to one batch.
 
-    Unused slots hold the end-of-sentence ids `eos` of the four streams; they count in the aligner's softmax.
+    Parameters
+    ----------
+    clips
+        Clips, all with durations or all without.
+    padding_ids
+        The end-of-sentence id of each of the four streams. They fill unused positions, which count in the aligner's
+        softmax.
+    outputs_per_step
+        Frames of a decoder step; T_mel is a multiple of it.
+    size
+        Size of the whole batch of which the clips are a shard, for equal padding in all processes. None if they are
+        the whole.
     """
-    whole = whole or Whole.of(clips)
-    slots = whole.longest_text + 1
-    longest = -(-whole.longest_mel // step) * step
-    ling = np.tile(np.asarray(eos, np.int64), (len(clips), slots, 1))
+    size = size or BatchSize.from_clips(clips)
+    slots = size.longest_text + 1
+    longest = -(-size.longest_mel // outputs_per_step) * outputs_per_step
+    ling = np.tile(np.asarray(padding_ids, np.int64), (len(clips), slots, 1))
     mel = np.zeros((len(clips), longest, clips[0].mel.shape[1]), np.float32)
     f0, energy = np.zeros((len(clips), longest), np.float32), np.zeros((len(clips), longest), np.float32)
-    timed = clips[0].durations is not None
-    prior = None if timed else np.ones((len(clips), longest, slots), np.float32)
-    durations = np.zeros((len(clips), slots), np.int64) if timed else None
+    has_durations = clips[0].durations is not None
+    prior = None if has_durations else np.ones((len(clips), longest, slots), np.float32)
+    durations = np.zeros((len(clips), slots), np.int64) if has_durations else None
     for i, clip in enumerate(clips):
         n, t = len(clip.ling), len(clip.mel)
         ling[i, :n], mel[i, :t], f0[i, :t], energy[i, :t] = clip.ling, clip.mel, clip.f0, clip.energy
@@ -118,13 +175,13 @@ def collate(clips: Sequence[TrainingClip], eos: Sequence[int], step: int, whole:
         if durations is not None and clip.durations is not None:
             durations[i, :n] = clip.durations
     repeat = np.ones((1, slots), np.int64)
-    return Collated(
+    return CollatedBatch(
         ling=torch.from_numpy(ling),
         emotion=torch.from_numpy(np.array([[clip.emotion] for clip in clips]) * repeat),
         speaker=torch.from_numpy(np.array([[clip.speaker] for clip in clips]) * repeat),
-        symbols=torch.tensor([len(clip.ling) for clip in clips]),
+        text_lengths=torch.tensor([len(clip.ling) for clip in clips]),
         mel=torch.from_numpy(mel),
-        frames=torch.tensor([len(clip.mel) for clip in clips]),
+        mel_lengths=torch.tensor([len(clip.mel) for clip in clips]),
         f0=torch.from_numpy(f0),
         energy=torch.from_numpy(energy),
         prior=None if prior is None else torch.from_numpy(prior),
@@ -133,7 +190,20 @@ def collate(clips: Sequence[TrainingClip], eos: Sequence[int], step: int, whole:
 
 
 def per_symbol_mean(values: Tensor, durations: Tensor) -> Tensor:
-    """Mean of the non-zero frame values of each symbol, 0 where there is none; [B, T], [B, N] to [B, N]."""
+    """Average frame values over each symbol.
+
+    Parameters
+    ----------
+    values
+        Frame values [B, T_mel]; zeros are left out of the mean.
+    durations
+        Frames of each symbol [B, T_text].
+
+    Returns
+    -------
+    Tensor
+        Means [B, T_text], 0 for a symbol without a non-zero frame.
+    """
     ends = durations.cumsum(1)
     sums, counts = (
         torch.cat([x.new_zeros(len(x), 1), x.cumsum(1)], dim=1).double() for x in (values, (values != 0).float())
@@ -143,80 +213,117 @@ def per_symbol_mean(values: Tensor, durations: Tensor) -> Tensor:
     return torch.where(count > 0, total / count.clamp(min=1), 0.0).float()
 
 
-def _durations(model: Sambert, data: Collated, mask: Tensor, share: Share) -> tuple[Tensor, Tensor]:
-    """Return the durations [B, N + 1] and the loss of having found them: with the model's own aligner, or as given."""
+def _find_durations(model: Sambert, data: CollatedBatch, mask: Tensor, share: BatchShare) -> tuple[Tensor, Tensor]:
+    """Return the durations [B, T_text], given or found by the model's aligner, and the alignment loss (a scalar)."""
     if data.durations is not None:
         return data.durations, data.mel.new_zeros(())
     soft, log_probability = model.align_attention(data.mel, model.text_encoder.embed(data.ling), mask, data.prior)
-    durations = monotonic_alignment_search(soft, data.symbols, data.frames)
-    loss = share.clips * forward_sum_loss(log_probability, data.symbols, data.frames)
+    durations = monotonic_alignment_search(soft, data.text_lengths, data.mel_lengths)
+    loss = share.clips * forward_sum_loss(log_probability, data.text_lengths, data.mel_lengths)
     return durations, loss + share.frames * binarization_loss(soft, durations)
 
 
-def align(model: Sambert, data: Collated, stats: Stats, share: Share = ALL) -> tuple[AcousticBatch, Tensor]:
-    """Give each symbol its frames; returns the teacher-forcing batch and the alignment loss."""
-    mask = sequence_mask(data.symbols, data.ling.shape[1])
-    durations, loss = _durations(model, data, mask, share)
+def build_targets(
+    model: Sambert, data: CollatedBatch, stats: Stats, share: BatchShare = WHOLE_BATCH
+) -> tuple[AcousticBatch, Tensor]:
+    """Align a batch, and average F0 and energy over each symbol, normalised as pitch and energy.
+
+    Padding frames are given to the first unused position of a clip, so that its durations sum to T_mel.
+
+    Parameters
+    ----------
+    model
+        The acoustic model, whose aligner is used if the batch has no durations.
+    data
+        The padded batch.
+    stats
+        Mean and deviation of F0 (Hz) and of energy.
+    share
+        This process's share of the whole batch.
+
+    Returns
+    -------
+    tuple
+        The batch for teacher forcing, and the alignment loss (a scalar).
+    """
+    mask = sequence_mask(data.text_lengths, data.ling.shape[1])
+    durations, loss = _find_durations(model, data, mask, share)
     pitch, energy = per_symbol_mean(data.f0, durations), per_symbol_mean(data.energy, durations)
     padded = durations.clone()
-    padded[torch.arange(len(padded)), data.symbols] += data.mel.shape[1] - data.frames
+    padded[torch.arange(len(padded)), data.text_lengths] += data.mel.shape[1] - data.mel_lengths
     return AcousticBatch(
         ling=data.ling,
         emotion=data.emotion,
         speaker=data.speaker,
-        text_lengths=data.symbols,
+        text_lengths=data.text_lengths,
         mel=data.mel,
-        mel_lengths=data.frames,
+        mel_lengths=data.mel_lengths,
         durations=padded,
         pitch=torch.where(pitch > 0, (pitch - stats.pitch_mean) / stats.pitch_std, 0.0),
         energy=torch.where(mask, (energy - stats.energy_mean) / stats.energy_std, 0.0),
     ), loss
 
 
-def reconstruction(output: AcousticOutput, batch: AcousticBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the mel (both outputs), duration, pitch and energy losses: L1 over what is valid."""
+def reconstruction_losses(output: AcousticOutput, batch: AcousticBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the mel, duration, pitch and energy losses (scalars): L1 over valid frames or symbols.
+
+    The mel loss is the sum of the decoder's and the post-net's; durations are compared as log(frames + 1).
+    """
     symbols = sequence_mask(batch.text_lengths, batch.ling.shape[1])
     frames = sequence_mask(batch.mel_lengths, batch.mel.shape[1]).unsqueeze(-1)
     count, cells = symbols.sum(), frames.sum() * batch.mel.shape[-1]
     target = torch.log(batch.durations.float() + 1.0)
 
-    def over_symbols(predicted: Tensor, true: Tensor) -> Tensor:
+    def mean_over_symbols(predicted: Tensor, true: Tensor) -> Tensor:
         return ((predicted - true).abs() * symbols).sum() / count
 
     mel = sum(((x - batch.mel).abs() * frames).sum() / cells for x in (output.decoder_mel, output.postnet_mel))
     return (
         torch.as_tensor(mel),
-        over_symbols(output.log_durations, target),
-        over_symbols(output.pitch, batch.pitch),
-        over_symbols(output.energy, batch.energy),
+        mean_over_symbols(output.log_durations, target),
+        mean_over_symbols(output.pitch, batch.pitch),
+        mean_over_symbols(output.energy, batch.energy),
     )
 
 
-def losses(
+def compute_losses(
     model: Sambert,
-    data: Collated,
+    data: CollatedBatch,
     stats: Stats,
-    share: Share = ALL,
-    widest: Callable[[int], int] = lambda band: band,
+    share: BatchShare = WHOLE_BATCH,
+    all_reduce_max: Callable[[int], int] = lambda band: band,
     *,
     bf16: bool = False,
-) -> Losses:
-    """Align, predict and compare. `widest` returns the largest of all processes' attention bands.
+) -> AcousticLosses:
+    """Align a batch, predict with teacher forcing, and compare.
 
-    With `bf16` the network computes in bfloat16 where that does no harm; alignment and losses stay in float32.
+    Parameters
+    ----------
+    model
+        The acoustic model, in training or evaluation mode.
+    data
+        The padded batch, on the model's device.
+    stats
+        Mean and deviation of F0 (Hz) and of energy.
+    share
+        This process's share of the whole batch.
+    all_reduce_max
+        Returns the largest of all processes' values: all use the widest attention band.
+    bf16
+        Whether the network computes in bfloat16. Alignment and losses stay in float32.
     """
-    batch, alignment = align(model, data, stats, share)
+    batch, alignment = build_targets(model, data, stats, share)
     inside = sequence_mask(batch.text_lengths, batch.ling.shape[1])
-    batch.band_width = widest(
+    batch.band_width = all_reduce_max(
         attention_band_width(batch.durations.masked_fill(~inside, 0), model.config.outputs_per_step)
     )
     with torch.autocast(data.mel.device.type, torch.bfloat16, enabled=bf16):
         output = model(batch)
-    mel, duration, pitch, energy = reconstruction(output, batch)
+    mel, duration, pitch, energy = reconstruction_losses(output, batch)
     mel, duration, pitch, energy = (
         mel * share.frames,
         duration * share.symbols,
         pitch * share.symbols,
         energy * share.symbols,
     )
-    return Losses(mel + duration + pitch + energy + alignment, mel, duration, pitch, energy, alignment)
+    return AcousticLosses(mel + duration + pitch + energy + alignment, mel, duration, pitch, energy, alignment)

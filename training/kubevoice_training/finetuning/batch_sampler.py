@@ -1,6 +1,6 @@
-"""Which clips a step learns from, and the seed of what is random in it: pure functions of the run's seed and the step.
+"""Which clips a step is computed on, and the seed of what is random in it: pure functions of seed and step.
 
-So a checkpoint holds no position in the data and no random state: step and seed say both, for every process.
+So a checkpoint needs neither a position in the data nor a random state, and that holds for every process.
 """
 
 import hashlib
@@ -8,38 +8,63 @@ import math
 import random
 from collections.abc import Sequence
 
-__all__ = ["Sampler", "step_seed"]
+__all__ = ["BucketBatchSampler", "step_seed"]
 
 BUCKET_FRAMES = 20
 """Clips whose lengths differ by less count as equally long: they are shuffled, and padding stays small."""
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Return the seed of dropout and everything else that process `rank` draws in one step: 63 bits."""
+    """Return the seed (63 bits) of dropout and of all else that process `rank` draws in a step."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{step}/{rank}".encode()).digest()[:8]) >> 1
 
 
 def epoch_order(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Shuffle an epoch into batches of clips of similar length; a pure function of its arguments."""
+    """Shuffle an epoch into batches of clips of similar length.
+
+    Parameters
+    ----------
+    lengths
+        Frames of each clip.
+    size
+        Clips of a batch; the last ones may have fewer.
+    seed, epoch
+        What the shuffling depends on.
+
+    Returns
+    -------
+    list
+        Batches of indices into `lengths`.
+    """
     rng = random.Random(f"{seed}/{epoch}")  # noqa: S311  # reproducible, not secret
     order = list(range(len(lengths)))
     rng.shuffle(order)
     order.sort(key=lambda i: lengths[i] // BUCKET_FRAMES)
-    groups = [order[i : i + size] for i in range(0, len(order), size)]
-    rng.shuffle(groups)
-    return groups
+    batches = [order[i : i + size] for i in range(0, len(order), size)]
+    rng.shuffle(batches)
+    return batches
 
 
-class Sampler:
-    """Batches of clips by step; the last batch of an epoch may be smaller."""
+class BucketBatchSampler:
+    """Batches of clips of similar length by step; each clip is in one batch of an epoch.
+
+    Parameters
+    ----------
+    lengths
+        Frames of each clip.
+    size
+        Clips of a batch.
+    seed
+        Of the order.
+    """
 
     def __init__(self, lengths: Sequence[int], size: int, seed: int) -> None:
         self._lengths, self._size, self._seed = lengths, size, seed
-        self._epoch, self._order = -1, [[0]]
+        self._epoch, self._batches = -1, [[0]]  # the epoch that was asked for last, kept until another one is
 
     def batch(self, step: int) -> list[int]:
-        """Return the clips of step `step` (0 = first), by their places in `lengths`."""
-        epoch, place = divmod(step, math.ceil(len(self._lengths) / self._size))
+        """Return the clips of step `step` (counted from 0), as indices into `lengths`."""
+        epoch, index = divmod(step, math.ceil(len(self._lengths) / self._size))
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, epoch_order(self._lengths, self._size, self._seed, epoch)
-        return self._order[place]
+            self._epoch, self._batches = epoch, epoch_order(self._lengths, self._size, self._seed, epoch)
+        return self._batches[index]

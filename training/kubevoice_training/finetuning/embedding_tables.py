@@ -1,4 +1,4 @@
-"""Fitting a base voice to a dataset's speakers and emotions before fine-tuning."""
+"""The speaker and emotion tables of a base voice, rebuilt for a dataset's labels before fine-tuning."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,15 +13,33 @@ from kubevoice_training.features.feature_store import FeatureSet
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.voice_checkpoint import VoiceWeights
 
-__all__ = ["adapt", "fit_to"]
+__all__ = ["remap_embeddings", "with_dataset_stats"]
 
 FREE_EMOTIONS = tuple(label for label in EMOTIONS if label.startswith("placeholder"))
 
 
-def emotion_rows(known: dict[str, int], labels: Sequence[str]) -> dict[str, int]:
-    """Give each label a row: the base's own, the reference's of that name, or the next free placeholder.
+def assign_emotion_rows(known: dict[str, int], labels: Sequence[str]) -> dict[str, int]:
+    """Assign each emotion a row of the emotion table.
 
-    Raises InputError when the placeholders run out.
+    That is the base voice's own row, else the row that the reference has for the label, else the next free
+    placeholder.
+
+    Parameters
+    ----------
+    known
+        The base voice's rows by label.
+    labels
+        The dataset's labels.
+
+    Returns
+    -------
+    dict
+        Rows by label.
+
+    Raises
+    ------
+    InputError
+        If there are more new labels than placeholders.
     """
     rows: dict[str, int] = {}
     taken = set(known.values())
@@ -43,45 +61,59 @@ def emotion_rows(known: dict[str, int], labels: Sequence[str]) -> dict[str, int]
     return rows
 
 
-def fit_to(base: VoiceWeights, features: FeatureSet) -> VoiceWeights:
-    """Return `base` with the features' statistics if it does not know what it was normalised by.
+def with_dataset_stats(base: VoiceWeights, features: FeatureSet) -> VoiceWeights:
+    """Return the base voice with statistics to normalise by: its own or, if it has none, the dataset's.
 
-    Raises InputError if the features were not made as the base's mel is.
+    Raises
+    ------
+    InputError
+        If the features' mels are not computed as the base voice's are.
     """
     if features.mel != base.mel:
         raise InputError(
-            f"the base voice speaks mels of {base.mel.sample_rate} Hz with a hop of {base.mel.hop_length}, but the "
+            f"the base voice has mels of {base.mel.sample_rate} Hz with a hop of {base.mel.hop_length}, but the "
             f"features have {features.mel.sample_rate} Hz and a hop of {features.mel.hop_length}; name another base"
         )
     if base.measured:
         return base
     clips = [utterance.features for utterance in features.utterances if not utterance.dev]
-    # Such a voice learnt from pitch whose mean and deviation count unvoiced frames as 0 Hz.
+    # An imported voice learnt from pitch whose mean and deviation count unvoiced frames as 0 Hz.
     f0 = np.concatenate([clip.f0 for clip in clips]).astype(np.float64)
     stats = replace(measure_stats(clips), pitch_mean=float(f0.mean()), pitch_std=float(f0.std()))
     return replace(base, stats=stats, measured=True)
 
 
-def _reshaped(model: Sambert, speakers: int) -> Sambert:
-    """Make a model of the same sizes and weights but for its speaker table, which is left to the caller."""
+def _with_speaker_rows(model: Sambert, speakers: int) -> Sambert:
+    """Return a copy of a model with `speakers` rows in its speaker table, which the caller fills."""
     other = Sambert(replace(model.config, speakers=speakers))
     state = {name: value for name, value in model.state_dict().items() if name != "spk_tokenizer.weight"}
     other.load_state_dict(state, strict=False)
     return other
 
 
-def adapt(base: VoiceWeights, speakers: Sequence[str], emotions: Sequence[str]) -> VoiceWeights:
-    """Return a copy of `base` that speaks as the dataset's speakers and emotions.
+def remap_embeddings(base: VoiceWeights, speakers: Sequence[str], emotions: Sequence[str]) -> VoiceWeights:
+    """Return a copy of a base voice whose embedding tables have the dataset's speakers and emotions.
 
-    A speaker the base knows keeps its embedding, a new one starts as the base's first. An emotion the base was not
-    taught starts as neutral, so that training moves it away from a voice that speaks. Raises InputError for more
-    emotions than a voice has rows for.
+    A speaker that the base knows keeps its embedding, a new one starts as the base's first. An emotion that the base
+    was not trained with starts as neutral, which is closer to any speech than a random vector.
+
+    Parameters
+    ----------
+    base
+        The voice to start from.
+    speakers, emotions
+        The dataset's labels.
+
+    Raises
+    ------
+    InputError
+        If there are more emotions than rows.
     """
     old = base.acoustic.spk_tokenizer.weight
     # Tables end with rows for padding, end of sentence and, but in old voices, mask; one of a personal voice has none.
     special = list(range(len(base.speakers), len(old)))
-    acoustic = _reshaped(base.acoustic, len(speakers) + len(special))
-    rows = emotion_rows(base.emotions, emotions)
+    acoustic = _with_speaker_rows(base.acoustic, len(speakers) + len(special))
+    rows = assign_emotion_rows(base.emotions, emotions)
     with torch.no_grad():
         table = acoustic.spk_tokenizer.weight
         table.copy_(old[[base.speakers.get(name, 0) for name in speakers] + special])

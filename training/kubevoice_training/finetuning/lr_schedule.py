@@ -1,4 +1,4 @@
-"""The course of the learning rate."""
+"""The learning rate of each step."""
 
 import math
 
@@ -8,7 +8,7 @@ __all__ = ["learning_rate"]
 
 
 def learning_rate(step: int, training: Recipe) -> float:
-    """Rate of optimiser step `step` (0 = first): linear warm-up, then cosine decay to zero or constant."""
+    """Return the rate of optimizer step `step` (counted from 0): linear warm-up, then constant or cosine decay to 0."""
     warm = min(1.0, (step + 1) / max(1, training.warmup_steps))
     if training.schedule is Schedule.CONSTANT:
         return training.learning_rate * warm

@@ -8,11 +8,11 @@ from torch import nn
 
 from kubevoice_training.models.sambert import Sambert
 
-__all__ = ["groups", "select_trainable", "trainable_table"]
+__all__ = ["count_trainable", "parameter_groups", "select_trainable"]
 
 
-def groups(model: Sambert) -> dict[str, tuple[str, ...]]:
-    """Named groups of parameters, each a tuple of glob patterns over parameter names."""
+def parameter_groups(model: Sambert) -> dict[str, tuple[str, ...]]:
+    """Return the named groups of parameters, each a tuple of glob patterns over parameter names."""
     last = model.config.decoder_layers - 1
     decoder = "mel_decoder.mel_dec"
     return {
@@ -29,30 +29,45 @@ def groups(model: Sambert) -> dict[str, tuple[str, ...]]:
 
 
 def select_trainable(model: Sambert, wanted: Sequence[str]) -> list[nn.Parameter]:
-    """Freeze all parameters but those of the wanted groups or glob patterns; return what may change.
+    """Freeze all parameters but the selected ones.
 
-    Raises InputError, with what there is, for a word that is no group and matches no parameter.
+    Parameters
+    ----------
+    model
+        The acoustic model, whose parameters' `requires_grad` is set.
+    wanted
+        Names of groups, or glob patterns over parameter names.
+
+    Returns
+    -------
+    list
+        The selected parameters.
+
+    Raises
+    ------
+    InputError
+        For a name that is not a group and matches no parameter. It lists the groups and the modules.
     """
-    named, known = dict(model.named_parameters()), groups(model)
-    chosen: set[str] = set()
+    named, groups = dict(model.named_parameters()), parameter_groups(model)
+    selected: set[str] = set()
     for word in wanted:
-        patterns = known.get(word, (word,))
-        found = {name for name in named if any(fnmatchcase(name, pattern) for pattern in patterns)}
-        if not found:
+        patterns = groups.get(word, (word,))
+        matches = {name for name in named if any(fnmatchcase(name, pattern) for pattern in patterns)}
+        if not matches:
             modules = sorted({".".join(name.split(".")[:2]) for name in named})
             raise InputError(
-                f"spec.training.trainable: {word!r} is no group and matches no parameter; use a group "
-                f"({', '.join(known)}) or a pattern over parameter names, such as 'mel_decoder.*'",
+                f"spec.training.trainable: {word!r} is not a group and matches no parameter; use a group "
+                f"({', '.join(groups)}) or a pattern over parameter names, such as 'mel_decoder.*'",
                 [f"{module}.*" if module not in named else module for module in modules],
             )
-        chosen |= found
+        selected |= matches
     for name, parameter in named.items():
-        parameter.requires_grad_(name in chosen)
-    return [parameter for name, parameter in named.items() if name in chosen]
+        parameter.requires_grad_(name in selected)
+    return [parameter for name, parameter in named.items() if name in selected]
 
 
-def trainable_table(model: nn.Module) -> list[tuple[str, int, int]]:
-    """Rows (module, trainable parameters, all parameters) for people."""
+def count_trainable(model: nn.Module) -> list[tuple[str, int, int]]:
+    """Return a row for each top-level module: its name, its trainable parameters, all its parameters."""
     rows: dict[str, list[int]] = {}
     for name, parameter in model.named_parameters():
         row = rows.setdefault(name.split(".")[0], [0, 0])

@@ -1,7 +1,7 @@
-"""What TensorBoard shows of a training: figures, alignments and mels as pictures, and the voice to listen to.
+"""What TensorBoard shows of a training: losses, alignments and mels as images, and audio.
 
-Event files are written in a local folder and copied beside the checkpoints whenever one is saved, so that
-`tensorboard --logdir` works on the artifacts and a lost pod loses no more of the curves than of the training.
+Event files are written in a local folder and copied beside the checkpoints whenever one is saved. So
+`tensorboard --logdir` works on the artifacts, and a lost pod loses no more of the curves than of the training.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,28 @@ from kubevoice.storage import Storage
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["Board", "picture"]
+__all__ = ["TensorBoardWriter", "colorize"]
 
 Array = NDArray[np.float32]
 COLOURS = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float32)
-"""Five points of viridis (van der Walt and Smith, 2015): even steps look even, in grey and to the colour-blind."""
+"""Five points of the colour map viridis (van der Walt and Smith, 2015): equal steps look equal, in grey and to
+colour-blind people, too."""
 
 
-def picture(values: Array, height: int = 160) -> NDArray[np.uint8]:
-    """Colour a matrix [rows, columns] from its lowest to its highest value, the first row at the bottom.
+def colorize(values: Array, height: int = 160) -> NDArray[np.uint8]:
+    """Draw a matrix in viridis, from its lowest to its highest value.
 
-    Returns RGB [H, columns * 2, 3]; a row is as many pixels high as make at most `height`, but at least one.
+    Parameters
+    ----------
+    values
+        Matrix [rows, columns]; the first row is drawn at the bottom.
+    height
+        Largest height in pixels, unless there are more rows: a row has at least one pixel.
+
+    Returns
+    -------
+    NDArray
+        RGB image [H, columns * 2, 3].
     """
     low, high = float(values.min()), float(values.max())
     share = (values - low) / max(high - low, 1e-9)
@@ -32,36 +43,49 @@ def picture(values: Array, height: int = 160) -> NDArray[np.uint8]:
     return flipped.repeat(max(1, height // len(values)), axis=0).repeat(2, axis=1)
 
 
-class Board:
-    """One process's event file. Steps after the one it begins at, which an earlier process told of, are taken back."""
+class TensorBoardWriter:
+    """Writes one process's event file, and copies it to the artifacts.
 
-    def __init__(self, folder: Path, storage: Storage, prefix: str, sample_rate: int, begun: int = 0) -> None:
+    Parameters
+    ----------
+    folder
+        Local folder of the event file.
+    storage, prefix
+        Where `publish` copies it to.
+    sample_rate
+        Of the audio, in Hz.
+    resumed_step
+        The step that the run was resumed from. Steps after it, which an earlier process may have written, are
+        hidden by TensorBoard.
+    """
+
+    def __init__(self, folder: Path, storage: Storage, prefix: str, sample_rate: int, resumed_step: int = 0) -> None:
         self._sample_rate = sample_rate
-        self._writer = SummaryWriter(str(folder), purge_step=begun + 1 if begun else None)
+        self._writer = SummaryWriter(str(folder), purge_step=resumed_step + 1 if resumed_step else None)
         self._folder, self._storage, self._prefix = folder, storage, prefix
 
-    def figures(self, split: str, values: Mapping[str, float], step: int) -> None:
-        """Add a point to each curve `split/name`."""
+    def write_scalars(self, tag: str, values: Mapping[str, float], step: int) -> None:
+        """Add a point to each curve `tag/name`."""
         for name, value in values.items():
-            self._writer.add_scalar(f"{split}/{name}", value, step)
+            self._writer.add_scalar(f"{tag}/{name}", value, step)
 
-    def pictures(self, images: Mapping[str, Array], step: int) -> None:
-        """Show matrices [rows, columns], first row at the bottom, by name."""
+    def write_images(self, images: Mapping[str, Array], step: int) -> None:
+        """Add matrices [rows, columns] by name, drawn with the first row at the bottom."""
         for name, values in images.items():
-            self._writer.add_image(name, picture(values), step, dataformats="HWC")
+            self._writer.add_image(name, colorize(values), step, dataformats="HWC")
 
-    def sounds(self, waves: Mapping[str, Array], step: int) -> None:
-        """Let waves [samples], in -1..1, be heard, by name."""
+    def write_audio(self, waves: Mapping[str, Array], step: int) -> None:
+        """Add waves [samples] in -1..1 by name."""
         for name, wave in waves.items():
             self._writer.add_audio(name, wave[None], step, self._sample_rate)
 
     def publish(self) -> None:
-        """Copy this process's event file to the storage."""
+        """Copy the event file to the storage."""
         self._writer.flush()
         for path in sorted(self._folder.iterdir()):
             self._storage.upload(path, f"{self._prefix}/{path.name}")
 
     def close(self) -> None:
-        """Publish for the last time and end."""
+        """Publish for the last time and close the file."""
         self.publish()
         self._writer.close()

@@ -22,7 +22,7 @@ Maps = list[Tensor]
 
 
 def _stft_magnitude(wav: Tensor, n_fft: int, hop: int, window: Tensor) -> Tensor:
-    """Magnitude STFT of [B, T], centred with zeros: [B, n_fft // 2 + 1, frames]."""
+    """Return the magnitude STFT [B, n_fft // 2 + 1, frames] of waves [B, samples], centred and padded with zeros."""
     spectrum = torch.stft(wav, n_fft, hop, len(window), window, pad_mode="constant", return_complex=True)
     return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-12)
 
@@ -42,7 +42,7 @@ def reference_loss_mel(params: Mapping[str, Any]) -> MelConfig:
 
 
 class MelLoss(nn.Module):
-    """L1 between log-mels mapped to [-4, 4] (facts file §3.2); waves are [B, 1, T]."""
+    """L1 between log-mels mapped to [-4, 4] (docs/reference/hifigan.md, section "Losses")."""
 
     filters: Tensor
     window: Tensor
@@ -54,7 +54,7 @@ class MelLoss(nn.Module):
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
     def mel(self, wav: Tensor) -> Tensor:
-        """Return the mapped log-mel of [B, 1, T]: [B, n_mels, frames]."""
+        """Return the mapped log-mels [B, n_mels, frames] of waves [B, 1, samples]."""
         c = self.config
         amplitude = self.filters @ _stft_magnitude(wav.squeeze(1), c.n_fft, c.hop_length, self.window)
         decibel = 20.0 * torch.log10(amplitude.clamp(min=1e-5)) - c.ref_level_db
@@ -62,14 +62,20 @@ class MelLoss(nn.Module):
 
     @override
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Return the loss (a scalar) of generated and recorded waves [B, 1, samples] in -1..1."""
         return F.l1_loss(self.mel(fake), self.mel(real))
 
 
 class SpectralLoss(nn.Module):
     """Spectral convergence plus log-magnitude L1 over several resolutions.
 
-    Yamamoto, Song & Kim, "Parallel WaveGAN" (arXiv 1910.11480) §2.2. It teaches a small generator far more per
-    step than the mel alone while no discriminator is trained yet.
+    Yamamoto, Song & Kim, "Parallel WaveGAN" (arXiv 1910.11480), section 2.2. While no discriminator is trained yet, a
+    small generator learns far more from it in a step than from the mel alone.
+
+    Parameters
+    ----------
+    sizes
+        FFT size, hop and window length of each resolution, in samples.
     """
 
     def __init__(self, sizes: Sequence[tuple[int, int, int]] = ((512, 80, 320), (1024, 180, 800))) -> None:
@@ -80,6 +86,7 @@ class SpectralLoss(nn.Module):
 
     @override
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Return the loss (a scalar) of generated and recorded waves [B, 1, samples], averaged over resolutions."""
         total = fake.new_zeros(())
         for n_fft, hop, _ in self.sizes:
             window = self.get_buffer(f"window_{n_fft}")
@@ -91,21 +98,40 @@ class SpectralLoss(nn.Module):
 
 
 def adversarial_loss(fake: list[Maps]) -> Tensor:
-    """Least-squares loss of the generator (HiFi-GAN eq. 2), summed over discriminators."""
+    """Return the generator's least-squares loss (HiFi-GAN, equation 2), summed over discriminators.
+
+    Parameters
+    ----------
+    fake
+        For each discriminator its feature maps of generated waves; the last one is its output.
+    """
     return torch.stack([(1.0 - maps[-1]).square().mean() for maps in fake]).sum()
 
 
 def discriminator_loss(real: list[Maps], fake: list[Maps]) -> Tensor:
-    """Least-squares loss of the discriminators (HiFi-GAN eq. 1), summed over discriminators."""
+    """Return the discriminators' least-squares loss (HiFi-GAN, equation 1), summed over discriminators.
+
+    Parameters
+    ----------
+    real, fake
+        For each discriminator its feature maps of recorded and of generated waves; the last one is its output.
+    """
     pairs = zip(real, fake, strict=True)
     return torch.stack([(1.0 - r[-1]).square().mean() + f[-1].square().mean() for r, f in pairs]).sum()
 
 
 def feature_matching_loss(real: list[Maps], fake: list[Maps], *, as_reference: bool = False) -> Tensor:
-    """L1 between feature maps (HiFi-GAN eq. 4). The real maps carry no gradient, the fake ones do.
+    """Return the L1 distance between feature maps (HiFi-GAN, equation 4).
 
-    KAN-TTS takes the one for the other and detaches the fake maps, so that its loss has the same value and teaches
-    the generator nothing (facts file §3.2). `as_reference` does that too, to repeat the reference's training.
+    The real maps carry no gradient, the fake ones do. KAN-TTS detaches the fake maps instead: the loss has the same
+    value, but no gradient for the generator (docs/reference/hifigan.md, section "Losses").
+
+    Parameters
+    ----------
+    real, fake
+        For each discriminator its feature maps of recorded and of generated waves.
+    as_reference
+        Whether to detach the fake maps, to repeat the reference's training.
     """
     terms = [
         F.l1_loss(f, r.detach())

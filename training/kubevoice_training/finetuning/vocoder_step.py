@@ -1,10 +1,10 @@
-"""Teaching HiFi-GAN: what the generator learns from, and one step of it and of its discriminators.
+"""One training step of HiFi-GAN: the losses that the generator learns from, and the updates of both networks.
 
-Kong, Kim & Bae, "HiFi-GAN" (arXiv 2010.05646) §2.4, with spectral losses beside the mel's: they teach far more a
-step while the discriminators are young.
+Kong, Kim & Bae, "HiFi-GAN" (arXiv 2010.05646), section 2.4. Spectral losses are added to the paper's mel loss: while
+the discriminators are young, the generator learns far more from them in a step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -24,32 +24,50 @@ from kubevoice_training.finetuning.vocoder_losses import (
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator
 
-__all__ = ["Adversaries", "Reconstruction"]
+__all__ = ["ReconstructionLosses", "VocoderGan"]
 
-WEIGHTS = {"mel": 45.0, "short_mel": 15.0, "stft": 10.0, "harmonics": 45.0, "adv": 1.0, "maps": 2.0}
-"""What each loss counts; the mel's is the paper's (equation 5), for words are understood by their mel."""
+LOSS_WEIGHTS = {"mel": 45.0, "short_mel": 15.0, "stft": 10.0, "harmonics": 45.0, "adv": 1.0, "maps": 2.0}
+"""Weight of each loss; the mel's is the paper's (equation 5), because words are understood by their mel."""
 HARMONICS_BELOW = 2000.0
-"""Hz: what is heard of a voice's harmonics one by one."""
-AVERAGING = 0.998
-"""Decay of the weights' moving average, which is what ships."""
-JUDGES_WIDTH = 0.125
-"""Period discriminators alone judge: those of the scales take three quarters of the judges' time."""
-LONGEST_GRADIENT = 20.0
+"""Hz; below, a voice's harmonics are heard one by one."""
+EMA_DECAY = 0.998
+"""Decay of the moving average of the generator's weights, which is what ships."""
+DISCRIMINATOR_WIDTH = 0.125
+"""Width of the period discriminators. There are no scale discriminators: they take three quarters of the time."""
+MAX_GRADIENT_NORM = 20.0
 BETAS = (0.8, 0.99)
+CHECKPOINT_KEYS = {
+    "generator": "generator",
+    "judges": "discriminators",
+    "averaged": "averaged",
+    "g_opt": "generator_optimizer",
+    "d_opt": "discriminator_optimizer",
+}
+"""Keys of a checkpoint, which earlier releases wrote under the same names, and the fields they hold."""
 
-Together = Callable[[Sequence[Tensor]], None]
+AllReduceSum = Callable[[Sequence[Tensor]], None]
 
 
-def alone(_tensors: Sequence[Tensor]) -> None:
-    """Add up gradients over one process: nothing is to be done."""
+def skip_all_reduce(_tensors: Sequence[Tensor]) -> None:
+    """Sum gradients over one process: there is nothing to do."""
 
 
-class Reconstruction(nn.Module):
-    """How far a wave [B, 1, T] is from the recording, by name: mels of long and of short frames, spectra, harmonics."""
+class ReconstructionLosses(nn.Module):
+    """Distances between generated and recorded waves, by name.
+
+    `mel`
+        Log-mels of the voice's own frames, up to 12 kHz.
+    `short_mel`
+        Log-mels of 17 ms frames, because consonants are over within 20 ms.
+    `stft`
+        Magnitude spectra at three resolutions.
+    `harmonics`
+        Log-mels of 85 ms frames in narrow bands up to 2 kHz: they show whether harmonics waver, which is heard as
+        hoarseness.
+    """
 
     def __init__(self, config: MelConfig) -> None:
         super().__init__()
-        top = min(12_000.0, config.sample_rate / 2)
         long = MelConfig(
             sample_rate=config.sample_rate,
             n_fft=config.n_fft,
@@ -57,17 +75,27 @@ class Reconstruction(nn.Module):
             hop_length=config.hop_length,
             n_mels=config.n_mels,
             fmin=0.0,
-            fmax=top,
+            fmax=min(12_000.0, config.sample_rate / 2),
         )
-        # Consonants are over within 20 ms.
         short = replace(long, n_fft=512, win_length=400, hop_length=120, n_mels=64)
-        # A voice whose harmonics waver is hoarse; frames of 85 ms, in narrow bands, tell.
         narrow = replace(long, n_fft=2048, win_length=2048, hop_length=300, fmax=HARMONICS_BELOW)
         self.long, self.short, self.narrow = MelLoss(long), MelLoss(short), MelLoss(narrow)
         self.spectral = SpectralLoss(((512, 80, 320), (1024, 180, 800), (256, 40, 160)))
 
     @override
     def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """Compare generated with recorded waves.
+
+        Parameters
+        ----------
+        fake, real
+            Waves in -1..1, shape [B, 1, samples].
+
+        Returns
+        -------
+        dict
+            Scalars by name, not yet weighted.
+        """
         return {
             "mel": self.long(fake, real),
             "short_mel": self.short(fake, real),
@@ -76,11 +104,11 @@ class Reconstruction(nn.Module):
         }
 
     def harmonics(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Return how far the harmonics are; a training that hears mels of another pitch compares fewer."""
+        """Compare the harmonics of waves [B, 1, samples]; a subclass may compare a part of the batch only."""
         return torch.as_tensor(self.narrow(fake, real))
 
 
-class Averaging(Protocol):
+class WeightAverage(Protocol):
     """A moving average of a network's weights, such as torch's AveragedModel."""
 
     @property
@@ -88,82 +116,122 @@ class Averaging(Protocol):
         """The network with the averaged weights."""
 
     def update_parameters(self, model: Generator) -> None:
-        """Go a step towards the network."""
+        """Move the average towards the network's weights."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` takes."""
 
     def load_state_dict(self, state_dict: Any) -> Any:
-        """Go on from what `state_dict` returned."""
+        """Take over what `state_dict` returned."""
 
 
 @dataclass(slots=True)
-class Adversaries:
-    """A generator, its discriminators, their optimisers, and the average of the generator's weights."""
+class VocoderGan:
+    """The GAN's networks, their optimizers, and the average of the generator's weights."""
 
     generator: Generator
-    judges: Discriminators
-    averaged: Averaging
-    g_opt: torch.optim.Optimizer
-    d_opt: torch.optim.Optimizer
+    discriminators: Discriminators
+    averaged: WeightAverage
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
 
     @classmethod
-    def of(cls, generator: Generator, rate: float, judges_rate: float) -> "Adversaries":
-        """Put new discriminators, which know nothing yet, against a generator; all on its device."""
-        judges = Discriminators(width=JUDGES_WIDTH, scales=0).to(next(generator.parameters()).device)
+    def create(cls, generator: Generator, rate: float, discriminator_rate: float) -> "VocoderGan":
+        """Add new, untrained discriminators and optimizers to a generator, on its device.
+
+        Parameters
+        ----------
+        generator
+            The network to train.
+        rate, discriminator_rate
+            Learning rates of the generator and of the discriminators.
+        """
+        discriminators = Discriminators(width=DISCRIMINATOR_WIDTH, scales=0).to(next(generator.parameters()).device)
         return cls(
             generator,
-            judges,
-            AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(AVERAGING)),
+            discriminators,
+            AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY)),
             torch.optim.AdamW(generator.parameters(), lr=rate, betas=BETAS, weight_decay=0.0),
-            torch.optim.AdamW(judges.parameters(), lr=judges_rate, betas=BETAS, weight_decay=0.0),
+            torch.optim.AdamW(discriminators.parameters(), lr=discriminator_rate, betas=BETAS, weight_decay=0.0),
         )
 
-    def state(self) -> dict[str, object]:
-        """Return everything that changes from step to step."""
-        parts = ("generator", "judges", "averaged", "g_opt", "d_opt")
-        return {name: getattr(self, name).state_dict() for name in parts}
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that changes from step to step."""
+        return {key: getattr(self, name).state_dict() for key, name in CHECKPOINT_KEYS.items()}
 
-    def restore(self, state: dict[str, dict[str, object]]) -> None:
-        """Go on from what `state` returned."""
-        for name in ("generator", "judges", "averaged", "g_opt", "d_opt"):
-            getattr(self, name).load_state_dict(state[name])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        for key, name in CHECKPOINT_KEYS.items():
+            getattr(self, name).load_state_dict(state[key])
 
-    def teach_judges(self, real: Tensor, fake: Tensor, share: float = 1.0, add: Together = alone) -> Tensor:
-        """Make one step of the discriminators on waves [B, 1, T]; return their loss.
+    def discriminator_step(
+        self, real: Tensor, fake: Tensor, share: float = 1.0, all_reduce_sum: AllReduceSum = skip_all_reduce
+    ) -> Tensor:
+        """Update the discriminators once.
 
-        `share` is this process's part of the step's waves, `add` adds gradients up over all processes.
+        Parameters
+        ----------
+        real, fake
+            Recorded and generated waves, shape [B, 1, samples].
+        share
+            Share of the step's waves that this process has.
+        all_reduce_sum
+            Sums gradients over all processes, in place.
+
+        Returns
+        -------
+        Tensor
+            This process's share of the loss, a scalar.
         """
-        self.d_opt.zero_grad()
-        loss = share * discriminator_loss(self.judges(real), self.judges(fake.detach()))
+        self.discriminator_optimizer.zero_grad()
+        loss = share * discriminator_loss(self.discriminators(real), self.discriminators(fake.detach()))
         loss.backward()
-        add([p.grad for p in self.judges.parameters() if p.grad is not None])
-        self.d_opt.step()
+        all_reduce_sum([p.grad for p in self.discriminators.parameters() if p.grad is not None])
+        self.discriminator_optimizer.step()
         return loss.detach()
 
-    def teach_generator(  # two waves, what to learn from, and whose part it is
+    def generator_step(
         self,
-        losses: Reconstruction,
+        losses: ReconstructionLosses,
         real: Tensor,
         fake: Tensor,
         share: float = 1.0,
-        add: Together = alone,
+        all_reduce_sum: AllReduceSum = skip_all_reduce,
         *,
-        judged: bool,
+        adversarial: bool,
     ) -> dict[str, Tensor]:
-        """Make one step of the generator, which made `fake`; return its losses by name."""
+        """Update the generator once, and the average of its weights.
+
+        Parameters
+        ----------
+        losses
+            The reconstruction losses.
+        real, fake
+            Recorded waves and those that the generator made with gradients, shape [B, 1, samples].
+        share
+            Share of the step's waves that this process has.
+        all_reduce_sum
+            Sums gradients over all processes, in place.
+        adversarial
+            Whether the discriminators' losses are added.
+
+        Returns
+        -------
+        dict
+            This process's share of each loss, scalars by name, not weighted.
+        """
         terms = losses(fake, real)
-        if judged:
-            self.judges.requires_grad_(requires_grad=False)
-            fake_maps = self.judges(fake)
+        if adversarial:
+            self.discriminators.requires_grad_(requires_grad=False)
+            fake_maps = self.discriminators(fake)
             with torch.no_grad():
-                real_maps = self.judges(real)
+                real_maps = self.discriminators(real)
             terms |= {"adv": adversarial_loss(fake_maps), "maps": feature_matching_loss(real_maps, fake_maps)}
-            self.judges.requires_grad_(requires_grad=True)
-        self.g_opt.zero_grad()
-        (share * torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()).backward()
-        add([p.grad for p in self.generator.parameters() if p.grad is not None])
-        torch.nn.utils.clip_grad_norm_(self.generator.parameters(), LONGEST_GRADIENT)
-        self.g_opt.step()
+            self.discriminators.requires_grad_(requires_grad=True)
+        self.generator_optimizer.zero_grad()
+        (share * torch.stack([LOSS_WEIGHTS[name] * value for name, value in terms.items()]).sum()).backward()
+        all_reduce_sum([p.grad for p in self.generator.parameters() if p.grad is not None])
+        torch.nn.utils.clip_grad_norm_(self.generator.parameters(), MAX_GRADIENT_NORM)
+        self.generator_optimizer.step()
         self.averaged.update_parameters(self.generator)
         return {name: share * value.detach() for name, value in terms.items()}

@@ -1,8 +1,8 @@
-"""Checkpoints of a running training: written as they are made, picked up by whoever continues.
+"""Checkpoints of a running training in the artifacts, from which it is resumed.
 
-A checkpoint exists once `latest.json` names it with its digest, and that file is written last: a half-uploaded one
-is never picked, and a lost pod costs at most the steps since the last save. One that was damaged since gives way to
-the one before it.
+A checkpoint counts once `latest.json` names it with its digest, and that file is written last. So one that was
+uploaded in part is never loaded, and a lost pod costs at most the steps since the last save. If a checkpoint was
+damaged later, the one before it is loaded.
 """
 
 import dataclasses
@@ -21,13 +21,25 @@ from kubevoice.storage import Storage
 __all__ = ["CheckpointStore"]
 
 LATEST = "latest.json"
-KEPT = 3
-"""How many of the newest checkpoints stay, besides the best."""
+RETAINED = 3
+"""How many of the newest checkpoints are retained, besides the best."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A checkpoint as `latest.json` names it; `dev_loss` is None where it was not measured."""
+class CheckpointEntry:
+    """A checkpoint as `latest.json` lists it.
+
+    Attributes
+    ----------
+    name
+        Of the file.
+    step
+        Steps made.
+    sha256
+        Of the file, in hex.
+    dev_loss
+        Loss on held-out clips; None if the step was not evaluated.
+    """
 
     name: str
     step: int
@@ -35,77 +47,94 @@ class Entry:
     dev_loss: float | None
 
 
-def _worth(entry: Entry) -> float:
+def _dev_loss(entry: CheckpointEntry) -> float:
+    """Return the dev loss as a sort key."""
     return math.inf if entry.dev_loss is None else entry.dev_loss
 
 
-def kept(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the newest ones and the best, oldest first."""
+def select_retained(entries: Sequence[CheckpointEntry]) -> list[CheckpointEntry]:
+    """Return the newest entries and the one with the lowest dev loss, oldest first."""
     by_step = sorted(entries, key=lambda entry: entry.step)
-    best = min((e for e in by_step if e.dev_loss is not None), key=_worth, default=None)
-    return [entry for entry in by_step if entry in by_step[-KEPT:] or entry is best]
+    best = min((e for e in by_step if e.dev_loss is not None), key=_dev_loss, default=None)
+    return [entry for entry in by_step if entry in by_step[-RETAINED:] or entry is best]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointStore:
-    """Checkpoints under `prefix` of `storage`, passing through the local folder `scratch`."""
+    """Checkpoints under `prefix` of `storage`, written and read by way of the local folder `scratch`."""
 
     storage: Storage
     prefix: str
     scratch: Path
 
     def save(self, step: int, state: dict[str, Any], dev_loss: float | None = None) -> None:
-        """Write a checkpoint, point to it, and delete those that are neither new nor best."""
+        """Write a checkpoint, add it to `latest.json`, and delete those that are not retained.
+
+        Parameters
+        ----------
+        step
+            Steps made.
+        state
+            What `torch.load(weights_only=True)` can read: tensors, numbers, strings, lists and dicts.
+        dev_loss
+            Loss on held-out clips; None if the step was not evaluated.
+        """
         name = f"step-{step:08d}.pt"
         local = self.scratch / name
         torch.save(state, local)
         self.storage.upload(local, f"{self.prefix}/{name}")
-        entry = Entry(name, step, hash_file(local), dev_loss)
-        entries = kept([*(e for e in self._entries() if e.step != step), entry])
+        entry = CheckpointEntry(name, step, hash_file(local), dev_loss)
+        entries = select_retained([*(e for e in self._entries() if e.step != step), entry])
         pointer = {"step": step, "kept": [dataclasses.asdict(e) for e in entries]}
         self.storage.write(f"{self.prefix}/{LATEST}", json.dumps(pointer, indent=1).encode())
         local.unlink()
         self._prune({e.name for e in entries})
 
-    def newest(self) -> dict[str, Any] | None:
-        """Return the newest checkpoint that is whole, or None if there is none yet.
+    def load_newest(self) -> dict[str, Any] | None:
+        """Return the state of the newest undamaged checkpoint; None if there is no checkpoint yet.
 
-        Raises KubeVoiceError if there are some and all are damaged.
+        Raises
+        ------
+        KubeVoiceError
+            If all checkpoints are damaged.
         """
-        return self._first_whole(sorted(self._entries(), key=lambda entry: -entry.step))
+        return self._load_first_undamaged(sorted(self._entries(), key=lambda entry: -entry.step))
 
-    def best(self) -> dict[str, Any] | None:
-        """Return the whole checkpoint with the lowest dev loss; None if none was measured.
+    def load_best(self) -> dict[str, Any] | None:
+        """Return the state of the undamaged checkpoint with the lowest dev loss; None if no step was evaluated.
 
-        Raises KubeVoiceError if those that were are damaged.
+        Raises
+        ------
+        KubeVoiceError
+            If all that were evaluated are damaged.
         """
-        return self._first_whole(sorted((e for e in self._entries() if e.dev_loss is not None), key=_worth))
+        return self._load_first_undamaged(sorted((e for e in self._entries() if e.dev_loss is not None), key=_dev_loss))
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[CheckpointEntry]:
         key = f"{self.prefix}/{LATEST}"
         if not self.storage.exists(key):
             return []
         try:
-            return [Entry(**entry) for entry in json.loads(self.storage.read(key))["kept"]]
+            return [CheckpointEntry(**entry) for entry in json.loads(self.storage.read(key))["kept"]]
         except (ValueError, KeyError, TypeError):
             raise KubeVoiceError(f"{self.storage.uri}/{key} is damaged; delete it to train from the start") from None
 
-    def _first_whole(self, entries: Iterable[Entry]) -> dict[str, Any] | None:
+    def _load_first_undamaged(self, entries: Iterable[CheckpointEntry]) -> dict[str, Any] | None:
         damaged = []
         for entry in entries:
             if (state := self._read(entry)) is not None:
                 return state
             damaged.append(entry.name)
-            print(f"checkpoint {entry.name} is missing or damaged; looking for another", flush=True)
+            print(f"checkpoint {entry.name} is missing or damaged; trying another", flush=True)
         if damaged:
             raise KubeVoiceError(
-                f"no checkpoint of {self.storage.uri}/{self.prefix} is whole ({', '.join(damaged)}); "
+                f"every checkpoint of {self.storage.uri}/{self.prefix} is damaged ({', '.join(damaged)}); "
                 f"delete {LATEST} there to train from the start"
             )
         return None
 
-    def _read(self, entry: Entry) -> dict[str, Any] | None:
-        """Return a checkpoint's state, or None unless it is the file that was saved."""
+    def _read(self, entry: CheckpointEntry) -> dict[str, Any] | None:
+        """Return a checkpoint's state; None if it is missing or its digest is not the recorded one."""
         local = self.scratch / entry.name
         try:
             self.storage.download(f"{self.prefix}/{entry.name}", local)
@@ -118,7 +147,7 @@ class CheckpointStore:
         return state
 
     def _prune(self, names: set[str]) -> None:
-        """Delete all checkpoints but the named ones, also those that were uploaded and never pointed to."""
+        """Delete all checkpoints but the named ones, including those that `latest.json` never listed."""
         for item in list(self.storage.list(f"{self.prefix}/")):
             if item.key.endswith(".pt") and item.key.rpartition("/")[2] not in names:
                 self.storage.delete(item.key)

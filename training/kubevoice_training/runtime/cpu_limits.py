@@ -1,18 +1,18 @@
-"""How many cores a pod may use: torch counts those of its node, and threads beyond the limit wait for one another."""
+"""The CPU limit of a pod: torch counts the cores of the node, and threads beyond the limit wait for one another."""
 
 import math
 from pathlib import Path
 
-__all__ = ["limit"]
+__all__ = ["read_cpu_limit"]
 
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Of control groups, version 2: microseconds of CPU time a period, or `max`, and the period."""
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+"""Of control groups, version 2: the CPU time (µs) of a period, or `max`, and the period (µs)."""
 
 
-def limit(quota: Path = QUOTA) -> int | None:
-    """Return the cores that the control group's CPU time is worth, at least one; None if it has no limit."""
+def read_cpu_limit(cpu_max: Path = CPU_MAX) -> int | None:
+    """Return the control group's limit in whole cores, rounded up; None if there is no limit."""
     try:
-        spent, period = quota.read_text(encoding="ascii").split()
-        return max(1, math.ceil(int(spent) / int(period)))
+        quota, period = cpu_max.read_text(encoding="ascii").split()
+        return max(1, math.ceil(int(quota) / int(period)))
     except (OSError, ValueError, ZeroDivisionError):
         return None

@@ -1,7 +1,7 @@
-"""How a stage ends that was asked to stop."""
+"""The exception of a stage that was asked to stop."""
 
 __all__ = ["Interrupted"]
 
 
-class Interrupted(Exception):  # noqa: N818  # not an error: it was asked to stop and has saved itself
-    """A stage stopped because it was asked to; what it has to save is saved."""
+class Interrupted(Exception):  # noqa: N818  # not an error: the stage was asked to stop
+    """The stage was asked to stop and did. What it needs to continue is saved."""

@@ -1,4 +1,4 @@
-"""How far a stage is: kept for who asks (see `telemetry`), and written to one small JSON file, replaced atomically."""
+"""The progress of a stage, for `telemetry` and in one small JSON file that is replaced atomically."""
 
 import time
 from collections import deque
@@ -10,23 +10,36 @@ __all__ = ["ProgressFile"]
 
 MIN_INTERVAL_SECONDS = 0.2
 RECENT_STEPS = 50
-"""The rate that the ETA rests on is measured over this many steps: the first ones are slower."""
+"""The ETA is computed from the rate of this many steps, because the first ones are slower."""
 
 
 class ProgressFile:
-    """Writes `stages.Progress` to a path; cheap enough to be called every step."""
+    """Writes a stage's `Progress` to a path; cheap enough to be called at every step.
+
+    Attributes
+    ----------
+    latest
+        What `report` was called with last; None before the first call. `telemetry` reads it from other threads.
+    """
 
     def __init__(self, path: Path, stage: Stage) -> None:
         self._path, self._stage = path, stage
-        self._marks: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS)
-        self._written = 0.0
+        self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_STEPS)  # times and steps of the latest reports
+        self._written_at = 0.0  # when the file was written last, by the monotonic clock
         self.latest: Progress | None = None
-        """What was reported last; None before anything was."""
 
     def report(self, step: int, total: int, *, loss: float | None = None, dev_loss: float | None = None) -> None:
-        """Keep the state, and write it unless it was written a moment ago; the last step is always written."""
+        """Set the progress, and write the file unless that was done a moment ago; the last step is always written.
+
+        Parameters
+        ----------
+        step, total
+            Steps made and steps there are: of a training its optimizer steps, of other stages their clips.
+        loss, dev_loss
+            Of a training: loss of the newest step, and the newest loss on held-out clips.
+        """
         now = time.monotonic()
-        self._marks.append((now, step))
+        self._recent.append((now, step))
         self.latest = Progress(
             stage=self._stage,
             step=step,
@@ -34,15 +47,16 @@ class ProgressFile:
             percent=round(100.0 * step / max(1, total), 1),
             loss=loss,
             dev_loss=dev_loss,
-            eta_seconds=self._eta(step, total),
+            eta_seconds=self._estimate_eta(step, total),
         )
-        if step < total and now - self._written < MIN_INTERVAL_SECONDS:
+        if step < total and now - self._written_at < MIN_INTERVAL_SECONDS:
             return
-        self._written = now
+        self._written_at = now
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(self.latest.model_dump_json(by_alias=True), encoding="utf-8")
         temporary.replace(self._path)
 
-    def _eta(self, step: int, total: int) -> float | None:
-        (began, first), (now, last) = self._marks[0], self._marks[-1]
+    def _estimate_eta(self, step: int, total: int) -> float | None:
+        """Return the seconds left at the rate of the recent steps; None before there are two."""
+        (began, first), (now, last) = self._recent[0], self._recent[-1]
         return round((total - step) * (now - began) / (last - first), 1) if last > first else None

@@ -1,6 +1,6 @@
-"""What a running stage tells over HTTP: /progress for the operator, /metrics for Prometheus, /healthz.
+"""A running stage's HTTP server: /progress for the operator, /metrics for Prometheus, /healthz.
 
-It hangs on nothing and nothing hangs on it: a stage whose port is taken runs without.
+No stage depends on it: one whose port is taken runs without it.
 """
 
 import socket
@@ -18,15 +18,16 @@ from typing_extensions import override
 
 from kubevoice_training.runtime.progress import ProgressFile
 
-__all__ = ["telemetry"]
+__all__ = ["serve_telemetry"]
 
 CLIENT_SECONDS = 10.0
 """A client that sends nothing for this long is dropped."""
 
-Answer = tuple[HTTPStatus, str, bytes]
+HttpResponse = tuple[HTTPStatus, str, bytes]
+"""Status, content type and body."""
 
-FIGURES = {
-    "step": "Items done in prepare and release, optimiser steps in train.",
+METRICS = {
+    "step": "Items done in prepare and release, optimizer steps in train.",
     "total": "Steps there are.",
     "percent": "Share done.",
     "loss": "Loss of the last step.",
@@ -35,8 +36,8 @@ FIGURES = {
 }
 
 
-class _Figures(Collector):
-    """The newest progress as Prometheus sees it, read when it asks."""
+class _ProgressCollector(Collector):
+    """The latest progress as Prometheus metrics, read at each scrape."""
 
     def __init__(self, progress: ProgressFile) -> None:
         self._progress = progress
@@ -46,7 +47,7 @@ class _Figures(Collector):
         latest = self._progress.latest
         if latest is None:
             return
-        for name, meaning in FIGURES.items():
+        for name, meaning in METRICS.items():
             value = getattr(latest, name)
             if value is not None:
                 family = GaugeMetricFamily(f"kubevoice_stage_{name}", meaning, labels=["stage"])
@@ -55,7 +56,7 @@ class _Figures(Collector):
 
 
 class _Server(ThreadingHTTPServer):
-    """Listens on every address of the pod, of either family."""
+    """Listens on every IPv4 and IPv6 address of the pod."""
 
     daemon_threads = True
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
@@ -63,7 +64,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, progress: ProgressFile) -> None:
         self.progress = progress
         self.registry = CollectorRegistry()
-        self.registry.register(_Figures(progress))
+        self.registry.register(_ProgressCollector(progress))
         ProcessCollector(registry=self.registry)
         super().__init__(("", port), _Handler)
 
@@ -75,36 +76,36 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that went away is no news of the stage."""
+        """Log nothing: that a client closed its connection is of no interest."""
 
-    def answer(self, path: str) -> Answer:
-        """Return status, content type and body."""
+    def respond(self, path: str) -> HttpResponse:
+        """Return the response to a GET of `path`."""
         match path.partition("?")[0]:
             case "/healthz":
                 return HTTPStatus.OK, "text/plain", b"ok\n"
             case "/progress":
-                return _progress(self.progress.latest)
+                return _progress_response(self.progress.latest)
             case "/metrics":
                 return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self.registry)
             case _:
                 return HTTPStatus.NOT_FOUND, "text/plain", b"there are /progress, /metrics and /healthz\n"
 
 
-def _progress(latest: Progress | None) -> Answer:
+def _progress_response(latest: Progress | None) -> HttpResponse:
     if latest is None:
         return HTTPStatus.NO_CONTENT, "application/json", b""
     return HTTPStatus.OK, "application/json", latest.model_dump_json(by_alias=True).encode()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """Answers one request."""
 
     server: _Server
     timeout = CLIENT_SECONDS
 
     def do_GET(self) -> None:
         """Answer a GET."""
-        status, kind, body = self.server.answer(self.path)
+        status, kind, body = self.server.respond(self.path)
         self.send_response(status)
         self.send_header("Content-Type", kind)
         if status is not HTTPStatus.NO_CONTENT:
@@ -119,15 +120,23 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def telemetry(port: int | None, progress: ProgressFile) -> Iterator[None]:
-    """Tell `progress` on `port` while the block runs. A port that cannot be had is said, and that is all."""
+def serve_telemetry(port: int | None, progress: ProgressFile) -> Iterator[None]:
+    """Serve the stage's progress while the block runs.
+
+    Parameters
+    ----------
+    port
+        TCP port; None for no server. One that cannot be opened is logged, and the block runs without a server.
+    progress
+        What is served; the stage updates it.
+    """
     if port is None:
         yield
         return
     try:
         server = _Server(port, progress)
     except (OSError, OverflowError) as error:
-        print(f"progress is not told over HTTP: port {port}: {error}", flush=True)
+        print(f"progress is not served over HTTP: port {port}: {error}", flush=True)
         yield
         return
     threading.Thread(target=server.serve_forever, name="telemetry", daemon=True).start()

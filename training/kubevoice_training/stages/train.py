@@ -11,36 +11,44 @@ from numpy.typing import NDArray
 from kubevoice_training.features.excitation import excitation
 from kubevoice_training.features.feature_store import FeatureSet, Utterance
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.finetuning.acoustic_finetuning import Corpus, Finetuning
-from kubevoice_training.finetuning.embedding_tables import adapt, fit_to
-from kubevoice_training.finetuning.parameter_selection import trainable_table
-from kubevoice_training.finetuning.previews import spoken
-from kubevoice_training.finetuning.synthesis_alignment import timed
-from kubevoice_training.finetuning.tensorboard import Board
-from kubevoice_training.finetuning.vocoder_finetuning import Recording, VocoderTuning
+from kubevoice_training.finetuning.acoustic_finetuning import (
+    AcousticCorpus,
+    AcousticFineTuning,
+    acoustic_loop_config,
+)
+from kubevoice_training.finetuning.embedding_tables import remap_embeddings, with_dataset_stats
+from kubevoice_training.finetuning.loop import TrainingLoop
+from kubevoice_training.finetuning.parameter_selection import count_trainable
+from kubevoice_training.finetuning.previews import synthesize_previews
+from kubevoice_training.finetuning.synthesis_alignment import add_durations
+from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
+from kubevoice_training.finetuning.vocoder_finetuning import VocoderClip, VocoderFineTuning, vocoder_loop_config
 from kubevoice_training.runtime.checkpoint_store import CheckpointStore
-from kubevoice_training.runtime.process_group import together
+from kubevoice_training.runtime.process_group import join_process_group
 from kubevoice_training.stages.context import Context, fetch_base, fetch_features
 from kubevoice_training.voice_checkpoint import VoiceWeights, save_weights
 
-__all__ = ["train"]
+__all__ = ["normalize_corpus", "train"]
 
 
-def corpus_of(features: FeatureSet, weights: VoiceWeights) -> Corpus:
-    """Normalise clips into the base's space; clips with more symbols than frames cannot be aligned and are left out."""
+def normalize_corpus(features: FeatureSet, weights: VoiceWeights) -> AcousticCorpus:
+    """Normalise the clips' mels by the base voice's statistics, and look up the rows of its embedding tables.
+
+    Clips with more symbols than frames cannot be aligned and are left out.
+    """
     split: dict[bool, list[TrainingClip]] = {True: [], False: []}
     for u in features.utterances:
         if len(u.ling) < len(u.features.f0):
             rows = weights.emotions[u.emotion], weights.speakers[u.speaker]
             split[u.dev].append(u.clip(weights.stats, *rows, weights.vocoder.config.source))
-    return Corpus(split[False], split[True], weights.stats)
+    return AcousticCorpus(split[False], split[True], weights.stats)
 
 
-def timed_corpus(corpus: Corpus, weights: VoiceWeights, context: Context) -> Corpus:
-    """Give the clips durations if the model cannot find them itself."""
+def _with_durations(corpus: AcousticCorpus, weights: VoiceWeights, context: Context) -> AcousticCorpus:
+    """Add durations to the clips if the model has no aligner to find them."""
     if weights.acoustic.config.alignment:
         return corpus
-    clips = timed(
+    clips = add_durations(
         [*corpus.train, *corpus.dev],
         weights.acoustic,
         context.artifacts,
@@ -51,89 +59,59 @@ def timed_corpus(corpus: Corpus, weights: VoiceWeights, context: Context) -> Cor
     return replace(corpus, train=clips[: len(corpus.train)], dev=clips[len(corpus.train) :])
 
 
-def recordings_of(features: FeatureSet, weights: VoiceWeights, *, dev: bool) -> list[Recording]:
-    """Return the clips, held out or not, as the vocoder learns from them."""
+def _vocoder_clips(features: FeatureSet, weights: VoiceWeights, *, dev: bool) -> list[VocoderClip]:
+    """Return the held-out clips, or the others, as the vocoder learns from them."""
 
-    def heard(u: Utterance) -> NDArray[np.float32]:
+    def vocoder_input(u: Utterance) -> NDArray[np.float32]:
         mel = u.normalized(weights.stats)
         if weights.vocoder.config.source is None:
             return mel
         return np.concatenate([mel, excitation(u.features.f0)], axis=1)
 
-    return [Recording(heard(u), u.wave) for u in features.utterances if u.dev is dev]
+    return [VocoderClip(vocoder_input(u), u.wave) for u in features.utterances if u.dev is dev]
 
 
 @dataclass(frozen=True, slots=True)
-class Trainings:
-    """The acoustic model's run, and the vocoder's if it is to be fine-tuned, on the weights of one voice."""
+class VoiceTraining:
+    """The loops that fine-tune one voice: the acoustic model's and, if the recipe says so, the vocoder's after it.
+
+    Attributes
+    ----------
+    weights
+        The voice, whose networks the loops train.
+    acoustic, vocoder
+        The loops; the vocoder's is None if it is frozen.
+    total
+        Number of steps of both.
+    """
 
     weights: VoiceWeights
-    acoustic: Finetuning
-    vocoder: VocoderTuning | None
+    acoustic: TrainingLoop
+    vocoder: TrainingLoop | None
     total: int
-    """Steps of both."""
-
-    @classmethod
-    def of(cls, spec: TrainSpec, context: Context) -> "Trainings":
-        """Fetch what is learned from, and prepare to learn."""
-        features = fetch_features(spec.features_uri, spec.features_digest, context)
-        base = fit_to(fetch_base(spec.base, context), features)
-        weights = adapt(base, features.speakers, features.emotions)
-        recipe, scratch = spec.training, context.fresh_folder("scratch")
-        tuned = recipe.vocoder.mode is VocoderMode.FINE_TUNE
-        total = recipe.max_steps + (recipe.vocoder.max_steps if tuned else 0)
-
-        def on_step(step: int, loss: float, dev_loss: float | None) -> None:
-            context.progress.report(step, total, loss=loss, dev_loss=dev_loss)
-
-        acoustic = Finetuning(
-            model=weights.acoustic,
-            corpus=timed_corpus(corpus_of(features, weights), weights, context),
-            training=recipe,
-            store=CheckpointStore(context.artifacts, f"{context.prefix}/steps", scratch),
-            on_step=on_step,
-            stopping=context.stopping,
-            world=context.world,
-        )
-        if not tuned:
-            return cls(weights, acoustic, None, total)
-        vocoder = VocoderTuning(
-            generator=weights.vocoder,
-            train=recordings_of(features, weights, dev=False),
-            dev=recordings_of(features, weights, dev=True),
-            mel=weights.mel,
-            recipe=recipe,
-            store=CheckpointStore(context.artifacts, f"{context.prefix}/vocoder-steps", scratch),
-            on_step=lambda step, loss, dev: on_step(recipe.max_steps + step, loss, dev),
-            stopping=context.stopping,
-            world=context.world,
-        )
-        return cls(weights, acoustic, vocoder, total)
 
     def resume(self) -> int:
-        """Go on from the newest checkpoints; return the step reached."""
-        begun = self.acoustic.resume()
+        """Continue from the newest checkpoints; return the step reached, of both loops together."""
+        reached = self.acoustic.resume()
         if self.vocoder is not None and (further := self.vocoder.resume()) > 0:
-            begun = self.acoustic.training.max_steps + further
-        return begun
+            reached = self.acoustic.config.max_steps + further
+        return reached
 
-    def tell(self, board: Board) -> None:
-        """Let TensorBoard see them."""
-        voice = self.weights
-        self.acoustic.board = board
-        self.acoustic.speak = lambda: spoken(voice.acoustic, voice.vocoder, voice.emotions)
+    def set_writer(self, writer: TensorBoardWriter) -> None:
+        """Let both loops write to TensorBoard."""
+        self.acoustic.writer = writer
         if self.vocoder is not None:
-            self.vocoder.board = board
+            self.vocoder.writer = writer
 
-    def run(self) -> None:
-        """Train to the end; the leading process then has the best weights."""
-        self.acoustic.run()
+    def train(self) -> None:
+        """Train to the end and leave the best weights in the main process's networks."""
+        self.acoustic.train()
         if self.vocoder is not None:
-            self.vocoder.run()
+            self.vocoder.train()
 
-    def result(self, context: Context) -> TrainResult:
-        """Publish the weights, as the leading process does."""
-        folder, run = context.fresh_folder("checkpoint"), self.acoustic
+    def publish(self, context: Context) -> TrainResult:
+        """Publish the weights as a checkpoint; only the main process calls it."""
+        folder, loop = context.fresh_folder("checkpoint"), self.acoustic
         self.weights.acoustic.cpu()
         self.weights.vocoder.cpu()
         save_weights(self.weights, folder)
@@ -141,29 +119,81 @@ class Trainings:
         return TrainResult(
             checkpoint_uri=f"{context.artifacts.uri.rstrip('/')}/{context.prefix}/checkpoint",
             checkpoint_digest=digest,
-            step=run.best_step or run.step,
-            loss=run.last_loss,
-            dev_loss=run.best_loss if run.corpus.dev else None,
+            step=loop.best_step or loop.step,
+            loss=loop.last_loss,
+            dev_loss=loop.best_loss if loop.dev_loss is not None else None,
         )
 
 
-def train(spec: TrainSpec, context: Context) -> TrainResult:
-    """Fine-tune and publish the best checkpoint. Continues where an earlier try of the same spec stopped.
+def _prepare_training(spec: TrainSpec, context: Context) -> VoiceTraining:
+    """Fetch features and base voice, and create the loops."""
+    features = fetch_features(spec.features_uri, spec.features_digest, context)
+    base = with_dataset_stats(fetch_base(spec.base, context), features)
+    weights = remap_embeddings(base, features.speakers, features.emotions)
+    recipe, scratch = spec.training, context.fresh_folder("scratch")
+    trains_vocoder = recipe.vocoder.mode is VocoderMode.FINE_TUNE
+    total = recipe.max_steps + (recipe.vocoder.max_steps if trains_vocoder else 0)
 
-    Raises Interrupted after saving when asked to stop; InputError for a base or features that do not fit;
-    KubeVoiceError if another process that trains along is lost.
+    def on_step(step: int, loss: float, dev_loss: float | None) -> None:
+        context.progress.report(step, total, loss=loss, dev_loss=dev_loss)
+
+    acoustic = TrainingLoop(
+        task=AcousticFineTuning(
+            model=weights.acoustic,
+            corpus=_with_durations(normalize_corpus(features, weights), weights, context),
+            recipe=recipe,
+            world=context.world,
+            synthesize=lambda: synthesize_previews(weights.acoustic, weights.vocoder, weights.emotions),
+        ),
+        config=acoustic_loop_config(recipe),
+        store=CheckpointStore(context.artifacts, f"{context.prefix}/steps", scratch),
+        on_step=on_step,
+        stopping=context.stopping,
+        world=context.world,
+    )
+    if not trains_vocoder:
+        return VoiceTraining(weights, acoustic, None, total)
+    vocoder = TrainingLoop(
+        task=VocoderFineTuning(
+            generator=weights.vocoder,
+            train=_vocoder_clips(features, weights, dev=False),
+            dev=_vocoder_clips(features, weights, dev=True),
+            mel=weights.mel,
+            recipe=recipe,
+            world=context.world,
+        ),
+        config=vocoder_loop_config(recipe),
+        store=CheckpointStore(context.artifacts, f"{context.prefix}/vocoder-steps", scratch),
+        on_step=lambda step, loss, dev: on_step(recipe.max_steps + step, loss, dev),
+        stopping=context.stopping,
+        world=context.world,
+    )
+    return VoiceTraining(weights, acoustic, vocoder, total)
+
+
+def train(spec: TrainSpec, context: Context) -> TrainResult:
+    """Fine-tune and publish the best checkpoint. Continues where an earlier run of the same spec stopped.
+
+    Raises
+    ------
+    Interrupted
+        If the stage was asked to stop. The state was saved.
+    InputError
+        If the features do not fit the base voice.
+    KubeVoiceError
+        If a loss is not finite, or another process of the training is lost.
     """
-    with together(context.world, context.artifacts, context.prefix, context.stopping):
-        trainings = Trainings.of(spec, context)
-        if (begun := trainings.resume()) > 0:
-            print(f"continuing at step {begun} of {trainings.total}", flush=True)
-        for name, free, size in trainable_table(trainings.weights.acoustic):
-            print(f"{name:18} {free:>9,} of {size:>9,} parameters trainable", flush=True)
-        if context.world.leads:
-            folder, rate = context.fresh_folder("tensorboard"), trainings.weights.mel.sample_rate
-            board = Board(folder, context.artifacts, f"{context.prefix}/tensorboard", rate, begun)
-            trainings.tell(board)
-        trainings.run()
-        if context.world.leads:
-            board.close()
-        return context.world.told(lambda: trainings.result(context))
+    with join_process_group(context.world, context.artifacts, context.prefix, context.stopping):
+        training = _prepare_training(spec, context)
+        if (step := training.resume()) > 0:
+            print(f"continuing at step {step} of {training.total}", flush=True)
+        for name, trainable, size in count_trainable(training.weights.acoustic):
+            print(f"{name:18} {trainable:>9,} of {size:>9,} parameters trainable", flush=True)
+        if context.world.is_main_process:
+            folder, rate = context.fresh_folder("tensorboard"), training.weights.mel.sample_rate
+            writer = TensorBoardWriter(folder, context.artifacts, f"{context.prefix}/tensorboard", rate, step)
+            training.set_writer(writer)
+        training.train()
+        if context.world.is_main_process:
+            writer.close()
+        return context.world.broadcast(lambda: training.publish(context))
