@@ -1,9 +1,9 @@
-/** The page: what was chosen goes to the server, what comes back is heard, drawn and kept. */
+/** The page: sends requests to the server, and plays, draws and keeps the speech that comes back. */
 
-import { ask, json, key, setKey, stream } from "./api.js";
+import { call, json, key, setKey, stream } from "./api.js";
 import {
-  $, clear, element, offer, readingOf, request, restore, setReading, showCorrections, showExamples, showForm, showVoice,
-  SLIDERS,
+  $, element, readingOf, request, resetForm, restore, setReading, showCorrections, showExamples, showForm, showVoice,
+  showVoices, SLIDERS,
 } from "./form.js";
 import * as history from "./history.js";
 import { Reading } from "./reading.js";
@@ -12,92 +12,92 @@ import { Take } from "./take.js";
 import { draw } from "./waveform.js";
 
 let take = null;
-let calls = new AbortController();
+let controller = new AbortController(); // of the requests of the present take
 let frame = 0;
-let last = null; // the request of the take that is shown
-const reading = new Reading($("reading"), correct);
+let lastBody = null; // the request of the take that is shown
+const reading = new Reading($("reading"), openCorrection);
 
-function say(message, bad = false) {
+function showStatus(message, bad = false) {
   $("status").textContent = message;
   $("status").classList.toggle("bad", bad);
 }
 
-function explain(error) {
+function showError(error) {
   if (error.name === "AbortError") return;
   if (error.status === 401) {
     $("settings").open = true;
     $("key").focus();
   }
-  say(error.status === 401 ? `${t("keyHint")} (${error.message})` : error.message, true);
+  showStatus(error.status === 401 ? `${t("keyHint")} (${error.message})` : error.message, true);
 }
 
-/** End what is being spoken; the samples that have come stay. */
-function halt() {
-  calls.abort();
-  calls = new AbortController();
+/** Stop the present take; the samples that have come are kept. */
+function stopTake() {
+  controller.abort();
+  controller = new AbortController();
   take?.close();
   $("audio").pause();
 }
 
-function finish(spoken) {
-  spoken.complete = true;
-  if (take !== spoken) return;
-  spoken.expected = spoken.seconds;
-  $("seconds").textContent = `${spoken.seconds.toFixed(2)} s`;
+function finish(newTake) {
+  newTake.complete = true;
+  if (take !== newTake) return;
+  newTake.expected = newTake.seconds;
+  $("seconds").textContent = `${newTake.seconds.toFixed(2)} s`;
   URL.revokeObjectURL($("audio").src);
-  $("audio").src = URL.createObjectURL(spoken.wav());
+  $("audio").src = URL.createObjectURL(newTake.wav());
 }
 
 async function speak() {
-  halt();
-  const asked = request();
-  const { signal } = calls;
+  stopTake();
+  const body = request();
+  const { signal } = controller;
   const began = performance.now();
-  let spoken = null;
-  say(t("speaking"));
+  let newTake = null;
+  showStatus(t("speaking"));
   showPlaying(true);
   try {
-    await stream(asked, signal, (headers) => {
-      spoken = new Take(Number(headers.get("X-Sample-Rate")));
-      take = spoken;
-      last = asked;
+    await stream(body, signal, (headers) => {
+      newTake = new Take(Number(headers.get("X-Sample-Rate")));
+      take = newTake;
+      lastBody = body;
       $("result").hidden = false;
       reading.show({ sentences: [] });
       $("seconds").textContent = "…";
       $("revision").textContent = headers.get("X-Revision").replace("sha256:", "").slice(0, 12);
       showNotices(JSON.parse(headers.get("X-Notices") ?? "[]"));
-      showReading(asked, spoken, signal);
+      showReading(body, newTake, signal);
       watch();
     }, (samples) => {
-      if (!spoken.length) {
+      if (!newTake.length) {
         $("first").textContent = `${Math.round(performance.now() - began)} ms`;
-        say("");
+        showStatus("");
       }
-      spoken.add(samples);
+      newTake.add(samples);
     });
-    history.remember(asked);
+    history.save(body);
     showHistory();
   } catch (error) {
-    if (spoken?.length && error.name !== "AbortError") say(`${t("broken")} (${error.message})`, true);
-    else explain(error);
+    if (newTake?.length && error.name !== "AbortError") showStatus(`${t("broken")} (${error.message})`, true);
+    else showError(error);
   }
-  if (spoken?.length) finish(spoken);
+  if (newTake?.length) finish(newTake);
   else if (!signal.aborted) showPlaying(false);
 }
 
-/** Words and their times; without them speech is as good. */
-async function showReading(asked, spoken, signal) {
+/** Show the words with their times. Speech goes on if the request fails. */
+async function showReading(body, newTake, signal) {
   try {
-    const timing = await json("v1/audio/subtitles", asked, signal);
-    if (take !== spoken) return;
-    spoken.expected = timing.duration;
+    const timing = await json("v1/audio/subtitles", body, signal);
+    if (take !== newTake) return;
+    newTake.expected = timing.duration;
     reading.show(timing);
   } catch (error) {
     if (error.name !== "AbortError") console.warn(error);
   }
 }
 
-/** Draw and mark from the next frame on; there is one such loop, whatever is started. */
+/** Draw and mark words from the next frame on; there is never more than one such loop. */
 function watch() {
   cancelAnimationFrame(frame);
   frame = requestAnimationFrame(follow);
@@ -124,7 +124,7 @@ function showNotices(notices) {
   $("notices").hidden = !notices.length;
 }
 
-function correct(word, pinyin) {
+function openCorrection(word, pinyin) {
   $("word").textContent = word;
   $("pinyin").value = readingOf(word) ?? pinyin;
   $("correction").returnValue = "";
@@ -134,26 +134,26 @@ function correct(word, pinyin) {
 
 async function download() {
   try {
-    const response = await ask("v1/audio/speech", { ...last, response_format: $("format").value, stream: false });
+    const response = await call("v1/audio/speech", { ...lastBody, response_format: $("format").value, stream: false });
     const link = element("a", "", { download: `kubevoice.${$("format").value}` });
     link.href = URL.createObjectURL(await response.blob());
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   } catch (error) {
-    explain(error);
+    showError(error);
   }
 }
 
 function showHistory() {
-  const found = history.entries();
-  $("past").hidden = !found.length;
-  $("entries").replaceChildren(...found.map(({ when, request: asked }) => {
+  const entries = history.entries();
+  $("past").hidden = !entries.length;
+  $("entries").replaceChildren(...entries.map(({ when, request: body }) => {
     const row = element("li", "");
     const button = element("button", "", { type: "button", class: "entry", title: t("restore") });
-    const facts = [new Date(when).toLocaleTimeString(), asked.emotion && emotionName(asked.emotion), asked.speaker];
-    button.append(element("span", asked.input, { lang: "zh-CN" }), element("small", facts.filter(Boolean).join(" · ")));
+    const details = [new Date(when).toLocaleTimeString(), body.emotion && emotionName(body.emotion), body.speaker];
+    button.append(element("span", body.input, { lang: "zh-CN" }), element("small", details.filter(Boolean).join(" · ")));
     button.addEventListener("click", () => {
-      restore(asked);
+      restore(body);
       speak();
     });
     row.append(button);
@@ -173,20 +173,20 @@ function showAll() {
 
 async function loadVoices() {
   try {
-    offer((await json("v1/voices")).voices);
-    say("");
+    showVoices((await json("v1/voices")).voices);
+    showStatus("");
   } catch (error) {
-    explain(error);
+    showError(error);
   }
 }
 
-function theme(chosen) {
+function setTheme(chosen) {
   if (chosen) document.documentElement.dataset.theme = chosen;
 }
 
 function start() {
-  theme(localStorage.getItem("theme"));
-  clear();
+  setTheme(localStorage.getItem("theme"));
+  resetForm();
   $("key").value = key();
   showAll();
   $("form").addEventListener("submit", (event) => {
@@ -194,10 +194,10 @@ function start() {
     speak();
   });
   $("form").addEventListener("reset", () => setTimeout(() => {
-    clear();
+    resetForm();
     $("key").value = key();
     showAll();
-    say("");
+    showStatus("");
   }));
   $("text").addEventListener("input", showForm);
   for (const id of SLIDERS) $(id).addEventListener("input", showForm);
@@ -208,10 +208,10 @@ function start() {
   });
   const stop = () => {
     if ($("stop").hidden) return;
-    halt();
+    stopTake();
     reading.follow(null);
     showPlaying(false);
-    say(t("stopped"));
+    showStatus(t("stopped"));
   };
   $("stop").addEventListener("click", stop);
   $("pause").addEventListener("click", () => take.pause().then(() => showPlaying(true)));
@@ -220,7 +220,7 @@ function start() {
     if (event.key === "Escape" && !$("correction").open) stop();
   });
   $("audio").addEventListener("play", () => {
-    take.close(); // what is heard is heard once
+    take.close(); // so that it is not played twice
     watch();
   });
   $("download").addEventListener("click", download);
@@ -230,7 +230,7 @@ function start() {
     speak();
   });
   $("forget").addEventListener("click", () => {
-    history.forget();
+    history.clear();
     showHistory();
   });
   $("language").addEventListener("click", () => {
@@ -240,7 +240,7 @@ function start() {
   $("theme").addEventListener("click", () => {
     const dark = getComputedStyle(document.documentElement).colorScheme === "dark" ||
       (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
-    theme(dark ? "light" : "dark");
+    setTheme(dark ? "light" : "dark");
     localStorage.setItem("theme", document.documentElement.dataset.theme);
     if (take) draw($("waveform"), take, take.position);
   });

@@ -1,4 +1,4 @@
-/** The form: what is to be spoken and how, to and from a request. */
+/** The form: the text and its settings, to and from a request. */
 
 import { emotionName, t } from "./strings.js";
 
@@ -11,16 +11,16 @@ const EXAMPLES = [
 const SSML_EXAMPLE = '<speak>您好，<break time="400ms"/><prosody rate="slow">请慢慢说</prosody>，' +
   '我的名字叫<phoneme alphabet="py" ph="chong2">重</phoneme>阳。</speak>';
 export const SLIDERS = ["intensity", "speed", "pitch", "volume"];
-const LONGEST = 4096;
+const MAX_CHARACTERS = 4096;
 
 let voices = [];
 let lexicon = {};
 
 export function element(name, text, attributes = {}) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
-  return made;
+  const node = document.createElement(name);
+  node.textContent = text;
+  for (const [attribute, value] of Object.entries(attributes)) node.setAttribute(attribute, value);
+  return node;
 }
 
 const ssml = () => document.querySelector("[name=mode]:checked").value === "ssml";
@@ -37,18 +37,18 @@ export function request() {
   };
 }
 
-export function restore(asked) {
-  document.querySelector(`[name=mode][value=${asked.ssml ? "ssml" : "plain"}]`).checked = true;
-  $("text").value = asked.input;
-  if (voices.some((each) => each.name === asked.voice)) $("voice").value = asked.voice;
-  showVoice(asked.emotion, asked.speaker);
-  for (const id of SLIDERS) $(id).value = asked[id];
-  lexicon = { ...asked.lexicon };
+export function restore(body) {
+  document.querySelector(`[name=mode][value=${body.ssml ? "ssml" : "plain"}]`).checked = true;
+  $("text").value = body.input;
+  if (voices.some((each) => each.name === body.voice)) $("voice").value = body.voice;
+  showVoice(body.emotion, body.speaker);
+  for (const id of SLIDERS) $(id).value = body[id];
+  lexicon = { ...body.lexicon };
   showCorrections();
   showForm();
 }
 
-/** Read a word so from now on. */
+/** Set the reading of a word for later requests. */
 export function setReading(word, pinyin) {
   lexicon[word] = pinyin;
   showCorrections();
@@ -73,7 +73,7 @@ function fill(select, options, chosen) {
   select.disabled = options.length < 2;
 }
 
-/** Offer what the chosen voice can do. */
+/** Show the emotions and speakers of the chosen voice. */
 export function showVoice(emotion = $("emotion").value || "neutral", speaker = $("speaker").value) {
   const voice = voices.find((each) => each.name === $("voice").value);
   if (!voice) return;
@@ -81,9 +81,9 @@ export function showVoice(emotion = $("emotion").value || "neutral", speaker = $
   fill($("speaker"), voice.speakers.map((name) => [name, name]), speaker);
 }
 
-/** Offer the server's voices. */
-export function offer(found) {
-  voices = found;
+/** Show the voices of the server. */
+export function showVoices(loaded) {
+  voices = loaded;
   fill($("voice"), voices.map(({ name }) => [name, name]), voices.find((each) => each.default)?.name);
   showVoice("neutral");
 }
@@ -93,7 +93,7 @@ export function showForm() {
     const value = Number($(id).value);
     $(`${id}-value`).textContent = `${id === "pitch" && value > 0 ? "+" : ""}${value}${$(id).dataset.unit}`;
   }
-  $("count").textContent = `${$("text").value.length} / ${LONGEST}`;
+  $("count").textContent = `${$("text").value.length} / ${MAX_CHARACTERS}`;
 }
 
 export function showExamples() {
@@ -111,8 +111,8 @@ export function showExamples() {
   );
 }
 
-/** As the page was opened. */
-export function clear() {
+/** Set the form to what it is when the page is opened. */
+export function resetForm() {
   lexicon = {};
   $("text").value = EXAMPLES[0];
   showVoice("neutral", "");

@@ -1,24 +1,24 @@
-/** What was spoken in this browser: settings and the beginning of the text, never the audio. */
+/** Requests made in this browser: settings and the beginning of the text, never the audio. */
 
-const KEPT = 20;
-const LONGEST = 2000;
-const PLACE = "history";
+const MAX_ENTRIES = 20;
+const MAX_CHARACTERS = 2000;
+const STORAGE_KEY = "history";
 
 function load() {
   try {
-    const found = JSON.parse(localStorage.getItem(PLACE) ?? "[]");
-    return Array.isArray(found) ? found.filter((each) => typeof each?.request?.input === "string") : [];
+    const stored = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "[]");
+    return Array.isArray(stored) ? stored.filter((each) => typeof each?.request?.input === "string") : [];
   } catch {
-    return []; // somebody else wrote there; it is not worth an error
+    return []; // something else wrote there
   }
 }
 
 export const entries = load;
 
-export function remember(request) {
-  const entry = { when: Date.now(), request: { ...request, input: request.input.slice(0, LONGEST) } };
+export function save(request) {
+  const entry = { when: Date.now(), request: { ...request, input: request.input.slice(0, MAX_CHARACTERS) } };
   const others = load().filter((each) => JSON.stringify(each.request) !== JSON.stringify(entry.request));
-  localStorage.setItem(PLACE, JSON.stringify([entry, ...others].slice(0, KEPT)));
+  localStorage.setItem(STORAGE_KEY, JSON.stringify([entry, ...others].slice(0, MAX_ENTRIES)));
 }
 
-export const forget = () => localStorage.removeItem(PLACE);
+export const clear = () => localStorage.removeItem(STORAGE_KEY);

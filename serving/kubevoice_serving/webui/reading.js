@@ -1,35 +1,35 @@
-/** The reading: each word with its pinyin, the one that is heard marked, and a dialog to correct it. */
+/** The reading: each word with its pinyin. The word that is being played is marked. */
 
 const MARKS = { a: "āáǎà", e: "ēéěè", i: "īíǐì", o: "ōóǒò", u: "ūúǔù", "ü": "ǖǘǚǜ" };
 
 /** zhong1 → zhōng: the mark goes on a, e or the o of ou; otherwise on the last vowel. */
-export function marked(syllable) {
+export function addToneMark(syllable) {
   const match = /^([a-zêü]+?)([0-5])$/i.exec(syllable.replace(/v/g, "ü"));
   if (!match) return syllable;
   const [, letters, tone] = match;
   if (tone === "0" || tone === "5") return letters;
-  const found = ["a", "e"].find((v) => letters.includes(v)) ?? (letters.includes("ou") ? "o" : null);
-  const at = found ? letters.indexOf(found) : Math.max(...[..."iouü"].map((v) => letters.lastIndexOf(v)));
+  const vowel = ["a", "e"].find((v) => letters.includes(v)) ?? (letters.includes("ou") ? "o" : null);
+  const at = vowel ? letters.indexOf(vowel) : Math.max(...[..."iouü"].map((v) => letters.lastIndexOf(v)));
   return at < 0 ? syllable : letters.slice(0, at) + MARKS[letters[at]][tone - 1] + letters.slice(at + 1);
 }
 
 export class Reading {
-  /** `onWord` is called with a word of Mandarin and its pinyin when it is clicked. */
+  /** `onWord` is called with a Mandarin word and its pinyin when it is clicked. */
   constructor(container, onWord) {
     this.container = container;
     this.onWord = onWord;
-    this.timed = [];
+    this.timedNodes = [];
   }
 
   show(timing) {
-    this.timed = [];
+    this.timedNodes = [];
     this.container.replaceChildren(...timing.sentences.map((sentence) => {
       const line = document.createElement("p");
       line.className = "sentence";
-      this.timed.push({ node: line, ...sentence });
+      this.timedNodes.push({ node: line, ...sentence });
       let rest = sentence.text;
       for (const word of sentence.words) {
-        const at = Math.max(0, rest.indexOf(word.text)); // what is between words is punctuation
+        const at = Math.max(0, rest.indexOf(word.text)); // between words is punctuation
         line.append(rest.slice(0, at), this.word(word));
         rest = rest.slice(at + word.text.length);
       }
@@ -46,23 +46,23 @@ export class Reading {
       node.addEventListener("click", () => this.onWord(word.text, word.characters.map((each) => each.pinyin).join(" ")));
     }
     node.append(...(word.characters.length ? word.characters.map(ruby) : [word.text]));
-    this.timed.push({ node, ...word });
+    this.timedNodes.push({ node, ...word });
     return node;
   }
 
-  /** Mark what is heard at `position` seconds; nothing if null. */
+  /** Mark what is played at `position` seconds; nothing if null. */
   follow(position) {
-    for (const { node, start, end } of this.timed) {
-      node.classList.toggle("heard", position !== null && start <= position && position < end);
+    for (const { node, start, end } of this.timedNodes) {
+      node.classList.toggle("playing", position !== null && start <= position && position < end);
     }
   }
 }
 
 function ruby({ char, pinyin }) {
-  const made = document.createElement("ruby");
-  const over = document.createElement("rt");
-  over.lang = "zh-Latn-pinyin";
-  over.textContent = marked(pinyin);
-  made.append(char, over);
-  return made;
+  const node = document.createElement("ruby");
+  const annotation = document.createElement("rt");
+  annotation.lang = "zh-Latn-pinyin";
+  annotation.textContent = addToneMark(pinyin);
+  node.append(char, annotation);
+  return node;
 }

@@ -1,4 +1,4 @@
-/** Everything the page says, in Chinese and in English; which of the two is kept in this browser. */
+/** The texts of the page, in Chinese and in English; the choice is kept in this browser. */
 
 const STRINGS = {
   zh: {
@@ -18,10 +18,10 @@ const STRINGS = {
     pitch: "Pitch", volume: "Volume", speak: "Speak", stop: "Stop", pause: "Pause", resume: "Resume", reset: "Reset",
     download: "Download", first: "First audio", seconds: "Length", revision: "Revision",
     reading: "Pinyin", readingHint: "Click a word to correct how it is read", history: "History", restore: "Restore settings", clear: "Clear", speaking: "Speaking…", stopped: "Stopped",
-    broken: "The speech broke off; what had come is below", key: "API key",
-    keyHint: "This server wants an API key; enter yours in the settings", settings: "Settings", theme: "Light or dark",
+    broken: "The speech was interrupted; the part that arrived is below", key: "API key",
+    keyHint: "This server needs an API key; enter it in the settings", settings: "Settings", theme: "Light or dark",
     language: "中文", correct: "Correct the reading", pinyin: "Pinyin with tone digits", save: "Save", cancel: "Cancel",
-    forget: "Read it as before", corrections: "Corrected readings", waveform: "Waveform", links: "Links", api: "API",
+    forget: "Restore the default reading", corrections: "Corrected readings", waveform: "Waveform", links: "Links", api: "API",
     voices: "Voices", metrics: "Metrics",
   },
 };

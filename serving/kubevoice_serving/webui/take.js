@@ -1,15 +1,15 @@
-/** One take: samples that arrive, are played while they do, and stay to be played again. */
+/** One take: samples that are played while they arrive, and are kept to be played again. */
 
-const AHEAD = 0.08; // seconds between hearing of a piece and its first sample: scheduling takes that long
+const LEAD_SECONDS = 0.08; // between the arrival of the first chunk and its playback: scheduling takes that long
 
 export class Take {
   constructor(rate) {
     this.rate = rate;
-    this.pieces = [];
+    this.chunks = [];
     this.length = 0;
     this.complete = false;
     this.context = new AudioContext({ sampleRate: rate });
-    this.runs = []; // {at: context time, from: seconds of the take, until}: where the listener is, gaps included
+    this.runs = []; // {at: context time, from: seconds of the take, until}: what is played when; between runs are gaps
     this.next = 0;
   }
 
@@ -23,15 +23,15 @@ export class Take {
     const source = this.context.createBufferSource();
     source.buffer = buffer;
     source.connect(this.context.destination);
-    const at = Math.max(this.next, this.context.currentTime + (this.next ? 0 : AHEAD));
+    const at = Math.max(this.next, this.context.currentTime + (this.next ? 0 : LEAD_SECONDS));
     source.start(at);
     this.runs.push({ at, from: this.seconds, until: this.seconds + buffer.duration });
     this.next = at + buffer.duration;
-    this.pieces.push(samples);
+    this.chunks.push(samples);
     this.length += samples.length;
   }
 
-  /** Seconds of the take that have been heard. */
+  /** Seconds of the take that have been played. */
   get position() {
     const now = this.context.currentTime;
     const run = this.runs.findLast((each) => each.at <= now);
@@ -46,7 +46,7 @@ export class Take {
     return this.context.state === "running" ? this.context.suspend() : this.context.resume();
   }
 
-  /** Let go of the sound card; the samples stay. */
+  /** Release the sound card; the samples are kept. */
   close() {
     if (this.context.state !== "closed") this.context.close();
   }
@@ -64,8 +64,8 @@ export class Take {
     write(36, "data");
     bytes.setUint32(40, 2 * this.length, true);
     let at = 44;
-    for (const piece of this.pieces) {
-      for (const sample of piece) {
+    for (const chunk of this.chunks) {
+      for (const sample of chunk) {
         bytes.setInt16(at, Math.max(-1, Math.min(1, sample)) * 32767, true);
         at += 2;
       }

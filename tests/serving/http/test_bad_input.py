@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is speech or an error in the one shape, and it is the caller's."""
+"""Whatever is sent, the response is speech or an error of the caller in the one shape."""
 
 import json
 import resource
@@ -16,8 +16,8 @@ CALLS = [("/v1/audio/speech", "input"), ("/v1/text/analyze", "text"), ("/api/tts
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy) as found:
-        yield found
+    with listening(tmp_path_factory.mktemp("site"), toy) as site:
+        yield site
 
 
 def message(path, body):
@@ -55,18 +55,18 @@ def nested(depth, inner=b"1"):
     ],
 )
 @pytest.mark.parametrize(("path", "field"), CALLS)
-def test_a_body_that_makes_no_sense(site, path, field, body, status, words):
-    found, _, answer = site.call("POST", path, body.replace(b"FIELD", field.encode()))
+def test_invalid_bodies(site, path, field, body, status, words):
+    actual, _, answer = site.call("POST", path, body.replace(b"FIELD", field.encode()))
     if not body and path == "/api/tts":
         words = "Field required"
-    assert (found, words.replace("FIELD", field) in message(path, answer)) == (status, True), answer
+    assert (actual, words.replace("FIELD", field) in message(path, answer)) == (status, True), answer
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("text", ["", " ", "\n\t\u3000", "!!!", "……", "😀", "\0", "\u200b", "\ufeff", "\U0010ffff"])
-def test_text_with_nothing_to_say(site, text, stream):
-    found, _, answer = site.call("POST", "/v1/audio/speech", {"input": text, "stream": stream})
-    assert found == 400
+def test_text_with_nothing_to_speak(site, text, stream):
+    actual, _, answer = site.call("POST", "/v1/audio/speech", {"input": text, "stream": stream})
+    assert actual == 400
     assert ("nothing that can be spoken" if text.strip() else "is empty") in message("/v1", answer)
 
 
@@ -74,10 +74,10 @@ def test_text_with_nothing_to_say(site, text, stream):
     "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 400, "[]", '"fast"', "null"]
 )
 @pytest.mark.parametrize("field", ["speed", "pitch", "volume", "intensity"])
-def test_numbers_that_are_none(site, field, number):
+def test_invalid_numbers(site, field, number):
     body = f'{{"input": "你好。", "{field}": {number}}}'
-    found, _, answer = site.call("POST", "/v1/audio/speech", body.encode())
-    assert found == 422
+    actual, _, answer = site.call("POST", "/v1/audio/speech", body.encode())
+    assert actual == 422
     assert message("/v1", answer).startswith(f"{field}: ")
 
 
@@ -98,14 +98,14 @@ def test_numbers_that_are_none(site, field, number):
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_things_that_are_not_there(site, fields, status, words, stream):
+def test_unknown_values(site, fields, status, words, stream):
     body = {"input": "你好。", "stream": stream} | fields
-    found, _, answer = site.call("POST", "/v1/audio/speech", body)
-    assert found == status
+    actual, _, answer = site.call("POST", "/v1/audio/speech", body)
+    assert actual == status
     assert words in message("/v1", answer)
 
 
-def test_a_full_disk_costs_the_recording_and_nothing_else(tmp_path, toy):
+def test_a_full_disk_fails_recordings_alone(tmp_path, toy):
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
     with listening(tmp_path, toy) as site:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, allowed[1]))
@@ -134,13 +134,13 @@ def test_a_full_disk_costs_the_recording_and_nothing_else(tmp_path, toy):
         ("GET", "/webui/..%2fapi.py", 404),
     ],
 )
-def test_paths_and_methods_that_are_not_there(site, method, path, status):
-    found, _, answer = site.call(method, path)
-    assert found == status
+def test_unknown_paths_and_methods(site, method, path, status):
+    actual, _, answer = site.call(method, path)
+    assert actual == status
     assert message(path, answer)
 
 
-def test_odd_characters_do_not_spoil_what_can_be_said(site):
+def test_unusual_characters_do_not_fail_the_rest_of_a_text(site):
     for text in ("你\0好。", "你好😀。", "你\u202e好。", "9" * 4_096):
         assert site.call("POST", "/v1/audio/speech", {"input": text, "response_format": "wav", "speed": 4})[0] == 200
 
@@ -167,12 +167,12 @@ OPERATIONS = [
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_nothing_that_the_document_allows_or_forbids_is_a_failure_of_ours(described, operation, mode):
+def test_no_request_by_the_document_or_against_it_is_a_server_error(described, operation, mode):
     statuses = set()
 
     @given(described[operation].as_strategy(generation_mode=mode))
     @settings(max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
-    def answered(case):
+    def check(case):
         answer = case.call()
         statuses.add(answer.status_code)
         assert answer.status_code < 500
@@ -180,12 +180,12 @@ def test_nothing_that_the_document_allows_or_forbids_is_a_failure_of_ours(descri
             message(case.path, answer.content)
 
     try:
-        answered()
+        check()
     except Unsatisfiable:
         assert mode is GenerationMode.NEGATIVE  # nothing can be wrong with a request that has no parts
     else:
         assert statuses
 
 
-def test_every_operation_of_the_document_is_tried(described):
+def test_every_operation_of_the_document_is_tested(described):
     assert set(OPERATIONS) == set(described)

@@ -1,4 +1,4 @@
-"""Speech as loud as is asked for."""
+"""Speech of the loudness that a request asks for."""
 
 import io
 import json
@@ -14,41 +14,41 @@ TEXT = "今天天气真好。我们一起去公园散步吧！"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy) as found:
-        yield found
+    with listening(tmp_path_factory.mktemp("site"), toy) as site:
+        yield site
 
 
-def measured(audio):
+def measure(audio):
     samples, rate = soundfile.read(io.BytesIO(audio), dtype="float32")
     return loudness(samples, rate)
 
 
-def test_the_whole_speech_is_brought_to_it(site):
-    as_it_is, asked = (
-        measured(site.call("POST", "/v1/audio/speech", {"input": TEXT, "response_format": "wav"} | fields)[2])
+def test_speech_is_brought_to_the_loudness(site):
+    unchanged, normalized = (
+        measure(site.call("POST", "/v1/audio/speech", {"input": TEXT, "response_format": "wav"} | fields)[2])
         for fields in ({}, {"loudness": -30})
     )
-    assert asked == pytest.approx(-30, abs=0.2)
-    assert abs(as_it_is - asked) > 1
+    assert normalized == pytest.approx(-30, abs=0.2)
+    assert abs(unchanged - normalized) > 1
 
 
-def test_a_format_that_would_be_streamed_is_not(site):
+def test_speech_with_a_loudness_is_not_streamed(site):
     status, headers, audio = site.call("POST", "/v1/audio/speech", {"input": TEXT, "loudness": -30})
     assert status == 200
     assert int(headers["Content-Length"]) == len(audio)
 
 
 @pytest.mark.parametrize("fields", [{"stream": True}, {"stream_format": "sse"}])
-def test_a_stream_cannot_have_it(site, fields):
+def test_a_stream_with_a_loudness_is_an_error(site, fields):
     status, _, body = site.call("POST", "/v1/audio/speech", {"input": TEXT, "loudness": -30} | fields)
     error = json.loads(body)["error"]
     assert (status, error["code"], error["param"]) == (400, "loudness_needs_whole", "loudness")
 
 
-def test_each_item_of_a_batch_may_have_its_own(site):
+def test_each_item_of_a_batch_may_have_its_own_loudness(site):
     items = [{"input": TEXT, "response_format": "wav", "loudness": wanted} for wanted in (-35, -25)]
     status, _, body = site.call("POST", "/v1/audio/speech/batch", {"items": items})
     assert status == 200
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        found = [measured(archive.read(name)) for name in sorted(archive.namelist()) if name.endswith(".wav")]
-    assert found == pytest.approx([-35, -25], abs=0.2)
+        measurements = [measure(archive.read(name)) for name in sorted(archive.namelist()) if name.endswith(".wav")]
+    assert measurements == pytest.approx([-35, -25], abs=0.2)

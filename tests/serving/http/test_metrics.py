@@ -1,4 +1,4 @@
-"""What /metrics tells of requests."""
+"""What /metrics has about requests."""
 
 import re
 
@@ -7,8 +7,8 @@ from http_app import listening
 
 def test_answers_are_timed_by_route_to_their_last_byte(tmp_path, toy):
     with listening(tmp_path, toy) as server:
-        wanted = {"input": "今天天气真好。", "response_format": "mp3"}
-        assert server.call("POST", "/v1/audio/speech", wanted)[0] == 200
+        body = {"input": "今天天气真好。", "response_format": "mp3"}
+        assert server.call("POST", "/v1/audio/speech", body)[0] == 200
         assert server.call("POST", "/v1/audio/speech", {"input": ""})[0] == 400
         assert server.call("GET", "/v1/voices")[0] == 200
         text = server.call("GET", "/metrics")[2].decode()
@@ -19,7 +19,7 @@ def test_answers_are_timed_by_route_to_their_last_byte(tmp_path, toy):
     assert float(whole) > float(first) > 0
 
 
-def test_what_was_spoken_is_counted_by_voice_and_revision(tmp_path, toy):
+def test_speech_is_counted_by_voice_and_revision(tmp_path, toy):
     with listening(tmp_path, toy) as server:
         for text in ("今天天气真好。", "好。"):
             assert server.call("POST", "/v1/audio/speech", {"input": text, "response_format": "wav"})[0] == 200

@@ -1,4 +1,4 @@
-"""When words and bookmarks are heard, and the subtitles made of it."""
+"""Times of words and bookmarks, and the subtitles made of them."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def engine(toy):
     return Engine.load(toy.path)
 
 
-def timed(engine, text, *, ssml=False, **controls):
+def compute_times(engine, text, *, ssml=False, **controls):
     return time_parts(engine, script_of(engine, text, ssml=ssml).parts, Controls(**controls))
 
 
@@ -40,7 +40,7 @@ def words(timing):
 @pytest.mark.parametrize("controls", [{}, {"speed": 2.0}, {"emotion": "happy", "speed": 0.7}, {"speaker": "second"}])
 @pytest.mark.parametrize(("text", "ssml"), [(LONG, False), (MARKED, True)])
 def test_times_end_with_the_audio(engine, text, ssml, controls):
-    timing = timed(engine, text, ssml=ssml, **controls)
+    timing = compute_times(engine, text, ssml=ssml, **controls)
     audio = read_aloud(engine, text, Controls(**controls), ssml=ssml)
     assert timing.duration * engine.sample_rate == pytest.approx(len(audio))
     assert timing.sentences[-1].end == pytest.approx(timing.duration)
@@ -51,7 +51,7 @@ def test_times_end_with_the_audio(engine, text, ssml, controls):
 
 
 def test_the_pause_between_sentences_is_silent_and_words_are_not(engine):
-    timing = timed(engine, "你好。再见。")
+    timing = compute_times(engine, "你好。再见。")
     audio = read_aloud(engine, "你好。再见。", Controls())
     first, second = timing.sentences
     silence = slice(round(first.end * engine.sample_rate), round(second.start * engine.sample_rate))
@@ -62,23 +62,23 @@ def test_the_pause_between_sentences_is_silent_and_words_are_not(engine):
 
 
 def test_double_speed_halves_times(engine):
-    slow, fast = (timed(engine, "你好。再见。", speed=speed) for speed in (0.5, 1.0))
+    slow, fast = (compute_times(engine, "你好。再见。", speed=speed) for speed in (0.5, 1.0))
     for before, after in zip(words(slow), words(fast), strict=True):
         assert after.start == pytest.approx(before.start / 2, abs=1e-3)
         assert after.end == pytest.approx(before.end / 2, abs=1e-3)
 
 
-def test_offsets_are_places_in_the_text_as_it_was_written(engine):
+def test_offsets_are_indices_of_the_written_text(engine):
     text = "我有100元，好。再见。"
-    found = [one for word in words(timed(engine, text)) for one in word.characters]
-    assert all(text[one.offset] == one.char for one in found if one.offset is not None)
-    assert [one.char for one in found if one.offset is None] == ["一", "百"]
-    assert next(one for one in found if one.char == "元").offset == text.index("元")
+    characters = [one for word in words(compute_times(engine, text)) for one in word.characters]
+    assert all(text[one.offset] == one.char for one in characters if one.offset is not None)
+    assert [one.char for one in characters if one.offset is None] == ["一", "百"]
+    assert next(one for one in characters if one.char == "元").offset == text.index("元")
 
 
 def test_a_break_shifts_what_follows_by_its_length(engine):
     before, after = (
-        timed(engine, f'<speak>你好<break time="{seconds}s"/>再见</speak>', ssml=True) for seconds in (1, 3)
+        compute_times(engine, f'<speak>你好<break time="{seconds}s"/>再见</speak>', ssml=True) for seconds in (1, 3)
     )
     assert words(before)[0] == words(after)[0]
     assert words(after)[-1].start - words(before)[-1].start == pytest.approx(2.0)
@@ -86,24 +86,24 @@ def test_a_break_shifts_what_follows_by_its_length(engine):
 
 
 def test_a_bookmark_is_heard_between_the_words_it_stands_between(engine):
-    timing = timed(engine, MARKED, ssml=True)
+    timing = compute_times(engine, MARKED, ssml=True)
     at = {one.name: one.time for one in timing.bookmarks}
-    spoken = words(timing)
+    spoken_words = words(timing)
     assert list(at) == ["a", "b", "c", "d"]
-    assert spoken[0].end <= at["a"] <= spoken[1].start
+    assert spoken_words[0].end <= at["a"] <= spoken_words[1].start
     assert at["b"] == timing.sentences[0].end
     assert at["c"] == timing.sentences[1].start == pytest.approx(at["b"] + 1.0)
     assert at["d"] == timing.duration
 
 
-def test_a_document_of_bookmarks_alone_is_refused(engine):
+def test_a_document_of_bookmarks_alone_is_an_error(engine):
     with pytest.raises(InputError, match="nothing that can be spoken"):
-        timed(engine, '<speak><mark name="a"/></speak>', ssml=True)
+        compute_times(engine, '<speak><mark name="a"/></speak>', ssml=True)
 
 
-def test_cues_are_what_was_written_cut_at_punctuation(engine):
-    found = cues(LONG, timed(engine, LONG))
-    assert [cue.text for cue in found] == [
+def test_cues_are_the_written_text_cut_at_punctuation(engine):
+    all_cues = cues(LONG, compute_times(engine, LONG))
+    assert [cue.text for cue in all_cues] == [
         "我有100元，今天天气真好，", "我们一起去公园里面散步吧，好不好？", "你想去<哪里>&呢。",
     ]  # fmt: skip
 
@@ -112,40 +112,42 @@ def test_cues_of_a_document_have_its_text_without_markup(engine):
     document = (
         '<speak>我们<emphasis level="strong">一起</emphasis>&lt;去&gt;<!-- 不 --><sub alias="世界">WHO</sub>吧</speak>'
     )
-    assert [cue.text for cue in cues(document, timed(engine, document, ssml=True), ssml=True)] == ["我们一起<去>WHO吧"]
+    assert [cue.text for cue in cues(document, compute_times(engine, document, ssml=True), ssml=True)] == [
+        "我们一起<去>WHO吧"
+    ]
 
 
-def test_srt_and_webvtt_are_written_to_the_letter():
-    found = [Cue("1 < 2 & 3。", 0.0, 1.2345), Cue("好。", 3661.5, 3662.0)]
-    assert to_srt(found) == (
+def test_srt_and_webvtt_formats():
+    all_cues = [Cue("1 < 2 & 3。", 0.0, 1.2345), Cue("好。", 3661.5, 3662.0)]
+    assert to_srt(all_cues) == (
         "1\n00:00:00,000 --> 00:00:01,234\n1 < 2 & 3。\n\n2\n01:01:01,500 --> 01:01:02,000\n好。\n"
     )
-    assert to_vtt(found) == (
+    assert to_vtt(all_cues) == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.234\n1 &lt; 2 &amp; 3。\n\n01:01:01.500 --> 01:01:02.000\n好。\n"
     )
 
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from("我们银行“”（），。！？ \n<&>"), min_size=1, max_size=90).map("".join))
-def test_whatever_is_written_cues_are_in_order_and_hold_all_of_it(text):
+def test_cues_are_in_order_and_have_all_of_the_text(text):
     placed = [(at, char) for at, char in enumerate(text) if char in "我们银行"]
     if not placed:
         return
-    spoken = tuple(WordTime(char, at, n / 2, n / 2 + 0.4, ()) for n, (at, char) in enumerate(placed))
-    half = len(spoken) // 2
-    parts = [part for part in (spoken[:half], spoken[half:]) if part]
+    spoken_words = tuple(WordTime(char, at, n / 2, n / 2 + 0.4, ()) for n, (at, char) in enumerate(placed))
+    half = len(spoken_words) // 2
+    parts = [part for part in (spoken_words[:half], spoken_words[half:]) if part]
     sentences = [
         SentenceTime("", part[0].offset, part[-1].offset + 1, part[0].start, part[-1].end, part) for part in parts
     ]
-    duration = spoken[-1].end
-    found = cues(text, Timing(duration, tuple(sentences), ()))
-    edges = [0.0, *(edge for cue in found for edge in (cue.start, cue.end)), duration]
+    duration = spoken_words[-1].end
+    all_cues = cues(text, Timing(duration, tuple(sentences), ()))
+    edges = [0.0, *(edge for cue in all_cues for edge in (cue.start, cue.end)), duration]
     assert edges == sorted(edges)
-    assert "".join("".join(cue.text.split()) for cue in found) == "".join(text.split())
-    assert all(len(cue.text) <= LINE or sum(char in "我们银行" for char in cue.text) < LINE for cue in found)
+    assert "".join("".join(cue.text.split()) for cue in all_cues) == "".join(text.split())
+    assert all(len(cue.text) <= LINE or sum(char in "我们银行" for char in cue.text) < LINE for cue in all_cues)
 
 
-def test_the_server_tells_the_times_of_what_it_speaks(toy, engine, tmp_path):
+def test_the_route_returns_the_times_of_its_speech(toy, engine, tmp_path):
     replica = Synthesizer(tmp_path / "cache")
     voices = [{"name": "toy", "revision": toy.digest, "uri": str(toy.path)}]
     asyncio.run(replica.reconfigure({"voices": voices, "default": "toy"}))
@@ -161,7 +163,7 @@ def test_the_server_tells_the_times_of_what_it_speaks(toy, engine, tmp_path):
     assert times.json()["duration"] == pytest.approx(len(audio) / engine.sample_rate)
     assert [one["name"] for one in times.json()["bookmarks"]] == ["a", "b", "c", "d"]
     assert times.headers["X-Revision"] == toy.digest
-    assert srt.text == to_srt(cues(LONG, timed(engine, LONG)))
+    assert srt.text == to_srt(cues(LONG, compute_times(engine, LONG)))
     assert (vtt.headers["Content-Type"], vtt.text[:7]) == ("text/vtt; charset=utf-8", "WEBVTT\n")
     assert (wrong.status_code, empty.status_code) == (400, 400)
     assert "nothing that can be spoken" in json.loads(wrong.content)["error"]["message"]

@@ -45,8 +45,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    with listening(tmp_path_factory.mktemp("page"), load_bundle(builtin_voice("builtin://base"))) as found:
-        yield found
+    with listening(tmp_path_factory.mktemp("page"), load_bundle(builtin_voice("builtin://base"))) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def context(browser):
 
 @pytest.fixture
 def page(context, site):
-    """The page with its voices loaded; what its scripts stumble over fails the test."""
+    """The page with its voices loaded; an error of its scripts fails the test."""
     opened, faults = context.new_page(), []
     opened.on("pageerror", lambda error: faults.append(str(error)))
     opened.goto(f"http://127.0.0.1:{site.port}/")
@@ -85,17 +85,17 @@ def speak(page, text=None):
     sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
 
 
-def test_what_is_typed_is_heard_while_it_is_made_and_kept_to_be_played_again(page):
+def test_typed_text_is_played_while_it_is_made_and_can_be_played_again(page):
     page.fill("#text", "今天天气真好，我们一起去公园散步吧！然后回家做饭。")
     page.click("#speak")
     sync_api.expect(page.locator("#first")).to_have_text(re.compile(r"^\d+ ms$"))
-    sync_api.expect(page.locator(".sentence.heard .word.heard").first).to_be_visible(timeout=30_000)
+    sync_api.expect(page.locator(".sentence.playing .word.playing").first).to_be_visible(timeout=30_000)
     sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
-    sync_api.expect(page.locator(".sentence").nth(1).locator(".word.heard").first).to_be_visible(timeout=30_000)
+    sync_api.expect(page.locator(".sentence").nth(1).locator(".word.playing").first).to_be_visible(timeout=30_000)
     sync_api.expect(page.locator("#stop")).to_be_hidden(timeout=30_000)
-    found = page.evaluate(LISTEN)
-    assert found["loudest"] > 0.05
-    assert found["duration"] == pytest.approx(float(page.inner_text("#seconds").split()[0]), abs=0.02)
+    playback = page.evaluate(LISTEN)
+    assert playback["loudest"] > 0.05
+    assert playback["duration"] == pytest.approx(float(page.inner_text("#seconds").split()[0]), abs=0.02)
 
 
 @pytest.mark.parametrize(("kind", "magic"), [("flac", b"fLaC"), ("mp3", (b"ID3", b"\xff\xf3", b"\xff\xfb"))])
@@ -108,14 +108,14 @@ def test_a_take_can_be_downloaded_in_other_formats(page, kind, magic):
     assert Path(download.value.path()).read_bytes().startswith(magic)
 
 
-def test_what_is_wrong_with_a_document_is_told_with_its_place(page):
+def test_an_error_in_a_document_is_shown_with_its_place(page):
     page.check("[name=mode][value=ssml]")
     page.fill("#text", "<speak>你好<break time='1s'></speak>")
     page.click("#speak")
     sync_api.expect(page.locator("#status.bad")).to_contain_text("line 1")
 
 
-def test_a_word_is_read_as_it_was_corrected(page):
+def test_a_corrected_reading_is_used(page):
     speak(page, "他姓重。")
     page.locator(".word", has_text="重").click()
     page.fill("#pinyin", "chong2")
@@ -145,10 +145,10 @@ def test_keys_speak_and_stop(page):
     sync_api.expect(page.locator("#first")).to_have_text(re.compile(r"^\d+ ms$"))
     page.keyboard.press("Escape")
     sync_api.expect(page.locator("#stop")).to_be_hidden()
-    sync_api.expect(page.locator(".word.heard")).to_have_count(0)
+    sync_api.expect(page.locator(".word.playing")).to_have_count(0)
 
 
-def test_what_was_spoken_is_there_after_a_reload_and_never_taken_for_markup(page):
+def test_history_survives_a_reload_and_text_is_never_markup(page):
     speak(page, "你好<img src=x onerror=alert(1)>。")
     page.select_option("#emotion", "sad")
     speak(page, "再见。")
@@ -161,7 +161,7 @@ def test_what_was_spoken_is_there_after_a_reload_and_never_taken_for_markup(page
     sync_api.expect(page.locator("#emotion")).to_have_value("sad")
 
 
-def test_language_and_colours_are_chosen_once(page):
+def test_language_and_theme_are_kept(page):
     def ground():
         return page.evaluate("getComputedStyle(document.body).backgroundColor")
 
@@ -174,7 +174,7 @@ def test_language_and_colours_are_chosen_once(page):
     assert (ground(), dark != light) == (dark, True)
 
 
-def test_a_key_is_asked_for_where_one_is_wanted(page, site, tmp_path):
+def test_the_page_asks_for_a_key_where_one_is_needed(page, site, tmp_path):
     key, line = generate_key("page")
     (tmp_path / "keys").write_text(line.text, encoding="utf-8")
     site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
@@ -191,28 +191,32 @@ def test_a_key_is_asked_for_where_one_is_wanted(page, site, tmp_path):
 CONVERSE = """([key]) => new Promise((resolve) => {
   const protocols = key ? ["kubevoice", `kubevoice.key.${key}`] : [];
   const socket = new WebSocket(`${location.origin.replace("http", "ws")}/v1/audio/speech/stream`, protocols);
-  const heard = {bytes: 0, types: []};
+  const received = {bytes: 0, types: []};
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
     for (const message of [{type: "start"}, {type: "text", text: "你好。再见。"}, {type: "end"}])
       socket.send(JSON.stringify(message));
   };
   socket.onmessage = ({data}) => {
-    if (data instanceof ArrayBuffer) heard.bytes += data.byteLength;
-    else heard.types.push(JSON.parse(data).type);
+    if (data instanceof ArrayBuffer) received.bytes += data.byteLength;
+    else received.types.push(JSON.parse(data).type);
   };
-  socket.onclose = ({code, reason}) => resolve({...heard, code, reason});
+  socket.onclose = ({code, reason}) => resolve({...received, code, reason});
 })"""
 
 
-def test_scripts_of_the_page_can_speak_text_as_it_comes_with_a_key(page, site, tmp_path):
+def test_scripts_of_the_page_can_use_the_websocket_with_a_key(page, site, tmp_path):
     key, line = generate_key("page")
     (tmp_path / "keys").write_text(line.text, encoding="utf-8")
     site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
     try:
-        heard = page.evaluate(CONVERSE, [key])
-        assert (heard["code"], heard["types"][0], heard["types"][-1]) == (1000, "speech.started", "speech.audio.done")
-        assert heard["bytes"] > 10_000
+        received = page.evaluate(CONVERSE, [key])
+        assert (received["code"], received["types"][0], received["types"][-1]) == (
+            1000,
+            "speech.started",
+            "speech.audio.done",
+        )
+        assert received["bytes"] > 10_000
         refused = page.evaluate(CONVERSE, [""])
         assert (refused["code"], refused["reason"], refused["types"]) == (4401, "missing_api_key", ["error"])
     finally:
