@@ -15,14 +15,17 @@ class _UnsentBuffer:
         """Written since the last `pop`, and the size of all before."""
 
     def tell(self) -> int:
+        """Return the position in the whole file."""
         return self._sent_bytes + self._buffer.tell()
 
     def seek(self, offset: int) -> int:
+        """Go to a position in the whole file; UnsupportedOperation if it has been sent."""
         if offset < self._sent_bytes:
             raise io.UnsupportedOperation("what was sent cannot be written again")
         return self._sent_bytes + self._buffer.seek(offset - self._sent_bytes)
 
     def write(self, data: bytes, /) -> int:
+        """Write at the position."""
         return self._buffer.write(data)
 
     def flush(self) -> None:
@@ -32,6 +35,7 @@ class _UnsentBuffer:
         """Do nothing: the end of the file is still to be sent."""
 
     def pop(self) -> bytes:
+        """Return what has been written since the last call, and drop it."""
         data = self._buffer.getvalue()
         self._buffer, self._sent_bytes = io.BytesIO(), self._sent_bytes + len(data)
         return data

@@ -52,7 +52,7 @@ def _start_drain(seconds: int) -> "subprocess.Popen[bytes]":
 
 
 def _drain(seconds: int) -> bool:
-    """Drain this node; False if Ray cannot be told, or if it takes longer than `seconds`."""
+    """Drain this node; False if the command fails, or if it takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     if not _is_head_reachable():
         return False

@@ -1,4 +1,4 @@
-"""A canary on a real Ray: it takes its share, leaves every stable replica alone, and harms no caller."""
+"""A canary on a real Ray: it gets its share, no stable replica restarts, and no caller's request fails."""
 
 import http.client
 import json
@@ -62,8 +62,8 @@ def in_progress(serving):
     return float(found)
 
 
-def alone(serving):
-    """Whether the stable replicas are, and know it."""
+def is_alone(serving):
+    """Whether there is no canary, by the HTTP process and by Ray."""
     return "canary" not in revisions(serving)["traffic"] and ("canary", "Synthesizer") not in replicas(serving)
 
 
@@ -101,14 +101,14 @@ def callers(serving):
 def stable(serving, toy):
     """Begin with the toy voice alone, end without a canary."""
     serving.apply(render(bundle(toy)))
-    until(lambda: alone(serving))
+    until(lambda: is_alone(serving))
     serving.wait("toy", toy.digest, DEADLINE_SECONDS)
     yield bundle(toy)
     serving.apply(render(bundle(toy)))
-    until(lambda: alone(serving))
+    until(lambda: is_alone(serving))
 
 
-def test_a_canary_comes_takes_its_share_and_is_promoted_without_a_restart_or_a_failure(serving, stable, other_toy):
+def test_a_canary_gets_its_share_and_is_promoted_without_a_restart_or_a_failure(serving, stable, other_toy):
     before, trial = replicas(serving), bundle(other_toy)
     with callers(serving) as answers:
         serving.apply(render(stable, trial, 30))
@@ -125,7 +125,7 @@ def test_a_canary_comes_takes_its_share_and_is_promoted_without_a_restart_or_a_f
         until(lambda: len({revision for _, revision in answers[-5:]} - {stable.revision}) == 1)
         assert revisions(serving)["traffic"]["canary"]["requests"] >= traffic["canary"]["requests"]
         serving.apply(render(trial))
-        until(lambda: alone(serving))
+        until(lambda: is_alone(serving))
         serving.wait("toy", trial.revision, DEADLINE_SECONDS)
     assert {status for status, _ in answers} == {200}
     assert replicas(serving) == before
@@ -133,7 +133,7 @@ def test_a_canary_comes_takes_its_share_and_is_promoted_without_a_restart_or_a_f
     assert speak(serving) == (200, trial.revision)
 
 
-def test_a_speech_that_comes_bit_by_bit_stays_with_the_track_that_began_it(serving, stable, other_toy):
+def test_incremental_speech_stays_with_the_track_that_began_it(serving, stable, other_toy):
     """They have different sample rates, so that it could not even go on with the other."""
     trial, begun = bundle(other_toy), Counter()
     serving.apply(render(stable, trial, 50))
@@ -150,7 +150,7 @@ def test_a_speech_that_comes_bit_by_bit_stays_with_the_track_that_began_it(servi
         begun[started["revision"]] += 1
 
 
-def test_a_canary_that_cannot_be_loaded_says_why_and_gets_no_request(serving, stable, tmp_path):
+def test_a_canary_that_cannot_be_loaded_reports_why_and_gets_no_request(serving, stable, tmp_path):
     with callers(serving) as answers:
         serving.apply(render(stable, Bundle("sha256:" + "0" * 64, str(tmp_path / "nothing")), 90))
         until(lambda: any(replica["error"] for replica in track(serving, "canary")))
@@ -162,7 +162,7 @@ def test_a_canary_that_cannot_be_loaded_says_why_and_gets_no_request(serving, st
     assert call(serving, "GET", "/readyz")[0] == 200
 
 
-def test_a_canary_that_dies_costs_callers_nothing_and_comes_back(serving, stable, other_toy):
+def test_a_canary_that_dies_fails_no_request_and_comes_back(serving, stable, other_toy):
     trial = bundle(other_toy)
     with callers(serving) as answers:
         serving.apply(render(stable, trial, 90))
@@ -174,7 +174,7 @@ def test_a_canary_that_dies_costs_callers_nothing_and_comes_back(serving, stable
     assert {status for status, _ in answers} == {200}
 
 
-def test_a_canary_taken_back_under_load_gives_its_queue_to_the_stable_replicas(serving, stable, other_toy):
+def test_a_canary_removed_under_load_gives_its_queue_to_the_stable_replicas(serving, stable, other_toy):
     trial, text, answers = bundle(other_toy), "今天天气真好，我们一起去公园散步吧。" * 100, []
     serving.apply(render(stable, trial, 99))
     until(lambda: speak(serving)[1] == trial.revision)

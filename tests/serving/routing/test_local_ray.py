@@ -59,7 +59,7 @@ def test_controls_reach_the_voice(serving):
     assert slow > 1.8 * neutral
 
 
-def test_mp3_unless_told_otherwise_as_openai_does(serving):
+def test_mp3_is_the_default_as_with_openai(serving):
     status, headers, audio = call(
         serving, "POST", "/v1/audio/speech", {"model": "toy", "input": "你好。", "voice": "toy"}
     )
@@ -95,7 +95,7 @@ def test_streamed_speech_is_the_same_speech(serving, toy):
     assert b"".join(piece for _, piece in wav)[44:] == whole[2]
 
 
-def test_a_phrase_that_was_spoken_is_answered_from_memory(serving):
+def test_a_repeated_request_is_answered_from_the_cache(serving):
     wanted = {"input": "这句话刚刚说过。", "emotion": "happy"}
     for fields in ({"response_format": "wav"}, {"response_format": "pcm", "stream": True}):
         (_, first, audio), (_, again, same) = (speak(serving, cached=True, **wanted, **fields) for _ in range(2))
@@ -134,7 +134,7 @@ def live(serving, start=None, **options):
         yield caller
 
 
-def test_text_that_comes_bit_by_bit_is_the_same_speech(serving, toy):
+def test_incremental_speech_is_the_same_speech(serving, toy):
     text = "今天天气真好，我们一起去公园散步吧！好不好？"
     with live(serving, {"timestamps": True, "speed": 1.5}) as caller:
         for character in text[:-3]:
@@ -152,14 +152,14 @@ def test_text_that_comes_bit_by_bit_is_the_same_speech(serving, toy):
     assert caller.audio == pause.join(whole)
 
 
-def test_a_conversation_that_cannot_go_on_is_told_why(serving):
+def test_a_websocket_error_says_why(serving):
     with live(serving, {"emotion": "bored"}) as caller:
         caller.say("text", text="你好。\n")
         assert "it has: neutral, happy" in caller.hear("error")["error"]["message"]
         assert caller.end() == (4400, "cannot_speak")
 
 
-def test_who_leaves_a_conversation_ends_the_work(serving):
+def test_closing_a_websocket_ends_the_work(serving):
     for _ in range(3):
         with live(serving) as caller:
             caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 200)
@@ -168,7 +168,7 @@ def test_who_leaves_a_conversation_ends_the_work(serving):
     eventually(lambda: b"kubevoice_speech_in_progress 0.0" in call(serving, "GET", "/metrics")[2])
 
 
-def test_a_conversation_goes_on_with_a_new_revision(serving, toy, other_toy, tmp_path):
+def test_incremental_speech_continues_with_a_new_revision(serving, toy, other_toy, tmp_path):
     """Between two sentences; unless the new one's samples would not fit the file that has begun."""
     third = make_toy_voice(tmp_path / "third", "third")
     try:
@@ -192,7 +192,7 @@ def test_a_conversation_goes_on_with_a_new_revision(serving, toy, other_toy, tmp
         serving.wait("toy", toy.digest, DEADLINE_SECONDS)
 
 
-def test_many_texts_come_back_as_one_archive(serving, toy):
+def test_a_batch_comes_back_as_one_zip_file(serving, toy):
     items = [{"id": "a", "input": "你好。", "response_format": "wav"}, {"input": "！"}, {"input": "再见。"}]
     status, headers, body = call(serving, "POST", "/v1/audio/speech/batch", {"items": items})
     assert (status, headers["Content-Type"]) == (200, "application/zip")
@@ -204,7 +204,7 @@ def test_many_texts_come_back_as_one_archive(serving, toy):
     assert manifest["items"][0]["revision"] == toy.digest
 
 
-def test_openais_own_client_speaks(serving):
+def test_openais_client_works(serving):
     with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
         assert [model.id for model in client.models.list()] == ["toy"]
         wanted = {"model": "kubevoice", "voice": "toy", "input": "你好，世界。"}
@@ -251,7 +251,7 @@ def test_a_caller_who_leaves_ends_the_work(serving):
         ({"lexicon": {"C#": "xi9"}}, 400, "lexicon['C#']: 'xi9' is no pinyin syllable"),
     ],
 )
-def test_bad_requests_are_told_what_is_wrong(serving, fields, status, words):
+def test_bad_requests_get_an_error_that_says_what_is_wrong(serving, fields, status, words):
     found, _, body = speak(serving, **fields)
     error = json.loads(body)["error"]
     assert found == status
@@ -274,7 +274,7 @@ def test_lists_page_and_metrics(serving, toy):
     assert json.loads(call(serving, "POST", "/v1/text/analyze", document)[2])["pinyin"][0]["offset"] == 10
 
 
-def test_a_document_is_obeyed(serving):
+def test_an_ssml_document_is_spoken(serving):
     def seconds(document):
         status, headers, _ = speak(serving, input=document, ssml=True)
         assert status == 200
@@ -292,7 +292,7 @@ def test_a_document_is_obeyed(serving):
     assert found["notices"] == told
 
 
-def test_the_older_api_keeps_a_file(serving):
+def test_the_legacy_api_keeps_a_file(serving):
     status, _, body = call(serving, "POST", "/api/tts", {"text": "你好。"})
     assert status == 200
     status, headers, wav = call(serving, "GET", json.loads(body)["audio_url"])
@@ -301,7 +301,7 @@ def test_the_older_api_keeps_a_file(serving):
     assert call(serving, "GET", "/audio/..%2f..%2fetc%2fpasswd.wav")[0] == 404
 
 
-def test_api_keys_are_asked_for_where_the_spec_names_a_secret(serving, toy):
+def test_api_keys_are_needed_where_the_spec_names_a_secret(serving, toy):
     guarded = render(bundle(toy), more=", expose: {auth: {secretRef: {name: tokens}}}")
     with pytest.raises(InputError, match="make one: kubevoice key NAME >> ") as refused:
         serving.apply(guarded)
@@ -333,7 +333,7 @@ def test_api_keys_are_asked_for_where_the_spec_names_a_secret(serving, toy):
         eventually(lambda: speak(serving)[0] == 200)
 
 
-def test_each_address_has_a_rate_behind_rays_proxy(serving, toy):
+def test_each_address_has_a_rate_limit_behind_rays_proxy(serving, toy):
     serving.apply(render(bundle(toy), more=", expose: {requestsPerMinute: 1}"))
     try:
         eventually(lambda: call(serving, "GET", "/v1/voices")[0] == 429)

@@ -148,7 +148,7 @@ def speak(ray):
     return request(ray.port, "POST", "/v1/audio/speech", body, timeout=DEADLINE_SECONDS)[0]
 
 
-def test_a_replica_of_half_a_cpu_fills_a_worker_and_the_http_side_is_on_the_head(ray, toy):
+def test_a_replica_of_half_a_cpu_fills_a_worker_and_the_ingress_is_on_the_head(ray, toy):
     apply(ray, toy, 2)
     until(lambda: len(ray.running("Synthesizer")) == 2)
     assert ray.running("Synthesizer") == WORKERS
@@ -163,7 +163,7 @@ def status(ray, address, **headers):
         return connection.getresponse().status
 
 
-def test_each_address_has_a_rate_behind_haproxy_whatever_it_calls_itself(ray, toy):
+def test_each_address_has_a_rate_limit_behind_haproxy_whatever_it_claims(ray, toy):
     apply(ray, toy, 1, ", expose: {requestsPerMinute: 1}")
     until(lambda: status(ray, "127.0.0.5") == 429)
     assert [status(ray, "127.0.0.6") for _ in range(2)] == [200, 429]
@@ -207,7 +207,7 @@ def test_a_worker_that_leaves_hands_its_replica_over_and_finishes_its_requests(r
     assert len(ray.running("Synthesizer")) == 1
 
 
-def test_without_a_head_there_is_nothing_to_wait_for(ray):
+def test_a_drain_without_a_head_ends_at_once(ray):
     hook = ray.run(WORKERS[0], sys.executable, "-m", "kubevoice_serving.routing.drain", str(LEAVE_SECONDS))
     ray.nodes[HEAD].kill()
     began = time.monotonic()
