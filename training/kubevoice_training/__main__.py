@@ -1,7 +1,7 @@
 """What a stage's container runs: `python -m kubevoice_training STAGE --spec FILE --workdir DIR --result FILE`.
 
-The result is looked for before anything is done, and written last: a stage that was finished once is never run again,
-whoever asks. Only `collect` leaves no trace in the artifacts, for it deletes them. Exit codes: 0 done, 2 bad input
+The result is looked for before anything is done, and written last, so a stage that was finished is never run again.
+Only `collect`, which deletes artifacts, leaves no result there. Exit codes: 0 done, 2 bad input
 (trying again is useless), 143 stopped by SIGTERM (what was done is saved), 1 anything else.
 
 Several processes train together when torchrun, or an Indexed Job's environment, says so (see
@@ -74,11 +74,11 @@ def _read_spec(path: Path, kind: type[Spec]) -> Spec:
     except OSError as error:
         raise InputError(f"cannot read the spec {path}: {error.strerror}") from None
     except ValidationError as error:
-        raise InputError(f"{path} is no spec of this stage", describe_errors(error.errors())) from None
+        raise InputError(f"{path} is not a spec of this stage", describe_errors(error.errors())) from None
 
 
-def _earlier(storage: Storage, key: str, kind: type[BaseModel]) -> BaseModel | None:
-    """Return the result of an earlier run; one that cannot be read is as good as none."""
+def _read_result(storage: Storage, key: str, kind: type[BaseModel]) -> BaseModel | None:
+    """Return the result of an earlier run; None if there is none or it cannot be read."""
     if not storage.exists(key):
         return None
     try:
@@ -90,7 +90,34 @@ def _earlier(storage: Storage, key: str, kind: type[BaseModel]) -> BaseModel | N
 def run_stage(
     stage: Stage, spec_file: Path, workdir: Path, progress: ProgressFile, stopping: Callable[[], bool], world: World
 ) -> BaseModel:
-    """Run a stage, or return what it returned before. Raises InputError, KubeVoiceError, Interrupted or OSError."""
+    """Run a stage, or return the result of an earlier run.
+
+    Parameters
+    ----------
+    stage
+        Which one.
+    spec_file
+        Its spec, in JSON.
+    workdir
+        Scratch folder; created if it does not exist.
+    progress
+        What the stage reports to.
+    stopping
+        Whether the stage was asked to stop.
+    world
+        This process's rank and the world size.
+
+    Raises
+    ------
+    InputError
+        If the spec, the dataset or the base voice cannot be used.
+    KubeVoiceError
+        If the stage failed.
+    Interrupted
+        If it was asked to stop.
+    OSError
+        If the working directory or the artifacts cannot be written.
+    """
     spec_type, result_type, function = STAGES[stage]
     spec = _read_spec(spec_file, spec_type)
     options = spec.storage.s3_options()
@@ -109,7 +136,7 @@ def run_stage(
     if stage is Stage.COLLECT:
         return function(spec, context)
     result_key = f"{context.prefix}/result.json"
-    if (earlier := _earlier(artifacts, result_key, result_type)) is not None:
+    if (earlier := _read_result(artifacts, result_key, result_type)) is not None:
         print(f"{stage}: done before, reusing {artifacts.uri}/{context.prefix}", flush=True)
         return earlier
     result = function(spec, context)
@@ -119,7 +146,7 @@ def run_stage(
 
 
 def _failure(reason: str, error: Exception, *, retryable: bool) -> StageFailure:
-    """Say on stderr everything, and in the result as much as Kubernetes keeps."""
+    """Log the whole error, and return a result with as much of it as Kubernetes keeps."""
     lines = [str(error), *getattr(error, "problems", ())]
     print(f"error: {lines[0]}", *(f"  {line}" for line in lines[1:]), sep="\n", file=sys.stderr, flush=True)
     message, left = lines[0][:MESSAGE_CHARACTERS], list(lines[1:])
@@ -130,8 +157,8 @@ def _failure(reason: str, error: Exception, *, retryable: bool) -> StageFailure:
     return StageFailure(reason=reason, message=message, retryable=retryable)
 
 
-def _guarded(run: Callable[[], BaseModel]) -> tuple[BaseModel, int]:  # noqa: PLR0911  # one way out each
-    """Turn every way to fail into a result and an exit code."""
+def _run_guarded(run: Callable[[], BaseModel]) -> tuple[BaseModel, int]:  # noqa: PLR0911  # one way out each
+    """Return the result and the exit code of a run, whichever way it ends."""
     try:
         return run(), 0
     except Interrupted as stop:
@@ -162,11 +189,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--spec", type=Path, required=True, help="JSON spec of the stage")
     parser.add_argument("--workdir", type=Path, required=True, help="scratch folder; progress.json is written here")
     parser.add_argument("--result", type=Path, required=True, help="where the result or the failure is written")
-    parser.add_argument("--listen", type=int, metavar="PORT", help="tell progress and metrics over HTTP on this port")
+    parser.add_argument("--listen", type=int, metavar="PORT", help="serve progress and metrics over HTTP on this port")
     args = parser.parse_args(arguments)
     try:
         world = read_world(os.environ) if args.stage is Stage.TRAIN else World()
-        count = _processes(args.stage)
+        count = _count_processes(args.stage)
     except InputError as error:
         _write(args.result, _failure("InvalidInput", error, retryable=False))
         return error.exit_code
@@ -178,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        # Training looks at the event between steps, to save itself; the other stages have nothing to save.
+        # Training reads the event between steps and saves a checkpoint; other stages have nothing to save.
         first = not stop.is_set()
         stop.set()
         if args.stage is not Stage.TRAIN and first:
@@ -190,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     workdir = args.workdir if first else args.workdir / f"process-{world.local_rank}"
     progress = ProgressFile(workdir / "progress.json", args.stage)
     with serve_telemetry(args.listen if first else None, progress):
-        result, code = _guarded(lambda: run_stage(args.stage, args.spec, workdir, progress, stop.is_set, world))
+        result, code = _run_guarded(lambda: run_stage(args.stage, args.spec, workdir, progress, stop.is_set, world))
     if first:
         _write(args.result, result)
     return code
@@ -201,10 +228,10 @@ def _write(path: Path, result: BaseModel) -> None:
     path.write_text(result.model_dump_json(by_alias=True), encoding="utf-8")
 
 
-def _processes(stage: Stage) -> int:
-    """Return how many processes this one is to start: one a GPU, as many as are wanted and there.
+def _count_processes(stage: Stage) -> int:
+    """Return how many processes to start: KUBEVOICE_PROCESSES, but not more than there are GPUs.
 
-    Raises InputError if what is wanted is no number.
+    Raises InputError if the variable is not an integer.
     """
     wanted = read_integer(os.environ, "KUBEVOICE_PROCESSES", 1)
     alone = stage is Stage.TRAIN and wanted > 1 and "RANK" not in os.environ

@@ -1,7 +1,8 @@
-"""The trained half of a voice: both networks, what their features were normalised by, and the labels of its tables.
+"""The checkpoint of a voice: both networks, the statistics of its features, and the labels of its tables.
 
-On disk this is the folder `checkpoint/` of a voice bundle. Weights are stored as float16: they start a fine-tuning,
-where that rounding is far below one optimiser step. Loading never unpickles code (`weights_only=True`).
+On disk this is the folder `checkpoint/` of a voice bundle. Weights are stored as float16: they are what a
+fine-tuning starts from, where that rounding is far below one optimizer step. Loading never unpickles code
+(`weights_only=True`).
 """
 
 import copy
@@ -31,7 +32,21 @@ LABELS = "labels.json"
 
 @dataclass(slots=True)
 class VoiceWeights:
-    """Everything that was learned; `speakers` and `emotions` map labels to rows of the embedding tables."""
+    """The trained networks of a voice, with what is needed to continue their training.
+
+    Attributes
+    ----------
+    acoustic, vocoder
+        The networks.
+    mel
+        How their mels are computed.
+    stats
+        What features are normalised by.
+    speakers, emotions
+        Rows of the embedding tables by label.
+    measured
+        Whether `stats` are those of the recordings the voice was trained on; an imported voice does not have them.
+    """
 
     acoustic: Sambert
     vocoder: Generator
@@ -40,23 +55,22 @@ class VoiceWeights:
     speakers: dict[str, int]
     emotions: dict[str, int]
     measured: bool = True
-    """Whether `stats` are those of the recordings it learnt from; an imported voice does not tell them."""
 
 
-def _half(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Halve all numbers but the lengths of normalised weights: there are few, and they must fit their directions."""
+def _to_float16(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Convert a state dict to float16, but for the norms of normalised weights, which need the precision."""
     whole = {name for name, value in state.items() if not value.is_floating_point() or name.endswith("weight_g")}
     return {name: value if name in whole else value.half() for name, value in state.items()}
 
 
 def save_weights(weights: VoiceWeights, folder: Path) -> None:
-    """Write the three files of a checkpoint folder."""
+    """Write the three files of a checkpoint folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     vocoder = copy.deepcopy(weights.vocoder)
     round_weights(vocoder)
     for name, network in (("acoustic", weights.acoustic), ("vocoder", vocoder)):
         torch.save(
-            {"config": dataclasses.asdict(network.config), "model": _half(network.state_dict())},
+            {"config": dataclasses.asdict(network.config), "model": _to_float16(network.state_dict())},
             folder / f"{name}.pt",
         )
     labels = {
@@ -72,8 +86,8 @@ def save_weights(weights: VoiceWeights, folder: Path) -> None:
     (folder / LABELS).write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
 
 
-def _tuples(config: dict[str, Any]) -> dict[str, Any]:
-    """Lists become tuples again: torch stores both, the configs hold tuples only."""
+def _freeze_lists(config: dict[str, Any]) -> dict[str, Any]:
+    """Turn lists into tuples: torch stores both, but the config classes have tuples only."""
 
     def freeze(value: Any) -> Any:
         return tuple(freeze(item) for item in value) if isinstance(value, list | tuple) else value
@@ -82,20 +96,26 @@ def _tuples(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _generator_config(stored: dict[str, Any]) -> GeneratorConfig:
-    fields = _tuples(stored)
+    fields = _freeze_lists(stored)
     if (source := fields.pop("source", None)) is not None:
         fields["source"] = SourceConfig(**source)
     return GeneratorConfig(**fields)
 
 
 def load_weights(folder: Path) -> VoiceWeights:
-    """Read a checkpoint folder; InputError names the file that is missing, damaged or of another shape."""
+    """Read a checkpoint folder.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged or of another shape; the message names it.
+    """
     name = LABELS
     try:
         labels = json.loads((folder / name).read_text(encoding="utf-8"))
         name = "acoustic.pt"
         stored = torch.load(folder / name, map_location="cpu", weights_only=True)
-        acoustic = Sambert(SambertConfig(**_tuples(stored["config"])))
+        acoustic = Sambert(SambertConfig(**_freeze_lists(stored["config"])))
         acoustic.load_state_dict(stored["model"])
         name = "vocoder.pt"
         stored = torch.load(folder / name, map_location="cpu", weights_only=True)

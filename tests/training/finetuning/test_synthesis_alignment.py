@@ -5,7 +5,7 @@ import pytest
 import torch
 from kubevoice.errors import InputError
 from kubevoice.storage import connect
-from kubevoice_training.features.excitation import excitation, normalized
+from kubevoice_training.features.excitation import excitation, normalize_excitation
 from kubevoice_training.finetuning.acoustic_step import build_targets, collate
 from kubevoice_training.finetuning.synthesis_alignment import add_durations, transfer_durations
 from kubevoice_training.models.nsf import SourceConfig, denormalize_f0
@@ -106,5 +106,5 @@ def test_pitch_is_bridged_where_there_is_no_voice():
 
 def test_what_a_source_learns_it_speaks():
     source, columns = SourceConfig(f0_offset=200.0, f0_scale=50.0), excitation(np.array([90, 0, 310], np.float32))
-    mel = np.concatenate([np.zeros((3, 4), np.float32), normalized(columns, source)], axis=1)
+    mel = np.concatenate([np.zeros((3, 4), np.float32), normalize_excitation(columns, source)], axis=1)
     np.testing.assert_allclose(denormalize_f0(torch.from_numpy(mel), source)[:, -2:], columns, rtol=1e-5)

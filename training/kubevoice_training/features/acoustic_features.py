@@ -1,8 +1,8 @@
 """Frame features of a recording: mel, F0 and energy on one time grid.
 
-Mel as in `kubevoice.audio.mel`; energy is the norm of the magnitude spectrum (facts file §4). F0 is WORLD's DIO
-refined by StoneMask (Morise, IEICE 2016) where the reference uses RAPT and SWIPE: both give Hz with zeros where
-unvoiced, which is all the network sees.
+Mels are computed by `kubevoice.audio.mel`; energy is the norm of the magnitude spectrum
+(docs/reference/kantts-format.md, section "Feature run"). F0 is computed by WORLD's DIO and refined by StoneMask
+(Morise et al., IEICE 2016), where the reference uses RAPT and SWIPE: all give Hz with zeros where unvoiced.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,17 @@ F0_FLOOR_HZ, F0_CEIL_HZ = 60.0, 600.0
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Features of one clip of T frames: mel [T, n_mels] in [0, 1], f0 [T] in Hz (0 = unvoiced), energy [T]."""
+    """Features of one clip, before normalisation.
+
+    Attributes
+    ----------
+    mel
+        Log-mel spectrogram in [0, 1] [T_mel, n_mels].
+    f0
+        F0 in Hz, 0 where unvoiced [T_mel].
+    energy
+        Norm of each frame of the magnitude spectrum [T_mel].
+    """
 
     mel: Array
     f0: Array
@@ -33,7 +43,17 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What features are normalised by: per-bin mel mean and deviation, voiced F0 (Hz) and energy."""
+    """Means and standard deviations that features are normalised by.
+
+    Attributes
+    ----------
+    mel_mean, mel_std
+        Of each mel bin [n_mels].
+    pitch_mean, pitch_std
+        Of F0 over voiced frames, in Hz.
+    energy_mean, energy_std
+        Of energy over all frames.
+    """
 
     mel_mean: Array
     mel_std: Array
@@ -44,7 +64,7 @@ class Stats:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Stats":
-        """Read what a checkpoint stores: lists for the mel, numbers for the rest."""
+        """Read the statistics that a checkpoint stores: lists for the mel, numbers for the rest."""
         return cls(
             mel_mean=np.asarray(fields["mel_mean"], np.float32),
             mel_std=np.asarray(fields["mel_std"], np.float32),
@@ -67,14 +87,26 @@ def resample(samples: Array, rate: int, sample_rate: int) -> Array:
 
 
 def loud_blocks(wav: Array, sample_rate: int, threshold_db: float = 40.0) -> NDArray[np.intp]:
-    """Number the 20 ms blocks of `wav` [samples] that are at most `threshold_db` quieter than its loudest."""
+    """Return the indices of the 20 ms blocks of `wav` [samples] at most `threshold_db` dB quieter than the loudest."""
     size = sample_rate // 50
     level = np.sqrt((wav[: len(wav) // size * size].reshape(-1, size) ** 2).mean(axis=1))
     return np.flatnonzero(level > level.max(initial=0.0) * 10.0 ** (-threshold_db / 20.0))
 
 
 def trim_silence(wav: Array, sample_rate: int, *, threshold_db: float = 40.0, margin: float = 0.03) -> Array:
-    """Cut leading and trailing parts quieter than `threshold_db` below the loudest 20 ms; keep `margin` seconds."""
+    """Cut silence at both ends.
+
+    Parameters
+    ----------
+    wav
+        Samples [T].
+    sample_rate
+        In Hz.
+    threshold_db
+        What is more than this quieter than the loudest 20 ms counts as silence.
+    margin
+        Seconds of silence that stay at either end.
+    """
     loud = loud_blocks(wav, sample_rate, threshold_db)
     if len(loud) == 0:
         return wav
@@ -83,7 +115,7 @@ def trim_silence(wav: Array, sample_rate: int, *, threshold_db: float = 40.0, ma
 
 
 def extract(wav: Array, config: MelConfig) -> Features:
-    """Analyse `wav` [samples] at `config.sample_rate`; all features have samples // hop + 1 frames."""
+    """Compute the features of `wav` [samples] at `config.sample_rate` Hz; they have samples // hop + 1 frames."""
     amplitude = magnitude(wav, config)
     signal = wav.astype(np.float64)
     period = 1000.0 * config.hop_length / config.sample_rate
@@ -101,7 +133,7 @@ def extract(wav: Array, config: MelConfig) -> Features:
 
 
 def measure_stats(clips: list[Features]) -> Stats:
-    """Measure the statistics of a corpus: mel per bin over all frames, pitch over voiced frames only."""
+    """Compute the statistics of a corpus: of the mel and energy over all frames, of F0 over voiced frames."""
     mel = np.concatenate([clip.mel for clip in clips])
     f0 = np.concatenate([clip.f0 for clip in clips])
     energy = np.concatenate([clip.energy for clip in clips])

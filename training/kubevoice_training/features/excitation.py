@@ -1,28 +1,38 @@
-"""F0 and voicing of recordings as voices with a harmonic source (NSF) learn and speak them; `models.nsf` undoes it."""
+"""F0 and voicing as targets of a voice with a harmonic source (NSF); `models.nsf.denormalize_f0` is the inverse."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice_training.models.nsf import F0_FLOOR_HZ, SourceConfig
 
-__all__ = ["excitation", "normalized"]
+__all__ = ["excitation", "normalize_excitation"]
 
 Array = NDArray[np.float32]
 
 
 def excitation(f0: Array) -> Array:
-    """Turn F0 [T] in Hz, 0 where unvoiced, into [T, 2]: F0 bridged where unvoiced, and 1 where voiced.
+    """Interpolate F0 over unvoiced frames, and add a column for voicing.
 
-    Bridged along the logarithm, as the reference does (facts file §4); a clip without voice lies at the floor.
+    Interpolation is linear in log F0, as in the reference (docs/reference/kantts-format.md, section "Feature run").
+
+    Parameters
+    ----------
+    f0
+        F0 in Hz, 0 where unvoiced [T_mel].
+
+    Returns
+    -------
+    NDArray
+        F0 in Hz and voicing (1 or 0) of each frame [T_mel, 2]. A clip without a voiced frame has the lowest F0.
     """
     voiced = f0 > 0
     times = np.arange(len(f0))
     known = np.log(f0[voiced]) if voiced.any() else np.log([F0_FLOOR_HZ])
-    bridged = np.exp(np.interp(times, times[voiced] if voiced.any() else [0], known))
-    return np.stack([bridged, voiced], axis=1).astype(np.float32)
+    interpolated = np.exp(np.interp(times, times[voiced] if voiced.any() else [0], known))
+    return np.stack([interpolated, voiced], axis=1).astype(np.float32)
 
 
-def normalized(columns: Array, source: SourceConfig) -> Array:
-    """Bring what `excitation` returns into the range that the acoustic model speaks in."""
+def normalize_excitation(columns: Array, source: SourceConfig) -> Array:
+    """Scale what `excitation` returns [T_mel, 2] to the range that the acoustic model predicts."""
     scale = np.array([source.f0_scale, 1.0], np.float32)
     return (columns - np.array([source.f0_offset, 0.0], np.float32)) / scale

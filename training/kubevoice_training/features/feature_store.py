@@ -1,4 +1,4 @@
-"""Features of a dataset on disk: an index and shards of arrays. Written by prepare, read by train and release."""
+"""The features of a dataset on disk, an index and shards of arrays: written by `prepare`, read by later stages."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from kubevoice.audio.mel import MelConfig
 from numpy.typing import NDArray
 
 from kubevoice_training.features.acoustic_features import Features, Stats
-from kubevoice_training.features.excitation import excitation, normalized
+from kubevoice_training.features.excitation import excitation, normalize_excitation
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.models.nsf import SourceConfig
 
@@ -24,7 +24,21 @@ NO_WAVE = np.zeros(0, np.int16)
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One clip: who says what how, its symbol ids [N, 4], its features before normalisation and its wave [samples]."""
+    """One clip of a dataset with its features.
+
+    Attributes
+    ----------
+    id, text, emotion, speaker
+        As in the dataset's metadata.
+    dev
+        Whether it is held out from training.
+    ling
+        Ids of the four linguistic streams [T_text, 4].
+    features
+        Mel, F0 and energy before normalisation.
+    wave
+        Samples (int16) that the features were computed from; none in features of early releases.
+    """
 
     id: str
     text: str
@@ -35,31 +49,40 @@ class Utterance:
     features: Features
     wave: NDArray[np.int16]
 
-    def clip(self, stats: Stats, emotion: int, speaker: int, source: SourceConfig | None = None) -> TrainingClip:
-        """Normalise the mel and put rows of embedding tables in place of labels.
+    def to_training_clip(
+        self, stats: Stats, emotion: int, speaker: int, source: SourceConfig | None = None
+    ) -> TrainingClip:
+        """Return the clip as the acoustic model learns from it.
 
-        A voice with a harmonic `source` predicts F0 and voicing, too: two columns more.
+        Parameters
+        ----------
+        stats
+            What the mel is normalised by.
+        emotion, speaker
+            Rows of the embedding tables.
+        source
+            The vocoder's harmonic source, if it has one: F0 and voicing are then two more columns of the mel.
         """
-        mel = self.normalized(stats)
+        mel = self.normalize_mel(stats)
         if source is not None:
-            mel = np.concatenate([mel, normalized(excitation(self.features.f0), source)], axis=1)
+            mel = np.concatenate([mel, normalize_excitation(excitation(self.features.f0), source)], axis=1)
         return TrainingClip(self.ling, emotion, speaker, mel, self.features.f0, self.features.energy)
 
-    def normalized(self, stats: Stats) -> NDArray[np.float32]:
-        """Return the mel [T, M] as the networks know it."""
+    def normalize_mel(self, stats: Stats) -> NDArray[np.float32]:
+        """Return the mel [T_mel, n_mels] with zero mean and unit deviation in each bin."""
         return ((self.features.mel - stats.mel_mean) / stats.mel_std).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
-    """A whole dataset's features."""
+    """The features of a whole dataset, and how their mels were computed."""
 
     mel: MelConfig
     utterances: tuple[Utterance, ...]
     attribution: tuple[str, ...] = ()
-    """Whom to name as the source of the recordings."""
+    """Lines that name the source of the recordings."""
     lexicon: str = ""
-    """Readings that the dataset brings, as its lexicon.txt has them."""
+    """Content of the dataset's lexicon.txt; empty if it has none."""
 
     @property
     def emotions(self) -> list[str]:
@@ -80,7 +103,21 @@ def write_features(
     attribution: Sequence[str] = (),
     lexicon: str = "",
 ) -> None:
-    """Write shards as utterances come, so that memory stays bounded, then the index."""
+    """Write the features of a dataset. Memory stays bounded: a shard is written when it is full, the index at the end.
+
+    Parameters
+    ----------
+    folder
+        Where to; created if it does not exist.
+    mel
+        How the mels were computed.
+    utterances
+        Read once.
+    attribution
+        Lines that name the source of the recordings.
+    lexicon
+        Content of the dataset's lexicon.txt.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
     shard: list[Utterance] = []
@@ -117,9 +154,9 @@ def _read_shard(path: Path) -> Iterator[tuple[NDArray[np.int64], Features, NDArr
         ling = np.split(stored["ling"].astype(np.int64), symbols)
         mel = np.split(stored["mel"].astype(np.float32), frames)
         f0, energy = np.split(stored["f0"], frames), np.split(stored["energy"], frames)
-        # Features that were made before waves were kept train everything but a vocoder.
-        kept = "wave" in stored
-        wave = np.split(stored["wave"], np.cumsum(stored["samples"])[:-1]) if kept else [NO_WAVE] * len(ling)
+        # Features of early releases have no waves; they train all but the vocoder.
+        has_waves = "wave" in stored
+        wave = np.split(stored["wave"], np.cumsum(stored["samples"])[:-1]) if has_waves else [NO_WAVE] * len(ling)
     for i, ids in enumerate(ling):
         yield ids, Features(mel[i], f0[i], energy[i]), wave[i]
 

@@ -10,9 +10,22 @@ __all__ = ["TrainingClip"]
 
 @dataclass(frozen=True, slots=True)
 class TrainingClip:
-    """One utterance ready to learn from: ling [N, 4] ids, mel [T, M] (normalised), f0 [T] Hz, energy [T].
+    """One clip as the acoustic model learns from it.
 
-    `durations` [N] in frames are given where the model has no aligner.
+    Attributes
+    ----------
+    ling
+        Ids of the four linguistic streams [T_text, 4].
+    emotion, speaker
+        Rows of the embedding tables.
+    mel
+        Normalised mel [T_mel, n_mels]; with a harmonic source, F0 and voicing are two more columns.
+    f0
+        F0 in Hz, 0 where unvoiced [T_mel].
+    energy
+        Energy before normalisation [T_mel].
+    durations
+        Frames of each symbol [T_text]; None if the model has an aligner to find them.
     """
 
     ling: NDArray[np.int64]

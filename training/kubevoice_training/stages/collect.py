@@ -1,4 +1,4 @@
-"""Deleting artifacts nobody wants any more: forgotten revisions, or a whole voice."""
+"""Garbage collection: deletes the artifacts of forgotten revisions, or of a whole voice."""
 
 from kubevoice.resources.stages import CollectResult, CollectSpec
 
@@ -8,7 +8,7 @@ __all__ = ["collect"]
 
 
 def collect(spec: CollectSpec, context: Context) -> CollectResult:
-    """Delete what lies below each prefix; what is gone already does no harm.
+    """Delete the objects below each prefix; a prefix without objects is not an error.
 
     Raises InputError for a prefix that leaves the artifacts or names all of them.
     """

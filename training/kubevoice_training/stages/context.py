@@ -1,4 +1,4 @@
-"""What every stage is given: where artifacts live, a scratch folder, a way to report and to learn of a stop."""
+"""The context of a stage's run, and the artifacts of earlier stages that it fetches."""
 
 import json
 import shutil
@@ -35,11 +35,30 @@ CHECKPOINT_FILES = (LABELS, "acoustic.pt", "vocoder.pt")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The surroundings of one stage run."""
+    """What a stage runs with.
+
+    Attributes
+    ----------
+    stage
+        Which one it is.
+    key
+        Hash of its spec, which names its output.
+    workdir
+        Scratch folder.
+    artifacts
+        Where outputs are published.
+    options
+        How to connect to other S3 storage.
+    progress
+        What the stage reports to.
+    stopping
+        Whether the stage was asked to stop; training reads it after each step.
+    world
+        This process's rank and the world size.
+    """
 
     stage: Stage
     key: str
-    """Hash of the spec: the name of this stage's output."""
     workdir: Path
     artifacts: Storage
     options: S3Options
@@ -53,7 +72,7 @@ class Context:
         return f"{self.stage}/{self.key}"
 
     def fresh_folder(self, name: str) -> Path:
-        """Return an empty folder in the working directory; what an earlier try left there is removed."""
+        """Return an empty folder in the working directory; what an earlier run left there is removed."""
         folder = self.workdir / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -61,7 +80,10 @@ class Context:
 
 
 def fetch_folder(uri: str, digest: str | None, folder: Path, options: S3Options) -> Path:
-    """Fetch a published tree into `folder`, checking every file; what is there already is reused."""
+    """Fetch a published tree into `folder` and verify every file; files that are there already are reused.
+
+    Raises InputError if the tree is not what `digest` names or a file is damaged.
+    """
     fetch_tree(connect(uri, options), "", folder, digest)
     return folder
 
@@ -76,14 +98,17 @@ def _base_storage(base: BaseVoice, options: S3Options) -> Storage:
 
 
 def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
-    """Read what the base voice says about itself, checked against `base.sha256` if that is given."""
+    """Read the base voice's manifest.
+
+    Raises InputError if there is none, or it is not the one that `base.sha256` pins.
+    """
     storage = _base_storage(base, options)
     if not storage.exists("voice.json"):
-        raise InputError(f"spec.base.uri: {base.uri} holds no voice.json; name a voice bundle that release wrote")
+        raise InputError(f"spec.base.uri: {base.uri} has no voice.json; name a voice bundle that release wrote")
     body = storage.read("voice.json")
-    found = hash_text(body)
-    if base.sha256 not in (None, found):
-        raise InputError(f"spec.base.sha256 pins {base.sha256}, but {base.uri} is {found}; change the pin or the base")
+    digest = hash_text(body)
+    if base.sha256 not in (None, digest):
+        raise InputError(f"spec.base.sha256 pins {base.sha256}, but {base.uri} is {digest}; change the pin or the base")
     try:
         return VoiceManifest.model_validate_json(body)
     except ValidationError:
@@ -91,7 +116,7 @@ def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
 
 
 def fetch_base_mel(base: BaseVoice, options: S3Options) -> MelConfig:
-    """Read how the base voice's mels are made, which are the only ones that its networks know."""
+    """Read how the base voice's mels are computed; the dataset's must be computed in the same way."""
     listed = fetch_base_manifest(base, options).files.get(f"checkpoint/{LABELS}")
     body = _base_storage(base, options).read(f"checkpoint/{LABELS}") if listed else b""
     if hash_text(body) != listed:

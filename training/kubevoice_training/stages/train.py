@@ -40,7 +40,7 @@ def normalize_corpus(features: FeatureSet, weights: VoiceWeights) -> AcousticCor
     for u in features.utterances:
         if len(u.ling) < len(u.features.f0):
             rows = weights.emotions[u.emotion], weights.speakers[u.speaker]
-            split[u.dev].append(u.clip(weights.stats, *rows, weights.vocoder.config.source))
+            split[u.dev].append(u.to_training_clip(weights.stats, *rows, weights.vocoder.config.source))
     return AcousticCorpus(split[False], split[True], weights.stats)
 
 
@@ -63,7 +63,7 @@ def _vocoder_clips(features: FeatureSet, weights: VoiceWeights, *, dev: bool) ->
     """Return the held-out clips, or the others, as the vocoder learns from them."""
 
     def vocoder_input(u: Utterance) -> NDArray[np.float32]:
-        mel = u.normalized(weights.stats)
+        mel = u.normalize_mel(weights.stats)
         if weights.vocoder.config.source is None:
             return mel
         return np.concatenate([mel, excitation(u.features.f0)], axis=1)
