@@ -29,7 +29,8 @@ from kubevoice.voice.builtin import builtin_voice
 from kubevoice_training.evaluation.recognition import pinyin_error_rate, transcribe
 from kubevoice_training.evaluation.voice_metrics import measure, spoken_clip
 from kubevoice_training.features.feature_store import FeatureSet, read_features
-from kubevoice_training.finetuning.acoustic_step import collate, compute_losses
+from kubevoice_training.finetuning.acoustic_step import compute_losses
+from kubevoice_training.finetuning.collation import collate
 from kubevoice_training.finetuning.embedding_tables import remap_embeddings, with_dataset_stats
 from kubevoice_training.stages.release import write_voice
 from kubevoice_training.stages.train import normalize_corpus

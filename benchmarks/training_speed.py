@@ -28,8 +28,9 @@ import torch
 from kubevoice.resources.training import Recipe
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.finetuning import acoustic_step
-from kubevoice_training.finetuning.acoustic_step import BatchSize, collate, compute_losses
+from kubevoice_training.finetuning import acoustic_step, collation
+from kubevoice_training.finetuning.acoustic_step import compute_losses
+from kubevoice_training.finetuning.collation import BatchSize, collate
 from kubevoice_training.models import aligner, length_regulator, sambert
 from kubevoice_training.models.config import SambertConfig
 from torch import Tensor
@@ -104,7 +105,7 @@ def replaced() -> list:
         patch.object(aligner.AlignAttention, "forward", plain_align),
         patch.object(aligner, "_search_path", aligner._search_path.py_func),  # noqa: SLF001  # numba's own way back to Python
         patch.object(aligner, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
-        patch.object(acoustic_step, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
+        patch.object(collation, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
         patch.object(acoustic_step, "per_symbol_mean", plain_mean),
         patch.object(sambert, "regulate_length", plain_repeat),
         patch.object(length_regulator, "regulate_length", plain_repeat),

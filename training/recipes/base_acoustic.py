@@ -26,7 +26,8 @@ from base_data import EMOTION_ROWS, SPEAKERS, Recording, recordings
 from base_steps import Average, Step, adam, captured, keep, set_rate
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.finetuning.acoustic_step import build_targets, collate, reconstruction_losses
+from kubevoice_training.finetuning.acoustic_step import build_targets, reconstruction_losses
+from kubevoice_training.finetuning.collation import collate
 from kubevoice_training.models.layers import sequence_mask
 from kubevoice_training.models.sambert import AcousticBatch, Sambert
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights

@@ -6,7 +6,8 @@ import torch
 from kubevoice.errors import InputError
 from kubevoice.storage import connect
 from kubevoice_training.features.excitation import excitation, normalize_excitation
-from kubevoice_training.finetuning.acoustic_step import build_targets, collate
+from kubevoice_training.finetuning.acoustic_step import build_targets
+from kubevoice_training.finetuning.collation import collate
 from kubevoice_training.finetuning.synthesis_alignment import add_durations, transfer_durations
 from kubevoice_training.models.nsf import SourceConfig, denormalize_f0
 from kubevoice_training.runtime.interruption import Interrupted

@@ -19,15 +19,9 @@ from numpy.typing import NDArray
 
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.finetuning.acoustic_step import (
-    NO_SHARE,
-    BatchShare,
-    BatchSize,
-    CollatedBatch,
-    collate,
-    compute_losses,
-)
+from kubevoice_training.finetuning.acoustic_step import compute_losses
 from kubevoice_training.finetuning.batch_sampler import BucketBatchSampler, step_seed
+from kubevoice_training.finetuning.collation import NO_SHARE, BatchShare, BatchSize, CollatedBatch, collate
 from kubevoice_training.finetuning.loop import LoopConfig, StepLosses
 from kubevoice_training.finetuning.lr_schedule import learning_rate
 from kubevoice_training.finetuning.parameter_selection import select_trainable

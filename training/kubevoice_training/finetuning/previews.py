@@ -9,7 +9,8 @@ from kubevoice.text.units import STREAMS
 from numpy.typing import NDArray
 
 from kubevoice_training.features.acoustic_features import Stats
-from kubevoice_training.finetuning.acoustic_step import CollatedBatch, build_targets
+from kubevoice_training.finetuning.acoustic_step import build_targets
+from kubevoice_training.finetuning.collation import CollatedBatch
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.layers import sequence_mask
 from kubevoice_training.models.nsf import denormalize_f0
