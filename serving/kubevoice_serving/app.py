@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from kubevoice.errors import InputError
+from kubevoice.resources.data_plane import IngressConfig
 from kubevoice.validation import CamelModel, describe_errors
 from pydantic import ValidationError
 from ray import serve
@@ -16,7 +17,6 @@ from kubevoice_serving.http.recordings import Recordings
 from kubevoice_serving.replica.synthesizer import Synthesizer
 from kubevoice_serving.routing.caching_backend import CachingBackend
 from kubevoice_serving.routing.ray_backend import RayBackend
-from kubevoice_serving.routing.tracks import IngressConfig
 
 __all__ = ["AppArgs", "build", "build_canary"]
 
@@ -43,7 +43,7 @@ class AppArgs(CamelModel):
 
 
 class SynthesizerDeployment(Synthesizer):
-    """The deployment `Synthesizer`: a replica in Ray. Its user_config is a voices.UserConfig."""
+    """The deployment `Synthesizer`: a replica in Ray. Its user_config is a SynthesizerConfig."""
 
     def __init__(self, args: AppArgs, *, is_canary: bool) -> None:
         super().__init__(args.cache / "voices", serve.get_replica_context().replica_tag, is_canary=is_canary)

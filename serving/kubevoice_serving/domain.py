@@ -1,7 +1,6 @@
 """Values that cross between the HTTP process and the replicas. They hold no logic and are pickled by Ray."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Self
 
 from kubevoice.engine import Controls
@@ -21,15 +20,7 @@ __all__ = [
     "SynthesisRequest",
     "SynthesisResult",
     "SynthesisStats",
-    "Track",
 ]
-
-
-class Track(StrEnum):
-    """Which of the two sets of replicas: those of the serving revision, or those of the canary revision."""
-
-    STABLE = "stable"
-    CANARY = "canary"
 
 
 @dataclass(frozen=True, slots=True)

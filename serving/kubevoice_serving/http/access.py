@@ -6,6 +6,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from kubevoice.errors import KubeVoiceError
+from kubevoice.resources.data_plane import AccessConfig
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,7 +15,6 @@ from kubevoice_serving.http.api_keys import ApiKeyFile
 from kubevoice_serving.http.errors import ApiError, make_error_response
 from kubevoice_serving.http.rate_limits import RateLimiter
 from kubevoice_serving.http.websocket_errors import reject_handshake
-from kubevoice_serving.routing.tracks import AccessConfig
 
 __all__ = ["KEY_NAME", "AccessControl", "AccessMiddleware", "DynamicCorsMiddleware"]
 

@@ -13,9 +13,10 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine import Controls
+from kubevoice.resources.data_plane import RevisionsResponse, Track
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from kubevoice_serving.domain import Refusal, SynthesisRequest, Track
+from kubevoice_serving.domain import Refusal, SynthesisRequest
 from kubevoice_serving.http.access import AccessControl, AccessMiddleware, DynamicCorsMiddleware
 from kubevoice_serving.http.body_limit import BodyLimit
 from kubevoice_serving.http.errors import ERRORS, ApiError, add_error_handlers, make_refusal_error
@@ -33,9 +34,6 @@ from kubevoice_serving.http.schemas import (
     LegacyResponse,
     OpenAIModel,
     OpenAIModelList,
-    Replica,
-    RevisionList,
-    Traffic,
     Voice,
     VoiceList,
 )
@@ -162,11 +160,9 @@ def _add_list_routes(app: FastAPI, backend: Backend) -> None:
         return OpenAIModelList(data=[OpenAIModel(id=voice.name) for voice in await backend.list_voices()])
 
     @app.get("/v1/revisions", tags=["operations"])
-    async def revisions() -> RevisionList:
+    async def revisions() -> RevisionsResponse:
         """List the revision of each voice in each replica, and what became of the requests of each track."""
-        states = [Replica.model_validate(state) for state in await backend.list_replicas()]
-        traffic = {track: Traffic.model_validate(counts) for track, counts in backend.track_traffic().items()}
-        return RevisionList(replicas=states, traffic=traffic)
+        return RevisionsResponse(replicas=tuple(await backend.list_replicas()), traffic=backend.track_traffic())
 
 
 def _add_operations_routes(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> None:

@@ -4,8 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from kubevoice_serving.domain import Track
-
 __all__ = [
     "AnalyzeRequest",
     "AnalyzeResponse",
@@ -15,7 +13,6 @@ __all__ = [
     "LegacyRequest",
     "LegacyResponse",
     "OpenAIModelList",
-    "RevisionList",
     "SpeechInput",
     "SpeechOptions",
     "SpeechRequest",
@@ -194,38 +191,6 @@ class VoiceList(BaseModel):
     """Every loaded voice."""
 
     voices: list[Voice]
-
-
-class Replica(BaseModel):
-    """What one replica serves: voice name to revision."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    replica: str
-    track: Track
-    voices: dict[str, str]
-    default: str
-    loading: dict[str, str] = Field(description="What it is loading in the background.")
-    error: str | None = Field(description="Why its last configuration could not be loaded.")
-
-
-class Traffic(BaseModel):
-    """What became of a track's requests since the canary of now appeared."""
-
-    model_config = ConfigDict(from_attributes=True, populate_by_name=True)
-
-    requests: int
-    errors: int = Field(description="Requests that got no answer; a caller's mistake is not among them.")
-    p95_seconds: float | None = Field(
-        alias="p95Seconds", description="95th percentile of the time to a whole answer, of the last thousand."
-    )
-
-
-class RevisionList(BaseModel):
-    """What every replica serves, and how it fares; there is a canary's traffic only while there is a canary."""
-
-    replicas: list[Replica]
-    traffic: dict[Track, Traffic]
 
 
 class OpenAIModel(BaseModel):

@@ -14,6 +14,7 @@ import numpy as np
 from kubevoice.engine import Batch, Engine, script_of
 from kubevoice.engine.timing import Times
 from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.resources.data_plane import ReplicaState, SynthesizerConfig
 from kubevoice.text import Analysis, Lexicon, Passage
 from kubevoice.validation import describe_errors
 from pydantic import ValidationError
@@ -25,14 +26,13 @@ from kubevoice_serving.domain import (
     SpeechTiming,
     SynthesisRequest,
     SynthesisResult,
-    Track,
 )
 from kubevoice_serving.replica.scheduler import DeadlineScheduler
 from kubevoice_serving.replica.synthesis import Synthesis, compute_timing
-from kubevoice_serving.replica.voices import UserConfig, VoiceSet, load_voices
+from kubevoice_serving.replica.voices import VoiceSet, load_voices
 from kubevoice_serving.tracing import Span, get_tracer, replica_span
 
-__all__ = ["ReplicaState", "Synthesizer", "VoiceInfo"]
+__all__ = ["Synthesizer", "VoiceInfo"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,18 +51,6 @@ class VoiceInfo:
     metrics: dict[str, float]
     attribution: tuple[str, ...]
     default: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaState:
-    """What one replica has loaded, what it is loading, and why the last load failed."""
-
-    replica: str
-    voices: dict[str, str]
-    default: str
-    loading: dict[str, str]
-    error: str | None
-    track: Track = Track.STABLE
 
 
 class Synthesizer:
@@ -108,7 +96,7 @@ class Synthesizer:
         Parameters
         ----------
         user_config : dict
-            A `UserConfig` as JSON.
+            A `SynthesizerConfig` as JSON.
 
         Raises
         ------
@@ -269,7 +257,13 @@ class Synthesizer:
         """Report what is loaded. The operator counts a rollout as complete by this alone."""
         loaded = {name: engine.revision for name, engine in self._voices.engines.items()}
         loading = self._loading is not None and not self._loading.done()
-        return ReplicaState(self._replica, loaded, self._voices.default, self._target if loading else {}, self._error)
+        return ReplicaState(
+            replica=self._replica,
+            voices=loaded,
+            default=self._voices.default,
+            loading=self._target if loading else {},
+            error=self._error,
+        )
 
 
 def _analyze(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:
@@ -278,9 +272,9 @@ def _analyze(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) 
     return Analysis(text, tuple(sentences), script.notices)
 
 
-def _parse_config(user_config: dict[str, Any]) -> UserConfig:
+def _parse_config(user_config: dict[str, Any]) -> SynthesizerConfig:
     try:
-        return UserConfig.model_validate(user_config)
+        return SynthesizerConfig.model_validate(user_config)
     except ValidationError as error:
         problems = describe_errors(error.errors(), "user_config")
         raise InputError(f"the user_config of Synthesizer is wrong: {'; '.join(problems)}", problems) from None

@@ -1,4 +1,4 @@
-"""The voices of a replica: its user_config, fetching bundles by revision, and loading them."""
+"""The voices of a replica: fetching bundles by revision, and loading them."""
 
 import logging
 import re
@@ -11,60 +11,14 @@ from urllib.parse import unquote, urlparse
 
 from kubevoice.engine import Engine
 from kubevoice.errors import InputError
-from kubevoice.storage import S3Options, connect, fetch_tree
+from kubevoice.resources.data_plane import SynthesizerConfig, VoiceConfig
+from kubevoice.storage import connect, fetch_tree
 from kubevoice.text import analyse
-from kubevoice.validation import CamelModel
 from kubevoice.voice import Bundle, builtin_voice, load_bundle
-from pydantic import Field, model_validator
 
-__all__ = ["StorageConfig", "UserConfig", "VoiceConfig", "VoiceSet", "load_voices"]
+__all__ = ["VoiceSet", "load_voices"]
 
 logger = logging.getLogger(__name__)
-
-
-class StorageConfig(CamelModel):
-    """How to reach an s3:// address; credentials come from the environment."""
-
-    endpoint: str | None = None
-    region: str = "us-east-1"
-    path_style: bool = False
-
-    def options(self) -> S3Options:
-        """Return the storage layer's own options."""
-        return S3Options(endpoint=self.endpoint, region=self.region, path_style=self.path_style)
-
-
-class VoiceConfig(CamelModel):
-    """One voice: its public name, the revision to serve and where that bundle lies."""
-
-    name: str = Field(min_length=1)
-    revision: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
-    uri: str
-    storage: StorageConfig = StorageConfig()
-
-
-class UserConfig(CamelModel):
-    """The deployment's user_config: changing it swaps voices in place."""
-
-    voices: tuple[VoiceConfig, ...] = Field(min_length=1)
-    default: str = ""
-    """Name of the voice of requests that name none; empty is the first."""
-    threads: int = Field(default=1, ge=1)
-    """ONNX Runtime threads of each voice."""
-
-    @model_validator(mode="after")
-    def _names(self) -> Self:
-        names = [voice.name for voice in self.voices]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two voices share a name: {', '.join(names)}")
-        if self.default and self.default not in names:
-            raise ValueError(f"default {self.default!r} is none of the voices: {', '.join(names)}")
-        return self
-
-    @property
-    def default_name(self) -> str:
-        """The voice of requests that name none."""
-        return self.default or self.voices[0].name
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +99,12 @@ def fetch_bundle(voice: VoiceConfig, cache: Path) -> Bundle:
     return bundle
 
 
-def load_voices(config: UserConfig, cache: Path, loaded: VoiceSet) -> VoiceSet:
+def load_voices(config: SynthesizerConfig, cache: Path, loaded: VoiceSet) -> VoiceSet:
     """Load the voices of a configuration.
 
     Parameters
     ----------
-    config : UserConfig
+    config : SynthesizerConfig
         The voices to load.
     cache : Path
         Folder for fetched bundles.

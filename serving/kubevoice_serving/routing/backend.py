@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from kubevoice.resources.data_plane import ReplicaState, Track, TrackTraffic
 from kubevoice.text import Analysis, Lexicon
 
-from kubevoice_serving.domain import Refusal, SpeechItem, SpeechTiming, SynthesisRequest, SynthesisResult, Track
-from kubevoice_serving.replica.synthesizer import ReplicaState, VoiceInfo
-from kubevoice_serving.routing.tracks import TrackTraffic
+from kubevoice_serving.domain import Refusal, SpeechItem, SpeechTiming, SynthesisRequest, SynthesisResult
+from kubevoice_serving.replica.synthesizer import VoiceInfo
 
 __all__ = ["Backend", "UnavailableError"]
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from kubevoice.engine.timing import Times
+from kubevoice.resources.data_plane import CacheConfig, IngressConfig, ReplicaState, Track, TrackTraffic
 from kubevoice.text import Analysis, Lexicon
 
 from kubevoice_serving.domain import (
@@ -14,12 +15,10 @@ from kubevoice_serving.domain import (
     SynthesisRequest,
     SynthesisResult,
     SynthesisStats,
-    Track,
 )
-from kubevoice_serving.replica.synthesizer import ReplicaState, VoiceInfo
+from kubevoice_serving.replica.synthesizer import VoiceInfo
 from kubevoice_serving.routing.backend import Backend
 from kubevoice_serving.routing.response_cache import MAX_AUDIO_BYTES, ResponseCache, SingleFlight, make_cache_key
-from kubevoice_serving.routing.tracks import CacheConfig, IngressConfig, TrackTraffic
 
 __all__ = ["CachingBackend"]
 

@@ -6,10 +6,10 @@ import random
 from collections.abc import Coroutine
 from typing import Any
 
+from kubevoice.resources.data_plane import ReplicaState
 from ray.serve.handle import DeploymentHandle
 
 from kubevoice_serving.domain import Refusal, SynthesisRequest, SynthesisResult
-from kubevoice_serving.replica.synthesizer import ReplicaState
 from kubevoice_serving.routing.replica_calls import await_replica, query_replicas
 
 __all__ = ["Canary", "CanaryGoneError"]

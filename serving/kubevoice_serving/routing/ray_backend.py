@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
+from kubevoice.resources.data_plane import IngressConfig, ReplicaState, Track, TrackTraffic
 from kubevoice.text import Analysis, Lexicon
 from ray.serve.handle import DeploymentHandle
 
@@ -17,13 +17,12 @@ from kubevoice_serving.domain import (
     SynthesisRequest,
     SynthesisResult,
     SynthesisStats,
-    Track,
 )
-from kubevoice_serving.replica.synthesizer import ReplicaState, VoiceInfo
+from kubevoice_serving.replica.synthesizer import VoiceInfo
 from kubevoice_serving.routing.backend import UnavailableError
 from kubevoice_serving.routing.canary import Canary, CanaryGoneError
 from kubevoice_serving.routing.replica_calls import await_replica, query_replicas
-from kubevoice_serving.routing.tracks import IngressConfig, TrackTraffic, TrafficCounter
+from kubevoice_serving.routing.traffic import TrafficCounter
 
 __all__ = ["RayBackend"]
 
@@ -107,7 +106,7 @@ class RayBackend:
         """Ask every running replica of both tracks."""
         states = await query_replicas(self._stable)
         if self._canary is not None:
-            states += [replace(state, track=Track.CANARY) for state in await self._canary.list_replicas()]
+            states += [state.model_copy(update={"track": Track.CANARY}) for state in await self._canary.list_replicas()]
         return states
 
     def track_traffic(self) -> dict[Track, TrackTraffic]:

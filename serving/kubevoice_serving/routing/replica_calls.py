@@ -5,12 +5,12 @@ import math
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+from kubevoice.resources.data_plane import ReplicaState
 from ray.exceptions import RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from kubevoice_serving.domain import AtCapacityError
-from kubevoice_serving.replica.synthesizer import ReplicaState
 from kubevoice_serving.routing.backend import UnavailableError
 
 __all__ = ["await_replica", "query_replicas"]

@@ -15,13 +15,13 @@ from dataclasses import asdict, astuple, dataclass, replace
 
 from kubevoice.digests import hash_text
 from kubevoice.engine.timing import Times
+from kubevoice.resources.data_plane import CacheConfig
 from kubevoice.text.ssml import Notice
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from kubevoice_serving.domain import SpeechHead, SynthesisRequest, SynthesisResult, SynthesisStats
-from kubevoice_serving.routing.tracks import CacheConfig
 
 __all__ = ["MAX_AUDIO_BYTES", "MemoryTier", "RedisTier", "ResponseCache", "SingleFlight", "make_cache_key"]
 

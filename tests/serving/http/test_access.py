@@ -9,11 +9,11 @@ import time
 import pytest
 from http_app import listening
 from kubevoice.errors import InputError
+from kubevoice.resources.data_plane import AccessConfig
 from kubevoice_cli.client import KEY_VARIABLE, speak
 from kubevoice_serving.http.api_keys import ApiKeyEntry, find_key_name, generate_key, parse_keys
 from kubevoice_serving.http.body_limit import MAX_BODY_BYTES
 from kubevoice_serving.http.rate_limits import MAX_CALLERS, RateLimiter
-from kubevoice_serving.routing.tracks import AccessConfig
 
 DEADLINE_SECONDS = 10.0
 SPEECH = {"input": "你好。", "response_format": "wav"}

@@ -11,11 +11,11 @@ import zipfile
 
 import pytest
 from http_app import listening
+from kubevoice.resources.data_plane import AccessConfig
 from kubevoice_serving.domain import AtCapacityError
 from kubevoice_serving.http.api_keys import generate_key
 from kubevoice_serving.http.zip_stream import ZipStream
 from kubevoice_serving.routing.backend import UnavailableError
-from kubevoice_serving.routing.tracks import AccessConfig
 
 PATH = "/v1/audio/speech/batch"
 DEADLINE_SECONDS = 20.0

@@ -9,8 +9,8 @@ import openai
 import pytest
 import soundfile
 from http_app import listening
+from kubevoice.resources.data_plane import IngressConfig
 from kubevoice_serving.routing.caching_backend import CachingBackend
-from kubevoice_serving.routing.tracks import IngressConfig
 
 TEXT = "我有100元，今天天气真好。我们一起去公园散步吧！ 好不好？"
 MARKED = (

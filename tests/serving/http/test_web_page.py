@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from http_app import listening
+from kubevoice.resources.data_plane import AccessConfig
 from kubevoice.voice import builtin_voice, load_bundle
 from kubevoice_serving.http.api_keys import generate_key
-from kubevoice_serving.routing.tracks import AccessConfig
 
 sync_api = pytest.importorskip("playwright.sync_api")
 sync_api.expect.set_options(timeout=30_000)

@@ -11,12 +11,12 @@ import av
 import numpy as np
 import pytest
 from http_app import listening
+from kubevoice.resources.data_plane import AccessConfig, IngressConfig
 from kubevoice_serving.domain import AtCapacityError
 from kubevoice_serving.http.api_keys import generate_key
 from kubevoice_serving.http.schemas import MAX_CHARACTERS
 from kubevoice_serving.routing.backend import UnavailableError
 from kubevoice_serving.routing.caching_backend import CachingBackend
-from kubevoice_serving.routing.tracks import AccessConfig, IngressConfig
 from live_caller import DEADLINE_SECONDS, PATH, calling
 from websockets.exceptions import ConnectionClosed
 

@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from kubevoice.resources.data_plane import StorageConfig
 from kubevoice.storage import connect, publish_tree
 from kubevoice_serving.domain import Refusal, SynthesisRequest
 from kubevoice_serving.replica.synthesizer import Synthesizer
-from kubevoice_serving.replica.voices import StorageConfig
 from s3_server import s3_server
 
 DEADLINE_SECONDS = 60

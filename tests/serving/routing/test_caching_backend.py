@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+from kubevoice.resources.data_plane import IngressConfig
 from kubevoice_serving.domain import SpeechHead, SynthesisRequest
 from kubevoice_serving.replica.synthesizer import Synthesizer
 from kubevoice_serving.routing.caching_backend import CachingBackend
-from kubevoice_serving.routing.tracks import IngressConfig
 
 NAMES = ("mei", "tom")
 

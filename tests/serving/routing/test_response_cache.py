@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import pytest
 from kubevoice.engine import Controls
+from kubevoice.resources.data_plane import CacheConfig
 from kubevoice.text.ssml import Notice
 from kubevoice_serving.domain import SpeechHead, SynthesisRequest, SynthesisResult, SynthesisStats
 from kubevoice_serving.routing.response_cache import (
@@ -18,7 +19,6 @@ from kubevoice_serving.routing.response_cache import (
     make_cache_key,
     serialize_result,
 )
-from kubevoice_serving.routing.tracks import CacheConfig
 from redis import Redis
 from redis_server import RedisServer
 

@@ -1,0 +1,159 @@
+"""What operator and replicas tell each other: the `user_config` of both Ray Serve deployments, and /v1/revisions.
+
+The operator writes a SynthesizerConfig and an IngressConfig into the Serve config and reads a RevisionsResponse. Both
+sides may be of different versions for the time of an upgrade: a configuration with an unknown field is refused, because
+ignoring a setting would be wrong; an unknown field of a response is ignored.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from kubevoice.storage.base import S3Options
+from kubevoice.validation import CamelModel
+
+__all__ = [
+    "AccessConfig",
+    "CacheConfig",
+    "CanaryConfig",
+    "IngressConfig",
+    "ReplicaState",
+    "RevisionsResponse",
+    "StorageConfig",
+    "SynthesizerConfig",
+    "Track",
+    "TrackTraffic",
+    "VoiceConfig",
+]
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class Track(StrEnum):
+    """Which of the two sets of replicas: those of the serving revision, or those of the canary revision."""
+
+    STABLE = "stable"
+    CANARY = "canary"
+
+
+class StorageConfig(CamelModel):
+    """How to reach an s3:// address; credentials come from the environment."""
+
+    endpoint: str | None = None
+    region: str = "us-east-1"
+    path_style: bool = False
+
+    def options(self) -> S3Options:
+        """Return the storage layer's own options."""
+        return S3Options(endpoint=self.endpoint, region=self.region, path_style=self.path_style)
+
+
+class VoiceConfig(CamelModel):
+    """One voice: its public name, the revision to serve and where that bundle lies."""
+
+    name: str = Field(min_length=1)
+    revision: Digest
+    uri: str
+    storage: StorageConfig = StorageConfig()
+
+
+class SynthesizerConfig(CamelModel):
+    """The user_config of the deployment `Synthesizer`: changing it swaps voices in place."""
+
+    voices: tuple[VoiceConfig, ...] = Field(min_length=1)
+    default: str = ""
+    """Name of the voice of requests that name none; empty is the first."""
+    threads: int = Field(default=1, ge=1)
+    """ONNX Runtime threads of each voice."""
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = [voice.name for voice in self.voices]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two voices share a name: {', '.join(names)}")
+        if self.default and self.default not in names:
+            raise ValueError(f"default {self.default!r} is none of the voices: {', '.join(names)}")
+        return self
+
+    @property
+    def default_name(self) -> str:
+        """The voice of requests that name none."""
+        return self.default or self.voices[0].name
+
+
+class CanaryConfig(CamelModel):
+    """The revision that is being tried, the application that serves it, and its share of the requests."""
+
+    application: str = Field(min_length=1)
+    revision: Digest
+    weight: int = Field(ge=0, le=100)
+    """Percent."""
+
+
+class CacheConfig(CamelModel):
+    """The response cache: its memory in megabytes, how long an entry is kept, and the address of Redis, if any."""
+
+    megabytes: int = Field(64, ge=0)
+    """0 turns the cache off, Redis included."""
+    ttl_seconds: int | float = Field(3600.0, gt=0)
+    """An integer stays one, so that a rendered config has the same bytes as the spec."""
+    redis_url: str | None = None
+
+
+class AccessConfig(CamelModel):
+    """Who may call: anybody without a file of keys; scripts of other web sites only if they are named."""
+
+    keys_file: Path | None = None
+    cors_origins: tuple[str, ...] = ()
+    requests_per_minute: int | None = Field(None, ge=1)
+    """Of each key, or of each address where there are no keys."""
+
+
+class IngressConfig(CamelModel):
+    """The user_config of the deployment `Ingress`: changing it restarts nothing."""
+
+    canary: CanaryConfig | None = None
+    voices: dict[str, str] = Field(default_factory=dict)
+    """The revision that each voice should have."""
+    default: str = ""
+    """The voice of requests that name none."""
+    cache: CacheConfig = CacheConfig()
+    access: AccessConfig = AccessConfig()
+
+
+class _Response(CamelModel):
+    model_config = ConfigDict(extra="ignore", json_schema_serialization_defaults_required=True)
+
+
+class ReplicaState(_Response):
+    """What one replica has loaded, what it is loading, and why the last load failed."""
+
+    replica: str
+    voices: dict[str, str] = Field(description="The revision of each voice that it serves.")
+    default: str = ""
+    loading: dict[str, str] = Field(default_factory=dict, description="What it is loading in the background.")
+    error: str | None = Field(None, description="Why its last configuration could not be loaded.")
+    track: Track = Track.STABLE
+
+
+class TrackTraffic(_Response):
+    """What became of a track's requests since the present canary was configured."""
+
+    requests: Count
+    errors: Count = Field(description="Requests that got no answer; a caller's mistake is not among them.")
+    p95_seconds: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="95th percentile of the time to a whole answer, of the last thousand; null before there is one.",
+    )
+
+
+class RevisionsResponse(_Response):
+    """What every replica serves, and how its track fares; there is a canary's traffic only while there is a canary."""
+
+    replicas: tuple[ReplicaState, ...]
+    traffic: dict[Track, TrackTraffic] = Field(default_factory=dict)
