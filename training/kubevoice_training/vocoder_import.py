@@ -2,8 +2,8 @@
 
 Kong, Kim & Bae, "HiFi-GAN" (arXiv 2010.05646), in the format of the repository jik876/hifi-gan: the state of the
 generator below the key `generator`, weight normalisation in two parts, ResBlock1. Such a generator reads the natural
-logarithm of mel amplitudes, floored at 1e-5. Ours read 20 log10 of them mapped from -100..0 dB to 0..1 and then
-normalised, which is an affine map of it; that map is folded into the first convolution.
+logarithm of mel amplitudes, floored at 1e-5. Ours read 20 log10 of them mapped from -100..20 dB to 0..1 and then
+normalised, which is an affine map of it; that map is folded into the first convolution. Loud frames exceed 0 dB.
 """
 
 import json
@@ -24,8 +24,8 @@ from kubevoice_training.modelscope.tensors import Tensors, fill, read_tensors
 
 __all__ = ["fold_normalization", "load_published_generator", "published_config", "published_mel"]
 
-FLOOR_DB = -100.0
-"""20 log10 of the floor 1e-5."""
+FLOOR_DB, CEILING_DB = -100.0, 20.0
+"""20 log10 of the floor 1e-5; above the ceiling, which speech does not reach, a mel would be clipped."""
 NATURAL_PER_DB = math.log(10.0) / 20.0
 RESBLOCK = "1"
 
@@ -86,8 +86,8 @@ def published_mel(config: Mapping[str, Any], sample_rate: int | None = None) -> 
         n_mels=int(config["num_mels"]),
         fmin=float(config["fmin"]),
         fmax=float(config["fmax"] or rate / 2),
-        min_level_db=FLOOR_DB,
-        ref_level_db=0.0,
+        min_level_db=FLOOR_DB - CEILING_DB,
+        ref_level_db=CEILING_DB,
         filter_rate=rate,
     )
 
@@ -136,6 +136,6 @@ def load_published_generator(
     tensors = _renamed(read_tensors(folder / checkpoint, ["generator"]))
     generator = fill(lambda: Generator(sizes), tensors, folder / checkpoint)
     mel = published_mel(config, sample_rate)
-    scale = np.full(sizes.in_channels, -FLOOR_DB * NATURAL_PER_DB, np.float32)
-    fold_normalization(generator, scale, -scale)
+    ones = np.ones(sizes.in_channels, np.float32)
+    fold_normalization(generator, (CEILING_DB - FLOOR_DB) * NATURAL_PER_DB * ones, FLOOR_DB * NATURAL_PER_DB * ones)
     return generator, mel

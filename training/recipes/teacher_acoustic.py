@@ -27,14 +27,12 @@ from kubevoice_training.features.acoustic_features import Features, Stats, measu
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.sambert import Sambert
-from teacher_features import ClipFeatures, read_shards
+from teacher_features import MEL, ClipFeatures, read_shards
 
 SPEAKERS = (*MANDARIN, *MIXED)
 TARGET_RMS = 0.08
 HELD_OUT = 40
 LABELS = "labels.json"
-DECIBELS = 100.0
-"""Between 0 and 1 of a mel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def read_items(folder: Path) -> list[Item]:
 
 def at_level(clip: ClipFeatures, gain: float) -> ClipFeatures:
     """Return the features of a clip whose samples are multiplied by `gain`."""
-    mel = np.clip(clip.mel + np.float32(20.0 * np.log10(gain) / DECIBELS), 0.0, 1.0)
+    mel = np.clip(clip.mel + np.float32(20.0 * np.log10(gain) / -MEL.min_level_db), 0.0, 1.0)
     return replace(clip, mel=mel, energy=clip.energy * np.float32(gain))
 
 

@@ -3,9 +3,9 @@
     python training/recipes/teacher_features.py CORPUS OUT --teacher teacher/lib/python3.11/site-packages
 
 OUT gets shards of up to 256 clips: features-NUMBER.npz with each clip's units, durations, mel, F0 and energy, and
-rows-NUMBER.json with what it says and who says it. The mel is that of HiFi-GAN's universal generator, which learned at
-22,050 Hz and is used at 24,000, in steps of 0.4 dB. Durations are the teacher's own: it says how long each of its
-phones lasts, in steps of 25 ms, and each of ours is spelled with some of its.
+rows-NUMBER.json with what it says and who says it. The mel is that of HiFi-GAN's universal generator, which learned
+at 22,050 Hz and is used at 24,000, in steps of half a decibel. Durations are the teacher's own: it says how long each
+of its phones lasts, in steps of 25 ms, and each of ours is spelled with some of its.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from kubevoice.text import UnitTables, analyse
 from kubevoice_training.features.acoustic_features import extract, load_audio
 from spoken_texts import MANNER
 
-MEL = MelConfig(hop_length=256, fmin=0.0, ref_level_db=0.0, filter_rate=22050)
+MEL = MelConfig(hop_length=256, fmin=0.0, min_level_db=-120.0, filter_rate=22050)
 TOKEN_SAMPLES = 600
 """Samples of one step of the teacher's durations."""
 EARLY = 1150
 """Samples by which what is heard comes before the teacher's own times; where fricatives and pauses fit best."""
 SHARD = 256
-STEPS = 250
+STEPS = 240
 """Of the mel's range [0, 1], as it is stored."""
 INITIAL_SHARE = 0.25
 """Of a syllable that the teacher spells without an initial, which we have a unit for."""
