@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from kubevoice.engine import Batch, Controls, Engine, script_of
-from kubevoice.engine.speaking import speak_parts
+from kubevoice.engine import Controls, DecoderScheduler, Engine, build_script
+from kubevoice.engine.synthesis import synthesize_parts
 from kubevoice.voice import builtin_voice
 from numpy.typing import NDArray
 
@@ -34,10 +34,12 @@ ROUNDS = 7
 
 def spoken(engine: Engine, listeners: int, *, together: bool) -> tuple[float, list[NDArray[np.float32]]]:
     """Speak to so many by turns; return the CPU seconds of it and what each hears."""
-    batch = Batch() if together else None
-    parts = [script_of(engine, TEXTS[number % len(TEXTS)]).parts for number in range(listeners)]
+    scheduler = DecoderScheduler() if together else None
+    parts = [build_script(engine, TEXTS[number % len(TEXTS)]).parts for number in range(listeners)]
     began = time.process_time()
-    streams: list[Iterator[NDArray[np.float32]]] = [speak_parts(engine, one, Controls(), batch=batch) for one in parts]
+    streams: list[Iterator[NDArray[np.float32]]] = [
+        synthesize_parts(engine, one, Controls(), scheduler=scheduler) for one in parts
+    ]
     heard: list[list[NDArray[np.float32]]] = [[] for _ in parts]
     waiting = list(range(listeners))
     while waiting:

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from kubevoice.engine import Controls, Engine, open_session
-from kubevoice.engine.decoding import Batch, Decoding
+from kubevoice.engine.decoder import DecoderScheduler, DecoderState
 from kubevoice.text import UnitTables, analyse
 from kubevoice.voice import Emotion, VoiceManifest, VoiceStats, builtin_voice, seal_bundle
 from kubevoice_training.export.onnx_export import export_graphs
@@ -104,7 +104,7 @@ def default_16k() -> dict[str, float]:
         decoder = engine._decoder  # noqa: SLF001  # the stage alone
         spent = least({
             "engine": lambda: engine.speak(units, Controls()),
-            "engine, decoder": lambda: list(Decoding(decoder, memory).blocks(Batch(), len(mel))),
+            "engine, decoder": lambda: list(DecoderState(decoder, memory).iter_blocks(DecoderScheduler(), len(mel))),
             "eager, acoustic": lambda: acoustic.infer(ling, *rows),
             "eager, vocoder": lambda: vocoder(mel.T.unsqueeze(0)),
         })  # fmt: skip

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.text import UnitTables
 from kubevoice.text.units import STREAMS
 from kubevoice.voice import seal_bundle
@@ -53,7 +53,8 @@ def word_errors(engine: Engine, speaker: str, path: Path) -> dict[str, float]:
     with path.open(encoding="utf-8", newline="") as file:
         words = [row["text"] for row in csv.DictReader(file)]
     pairs = [
-        (word, transcribe(read_aloud(engine, word, Controls(speaker=speaker)), engine.sample_rate)) for word in words
+        (word, transcribe(synthesize_text(engine, word, Controls(speaker=speaker)), engine.sample_rate))
+        for word in words
     ]
     return {
         "words.pinyinErrorRate": pinyin_error_rate(pairs),
@@ -67,7 +68,7 @@ def heard(weights: VoiceWeights, features: FeatureSet, path: Path) -> dict[str, 
         engine = Engine(seal_bundle(Path(folder), write_voice(weights, Path(folder))))
         spoken = [
             spoken_clip(
-                u.text, read_aloud(engine, u.text, Controls(speaker=u.speaker, emotion=u.emotion)), features.mel, u
+                u.text, synthesize_text(engine, u.text, Controls(speaker=u.speaker, emotion=u.emotion)), features.mel, u
             )
             for u in features.utterances
             if u.dev

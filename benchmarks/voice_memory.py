@@ -19,7 +19,7 @@ from math import prod
 from pathlib import Path
 
 import onnx
-from kubevoice.engine import Controls, Engine, script_of, speak_parts
+from kubevoice.engine import Controls, Engine, build_script, synthesize_parts
 from kubevoice.voice import builtin_voice
 
 SENTENCE = "今天下午三点我们在公司的大会议室里讨论明年的工作计划，请大家提前准备好材料。"
@@ -38,7 +38,7 @@ def child() -> None:
     before = private_megabytes()
     engine = Engine.load(builtin_voice(VOICE))
     loaded = private_megabytes()
-    for _ in speak_parts(engine, script_of(engine, SENTENCE).parts, Controls()):
+    for _ in synthesize_parts(engine, build_script(engine, SENTENCE).parts, Controls()):
         pass
     print(json.dumps({"before": before, "loaded": loaded, "spoken": private_megabytes()}), flush=True)
     sys.stdin.read()

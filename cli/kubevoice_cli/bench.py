@@ -74,13 +74,13 @@ def _share(per_second: float | None) -> float | None:
 
 
 def _engine(voice: str | None, threads: int) -> Target:
-    from kubevoice.engine import Controls, Engine, script_of, speak_parts
+    from kubevoice.engine import Controls, Engine, build_script, synthesize_parts
 
     where = voice or "builtin://base"
     engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
 
     def heard(text: str) -> Iterator[Piece]:
-        for samples in speak_parts(engine, script_of(engine, text).parts, Controls()):
+        for samples in synthesize_parts(engine, build_script(engine, text).parts, Controls()):
             yield Piece(len(samples) / engine.sample_rate)
 
     return Target(heard)

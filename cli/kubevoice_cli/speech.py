@@ -131,15 +131,15 @@ def say(
             _write(subtitles_to, subtitles(url, named | {"format": kind}))
     else:
         from kubevoice.audio.encode import encode_audio
-        from kubevoice.engine import Controls, Engine, script_of, speak_parts
+        from kubevoice.engine import Controls, Engine, build_script, synthesize_parts
         from kubevoice.engine.timing import time_parts
         from kubevoice.subtitles import render
 
         where = voice or DEFAULT_VOICE
         engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
         controls = Controls(speaker, emotion, intensity, speed, pitch, volume)
-        script = script_of(engine, text, ssml=ssml, lexicon=readings)
-        samples = np.concatenate(list(speak_parts(engine, script.parts, controls)))
+        script = build_script(engine, text, ssml=ssml, lexicon=readings)
+        samples = np.concatenate(list(synthesize_parts(engine, script.parts, controls)))
         _note(script.notices)
         _write(output, encode_audio(samples, engine.sample_rate, audio_format))
         if subtitles_to:

@@ -5,7 +5,7 @@ from itertools import zip_longest
 
 import numpy as np
 import pytest
-from kubevoice.engine import Batch, Controls, Engine, open_session
+from kubevoice.engine import Controls, DecoderScheduler, Engine, open_session
 from kubevoice.text import analyse
 from kubevoice.voice import builtin_voice
 
@@ -55,8 +55,8 @@ def test_everybody_hears_in_a_batch_what_he_hears_alone(voice, toy):
     engine = Engine.load(toy.path if voice == "toy" else builtin_voice("builtin://base"))
     sentences = [encoded(engine, text, wishes) for text in TEXTS for wishes in WISHES]
     alone = [np.concatenate(list(engine.decode(one))) for one in sentences]
-    batch = Batch()
-    together = by_turns([engine.decode(one, frames=12, batch=batch) for one in sentences])
+    scheduler = DecoderScheduler()
+    together = by_turns([engine.decode(one, first_chunk_frames=12, scheduler=scheduler) for one in sentences])
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
@@ -65,8 +65,8 @@ def test_steps_of_all_are_made_together_once_they_have_begun(toy):
     engine, decoder = counted_engine(toy)
     sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
     steps = len(sentence.memory.states)
-    batch = Batch()
-    by_turns([engine.decode(sentence, batch=batch) for _ in range(8)])
+    scheduler = DecoderScheduler()
+    by_turns([engine.decode(sentence, scheduler=scheduler) for _ in range(8)])
     first = decoder.sizes[: 8 * 12]
     assert first == [1] * 8 * 12, "nobody's first 36 frames wait for another's"
     assert sum(decoder.sizes) == 8 * steps, "no step is made twice"
@@ -76,11 +76,11 @@ def test_steps_of_all_are_made_together_once_they_have_begun(toy):
 def test_nobody_is_decoded_far_ahead_of_what_he_hears(toy):
     engine, decoder = counted_engine(toy)
     sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
-    batch = Batch()
-    waiting = engine.decode(sentence, batch=batch)
+    scheduler = DecoderScheduler()
+    waiting = engine.decode(sentence, scheduler=scheduler)
     next(waiting)
     before = len(decoder.sizes)
-    list(engine.decode(sentence, batch=batch))
+    list(engine.decode(sentence, scheduler=scheduler))
     shared = sum(size == 2 for size in decoder.sizes[before:])
     assert shared == 96 // 3
 
@@ -88,8 +88,8 @@ def test_nobody_is_decoded_far_ahead_of_what_he_hears(toy):
 def test_who_has_left_costs_nothing_more(toy):
     engine, decoder = counted_engine(toy)
     sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
-    batch = Batch()
-    gone, stays = (engine.decode(sentence, batch=batch) for _ in range(2))
+    scheduler = DecoderScheduler()
+    gone, stays = (engine.decode(sentence, scheduler=scheduler) for _ in range(2))
     next(gone)
     next(stays)
     del gone
@@ -103,8 +103,8 @@ def test_a_step_that_fails_is_the_matter_of_whom_it_was_made_for(toy):
     engine, decoder = counted_engine(toy)
     sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
     alone = np.concatenate(list(engine.decode(sentence)))
-    batch = Batch()
-    other, leader = (engine.decode(sentence, batch=batch) for _ in range(2))
+    scheduler = DecoderScheduler()
+    other, leader = (engine.decode(sentence, scheduler=scheduler) for _ in range(2))
     heard = next(other)
     next(leader)
     decoder.fails_at = len(decoder.sizes) + 5
@@ -116,6 +116,6 @@ def test_a_step_that_fails_is_the_matter_of_whom_it_was_made_for(toy):
 def test_voices_do_not_share_steps(toy, other_toy):
     engine, decoder = counted_engine(toy)
     other, _ = counted_engine(other_toy)
-    batch = Batch()
-    by_turns([one.decode(encoded(one, TEXTS[1], Controls()), batch=batch) for one in (engine, other)])
+    scheduler = DecoderScheduler()
+    by_turns([one.decode(encoded(one, TEXTS[1], Controls()), scheduler=scheduler) for one in (engine, other)])
     assert set(decoder.sizes) == {1}

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import Manner, Unit, UnitTables, analyse
 from kubevoice.voice import load_bundle, seal_bundle
@@ -142,7 +142,7 @@ import sys
 from pathlib import Path
 import kubevoice_serving.app, kubevoice_serving.http.application
 from kubevoice.text import analyse
-from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.engine import Controls, Engine, synthesize_text
 engine = Engine.load(Path({str(toy.path)!r}))
 assert engine.synthesize(analyse("你好。").sentences[0].units).size
 assert "torch" not in sys.modules, "torch was imported"
@@ -165,9 +165,9 @@ def test_a_voice_reads_by_its_own_lexicon_and_a_request_before_it(toy, tmp_path)
         return engine.speak(analyse(text, Manner(lexicon)).sentences[0].units, Controls())
 
     theirs = {"好": ("hao3", "hao3", "hao3")}
-    np.testing.assert_array_equal(read_aloud(engine, "好。", Controls()), spoken("好。", {"好": ("hao3", "hao3")}))
-    np.testing.assert_array_equal(read_aloud(engine, "好。", Controls(), lexicon=theirs), spoken("好。", theirs))
-    audio = read_aloud(engine, "坏。", Controls(), lexicon=theirs)
+    np.testing.assert_array_equal(synthesize_text(engine, "好。", Controls()), spoken("好。", {"好": ("hao3", "hao3")}))
+    np.testing.assert_array_equal(synthesize_text(engine, "好。", Controls(), lexicon=theirs), spoken("好。", theirs))
+    audio = synthesize_text(engine, "坏。", Controls(), lexicon=theirs)
     np.testing.assert_array_equal(audio, spoken("坏。", {"坏": ("huai4",) * 3}))
 
 
@@ -176,7 +176,7 @@ def test_a_voice_that_knows_english_speaks_its_phones(toy, tmp_path, english, sa
     shutil.copytree(toy.path, folder := tmp_path / "own")
     engine = Engine(seal_bundle(folder, toy.manifest.model_copy(update={"english": english})))
     phones = analyse("我用Windows", Manner(english="phones")).sentences[0].units
-    audio = read_aloud(engine, "我用Windows", Controls())
+    audio = synthesize_text(engine, "我用Windows", Controls())
     assert np.array_equal(audio, engine.speak(phones, Controls())) is same
 
 

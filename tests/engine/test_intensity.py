@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kubevoice.engine.intensity import exaggerated
+from kubevoice.engine.intensity import extrapolate_emotion
 from kubevoice.voice import VoiceStats
 
 STATS = VoiceStats(pitch_mean=0.0, pitch_std=1.0, energy_mean=0.0, energy_std=1.0)
@@ -31,7 +31,7 @@ def spoken(extra, speed=1.0):
         "pitch_shift": np.zeros(3, np.float32),
         "energy_shift": np.zeros(3, np.float32),
     }
-    changed = exaggerated(encoder, feeds, REST, np.array(extra, np.float32), STATS)
+    changed = extrapolate_emotion(encoder, feeds, REST, np.array(extra, np.float32), STATS)
     return encoder(("pitch", "energy", "durations"), feeds | changed)
 
 

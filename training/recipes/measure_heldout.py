@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.voice import builtin_voice
 from kubevoice_training.evaluation.recognition import edit_distance, pinyin_of, transcribe
 
@@ -44,7 +44,7 @@ def main() -> None:
     edits, toned_edits, syllables, spent, spoken = 0, 0, 0, 0.0, 0
     for number, word in enumerate(words):
         began = time.perf_counter()
-        audio = read_aloud(engine, word, Controls(speaker=args.speaker, speed=args.speed))
+        audio = synthesize_text(engine, word, Controls(speaker=args.speaker, speed=args.speed))
         spent, spoken = spent + time.perf_counter() - began, spoken + len(audio)
         if args.recordings:
             args.recordings.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,19 @@
 """Speech from a voice bundle with ONNX Runtime and numpy alone: what serving, the release gate and `say` share."""
 
 from kubevoice.engine.controls import Controls
-from kubevoice.engine.decoding import Batch
+from kubevoice.engine.decoder import DecoderScheduler
 from kubevoice.engine.engine import Engine
-from kubevoice.engine.reading import Script, script_of
-from kubevoice.engine.speaking import read_aloud, speak_parts
+from kubevoice.engine.script import Script, build_script
+from kubevoice.engine.synthesis import synthesize_parts, synthesize_text
 from kubevoice.session import open_session
 
-__all__ = ["Batch", "Controls", "Engine", "Script", "open_session", "read_aloud", "script_of", "speak_parts"]
+__all__ = [
+    "Controls",
+    "DecoderScheduler",
+    "Engine",
+    "Script",
+    "build_script",
+    "open_session",
+    "synthesize_parts",
+    "synthesize_text",
+]

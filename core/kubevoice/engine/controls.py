@@ -1,4 +1,4 @@
-"""What a speaker can be asked for, and how each wish becomes an input of the encoder."""
+"""The controls of speech, and the encoder input that each becomes."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,13 +13,13 @@ from kubevoice.voice import VoiceManifest, VoiceStats
 
 __all__ = [
     "Controls",
+    "apply_style",
+    "build_gain_curve",
+    "compute_pitch_shift",
     "emotion_weights",
-    "gains",
-    "pitch_shift",
-    "resting_emotion",
+    "get_resting_emotion",
+    "report_unknown_names",
     "speaker_weights",
-    "styled",
-    "unmet",
 ]
 
 Array = NDArray[np.float32]
@@ -32,7 +32,7 @@ RANGES = {"intensity": (0.0, 2.0), "speed": (0.25, 4.0), "pitch": (-12.0, 12.0),
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """One utterance's wishes; InputError lists every value out of range."""
+    """The controls of an utterance; InputError lists every value out of range."""
 
     speaker: str | int | None = None
     """Name, table row, or a blend such as `anna(2)+ben(1)`; None is the voice's first speaker."""
@@ -57,8 +57,8 @@ class Controls:
             raise InputError(problems[0], problems)
 
 
-def styled(controls: Controls, style: Style, manifest: VoiceManifest) -> Controls:
-    """Return what a request asks for within a style of its document.
+def apply_style(controls: Controls, style: Style, manifest: VoiceManifest) -> Controls:
+    """Return the controls of a request, changed by a style of its document.
 
     Rates and volumes multiply and pitches add, all within their ranges; a speaker or an emotion that the voice has not
     leaves the request's.
@@ -76,8 +76,8 @@ def styled(controls: Controls, style: Style, manifest: VoiceManifest) -> Control
     )
 
 
-def unmet(styles: Iterable[Style], manifest: VoiceManifest) -> tuple[Notice, ...]:
-    """Say which speakers and emotions that a document asks for the voice has not."""
+def report_unknown_names(styles: Iterable[Style], manifest: VoiceManifest) -> tuple[Notice, ...]:
+    """Return a notice for each speaker and emotion of a document that the voice does not have."""
     there = {"speaker": manifest.speakers, "emotion": tuple(emotion.label for emotion in manifest.emotions)}
     wanted = dict.fromkeys(
         (what, name) for style in styles for what, name in (("speaker", style.speaker), ("emotion", style.emotion))
@@ -94,10 +94,10 @@ def _within(value: float, name: str) -> float:
     return min(max(value, low), high)
 
 
-def gains(volumes: Sequence[float], samples: NDArray[np.int64]) -> Array:
+def build_gain_curve(volumes: Sequence[float], samples: NDArray[np.int64]) -> Array:
     """Return the gain of each sample [T], from each unit's volume and its share [N] of the T samples.
 
-    Where the volume changes the gain glides, for a step is heard as a click.
+    Where the volume changes, the gain changes over GLIDE samples: a step would be heard as a click.
     """
     gain = np.repeat(np.asarray(volumes, np.float32), samples)
     if len(set(volumes)) > 1:
@@ -107,7 +107,7 @@ def gains(volumes: Sequence[float], samples: NDArray[np.int64]) -> Array:
     return gain
 
 
-def resting_emotion(manifest: VoiceManifest) -> str:
+def get_resting_emotion(manifest: VoiceManifest) -> str:
     """Return the label spoken when none is asked for: neutral, or the first the voice was taught."""
     labels = [emotion.label for emotion in manifest.emotions]
     return "neutral" if "neutral" in labels else labels[0]
@@ -120,7 +120,7 @@ def emotion_weights(manifest: VoiceManifest, emotion: str | None, intensity: flo
     """
     share = min(intensity, 1.0)
     ids = {e.label: e.id for e in manifest.emotions}
-    rest = resting_emotion(manifest)
+    rest = get_resting_emotion(manifest)
     label = rest if emotion is None else emotion
     if label not in ids:
         raise InputError(f"voice {manifest.name} has no emotion {label!r}; it has: {', '.join(ids)}")
@@ -162,7 +162,7 @@ def _blend(text: str) -> dict[str, float]:
     return parts
 
 
-def pitch_shift(pitch: Array, stats: VoiceStats, semitones: Array) -> Array:
+def compute_pitch_shift(pitch: Array, stats: VoiceStats, semitones: Array) -> Array:
     """What to add to normalised pitch [N] so that each symbol's p Hz becomes p * 2^(semitones / 12), [N] too.
 
     Unvoiced symbols were trained as 0 Hz, so a factor leaves them where they are, as it should.

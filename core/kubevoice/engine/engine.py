@@ -1,7 +1,7 @@
 """The engine: linguistic units to samples with ONNX Runtime and numpy alone.
 
-The encoder sees a sentence at once; decoder, postnet and vocoder go on by pieces, and their states are each
-utterance's own. The graphs are stateless, so one engine may be used from several threads.
+The encoder processes a whole sentence; decoder, postnet and vocoder work in blocks, with a state for each utterance.
+The graphs have no state of their own, so one engine may be used from several threads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,11 +12,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kubevoice.engine.controls import Controls, emotion_weights, gains, pitch_shift, speaker_weights
-from kubevoice.engine.decoding import Batch, Decoder, Decoding, Memory
-from kubevoice.engine.intensity import exaggerated
-from kubevoice.engine.refining import PostNet, Refinement
-from kubevoice.engine.vocoding import Vocoder, Vocoding
+from kubevoice.engine.controls import Controls, build_gain_curve, compute_pitch_shift, emotion_weights, speaker_weights
+from kubevoice.engine.decoder import DecoderGraph, DecoderScheduler, DecoderState, EncoderMemory
+from kubevoice.engine.intensity import extrapolate_emotion
+from kubevoice.engine.postnet import PostNetGraph, PostNetState
+from kubevoice.engine.vocoder import VocoderGraph, VocoderState
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.session import open_session
 from kubevoice.text import Unit, UnitTables
@@ -26,19 +26,27 @@ __all__ = ["Encoded", "Engine"]
 
 Array = NDArray[np.float32]
 ENCODED = ("memory", "memory_keys", "memory_values", "durations", "frames")
-FIRST_FRAMES = 36
-"""Mel frames that are decoded before the first piece of a stream."""
+FIRST_CHUNK_FRAMES = 36
+"""Mel frames that are decoded before the first chunk of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What the encoder makes of N units: all that is known of a sentence before any of it is decoded."""
+    """The encoder's output for the N units of a sentence: all that decoding needs.
 
-    memory: Memory
-    frames: NDArray[np.int64]
-    """Mel frames that each unit is spoken for [N]; a frame is `manifest.hop` samples."""
+    Attributes
+    ----------
+    memory
+        What the decoder attends to.
+    durations
+        Mel frames of each unit [N]; a frame is `manifest.hop` samples.
+    volumes
+        Factor on the samples of each unit [N].
+    """
+
+    memory: EncoderMemory
+    durations: NDArray[np.int64]
     volumes: tuple[float, ...]
-    """Factor on the samples of each unit."""
 
 
 class Engine:
@@ -51,8 +59,8 @@ class Engine:
         self._tables = UnitTables.load(bundle.manifest.unit_language)
         sessions = (opener(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder"))
         self._encoder, decoder, postnet, vocoder = sessions
-        self._decoder = Decoder(decoder, bundle.manifest.outputs_per_step, bundle.manifest.mels)
-        self._postnet, self._vocoder = PostNet(postnet), Vocoder(vocoder, bundle.manifest)
+        self._decoder = DecoderGraph(decoder, bundle.manifest.outputs_per_step, bundle.manifest.mels)
+        self._postnet, self._vocoder = PostNetGraph(postnet), VocoderGraph(vocoder, bundle.manifest)
         self.manner = bundle.manner()
         """How the voice reads text."""
 
@@ -87,7 +95,7 @@ class Engine:
         pitch: float = 0.0,
         volume: float = 1.0,
     ) -> Array:
-        """Speak one sentence: mono samples [T], not yet limited to [-1, 1] if `volume` exceeds 1.
+        """Synthesize one sentence: mono samples [T], not yet limited to [-1, 1] if `volume` exceeds 1.
 
         Raises InputError if there are no units, a control is out of range or the voice lacks the speaker or
         emotion.
@@ -95,56 +103,68 @@ class Engine:
         return self.speak(units, Controls(speaker, emotion, intensity, speed, pitch, volume))
 
     def speak(self, units: Sequence[Unit], controls: Controls | Sequence[Controls]) -> Array:
-        """`synthesize`, its wishes in one value, or in one for each unit."""
+        """Synthesize one sentence with one set of controls, or with one for each unit: samples [T]."""
         return np.concatenate(list(self.stream(units, controls)))
 
     def stream(
-        self, units: Sequence[Unit], controls: Controls | Sequence[Controls], *, frames: int = FIRST_FRAMES
+        self,
+        units: Sequence[Unit],
+        controls: Controls | Sequence[Controls],
+        *,
+        first_chunk_frames: int = FIRST_CHUNK_FRAMES,
     ) -> Iterator[Array]:
         """Yield the samples that `speak` returns as they are made; raises as `synthesize` does.
 
-        The first piece comes after `frames` mel frames were decoded, and each one after it is twice as long, for then
-        there is something to listen to meanwhile, and fewer pieces cost less.
+        The first chunk is yielded once `first_chunk_frames` mel frames are decoded. Each later chunk is twice as long:
+        the listener already has audio, and fewer chunks cost less.
         """
         each = [controls] * len(units) if isinstance(controls, Controls) else controls
-        yield from self.decode(self.encode(units, each), frames=frames)
+        yield from self.decode(self.encode(units, each), first_chunk_frames=first_chunk_frames)
 
     def encode(self, units: Sequence[Unit], controls: Sequence[Controls]) -> Encoded:
         """Prepare one sentence for `decode`; raises as `synthesize` does."""
         if not units:
             raise InputError("there is nothing to speak: no linguistic units were given")
-        states, keys, values, durations, frames = self._encode(units, controls, ENCODED)
-        if not frames.any():
+        states, keys, values, predicted, durations = self._encode(units, controls, ENCODED)
+        if not durations.any():
             raise KubeVoiceError(f"voice {self.manifest.name} gave these {len(units)} units no duration at all")
-        # As in the reference, a step sees as far to either side as the longest unit lasts.
-        band = int(float(durations.max()) / self.manifest.outputs_per_step + 0.5)
-        return Encoded(Memory(states, keys, values, band, int(frames.sum())), frames, tuple(c.volume for c in controls))
+        # As in the reference, a step attends as far to either side as the longest unit lasts.
+        band = int(float(predicted.max()) / self.manifest.outputs_per_step + 0.5)
+        memory = EncoderMemory(states, keys, values, band, int(durations.sum()))
+        return Encoded(memory, durations, tuple(c.volume for c in controls))
 
-    def decode(self, encoded: Encoded, *, frames: int = FIRST_FRAMES, batch: Batch | None = None) -> Iterator[Array]:
+    def decode(
+        self,
+        encoded: Encoded,
+        *,
+        first_chunk_frames: int = FIRST_CHUNK_FRAMES,
+        scheduler: DecoderScheduler | None = None,
+    ) -> Iterator[Array]:
         """Yield the samples of a sentence as `stream` does.
 
-        With others in a batch its decoder's steps are made together with theirs, by one thread; the samples are the
-        same, and an empty piece comes wherever another of them may go first.
+        With a scheduler the decoder's steps run together with those of its other utterances, in one thread. The samples
+        are the same; an empty array is yielded wherever another utterance may go first.
         """
-        gain = gains(encoded.volumes, encoded.frames * self.manifest.hop)
-        refinement, vocoding = Refinement(self._postnet), Vocoding(self._vocoder)
-        spoken = 0
-        for mel, last in Decoding(self._decoder, encoded.memory).blocks(batch or Batch(), frames):
-            audio = vocoding.push(refinement.push(mel, last=last), last=last) if len(mel) else np.zeros(0, np.float32)
-            if len(audio) or batch:
-                yield audio * gain[spoken : spoken + len(audio)]
-                spoken += len(audio)
+        gain = build_gain_curve(encoded.volumes, encoded.durations * self.manifest.hop)
+        postnet, vocoder = PostNetState(self._postnet), VocoderState(self._vocoder)
+        position = 0
+        state = DecoderState(self._decoder, encoded.memory)
+        for mel, last in state.iter_blocks(scheduler or DecoderScheduler(), first_chunk_frames):
+            audio = vocoder.push(postnet.push(mel, last=last), last=last) if len(mel) else np.zeros(0, np.float32)
+            if len(audio) or scheduler:
+                yield audio * gain[position : position + len(audio)]
+                position += len(audio)
 
-    def frames(self, units: Sequence[Unit], controls: Sequence[Controls]) -> NDArray[np.int64]:
-        """Return how many mel frames [N] `stream` speaks each unit for; the encoder alone tells.
+    def predict_durations(self, units: Sequence[Unit], controls: Sequence[Controls]) -> NDArray[np.int64]:
+        """Return the duration of each unit [N] in mel frames; only the encoder runs.
 
-        A frame is `manifest.hop` samples. Raises InputError for what the voice cannot speak.
+        A frame is `manifest.hop` samples. Raises InputError for text that the voice cannot synthesize.
         """
-        found: NDArray[np.int64] = self._encode(units, controls, ["frames"])[0]
-        return found
+        durations: NDArray[np.int64] = self._encode(units, controls, ["frames"])[0]
+        return durations
 
     def _encode(self, units: Sequence[Unit], controls: Sequence[Controls], outputs: Sequence[str]) -> tuple[Any, ...]:
-        """Return the outputs of the encoder that are asked for."""
+        """Run the encoder; return the outputs that are named."""
         count, manifest = len(units), self.manifest
         rows = {one: row for row, one in enumerate(dict.fromkeys(controls))}
         row_of = np.array([rows[one] for one in controls])
@@ -158,11 +178,11 @@ class Engine:
         extra = np.array([max(0.0, c.intensity - 1.0) for c in controls], np.float32)
         if extra.any():
             rest = np.tile(emotion_weights(manifest, None, 1.0), (count, 1))
-            feeds |= exaggerated(self._encoder.run, feeds, rest, extra, manifest.stats)
+            feeds |= extrapolate_emotion(self._encoder.run, feeds, rest, extra, manifest.stats)
         semitones = np.array([c.pitch for c in controls], np.float32)
         if semitones.any():
             # The shift is a ratio of the voice's own contour, so that must be known first. The encoder is
             # cheap beside the decoder and the vocoder.
             (contour,) = self._encoder.run(["pitch"], feeds)
-            feeds["pitch_shift"] = feeds["pitch_shift"] + pitch_shift(contour, manifest.stats, semitones)
+            feeds["pitch_shift"] = feeds["pitch_shift"] + compute_pitch_shift(contour, manifest.stats, semitones)
         return tuple(self._encoder.run(list(outputs), feeds))

@@ -1,8 +1,8 @@
-"""An emotion further from rest than it was trained: what the voice's predictors say of it, carried on.
+"""Emotion intensity above 1: the predicted pitch, energy and durations are extrapolated away from neutral.
 
-Its embedding is not, for what the networks make of an embedding that they were never trained on may be anything: with
-some, who should speak more slowly speaks faster. Pitch, energy and durations lie on scales of their own, where further
-is further.
+The emotion embedding is not extrapolated: networks respond unpredictably to embeddings outside their training data.
+With some, an emotion that should be slower becomes faster. Pitch, energy and duration have scales of their own, on
+which extrapolation is well defined.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kubevoice.engine.controls import pitch_shift
+from kubevoice.engine.controls import compute_pitch_shift
 from kubevoice.voice import VoiceStats
 
-__all__ = ["exaggerated"]
+__all__ = ["extrapolate_emotion"]
 
 Array = NDArray[np.float32]
 Run = Callable[[Sequence[str], Mapping[str, Any]], Sequence[Array]]
@@ -23,12 +23,14 @@ Run = Callable[[Sequence[str], Mapping[str, Any]], Sequence[Array]]
 VOICED_HERTZ = 40.0
 """Lower predictions are of unvoiced symbols, which were trained as 0 Hz."""
 SHORTEST_FRAMES = 0.5
-MOST_RATIO = 2.0
-"""How far one symbol's pitch or duration may be from its own at rest to be carried on as it is."""
+MAX_RATIO = 2.0
+"""Largest ratio of a symbol's pitch or duration to its neutral one; larger ones are clipped."""
 
 
-def exaggerated(run: Run, feeds: Mapping[str, Any], rest: Array, extra: Array, stats: VoiceStats) -> dict[str, Array]:
-    """Return the inputs to change so that emotions are spoken beyond how they were trained.
+def extrapolate_emotion(
+    run: Run, feeds: Mapping[str, Any], rest: Array, extra: Array, stats: VoiceStats
+) -> dict[str, Array]:
+    """Return the encoder inputs to change for emotions of an intensity above 1.
 
     `feeds` asks for each of N symbols' emotion as trained, `rest` [N, rows] has the weights of rest, and `extra` [N]
     says how many times the way from rest to the emotion is gone again; where it is 0 the prediction stays as it is.
@@ -41,7 +43,7 @@ def exaggerated(run: Run, feeds: Mapping[str, Any], rest: Array, extra: Array, s
     voiced = np.minimum(hertz_0, hertz_1) > VOICED_HERTZ
     semitones = np.where(voiced, 12.0 * extra * _octaves(hertz_1, hertz_0, VOICED_HERTZ), 0.0)
     changed = {
-        "pitch_shift": feeds["pitch_shift"] + pitch_shift(pitch_1, stats, semitones),
+        "pitch_shift": feeds["pitch_shift"] + compute_pitch_shift(pitch_1, stats, semitones),
         "energy_shift": (feeds["energy_shift"] + extra * (energy_1 - energy_0)).astype(np.float32),
     }
     # The durations follow from pitch and energy too, and already go some way with them.
@@ -56,5 +58,5 @@ def exaggerated(run: Run, feeds: Mapping[str, Any], rest: Array, extra: Array, s
 def _octaves(value: Array, reference: Array, least: float) -> Array:
     """Return the binary logarithm of a ratio, of which neither side counts as less than `least`."""
     ratio = np.maximum(value, least) / np.maximum(reference, least)
-    found: Array = np.log2(np.clip(ratio, 1.0 / MOST_RATIO, MOST_RATIO))
-    return found
+    octaves: Array = np.log2(np.clip(ratio, 1.0 / MAX_RATIO, MAX_RATIO))
+    return octaves

@@ -1,7 +1,6 @@
-"""When each word, character and bookmark is heard, from durations alone: nothing is decoded.
+"""Times of words, characters and bookmarks, from the predicted durations alone: nothing is decoded.
 
-The same words with the same controls always have the same durations, so these are the times of the audio whoever makes
-it, and whether or not it was remembered.
+The same text with the same controls always has the same durations, so these times hold for cached audio too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls
 from kubevoice.engine.engine import Engine
-from kubevoice.engine.reading import turns
+from kubevoice.engine.script import iter_segments
 from kubevoice.text import Part, Passage, Sentence, Unit, Word
 from kubevoice.text.ssml import Mark
 from kubevoice.text.traced import Origin
@@ -24,7 +23,7 @@ __all__ = [
     "Times",
     "Timing",
     "WordTime",
-    "shifted",
+    "shift_times",
     "time_mark",
     "time_parts",
     "time_passage",
@@ -97,7 +96,7 @@ class Times:
         return Times(self.sentences + other.sentences, self.bookmarks + other.bookmarks)
 
 
-def shifted(times: Times, seconds: float, characters: int) -> Times:
+def shift_times(times: Times, seconds: float, characters: int) -> Times:
     """Return the times of a speech that begins so much later, and whose text so many characters further on."""
 
     def place(origin: Origin) -> Origin:
@@ -119,23 +118,23 @@ def shifted(times: Times, seconds: float, characters: int) -> Times:
 
 
 def time_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Timing:
-    """Return the times of what `speak_parts` speaks. Raises InputError for what the voice cannot speak."""
+    """Return the times of the samples of `synthesize_parts`. Raises InputError for text the voice cannot synthesize."""
     at = 0
-    found = Times()
-    for turn in turns(engine, parts, controls):
-        at += turn.silence
-        if isinstance(turn.part, Passage):
-            frames = engine.frames(turn.part.sentence.units, turn.controls)
-            found += time_passage(engine, turn.part, frames, at)
-            at += int(frames.sum()) * engine.manifest.hop
-        elif isinstance(turn.part, Mark):
-            found += time_mark(engine, turn.part, at)
-    return Timing(at / engine.sample_rate, found.sentences, found.bookmarks)
+    times = Times()
+    for segment in iter_segments(engine, parts, controls):
+        at += segment.leading_silence_samples
+        if isinstance(segment.part, Passage):
+            durations = engine.predict_durations(segment.part.sentence.units, segment.controls)
+            times += time_passage(engine, segment.part, durations, at)
+            at += int(durations.sum()) * engine.manifest.hop
+        elif isinstance(segment.part, Mark):
+            times += time_mark(engine, segment.part, at)
+    return Timing(at / engine.sample_rate, times.sentences, times.bookmarks)
 
 
-def time_passage(engine: Engine, passage: Passage, frames: NDArray[np.int64], at: int) -> Times:
-    """Return the times of a sentence that begins at sample `at`, from the mel frames of its units [N]."""
-    ends = (frames.cumsum() * engine.manifest.hop).tolist()
+def time_passage(engine: Engine, passage: Passage, durations: NDArray[np.int64], at: int) -> Times:
+    """Return the times of a sentence that begins at sample `at`, from the durations [N] of its units in mel frames."""
+    ends = (durations.cumsum() * engine.manifest.hop).tolist()
     places = [(at + end) / engine.sample_rate for end in (0, *ends)]
     bookmarks = tuple(Bookmark(mark.name, places[unit]) for unit, mark in passage.marks)
     return Times((time_sentence(passage.sentence, places),), bookmarks)
@@ -151,7 +150,7 @@ def time_sentence(sentence: Sentence, places: Places) -> SentenceTime:
     words: list[WordTime] = []
     at = 0
     for word in sentence.words:
-        while sentence.units[at].sy.startswith("#"):  # breaks stand between words and belong to none
+        while sentence.units[at].sy.startswith("#"):  # prosodic boundaries are between words and belong to none
             at += 1
         units = sentence.units[at : at + len(word.units)]
         inside = places[at : at + len(units) + 1]

@@ -14,8 +14,8 @@ from http import HTTPStatus
 
 import numpy as np
 from kubevoice.audio.encode import Encoder, open_encoder
-from kubevoice.engine.reading import PAUSE_SECONDS
-from kubevoice.engine.timing import Times, shifted
+from kubevoice.engine.script import SENTENCE_PAUSE_SECONDS
+from kubevoice.engine.timing import Times, shift_times
 
 from kubevoice_serving.domain import (
     AtCapacityError,
@@ -109,7 +109,7 @@ class IncrementalSpeech:
                 )
                 async for item in items:
                     if isinstance(item, Times):
-                        yield Timestamps.from_times(shifted(item, start, begin))
+                        yield Timestamps.from_times(shift_times(item, start, begin))
                     elif isinstance(item, bytes):
                         if audio := await self._encode(item):
                             yield audio
@@ -151,7 +151,7 @@ class IncrementalSpeech:
             message = f"voice {head.voice} has been replaced by one at {head.sample_rate} Hz; begin again"
             raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "voice_replaced", message)
         self._head = head
-        pause = round(PAUSE_SECONDS / self._request.controls.speed * head.sample_rate)
+        pause = round(SENTENCE_PAUSE_SECONDS / self._request.controls.speed * head.sample_rate)
         if audio := await self._encode(bytes(pause * SAMPLE_BYTES)):
             yield audio
 

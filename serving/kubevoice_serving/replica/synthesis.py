@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from kubevoice.audio.encode import encode_audio, open_encoder
 from kubevoice.audio.loudness import to_loudness
-from kubevoice.engine import Batch, Engine, script_of
-from kubevoice.engine.speaking import Heard, speak_and_time
+from kubevoice.engine import DecoderScheduler, Engine, build_script
+from kubevoice.engine.synthesis import SamplesOrTimes, synthesize_with_times
 from kubevoice.engine.timing import Times, time_parts
 from kubevoice.text.ssml import Notice
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class Synthesis:
         `time.perf_counter()` when the request came to the replica.
     span : Span
         Gets a child for each part of the work.
-    batch : Batch
+    batch : DecoderScheduler
         The requests of this voice whose decoder steps are computed together.
 
     Notes
@@ -65,10 +65,16 @@ class Synthesis:
     """
 
     def __init__(
-        self, request: SynthesisRequest, voice: str, engine: Engine, arrived: float, span: Span, batch: Batch
+        self,
+        request: SynthesisRequest,
+        voice: str,
+        engine: Engine,
+        arrived: float,
+        span: Span,
+        scheduler: DecoderScheduler,
     ) -> None:
         self.request = request
-        self._voice, self._engine, self._arrived, self._span, self._batch = voice, engine, arrived, span, batch
+        self._voice, self._engine, self._arrived, self._span, self._scheduler = voice, engine, arrived, span, scheduler
         self._notices: tuple[Notice, ...] = ()
         """Set when the text has been read."""
         self._began = self._first_audio = arrived
@@ -80,15 +86,15 @@ class Synthesis:
     def __iter__(self) -> Iterator[Samples]:
         return (item for item in self._synthesize() if not isinstance(item, Times))
 
-    def _synthesize(self) -> Iterator[Heard]:
+    def _synthesize(self) -> Iterator[SamplesOrTimes]:
         """Yield samples, and before those of each sentence its times."""
         started = self._began = time.perf_counter()
         self._span.add_child("wait", started - self._arrived)
         request = self.request
-        script = script_of(self._engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
+        script = build_script(self._engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
         self._record_work("read", started)
         self._notices = script.notices
-        items = speak_and_time(self._engine, script.parts, request.controls, batch=self._batch)
+        items = synthesize_with_times(self._engine, script.parts, request.controls, scheduler=self._scheduler)
         while True:
             started = time.perf_counter()
             item = next(items, None)
@@ -168,5 +174,5 @@ def compute_timing(request: SynthesisRequest, voice: str, engine: Engine) -> Spe
     InputError
         For text or controls that the voice cannot speak.
     """
-    script = script_of(engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
+    script = build_script(engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
     return SpeechTiming(voice, engine.revision, time_parts(engine, script.parts, request.controls))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kubevoice.engine import Batch, Engine, script_of
+from kubevoice.engine import DecoderScheduler, Engine, build_script
 from kubevoice.engine.timing import Times
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.data_plane import ReplicaState, SynthesizerConfig
@@ -83,7 +83,7 @@ class Synthesizer:
         """Why the last configuration could not be loaded; set by `_swap`, cleared by `reconfigure`."""
         self._loading: asyncio.Task[None] | None = None
         """The background load of the last configuration, also after it has ended; set by `reconfigure`."""
-        self._scheduler, self._batch = DeadlineScheduler(), Batch()
+        self._scheduler, self._batch = DeadlineScheduler(), DecoderScheduler()
         get_tracer()  # loads the exporter now, so that the first request need not wait for it
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -267,7 +267,7 @@ class Synthesizer:
 
 
 def _analyze(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:
-    script = script_of(engine, text, ssml=ssml, lexicon=lexicon)
+    script = build_script(engine, text, ssml=ssml, lexicon=lexicon)
     sentences = (part.sentence for part in script.parts if isinstance(part, Passage))
     return Analysis(text, tuple(sentences), script.notices)
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kubevoice.engine import Controls, Engine, read_aloud, script_of
+from kubevoice.engine import Controls, Engine, build_script, synthesize_text
 from kubevoice.engine.timing import SentenceTime, Timing, WordTime, time_parts
 from kubevoice.errors import InputError
 from kubevoice.subtitles import LINE, Cue, cues, to_srt, to_vtt
@@ -30,7 +30,7 @@ def engine(toy):
 
 
 def compute_times(engine, text, *, ssml=False, **controls):
-    return time_parts(engine, script_of(engine, text, ssml=ssml).parts, Controls(**controls))
+    return time_parts(engine, build_script(engine, text, ssml=ssml).parts, Controls(**controls))
 
 
 def words(timing):
@@ -41,7 +41,7 @@ def words(timing):
 @pytest.mark.parametrize(("text", "ssml"), [(LONG, False), (MARKED, True)])
 def test_times_end_with_the_audio(engine, text, ssml, controls):
     timing = compute_times(engine, text, ssml=ssml, **controls)
-    audio = read_aloud(engine, text, Controls(**controls), ssml=ssml)
+    audio = synthesize_text(engine, text, Controls(**controls), ssml=ssml)
     assert timing.duration * engine.sample_rate == pytest.approx(len(audio))
     assert timing.sentences[-1].end == pytest.approx(timing.duration)
     edges = [edge for word in words(timing) for edge in (word.start, word.end)]
@@ -52,7 +52,7 @@ def test_times_end_with_the_audio(engine, text, ssml, controls):
 
 def test_the_pause_between_sentences_is_silent_and_words_are_not(engine):
     timing = compute_times(engine, "你好。再见。")
-    audio = read_aloud(engine, "你好。再见。", Controls())
+    audio = synthesize_text(engine, "你好。再见。", Controls())
     first, second = timing.sentences
     silence = slice(round(first.end * engine.sample_rate), round(second.start * engine.sample_rate))
     assert silence.stop - silence.start == round(0.28 * engine.sample_rate)
@@ -159,7 +159,7 @@ def test_the_route_returns_the_times_of_its_speech(toy, engine, tmp_path):
     times = ask(input=MARKED, ssml=True, speed=2.0)
     srt, vtt = (ask(input=LONG, format=kind) for kind in ("srt", "vtt"))
     wrong, empty = ask(input="……"), ask(input=" ")
-    audio = read_aloud(engine, MARKED, Controls(speed=2.0), ssml=True)
+    audio = synthesize_text(engine, MARKED, Controls(speed=2.0), ssml=True)
     assert times.json()["duration"] == pytest.approx(len(audio) / engine.sample_rate)
     assert [one["name"] for one in times.json()["bookmarks"]] == ["a", "b", "c", "d"]
     assert times.headers["X-Revision"] == toy.digest

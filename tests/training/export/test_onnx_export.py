@@ -102,7 +102,7 @@ def test_pieces_are_what_all_at_once_gives_however_they_are_cut(voice, frames):
     _, _, engine = voice
     (sentence,) = analyse("今天天气真好，我们一起去公园散步。").sentences
     whole = engine.speak(sentence.units, Controls(volume=0.5))
-    pieces = list(engine.stream(sentence.units, Controls(volume=0.5), frames=frames))
+    pieces = list(engine.stream(sentence.units, Controls(volume=0.5), first_chunk_frames=frames))
     assert (len(pieces) > 3) == (frames < 10_000)
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
 

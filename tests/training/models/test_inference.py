@@ -71,7 +71,7 @@ def test_the_engine_streams_what_it_speaks(weights):
     units = [unit for sentence in analyse(TEXTS[1]).sentences for unit in sentence.units]
     whole = engine.speak(units, Controls(emotion="happy"))
     for frames in (1 << 20, 48, 31):
-        pieces = list(engine.stream(units, Controls(emotion="happy"), frames=frames))
+        pieces = list(engine.stream(units, Controls(emotion="happy"), first_chunk_frames=frames))
         assert (len(pieces) == 1) == (frames == 1 << 20)
         np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
 

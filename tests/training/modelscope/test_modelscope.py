@@ -87,7 +87,7 @@ def test_streamed_pieces_are_the_whole(imported, name):
     engine = Engine.load(imported[name].path)
     (sentence,) = analyse(SENTENCES[-1]).sentences
     whole = engine.speak(sentence.units, Controls(volume=0.5))
-    pieces = list(engine.stream(sentence.units, Controls(volume=0.5), frames=7))
+    pieces = list(engine.stream(sentence.units, Controls(volume=0.5), first_chunk_frames=7))
     assert len(pieces) > 3 if name in ("zhitian_emo", "legacy") else len(pieces) == 1
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
 

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.resources.voicemodel import EvaluationPolicy
 
 
@@ -22,7 +22,7 @@ def test_recordings_become_a_voice_that_speaks(make):
     assert released["revision"] == f"sha256:{bundle.name}"
     engine = Engine.load(bundle)
     assert engine.manner.lexicon == {"您好": ("ni2", "hao3")}
-    audio = read_aloud(engine, "你好。", Controls())
+    audio = synthesize_text(engine, "你好。", Controls())
     assert 0.3 < len(audio) / 24_000 < 4
     assert abs(audio).max() > 0.02
     assert {"speakerSimilarity", "durationError", "melCepstralDistortion"} <= set(released["metrics"])

@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 from kubevoice.audio.mel import MelConfig
-from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.text import analyse
 from numpy.typing import NDArray
 
@@ -45,7 +45,7 @@ class Take:
 
 def take(engine: Engine, text: str, controls: Controls) -> Take:
     """Speak a sentence and measure it; InputError for a control or a text that the voice cannot speak."""
-    audio = read_aloud(engine, text, controls)
+    audio = synthesize_text(engine, text, controls)
     features = extract(audio, MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop))
     units = list(chain.from_iterable(sentence.units for sentence in analyse(text).sentences))
     clip = measure(Sound(audio, engine.sample_rate), units)

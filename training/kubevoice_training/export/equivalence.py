@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from kubevoice.engine import Controls, Engine, open_session, read_aloud
+from kubevoice.engine import Controls, Engine, open_session, synthesize_text
 from kubevoice.voice import Bundle
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -93,7 +93,7 @@ def compare_texts(bundle: Bundle, weights: VoiceWeights, scripts: Mapping[str, n
     engine = Engine(bundle, opener=opener)
     emotions = [emotion.label for emotion in engine.manifest.emotions]
     for number, text in enumerate(TEXTS):
-        read_aloud(engine, text, Controls(emotion=emotions[number % len(emotions)]))
+        synthesize_text(engine, text, Controls(emotion=emotions[number % len(emotions)]))
     return Differences(
         {name: each.difference for name, each in compared.items()},
         {name: each.script_difference for name, each in compared.items()} if scripts else {},

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from kubevoice.audio.mel import MelConfig
 from kubevoice.digests import short_hash
-from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.errors import KubeVoiceError
 from kubevoice.resources.stages import ReleaseResult, ReleaseSpec
 from kubevoice.storage import Storage, publish_tree, published_digest
@@ -83,7 +83,7 @@ def emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     mel = MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop)
     for label in (emotion.label for emotion in engine.manifest.emotions):
-        audio = read_aloud(engine, SAMPLE_TEXT, Controls(emotion=label))
+        audio = synthesize_text(engine, SAMPLE_TEXT, Controls(emotion=label))
         soundfile.write(folder / f"{label}.flac", np.clip(audio, -1.0, 1.0), engine.sample_rate, subtype="PCM_16")
         f0 = extract(audio, mel).f0
         found[f"seconds.{label}"] = round(len(audio) / engine.sample_rate, 3)
@@ -106,7 +106,7 @@ def _speak(
     wanted = [(u.text, Controls(speaker=u.speaker, emotion=u.emotion), u) for u in clips]
     wanted += [(text, Controls(), None) for text in sentences]
     began = time.perf_counter()
-    audio = [read_aloud(engine, text, controls) for text, controls, _ in wanted]
+    audio = [synthesize_text(engine, text, controls) for text, controls, _ in wanted]
     factor = (time.perf_counter() - began) * engine.sample_rate / max(1, sum(map(len, audio)))
     # The sentences the user chose, or else the clips: short words are hard to recognise without context.
     first = len(clips) if sentences else 0

@@ -1,4 +1,4 @@
-"""The last stage: mel frames to samples, block by block."""
+"""The vocoder: mel frames to samples, block by block (docs/reference/hifigan.md)."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 from kubevoice.voice import VoiceManifest
 
-__all__ = ["Vocoder", "Vocoding"]
+__all__ = ["VocoderGraph", "VocoderState"]
 
 Array = NDArray[np.float32]
 SEED = 20
-"""The source's noise is the same for every sentence, so that the same words always make the same samples."""
+"""Seed of the source's noise: the same text always gives the same samples."""
 
 
-class Vocoder:
-    """The vocoder graph of a voice; stateless."""
+class VocoderGraph:
+    """The vocoder graph of a voice (vocoder.onnx); it has no state and may be shared by threads."""
 
     def __init__(self, session: onnxruntime.InferenceSession, manifest: VoiceManifest) -> None:
         self._session, self.hop = session, manifest.hop
@@ -25,8 +25,8 @@ class Vocoder:
         self.context = None if self._harmonics else manifest.vocoder_context
         """Frames before and after a frame that its samples depend on; None if all are needed at once."""
 
-    def samples(self, mel: Array) -> Array:
-        """Make the samples [T * hop] of frames [T, M]."""
+    def generate(self, mel: Array) -> Array:
+        """Return the samples [T_mel * hop] of frames [T_mel, n_mels]."""
         feeds: dict[str, Any] = {"mel": mel}
         if self._harmonics:
             draw = np.random.default_rng(SEED)
@@ -37,24 +37,24 @@ class Vocoder:
         return audio
 
 
-class Vocoding:
-    """One utterance on its way through the vocoder: each block is made with as many frames around it as matter."""
+class VocoderState:
+    """The vocoder's state for one utterance: each block is generated with the frames around it that it depends on."""
 
-    def __init__(self, vocoder: Vocoder) -> None:
+    def __init__(self, vocoder: VocoderGraph) -> None:
         self._vocoder = vocoder
         self._mel: Array | None = None
-        self._spoken = 0
-        """Frames at the beginning of `_mel` whose samples have been made: the next ones depend on them."""
+        self._generated = 0
+        """Frames at the beginning of `_mel` whose samples were returned; the next ones depend on them."""
 
     def push(self, mel: Array, *, last: bool) -> Array:
-        """Take the next frames [T, M]; return the samples that can be made now, all that are left if they are last."""
+        """Return the samples that the next frames [T_mel, n_mels] complete; all that remain if they are the last."""
         known = mel if self._mel is None else np.concatenate([self._mel, mel])
         context, hop = self._vocoder.context, self._vocoder.hop
         end = len(known) if last else 0 if context is None else len(known) - context[1]
-        if end <= self._spoken:
+        if end <= self._generated:
             self._mel = known
             return np.zeros(0, np.float32)
-        audio = self._vocoder.samples(known)[self._spoken * hop : end * hop]
+        audio = self._vocoder.generate(known)[self._generated * hop : end * hop]
         start = max(0, end - context[0]) if context else 0
-        self._mel, self._spoken = known[start:], end - start
+        self._mel, self._generated = known[start:], end - start
         return audio

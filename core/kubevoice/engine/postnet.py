@@ -1,4 +1,4 @@
-"""The postnet: mel frames as the decoder makes them to refined ones, block by block."""
+"""The postnet: refines the decoder's mel frames, block by block (docs/reference/sambert.md)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from kubevoice.errors import KubeVoiceError
 
-__all__ = ["PostNet", "Refinement"]
+__all__ = ["PostNetGraph", "PostNetState"]
 
 Array = NDArray[np.float32]
 STREAMED = ("mel", "valid", "skip")
-"""Inputs of the graph that are no state."""
+"""Inputs of the graph that are not state."""
 
 
-class PostNet:
-    """The postnet graph of a voice; stateless."""
+class PostNetGraph:
+    """The postnet graph of a voice (postnet.onnx); it has no state and may be shared by threads."""
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self.session = session
@@ -31,29 +31,42 @@ class PostNet:
         """Frames that must follow one before it can be refined."""
 
 
-class Refinement:
-    """One utterance on its way through the postnet."""
+class PostNetState:
+    """The postnet's state for one utterance; `push` updates it."""
 
-    def __init__(self, postnet: PostNet) -> None:
+    def __init__(self, postnet: PostNetGraph) -> None:
         self._postnet = postnet
         self._states: Mapping[str, Array] = {n: np.zeros(shape, np.float32) for n, shape in postnet.states.items()}
         self._valid = np.zeros(postnet.delay, np.float32)
         self._skip = postnet.delay
-        self._held: list[Array] = []
+        self._pending: list[Array] = []
 
     def push(self, mel: Array, *, last: bool) -> Array:
-        """Take the next frames [T, M]; return those that are refined now, all that are left if these are the last."""
+        """Refine frames as far as the following ones are known.
+
+        Parameters
+        ----------
+        mel
+            The next frames [T_mel, n_mels].
+        last
+            Whether these are the last frames; then all that remain are returned.
+
+        Returns
+        -------
+        Array
+            Refined frames [T, n_mels], up to `delay` frames behind the input.
+        """
         delay = self._postnet.delay
-        self._held.append(mel)
-        held = sum(map(len, self._held))
-        if not last and held <= self._skip:
+        self._pending.append(mel)
+        pending = sum(map(len, self._pending))
+        if not last and pending <= self._skip:
             return mel[:0]
         after = delay if last else 0
-        block = np.concatenate([*self._held, np.zeros((after, mel.shape[1]), np.float32)])
-        valid = np.concatenate([self._valid, np.ones(held, np.float32), np.zeros(after, np.float32)])
+        block = np.concatenate([*self._pending, np.zeros((after, mel.shape[1]), np.float32)])
+        valid = np.concatenate([self._valid, np.ones(pending, np.float32), np.zeros(after, np.float32)])
         feeds: dict[str, Any] = {"mel": block, "valid": valid, "skip": np.array([self._skip])} | dict(self._states)
         refined, *states = self._postnet.session.run(self._postnet.outputs, feeds)
         self._states = dict(zip(self._postnet.states, states, strict=True))
-        self._valid, self._skip, self._held = valid[len(valid) - delay :], 0, []
-        found: Array = refined
-        return found
+        self._valid, self._skip, self._pending = valid[len(valid) - delay :], 0, []
+        frames: Array = refined
+        return frames

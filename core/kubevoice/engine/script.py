@@ -1,0 +1,89 @@
+"""The script of a request: its sentences, the silences between them, and the controls of each unit."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kubevoice.engine.controls import Controls, apply_style, report_unknown_names
+from kubevoice.engine.engine import Engine
+from kubevoice.text import Lexicon, Part, Passage, analyse, read_document
+from kubevoice.text.ssml import Break, Notice, Style, parse
+
+__all__ = ["SENTENCE_PAUSE_SECONDS", "Script", "ScriptSegment", "build_script", "iter_segments"]
+
+SENTENCE_PAUSE_SECONDS = 0.28
+"""Silence between two sentences at normal speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Sentences, silences and bookmarks in order, and notices about parts of the document that have no effect."""
+
+    parts: tuple[Part, ...]
+    notices: tuple[Notice, ...] = ()
+
+
+def build_script(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexicon | None = None) -> Script:
+    """Run the front end on a text or an SSML document with the settings of a voice.
+
+    Parameters
+    ----------
+    engine
+        The voice.
+    text
+        Plain text, or an SSML document if `ssml` is true.
+    lexicon
+        Readings that override those of the voice.
+
+    Returns
+    -------
+    Script
+        The parts in order.
+
+    Raises
+    ------
+    InputError
+        If nothing in the text can be synthesized or a character has no reading.
+    """
+    manner = engine.manner.with_lexicon(lexicon)
+    if not ssml:
+        sentences = analyse(text, manner).sentences
+        return Script(tuple(Passage(sentence, (Style(),) * len(sentence.units)) for sentence in sentences))
+    document = parse(text)
+    parts = read_document(document, manner)
+    styles = (style for part in parts if isinstance(part, Passage) for style in part.styles)
+    return Script(parts, document.notices + report_unknown_names(styles, engine.manifest))
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptSegment:
+    """A part of a script.
+
+    Attributes
+    ----------
+    part
+        A sentence, a silence or a bookmark.
+    leading_silence_samples
+        Samples of silence before it.
+    controls
+        One value for each unit of a sentence; empty for other parts.
+    """
+
+    part: Part
+    leading_silence_samples: int
+    controls: tuple[Controls, ...] = ()
+
+
+def iter_segments(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[ScriptSegment]:
+    """Yield the segments of a script in order, with a document's silences and a short one between two sentences."""
+    pause = round(SENTENCE_PAUSE_SECONDS / controls.speed * engine.sample_rate)
+    after_speech = False
+    for part in parts:
+        if isinstance(part, Passage):
+            each = {style: apply_style(controls, style, engine.manifest) for style in set(part.styles)}
+            yield ScriptSegment(part, pause if after_speech else 0, tuple(each[style] for style in part.styles))
+            after_speech = True
+        elif isinstance(part, Break):
+            yield ScriptSegment(part, round(part.seconds * engine.sample_rate))
+            after_speech = False
+        else:
+            yield ScriptSegment(part, 0)
