@@ -9,7 +9,7 @@ import lzma
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from kubevoice.text.phrases import CODES
+from kubevoice.text.phrase_dictionary import CODES
 from pypinyin.contrib.tone_convert import to_tone3
 from pypinyin_dict.phrase_pinyin_data import large_pinyin
 

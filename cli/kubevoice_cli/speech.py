@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import Lexicon, Manner, analyse, read_document, read_lexicon
+from kubevoice.text import FrontEndConfig, Lexicon, analyse, read_document, read_lexicon
 from kubevoice.text.ssml import Break, Notice, Speech, Style, parse
 from kubevoice.voice import builtin_voice
 from rich.table import Table
@@ -154,12 +154,12 @@ def text(
 ) -> None:
     """Show how the front end reads text: lines from stdin, a JSON object a line to stdout."""
     failed = 0
-    manner = Manner(_lexicon(lexicon) or {})
+    front_end_config = FrontEndConfig(_lexicon(lexicon) or {})
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue
         try:
-            found = analyse(line.rstrip("\n"), manner)
+            found = analyse(line.rstrip("\n"), front_end_config)
         except InputError as error:
             failed += 1
             errors.print(f"[bold red]error:[/] line {number}: {plain(str(error))}")

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import Manner, Unit, UnitTables, analyse
+from kubevoice.text import FrontEndConfig, Unit, UnitTables, analyse
 from kubevoice.voice import load_bundle, seal_bundle
 from toy_voice import BINS, SCALE
 
@@ -162,7 +162,7 @@ def test_a_voice_reads_by_its_own_lexicon_and_a_request_before_it(toy, tmp_path)
     engine = Engine(seal_bundle(folder, toy.manifest))
 
     def spoken(text, lexicon):
-        return engine.speak(analyse(text, Manner(lexicon)).sentences[0].units, Controls())
+        return engine.speak(analyse(text, FrontEndConfig(lexicon)).sentences[0].units, Controls())
 
     theirs = {"好": ("hao3", "hao3", "hao3")}
     np.testing.assert_array_equal(synthesize_text(engine, "好。", Controls()), spoken("好。", {"好": ("hao3", "hao3")}))
@@ -175,7 +175,7 @@ def test_a_voice_reads_by_its_own_lexicon_and_a_request_before_it(toy, tmp_path)
 def test_a_voice_that_knows_english_speaks_its_phones(toy, tmp_path, english, same):
     shutil.copytree(toy.path, folder := tmp_path / "own")
     engine = Engine(seal_bundle(folder, toy.manifest.model_copy(update={"english": english})))
-    phones = analyse("我用Windows", Manner(english="phones")).sentences[0].units
+    phones = analyse("我用Windows", FrontEndConfig(english="phones")).sentences[0].units
     audio = synthesize_text(engine, "我用Windows", Controls())
     assert np.array_equal(audio, engine.speak(phones, Controls())) is same
 

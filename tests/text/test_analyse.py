@@ -4,13 +4,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kubevoice.errors import InputError
-from kubevoice.text import Manner, UnitTables, analyse
+from kubevoice.text import FrontEndConfig, UnitTables, analyse
 from kubevoice.text.units import parse_units, phones, word_units
 
 
-def pinyin(text, **manner):
+def pinyin(text, **settings):
     return " ".join(
-        s for sentence in analyse(text, Manner(**manner)).sentences for w in sentence.words for s in w.pinyin
+        s for sentence in analyse(text, FrontEndConfig(**settings)).sentences for w in sentence.words for s in w.pinyin
     )
 
 

@@ -5,21 +5,24 @@ from pathlib import Path
 
 import pytest
 from kubevoice.errors import InputError
-from kubevoice.text import Manner, UnitTables, analyse, read_lexicon
+from kubevoice.text import FrontEndConfig, UnitTables, analyse, read_lexicon
 from kubevoice.text.english import in_mandarin, phones
 from kubevoice.text.units import is_syllable
 
 FRONTEND = Path(__file__).parents[3] / "shared" / "data" / "frontend"
 
 
-def syllables(text, **manner):
+def syllables(text, **settings):
     return [
-        s for sentence in analyse(text, Manner(**manner)).sentences for word in sentence.words for s in word.syllables
+        s
+        for sentence in analyse(text, FrontEndConfig(**settings)).sentences
+        for word in sentence.words
+        for s in word.syllables
     ]
 
 
-def pinyin(text, **manner):
-    return " ".join(s.pinyin for s in syllables(text, **manner))
+def pinyin(text, **settings):
+    return " ".join(s.pinyin for s in syllables(text, **settings))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_every_wrong_line_of_a_lexicon_is_told():
 
 
 def test_english_has_phones_for_voices_that_know_it_and_mandarin_syllables_for_others():
-    (sentence,) = analyse("我用Windows", Manner(english="phones")).sentences
+    (sentence,) = analyse("我用Windows", FrontEndConfig(english="phones")).sentences
     assert [str(u) for u in sentence.units if u.tone in ("tone0", "tone1") and not u.sy.endswith("_c")] == [
         "{w$tone1$s_begin$word_begin}",
         "{ih$tone1$s_middle$word_middle}",

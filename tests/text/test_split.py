@@ -6,15 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from kubevoice.text import Passage, analyse, read_document
-from kubevoice.text.segment import Splitter, sentences
+from kubevoice.text.segment import Splitter, split_sentences
 from kubevoice.text.ssml import parse
-from kubevoice.text.traced import Traced
+from kubevoice.text.traced_text import TracedText
 
 TEXT = st.text(st.sampled_from("你好再见。！？…，、；“”「」（）《》\n ab"), max_size=400)
 
 
 def cut(text):
-    return [sentence.text for sentence in sentences(Traced.of(text))]
+    return [sentence.text for sentence in split_sentences(TracedText.from_input(text))]
 
 
 @pytest.mark.parametrize(

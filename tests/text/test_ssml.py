@@ -91,7 +91,7 @@ def test_times_are_taken_with_their_unit_or_in_milliseconds(time, seconds):
         ('<!DOCTYPE s [<!ENTITY a "b">]><speak>&a;</speak>', "line 1", "not taken"),
         ('<speak><audio src="http://host/a.wav"/></speak>', "line 1, column 8", "refused"),
         ('<speak><phoneme ph="ni3">你好</phoneme></speak>', "line 1", "1 syllables for 2"),
-        ('<speak><phoneme ph="nnn3">你</phoneme></speak>', "line 1", "no pinyin syllable"),
+        ('<speak><phoneme ph="nnn3">你</phoneme></speak>', "line 1", "not a pinyin syllable"),
         ('<speak><prosody rate="quick">你</prosody></speak>', "line 1, column 8", "rate='quick'"),
         ('<speak><say-as interpret-as="date">many</say-as></speak>', "line 1", "write it like"),
         ("<speak>" + "<p>" * 10_000, "line 1", "deep"),

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from kubevoice.text.phrases import Phrases
-from kubevoice.text.polyphones import FEATURES, Inventory, features
-from kubevoice.text.segment import words
-from kubevoice.text.traced import Traced
+from kubevoice.text.phrase_dictionary import PhraseDictionary
+from kubevoice.text.polyphones import FEATURES, Inventory, build_features
+from kubevoice.text.segment import split_words
+from kubevoice.text.traced_text import TracedText
 from numpy.typing import NDArray
 from polyphone_network import Network, Teacher, export
 from torch import Tensor
@@ -76,7 +76,7 @@ def inventory_of(folder: Path, teacher: Path) -> Inventory:
             letters.update(set(sentence))
     known = list(pickle.loads((teacher / "char2idx.pkl").read_bytes()))  # noqa: S301  # a package that was installed
     characters = dict.fromkeys([c for c in known if len(c) == 1] + [c for c, n in letters.most_common() if n > 1])
-    dictionary = Phrases.load().readings
+    dictionary = PhraseDictionary.load().readings
     candidates = {
         character: tuple(dict.fromkeys([r for r, _ in counts.most_common()] + list(dictionary.get(character, ())[:4])))
         for character, counts in sorted(seen.items())
@@ -112,19 +112,19 @@ def example(sentence: str, place: int, reading: str, teacher: Teacher, inventory
     start = max(0, place - REACH)
     text = sentence[start : place + REACH + 1]
     place -= start
-    cut = [word.text for word in words(Traced.of(text))]
+    cut = [word.text for word in split_words(TracedText.from_input(text))]
     if "".join(cut) != text:
         cut = list(text)
     known = {place: (reading, 1.0)}
-    forward = Phrases.load().forward(text)
+    forward = PhraseDictionary.load().match_forward(text)
     for other, said in teacher_readings(teacher, inventory, text).items():
-        vote = forward[other]
-        if other not in known and vote and vote.reading == said:
+        match = forward[other]
+        if other not in known and match and match.reading == said:
             known[other] = (said, TEACHER_SHARE)
     asked = np.array(sorted(known), np.int64)
     readings = np.array([inventory.readings[known[i][0]] for i in asked], np.int64)
     return Example(
-        features(cut, forward, inventory), asked, readings, np.array([known[i][1] for i in asked], np.float32)
+        build_features(cut, forward, inventory), asked, readings, np.array([known[i][1] for i in asked], np.float32)
     )
 
 

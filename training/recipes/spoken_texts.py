@@ -15,7 +15,7 @@ from pathlib import Path
 
 from base_data import texts as measured_texts
 from kubevoice.errors import KubeVoiceError
-from kubevoice.text import Analysis, Manner, analyse
+from kubevoice.text import Analysis, FrontEndConfig, analyse
 
 KINDS = {"news": 38, "question": 12, "exclamation": 7, "number": 10, "short": 6, "talk": 14, "english": 13}
 """How many of a hundred texts are of each kind; questions and exclamations come from both sources in turn."""
@@ -24,7 +24,7 @@ LENGTHS = range(4, 43)
 CANDIDATES = 6000
 SPEAKABLE = re.compile(r"[一-鿿，。！？、；：]+")
 SLOT = re.compile(r"\{([a-z]+)(\d*)\}")
-MANNER = Manner(english="phones")
+MANNER = FrontEndConfig(english="phones")
 """The base learns English words by their own phones."""
 FOLDER = Path(__file__).parent
 

@@ -1,6 +1,6 @@
 """Log-mel spectrograms exactly as the reference computes them before normalising by statistics.
 
-The pipeline is KAN-TTS's (facts file §4): centred magnitude STFT with a Hann window, Slaney mel filters,
+The pipeline is KAN-TTS's (docs/reference/features.md): centred magnitude STFT with a Hann window, Slaney mel filters,
 20 log10, minus the reference level, mapped from [min_level_db, 0] to [0, 1], or to another range if so configured.
 """
 

@@ -61,7 +61,7 @@ class Engine:
         self._encoder, decoder, postnet, vocoder = sessions
         self._decoder = DecoderGraph(decoder, bundle.manifest.outputs_per_step, bundle.manifest.mels)
         self._postnet, self._vocoder = PostNetGraph(postnet), VocoderGraph(vocoder, bundle.manifest)
-        self.manner = bundle.manner()
+        self.front_end_config = bundle.front_end_config()
         """How the voice reads text."""
 
     @classmethod

@@ -44,12 +44,12 @@ def build_script(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexi
     InputError
         If nothing in the text can be synthesized or a character has no reading.
     """
-    manner = engine.manner.with_lexicon(lexicon)
+    front_end_config = engine.front_end_config.with_lexicon(lexicon)
     if not ssml:
-        sentences = analyse(text, manner).sentences
+        sentences = analyse(text, front_end_config).sentences
         return Script(tuple(Passage(sentence, (Style(),) * len(sentence.units)) for sentence in sentences))
     document = parse(text)
-    parts = read_document(document, manner)
+    parts = read_document(document, front_end_config)
     styles = (style for part in parts if isinstance(part, Passage) for style in part.styles)
     return Script(parts, document.notices + report_unknown_names(styles, engine.manifest))
 

@@ -14,7 +14,7 @@ from kubevoice.engine.engine import Engine
 from kubevoice.engine.script import iter_segments
 from kubevoice.text import Part, Passage, Sentence, Unit, Word
 from kubevoice.text.ssml import Mark
-from kubevoice.text.traced import Origin
+from kubevoice.text.traced_text import Origin
 
 __all__ = [
     "Bookmark",

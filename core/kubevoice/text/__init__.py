@@ -4,9 +4,9 @@ characters -> normalisation -> sentences -> words -> pinyin -> sandhi -> erhua -
 """
 
 from kubevoice.text.document import Part, Passage, read_document
+from kubevoice.text.front_end_config import LEXICON_FILE, FrontEndConfig
+from kubevoice.text.g2p import Lexicon
 from kubevoice.text.lexicon import make_lexicon, read_lexicon
-from kubevoice.text.manner import LEXICON_FILE, Manner
-from kubevoice.text.pinyin import Lexicon
 from kubevoice.text.pipeline import Analysis, Sentence, Syllable, Word, analyse
 from kubevoice.text.segment import is_han
 from kubevoice.text.units import EMOTIONS, Unit, UnitTables, parse_units
@@ -15,8 +15,8 @@ __all__ = [
     "EMOTIONS",
     "LEXICON_FILE",
     "Analysis",
+    "FrontEndConfig",
     "Lexicon",
-    "Manner",
     "Part",
     "Passage",
     "Sentence",

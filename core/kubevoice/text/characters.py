@@ -4,7 +4,7 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-from kubevoice.text.traced import Traced
+from kubevoice.text.traced_text import TracedText
 
 __all__ = ["LINE_ENDS", "clean", "to_chinese_punctuation"]
 
@@ -47,17 +47,17 @@ def _kept(character: str) -> str:
     return character if spoken else ""
 
 
-def clean(text: str) -> Traced:
+def clean(text: str) -> TracedText:
     """Return `text` in simplified characters and normal widths, without emoji and control characters.
 
     Line ends, of whatever kind, stay as line feeds, for a sentence ends there.
     """
-    folded = Traced.of(text).translate(_fold)
+    folded = TracedText.from_input(text).translate(_fold)
     kept = folded.translate(_kept)
     simplified = str(_simplify().convert(kept.text))
-    return Traced(simplified, kept.origins).strip()
+    return TracedText(simplified, kept.origins).strip()
 
 
-def to_chinese_punctuation(text: Traced) -> Traced:
+def to_chinese_punctuation(text: TracedText) -> TracedText:
     """Widen ASCII punctuation; done after numbers are read, whose commas and colons mean something."""
-    return Traced(text.text.translate(KEPT_PUNCTUATION), text.origins)
+    return TracedText(text.text.translate(KEPT_PUNCTUATION), text.origins)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kubevoice.errors import SilentError
-from kubevoice.text.manner import Manner
+from kubevoice.text.front_end_config import FrontEndConfig
 from kubevoice.text.pipeline import PLAIN, Sentence, analyse_spans
 from kubevoice.text.ssml import Break, Document, Mark, Speech, Style
 
@@ -24,7 +24,7 @@ Part = Passage | Break | Mark
 """A bookmark is a part of its own where no sentence follows before the next silence."""
 
 
-def read_document(document: Document, manner: Manner = PLAIN) -> tuple[Part, ...]:
+def read_document(document: Document, config: FrontEndConfig = PLAIN) -> tuple[Part, ...]:
     """Return what is to be spoken, in order; a silence parts sentences.
 
     Raises SilentError if nothing in it can be spoken, InputError if a character has no reading.
@@ -38,7 +38,7 @@ def read_document(document: Document, manner: Manner = PLAIN) -> tuple[Part, ...
         elif isinstance(span, Mark):
             marks.append((len(run), span))
         else:
-            parts += _passages(analyse_spans(run, manner), run, marks)
+            parts += _passages(analyse_spans(run, config), run, marks)
             run, marks = [], []
             if span.seconds:
                 parts.append(span)

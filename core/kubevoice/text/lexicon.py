@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from kubevoice.errors import InputError
-from kubevoice.text.pinyin import Lexicon, Reading, parse_reading
+from kubevoice.text.g2p import Lexicon, Reading, parse_reading
 
 __all__ = ["make_lexicon", "read_lexicon"]
 

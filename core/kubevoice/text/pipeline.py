@@ -1,31 +1,31 @@
-"""All stages in a row."""
+"""The front end: from text to sentences of linguistic units, all stages in order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from kubevoice.errors import SilentError
-from kubevoice.text.breaks import break_levels
 from kubevoice.text.characters import clean, to_chinese_punctuation
 from kubevoice.text.english import Phone, in_mandarin, phones
-from kubevoice.text.manner import Manner
+from kubevoice.text.front_end_config import FrontEndConfig
+from kubevoice.text.g2p import Reading, resolve_readings
 from kubevoice.text.normalisation import normalise
-from kubevoice.text.pinyin import Reading, readings
+from kubevoice.text.prosodic_boundaries import predict_boundaries
 from kubevoice.text.sandhi import apply_sandhi
-from kubevoice.text.segment import PAUSES, is_han, is_latin, sentences, words
+from kubevoice.text.segment import PAUSES, is_han, is_latin, split_sentences, split_words
 from kubevoice.text.ssml.spans import Notice, Speech, Style
-from kubevoice.text.traced import Origin, Traced
-from kubevoice.text.units import Unit, break_unit, english_units, erhua, word_units
+from kubevoice.text.traced_text import Origin, TracedText
+from kubevoice.text.units import Unit, boundary_unit, english_units, erhua, word_units
 
 __all__ = ["Analysis", "Sentence", "Syllable", "Word", "analyse", "analyse_spans"]
 
-PLAIN = Manner()
-"""No readings of its own, and no English."""
+PLAIN = FrontEndConfig()
+"""The default settings: an empty lexicon, English as syllables."""
 
 
 @dataclass(frozen=True, slots=True)
 class Syllable:
-    """A syllable as it is spoken, and what it stands for.
+    """A syllable and the character it is the reading of.
 
     `char` is the character, or the two of an erhua; `offset` is the code-point index of the (first) character in the
     input, None where normalisation made it. `base` and `pinyin` end in a tone digit, before and after sandhi.
@@ -51,12 +51,12 @@ class Word:
 
     @property
     def pinyin(self) -> tuple[str, ...]:
-        """The syllables as spoken."""
+        """The syllables after sandhi."""
         return tuple(syllable.pinyin for syllable in self.syllables)
 
     @property
     def units(self) -> list[Unit]:
-        """What the network reads."""
+        """The units of the word, the network's input."""
         return english_units(self.phones) if self.phones else word_units(self.pinyin)
 
 
@@ -78,12 +78,12 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What the front end made of a text."""
+    """The front end's result for a text."""
 
     text: str
     sentences: tuple[Sentence, ...]
     notices: tuple[Notice, ...] = ()
-    """What of a document is not obeyed."""
+    """Parts of a document that have no effect."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-able values; notices only if there are any."""
@@ -97,34 +97,34 @@ class Analysis:
         } | notices
 
 
-def analyse(text: str, manner: Manner = PLAIN) -> Analysis:
-    """Turn text into sentences of units, as a voice of that manner reads it.
+def analyse(text: str, config: FrontEndConfig = PLAIN) -> Analysis:
+    """Turn text into sentences of units, with the settings of a voice.
 
     Raises SilentError if nothing in the text can be spoken, InputError if a character has no reading.
     """
-    found = analyse_spans([Speech(text, Style(), 0)], manner)
-    if not found:
+    sentences = analyse_spans([Speech(text, Style(), 0)], config)
+    if not sentences:
         raise SilentError(f"{text[:40]!r} has nothing that can be spoken in Mandarin; give it some Chinese text")
-    return Analysis(text, tuple(found))
+    return Analysis(text, tuple(sentences))
 
 
-def analyse_spans(spans: Sequence[Speech], manner: Manner = PLAIN) -> list[Sentence]:
+def analyse_spans(spans: Sequence[Speech], config: FrontEndConfig = PLAIN) -> list[Sentence]:
     """Turn the spans of one continuous text into sentences; a sentence may go on from span to span.
 
     Raises InputError if a character has no reading.
     """
-    text = Traced.join(_placed(_in_words(span), number, span.offset) for number, span in enumerate(spans))
-    reader = _Reader(spans, manner)
-    return [made for piece in sentences(text) if (made := reader.read(piece))]
+    text = TracedText.join(_placed(_in_words(span), number, span.offset) for number, span in enumerate(spans))
+    reader = _SentenceReader(spans, config)
+    return [sentence for part in split_sentences(text) if (sentence := reader.read(part))]
 
 
-def _in_words(span: Speech) -> Traced:
+def _in_words(span: Speech) -> TracedText:
     """Return a span's text without figures and signs, its origins counted from the span's beginning."""
     if span.pinyin or span.literal:
-        return Traced.of(span.text)
+        return TracedText.from_input(span.text)
     spoken = to_chinese_punctuation(normalise(clean(span.text)))
     # English words at the ends of two spans are two words if there was space between them.
-    space = Traced(" ", (None,))
+    space = TracedText(" ", (None,))
     before, after = span.text[:1].isspace(), span.text[-1:].isspace()
     return (space if before else spoken[:0]) + spoken + (space if after else spoken[:0])
 
@@ -133,12 +133,12 @@ SOURCE_BITS = 24
 """An origin carries the number of its span above so many bits, and below them the offset plus one, 0 for none."""
 
 
-def _placed(text: Traced, number: int, offset: int | None) -> Traced:
+def _placed(text: TracedText, number: int, offset: int | None) -> TracedText:
     places = (0 if offset is None or origin is None else offset + origin + 1 for origin in text.origins)
-    return Traced(text.text, tuple(number << SOURCE_BITS | place for place in places))
+    return TracedText(text.text, tuple(number << SOURCE_BITS | place for place in places))
 
 
-def _source(text: Traced) -> int:
+def _source(text: TracedText) -> int:
     return (text.origins[0] or 0) >> SOURCE_BITS
 
 
@@ -147,9 +147,9 @@ def _offset(origin: Origin) -> Origin:
     return place - 1 if place else None
 
 
-def _phrases(tokens: Sequence[Traced], bases: Sequence[Reading]) -> Iterator[list[tuple[Traced, Reading]]]:
+def _phrases(tokens: Sequence[TracedText], bases: Sequence[Reading]) -> Iterator[list[tuple[TracedText, Reading]]]:
     """Words and readings between pauses; quotes and brackets are not spoken and part nothing."""
-    phrase: list[tuple[Traced, Reading]] = []
+    phrase: list[tuple[TracedText, Reading]] = []
     for token, base in zip(tokens, bases, strict=True):
         if base:
             phrase.append((token, base))
@@ -160,7 +160,7 @@ def _phrases(tokens: Sequence[Traced], bases: Sequence[Reading]) -> Iterator[lis
         yield phrase
 
 
-def _word(text: Traced, base: Reading, spoken: Reading) -> Word:
+def _word(text: TracedText, base: Reading, spoken: Reading) -> Word:
     """Pair a word's characters with its syllables; a lexicon may give it another number of them."""
     written = list(zip(text.text, map(_offset, text.origins), strict=True))
     if len(written) != len(spoken):
@@ -174,15 +174,15 @@ def _word(text: Traced, base: Reading, spoken: Reading) -> Word:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads sentences, obeying what the spans say of their words."""
+class _SentenceReader:
+    """Turns sentences into units, with what the spans of a document prescribe for their words."""
 
     spans: Sequence[Speech]
-    manner: Manner
+    config: FrontEndConfig
 
-    def _tokens(self, sentence: Traced) -> list[Traced]:
+    def _tokens(self, sentence: TracedText) -> list[TracedText]:
         """Cut into words; a span that is one word stays one."""
-        found: list[Traced] = []
+        tokens: list[TracedText] = []
         at = 0
         while at < len(sentence):
             source = _source(sentence[at : at + 1])
@@ -191,34 +191,34 @@ class _Reader:
                 ordinary = (i for i in range(at, len(sentence)) if self.spans[_source(sentence[i : i + 1])].whole)
                 end = next(ordinary, len(sentence))
             part = sentence[at:end]
-            found += [part] if self.spans[source].whole else words(part, self.manner.lexicon)
+            tokens += [part] if self.spans[source].whole else split_words(part, self.config.lexicon)
             at = end
-        return found
+        return tokens
 
-    def _bases(self, tokens: Sequence[Traced]) -> list[Reading]:
+    def _bases(self, tokens: Sequence[TracedText]) -> list[Reading]:
         """Return each word's syllables before sandhi; none for what is not spoken."""
-        texts, lexicon = [token.text for token in tokens], self.manner.lexicon
-        asked = [is_han(text[0]) or text in lexicon for text in texts]
-        found = readings(texts, asked, lexicon)
+        texts, lexicon = [token.text for token in tokens], self.config.lexicon
+        is_spoken = [is_han(text[0]) or text in lexicon for text in texts]
+        readings = resolve_readings(texts, is_spoken, lexicon)
         for i, token in enumerate(tokens):
             given = self.spans[_source(token)].pinyin
             if given:
-                found[i] = given
+                readings[i] = given
             elif is_latin(texts[i][0]) and texts[i] not in lexicon:
-                found[i] = in_mandarin(texts[i])
-        return found
+                readings[i] = in_mandarin(texts[i])
+        return readings
 
-    def _spoken(self, phrase: Sequence[tuple[Traced, Reading]]) -> Iterator[tuple[Word, int]]:
+    def _pronounce(self, phrase: Sequence[tuple[TracedText, Reading]]) -> Iterator[tuple[Word, int]]:
         changed = apply_sandhi([token.text for token, _ in phrase], [base for _, base in phrase])
         for (token, base), reading in zip(phrase, changed, strict=True):
             source = _source(token)
-            if self.manner.english == "phones" and is_latin(token.text[0]) and token.text not in self.manner.lexicon:
+            if self.config.english == "phones" and is_latin(token.text[0]) and token.text not in self.config.lexicon:
                 yield Word(token.text, (), phones(token.text), _offset(token.origins[0])), source
             else:
-                # What a document says outright is not changed by its neighbours.
+                # The document's own pinyin is not changed by sandhi.
                 yield _word(token, base, base if self.spans[source].pinyin else reading), source
 
-    def read(self, sentence: Traced) -> Sentence | None:
+    def read(self, sentence: TracedText) -> Sentence | None:
         """Return the sentence's words and units; None if nothing in it is spoken."""
         tokens = self._tokens(sentence)
         spoken: list[Word] = []
@@ -226,19 +226,21 @@ class _Reader:
         sources: list[int] = []
         source = 0
         for phrase in _phrases(tokens, self._bases(tokens)):
-            said = list(self._spoken(phrase))
-            lengths = [len(word.syllables) or len(word.phones) // 2 for word, _ in said]
-            levels = break_levels([word.text for word, _ in said], lengths)
-            for (word, source), level in zip(said, levels, strict=True):  # the last one's source is the break's
-                made = [break_unit(level), *word.units] if level else word.units
-                units += made
-                sources += [source] * len(made)
+            pronounced = list(self._pronounce(phrase))
+            lengths = [len(word.syllables) or len(word.phones) // 2 for word, _ in pronounced]
+            levels = predict_boundaries([word.text for word, _ in pronounced], lengths)
+            for (word, source), level in zip(
+                pronounced, levels, strict=True
+            ):  # the last word's source is also the boundary's
+                word_units = [boundary_unit(level), *word.units] if level else word.units
+                units += word_units
+                sources += [source] * len(word_units)
                 spoken.append(word)
-            units.append(break_unit(3))
+            units.append(boundary_unit(3))
             sources.append(source)
         if not units:
             return None
-        units[-1] = break_unit(4)
-        there = [offset for origin in sentence.origins if (offset := _offset(origin)) is not None]
-        begin, end = (there[0], there[-1] + 1) if there else (None, None)
+        units[-1] = boundary_unit(4)
+        offsets = [offset for origin in sentence.origins if (offset := _offset(origin)) is not None]
+        begin, end = (offsets[0], offsets[-1] + 1) if offsets else (None, None)
         return Sentence(sentence.text, sentence.text, tuple(spoken), tuple(units), tuple(sources), begin, end)

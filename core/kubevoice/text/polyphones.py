@@ -1,9 +1,13 @@
-"""Which reading a character of several has in its sentence: a small network, run by ONNX Runtime.
+"""The polyphone network: which reading a character with several has in its sentence.
 
-A bidirectional LSTM over the sentence's characters, what the dictionary's phrases say of each, and where words begin
-and end; for each character asked, a score for each reading. It holds a second, smaller LSTM that began as g2pM's
-(Park and Lee, g2pM: A Neural Grapheme-to-Phoneme Conversion Package for Mandarin Chinese, Interspeech 2020).
-training/recipes/polyphones.py trains it.
+A bidirectional LSTM over the characters of the sentence, the matches of the phrase dictionary and the word boundaries;
+for each polyphone it has a score for each reading. It contains a second, smaller LSTM that began as g2pM's.
+training/recipes/polyphones.py trains it; ONNX Runtime runs it.
+
+References
+----------
+Park and Lee, "g2pM: A Neural Grapheme-to-Phoneme Conversion Package for Mandarin Chinese Based on a New Open Benchmark
+Dataset", Interspeech 2020.
 """
 
 import json
@@ -16,15 +20,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kubevoice.text.phrases import Phrases, Vote
+from kubevoice.text.phrase_dictionary import PhraseDictionary, PhraseMatch
 
-__all__ = ["FEATURES", "Inventory", "Polyphones", "features"]
+__all__ = ["FEATURES", "Inventory", "PolyphoneModel", "build_features"]
 
 FEATURES = ("character", "word", "forward", "forward_place", "backward", "backward_place")
-"""Inputs of the network, [T] each: ids of the character, its place in its word, and the dictionary's two votes."""
+"""Inputs of the network, [T] each: ids of the character, its place in its word, and the dictionary's matches."""
 ALONE, BEGIN, MIDDLE, END = range(4)
 LONGEST = 5
-"""Phrases longer than this vote as if they were this long."""
+"""Longer phrases count as this long."""
 PLACES = LONGEST * LONGEST + 1
 
 
@@ -39,10 +43,10 @@ class Inventory:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read what `dumps` wrote."""
-        found = json.loads(text)
-        candidates = {character: tuple(readings) for character, readings in found["candidates"].items()}
-        characters = {character: i for i, character in enumerate(found["characters"], 1)}
-        return cls(characters, {reading: i for i, reading in enumerate(found["readings"], 1)}, candidates)
+        content = json.loads(text)
+        candidates = {character: tuple(readings) for character, readings in content["candidates"].items()}
+        characters = {character: i for i, character in enumerate(content["characters"], 1)}
+        return cls(characters, {reading: i for i, reading in enumerate(content["readings"], 1)}, candidates)
 
     def dumps(self) -> str:
         """Return it as text; ids begin with 1, for 0 is whatever is not in the alphabet."""
@@ -57,28 +61,31 @@ def _word_places(words: Sequence[str]) -> list[int]:
     return places
 
 
-def _place(vote: Vote | None) -> int:
-    if vote is None:
+def _place(match: PhraseMatch | None) -> int:
+    if match is None:
         return 0
-    length = min(vote.length, LONGEST)
-    return 1 + (length - 1) * LONGEST + min(vote.place, length - 1)
+    length = min(match.length, LONGEST)
+    return 1 + (length - 1) * LONGEST + min(match.place, length - 1)
 
 
-def features(
-    words: Sequence[str], forward: Sequence[Vote | None], inventory: Inventory
+def build_features(
+    words: Sequence[str], forward_matches: Sequence[PhraseMatch | None], inventory: Inventory
 ) -> dict[str, NDArray[np.int64]]:
-    """Return the network's inputs, [T] each, for the T characters of a sentence's words; `forward` is their votes."""
+    """Return the network's inputs, [T] each, for the T characters of a sentence's words.
+
+    `forward_matches` [T] are the phrase dictionary's matches from the left.
+    """
     text = "".join(words)
-    backward = Phrases.load().backward(text)
+    backward_matches = PhraseDictionary.load().match_backward(text)
     rows = {"character": [inventory.characters.get(c, 0) for c in text], "word": _word_places(words)}
-    for name, votes in (("forward", forward), ("backward", backward)):
-        rows[name] = [inventory.readings.get(vote.reading, 0) if vote else 0 for vote in votes]
-        rows[f"{name}_place"] = [_place(vote) for vote in votes]
+    for name, matches in (("forward", forward_matches), ("backward", backward_matches)):
+        rows[name] = [inventory.readings.get(match.reading, 0) if match else 0 for match in matches]
+        rows[f"{name}_place"] = [_place(match) for match in matches]
     return {name: np.array(row, np.int64) for name, row in rows.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Polyphones:
+class PolyphoneModel:
     """The network and its alphabet."""
 
     session: Any
@@ -86,7 +93,7 @@ class Polyphones:
 
     @classmethod
     @cache
-    def load(cls) -> "Polyphones":
+    def load(cls) -> "PolyphoneModel":
         """Load the network that ships with this package."""
         from kubevoice.session import open_session  # imported when first needed: ONNX Runtime takes its time
 
@@ -95,20 +102,20 @@ class Polyphones:
         inventory = Inventory.parse(session.get_modelmeta().custom_metadata_map["inventory"])
         return cls(session, inventory)
 
-    def readings(self, words: Sequence[str], forward: Sequence[Vote | None]) -> dict[int, str]:
-        """Return the readings of a sentence's characters of several readings, by their places in it.
+    def predict(self, words: Sequence[str], forward_matches: Sequence[PhraseMatch | None]) -> dict[int, str]:
+        """Return the reading of each polyphone of a sentence, by its index in the sentence.
 
-        `forward` is what the dictionary's phrases say of each character, from the left.
+        `forward_matches` [T] are the phrase dictionary's matches from the left.
         """
         text = "".join(words)
-        asked = [i for i, character in enumerate(text) if character in self.inventory.candidates]
-        if not asked:
+        polyphones = [i for i, character in enumerate(text) if character in self.inventory.candidates]
+        if not polyphones:
             return {}
-        inputs = features(words, forward, self.inventory) | {"asked": np.array(asked, np.int64)}
+        inputs = build_features(words, forward_matches, self.inventory) | {"asked": np.array(polyphones, np.int64)}
         scores = self.session.run(None, inputs)[0]
-        found = {}
-        for place, row in zip(asked, scores, strict=True):
+        readings = {}
+        for place, row in zip(polyphones, scores, strict=True):
             candidates = self.inventory.candidates[text[place]]
             best = int(np.argmax([row[self.inventory.readings[reading]] for reading in candidates]))
-            found[place] = candidates[best]
-        return found
+            readings[place] = candidates[best]
+        return readings

@@ -8,8 +8,8 @@ and verbs said twice.
 import itertools
 from collections.abc import Sequence
 
-from kubevoice.text.phrases import Phrases
-from kubevoice.text.pinyin import Reading
+from kubevoice.text.g2p import Reading
+from kubevoice.text.phrase_dictionary import PhraseDictionary
 
 __all__ = ["apply_sandhi"]
 
@@ -104,7 +104,7 @@ def _groups(word: str, count: int) -> list[int]:
     if count <= 2:
         return [count]
     if count == 3:
-        known = Phrases.load().codes
+        known = PhraseDictionary.load().codes
         return [1, 2] if len(word) == 3 and word[1:] in known and word[:2] not in known else [3]
     return [2, *_groups(word[2:], count - 2)]
 

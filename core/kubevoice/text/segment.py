@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kubevoice.text.traced import Traced
+from kubevoice.text.traced_text import TracedText
 
-__all__ = ["PAUSES", "Splitter", "is_han", "is_latin", "sentences", "words"]
+__all__ = ["PAUSES", "Splitter", "is_han", "is_latin", "split_sentences", "split_words"]
 
 STOPS = "。！？；…!?;"
 PAUSES = "，、：,:—-"
@@ -81,17 +81,17 @@ def _end(text: str, at: int, *, final: bool) -> int | None:
     return fallback or pause or at + LONGEST_SENTENCE
 
 
-def sentences(text: Traced) -> list[Traced]:
+def split_sentences(text: TracedText) -> list[TracedText]:
     """Cut at sentence ends and line ends; an over-long sentence at its pauses, or failing those, anywhere.
 
     Brackets and quotes are kept whole where a sentence's length allows.
     """
-    found = []
+    parts = []
     at = 0
     while (end := _end(text.text, at, final=True)) is not None and at < len(text):
-        found.append(text[at:end].strip())
+        parts.append(text[at:end].strip())
         at = end
-    return [sentence for sentence in found if sentence]
+    return [sentence for sentence in parts if sentence]
 
 
 class Splitter:
@@ -103,23 +103,23 @@ class Splitter:
     def feed(self, text: str) -> list[str]:
         """Take more text; return the sentences that are complete whatever follows, white space and all."""
         self._rest += text
-        return self._taken(final=False)
+        return self._take_complete(final=False)
 
     def flush(self) -> list[str]:
         """Return what is left once the text has ended."""
-        return self._taken(final=True)
+        return self._take_complete(final=True)
 
-    def _taken(self, *, final: bool) -> list[str]:
-        found = []
+    def _take_complete(self, *, final: bool) -> list[str]:
+        parts = []
         at = 0
         while at < len(self._rest) and (end := _end(self._rest, at, final=final)) is not None:
-            found.append(self._rest[at:end])
+            parts.append(self._rest[at:end])
             at = end
         self._rest = self._rest[at:]
-        return found
+        return parts
 
 
-def _cut(text: Traced) -> Iterator[Traced]:
+def _cut(text: TracedText) -> Iterator[TracedText]:
     at = 0
     for word in _jieba().lcut(text.text):
         # A run of Chinese, or of anything else: a word is spoken as a whole or not at all.
@@ -128,14 +128,14 @@ def _cut(text: Traced) -> Iterator[Traced]:
         at += len(word)
 
 
-def words(sentence: Traced, lexicon: Collection[str] = ()) -> list[Traced]:
+def split_words(sentence: TracedText, lexicon: Collection[str] = ()) -> list[TracedText]:
     """Cut a sentence into words, those of the lexicon first; each sign comes out as a word of its own."""
     if not lexicon:
         return list(_cut(sentence))
     own = re.compile("|".join(re.escape(word) for word in sorted(lexicon, key=len, reverse=True)))
-    found: list[Traced] = []
+    tokens: list[TracedText] = []
     at = 0
     for match in own.finditer(sentence.text):
-        found += [*_cut(sentence[at : match.start()]), sentence[match.start() : match.end()]]
+        tokens += [*_cut(sentence[at : match.start()]), sentence[match.start() : match.end()]]
         at = match.end()
-    return found + list(_cut(sentence[at:]))
+    return tokens + list(_cut(sentence[at:]))

@@ -1,4 +1,4 @@
-"""Unit strings as KAN-TTS writes them, `{sy$tone$...$emotion$speaker}`, to the ids its networks read (facts file §1).
+"""Unit strings as KAN-TTS writes them, `{sy$tone$...$emotion$speaker}`, to the ids its networks read.
 
 Our own front end makes `Unit`s, which carry neither emotion nor speaker; this reads the strings of metafiles and of
 other front ends, with the streams and in the order that a voice's configuration names.

@@ -1,4 +1,4 @@
-"""The last stage: linguistic units, and the tables that turn them into ids (facts file §1)."""
+"""The last stage: linguistic units, and the tables that turn them into ids (docs/reference/kantts-format.md)."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ __all__ = [
     "STREAMS",
     "Unit",
     "UnitTables",
-    "break_unit",
+    "boundary_unit",
     "erhua",
     "is_syllable",
     "parse_units",
@@ -31,7 +31,7 @@ PAD, EOS = "_", "~"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One symbol: a phone with its tone and place in syllable and word, or a break #1 to #4."""
+    """One symbol: a phone with its tone and place in syllable and word, or a prosodic boundary #1 to #4."""
 
     sy: str
     tone: str
@@ -175,8 +175,8 @@ def _place(index: int, count: int, prefix: str) -> str:
     return f"{prefix}_begin" if index == 0 else f"{prefix}_end" if index == count - 1 else f"{prefix}_middle"
 
 
-def break_unit(level: int) -> Unit:
-    """Return break #1 (prosodic word) to #4 (sentence end)."""
+def boundary_unit(level: int) -> Unit:
+    """Return the prosodic boundary of a level, 1 (prosodic word) to 4 (sentence end)."""
     return Unit(f"#{level}", "tone_none", "s_none", "word_none")
 
 

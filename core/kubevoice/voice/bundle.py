@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from kubevoice.digests import hash_file
 from kubevoice.errors import InputError
+from kubevoice.text.front_end_config import LEXICON_FILE, English, FrontEndConfig
 from kubevoice.text.lexicon import read_lexicon
-from kubevoice.text.manner import LEXICON_FILE, English, Manner
 from kubevoice.validation import describe_errors
 from kubevoice.voice.manifest import GRAPHS, VoiceManifest
 
@@ -26,13 +26,13 @@ class Bundle:
     manifest: VoiceManifest
     digest: str
 
-    def manner(self) -> Manner:
+    def front_end_config(self) -> FrontEndConfig:
         """Return how the voice reads; InputError if its lexicon is damaged."""
         english: English = "phones" if self.manifest.english else "syllables"
         if LEXICON_FILE not in self.manifest.files:
-            return Manner(english=english)
+            return FrontEndConfig(english=english)
         text = (self.path / LEXICON_FILE).read_text(encoding="utf-8")
-        return Manner(read_lexicon(text, str(self.path / LEXICON_FILE)), english)
+        return FrontEndConfig(read_lexicon(text, str(self.path / LEXICON_FILE)), english)
 
 
 def bundle_digest(path: Path) -> str:

@@ -1,4 +1,6 @@
-"""ModelScope voice folders: which voices one holds and where their parts lie (facts file §6). Reads no weights.
+"""ModelScope voice folders: which voices one holds and where their parts are; reads no weights.
+
+The format is described in docs/reference/modelscope-format.md.
 
 Nothing of a folder is trusted: files are read by their own kind of safe parser, up to a size that none of them has,
 and a name in it never leads out of it.

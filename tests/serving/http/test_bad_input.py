@@ -92,7 +92,7 @@ def test_invalid_numbers(site, field, number):
         ({"speaker": 10**40}, 400, "give 0 to 1"),
         ({"speaker": -1}, 400, "give 0 to 1"),
         ({"response_format": "ogg"}, 422, "'mp3', 'wav'"),
-        ({"lexicon": {"好": "\0"}}, 400, "no pinyin syllable"),
+        ({"lexicon": {"好": "\0"}}, 400, "not a pinyin syllable"),
         ({"lexicon": {str(n): "a1" for n in range(201)}}, 422, "at most 200"),
         ({"input": "<speak>\0</speak>", "ssml": True}, 400, "line 1"),
     ],

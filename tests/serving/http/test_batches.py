@@ -111,7 +111,7 @@ def test_each_file_is_what_a_request_of_its_own_gives(site, toy):
         ({"input": "！！"}, 400, "cannot_speak", "nothing that can be spoken"),
         ({"input": "好", "emotion": "bored"}, 400, "cannot_speak", "it has: neutral, happy"),
         ({"input": "好", "voice": "nobody"}, 400, "cannot_speak", "there are: toy"),
-        ({"input": "好", "lexicon": {"好": "xi9"}}, 400, "cannot_speak", "no pinyin syllable"),
+        ({"input": "好", "lexicon": {"好": "xi9"}}, 400, "cannot_speak", "not a pinyin syllable"),
         ({"input": "<speak>", "ssml": True}, 400, "cannot_speak", "line 1, column 8"),
         ({"input": "好" * 4097}, 413, "text_too_long", "split the text"),
         ({}, 422, "invalid_value", "input: Field required"),

@@ -193,7 +193,7 @@ def test_a_text_with_nothing_to_speak_is_an_error(site, pieces):
         ([{"type": "start", "speed": 9}], 4422, "invalid_value", "speed: "),
         (['{"type": "start", "speed": NaN}'], 4422, "invalid_value", "speed: "),
         ([{"type": "start", "ssml": True}], 4422, "invalid_value", "ssml: Extra inputs"),
-        ([{"type": "start", "lexicon": {"好": "xi9"}}], 4400, "cannot_speak", "no pinyin syllable"),
+        ([{"type": "start", "lexicon": {"好": "xi9"}}], 4400, "cannot_speak", "not a pinyin syllable"),
         ([{"type": "start"}, {"type": "text"}], 4422, "invalid_value", "text: Field required"),
         ([{"type": "start"}, '{"type": "text", "text": "\\ud800"}'], 4400, "invalid_json", "hex escape"),
         ([{"type": "start"}, {"type": "text", "text": "好" * 4097}], 4422, "invalid_value", "text: "),

@@ -248,7 +248,7 @@ def test_a_caller_who_leaves_ends_the_work(serving):
         ({"voice": "nobody"}, 400, "nobody"),
         ({"speed": 99}, 422, "speed"),
         ({"input": "<speak>", "ssml": True}, 400, "line 1, column 8"),
-        ({"lexicon": {"C#": "xi9"}}, 400, "lexicon['C#']: 'xi9' is no pinyin syllable"),
+        ({"lexicon": {"C#": "xi9"}}, 400, "lexicon['C#']: 'xi9' is not a pinyin syllable"),
     ],
 )
 def test_bad_requests_get_an_error_that_says_what_is_wrong(serving, fields, status, words):

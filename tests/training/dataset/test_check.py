@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 from kubevoice.errors import InputError
 from kubevoice.storage import connect
-from kubevoice.text import Manner, analyse
+from kubevoice.text import FrontEndConfig, analyse
 from kubevoice_training.dataset import check, require
 
 HEAD = "id,text,emotion,wav_path\n"
@@ -60,7 +60,7 @@ def test_a_dataset_may_bring_readings_of_its_own(folder):
     without = check(connect(str(folder)), {})
     (folder / "lexicon.txt").write_text("重庆\tzhong4 qing4\n", encoding="utf-8")
     found = check(connect(str(folder)), {})
-    assert found.clips[0].units == analyse("重庆", Manner({"重庆": ("zhong4", "qing4")})).sentences[0].units
+    assert found.clips[0].units == analyse("重庆", FrontEndConfig({"重庆": ("zhong4", "qing4")})).sentences[0].units
     assert found.clips[0].units != without.clips[0].units
     assert found.digest != without.digest
     (folder / "lexicon.txt").write_text("重庆\tzhong9\n好\n", encoding="utf-8")
@@ -71,7 +71,7 @@ def test_a_dataset_may_bring_readings_of_its_own(folder):
 def test_english_is_read_as_the_voice_knows_it(folder):
     (folder / "metadata.csv").write_text(f"{HEAD}a,我用Windows,neutral,wavs/a.wav\n", encoding="utf-8")
     syllables, phones = (check(connect(str(folder)), {}, english=e).clips[0].units for e in ("syllables", "phones"))
-    assert phones == analyse("我用Windows", Manner(english="phones")).sentences[0].units
+    assert phones == analyse("我用Windows", FrontEndConfig(english="phones")).sentences[0].units
     assert phones != syllables
 
 

@@ -21,7 +21,7 @@ def test_recordings_become_a_voice_that_speaks(make):
     (bundle,) = (stages.folder / "artifacts" / "bundles").iterdir()
     assert released["revision"] == f"sha256:{bundle.name}"
     engine = Engine.load(bundle)
-    assert engine.manner.lexicon == {"您好": ("ni2", "hao3")}
+    assert engine.front_end_config.lexicon == {"您好": ("ni2", "hao3")}
     audio = synthesize_text(engine, "你好。", Controls())
     assert 0.3 < len(audio) / 24_000 < 4
     assert abs(audio).max() > 0.02

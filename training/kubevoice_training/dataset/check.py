@@ -9,8 +9,8 @@ from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.stages import EmotionSeconds
 from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import Storage
-from kubevoice.text import LEXICON_FILE, Manner, Unit, read_lexicon
-from kubevoice.text.manner import English
+from kubevoice.text import LEXICON_FILE, FrontEndConfig, Unit, read_lexicon
+from kubevoice.text.front_end_config import English
 
 from kubevoice_training.dataset.faults import MAX_AUDIO_BYTES, Sound, read_sound, row_faults
 from kubevoice_training.dataset.kantts import EMOTION_TAGS, PROSODY, read_prosody
@@ -115,7 +115,7 @@ def check(
     reader, report = _Reader(storage), Report()
     rows = _rows(reader)
     report.lexicon = _lexicon(reader)
-    labels = Labels(Manner(read_lexicon(report.lexicon, LEXICON_FILE), english), tones)
+    labels = Labels(FrontEndConfig(read_lexicon(report.lexicon, LEXICON_FILE), english), tones)
     repeated = {name for name, count in Counter(row.fields["id"] for row in rows).items() if count > 1 and name}
     for row in rows:
         faults = list(row_faults(row, emotions))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kubevoice.errors import InputError
 from kubevoice.resources.voicemodel import PinyinTones
-from kubevoice.text import Manner, Unit, analyse, is_han
+from kubevoice.text import FrontEndConfig, Unit, analyse, is_han
 
 from kubevoice_training.dataset.prosody import marked_units
 from kubevoice_training.dataset.rows import Row
@@ -18,7 +18,7 @@ MAX_TEXT = 512
 class Labels:
     """How the texts of a dataset are read."""
 
-    manner: Manner
+    front_end_config: FrontEndConfig
     tones: PinyinTones
 
     def units(self, row: Row) -> tuple[Unit, ...]:
@@ -30,4 +30,4 @@ class Labels:
             raise InputError(f"the text {text[:40]!r} has no Mandarin; write what is said in Chinese characters")
         if row.reading:
             return tuple(marked_units(text, row.reading, sandhi=self.tones is PinyinTones.AS_WRITTEN))
-        return tuple(unit for sentence in analyse(text, self.manner).sentences for unit in sentence.units)
+        return tuple(unit for sentence in analyse(text, self.front_end_config).sentences for unit in sentence.units)

@@ -9,7 +9,7 @@ import re
 from kubevoice.errors import InputError
 from kubevoice.text import Unit, is_han
 from kubevoice.text.sandhi import apply_sandhi
-from kubevoice.text.units import break_unit, word_units
+from kubevoice.text.units import boundary_unit, word_units
 
 __all__ = ["marked_units", "plain_text"]
 
@@ -26,7 +26,7 @@ def _syllable(written: str) -> str:
     """Spell one syllable as our tables do; InputError if it is none."""
     found = SYLLABLE.fullmatch(written)
     if found is None:
-        raise InputError(f"{written[:20]!r} is no pinyin syllable; write one such as ni3, and no other language")
+        raise InputError(f"{written[:20]!r} is not a pinyin syllable; write one such as ni3, and no other language")
     name, tone = found[1].replace("ü", "v"), found[2]
     # 6 is a third tone spoken as a second; 5 after another tone makes it neutral; KAN-TTS reads ng as en.
     return {"ng": "en"}.get(name, name) + {"6": "2"}.get(tone, tone)
@@ -109,7 +109,7 @@ def marked_units(text: str, reading: str, *, sandhi: bool = False) -> list[Unit]
             level = breaks.get(ends[spoken])
             spoken += 1
             if level is not None:
-                units += [*word_units(part), break_unit(level)]
+                units += [*word_units(part), boundary_unit(level)]
                 part = []
         units += word_units(part) if part else []
     return units

@@ -11,7 +11,7 @@ from kubevoice.errors import InputError
 from kubevoice.resources.stages import PrepareResult, PrepareSpec
 from kubevoice.storage import Storage, connect, publish_tree
 from kubevoice.text import UnitTables
-from kubevoice.text.manner import English
+from kubevoice.text.front_end_config import English
 from kubevoice.text.units import STREAMS
 from numpy.typing import NDArray
 

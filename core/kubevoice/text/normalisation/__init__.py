@@ -9,7 +9,7 @@ import re
 from kubevoice.text.normalisation import dates, identifiers, letters, maths, measures
 from kubevoice.text.normalisation.rule import Rule
 from kubevoice.text.normalisation.sayas import KINDS, say_as
-from kubevoice.text.traced import Traced
+from kubevoice.text.traced_text import TracedText
 
 __all__ = ["KINDS", "normalise", "say_as"]
 
@@ -26,7 +26,7 @@ PLAIN = re.compile(r"[一-鿿，。！？；：、“”‘’（）《》…]*"
 """Most sentences: nothing in them is for any rule."""
 
 
-def normalise(text: Traced) -> Traced:
+def normalise(text: TracedText) -> TracedText:
     """Write out numbers, dates, times, units, signs and addresses; what becomes words has no origin."""
     if PLAIN.fullmatch(text.text):
         return text

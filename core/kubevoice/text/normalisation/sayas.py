@@ -7,7 +7,7 @@ from types import MappingProxyType
 from kubevoice.errors import InputError
 from kubevoice.text.normalisation import dates, identifiers
 from kubevoice.text.normalisation.numbers import NUMBER, amount, cardinal, digits
-from kubevoice.text.traced import Traced
+from kubevoice.text.traced_text import TracedText
 
 __all__ = ["KINDS", "say_as"]
 
@@ -114,7 +114,7 @@ def _fraction(text: str, _format: str) -> str:
 def _guessed(text: str, _format: str) -> str:
     from kubevoice.text.normalisation import normalise
 
-    return normalise(Traced.of(text)).text
+    return normalise(TracedText.from_input(text)).text
 
 
 def _score(text: str, _format: str) -> str:

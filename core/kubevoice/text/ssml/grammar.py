@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from kubevoice.errors import InputError
+from kubevoice.text.g2p import parse_reading
 from kubevoice.text.normalisation import KINDS, say_as
-from kubevoice.text.pinyin import parse_reading
 from kubevoice.text.segment import is_han
 from kubevoice.text.ssml import values
 from kubevoice.text.ssml.spans import Break, Mark, Notice, Span, Speech, Style

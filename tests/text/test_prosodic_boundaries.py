@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubevoice.text import analyse
-from kubevoice.text.breaks import break_levels
+from kubevoice.text.prosodic_boundaries import predict_boundaries
 
 SIGNS = {"#1": "", "#2": "/", "#3": "，", "#4": ""}
 
@@ -42,13 +42,13 @@ def test_a_particle_is_never_parted_from_what_it_leans_on(text: str) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["的", "在", "三", "公司", "正在", "hello"]), st.integers(0, 12))))
 def test_every_word_has_a_break_before_it_but_the_first(words: list[tuple[str, int]]) -> None:
-    levels = break_levels([word for word, _ in words], [syllables for _, syllables in words])
+    levels = predict_boundaries([word for word, _ in words], [syllables for _, syllables in words])
     assert len(levels) == len(words)
     assert levels[:1] in ([], [0])
     assert set(levels[1:]) <= {1, 2}
 
 
 def test_no_group_goes_on_for_ever() -> None:
-    levels = break_levels(["公司"] * 60, [2] * 60)
+    levels = predict_boundaries(["公司"] * 60, [2] * 60)
     starts = [number for number, level in enumerate(levels) if level != 1]
     assert max(b - a for a, b in zip(starts, [*starts[1:], 60], strict=True)) <= 4

@@ -1,17 +1,17 @@
-"""Prosodic breaks between the words of a phrase: #1 after a prosodic word, #2 where a breath group ends.
+"""Prosodic boundaries between the words of a phrase: #1 after a prosodic word, #2 after a prosodic phrase.
 
-Breath groups are chosen over the whole phrase at once, by dynamic programming: people speak five to seven syllables in
-one breath, do not part a particle from what it leans on, and like to begin a group with a conjunction, a preposition,
-an adverb or an auxiliary. The words of these classes are closed lists, so no tagger is needed.
+Prosodic phrases are chosen over the whole phrase at once, by dynamic programming: they have four to six syllables, do
+not separate a particle from the word it attaches to, and prefer to begin with a conjunction, a preposition, an adverb
+or an auxiliary. The words of these classes are closed lists, so no tagger is needed.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
 
-__all__ = ["break_levels"]
+__all__ = ["predict_boundaries"]
 
 LONGEST, SHORTEST = 6, 4
-"""Syllables beyond, or below, which a breath group costs more the further it goes."""
+"""Syllables beyond, or below, which a prosodic phrase costs more the further it goes."""
 LEAN = 8.0
 """What parting two words costs of which one leans on the other: no length that people can say outweighs it."""
 LIGHT = 3.0
@@ -39,8 +39,8 @@ NUMERALS = frozenset("零〇一二三四五六七八九十百千万亿两几点�
 DETERMINERS = frozenset("这那哪每各某两一二三四五六七八九十几")
 
 
-def _parting(before: str, after: str) -> float:
-    """Return what it costs to end a breath group between two words."""
+def _boundary_cost(before: str, after: str) -> float:
+    """Return what it costs to end a prosodic phrase between two words."""
     counted = all(character in NUMERALS for character in before)
     if after in ENCLITICS or before in PROCLITICS or counted:
         return LEAN
@@ -57,25 +57,39 @@ def _length_cost(syllables: int) -> float:
     return (over / 2) ** 2 + (under / 2) ** 2
 
 
-def break_levels(words: Sequence[str], syllables: Sequence[int]) -> list[int]:
-    """Return the break before each word of a phrase, [len(words)]: 0 before the first, else 1 or 2.
+def predict_boundaries(words: Sequence[str], syllables: Sequence[int]) -> list[int]:
+    """Return the level of the prosodic boundary before each word of a phrase.
 
-    `syllables` has each word's number of syllables. Takes time linear in the words: a group that costs more than
-    parting what belongs together is not looked at.
+    Parameters
+    ----------
+    words
+        The words of the phrase.
+    syllables
+        The number of syllables of each word, [len(words)].
+
+    Returns
+    -------
+    list of int
+        Levels, [len(words)]: 0 before the first word, else 1 or 2.
+
+    Notes
+    -----
+    The time is linear in the number of words: groups that cost more than separating words that belong together are
+    not considered.
     """
-    partings = [0.0, *(_parting(before, after) for before, after in pairwise(words))]
+    boundary_costs = [0.0, *(_boundary_cost(before, after) for before, after in pairwise(words))]
     best: list[tuple[float, int]] = [(0.0, 0)]
     """The cheapest way to end a group after so many words, and where its last group begins."""
     for end in range(1, len(words) + 1):
-        found: list[tuple[float, int]] = []
+        candidates: list[tuple[float, int]] = []
         length = 0
         for begin in range(end - 1, -1, -1):
             length += syllables[begin]
             cost = _length_cost(length)
-            if found and cost > 2 * LEAN:
+            if candidates and cost > 2 * LEAN:
                 break
-            found.append((best[begin][0] + partings[begin] + cost, begin))
-        best.append(min(found))
+            candidates.append((best[begin][0] + boundary_costs[begin] + cost, begin))
+        best.append(min(candidates))
     levels = [1] * len(words)
     end = len(words)
     while end:

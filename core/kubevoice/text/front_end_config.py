@@ -1,0 +1,33 @@
+"""The front end's settings of a voice."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from kubevoice.text.g2p import Lexicon
+
+__all__ = ["LEXICON_FILE", "English", "FrontEndConfig"]
+
+English = Literal["syllables", "phones"]
+LEXICON_FILE = "lexicon.txt"
+"""Where a dataset and the bundle of a voice hold readings of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEndConfig:
+    """The front end's settings of a voice.
+
+    Attributes
+    ----------
+    lexicon
+        Readings that override all other sources.
+    english
+        What English words become: the nearest Mandarin "syllables", or English "phones", which need a voice that was
+        trained on English.
+    """
+
+    lexicon: Lexicon = field(default_factory=dict)
+    english: English = "syllables"
+
+    def with_lexicon(self, lexicon: Lexicon | None) -> "FrontEndConfig":
+        """Return these settings with readings that override their own; unchanged if there are none."""
+        return replace(self, lexicon={**self.lexicon, **lexicon}) if lexicon else self
