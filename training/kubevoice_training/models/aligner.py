@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import betabinom
+from scipy.special import betaln
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
@@ -44,7 +44,9 @@ def beta_binomial_prior(text_length: int, mel_length: int) -> NDArray[np.float32
     arXiv 2108.10447, section 2.3.
     """
     t = np.arange(1, mel_length + 1, dtype=np.float64)[:, None]
-    return betabinom.pmf(np.arange(text_length), text_length - 1, t, mel_length + 1 - t).astype(np.float32)
+    k, n, beta = np.arange(text_length), text_length - 1, mel_length + 1 - t
+    combinations = -np.log(n + 1) - betaln(n - k + 1, k + 1)
+    return np.exp(combinations + betaln(k + t, n - k + beta) - betaln(t, beta)).astype(np.float32)
 
 
 class _Conv(nn.Module):
