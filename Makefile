@@ -29,12 +29,12 @@ down: ## stop what `make demo` started
 
 .PHONY: test
 test: lint ## lint, then every test that needs no cluster
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.installed ## the tests on a real Kubernetes, which runs on this machine (as root, with Go)
 	MYPYPATH=tests/cluster $(BIN)/mypy -p testcluster
-	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest tests/cluster --numprocesses 2 --dist loadgroup --no-loadscope-reorder -v
 
 .PHONY: cluster
 cluster: $(VENV)/.installed ## keep that Kubernetes up until Ctrl-C

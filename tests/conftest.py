@@ -1,12 +1,44 @@
-"""Tests run in two processes at once, a module's tests in one of them: what only one of them may have."""
+"""Tests run in two processes at once: which tests stay together, and what only one process may have."""
 
 import fcntl
 import os
 import tempfile
 from pathlib import Path
 
+import progress
 import pytest
 from toy_voice import make_toy_voice
+from xdist.scheduler import LoadScopeScheduling
+
+
+def pytest_configure(config):
+    progress.configure(config)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ModuleScheduling(config, log)
+
+
+class ModuleScheduling(LoadScopeScheduling):
+    """Gives a process a module at a time, or all modules of an `xdist_group`: its mark ends a test's id with `@`."""
+
+    def _split_scope(self, nodeid):
+        module, _, name = nodeid.partition("::")
+        return name.rpartition("@")[2] if name.rfind("@") > name.rfind("]") else module
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep the modules that start Ray in one process, where they need not wait for each other, and begin with them.
+
+    Slow modules follow, so that no process is left with one at the end. tests/cluster has an order of its own.
+    """
+    for item in items:
+        if "only_ray" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("ray"))
+    marked = [item for item in items if item.get_closest_marker("slow") and not item.get_closest_marker("cluster")]
+    slow = {item.path for item in marked}
+    items.sort(key=lambda item: ("only_ray" not in item.fixturenames, item.path not in slow))
 
 
 @pytest.fixture(scope="module")

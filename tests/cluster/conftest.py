@@ -1,7 +1,6 @@
 """Real clusters for tests, one of each kind a session; they start when the first test asks for them."""
 
 import os
-import signal
 from pathlib import Path
 
 import operators
@@ -13,15 +12,16 @@ REQUIRED = "KUBEVOICE_TEST_CLUSTER"
 """Set to "required" where a machine that cannot run a cluster is a failure, as in continuous integration."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
+    """With two processes, one has the node and the other the control plane. Kueue holds up every Job, so it is last."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.cluster)
-
-
-def pytest_configure():
-    # Whoever ends the tests politely gets the clusters ended politely too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+            for cluster in ("node", "control_plane"):
+                if cluster in item.fixturenames:
+                    item.add_marker(pytest.mark.xdist_group(cluster))
+    items.sort(key=lambda item: ("node" not in item.fixturenames, "kueue" in item.fixturenames))
 
 
 def started(make):
@@ -47,9 +47,9 @@ def node():
     yield from started(testcluster.node)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def kueue(node):
-    """Kueue on the node, while the tests of one module run."""
+    """Kueue on the node, from the first test that asks for it."""
     yield from started(lambda: testcluster.kueue(node))
 
 

@@ -1,0 +1,64 @@
+"""Names the tests that run, so that a run which is cut off has said what it was doing."""
+
+import os
+import signal
+import threading
+import time
+
+INTERVAL_SECONDS = 10.0
+
+
+class RunningTests:
+    """A pytest plugin that prints the running tests now and then, and when the run is told to end.
+
+    With pytest-xdist it runs in the controller, which hears of every worker's tests.
+
+    Attributes
+    ----------
+    started
+        When each running test began, by its id. Set when a test starts, removed when it ends.
+    """
+
+    def __init__(self):
+        self.started = {}
+        self._over = threading.Event()
+        # Of its own: while a test runs without workers, pytest captures what goes to the first one.
+        self._out = os.dup(1)
+
+    def pytest_sessionstart(self):
+        threading.Thread(target=self._print_regularly, daemon=True).start()
+
+    def pytest_runtest_logstart(self, nodeid):
+        self.started[nodeid] = time.monotonic()
+
+    def pytest_runtest_logfinish(self, nodeid):
+        self.started.pop(nodeid, None)
+
+    def pytest_unconfigure(self):
+        self._over.set()
+
+    def end(self, *_):
+        """Answer SIGTERM as Ctrl-C is answered: fixtures clean up."""
+        self.print()
+        raise KeyboardInterrupt
+
+    def print(self):
+        """Print the running tests and for how many seconds each has run."""
+        now = time.monotonic()
+        lines = [f"\nrunning for {now - since:.0f} s: {name}" for name, since in sorted(self.started.copy().items())]
+        os.write(self._out, ("".join(lines) + "\n").encode() if lines else b"")
+
+    def _print_regularly(self):
+        while not self._over.wait(INTERVAL_SECONDS):
+            self.print()
+
+
+def configure(config):
+    """Add the plugin to the process that prints."""
+    if hasattr(config, "workerinput"):
+        # A worker ends when its controller does, or by Ctrl-C, which reaches them all.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return
+    running = RunningTests()
+    config.pluginmanager.register(running, "running-tests")
+    signal.signal(signal.SIGTERM, running.end)
