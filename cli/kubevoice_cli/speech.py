@@ -133,7 +133,7 @@ def say(
         from kubevoice.audio.encode import encode_audio
         from kubevoice.engine import Controls, Engine, build_script, synthesize_parts
         from kubevoice.engine.timing import time_parts
-        from kubevoice.subtitles import render
+        from kubevoice.subtitles import render_subtitles
 
         where = voice or DEFAULT_VOICE
         engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
@@ -144,7 +144,7 @@ def say(
         _write(output, encode_audio(samples, engine.sample_rate, audio_format))
         if subtitles_to:
             timing = time_parts(engine, script.parts, controls)
-            _write(subtitles_to, render(kind, text, timing, ssml=ssml).encode())
+            _write(subtitles_to, render_subtitles(kind, text, timing, ssml=ssml).encode())
     for path in filter(None, (output, subtitles_to)):
         answers.print(plain(str(path)))
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from kubevoice.engine.timing import SentenceTime, Timing, WordTime
 from kubevoice.text.segment import CLOSERS, PAIRS, PAUSES, STOPS
 
-__all__ = ["LINE", "Cue", "cues", "render", "to_json", "to_srt", "to_vtt"]
+__all__ = ["LINE", "Cue", "build_cues", "render_subtitles", "to_json", "to_srt", "to_vtt"]
 
 LINE = 20
 """Characters of a cue; only a word that is longer makes a longer one."""
@@ -28,18 +28,18 @@ class Cue:
     end: float
 
 
-def cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
+def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
     """Return the cues of a speech of `text`, at least one for each sentence, in order and never at the same time."""
-    written = MARKUP.sub(lambda found: HIDDEN * len(found[0]), text) if ssml else text
+    written = MARKUP.sub(lambda match: HIDDEN * len(match[0]), text) if ssml else text
     shown: Callable[[str], str] = _shown_markup if ssml else _shown
-    found: list[Cue] = []
+    cues: list[Cue] = []
     begin = 0
     for number, sentence in enumerate(timing.sentences):
         following = timing.sentences[number + 1 :]
         end = _end(written, max(begin, sentence.finish or begin), following) if following else len(written)
-        found += _sentence_cues(sentence, written, begin, end, shown)
+        cues += _sentence_cues(sentence, written, begin, end, shown)
         begin = end
-    return found
+    return cues
 
 
 def _shown(text: str) -> str:
@@ -53,7 +53,7 @@ def _shown_markup(text: str) -> str:
 def _end(written: str, known: int, following: Sequence[SentenceTime]) -> int:
     """Return where a sentence ends: figures between the last place known of it and the next may be of either."""
     next_known = next((one.begin for one in following if one.begin is not None), known)
-    ends = [found.end() for found in BOUNDARY.finditer(written, known, max(known, next_known))]
+    ends = [match.end() for match in BOUNDARY.finditer(written, known, max(known, next_known))]
     return ends[-1] if ends else known
 
 
@@ -81,16 +81,16 @@ def _sentence_cues(
     sentence: SentenceTime, written: str, begin: int, end: int, shown: Callable[[str], str]
 ) -> Iterator[Cue]:
     words = sentence.words
-    left = list(_cuts(words, written, begin, end))
+    cuts = list(_cuts(words, written, begin, end))
     first = 0
-    while len(shown(written[begin:end])) > LINE and left:
-        fitting = [cut for cut in left if len(shown(written[begin : cut[1]])) <= LINE] or left[:1]
+    while len(shown(written[begin:end])) > LINE and cuts:
+        fitting = [cut for cut in cuts if len(shown(written[begin : cut[1]])) <= LINE] or cuts[:1]
         number, place, _ = ([cut for cut in fitting if cut[2]] or fitting)[-1]
         if line := shown(written[begin:place]):
             yield Cue(line, words[first].start, words[number - 1].end)
             first = number
         begin = place
-        left = [cut for cut in left if cut[1] > place]
+        cuts = [cut for cut in cuts if cut[1] > place]
     yield Cue(shown(written[begin:end]) or _shown(sentence.text), words[first].start, words[-1].end)
 
 
@@ -99,19 +99,18 @@ def _clock(seconds: float, point: str) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{milliseconds:03}"
 
 
-def to_srt(found: Sequence[Cue]) -> str:
+def to_srt(cues: Sequence[Cue]) -> str:
     """Write cues as SubRip."""
     return "\n".join(
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}\n"
-        for number, cue in enumerate(found, 1)
+        for number, cue in enumerate(cues, 1)
     )
 
 
-def to_vtt(found: Sequence[Cue]) -> str:
+def to_vtt(cues: Sequence[Cue]) -> str:
     """Write cues as WebVTT, in which `&`, `<` and `>` are written as entities."""
     lines = (
-        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{html.escape(cue.text, quote=False)}\n"
-        for cue in found
+        f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{html.escape(cue.text, quote=False)}\n" for cue in cues
     )
     return "WEBVTT\n" + "".join(lines)
 
@@ -121,9 +120,9 @@ def to_json(timing: Timing) -> str:
     return json.dumps(asdict(timing), ensure_ascii=False)
 
 
-RENDER: Mapping[str, Callable[[Sequence[Cue]], str]] = {"srt": to_srt, "vtt": to_vtt}
+WRITERS: Mapping[str, Callable[[Sequence[Cue]], str]] = {"srt": to_srt, "vtt": to_vtt}
 
 
-def render(kind: str, text: str, timing: Timing, *, ssml: bool = False) -> str:
+def render_subtitles(kind: str, text: str, timing: Timing, *, ssml: bool = False) -> str:
     """Write the times of a speech of `text` as json, srt or vtt."""
-    return to_json(timing) if kind == "json" else RENDER[kind](cues(text, timing, ssml=ssml))
+    return to_json(timing) if kind == "json" else WRITERS[kind](build_cues(text, timing, ssml=ssml))

@@ -75,7 +75,7 @@ def walk(model: VoiceModel, observed: Observed) -> Chain:
             storage=storage,
             dev_fraction=spec.training.dev_fraction,
             seed=spec.training.seed,
-            observed=observed.dataset,
+            dataset_version=observed.dataset,
         ),
     )
     prepared = prepare.job.result(PrepareResult) if prepare.job else None

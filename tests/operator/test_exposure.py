@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kubevoice.resources.conditions import ConditionType, Reason, State, find
+from kubevoice.resources.conditions import ConditionType, Reason, State, find_condition
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.observe import ExposureObservation, Observed
 from kubevoice_operator.plan import plan
@@ -40,7 +40,7 @@ def planned(model, **exposure):
 
 
 def exposed(found):
-    condition = find(found.status.conditions, ConditionType.EXPOSED)
+    condition = find_condition(found.status.conditions, ConditionType.EXPOSED)
     return condition and (condition.status, condition.reason, condition.message)
 
 

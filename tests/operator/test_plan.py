@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from kubernetes import client
-from kubevoice.resources.conditions import ConditionType, Reason, State, find
+from kubevoice.resources.conditions import ConditionType, Reason, State, find_condition
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult, Verdict
 from kubevoice.resources.status import Phase
 from kubevoice.resources.voicemodel import load_voicemodel
@@ -127,7 +127,7 @@ def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reas
     model = MODEL + pin
     applied = content_hash(after(STAGES, model=model).service)
     service = ServiceObservation(applied, "http://mei", (ReplicaObservation("a", {"mei": REVISION}),))
-    ready = find(after(STAGES, model=model, service=service).status.conditions, ConditionType.READY)
+    ready = find_condition(after(STAGES, model=model, service=service).status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.TRUE, reason)
 
 
@@ -152,7 +152,7 @@ def test_the_most_workers_never_sink_below_those_that_are_there(there, workers, 
 def test_a_refusal_is_told_while_an_older_revision_serves():
     old = ServiceObservation("", "http://mei", (ReplicaObservation("a", {"mei": DIGEST}),))
     found = after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")
-    ready = find(found.status.conditions, ConditionType.READY)
+    ready = find_condition(found.status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.FALSE, Reason.REFUSED_BY_API)
     assert "no such image is allowed" in ready.message
 
@@ -164,7 +164,7 @@ def test_a_refused_change_of_what_serves_is_told_though_the_revision_is_the_righ
     assert conditions[ConditionType.READY] == (State.FALSE, Reason.REFUSED_BY_API)
     assert conditions[ConditionType.DEGRADED] == (State.TRUE, Reason.REFUSED_BY_API)
     assert conditions[ConditionType.AVAILABLE] == (State.TRUE, Reason.SERVING)
-    assert "no such image is allowed" in find(found.status.conditions, ConditionType.READY).message
+    assert "no such image is allowed" in find_condition(found.status.conditions, ConditionType.READY).message
     assert found.status.serving.revision == REVISION
 
 

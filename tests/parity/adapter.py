@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice.text.symbols import SymbolReader
-from kubevoice.voice.modelscope import read_half
+from kubevoice.voice.modelscope import read_model_part
 from kubevoice_training.finetuning.acoustic_step import per_symbol_mean, reconstruction_losses
 from kubevoice_training.finetuning.vocoder_losses import MelLoss, reference_loss_mel
 from kubevoice_training.models.aligner import beta_binomial_prior, monotonic_alignment_search
@@ -24,12 +24,12 @@ PHONES = ("sy", "tone", "syllable_flag", "word_segment")
 
 @lru_cache(maxsize=1)
 def _sambert(am_dir):
-    return load_sambert(read_half(Path(am_dir)))
+    return load_sambert(read_model_part(Path(am_dir)))
 
 
 @lru_cache(maxsize=1)
 def _generator(voc_dir, am_dir=None):
-    return load_generator(read_half(Path(voc_dir)), read_half(Path(am_dir)) if am_dir else None)
+    return load_generator(read_model_part(Path(voc_dir)), read_model_part(Path(am_dir)) if am_dir else None)
 
 
 def _speaking(am_dir, inputs):
@@ -41,11 +41,11 @@ def _speaking(am_dir, inputs):
     table = np.asarray(inputs["spk_emb"], np.float32)
     rows = np.arange(table.size // table.shape[-1]).reshape(table.shape[:-1])
     rows = np.broadcast_to(rows.reshape(rows.shape + (1,) * (len(shape) - rows.ndim)), shape)
-    return load_sambert(read_half(Path(am_dir)), table), torch.from_numpy(rows.copy())
+    return load_sambert(read_model_part(Path(am_dir)), table), torch.from_numpy(rows.copy())
 
 
 def encode(am_dir, symbols):
-    return SymbolReader.of(read_half(Path(am_dir)).config["linguistic_unit"]).encode(symbols)
+    return SymbolReader.of(read_model_part(Path(am_dir)).config["linguistic_unit"]).encode(symbols)
 
 
 def am_infer(am_dir, inputs):
@@ -62,7 +62,7 @@ def am_infer(am_dir, inputs):
     }
     answers |= {"x_band_width": found.band_width, "h_band_width": found.band_width}
     answers["length"] = len(answers["postnet_outputs"])
-    half = read_half(Path(am_dir))
+    half = read_model_part(Path(am_dir))
     if half.config["Model"]["KanTtsSAMBERT"]["params"].get("NSF"):
         offset, scale = f0_scaling(half)
         source = SourceConfig(f0_offset=offset, f0_scale=scale)
@@ -152,7 +152,7 @@ def am_teacher(am_dir, inputs):
         answers["total"] = mel + duration + pitch + energy
         answers["total"].backward()
         ours = dict(model.named_parameters())
-        order = [name for name in read_tensors(read_half(Path(am_dir)).checkpoint, ["model"]) if name in ours]
+        order = [name for name in read_tensors(read_model_part(Path(am_dir)).checkpoint, ["model"]) if name in ours]
         answers["grad_norms"] = torch.stack([ours[n].grad.norm() for n in order if ours[n].grad is not None])
     return {name: value.detach().numpy() for name, value in answers.items()} | {"x_band_width": output.band_width}
 

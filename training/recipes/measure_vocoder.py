@@ -30,7 +30,7 @@ import pyworld
 import soxr
 from base_corpus import TARGET_RMS
 from kubevoice.audio.mel import MelConfig, log_mel
-from kubevoice.engine.vocoder import VocoderGraph
+from kubevoice.engine.vocoder import VocoderSession
 from kubevoice.voice import builtin_voice, load_bundle
 from kubevoice_training.evaluation.mel_cepstral_distortion import compare
 from kubevoice_training.evaluation.recognition import edit_distance, pinyin_of, transcribe
@@ -59,7 +59,7 @@ def held_out(archive: Path, mel: MelConfig) -> Iterator[tuple[str, np.ndarray]]:
 def by_vocoder(voice: Path) -> Copy:
     """Copy by the vocoder as it ships."""
     weights = load_weights(voice / "checkpoint")
-    vocoder = VocoderGraph(onnxruntime.InferenceSession(voice / "vocoder.onnx"), load_bundle(voice).manifest)
+    vocoder = VocoderSession(onnxruntime.InferenceSession(voice / "vocoder.onnx"), load_bundle(voice).manifest)
     mean, deviation = weights.stats.mel_mean, weights.stats.mel_std
     return lambda wav: vocoder.generate(((log_mel(wav, weights.mel) - mean) / deviation).astype(np.float32))
 

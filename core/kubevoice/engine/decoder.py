@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from kubevoice.errors import KubeVoiceError
 
-__all__ = ["DecoderGraph", "DecoderScheduler", "DecoderState", "EncoderMemory"]
+__all__ = ["DecoderScheduler", "DecoderSession", "DecoderState", "EncoderMemory"]
 
 Array = NDArray[np.float32]
 KvCache = dict[str, Array]
@@ -58,7 +58,7 @@ class EncoderMemory:
     total_frames: int
 
 
-class DecoderGraph:
+class DecoderSession:
     """The decoder graph of a voice (decoder.onnx); it has no state and may be shared by threads."""
 
     def __init__(self, session: onnxruntime.InferenceSession, outputs_per_step: int, mels: int) -> None:
@@ -76,7 +76,7 @@ class DecoderState:
     `steps_decoded` is advanced by `DecoderScheduler`, `steps_consumed` by `iter_blocks`.
     """
 
-    def __init__(self, decoder: DecoderGraph, memory: EncoderMemory) -> None:
+    def __init__(self, decoder: DecoderSession, memory: EncoderMemory) -> None:
         self.decoder, self.memory = decoder, memory
         self.steps, self.steps_decoded, self.steps_consumed = len(memory.states), 0, 0
         """Steps in all, those decoded, and those whose frames were requested."""

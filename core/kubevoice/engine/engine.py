@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice.engine.controls import Controls, build_gain_curve, compute_pitch_shift, emotion_weights, speaker_weights
-from kubevoice.engine.decoder import DecoderGraph, DecoderScheduler, DecoderState, EncoderMemory
+from kubevoice.engine.decoder import DecoderScheduler, DecoderSession, DecoderState, EncoderMemory
 from kubevoice.engine.intensity import extrapolate_emotion
-from kubevoice.engine.postnet import PostNetGraph, PostNetState
-from kubevoice.engine.vocoder import VocoderGraph, VocoderState
+from kubevoice.engine.postnet import PostNetSession, PostNetState
+from kubevoice.engine.vocoder import VocoderSession, VocoderState
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.session import open_session
 from kubevoice.text import Unit, UnitTables
@@ -59,8 +59,8 @@ class Engine:
         self._tables = UnitTables.load(bundle.manifest.unit_language)
         sessions = (opener(bundle.path / f"{n}.onnx", threads) for n in ("encoder", "decoder", "postnet", "vocoder"))
         self._encoder, decoder, postnet, vocoder = sessions
-        self._decoder = DecoderGraph(decoder, bundle.manifest.outputs_per_step, bundle.manifest.mels)
-        self._postnet, self._vocoder = PostNetGraph(postnet), VocoderGraph(vocoder, bundle.manifest)
+        self._decoder = DecoderSession(decoder, bundle.manifest.outputs_per_step, bundle.manifest.mels)
+        self._postnet, self._vocoder = PostNetSession(postnet), VocoderSession(vocoder, bundle.manifest)
         self.front_end_config = bundle.front_end_config()
         """How the voice reads text."""
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from kubevoice.errors import KubeVoiceError
 
-__all__ = ["PostNetGraph", "PostNetState"]
+__all__ = ["PostNetSession", "PostNetState"]
 
 Array = NDArray[np.float32]
 STREAMED = ("mel", "valid", "skip")
 """Inputs of the graph that are not state."""
 
 
-class PostNetGraph:
+class PostNetSession:
     """The postnet graph of a voice (postnet.onnx); it has no state and may be shared by threads."""
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
@@ -34,7 +34,7 @@ class PostNetGraph:
 class PostNetState:
     """The postnet's state for one utterance; `push` updates it."""
 
-    def __init__(self, postnet: PostNetGraph) -> None:
+    def __init__(self, postnet: PostNetSession) -> None:
         self._postnet = postnet
         self._states: Mapping[str, Array] = {n: np.zeros(shape, np.float32) for n, shape in postnet.states.items()}
         self._valid = np.zeros(postnet.delay, np.float32)

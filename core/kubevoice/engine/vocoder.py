@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from kubevoice.voice import VoiceManifest
 
-__all__ = ["VocoderGraph", "VocoderState"]
+__all__ = ["VocoderSession", "VocoderState"]
 
 Array = NDArray[np.float32]
 SEED = 20
 """Seed of the source's noise: the same text always gives the same samples."""
 
 
-class VocoderGraph:
+class VocoderSession:
     """The vocoder graph of a voice (vocoder.onnx); it has no state and may be shared by threads."""
 
     def __init__(self, session: onnxruntime.InferenceSession, manifest: VoiceManifest) -> None:
@@ -40,7 +40,7 @@ class VocoderGraph:
 class VocoderState:
     """The vocoder's state for one utterance: each block is generated with the frames around it that it depends on."""
 
-    def __init__(self, vocoder: VocoderGraph) -> None:
+    def __init__(self, vocoder: VocoderSession) -> None:
         self._vocoder = vocoder
         self._mel: Array | None = None
         self._generated = 0

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from kubevoice.resources.schema import Part
 
-__all__ = ["Condition", "ConditionType", "Reason", "State", "find", "with_condition"]
+__all__ = ["Condition", "ConditionType", "Reason", "State", "find_condition", "with_condition"]
 
 
 class ConditionType(StrEnum):
@@ -83,7 +83,7 @@ class Condition(Part):
     last_transition_time: datetime = Field(description="When the status last changed.")
 
 
-def find(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
+def find_condition(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
     """Return the condition of a type, if there is one."""
     return next((condition for condition in conditions if condition.type is kind), None)
 
@@ -91,7 +91,7 @@ def find(conditions: Iterable[Condition], kind: ConditionType) -> Condition | No
 def with_condition(conditions: Iterable[Condition], new: Condition) -> tuple[Condition, ...]:
     """Put `new` in the place of the condition of its type; the transition time moves only when the status does."""
     kept = tuple(conditions)
-    if (old := find(kept, new.type)) is None:
+    if (old := find_condition(kept, new.type)) is None:
         return (*kept, new)
     if old.status is new.status:
         new = new.model_copy(update={"last_transition_time": old.last_transition_time})

@@ -9,10 +9,10 @@ from kubevoice.resources.exposure import Expose, NameRef
 from kubevoice.resources.schema import Part, cel, list_type
 from kubevoice.resources.training import Pods
 
-__all__ = ["CanaryStep", "Replica", "Rollout", "Serving", "Strategy", "Tracing"]
+__all__ = ["CacheSpec", "CanaryStep", "ReplicaSpec", "RolloutSpec", "Serving", "Strategy", "Tracing"]
 
 
-class Replica(Part):
+class ReplicaSpec(Part):
     """Size of one replica of the synthesiser."""
 
     cpu: Annotated[float, Field(gt=0, le=128)] = Field(1, description="CPU cores.")
@@ -36,10 +36,10 @@ class CanaryStep(Part):
     """One step of a canary."""
 
     weight: int = Field(ge=1, le=99, description="Percent of requests the new revision gets.")
-    pause_seconds: int = Field(300, ge=0, le=604_800, description="How long to watch before the next step.")
+    pause_seconds: int = Field(300, ge=0, le=604_800, description="Time at this weight before the next step.")
 
 
-class Rollout(Part):
+class RolloutSpec(Part):
     """How a new revision takes over."""
 
     strategy: Strategy = Field(Strategy.IMMEDIATE, description="All at once, or in steps.")
@@ -47,10 +47,10 @@ class Rollout(Part):
         (), max_length=16, description="Steps of a canary.", json_schema_extra=list_type("atomic")
     )
     max_error_rate: float | None = Field(
-        None, ge=0, le=1, description="Share of failed requests above which a canary backs out."
+        None, ge=0, le=1, description="Share of failed requests above which a canary is aborted."
     )
     max_latency_seconds: float | None = Field(
-        None, gt=0, le=600, description="95th percentile of latency above which a canary backs out."
+        None, gt=0, le=600, description="95th percentile of latency above which a canary is aborted."
     )
     progress_deadline_seconds: int = Field(
         1800, ge=30, le=604_800, description="Longest time a rollout may take before it counts as failed."
@@ -70,19 +70,21 @@ class Rollout(Part):
     }
 
 
-class Cache(Part):
-    """What is kept of speech that was made, so that the same phrase is answered at once."""
+class CacheSpec(Part):
+    """The response cache: speech that is kept and returned for the same request."""
 
-    megabytes: int = Field(64, ge=0, le=4096, description="Memory of the HTTP side; 0 keeps nothing anywhere.")
-    ttl_seconds: float = Field(3600, gt=0, le=2_592_000, description="How long a phrase is kept.")
+    megabytes: int = Field(
+        64, ge=0, le=4096, description="Megabytes of memory of each HTTP pod; 0 turns the cache off."
+    )
+    ttl_seconds: float = Field(3600, gt=0, le=2_592_000, description="How long a response is kept.")
     redis_url: str | None = Field(
         None,
         max_length=1024,
         pattern=r"^rediss?://[^@]+$",
-        description="Redis that keeps phrases across restarts, without credentials.",
+        description="Redis that keeps responses across restarts; no credentials in it.",
     )
     redis_secret_ref: NameRef | None = Field(
-        None, description="Secret with REDIS_PASSWORD and, if need be, REDIS_USERNAME."
+        None, description="Secret with REDIS_PASSWORD and, if needed, REDIS_USERNAME."
     )
 
 
@@ -92,26 +94,28 @@ class Tracing(Part):
     endpoint: str = Field(
         max_length=1024, pattern=r"^https?://[^@\s]+$", description="Collector that takes OTLP over HTTP."
     )
-    sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of the requests whose callers have not decided.")
+    sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="Share of requests to trace when the caller's trace context does not decide."
+    )
 
 
 class Serving(Pods):
     """How the voice is served."""
 
     min_replicas: int = Field(1, ge=0, le=1000, description="Replicas that always run.")
-    max_replicas: int = Field(8, ge=1, le=1000, description="Most replicas under load.")
+    max_replicas: int = Field(8, ge=1, le=1000, description="Largest number of replicas.")
     target_ongoing_requests: float = Field(2, gt=0, le=1000, description="Requests in progress a replica is sized for.")
     max_queued_requests: int = Field(
-        64, ge=1, le=100_000, description="Requests that may wait; more are refused with 429 and Retry-After."
+        64, ge=1, le=100_000, description="Requests that may wait; more are refused with HTTP 429 and Retry-After."
     )
     upscale_delay_seconds: float = Field(5, ge=0, le=3600, description="How long load must last before scaling up.")
     downscale_delay_seconds: float = Field(
-        300, ge=0, le=86_400, description="How long calm must last before scaling down."
+        300, ge=0, le=86_400, description="How long low load must last before scaling down."
     )
-    replica: Replica = Field(Replica(), description="Size of one replica.")
+    replica: ReplicaSpec = Field(ReplicaSpec(), description="Size of one replica.")
     suspend: bool = Field(False, description="Stop serving and free the pods; training goes on.")
-    rollout: Rollout = Field(Rollout(), description="How a new revision takes over.")
-    cache: Cache = Field(Cache(), description="What is kept of speech that was made.")
+    rollout: RolloutSpec = Field(RolloutSpec(), description="How a new revision takes over.")
+    cache: CacheSpec = Field(CacheSpec(), description="The cache of responses.")
     expose: Expose = Field(Expose(), description="How applications reach the voice.")
     tracing: Tracing | None = Field(None, description="Where OpenTelemetry traces of requests go; nowhere if unset.")
 

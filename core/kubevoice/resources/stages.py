@@ -1,8 +1,8 @@
-"""What each stage reads and what it answers: the seam between the operator and the Job containers.
+"""Specs and results of the stages: the interface between the operator and the Job containers.
 
-A stage is a pure function of its spec. Specs name their inputs by content (digests), so the hash of a spec
-names the Job that runs it and the place its output lives. Results travel back as the container's termination
-message, so they stay well under Kubernetes' limit of 4096 bytes.
+A stage is a pure function of its spec. Specs name their inputs by content (digests), so the hash of a spec names the
+Job that runs it and the prefix of its output. Results are returned as the container's termination message, which
+Kubernetes limits to 4096 bytes.
 """
 
 from enum import StrEnum
@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 Metrics = dict[str, float]
-HOW_REACHED = set(StorageSpec.model_fields) - {"artifacts_uri"}
+STORAGE_ACCESS_FIELDS = set(StorageSpec.model_fields) - {"artifacts_uri"}
 
 
 class Stage(StrEnum):
-    """The three Jobs of a revision, in order; and the one that deletes what is no longer wanted."""
+    """The three Jobs of a revision, in order; and COLLECT, which deletes artifacts that nothing refers to."""
 
     PREPARE = "prepare"
     TRAIN = "train"
@@ -45,7 +45,7 @@ class Stage(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What the quality gate decided."""
+    """Result of the quality gate."""
 
     PASSED = "Passed"
     FAILED = "Failed"
@@ -60,9 +60,9 @@ class PrepareSpec(CamelModel):
     dev_fraction: float
     seed: int
     base: BaseVoice
-    """The voice to be fine-tuned: its networks know no mels but those of its kind."""
-    observed: str = ""
-    """What the dataset looked like when it was resolved; another value reads it again."""
+    """The voice to fine-tune: features must have its mel settings."""
+    dataset_version: str = Field("", alias="observed")
+    """Version of the dataset when the spec was made, opaque; another value runs prepare again."""
 
 
 class EmotionSeconds(CamelModel):
@@ -105,7 +105,7 @@ class TrainResult(CamelModel):
 
 
 class ReleaseSpec(CamelModel):
-    """Export, measure, judge and publish a voice bundle."""
+    """Export, evaluate and publish a voice bundle."""
 
     name: str
     features_uri: str
@@ -119,7 +119,7 @@ class ReleaseSpec(CamelModel):
 
 
 class ReleaseResult(CamelModel):
-    """The bundle (its digest is the revision), its figures and the gate's decision."""
+    """The bundle (its digest is the revision), its metrics and the result of the quality gate."""
 
     revision: str
     uri: str
@@ -142,7 +142,7 @@ class CollectResult(CamelModel):
 
 
 class StageFailure(CamelModel):
-    """What a stage says when it cannot finish."""
+    """Why a stage failed."""
 
     reason: str
     message: Annotated[str, Field(max_length=2048)]
@@ -162,11 +162,10 @@ class Progress(CamelModel):
 
 
 def spec_key(stage: Stage, spec: BaseModel) -> str:
-    """Return the hash that names a stage's Job and its output: 16 hex digits of SHA-256.
+    """Return the key of a stage's Job and of its output: 16 hex digits of SHA-256.
 
-    The spec is serialised as canonical JSON (sorted keys, no spaces), so equal specs have equal keys
-    whatever order their fields were written in. Of the storage only what lies where counts, not how it is
-    reached: a rotated credential or another endpoint of the same artifacts must not train a voice anew.
+    The spec is serialised as canonical JSON, so equal specs have equal keys. Of the storage only `artifacts_uri`
+    counts: a rotated credential or another endpoint of the same artifacts must not train a voice again.
     """
-    content = spec.model_dump(mode="json", by_alias=True, exclude={"storage": HOW_REACHED})
+    content = spec.model_dump(mode="json", by_alias=True, exclude={"storage": STORAGE_ACCESS_FIELDS})
     return short_hash(f"{stage}\n{canonical_json(content)}")

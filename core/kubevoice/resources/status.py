@@ -1,4 +1,4 @@
-"""What the operator says about a VoiceModel."""
+"""The status of a VoiceModel, written by the operator."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -57,20 +57,20 @@ class DatasetStatus(Part):
 
 
 class TrainingStatus(Part):
-    """How far training is."""
+    """Progress of training."""
 
     step: int = Field(0, description="Optimiser steps done.")
     max_steps: int = Field(0, description="Optimiser steps in all.")
     percent: float = Field(0, description="The same in percent.")
     loss: float | None = Field(None, description="Loss of the last step.")
-    dev_loss: float | None = Field(None, description="Loss over the clips kept apart.")
-    eta_seconds: float | None = Field(None, description="Seconds that remain, as it goes now.")
+    dev_loss: float | None = Field(None, description="Loss on the dev set.")
+    eta_seconds: float | None = Field(None, description="Estimated seconds that remain.")
     checkpoint: str | None = Field(None, max_length=1024, description="Where the trained checkpoint is.")
     job_name: str | None = Field(None, max_length=253, description="The Job that trains.")
 
 
 class RevisionState(StrEnum):
-    """What became of a revision."""
+    """The state of a revision."""
 
     SERVING = "Serving"
     CANARY = "Canary"
@@ -86,13 +86,13 @@ class Revision(Part):
     created_at: datetime = Field(description="When it was released.")
     generation: int = Field(0, description="Generation of the spec it came from.")
     metrics: dict[str, float] = Field(default_factory=dict, description="What was measured.")
-    verdict: str = Field("", max_length=64, description="What the quality gate decided.")
-    state: RevisionState = Field(description="What became of it.")
+    verdict: str = Field("", max_length=64, description="Result of the quality gate.")
+    state: RevisionState = Field(description="Its state.")
     reason: str = Field("", max_length=1024, description="Why it was rejected.")
     artifacts: tuple[str, ...] = Field(
         (),
         max_length=8,
-        description="What was made for it, relative to the voice's folder in spec.storage.artifactsUri.",
+        description="Its artifacts, relative to the voice's folder in spec.storage.artifactsUri.",
         json_schema_extra=list_type("atomic"),
     )
 
@@ -100,8 +100,8 @@ class Revision(Part):
 class Replicas(Part):
     """Replicas, as they report themselves."""
 
-    desired: int = Field(0, description="Replicas there should be.")
-    ready: int = Field(0, description="Replicas that answer.")
+    desired: int = Field(0, description="Replicas that are wanted.")
+    ready: int = Field(0, description="Ready replicas.")
     by_revision: dict[str, int] = Field(default_factory=dict, description="How many serve each revision.")
 
 
@@ -111,7 +111,7 @@ class RolloutStatus(Part):
     revision: str = Field(max_length=128, description="The revision that is being rolled out.")
     started_at: datetime = Field(description="When it began.")
     step: int | None = Field(None, description="Step of spec.serving.rollout.steps, from 0; unset if not a canary.")
-    step_started_at: datetime | None = Field(None, description="When the step's requests began to flow.")
+    step_started_at: datetime | None = Field(None, description="When the step first received requests.")
 
 
 class ServingStatus(Part):
@@ -120,14 +120,14 @@ class ServingStatus(Part):
     revision: str | None = Field(None, max_length=128, description="The revision every replica serves.")
     target_revision: str | None = Field(None, max_length=128, description="The revision that should be served.")
     replicas: Replicas = Field(Replicas(), description="Replicas, as they report themselves.")
-    url: str | None = Field(None, max_length=1024, description="Where applications call.")
+    url: str | None = Field(None, max_length=1024, description="Base URL for applications.")
     canary_weight: int | None = Field(None, description="Percent of requests a canary gets.")
     selector: str | None = Field(None, max_length=1024, description="Label selector of the replicas, for autoscalers.")
     rollout: RolloutStatus | None = Field(None, description="A revision on its way to all replicas.")
 
 
 class LastFailure(Part):
-    """What failed last."""
+    """The last failure."""
 
     stage: str = Field(max_length=64, description="Stage that failed.")
     reason: str = Field(max_length=64, description="Why, for programs.")
@@ -137,20 +137,20 @@ class LastFailure(Part):
     job_name: str | None = Field(None, max_length=253, description="The Job it happened in.")
     attempts: int = Field(1, ge=1, description="How often the same Job has failed.")
     time: datetime = Field(description="When.")
-    retryable: bool = Field(False, description="Whether trying again may help.")
+    retryable: bool = Field(False, description="Whether a retry may succeed.")
 
 
 class Display(Part):
     """What `kubectl get` shows, written for people."""
 
-    progress: str = Field("", max_length=64, description="How far the current stage is.")
-    eta: str = Field("", max_length=64, description="How long training will still take.")
+    progress: str = Field("", max_length=64, description="Progress of the current stage.")
+    eta: str = Field("", max_length=64, description="Estimated time that training still takes.")
     revision: str = Field("", max_length=64, description="The first twelve digits of what is served.")
-    ready: str = Field("", max_length=64, description="Replicas that answer, of those there should be.")
+    ready: str = Field("", max_length=64, description="Ready replicas, of those wanted.")
 
 
 class VoiceModelStatus(Part):
-    """What the operator says about a VoiceModel."""
+    """The status of a VoiceModel, written by the operator."""
 
     observed_generation: int = Field(0, description="Generation of the spec this status is about.")
     phase: Phase = Field(Phase.PENDING, description="One word for people.")
@@ -158,10 +158,10 @@ class VoiceModelStatus(Part):
         (), max_length=16, description="The state for programs.", json_schema_extra=list_type("map", "type")
     )
     dataset: DatasetStatus = Field(DatasetStatus(), description="What the dataset holds.")
-    training: TrainingStatus = Field(TrainingStatus(), description="How far training is.")
+    training: TrainingStatus = Field(TrainingStatus(), description="Progress of training.")
     revisions: tuple[Revision, ...] = Field(
         (), max_length=100, description="Released bundles, newest first.", json_schema_extra=list_type("map", "digest")
     )
     serving: ServingStatus = Field(ServingStatus(), description="What is served.")
-    last_failure: LastFailure | None = Field(None, description="What failed last, until it works.")
+    last_failure: LastFailure | None = Field(None, description="The last failure; unset once the stage succeeds.")
     display: Display = Field(Display(), description="What `kubectl get` shows.")

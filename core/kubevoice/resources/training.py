@@ -7,7 +7,7 @@ from pydantic import Field
 
 from kubevoice.resources.schema import Part, cel, list_type, open_object
 
-__all__ = ["Pods", "Precision", "Recipe", "Schedule", "Training", "Vocoder", "VocoderMode"]
+__all__ = ["Pods", "Precision", "Recipe", "Schedule", "Training", "VocoderMode", "VocoderSpec"]
 
 ShortText = Annotated[str, Field(max_length=253)]
 RECIPE_RULES = (
@@ -20,7 +20,7 @@ RECIPE_RULES = (
 
 
 class Schedule(StrEnum):
-    """Course of the learning rate after warm-up."""
+    """Learning rate schedule after warm-up."""
 
     COSINE = "Cosine"
     CONSTANT = "Constant"
@@ -41,7 +41,7 @@ class VocoderMode(StrEnum):
     FINE_TUNE = "FineTune"
 
 
-class Vocoder(Part):
+class VocoderSpec(Part):
     """The vocoder's part in the training."""
 
     mode: VocoderMode = Field(
@@ -66,24 +66,28 @@ class Pods(Part):
 
 
 class Recipe(Part):
-    """What decides the result of a fine-tuning; where it runs and when does not."""
+    """The settings that decide the result of a fine-tuning."""
 
     max_steps: int = Field(10_000, ge=1, le=10_000_000, description="Optimiser steps in all.")
     batch_size: int = Field(16, ge=1, le=1024, description="Clips a step.")
     learning_rate: float = Field(2e-5, gt=0, le=1, description="Highest learning rate.")
-    schedule: Schedule = Field(Schedule.COSINE, description="Course of the learning rate after warm-up.")
+    schedule: Schedule = Field(Schedule.COSINE, description="Learning rate schedule after warm-up.")
     warmup_steps: int = Field(0, ge=0, le=1_000_000, description="Steps of linear warm-up.")
     max_gradient_norm: float = Field(
-        1.0, ge=0, le=1_000_000, description="Longest gradient of a step; a longer one is shortened. 0 shortens none."
+        1.0, ge=0, le=1_000_000, description="Largest gradient norm of a step; larger ones are clipped. 0 clips none."
     )
-    save_every: int = Field(1000, ge=1, le=1_000_000, description="Steps between checkpoints and dev measurements.")
+    save_every: int = Field(
+        1000, ge=1, le=1_000_000, description="Steps between checkpoints, each with an evaluation on the dev set."
+    )
     sample_every: int = Field(1000, ge=1, le=1_000_000, description="Steps between audio samples.")
-    dev_fraction: float = Field(0.05, ge=0, le=0.5, description="Share of clips kept apart to choose the best step.")
+    dev_fraction: float = Field(
+        0.05, ge=0, le=0.5, description="Share of clips held out as the dev set, which chooses the best step."
+    )
     early_stop_patience: int | None = Field(
         None,
         ge=1,
         le=100_000,
-        description="Dev measurements without a better loss after which training ends early; never if unset.",
+        description="Evaluations without a lower dev loss after which training ends early; never if unset.",
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of everything random.")
     trainable: tuple[Annotated[str, Field(min_length=1, max_length=253)], ...] = Field(
@@ -94,7 +98,7 @@ class Recipe(Part):
         "variance_adaptor, decoder, decoder.last, postnet, aligner) or glob patterns over parameter names.",
         json_schema_extra=list_type("set"),
     )
-    vocoder: Vocoder = Field(Vocoder(), description="The vocoder's part in the training.")
+    vocoder: VocoderSpec = Field(VocoderSpec(), description="The vocoder's part in the training.")
     precision: Precision = Field(Precision.AUTO, description="Number format; auto is bf16 where the GPU has it.")
 
     model_config = Part.model_config | {"json_schema_extra": cel(*RECIPE_RULES)}
@@ -103,7 +107,7 @@ class Recipe(Part):
 class Training(Pods, Recipe):
     """How the voice is fine-tuned and where."""
 
-    nodes: int = Field(1, ge=1, le=64, description="Pods that train together.")
+    nodes: int = Field(1, ge=1, le=64, description="Pods of a distributed training.")
     gpus_per_node: int = Field(1, ge=0, le=16, description="GPUs of each pod; 0 trains on the CPU.")
     resources: dict[str, Any] = Field(
         default_factory=dict,
@@ -113,10 +117,10 @@ class Training(Pods, Recipe):
     queue_name: str | None = Field(None, max_length=253, description="Kueue LocalQueue that admits the Jobs.")
     priority_class_name: str | None = Field(None, max_length=253, description="Priority class of the pods.")
     backoff_limit: int = Field(3, ge=0, le=100, description="Retries of each Job before it counts as failed.")
-    active_deadline_seconds: int = Field(
-        86_400, ge=60, le=31_536_000, description="Longest time each Job may take; none hangs for ever."
+    active_deadline_seconds: int = Field(86_400, ge=60, le=31_536_000, description="Longest time each Job may take.")
+    suspend: bool = Field(
+        False, description="Suspend the Jobs: training saves a checkpoint and stops until this is false."
     )
-    suspend: bool = Field(False, description="Hold the Jobs: training stops, having saved itself, until this is false.")
 
     model_config = Part.model_config | {
         "json_schema_extra": cel(
@@ -126,5 +130,5 @@ class Training(Pods, Recipe):
     }
 
     def recipe(self) -> Recipe:
-        """Return the part that decides the result: moving a training to other nodes makes no other voice."""
+        """Return the part that decides the result: where a training runs does not change its result."""
         return Recipe.model_validate(self.model_dump(include=set(Recipe.model_fields)))

@@ -12,7 +12,7 @@ from kubevoice.resources.exposure import NameRef
 from kubevoice.resources.schema import Part, cel, immutable, list_type
 from kubevoice.resources.serving import Serving
 from kubevoice.resources.status import VoiceModelStatus
-from kubevoice.resources.training import Precision, Schedule, Training, Vocoder, VocoderMode
+from kubevoice.resources.training import Precision, Schedule, Training, VocoderMode, VocoderSpec
 from kubevoice.storage.base import S3Options
 from kubevoice.validation import field_path
 
@@ -35,8 +35,8 @@ __all__ = [
     "Serving",
     "StorageSpec",
     "Training",
-    "Vocoder",
     "VocoderMode",
+    "VocoderSpec",
     "VoiceModel",
     "VoiceModelSpec",
     "load_voicemodel",
@@ -78,12 +78,14 @@ class Dataset(Part):
         description="Folder with metadata.csv (id,text,emotion,wav_path[,speaker]) and the audio it names.",
     )
     digest: str | None = Field(
-        None, pattern=DIGEST, description="Content the dataset must have; found once a generation if unset."
+        None,
+        pattern=DIGEST,
+        description="Content the dataset must have; if unset, it is resolved once for each generation.",
     )
     emotions: dict[Annotated[str, Field(pattern=LABEL)], Annotated[str, Field(pattern=LABEL, max_length=32)]] = Field(
         default_factory=dict,
         max_length=64,
-        description="Labels of the dataset and the emotion each means; other labels stand for themselves.",
+        description="The emotion that each label of the dataset means; other labels are emotions themselves.",
     )
     pinyin_tones: PinyinTones = Field(
         PinyinTones.AS_SPOKEN,
@@ -131,7 +133,7 @@ class StorageSpec(Part):
 
 
 class EvaluationPolicy(StrEnum):
-    """What a figure beyond its threshold does."""
+    """What happens when a metric misses its threshold."""
 
     ENFORCE = "Enforce"
     REPORT = "Report"
@@ -141,10 +143,10 @@ class Evaluation(Part):
     """The quality gate: what is measured before a revision may serve."""
 
     policy: EvaluationPolicy = Field(
-        EvaluationPolicy.ENFORCE, description="Enforce keeps a revision that fails from serving; Report only says so."
+        EvaluationPolicy.ENFORCE, description="Enforce rejects a revision that fails; Report only records the result."
     )
     max_pinyin_error_rate: float | None = Field(
-        None, ge=0, le=10, description="Largest share of syllables that speech recognition may hear wrong, tones aside."
+        None, ge=0, le=10, description="Largest share of syllables that speech recognition gets wrong, without tones."
     )
     min_speaker_similarity: float | None = Field(
         None, ge=-1, le=1, description="Least cosine similarity of speaker embeddings to the recordings."
@@ -153,13 +155,13 @@ class Evaluation(Part):
         None, gt=0, le=100, description="Largest distance to held-out recordings, in dB."
     )
     max_real_time_factor: float | None = Field(
-        None, gt=0, le=100, description="Most seconds of one CPU thread a second of speech may take."
+        None, gt=0, le=100, description="Largest number of seconds of one CPU thread for a second of speech."
     )
     max_f0_rmse: float | None = Field(
         None, gt=0, le=1000, description="Largest F0 difference to held-out recordings, in Hz."
     )
     sentences: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
-        (), max_length=100, description="Sentences to speak and recognise.", json_schema_extra=list_type("atomic")
+        (), max_length=100, description="Sentences to synthesize and recognise.", json_schema_extra=list_type("atomic")
     )
 
 
@@ -180,7 +182,7 @@ class VoiceModelSpec(Part):
     evaluation: Evaluation = Field(Evaluation(), description="The quality gate.")
     serving: Serving = Field(Serving(), description="How the voice is served.")
     revision: str | None = Field(
-        None, pattern=DIGEST, description="Serve exactly this revision: a rollback, until the field is removed."
+        None, pattern=DIGEST, description="Serve exactly this revision until the field is removed: a rollback."
     )
     revision_history_limit: int = Field(5, ge=1, le=100, description="Revisions kept for rolling back.")
     deletion_policy: DeletionPolicy = Field(

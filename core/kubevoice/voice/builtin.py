@@ -10,7 +10,7 @@ __all__ = ["builtin_voice"]
 SCHEME = "builtin://"
 
 
-def _shelf() -> Path:
+def _voices_dir() -> Path:
     """Return the folder of shipped voices: named by KUBEVOICE_VOICES, inside the wheel, or in the checkout."""
     if named := os.environ.get("KUBEVOICE_VOICES"):
         return Path(named)
@@ -21,8 +21,8 @@ def _shelf() -> Path:
 def builtin_voice(uri: str) -> Path:
     """Return the folder of `builtin://NAME`; InputError names the voices there are."""
     name = uri.removeprefix(SCHEME).strip("/")
-    shelf = _shelf()
-    there = sorted(p.parent.name for p in shelf.glob("*/voice.json"))
-    if name not in there:
-        raise InputError(f"no shipped voice {name!r}; there are: {', '.join(there) or 'none'}")
-    return shelf / name
+    voices_dir = _voices_dir()
+    names = sorted(p.parent.name for p in voices_dir.glob("*/voice.json"))
+    if name not in names:
+        raise InputError(f"no shipped voice {name!r}; there are: {', '.join(names) or 'none'}")
+    return voices_dir / name

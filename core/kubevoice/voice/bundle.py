@@ -1,4 +1,7 @@
-"""Reading and sealing bundle folders. A bundle's digest is the SHA-256 of its voice.json, which lists every file's."""
+"""Read, verify and seal bundle folders.
+
+A bundle's digest, the revision, is the SHA-256 of its voice.json, which lists the digest of every other file.
+"""
 
 import os
 from dataclasses import dataclass
@@ -20,14 +23,14 @@ MANIFEST = "voice.json"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A checked bundle on disk."""
+    """A bundle on disk that `load_bundle` has checked."""
 
     path: Path
     manifest: VoiceManifest
     digest: str
 
     def front_end_config(self) -> FrontEndConfig:
-        """Return how the voice reads; InputError if its lexicon is damaged."""
+        """Return the voice's settings of the front end; InputError if its lexicon is damaged."""
         english: English = "phones" if self.manifest.english else "syllables"
         if LEXICON_FILE not in self.manifest.files:
             return FrontEndConfig(english=english)
@@ -41,32 +44,49 @@ def bundle_digest(path: Path) -> str:
 
 
 def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
-    """Read and check a bundle.
+    """Read and verify a bundle.
 
-    With `verify` every file is read and compared with its digest; without, only its presence is checked.
-    Raises InputError if voice.json is missing or wrong, or a file is missing, changed or outside the folder.
+    Parameters
+    ----------
+    path
+        The bundle's folder.
+    verify
+        Whether to read every file and compare its digest; otherwise only its presence is checked.
+
+    Returns
+    -------
+    Bundle
+        The bundle, with its manifest and its digest.
+
+    Raises
+    ------
+    InputError
+        If voice.json is missing or invalid, or a file is missing, changed or outside the folder.
     """
     try:
         manifest = VoiceManifest.model_validate_json((path / MANIFEST).read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{path} is no voice bundle: it has no {MANIFEST}; name a folder that release wrote") from None
+        raise InputError(
+            f"{path} is not a voice bundle: it has no {MANIFEST}; name a folder that release wrote"
+        ) from None
     except ValidationError as error:
         problems = describe_errors(error.errors())
         raise InputError(f"{path / MANIFEST} cannot be read as a voice manifest", problems) from None
-    checked = [_problem(path, name, digest, verify=verify) for name, digest in manifest.files.items()]
+    checked = [verify_file(path, name, digest, read=verify) for name, digest in manifest.files.items()]
     checked += [f"{name}: not listed in {MANIFEST}" for name in GRAPHS if name not in manifest.files]
     if problems := [problem for problem in checked if problem]:
         raise InputError(f"voice bundle {path} is damaged; fetch or release it again", problems)
     return Bundle(path, manifest, bundle_digest(path))
 
 
-def _problem(path: Path, name: str, digest: str, *, verify: bool) -> str | None:
+def verify_file(path: Path, name: str, digest: str, *, read: bool) -> str | None:
+    """Return what is wrong with a file of the bundle in `path`, None if nothing; its digest only if `read`."""
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts:
         return f"{name}: path leaves the bundle"
     if not (path / name).is_file():
         return f"{name}: missing"
-    if verify and hash_file(path / name) != digest:
+    if read and hash_file(path / name) != digest:
         return f"{name}: content differs from its digest"
     return None
 

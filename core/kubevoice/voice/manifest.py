@@ -1,4 +1,4 @@
-"""voice.json: what a bundle says about itself."""
+"""The manifest of a voice bundle, voice.json."""
 
 from typing import Literal
 
@@ -13,14 +13,14 @@ GRAPHS = ("encoder.onnx", "decoder.onnx", "postnet.onnx", "vocoder.onnx")
 
 
 class Emotion(CamelModel):
-    """An emotion the voice was taught: its label and its row in the embedding table."""
+    """An emotion that the voice was trained on: its label and its row in the embedding table."""
 
     label: str
     id: int = Field(ge=0)
 
 
 class VoiceStats(CamelModel):
-    """What pitch (Hz) and energy were normalised by in training."""
+    """Means and standard deviations by which F0 (Hz) and energy were normalised in training."""
 
     pitch_mean: float
     pitch_std: float = Field(gt=0)
@@ -35,7 +35,7 @@ class VoiceManifest(CamelModel):
     name: str
     language: str = "zh"
     english: bool = False
-    """Whether it was taught the phones of English; if not, English words become Mandarin syllables."""
+    """Whether it was trained on English phones; if not, English words become Mandarin syllables."""
     sample_rate: int = Field(gt=0)
     hop: int = Field(gt=0)
     mels: int = Field(gt=0)

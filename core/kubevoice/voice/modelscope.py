@@ -2,8 +2,7 @@
 
 The format is described in docs/reference/modelscope-format.md.
 
-Nothing of a folder is trusted: files are read by their own kind of safe parser, up to a size that none of them has,
-and a name in it never leads out of it.
+Folders are not trusted: files are read by safe parsers up to a maximum size, and a name in one never leads out of it.
 """
 
 import json
@@ -19,11 +18,11 @@ from typing_extensions import override
 
 from kubevoice.errors import InputError
 
-__all__ = ["Half", "ModelScopeVoice", "find_voices", "read_half", "setting", "shown"]
+__all__ = ["ModelPart", "ModelScopeVoice", "find_voices", "get_setting", "read_model_part", "summarize_value"]
 
 LARGEST_TEXT = 1 << 20
 """Bytes; the configurations have a few kilobytes."""
-HALVES = (("am", "voc"), ("sambert", "hifigan"), ("tmp_am", "tmp_voc"))
+PART_FOLDERS = (("am", "voc"), ("sambert", "hifigan"), ("tmp_am", "tmp_voc"))
 """What the folders of acoustic model and vocoder are called: in a voice, in a base model, in a trainer's folder."""
 CHECKPOINT = re.compile(r"checkpoint[_-](\d{1,12})\.pth")
 """With a hyphen where the reference's crash handler wrote it."""
@@ -31,7 +30,7 @@ SIMPLE_NAME = re.compile(r"(?!\.)[^/\\\0]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
-class Half:
+class ModelPart:
     """The acoustic model or the vocoder of a voice: its configuration and its newest checkpoint."""
 
     config: Mapping[str, Any]
@@ -52,8 +51,8 @@ class ModelScopeVoice:
     """One voice of a folder."""
 
     name: str
-    acoustic: Half
-    vocoder: Half
+    acoustic: ModelPart
+    vocoder: ModelPart
 
 
 class _Loader(yaml.SafeLoader):
@@ -89,7 +88,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def setting(config: Mapping[str, Any], path: str, file: Path) -> Any:
+def get_setting(config: Mapping[str, Any], path: str, file: Path) -> Any:
     """Return the value at a dotted path; InputError naming file and key if it is not there."""
     value: Any = config
     for key in path.split("."):
@@ -99,8 +98,8 @@ def setting(config: Mapping[str, Any], path: str, file: Path) -> Any:
     return value
 
 
-def shown(value: Any) -> str:
-    """Say in a few words what a stranger wrote, be it endless."""
+def summarize_value(value: Any) -> str:
+    """Return an untrusted value in a few characters, for a message."""
     try:
         return reprlib.repr(value)
     except ValueError:  # Python writes no number of thousands of digits
@@ -114,16 +113,16 @@ def _newest_checkpoint(folder: Path) -> Path:
     return max(numbered)[1]
 
 
-def read_half(folder: Path) -> Half:
+def read_model_part(folder: Path) -> ModelPart:
     """Read `config.yaml` and find the newest of `ckpt/checkpoint_NUMBER.pth`; InputError if either is missing."""
     config_file = folder / "config.yaml"
-    return Half(read_config(config_file), config_file, _newest_checkpoint(folder / "ckpt"), folder)
+    return ModelPart(read_config(config_file), config_file, _newest_checkpoint(folder / "ckpt"), folder)
 
 
-def _both_halves(folder: Path, name: str) -> ModelScopeVoice | None:
-    for acoustic, vocoder in HALVES:
+def _read_both_parts(folder: Path, name: str) -> ModelScopeVoice | None:
+    for acoustic, vocoder in PART_FOLDERS:
         if (folder / acoustic).is_dir() or (folder / vocoder).is_dir():
-            return ModelScopeVoice(name, read_half(folder / acoustic), read_half(folder / vocoder))
+            return ModelScopeVoice(name, read_model_part(folder / acoustic), read_model_part(folder / vocoder))
     return None
 
 
@@ -154,10 +153,10 @@ def _named_voice(file: Path) -> ModelScopeVoice:
         if value is None:
             return None
         if not isinstance(value, str) or "\0" in value:
-            raise InputError(f"{file}: {key} is {shown(value)}; the path of a file was expected")
+            raise InputError(f"{file}: {key} is {summarize_value(value)}; the path of a file was expected")
         return file.parent / value
 
-    def half(kind: str, elsewhere: Mapping[str, Path | None]) -> Half:
+    def half(kind: str, elsewhere: Mapping[str, Path | None]) -> ModelPart:
         checkpoint, config_file = path(f"{kind}_ckpt"), path(f"{kind}_config")
         if checkpoint is None or config_file is None:
             raise InputError(
@@ -168,11 +167,11 @@ def _named_voice(file: Path) -> ModelScopeVoice:
         audio = path("audio_config")
         config = {**read_config(config_file), **(read_config(audio) if audio else {})}
         there = {name: found for name, found in elsewhere.items() if found is not None}
-        return Half(config, config_file, checkpoint, config_file.parent, there)
+        return ModelPart(config, config_file, checkpoint, config_file.parent, there)
 
     name = named.get("voice_name", file.stem)
     if not isinstance(name, str) or not SIMPLE_NAME.fullmatch(name):
-        raise InputError(f"{file}: voice_name is {shown(name)}, which is no name of a voice")
+        raise InputError(f"{file}: voice_name is {summarize_value(name)}, which is no name of a voice")
     acoustic = half("am", {"se.npy": path("se_file"), "mvn.npy": path("mvn_file")})
     return ModelScopeVoice(name, acoustic, half("voc", {}))
 
@@ -187,18 +186,18 @@ def find_voices(root: Path) -> list[ModelScopeVoice]:
         return [_named_voice(root)]
     if not root.is_dir():
         raise InputError(f"{root} is not there; name the folder of a ModelScope voice")
-    shelf = root / "voices"
-    if shelf.is_dir():
-        index = shelf / "voices.json"
-        names = _listed(index) if index.is_file() else sorted(p.name for p in shelf.iterdir() if p.is_dir())
-        candidates = [(shelf / name, name) for name in names]
-    elif found := _both_halves(root, root.resolve().name):
+    voices_dir = root / "voices"
+    if voices_dir.is_dir():
+        index = voices_dir / "voices.json"
+        names = _listed(index) if index.is_file() else sorted(p.name for p in voices_dir.iterdir() if p.is_dir())
+        candidates = [(voices_dir / name, name) for name in names]
+    elif found := _read_both_parts(root, root.resolve().name):
         return [found]
     else:
         candidates = [(path, path.name) for path in sorted(root.glob("basemodel_*"))]
     voices = []
     for folder, name in candidates:
-        voice = _both_halves(folder, name)
+        voice = _read_both_parts(folder, name)
         if voice is None:
             raise InputError(f"{folder} holds no voice: it needs the folders am and voc")
         voices.append(voice)

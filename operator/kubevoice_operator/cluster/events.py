@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, find
+from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, find_condition
 from kubevoice.resources.status import RevisionState, VoiceModelStatus
 from kubevoice.resources.voicemodel import API_VERSION, KIND, VoiceModel
 
@@ -82,8 +82,8 @@ def notes(before: VoiceModelStatus, after: VoiceModelStatus) -> list[Note]:
     """Return what happened between two statuses, for people."""
     found = []
     for kind in STAGES:
-        new = find(after.conditions, kind)
-        note = _stage_notes(kind, find(before.conditions, kind), new, after) if new else None
+        new = find_condition(after.conditions, kind)
+        note = _stage_notes(kind, find_condition(before.conditions, kind), new, after) if new else None
         if note:
             found.append(note)
     found += _serving_notes(before, after)
@@ -94,10 +94,16 @@ def notes(before: VoiceModelStatus, after: VoiceModelStatus) -> list[Note]:
 def _health_notes(before: VoiceModelStatus, after: VoiceModelStatus) -> list[Note]:
     """Return that nothing answers any more, or that somebody must look, or need not any more."""
     found = []
-    old, new = find(before.conditions, ConditionType.AVAILABLE), find(after.conditions, ConditionType.AVAILABLE)
+    old, new = (
+        find_condition(before.conditions, ConditionType.AVAILABLE),
+        find_condition(after.conditions, ConditionType.AVAILABLE),
+    )
     if old and new and old.status is not State.FALSE and new.status is State.FALSE:
         found.append(Note("Unavailable", new.message, warning=True))
-    old, new = find(before.conditions, ConditionType.DEGRADED), find(after.conditions, ConditionType.DEGRADED)
+    old, new = (
+        find_condition(before.conditions, ConditionType.DEGRADED),
+        find_condition(after.conditions, ConditionType.DEGRADED),
+    )
     if old and new and (old.status, old.reason) != (new.status, new.reason):
         if new.status is State.TRUE and new.message not in {note.message for note in found}:
             found.append(Note("Degraded", new.message, warning=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from kubevoice.resources.conditions import ConditionType, State, find
+from kubevoice.resources.conditions import ConditionType, State, find_condition
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.status import Phase, VoiceModelStatus
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
@@ -74,7 +74,7 @@ class Metrics:
     def show(self, namespace: str, name: str, status: VoiceModelStatus) -> None:
         """Set what a VoiceModel's status says."""
         for gauge, kind in ((self.degraded, ConditionType.DEGRADED), (self.available, ConditionType.AVAILABLE)):
-            condition = find(status.conditions, kind)
+            condition = find_condition(status.conditions, kind)
             gauge.labels(namespace, name).set(condition is not None and condition.status is State.TRUE)
         replicas = status.serving.replicas
         for state, count in (("desired", replicas.desired), ("ready", replicas.ready)):

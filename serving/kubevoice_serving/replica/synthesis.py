@@ -56,7 +56,7 @@ class Synthesis:
         `time.perf_counter()` when the request came to the replica.
     span : Span
         Gets a child for each part of the work.
-    batch : DecoderScheduler
+    scheduler : DecoderScheduler
         The requests of this voice whose decoder steps are computed together.
 
     Notes

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kubevoice.engine import Controls, Engine, build_script, synthesize_text
 from kubevoice.engine.timing import SentenceTime, Timing, WordTime, time_parts
 from kubevoice.errors import InputError
-from kubevoice.subtitles import LINE, Cue, cues, to_srt, to_vtt
+from kubevoice.subtitles import LINE, Cue, build_cues, to_srt, to_vtt
 from kubevoice_serving.http.access import AccessControl
 from kubevoice_serving.http.application import create_app
 from kubevoice_serving.http.recordings import Recordings
@@ -102,7 +102,7 @@ def test_a_document_of_bookmarks_alone_is_an_error(engine):
 
 
 def test_cues_are_the_written_text_cut_at_punctuation(engine):
-    all_cues = cues(LONG, compute_times(engine, LONG))
+    all_cues = build_cues(LONG, compute_times(engine, LONG))
     assert [cue.text for cue in all_cues] == [
         "我有100元，今天天气真好，", "我们一起去公园里面散步吧，好不好？", "你想去<哪里>&呢。",
     ]  # fmt: skip
@@ -112,7 +112,7 @@ def test_cues_of_a_document_have_its_text_without_markup(engine):
     document = (
         '<speak>我们<emphasis level="strong">一起</emphasis>&lt;去&gt;<!-- 不 --><sub alias="世界">WHO</sub>吧</speak>'
     )
-    assert [cue.text for cue in cues(document, compute_times(engine, document, ssml=True), ssml=True)] == [
+    assert [cue.text for cue in build_cues(document, compute_times(engine, document, ssml=True), ssml=True)] == [
         "我们一起<去>WHO吧"
     ]
 
@@ -140,7 +140,7 @@ def test_cues_are_in_order_and_have_all_of_the_text(text):
         SentenceTime("", part[0].offset, part[-1].offset + 1, part[0].start, part[-1].end, part) for part in parts
     ]
     duration = spoken_words[-1].end
-    all_cues = cues(text, Timing(duration, tuple(sentences), ()))
+    all_cues = build_cues(text, Timing(duration, tuple(sentences), ()))
     edges = [0.0, *(edge for cue in all_cues for edge in (cue.start, cue.end)), duration]
     assert edges == sorted(edges)
     assert "".join("".join(cue.text.split()) for cue in all_cues) == "".join(text.split())
@@ -163,7 +163,7 @@ def test_the_route_returns_the_times_of_its_speech(toy, engine, tmp_path):
     assert times.json()["duration"] == pytest.approx(len(audio) / engine.sample_rate)
     assert [one["name"] for one in times.json()["bookmarks"]] == ["a", "b", "c", "d"]
     assert times.headers["X-Revision"] == toy.digest
-    assert srt.text == to_srt(cues(LONG, compute_times(engine, LONG)))
+    assert srt.text == to_srt(build_cues(LONG, compute_times(engine, LONG)))
     assert (vtt.headers["Content-Type"], vtt.text[:7]) == ("text/vtt; charset=utf-8", "WEBVTT\n")
     assert (wrong.status_code, empty.status_code) == (400, 400)
     assert "nothing that can be spoken" in json.loads(wrong.content)["error"]["message"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from kubevoice.resources.stages import PrepareResult, TrainResult
-from kubevoice.resources.training import Vocoder, VocoderMode
+from kubevoice.resources.training import VocoderMode, VocoderSpec
 from kubevoice.resources.voicemodel import BaseVoice
 from kubevoice_training.features.feature_store import read_features
 from kubevoice_training.modelscope.bundle import import_voices
@@ -36,7 +36,7 @@ def test_voices_without_an_aligner_or_with_a_source_learn(make, tmp_path, kind):
     (base,) = import_voices(tmp_path / "model", tmp_path / "base")
     old = load_weights(base.path / "checkpoint")
     runner = make(4)
-    tuned = Vocoder(mode=VocoderMode.FINE_TUNE, max_steps=2)
+    tuned = VocoderSpec(mode=VocoderMode.FINE_TUNE, max_steps=2)
     recipe = runner.spec.training.model_copy(update={"trainable": ("all",), "vocoder": tuned})
     update = {"base": BaseVoice(uri=f"file://{base.path}"), "training": recipe}
     runner.spec = runner.spec.model_copy(update=update)

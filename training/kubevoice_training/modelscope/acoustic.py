@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from kubevoice.errors import InputError
-from kubevoice.voice.modelscope import Half, setting, shown
+from kubevoice.voice.modelscope import ModelPart, get_setting, summarize_value
 from numpy.typing import NDArray
 
 from kubevoice_training.models.config import SambertConfig
@@ -33,7 +33,7 @@ Shape = Callable[[str, int], tuple[int, ...]]
 def _whole(params: Mapping[str, Any], key: str, file: Path, *, least: int, most: int) -> int:
     value = params.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InputError(f"{file}: {PARAMS}.{key} is {shown(value)}; it should be whole, {least} to {most}")
+        raise InputError(f"{file}: {PARAMS}.{key} is {summarize_value(value)}; it should be whole, {least} to {most}")
     return value
 
 
@@ -107,9 +107,9 @@ def _decoder_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def sambert_config(tensors: Tensors, half: Half) -> SambertConfig:
+def sambert_config(tensors: Tensors, half: ModelPart) -> SambertConfig:
     """Derive the network's sizes; InputError names the tensor or the setting that none can be derived from."""
-    file, params = half.config_file, setting(half.config, PARAMS, half.config_file)
+    file, params = half.config_file, get_setting(half.config, PARAMS, half.config_file)
     if not isinstance(params, Mapping):
         raise InputError(f"{file}: {PARAMS} is no mapping")
     if f"{ENCODER}.sy_emb.weight" not in tensors and f"{ENCODER}.byte_index_emb.weight" in tensors:
@@ -140,7 +140,7 @@ def sambert_config(tensors: Tensors, half: Half) -> SambertConfig:
     return config
 
 
-def _with_speakers(tensors: Tensors, half: Half, table: NDArray[Any] | None) -> Tensors:
+def _with_speakers(tensors: Tensors, half: ModelPart, table: NDArray[Any] | None) -> Tensors:
     """Give a personal voice a table of the speakers it is to have, of one row if it is its own."""
     if SPEAKERS in tensors:
         return tensors
@@ -151,7 +151,7 @@ def _with_speakers(tensors: Tensors, half: Half, table: NDArray[Any] | None) -> 
     return tensors | {SPEAKERS: torch.from_numpy(table.reshape(-1, table.shape[-1]).copy())}
 
 
-def load_sambert(half: Half, speakers: NDArray[Any] | None = None) -> Sambert:
+def load_sambert(half: ModelPart, speakers: NDArray[Any] | None = None) -> Sambert:
     """Read the acoustic model; `speakers` [..., 192] stand in for the `se.npy` of a personal voice.
 
     Raises InputError naming file and key for whatever does not fit.

@@ -11,7 +11,7 @@ from kubevoice.audio.mel import MelConfig
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.text import EMOTIONS, UnitTables
 from kubevoice.voice import Bundle, seal_bundle
-from kubevoice.voice.modelscope import Half, ModelScopeVoice, find_voices, setting, shown
+from kubevoice.voice.modelscope import ModelPart, ModelScopeVoice, find_voices, get_setting, summarize_value
 
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.models.config import SambertConfig
@@ -39,8 +39,8 @@ class Imported:
     bundle: Bundle
 
 
-def _mel_config(half: Half, config: SambertConfig, bins: int) -> MelConfig:
-    audio = setting(half.config, "audio_config", half.config_file)
+def _mel_config(half: ModelPart, config: SambertConfig, bins: int) -> MelConfig:
+    audio = get_setting(half.config, "audio_config", half.config_file)
     try:
         mel = MelConfig.from_reference(audio)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -56,13 +56,13 @@ def _mel_config(half: Half, config: SambertConfig, bins: int) -> MelConfig:
     return mel
 
 
-def _check_tables(config: SambertConfig, half: Half) -> None:
+def _check_tables(config: SambertConfig, half: ModelPart) -> None:
     """Compare the embedding tables with our unit tables; one row less is a voice from before the mask."""
-    unit = setting(half.config, "linguistic_unit", half.config_file)
+    unit = get_setting(half.config, "linguistic_unit", half.config_file)
     language = unit.get("language") if isinstance(unit, dict) else None
     if language not in (None, "PinYin"):
         raise InputError(
-            f"{half.config_file}: linguistic_unit.language is {shown(language)}; our front end reads PinYin"
+            f"{half.config_file}: linguistic_unit.language is {summarize_value(language)}; our front end reads PinYin"
         )
     sizes = UnitTables.load().sizes | {"emotions": len(EMOTIONS) + 3}
     for name, size in sizes.items():
@@ -71,11 +71,11 @@ def _check_tables(config: SambertConfig, half: Half) -> None:
             raise InputError(f"{half.checkpoint}: the table of {name} has {rows} rows; {size} were expected")
 
 
-def _speakers(config: SambertConfig, half: Half, name: str) -> dict[str, int]:
+def _speakers(config: SambertConfig, half: ModelPart, name: str) -> dict[str, int]:
     """Return the speakers by row: those that the configuration lists, or the one of a personal voice."""
     if config.speakers == 1:
         return {name: 0}
-    names = setting(half.config, "linguistic_unit.speaker_list", half.config_file)
+    names = get_setting(half.config, "linguistic_unit.speaker_list", half.config_file)
     if not isinstance(names, str):
         raise InputError(f"{half.config_file}: linguistic_unit.speaker_list is no text with names between commas")
     listed = names.split(",")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from kubevoice.errors import InputError
-from kubevoice.voice.modelscope import Half, setting, shown
+from kubevoice.voice.modelscope import ModelPart, get_setting, summarize_value
 
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.nsf import SourceConfig
@@ -23,31 +23,31 @@ LARGEST = 100_000
 """Of any whole number in the configuration: a hop, a dilation, a sample rate."""
 
 
-def _numbers(value: Any, count: int, key: str, half: Half) -> tuple[int, ...]:
+def _numbers(value: Any, count: int, key: str, half: ModelPart) -> tuple[int, ...]:
     fits = isinstance(value, list) and len(value) == count
     if not fits or not all(isinstance(item, int) and 1 <= item <= LARGEST for item in value):
         raise InputError(
-            f"{half.config_file}: {PARAMS}.{key} is {shown(value)}; the tensors call for {count} whole numbers"
+            f"{half.config_file}: {PARAMS}.{key} is {summarize_value(value)}; the tensors need {count} whole numbers"
         )
     return tuple(value)
 
 
-def _source(tensors: Tensors, params: Mapping[str, Any], half: Half) -> SourceConfig | None:
+def _source(tensors: Tensors, params: Mapping[str, Any], half: ModelPart) -> SourceConfig | None:
     if not any(key.startswith("source_module.") for key in tensors):
         return None
     nsf = params.get("nsf_params")
     rate = nsf.get("sampling_rate") if isinstance(nsf, Mapping) else None
     if not isinstance(rate, int) or not 1 <= rate <= LARGEST:
         raise InputError(
-            f"{half.config_file}: {PARAMS}.nsf_params.sampling_rate is {shown(rate)}; give samples per second"
+            f"{half.config_file}: {PARAMS}.nsf_params.sampling_rate is {summarize_value(rate)}; give samples per second"
         )
     harmonics = shape_of(tensors, half.checkpoint, "source_module.ffn.0.weight_v", 3)[1]
     return SourceConfig(overtones=harmonics - 1, sample_rate=rate)
 
 
-def generator_config(tensors: Tensors, half: Half) -> GeneratorConfig:
+def generator_config(tensors: Tensors, half: ModelPart) -> GeneratorConfig:
     """Derive the generator's sizes; InputError names the tensor or the setting that none can be derived from."""
-    file, params = half.checkpoint, setting(half.config, PARAMS, half.config_file)
+    file, params = half.checkpoint, get_setting(half.config, PARAMS, half.config_file)
     if not isinstance(params, Mapping):
         raise InputError(f"{half.config_file}: {PARAMS} is no mapping")
     channels, in_channels, kernel = shape_of(tensors, file, "conv_pre.conv1d.weight_v", 3)
@@ -65,7 +65,9 @@ def generator_config(tensors: Tensors, half: Half) -> GeneratorConfig:
         dilations.append(_numbers(given, count, f"resblock_dilations[{i}]", half))
     causal = params.get("causal", True)
     if not isinstance(causal, bool):
-        raise InputError(f"{half.config_file}: {PARAMS}.causal is {shown(causal)}; true or false was expected")
+        raise InputError(
+            f"{half.config_file}: {PARAMS}.causal is {summarize_value(causal)}; true or false was expected"
+        )
     config = GeneratorConfig(
         in_channels=in_channels,
         channels=channels,
@@ -85,7 +87,7 @@ def generator_config(tensors: Tensors, half: Half) -> GeneratorConfig:
     return config
 
 
-def load_generator(half: Half, acoustic: Half | None = None) -> Generator:
+def load_generator(half: ModelPart, acoustic: ModelPart | None = None) -> Generator:
     """Read the vocoder; `acoustic` tells one with a source what its F0 is normalised by.
 
     Raises InputError naming file and key for whatever does not fit.
@@ -98,12 +100,12 @@ def load_generator(half: Half, acoustic: Half | None = None) -> Generator:
     return fill(lambda: Generator(config), tensors, half.checkpoint)
 
 
-def f0_scaling(acoustic: Half) -> tuple[float, float]:
+def f0_scaling(acoustic: ModelPart) -> tuple[float, float]:
     """Return offset and scale (Hz) of the F0 that an acoustic model for a harmonic source predicts.
 
     A voice's own mean and deviation, `mvn.npy`, or the range that its configuration names.
     """
-    params = setting(acoustic.config, SAMBERT_PARAMS, acoustic.config_file)
+    params = get_setting(acoustic.config, SAMBERT_PARAMS, acoustic.config_file)
     if isinstance(params, Mapping) and params.get("nsf_norm_type", "mean_std") == "global":
         low, high = params.get("nsf_f0_global_minimum", 30.0), params.get("nsf_f0_global_maximum", 730.0)
         if not all(isinstance(x, int | float) and abs(x) < LARGEST for x in (low, high)) or not low < high:

@@ -5,7 +5,7 @@ before, after or without the audio, whatever its format, and whether it was cach
 """
 
 from fastapi import FastAPI, Response
-from kubevoice.subtitles import render
+from kubevoice.subtitles import render_subtitles
 
 from kubevoice_serving.domain import Refusal
 from kubevoice_serving.http.errors import ERRORS, make_refusal_error
@@ -32,6 +32,6 @@ def add_subtitles_route(app: FastAPI, backend: Backend) -> None:
         timing = await backend.compute_timing(parse_synthesis_request(body, body.input, ssml=body.ssml))
         if isinstance(timing, Refusal):
             raise make_refusal_error(timing, "input")
-        content = render(body.format, body.input, timing.timing, ssml=body.ssml)
+        content = render_subtitles(body.format, body.input, timing.timing, ssml=body.ssml)
         headers = {"X-Voice": timing.voice, "X-Revision": timing.revision}
         return Response(content, headers=headers, media_type=MEDIA_TYPES[body.format])
