@@ -25,7 +25,7 @@ from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights, save
 from pydantic import JsonValue
 from torch import Tensor
 
-MANNER = ("variance_adaptor.", "spk_tokenizer.", "emo_tokenizer.")
+FRONT_END = ("variance_adaptor.", "spk_tokenizer.", "emo_tokenizer.")
 """Parts that know speakers, emotions, pitch and durations: half of a new style is none."""
 ATTRIBUTION = (
     (
@@ -47,7 +47,7 @@ def blend(started: Sambert, trained: dict[str, Tensor], share: float) -> dict[st
     blended = {}
     for name, before in started.state_dict().items():
         after = trained[name].to(before.dtype)
-        average = before.is_floating_point() and not name.startswith(MANNER)
+        average = before.is_floating_point() and not name.startswith(FRONT_END)
         blended[name] = torch.lerp(before, after, share) if average else after
     return blended
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kubevoice.text import UnitTables, analyse
-from spoken_texts import MANNER
+from spoken_texts import FRONT_END
 
 RARE = 20
 """Phones with fewer occurrences are listed."""
@@ -43,7 +43,7 @@ def coverage(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     syllables: Counter[str] = Counter()
     tones: Counter[str] = Counter()
     for line in lines:
-        for sentence in analyse(line["text"], MANNER).sentences:
+        for sentence in analyse(line["text"], FRONT_END).sentences:
             phones.update(unit.sy for unit in sentence.units if not unit.sy.startswith("#"))
             spoken = [syllable.pinyin for word in sentence.words for syllable in word.syllables]
             syllables.update(spoken)

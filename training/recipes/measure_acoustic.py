@@ -25,7 +25,7 @@ from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.vocoder_import import fold_normalization, load_published_generator
-from spoken_texts import MANNER
+from spoken_texts import FRONT_END
 from teacher_acoustic import SPEAKERS, Item, end_ids, read_items, read_labels, training_clip
 from teacher_features import MEL
 
@@ -65,7 +65,7 @@ def forced_mels(model: Sambert, stats: Stats, items: Sequence[Item]) -> Iterator
 @torch.inference_mode()
 def free_mel(model: Sambert, text: str, speaker: str) -> torch.Tensor:
     """Return what the model makes of a text alone: [T, M], normalised."""
-    units = [unit for sentence in analyse(text, MANNER).sentences for unit in sentence.units]
+    units = [unit for sentence in analyse(text, FRONT_END).sentences for unit in sentence.units]
     ids = UnitTables.load().encode(units)
     ling = torch.from_numpy(np.stack([ids[stream] for stream in STREAMS], axis=1).astype(np.int64))
     emotion = torch.full((len(ling),), EMOTION_ROWS["neutral"])

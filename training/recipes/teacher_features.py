@@ -23,7 +23,7 @@ from corpus_coverage import index_lines
 from kubevoice.audio.mel import MelConfig
 from kubevoice.text import UnitTables, analyse
 from kubevoice_training.features.acoustic_features import extract, load_audio
-from spoken_texts import MANNER
+from spoken_texts import FRONT_END
 
 MEL = MelConfig(hop_length=256, fmin=0.0, min_level_db=-120.0, filter_rate=22050)
 TOKEN_SAMPLES = 600
@@ -103,7 +103,7 @@ def unit_durations(
 
 def analyse_clip(corpus: Path, line: dict[str, Any], speller: Speller) -> ClipFeatures | None:
     """Return a clip's features, None if its text is spelled differently from what was spoken."""
-    analysis = analyse(line["text"], MANNER)
+    analysis = analyse(line["text"], FRONT_END)
     spelt = speller.spell(analysis)
     if "".join(phone for phone, _ in spelt) != line["tokens"]:
         return None
