@@ -23,7 +23,7 @@ import numpy as np
 import soundfile
 import soxr
 import torch
-from kubevoice.engine import Controls, Engine, read_aloud
+from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.voice import builtin_voice
 
 SENTENCES = Path(__file__).with_name("everyday.csv")
@@ -57,7 +57,7 @@ def voice_clips(voice: str, speaker: str, count: int) -> Iterator[tuple[np.ndarr
     engine = Engine.load(builtin_voice(voice) if voice.startswith(BUILTIN) else Path(voice))
     with SENTENCES.open(encoding="utf-8", newline="") as file:
         for row in list(csv.DictReader(file))[:count]:
-            yield read_aloud(engine, row["text"], Controls(speaker=speaker)), engine.sample_rate
+            yield synthesize_text(engine, row["text"], Controls(speaker=speaker)), engine.sample_rate
 
 
 def folder_clips(folder: Path) -> Iterator[tuple[np.ndarray, int]]:
