@@ -230,7 +230,8 @@ def read(
 def teach(model: Sambert, groups: Sequence[Group], args: argparse.Namespace) -> Sambert:
     """Train until the time is over, going on from a checkpoint; return the average of the weights.
 
-    The rate falls with the share of the time spent. `args` are those of `add_options`.
+    The rate falls with the share of the time spent. Without a GPU that is time of a core, so that it stands still while
+    the process is suspended or waits. `args` are those of `add_options`.
     """
     optimizer, average = adam(model, args.rate, (0.9, 0.98), 1e-4), Average(model)
     checkpoint, step, spent = args.out / "acoustic.pt", 0, 0.0
@@ -245,7 +246,10 @@ def teach(model: Sambert, groups: Sequence[Group], args: argparse.Namespace) -> 
         states = {name: party.state_dict() for name, party in parties.items()}
         keep(checkpoint, states | {"step": step, "spent": spent}, average.module)
 
-    began, saved = time.monotonic() - spent, time.monotonic()
+    def clock() -> float:
+        return time.process_time() / args.threads if args.device == "cpu" else time.monotonic()
+
+    began, saved = clock() - spent, time.monotonic()
     batches, steps, pool = epochs(groups, args.frames, step), dict[int, Step](), None
     while args.minutes and (share := spent / (args.minutes * 60)) < 1.0:
         set_rate(optimizer, args.rate * min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * (1.0 - share) ** 1.5))
@@ -261,7 +265,7 @@ def teach(model: Sambert, groups: Sequence[Group], args: argparse.Namespace) -> 
         if step % LOOK_EVERY == 0:
             shown = {name: round(float(value), 4) for name, value in figures.items()}
             print(step, f"{spent:.0f}s", shown, flush=True)
-        spent = time.monotonic() - began
+        spent = clock() - began
         if time.monotonic() - saved > SAVE_EVERY:
             saved = time.monotonic()
             save()
