@@ -3,7 +3,8 @@
 See docs/reference/sambert.md, sections "Aligner" and "Losses". Shapes: B clips, T_text symbols, T_mel frames.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -131,6 +132,23 @@ def reconstruction_losses(output: AcousticOutput, batch: AcousticBatch) -> tuple
     )
 
 
+@contextmanager
+def _autocast_bf16(device_type: str, *, enabled: bool) -> Iterator[None]:
+    """Compute in bfloat16 where PyTorch's autocast does.
+
+    On a CPU without instructions for bfloat16, oneDNN has no LSTM of that type, so oneDNN is left out there: linear
+    layers and convolutions compute in bfloat16, LSTMs in float32.
+    """
+    onednn = torch.backends.mkldnn.enabled
+    if enabled and device_type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
+        torch.backends.mkldnn.enabled = False
+    try:
+        with torch.autocast(device_type, torch.bfloat16, enabled=enabled):
+            yield
+    finally:
+        torch.backends.mkldnn.enabled = onednn
+
+
 def compute_losses(
     model: Sambert,
     data: CollatedBatch,
@@ -162,7 +180,7 @@ def compute_losses(
     batch.band_width = all_reduce_max(
         attention_band_width(batch.durations.masked_fill(~inside, 0), model.config.outputs_per_step)
     )
-    with torch.autocast(data.mel.device.type, torch.bfloat16, enabled=bf16):
+    with _autocast_bf16(data.mel.device.type, enabled=bf16):
         output = model(batch)
     mel, duration, pitch, energy = reconstruction_losses(output, batch)
     mel, duration, pitch, energy = (
