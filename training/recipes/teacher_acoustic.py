@@ -103,7 +103,9 @@ def end_ids() -> list[int]:
 def read_labels(out: Path) -> tuple[Stats, SambertConfig]:
     """Return what a training's features are normalised by, and the sizes of its network."""
     labels: dict[str, Any] = json.loads((out / LABELS).read_text(encoding="utf-8"))
-    config = {name: tuple(value) if isinstance(value, list) else value for name, value in labels["config"].items()}
+    config: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in labels["config"].items()
+    }
     return Stats.from_json(labels["stats"]), SambertConfig(**config)
 
 
@@ -122,8 +124,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     items = [item for item in read_items(args.corpus) if not item.held_out]
     if not (args.out / LABELS).exists():
-        stats = {name: _plain(value) for name, value in asdict(stats_of(items)).items()}
-        labels = {"stats": stats, "config": asdict(model_config(args.dropout)), "speakers": SPEAKERS}
+        plain = {name: _plain(value) for name, value in asdict(stats_of(items)).items()}
+        labels = {"stats": plain, "config": asdict(model_config(args.dropout)), "speakers": SPEAKERS}
         (args.out / LABELS).write_text(json.dumps(labels), encoding="utf-8")
     stats, config = read_labels(args.out)
     model = Sambert(config).train().to(args.device)

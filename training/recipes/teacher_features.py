@@ -92,7 +92,7 @@ def unit_durations(
     edges = np.clip(np.round(ends), 0, frames).astype(int)
     edges[-1] = frames
     durations = np.diff(np.concatenate([[0], edges]))
-    for unit in np.flatnonzero((durations == 0) & ~np.asarray(silent)):
+    for unit in map(int, np.flatnonzero((durations == 0) & ~np.asarray(silent))):
         neighbours = [n for n in (unit - 1, unit + 1) if 0 <= n < len(durations)]
         giver = max(neighbours, key=lambda n: durations[n])
         if durations[giver] > 1:
@@ -141,7 +141,7 @@ def write_shard(out: Path, number: int, clips: Sequence[tuple[dict[str, Any], Cl
         "energy": np.concatenate([clip.energy for _, clip in clips]).astype(np.float32),
     }
     scratch = out / "scratch.npz"
-    np.savez_compressed(scratch, **arrays)
+    np.savez_compressed(scratch, **arrays)  # type: ignore[arg-type]  # the stub takes names for its flags
     scratch.replace(out / f"features-{number:04}.npz")
     scratch.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     scratch.replace(out / f"rows-{number:04}.json")

@@ -29,11 +29,11 @@ class Features:
     Attributes
     ----------
     mel
-        Log-mel spectrogram in [0, 1] [T_mel, n_mels].
+        Log-mel spectrogram in [0, 1], shape ``[T_mel, n_mels]``.
     f0
-        F0 in Hz, 0 where unvoiced [T_mel].
+        F0 in Hz, 0 where unvoiced, shape ``[T_mel]``.
     energy
-        Norm of each frame of the magnitude spectrum [T_mel].
+        Norm of each frame of the magnitude spectrum, shape ``[T_mel]``.
     """
 
     mel: Array

@@ -141,7 +141,7 @@ def _autocast_bf16(device_type: str, *, enabled: bool) -> Iterator[None]:
     """
     onednn = torch.backends.mkldnn.enabled
     if enabled and device_type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001
-        torch.backends.mkldnn.enabled = False
+        torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property of the module
     try:
         with torch.autocast(device_type, torch.bfloat16, enabled=enabled):
             yield
