@@ -7,7 +7,7 @@ import socket
 import pytest
 from kubevoice.resources.stages import Progress, Stage
 from kubevoice_training.runtime.progress import ProgressFile
-from kubevoice_training.runtime.telemetry import telemetry
+from kubevoice_training.runtime.telemetry import serve_telemetry
 
 
 def free_port():
@@ -33,7 +33,7 @@ def progress(tmp_path):
 
 def test_progress_and_metrics_are_told_from_the_first_report_on(progress):
     port = free_port()
-    with telemetry(port, progress):
+    with serve_telemetry(port, progress):
         assert get(port, "/healthz") == (200, "ok\n")
         assert get(port, "/progress") == (204, "")
         assert "kubevoice_stage" not in get(port, "/metrics")[1]
@@ -54,7 +54,7 @@ def test_progress_and_metrics_are_told_from_the_first_report_on(progress):
 
 @pytest.mark.parametrize("port", [None, 70_000])
 def test_a_stage_needs_no_port(progress, port, capsys):
-    with telemetry(port, progress):
+    with serve_telemetry(port, progress):
         progress.report(1, 1)
     assert bool(capsys.readouterr().out) == (port is not None)
 
@@ -62,7 +62,7 @@ def test_a_stage_needs_no_port(progress, port, capsys):
 def test_a_port_in_use_is_said_and_the_stage_goes_on(progress, capsys):
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
-        with telemetry(port, progress):
+        with serve_telemetry(port, progress):
             progress.report(1, 1)
     assert f"port {port}" in capsys.readouterr().out
     assert progress.latest.percent == 100.0
@@ -90,7 +90,7 @@ def test_a_running_stage_tells_how_far_it_is(make):
 
 def test_clients_that_hang_or_send_nonsense_do_no_harm(progress):
     port = free_port()
-    with telemetry(port, progress):
+    with serve_telemetry(port, progress):
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
         idle[0].sendall(b"\x00\xff garbage\r\n\r\n")
         progress.report(1, 2)
