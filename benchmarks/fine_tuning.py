@@ -27,7 +27,7 @@ from kubevoice.text.units import STREAMS
 from kubevoice.voice import seal_bundle
 from kubevoice.voice.builtin import builtin_voice
 from kubevoice_training.evaluation.recognition import pinyin_error_rate, transcribe
-from kubevoice_training.evaluation.voice_metrics import measure, spoken_clip
+from kubevoice_training.evaluation.voice_metrics import analyze_clip, compute_metrics
 from kubevoice_training.features.feature_store import FeatureSet, read_features
 from kubevoice_training.finetuning.acoustic_step import compute_losses
 from kubevoice_training.finetuning.collation import collate
@@ -67,14 +67,14 @@ def heard(weights: VoiceWeights, features: FeatureSet, path: Path) -> dict[str, 
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine(seal_bundle(Path(folder), write_voice(weights, Path(folder))))
         spoken = [
-            spoken_clip(
+            analyze_clip(
                 u.text, synthesize_text(engine, u.text, Controls(speaker=u.speaker, emotion=u.emotion)), features.mel, u
             )
             for u in features.utterances
             if u.dev
         ]
         words = word_errors(engine, features.speakers[0], path)
-    figures, _ = measure(spoken, features.mel)
+    figures, _ = compute_metrics(spoken, features.mel)
     return figures | words
 
 

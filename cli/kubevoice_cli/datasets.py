@@ -13,7 +13,7 @@ from rich.table import Table
 from kubevoice_cli.console import answers, errors, plain
 
 if TYPE_CHECKING:
-    from kubevoice_training.evaluation.dataset_review import Review
+    from kubevoice_training.evaluation.dataset_review import DatasetReview
 
 __all__ = ["app"]
 
@@ -44,13 +44,13 @@ def check_dataset(
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
 ) -> None:
     """Measure a dataset and find every fault of it; exit code 2 if it cannot be trained on."""
-    from kubevoice_training.evaluation.dataset_review import review, review_dict
+    from kubevoice_training.evaluation.dataset_review import dump_review, review_dataset
 
-    found = review(connect(folder), {}, tones=pinyin_tones)
+    found = review_dataset(connect(folder), {}, tones=pinyin_tones)
     if html is not None:
         _write_page(found, html)
     if as_json:
-        answers.print(plain(json.dumps(review_dict(found), ensure_ascii=False, indent=1)))
+        answers.print(plain(json.dumps(dump_review(found), ensure_ascii=False, indent=1)))
     else:
         _show(found)
     if found.faults:
@@ -58,7 +58,7 @@ def check_dataset(
         raise InputError(f"dataset {folder} has {len(found.faults)} faults and cannot be trained on", shown)
 
 
-def _write_page(found: "Review", path: Path) -> None:
+def _write_page(found: "DatasetReview", path: Path) -> None:
     from kubevoice_training.pages.dataset import dataset_page
 
     try:
@@ -68,7 +68,7 @@ def _write_page(found: "Review", path: Path) -> None:
     errors.print(plain(f"wrote {path}"))
 
 
-def _show(found: "Review") -> None:
+def _show(found: "DatasetReview") -> None:
     columns = ("EMOTION", "SPEAKER", "CLIPS", "MIN", "HZ", "LUFS", "CLIPPED", "PAUSES", "SYLL/S", "ODD", "NOISE")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for group in found.groups:

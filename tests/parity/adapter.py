@@ -17,7 +17,7 @@ from kubevoice_training.models.sambert import AcousticBatch
 from kubevoice_training.modelscope.acoustic import load_sambert
 from kubevoice_training.modelscope.recipe import noam_rate
 from kubevoice_training.modelscope.tensors import read_tensors
-from kubevoice_training.modelscope.vocoder import f0_scaling, load_generator
+from kubevoice_training.modelscope.vocoder import load_generator, read_f0_scaling
 
 PHONES = ("sy", "tone", "syllable_flag", "word_segment")
 
@@ -64,7 +64,7 @@ def am_infer(am_dir, inputs):
     answers["length"] = len(answers["postnet_outputs"])
     half = read_model_part(Path(am_dir))
     if half.config["Model"]["KanTtsSAMBERT"]["params"].get("NSF"):
-        offset, scale = f0_scaling(half)
+        offset, scale = read_f0_scaling(half)
         source = SourceConfig(f0_offset=offset, f0_scale=scale)
         answers["mel_denorm"] = denormalize_f0(found.postnet_mel, source).numpy()
     return answers

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice.storage import connect
-from kubevoice_training.dataset.check import check
+from kubevoice_training.dataset.check import check_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -34,7 +34,7 @@ def test_examples_do_not_get_in_each_others_way():
 
 def test_the_pinned_data_are_those_beside_the_examples():
     pinned = load_voicemodel(EXAMPLES / "air-gapped.yaml").spec.dataset.digest
-    assert check(connect((EXAMPLES / "hsk-words").as_uri()), {}).digest == pinned
+    assert check_dataset(connect((EXAMPLES / "hsk-words").as_uri()), {}).digest == pinned
 
 
 def test_the_readme_shows_a_shorter_form_of_the_demo(tmp_path):

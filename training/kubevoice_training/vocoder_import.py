@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.weight_norm import normalize_weight, set_weight
-from kubevoice_training.modelscope.tensors import Tensors, fill, read_tensors
+from kubevoice_training.modelscope.tensors import Tensors, build_network, read_tensors
 
 __all__ = ["fold_normalization", "load_published_generator", "published_config", "published_mel"]
 
@@ -134,7 +134,7 @@ def load_published_generator(
     config = _read_json(folder / "config.json")
     sizes = published_config(config)
     tensors = _renamed(read_tensors(folder / checkpoint, ["generator"]))
-    generator = fill(lambda: Generator(sizes), tensors, folder / checkpoint)
+    generator = build_network(lambda: Generator(sizes), tensors, folder / checkpoint)
     mel = published_mel(config, sample_rate)
     ones = np.ones(sizes.in_channels, np.float32)
     fold_normalization(generator, (CEILING_DB - FLOOR_DB) * NATURAL_PER_DB * ones, FLOOR_DB * NATURAL_PER_DB * ones)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kubevoice.engine import Controls, Engine
 from kubevoice.voice import builtin_voice
-from kubevoice_training.evaluation.prosody_metrics import Take, take
+from kubevoice_training.evaluation.prosody_metrics import ProsodySample, synthesize_and_measure
 from kubevoice_training.pages.listening import listening_page
 
 SENTENCES = Path(__file__).with_name("everyday.csv")
@@ -33,9 +33,11 @@ def main() -> None:
     with SENTENCES.open(encoding="utf-8", newline="") as file:
         sentences = [row["text"] for row in csv.DictReader(file)][: args.sentences]
     speaker = args.speaker or engine.manifest.speakers[0]
-    takes: dict[str, list[Take]] = {}
+    takes: dict[str, list[ProsodySample]] = {}
     for emotion in args.emotion or [each.label for each in engine.manifest.emotions]:
-        takes[emotion] = [take(engine, text, Controls(speaker=speaker, emotion=emotion)) for text in sentences]
+        takes[emotion] = [
+            synthesize_and_measure(engine, text, Controls(speaker=speaker, emotion=emotion)) for text in sentences
+        ]
         print(emotion, flush=True)
     page = listening_page(engine.manifest.name, speaker, engine.sample_rate, takes)
     args.output.write_text(page, encoding="utf-8")

@@ -18,35 +18,44 @@ from pathlib import Path
 
 from kubevoice.engine import Controls, Engine
 from kubevoice.voice import builtin_voice
-from kubevoice_training.evaluation.prosody_metrics import Delivery, steps_apart, take, typical
+from kubevoice_training.evaluation.prosody_metrics import (
+    ProsodyMetrics,
+    compute_median,
+    count_noticeable_steps,
+    synthesize_and_measure,
+)
 
 SENTENCES = Path(__file__).with_name("everyday.csv")
 INTENSITIES = (1.0, 2.0)
 
 
-def measured(engine: Engine, speaker: str, sentences: list[str]) -> dict[str, dict[float, Delivery]]:
+def measured(engine: Engine, speaker: str, sentences: list[str]) -> dict[str, dict[float, ProsodyMetrics]]:
     """Return how each emotion is delivered at each intensity."""
-    found: dict[str, dict[float, Delivery]] = {}
+    found: dict[str, dict[float, ProsodyMetrics]] = {}
     for emotion in (each.label for each in engine.manifest.emotions):
         found[emotion] = {}
         for intensity in INTENSITIES[:1] if emotion == "neutral" else INTENSITIES:
             controls = Controls(speaker=speaker, emotion=emotion, intensity=intensity)
-            found[emotion][intensity] = typical([take(engine, text, controls).delivery for text in sentences])
+            found[emotion][intensity] = compute_median(
+                [synthesize_and_measure(engine, text, controls).prosody for text in sentences]
+            )
             print(speaker, emotion, intensity, found[emotion][intensity], flush=True)
     return found
 
 
-def rounded(found: Delivery) -> dict[str, float]:
+def rounded(found: ProsodyMetrics) -> dict[str, float]:
     """Return the figures as they are reported."""
     units = {"f0": "f0Hz", "f0_range": "f0RangeSemitones", "rate": "syllablesPerSecond", "level": "lufs"}
     return {units[name]: round(value, 2) for name, value in asdict(found).items()}
 
 
-def table(found: dict[str, dict[float, Delivery]]) -> dict[str, dict[str, object]]:
+def table(found: dict[str, dict[float, ProsodyMetrics]]) -> dict[str, dict[str, object]]:
     """Return each emotion's figures, and which other one is nearest to it."""
     rows: dict[str, dict[str, object]] = {}
     for emotion, levels in found.items():
-        others = {name: steps_apart(levels[1.0], other[1.0]) for name, other in found.items() if name != emotion}
+        others = {
+            name: count_noticeable_steps(levels[1.0], other[1.0]) for name, other in found.items() if name != emotion
+        }
         nearest = min(others, key=others.__getitem__)
         rows[emotion] = {f"intensity{level:g}": rounded(each) for level, each in levels.items()}
         rows[emotion] |= {"nearest": nearest, "stepsToNearest": round(others[nearest], 2)}

@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.voice import builtin_voice
-from kubevoice_training.evaluation.recognition import edit_distance, pinyin_of, transcribe
+from kubevoice_training.evaluation.recognition import edit_distance, to_pinyin, transcribe
 
 WORDS = Path(__file__).with_name("hsk-heldout.csv")
 
@@ -51,9 +51,9 @@ def main() -> None:
             samples = np.clip(audio, -1.0, 1.0)
             soundfile.write(args.recordings / f"{number:02}-{word}.wav", samples, engine.sample_rate)
         text = transcribe(audio, engine.sample_rate)
-        said, heard = pinyin_of(word), pinyin_of(text)
+        said, heard = to_pinyin(word), to_pinyin(text)
         edits, syllables = edits + edit_distance(said, heard), syllables + len(said)
-        toned_edits += edit_distance(pinyin_of(word, tones=True), pinyin_of(text, tones=True))
+        toned_edits += edit_distance(to_pinyin(word, tones=True), to_pinyin(text, tones=True))
         rows.append({"word": word, "said": " ".join(said), "heard": " ".join(heard)})
         print(f"{'ok ' if said == heard else '-- '} {word} {' '.join(said)} | {' '.join(heard)}", flush=True)
     right = sum(row["said"] == row["heard"] for row in rows)

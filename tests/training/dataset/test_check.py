@@ -10,7 +10,7 @@ import soundfile as sf
 from kubevoice.errors import InputError
 from kubevoice.storage import connect
 from kubevoice.text import FrontEndConfig, analyse
-from kubevoice_training.dataset import check, require
+from kubevoice_training.dataset import check_dataset, raise_on_faults
 
 HEAD = "id,text,emotion,wav_path\n"
 GOOD = "a,你好,neutral,wavs/a.wav\n"
@@ -43,34 +43,36 @@ def long_silence(tmp_path_factory):
 def problems(folder, *rows):
     text = HEAD + GOOD + "".join(f"{row}\n" for row in rows)
     (folder / "metadata.csv").write_text(text, encoding="utf-8")
-    return check(connect(str(folder)), {}).problems
+    return check_dataset(connect(str(folder)), {}).problems
 
 
 def test_a_good_dataset_has_a_digest_of_its_content(folder):
-    first = check(connect(str(folder)), {})
-    require(first, "x")
+    first = check_dataset(connect(str(folder)), {})
+    raise_on_faults(first, "x")
     assert [clip.id for clip in first.clips] == ["a"]
     assert first.per_emotion["neutral"].seconds == 0.5
     tone(folder / "wavs" / "a.wav", seconds=0.6)
-    assert check(connect(str(folder)), {}).digest != first.digest
+    assert check_dataset(connect(str(folder)), {}).digest != first.digest
 
 
 def test_a_dataset_may_bring_readings_of_its_own(folder):
     (folder / "metadata.csv").write_text(f"{HEAD}a,重庆,neutral,wavs/a.wav\n", encoding="utf-8")
-    without = check(connect(str(folder)), {})
+    without = check_dataset(connect(str(folder)), {})
     (folder / "lexicon.txt").write_text("重庆\tzhong4 qing4\n", encoding="utf-8")
-    found = check(connect(str(folder)), {})
+    found = check_dataset(connect(str(folder)), {})
     assert found.clips[0].units == analyse("重庆", FrontEndConfig({"重庆": ("zhong4", "qing4")})).sentences[0].units
     assert found.clips[0].units != without.clips[0].units
     assert found.digest != without.digest
     (folder / "lexicon.txt").write_text("重庆\tzhong9\n好\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"lexicon\.txt line 1: 'zhong9'"):
-        check(connect(str(folder)), {})
+        check_dataset(connect(str(folder)), {})
 
 
 def test_english_is_read_as_the_voice_knows_it(folder):
     (folder / "metadata.csv").write_text(f"{HEAD}a,我用Windows,neutral,wavs/a.wav\n", encoding="utf-8")
-    syllables, phones = (check(connect(str(folder)), {}, english=e).clips[0].units for e in ("syllables", "phones"))
+    syllables, phones = (
+        check_dataset(connect(str(folder)), {}, english=e).clips[0].units for e in ("syllables", "phones")
+    )
     assert phones == analyse("我用Windows", FrontEndConfig(english="phones")).sentences[0].units
     assert phones != syllables
 
@@ -79,7 +81,7 @@ def test_english_is_read_as_the_voice_knows_it(folder):
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_byte_order_marks_and_line_ends_do_not_matter(folder, mark, end):
     (folder / "metadata.csv").write_bytes((mark + HEAD + GOOD).replace("\n", end).encode())
-    assert check(connect(str(folder)), {}).problems == []
+    assert check_dataset(connect(str(folder)), {}).problems == []
 
 
 def test_text_with_commas_and_quotes_is_read(folder):
@@ -139,7 +141,7 @@ def test_all_bad_rows_are_reported_in_one_go(folder):
         "metadata.csv row 4 (id d)",
     ]
     with pytest.raises(InputError) as caught:
-        require(check(connect(str(folder)), {}), "demo")
+        raise_on_faults(check_dataset(connect(str(folder)), {}), "demo")
     assert caught.value.problems == tuple(found)
 
 
@@ -159,10 +161,10 @@ def test_a_folder_that_is_no_dataset_is_refused(folder, data, complaint):
     if data is not None:
         (folder / "metadata.csv").write_bytes(data)
     with pytest.raises(InputError, match=complaint):
-        check(connect(str(folder)), {})
+        check_dataset(connect(str(folder)), {})
 
 
 def test_labels_are_mapped_to_emotions_of_the_voice(folder):
     (folder / "metadata.csv").write_text(HEAD + GOOD.replace("neutral", "joy"), encoding="utf-8")
-    assert [clip.emotion for clip in check(connect(str(folder)), {"joy": "happy"}).clips] == ["happy"]
-    assert "no voice knows" in check(connect(str(folder)), {"joy": "hapyy"}).problems[0]
+    assert [clip.emotion for clip in check_dataset(connect(str(folder)), {"joy": "happy"}).clips] == ["happy"]
+    assert "no voice knows" in check_dataset(connect(str(folder)), {"joy": "hapyy"}).problems[0]

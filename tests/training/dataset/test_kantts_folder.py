@@ -6,7 +6,7 @@ import soundfile as sf
 from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import connect
 from kubevoice.text import analyse
-from kubevoice_training.dataset import check
+from kubevoice_training.dataset import check_dataset
 
 PROSODY = "a\t今天#1天气#2真好#4\n\tjin1 tian1/tian1 qi4/zhen1 hao3\nb\t再见#4\n\tzai4 jian4\n"
 
@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 def found(folder, prosody=PROSODY):
     (folder / "prosody" / "prosody.txt").write_text(prosody, encoding="utf-8")
-    return check(connect(str(folder)), {})
+    return check_dataset(connect(str(folder)), {})
 
 
 def breaks(clip):
@@ -95,7 +95,7 @@ def test_a_fault_is_named_with_its_line(folder, prosody, complaint):
 )
 def test_pinyin_of_the_dictionary_is_changed_as_speech_changes_it(folder, prosody, spoken):
     (folder / "prosody" / "prosody.txt").write_text(prosody, encoding="utf-8")
-    (clip,) = check(connect(str(folder)), {}, tones=PinyinTones.AS_WRITTEN).clips
+    (clip,) = check_dataset(connect(str(folder)), {}, tones=PinyinTones.AS_WRITTEN).clips
     assert [u.tone[-1] for u in clip.units if u.syllable_flag in ("s_begin", "s_both")] == spoken
-    (unchanged,) = check(connect(str(folder)), {}).clips
+    (unchanged,) = check_dataset(connect(str(folder)), {}).clips
     assert [u.tone for u in unchanged.units] != [u.tone for u in clip.units]

@@ -8,9 +8,9 @@ import pytest
 import soundfile as sf
 from kubevoice.storage import connect
 from kubevoice.text import analyse
-from kubevoice_training.dataset.faults import Sound
+from kubevoice_training.dataset.faults import Waveform
 from kubevoice_training.evaluation import dataset_review, noise
-from kubevoice_training.evaluation.recording_metrics import measure, robust_scores
+from kubevoice_training.evaluation.recording_metrics import measure_recording, modified_z_scores
 from kubevoice_training.pages.dataset import dataset_page
 
 RATE = 24_000
@@ -24,7 +24,7 @@ def buzz(seconds=1.0, level=0.1):
 
 
 def measured(samples, text="你好"):
-    return measure(Sound(samples, RATE), list(analyse(text).sentences[0].units))
+    return measure_recording(Waveform(samples, RATE), list(analyse(text).sentences[0].units))
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def write(tmp_path):
             quoted = text.replace('"', '""')
             lines.append(f'{name},"{quoted}",{emotion},{name}.wav')
         (tmp_path / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
-        return dataset_review.review(connect(str(tmp_path)), {})
+        return dataset_review.review_dataset(connect(str(tmp_path)), {})
 
     return write
 
@@ -71,9 +71,9 @@ def test_pauses_and_rate_leave_out_the_ends():
 
 
 def test_an_outlier_does_not_hide_itself():
-    scores = robust_scores([4.0, 4.1, 3.9, 4.2, 3.8, 4.0, 4.1, 40.0])
+    scores = modified_z_scores([4.0, 4.1, 3.9, 4.2, 3.8, 4.0, 4.1, 40.0])
     assert abs(scores[:-1]).max() < 3.5 < scores[-1]
-    assert not robust_scores([1.0, 1.0, 1.0, 9.0]).any()
+    assert not modified_z_scores([1.0, 1.0, 1.0, 9.0]).any()
 
 
 def test_each_way_to_be_worse_is_advised_on(write):
@@ -101,7 +101,7 @@ def test_low_sample_rates_are_advised_on(write):
 
 
 def test_noise_is_rated_where_the_network_is_installed(write):
-    if not noise.noise_measurable():
+    if not noise.is_noise_model_installed():
         pytest.skip("needs the evaluation extra")
     hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
     (group,) = write([("a", "你好", "neutral", buzz() + hiss)]).groups
@@ -109,7 +109,7 @@ def test_noise_is_rated_where_the_network_is_installed(write):
 
 
 def test_noise_that_cannot_be_rated_is_said_not_to_be_measured(write, monkeypatch):
-    monkeypatch.setattr(dataset_review, "noise_measurable", lambda: False)
+    monkeypatch.setattr(dataset_review, "is_noise_model_installed", lambda: False)
     found = write([("a", "你好", "neutral", buzz())])
     assert found.groups[0].noise is None
     assert "not measured" in kinds(found)["noise"].message
@@ -117,12 +117,12 @@ def test_noise_that_cannot_be_rated_is_said_not_to_be_measured(write, monkeypatc
 
 
 def test_a_sample_of_many_recordings_is_bounded_and_does_not_depend_on_their_order():
-    sounds = {f"c{i}": Sound(buzz(2.0) * (1 + i / 100), RATE) for i in range(60)}
-    samples = [noise.Sample(), noise.Sample()]
+    sounds = {f"c{i}": Waveform(buzz(2.0) * (1 + i / 100), RATE) for i in range(60)}
+    samples = [noise.NoiseSample(), noise.NoiseSample()]
     for sample, names in zip(samples, (list(sounds), list(sounds)[::-1]), strict=True):
         for name in names:
-            sample.add(name, sounds[name])
-    first, second = (sample.windows() for sample in samples)
+            sample.consider(name, sounds[name])
+    first, second = (sample.build_windows() for sample in samples)
     assert first.shape == (noise.WINDOWS, noise.WINDOW)
     np.testing.assert_array_equal(first, second)
 
@@ -153,7 +153,7 @@ def test_the_page_shows_hostile_text_as_text_and_loads_nothing(write):
 
 def test_json_says_everything(write):
     found = write([("a", "你好", "neutral", buzz()), ("b", "abc", "happy", buzz())])
-    said = json.loads(json.dumps(dataset_review.review_dict(found)))
+    said = json.loads(json.dumps(dataset_review.dump_review(found)))
     assert (said["trainable"], said["clips"]) == (False, 1)
     assert [fault.split(":")[0] for fault in said["faults"]] == ["metadata.csv row 2 (id b)"]
     assert said["groups"][0]["sampleRates"] == {"24000": 1}

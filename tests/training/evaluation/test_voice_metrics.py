@@ -10,10 +10,10 @@ from kubevoice.audio.mel import MelConfig
 from kubevoice.resources.stages import Verdict
 from kubevoice.resources.voicemodel import Evaluation
 from kubevoice_training.evaluation import voice_metrics
-from kubevoice_training.evaluation.mel_cepstral_distortion import compare
-from kubevoice_training.evaluation.report import evaluation_report, read_report
-from kubevoice_training.evaluation.speaker_similarity import similarity_available, speaker_similarity
-from kubevoice_training.evaluation.voice_metrics import judge, measure, spoken_clip
+from kubevoice_training.evaluation.mel_cepstral_distortion import compare_features
+from kubevoice_training.evaluation.report import build_report, read_report
+from kubevoice_training.evaluation.speaker_similarity import compute_speaker_similarity, is_similarity_model_installed
+from kubevoice_training.evaluation.voice_metrics import analyze_clip, check_quality_gate, compute_metrics
 from kubevoice_training.features.acoustic_features import extract
 from kubevoice_training.features.dynamic_time_warping import warping_path
 from kubevoice_training.features.feature_store import Utterance
@@ -32,7 +32,7 @@ def vowels(hertz=150.0, seconds=0.6, level=0.3):
 
 
 def distance(a, b):
-    return compare(extract(a, MEL), extract(b, MEL), MEL)
+    return compare_features(extract(a, MEL), extract(b, MEL), MEL)
 
 
 def utterance(audio, *, emotion="neutral", name="a", text="你好", wave=None):
@@ -61,7 +61,7 @@ def test_distortion_is_in_decibel_of_cepstra():
     nepers = 0.2
     shifted = recorded.mel * 0 + 0.5 + (nepers * bands * 20 / np.log(10) / 100).astype(np.float32)
     flat = recorded.mel * 0 + 0.5
-    found = compare(
+    found = compare_features(
         type(recorded)(shifted, recorded.f0, recorded.energy), type(recorded)(flat, recorded.f0, recorded.energy), MEL
     )
     # The third cepstrum of a cosine of amplitude a is a / 2 by this transform.
@@ -75,43 +75,43 @@ def test_pitch_that_is_off_by_ten_hertz_is_off_by_ten_hertz():
 
 def test_durations_are_compared_for_each_emotion():
     clips = [
-        spoken_clip("你好", vowels(seconds=1.5), MEL, utterance(vowels(seconds=1.0))),
-        spoken_clip("你好", vowels(seconds=1.0), MEL, utterance(vowels(seconds=1.0), emotion="sad")),
-        spoken_clip("你好", vowels(), MEL),
+        analyze_clip("你好", vowels(seconds=1.5), MEL, utterance(vowels(seconds=1.0))),
+        analyze_clip("你好", vowels(seconds=1.0), MEL, utterance(vowels(seconds=1.0), emotion="sad")),
+        analyze_clip("你好", vowels(), MEL),
     ]
-    figures, _ = measure(clips, MEL)
+    figures, _ = compute_metrics(clips, MEL)
     assert figures["durationError.neutral"] == pytest.approx(0.5, abs=0.03)
     assert figures["durationError.sad"] == pytest.approx(0.0, abs=0.03)
     assert figures["durationError"] == pytest.approx(0.25, abs=0.03)
 
 
-@pytest.mark.skipif(not similarity_available(), reason="needs the evaluation extra")
+@pytest.mark.skipif(not is_similarity_model_installed(), reason="needs the evaluation extra")
 def test_a_speaker_resembles_himself_more_than_another():
     recordings = [soundfile.read(path, dtype="float32")[0] for path in sorted(WORDS.glob("hsk_0????.flac"))[:16]]
     first, second = np.concatenate(recordings[:8]), np.concatenate(recordings[8:])
     deeper = np.interp(np.arange(0, len(second), 0.7), np.arange(len(second)), second).astype(np.float32)
-    same, other = (speaker_similarity([("mei", first, heard)], 24_000) for heard in (second, deeper))
+    same, other = (compute_speaker_similarity([("mei", first, recording)], 24_000) for recording in (second, deeper))
     assert other < 0.85 < same
-    assert speaker_similarity([], 24_000) is None
+    assert compute_speaker_similarity([], 24_000) is None
 
 
 def test_what_is_not_installed_is_not_measured_and_enforcing_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(voice_metrics, "similarity_available", lambda: False)
-    monkeypatch.setattr(voice_metrics, "recognition_available", lambda: False)
-    heard = voice_metrics.recognise([vowels()], 24_000, lambda *_: None)
-    assert heard == [None]
-    figures, missing = measure([spoken_clip("你好", vowels(), MEL, utterance(vowels()))], MEL)
+    monkeypatch.setattr(voice_metrics, "is_similarity_model_installed", lambda: False)
+    monkeypatch.setattr(voice_metrics, "is_recognizer_installed", lambda: False)
+    transcripts = voice_metrics.recognize_clips([vowels()], 24_000, lambda *_: None)
+    assert transcripts == [None]
+    figures, missing = compute_metrics([analyze_clip("你好", vowels(), MEL, utterance(vowels()))], MEL)
     assert {"pinyinErrorRate", "speakerSimilarity"}.isdisjoint(figures)
     wanted = Evaluation(min_speaker_similarity=0.5, max_pinyin_error_rate=0.5, max_mel_cepstral_distortion=1.0)
-    verdict, failures = judge(figures, wanted, missing)
+    verdict, failures = check_quality_gate(figures, wanted, missing)
     assert verdict is Verdict.FAILED
     assert [line.split(" ")[0] for line in failures] == ["pinyinErrorRate", "speakerSimilarity"]
     assert all("was not measured" in line and "install kubevoice[evaluation]" in line for line in failures)
 
 
 def test_features_without_recordings_have_no_similarity():
-    clip = spoken_clip("你好", vowels(), MEL, utterance(vowels(), wave=np.zeros(0, np.int16)))
-    figures, missing = measure([clip], MEL)
+    clip = analyze_clip("你好", vowels(), MEL, utterance(vowels(), wave=np.zeros(0, np.int16)))
+    figures, missing = compute_metrics([clip], MEL)
     assert "speakerSimilarity" not in figures
     assert "speakerSimilarity" in missing
 
@@ -128,13 +128,16 @@ class Links(HTMLParser):
 
 def test_the_page_has_players_pictures_and_verdict_and_loads_nothing():
     hostile = "<script>alert(1)</script>你好"
-    clips = [spoken_clip(hostile, vowels(), MEL, utterance(vowels(), text=hostile)), spoken_clip("再见", vowels(), MEL)]
-    figures = measure(clips, MEL)[0], {"pinyinErrorRate": "install it"}
-    stored = evaluation_report("mei", clips, MEL, figures, {"happy": vowels()}, {"vocoder.onnx": 1e-5})
+    clips = [
+        analyze_clip(hostile, vowels(), MEL, utterance(vowels(), text=hostile)),
+        analyze_clip("再见", vowels(), MEL),
+    ]
+    figures = compute_metrics(clips, MEL)[0], {"pinyinErrorRate": "install it"}
+    stored = build_report("mei", clips, MEL, figures, {"happy": vowels()}, {"vocoder.onnx": 1e-5})
     report = read_report(stored.model_dump_json().encode())
     assert report == stored
     wanted = Evaluation(max_mel_cepstral_distortion=0.5, max_pinyin_error_rate=0.1)
-    page = evaluation_page(report, "sha256:0", wanted, *judge(report.metrics, wanted, report.missing))
+    page = evaluation_page(report, "sha256:0", wanted, *check_quality_gate(report.metrics, wanted, report.missing))
     found = Links()
     found.feed(page)
     assert "script" not in found.tags

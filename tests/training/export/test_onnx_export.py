@@ -11,7 +11,7 @@ from kubevoice.engine import Controls, Engine
 from kubevoice.errors import InputError
 from kubevoice.text import UnitTables, analyse
 from kubevoice.voice import Emotion, VoiceManifest, VoiceStats, load_bundle, seal_bundle
-from kubevoice_training.export.equivalence import TEXTS, compare_texts
+from kubevoice_training.export.equivalence import TEXTS, measure_export_differences
 from kubevoice_training.export.onnx_export import export_graphs
 from kubevoice_training.export.torchscript import export_torchscript
 from kubevoice_training.features.acoustic_features import Stats
@@ -163,7 +163,7 @@ class Silent(torch.nn.Module):
 def test_a_graph_that_is_not_the_networks_is_found_out(released):
     weights = load_weights(released.path / "checkpoint")
     weights.acoustic.mel_postnet.fc.bias.data += 0.1
-    found = compare_texts(released, weights, {"vocoder.onnx": Silent()})
+    found = measure_export_differences(released, weights, {"vocoder.onnx": Silent()})
     assert found.onnx["postnet.onnx"] == pytest.approx(0.1, rel=0.01)
     assert found.onnx["vocoder.onnx"] < 1e-3
     assert found.torchscript["vocoder.onnx"] > 1e-3

@@ -25,7 +25,7 @@ from kubevoice_training.features.acoustic_features import Features
 from kubevoice_training.features.feature_store import FeatureSet, Utterance
 from kubevoice_training.finetuning.embedding_tables import remap_embeddings, with_dataset_stats
 from kubevoice_training.models.nsf import denormalize_f0
-from kubevoice_training.modelscope.bundle import import_voices, read_voice
+from kubevoice_training.modelscope.bundle import import_voices, load_voice
 from kubevoice_training.voice_checkpoint import load_weights
 from modelscope_folder import write_model, write_voice
 
@@ -70,7 +70,7 @@ def source_noise(samples, harmonics):
 def test_an_imported_voice_says_what_its_networks_say(model, imported, name):
     engine = Engine.load(imported[name].path)
     (voice,) = [found for found in find_voices(model) if found.name == name]
-    weights = read_voice(voice)
+    weights = load_voice(voice)
     speaker = list(weights.speakers)[-1]
     for text in SENTENCES:
         (sentence,) = analyse(text).sentences
@@ -357,7 +357,7 @@ def test_a_speakers_vector_is_read_with_care(tmp_path, content):
     write_voice(tmp_path / "voice", personal=True, source=True)
     (tmp_path / "voice" / "am" / "se.npy").write_bytes(content)
     with pytest.raises(InputError, match=r"se\.npy"):
-        read_voice(find_voices(tmp_path / "voice")[0])
+        load_voice(find_voices(tmp_path / "voice")[0])
 
 
 def test_the_command_says_what_is_wrong_and_where(plain, tmp_path):

@@ -4,7 +4,7 @@ A dataset is a folder in storage: metadata.csv with the columns id,text,emotion,
 the sound files it names; or KAN-TTS' standard folder, with prosody/prosody.txt and wav/. All of it is untrusted.
 """
 
-from kubevoice_training.dataset.check import Report, check, require
-from kubevoice_training.dataset.rows import METADATA, Clip, Row, read_rows
+from kubevoice_training.dataset.check import DatasetReport, check_dataset, raise_on_faults
+from kubevoice_training.dataset.rows import METADATA, Clip, DatasetRow, read_rows
 
-__all__ = ["METADATA", "Clip", "Report", "Row", "check", "read_rows", "require"]
+__all__ = ["METADATA", "Clip", "DatasetReport", "DatasetRow", "check_dataset", "raise_on_faults", "read_rows"]

@@ -12,22 +12,22 @@ from kubevoice.storage import Storage
 from kubevoice.text import LEXICON_FILE, FrontEndConfig, Unit, read_lexicon
 from kubevoice.text.front_end_config import English
 
-from kubevoice_training.dataset.faults import MAX_AUDIO_BYTES, Sound, read_sound, row_faults
+from kubevoice_training.dataset.faults import MAX_AUDIO_BYTES, Waveform, decode_audio, find_row_faults
 from kubevoice_training.dataset.kantts import EMOTION_TAGS, PROSODY, read_prosody
-from kubevoice_training.dataset.labels import Labels
-from kubevoice_training.dataset.rows import METADATA, Clip, Row, decoded, read_rows
+from kubevoice_training.dataset.labels import UnitLabeler
+from kubevoice_training.dataset.rows import METADATA, Clip, DatasetRow, decode_text, read_rows
 
-__all__ = ["Report", "check", "require"]
+__all__ = ["DatasetReport", "check_dataset", "raise_on_faults"]
 
 MAX_METADATA_BYTES = 64 << 20
 FEW_CLIPS = 10
 DEFAULT_SPEAKER = "default"
 
-Look = Callable[[Clip, Sound], None]
+ClipVisitor = Callable[[Clip, Waveform], None]
 
 
 @dataclass(slots=True)
-class Report:
+class DatasetReport:
     """What a check found. `problems` is empty if the dataset can be used; `digest` names its content."""
 
     clips: list[Clip] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Report:
         return {label: EmotionSeconds(clips=len(s), seconds=round(sum(s), 2)) for label, s in lengths.items()}
 
 
-class _Reader:
+class _DatasetReader:
     """Reads files of a dataset and remembers their digests."""
 
     def __init__(self, storage: Storage) -> None:
@@ -64,7 +64,7 @@ class _Reader:
         self.hashes[key] = hash_text(data)
         return data
 
-    def table(self, key: str) -> bytes:
+    def read_text(self, key: str) -> bytes:
         """Read a file of text; InputError if it is too large to be one."""
         if self.sizes[key] > MAX_METADATA_BYTES:
             raise InputError(
@@ -72,12 +72,12 @@ class _Reader:
             )
         return self.read(key)
 
-    def sound(self, key: str) -> Sound:
+    def read_audio(self, key: str) -> Waveform:
         if key not in self.sizes:
             raise InputError("there is no such file")
         if self.sizes[key] > MAX_AUDIO_BYTES:
             raise InputError(f"is larger than {MAX_AUDIO_BYTES >> 20} MiB")
-        return read_sound(self.read(key))
+        return decode_audio(self.read(key))
 
     @property
     def digest(self) -> str:
@@ -85,43 +85,54 @@ class _Reader:
         return f"sha256:{hash_json(self.hashes)}"
 
 
-def _rows(reader: _Reader) -> list[Row]:
+def _read_rows(reader: _DatasetReader) -> list[DatasetRow]:
     if METADATA in reader.sizes:
-        return read_rows(reader.table(METADATA))
+        return read_rows(reader.read_text(METADATA))
     if PROSODY in reader.sizes:
-        tags = reader.table(EMOTION_TAGS) if EMOTION_TAGS in reader.sizes else b""
-        return read_prosody(reader.table(PROSODY), tags)
+        tags = reader.read_text(EMOTION_TAGS) if EMOTION_TAGS in reader.sizes else b""
+        return read_prosody(reader.read_text(PROSODY), tags)
     raise InputError(f"{reader.storage.uri} has no {METADATA}; name the folder that holds it and the recordings")
 
 
-def _lexicon(reader: _Reader) -> str:
-    return decoded(reader.table(LEXICON_FILE), LEXICON_FILE) if LEXICON_FILE in reader.sizes else ""
+def _read_lexicon_text(reader: _DatasetReader) -> str:
+    return decode_text(reader.read_text(LEXICON_FILE), LEXICON_FILE) if LEXICON_FILE in reader.sizes else ""
 
 
-def check(
+def check_dataset(
     storage: Storage,
     emotions: Mapping[str, str],
-    look: Look | None = None,
+    visit: ClipVisitor | None = None,
     *,
     english: English = "syllables",
     tones: PinyinTones = PinyinTones.AS_SPOKEN,
-) -> Report:
-    """Read the whole dataset and report every fault, all rows at once; `emotions` maps labels to known ones.
+) -> DatasetReport:
+    """Read the whole dataset and report every fault of every row.
 
-    `look` is shown each good clip with its sound; `english` is how the voice to be trained reads English, `tones` what
-    those of the dataset's own pinyin are. Raises InputError if there is no dataset at all or its lexicon is wrong,
-    KubeVoiceError if the storage cannot be reached.
+    Parameters
+    ----------
+    storage : the dataset's folder.
+    emotions : labels of the dataset, by which known label each is replaced.
+    visit : called with each good clip and its waveform, while the recording is in memory.
+    english : how the voice to be trained reads English.
+    tones : whether pinyin of the dataset's own has the tones of the dictionary or those that are spoken.
+
+    Raises
+    ------
+    InputError
+        If there is no dataset, or its lexicon is wrong.
+    KubeVoiceError
+        If the storage cannot be reached.
     """
-    reader, report = _Reader(storage), Report()
-    rows = _rows(reader)
-    report.lexicon = _lexicon(reader)
-    labels = Labels(FrontEndConfig(read_lexicon(report.lexicon, LEXICON_FILE), english), tones)
+    reader, report = _DatasetReader(storage), DatasetReport()
+    rows = _read_rows(reader)
+    report.lexicon = _read_lexicon_text(reader)
+    labeler = UnitLabeler(FrontEndConfig(read_lexicon(report.lexicon, LEXICON_FILE), english), tones)
     repeated = {name for name, count in Counter(row.fields["id"] for row in rows).items() if count > 1 and name}
     for row in rows:
-        faults = list(row_faults(row, emotions))
+        faults = list(find_row_faults(row, emotions))
         units: tuple[Unit, ...] = ()
         try:
-            units = labels.units(row)
+            units = labeler.label(row)
         except InputError as error:
             faults.append(str(error))
         path = row.fields["wav_path"]
@@ -129,20 +140,20 @@ def check(
             faults.append("the id is used by another row too")
         if path and not any(fault.startswith("wav_path") for fault in faults):
             try:
-                sound = reader.sound(path)
+                waveform = reader.read_audio(path)
                 if not faults:
-                    report.clips.append(clip := _clip(row, sound, units, emotions))
-                    if look is not None:
-                        look(clip, sound)
+                    report.clips.append(clip := _build_clip(row, waveform, units, emotions))
+                    if visit is not None:
+                        visit(clip, waveform)
             except InputError as error:
                 faults.append(f"{path}: {error}")
         report.problems += [f"{row}: {fault}" for fault in faults]
     report.digest = reader.digest
-    report.warnings = list(_warnings(report, set(reader.sizes) - set(reader.hashes)))
+    report.warnings = list(_find_warnings(report, set(reader.sizes) - set(reader.hashes)))
     return report
 
 
-def _clip(row: Row, sound: Sound, units: tuple[Unit, ...], emotions: Mapping[str, str]) -> Clip:
+def _build_clip(row: DatasetRow, waveform: Waveform, units: tuple[Unit, ...], emotions: Mapping[str, str]) -> Clip:
     fields = row.fields
     return Clip(
         id=fields["id"],
@@ -150,13 +161,13 @@ def _clip(row: Row, sound: Sound, units: tuple[Unit, ...], emotions: Mapping[str
         emotion=emotions.get(fields["emotion"], fields["emotion"]),
         speaker=fields["speaker"] or DEFAULT_SPEAKER,
         path=fields["wav_path"],
-        seconds=sound.seconds,
+        seconds=waveform.seconds,
         place=row.place,
         units=units,
     )
 
 
-def _warnings(report: Report, unused: set[str]) -> Iterator[str]:
+def _find_warnings(report: DatasetReport, unused: set[str]) -> Iterator[str]:
     for label, share in report.per_emotion.items():
         if share.clips < FEW_CLIPS:
             yield f"emotion {label} has only {share.clips} clips; {FEW_CLIPS} or more are learned better"
@@ -165,7 +176,7 @@ def _warnings(report: Report, unused: set[str]) -> Iterator[str]:
         yield f"{len(sounds)} sound files are in no row, such as {sounds[0]}"
 
 
-def require(report: Report, where: str) -> None:
+def raise_on_faults(report: DatasetReport, where: str) -> None:
     """Raise InputError with every problem, if there are any."""
     if report.problems:
         raise InputError(f"dataset {where} has {len(report.problems)} problems", report.problems)

@@ -13,9 +13,9 @@ from kubevoice.errors import InputError
 from kubevoice.text import EMOTIONS
 from numpy.typing import NDArray
 
-from kubevoice_training.dataset.rows import Row
+from kubevoice_training.dataset.rows import DatasetRow
 
-__all__ = ["MAX_AUDIO_BYTES", "Sound", "read_sound", "row_faults"]
+__all__ = ["MAX_AUDIO_BYTES", "Waveform", "decode_audio", "find_row_faults"]
 
 STYLES = ("polite", "narrative", "encouraging", "urgent")
 """Labels of ours beyond the reference's emotions."""
@@ -27,7 +27,7 @@ LOWEST_RATE = 16_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class Waveform:
     """A usable recording: mono samples [T], full scale 1, at `rate` Hz."""
 
     samples: NDArray[np.float32]
@@ -39,7 +39,7 @@ class Sound:
         return len(self.samples) / self.rate
 
 
-def _label_fault(row: Row, mapping: Mapping[str, str]) -> str | None:
+def _label_fault(row: DatasetRow, mapping: Mapping[str, str]) -> str | None:
     label = row.fields["emotion"]
     if not label:
         return "the emotion is empty; write neutral if there is none"
@@ -56,7 +56,7 @@ def _label_fault(row: Row, mapping: Mapping[str, str]) -> str | None:
     return None
 
 
-def row_faults(row: Row, mapping: Mapping[str, str]) -> Iterator[str]:
+def find_row_faults(row: DatasetRow, mapping: Mapping[str, str]) -> Iterator[str]:
     """Find what is wrong with the fields but the text."""
     fields = row.fields
     if not IDENTIFIER.fullmatch(fields["id"]):
@@ -72,7 +72,7 @@ def row_faults(row: Row, mapping: Mapping[str, str]) -> Iterator[str]:
         yield f"wav_path {fields['wav_path'][:80]!r} leaves the dataset; use a path below it"
 
 
-def read_sound(data: bytes) -> Sound:
+def decode_audio(data: bytes) -> Waveform:
     """Return a usable recording; InputError says what is wrong with another."""
     if not data:
         raise InputError("is empty (0 bytes); copy it again")
@@ -100,4 +100,4 @@ def read_sound(data: bytes) -> Sound:
         raise InputError("has samples that are no numbers (NaN or infinite); export it again")
     if float(np.abs(samples).max(initial=0.0)) < 1e-4:
         raise InputError("is silent; record it again")
-    return Sound(samples, rate)
+    return Waveform(samples, rate)

@@ -8,8 +8,8 @@ import re
 from kubevoice.errors import InputError
 from kubevoice.text import is_han
 
-from kubevoice_training.dataset.prosody import plain_text
-from kubevoice_training.dataset.rows import MAX_ROWS, Row, decoded
+from kubevoice_training.dataset.prosody import strip_boundaries
+from kubevoice_training.dataset.rows import MAX_ROWS, DatasetRow, decode_text
 
 __all__ = ["EMOTION_TAGS", "PROSODY", "read_prosody"]
 
@@ -24,15 +24,15 @@ def _emotions(tags: str) -> dict[str, str]:
     return {pair[0]: pair[1].removeprefix("emotion_") for pair in pairs if len(pair) == 2}
 
 
-def read_prosody(data: bytes, tags: bytes = b"") -> list[Row]:
+def read_prosody(data: bytes, tags: bytes = b"") -> list[DatasetRow]:
     """Parse prosody.txt: a line with id and marked text, and below it a line of pinyin.
 
     Lines that are neither, such as those for filled pauses, are passed over. Raises InputError if there is no
     utterance in it; faults of single ones are the caller's to find.
     """
-    emotions = _emotions(decoded(tags, EMOTION_TAGS))
-    lines = decoded(data, PROSODY).splitlines()
-    rows: list[Row] = []
+    emotions = _emotions(decode_text(tags, EMOTION_TAGS))
+    lines = decode_text(data, PROSODY).splitlines()
+    rows: list[DatasetRow] = []
     for number, line in enumerate(lines):
         head = HEAD.fullmatch(line.rstrip())
         if head is None or line[0].isspace() or not any(is_han(c) for c in head[2]):
@@ -42,9 +42,9 @@ def read_prosody(data: bytes, tags: bytes = b"") -> list[Row]:
         below = lines[number + 1].strip() if number + 1 < len(lines) else ""
         pinyin = "" if any(is_han(c) for c in below) else below
         name, marked = head[1], head[2].strip()
-        fields = {"id": name, "text": plain_text(marked), "wav_path": f"wav/{name}.wav", "speaker": ""}
+        fields = {"id": name, "text": strip_boundaries(marked), "wav_path": f"wav/{name}.wav", "speaker": ""}
         fields["emotion"] = emotions.get(name, "neutral")
-        rows.append(Row(f"{PROSODY} line {number + 1}", fields, f"{marked}\n{pinyin}"))
+        rows.append(DatasetRow(f"{PROSODY} line {number + 1}", fields, f"{marked}\n{pinyin}"))
     if not rows:
         raise InputError(f"{PROSODY} has no utterance; write an id, a tab and the text, and the pinyin below it")
     return rows

@@ -6,22 +6,22 @@ from kubevoice.errors import InputError
 from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.text import FrontEndConfig, Unit, analyse, is_han
 
-from kubevoice_training.dataset.prosody import marked_units
-from kubevoice_training.dataset.rows import Row
+from kubevoice_training.dataset.prosody import parse_marked_units
+from kubevoice_training.dataset.rows import DatasetRow
 
-__all__ = ["Labels"]
+__all__ = ["UnitLabeler"]
 
 MAX_TEXT = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class UnitLabeler:
     """How the texts of a dataset are read."""
 
     front_end_config: FrontEndConfig
     tones: PinyinTones
 
-    def units(self, row: Row) -> tuple[Unit, ...]:
+    def label(self, row: DatasetRow) -> tuple[Unit, ...]:
         """Return what is said in a clip; InputError if that cannot be told."""
         text = row.fields["text"]
         if len(text) > MAX_TEXT:
@@ -29,5 +29,5 @@ class Labels:
         if text and not any(is_han(c) or c.isdigit() for c in text):
             raise InputError(f"the text {text[:40]!r} has no Mandarin; write what is said in Chinese characters")
         if row.reading:
-            return tuple(marked_units(text, row.reading, sandhi=self.tones is PinyinTones.AS_WRITTEN))
+            return tuple(parse_marked_units(text, row.reading, sandhi=self.tones is PinyinTones.AS_WRITTEN))
         return tuple(unit for sentence in analyse(text, self.front_end_config).sentences for unit in sentence.units)

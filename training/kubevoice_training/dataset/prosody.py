@@ -11,13 +11,13 @@ from kubevoice.text import Unit, is_han
 from kubevoice.text.sandhi import apply_sandhi
 from kubevoice.text.units import boundary_unit, word_units
 
-__all__ = ["marked_units", "plain_text"]
+__all__ = ["parse_marked_units", "strip_boundaries"]
 
 MARKS = re.compile(r"#([1-4])|([/%])|(\s+)")
 SYLLABLE = re.compile(r"([a-zü]+)(?:[1-4](?=5))?([1-6])")
 
 
-def plain_text(marked: str) -> str:
+def strip_boundaries(marked: str) -> str:
     """Return the text without its breaks."""
     return re.sub(r"#[1-4]|[/%\s]", "", marked)
 
@@ -85,7 +85,7 @@ def _changed(words: list[list[str]], characters: str, ends: list[int], breaks: d
     return found
 
 
-def marked_units(text: str, reading: str, *, sandhi: bool = False) -> list[Unit]:
+def parse_marked_units(text: str, reading: str, *, sandhi: bool = False) -> list[Unit]:
     """Return the units of a text from its marked form and its pinyin, the two lines of `reading`.
 
     A word ends at "/" and at every break; the last break is #4. With `sandhi` the pinyin has the dictionary's tones,

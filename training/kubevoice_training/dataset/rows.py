@@ -8,7 +8,7 @@ from kubevoice.errors import InputError
 from kubevoice.text import Unit
 from typing_extensions import override
 
-__all__ = ["METADATA", "REQUIRED", "Clip", "Row", "read_rows"]
+__all__ = ["METADATA", "REQUIRED", "Clip", "DatasetRow", "read_rows"]
 
 METADATA = "metadata.csv"
 REQUIRED = ("id", "text", "emotion", "wav_path")
@@ -16,7 +16,7 @@ MAX_ROWS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DatasetRow:
     """One line of a dataset, as it was written.
 
     `place` says where it stands: lines of metadata.csv are counted from 1, as a spreadsheet's rows less its head.
@@ -48,12 +48,12 @@ class Clip:
     """What is said."""
 
 
-def read_rows(data: bytes) -> list[Row]:
+def read_rows(data: bytes) -> list[DatasetRow]:
     """Parse metadata.csv: UTF-8 with or without a byte-order mark, any line ends.
 
     Raises InputError if it is no such table; faults of single rows are the caller's to find.
     """
-    text = decoded(data, METADATA)
+    text = decode_text(data, METADATA)
     reader = csv.DictReader(io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n")), strict=True)
     try:
         columns = [(name or "").strip() for name in reader.fieldnames or ()]
@@ -67,7 +67,7 @@ def read_rows(data: bytes) -> list[Row]:
             if number > MAX_ROWS:
                 raise InputError(f"{METADATA} has more than {MAX_ROWS} rows; split the dataset")
             fields = {name: (found.get(name) or "").strip() for name in (*REQUIRED, "speaker")}
-            rows.append(Row(f"{METADATA} row {number}", fields))
+            rows.append(DatasetRow(f"{METADATA} row {number}", fields))
     except csv.Error as error:
         raise InputError(f"{METADATA} line {reader.line_num} is no CSV: {error}") from None
     if not rows:
@@ -75,7 +75,7 @@ def read_rows(data: bytes) -> list[Row]:
     return rows
 
 
-def decoded(data: bytes, name: str) -> str:
+def decode_text(data: bytes, name: str) -> str:
     """Return UTF-8 text without its byte-order mark; InputError if it is something else."""
     try:
         return data.decode("utf-8-sig")

@@ -11,14 +11,22 @@ import numpy as np
 from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import Storage
 
-from kubevoice_training.dataset.check import Report, check
-from kubevoice_training.dataset.faults import Sound
+from kubevoice_training.dataset.check import DatasetReport, check_dataset
+from kubevoice_training.dataset.faults import Waveform
 from kubevoice_training.dataset.rows import Clip
 from kubevoice_training.evaluation.model_files import EXTRA
-from kubevoice_training.evaluation.noise import Noise, Sample, noise_measurable, rate_noise
-from kubevoice_training.evaluation.recording_metrics import Measures, measure, robust_scores
+from kubevoice_training.evaluation.noise import NoiseRating, NoiseSample, is_noise_model_installed, rate_noise
+from kubevoice_training.evaluation.recording_metrics import RecordingMetrics, measure_recording, modified_z_scores
 
-__all__ = ["ENOUGH_MINUTES", "Advice", "Group", "MeasuredClip", "Review", "review", "review_dict"]
+__all__ = [
+    "ENOUGH_MINUTES",
+    "DatasetAdvice",
+    "DatasetGroup",
+    "DatasetReview",
+    "MeasuredClip",
+    "dump_review",
+    "review_dataset",
+]
 
 ENOUGH_MINUTES = 30.0
 FULL_BAND_HZ = 24_000
@@ -38,7 +46,7 @@ class MeasuredClip:
     """
 
     clip: Clip
-    measures: Measures
+    measures: RecordingMetrics
     rate_score: float
     apart: float
 
@@ -49,13 +57,13 @@ class MeasuredClip:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DatasetGroup:
     """One emotion of one speaker."""
 
     emotion: str
     speaker: str
     clips: tuple[MeasuredClip, ...]
-    noise: Noise | None
+    noise: NoiseRating | None
 
     @property
     def minutes(self) -> float:
@@ -99,7 +107,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class DatasetAdvice:
     """One way to make the dataset better; `clips` names those concerned by file and row."""
 
     kind: str
@@ -108,15 +116,15 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
+class DatasetReview:
     """Everything there is to say about a dataset. It can be trained on if `faults` is empty and there are clips."""
 
     uri: str
     digest: str
-    groups: tuple[Group, ...]
+    groups: tuple[DatasetGroup, ...]
     faults: tuple[str, ...]
-    advice: tuple[Advice, ...]
-    report: Report
+    advice: tuple[DatasetAdvice, ...]
+    report: DatasetReport
 
     @property
     def trainable(self) -> bool:
@@ -124,28 +132,28 @@ class Review:
         return bool(self.report.clips) and not self.faults
 
 
-class _Looker:
+class _MetricsCollector:
     """Collects measures while the dataset is read, so that no recording is read twice or kept."""
 
     def __init__(self) -> None:
-        self.measured: dict[tuple[str, str], list[tuple[Clip, Measures]]] = defaultdict(list)
-        self._samples: dict[tuple[str, str], Sample] = defaultdict(Sample)
-        self._noise = noise_measurable()
+        self.measured: dict[tuple[str, str], list[tuple[Clip, RecordingMetrics]]] = defaultdict(list)
+        self._samples: dict[tuple[str, str], NoiseSample] = defaultdict(NoiseSample)
+        self._noise = is_noise_model_installed()
 
-    def look(self, clip: Clip, sound: Sound) -> None:
+    def collect(self, clip: Clip, waveform: Waveform) -> None:
         key = (clip.emotion, clip.speaker)
-        self.measured[key].append((clip, measure(sound, clip.units)))
+        self.measured[key].append((clip, measure_recording(waveform, clip.units)))
         if self._noise:
-            self._samples[key].add(clip.id, sound)
+            self._samples[key].consider(clip.id, waveform)
 
-    def groups(self) -> Iterator[Group]:
+    def build_groups(self) -> Iterator[DatasetGroup]:
         for (emotion, speaker), found in self.measured.items():
             sample = self._samples.get((emotion, speaker))
-            yield Group(emotion, speaker, _scored(found), rate_noise(sample) if sample else None)
+            yield DatasetGroup(emotion, speaker, _score_clips(found), rate_noise(sample) if sample else None)
 
 
-def _scored(found: list[tuple[Clip, Measures]]) -> tuple[MeasuredClip, ...]:
-    rates = robust_scores([measures.syllables_per_second for _, measures in found])
+def _score_clips(found: list[tuple[Clip, RecordingMetrics]]) -> tuple[MeasuredClip, ...]:
+    rates = modified_z_scores([measures.syllables_per_second for _, measures in found])
     scores = rates if len(found) >= FEWEST_FOR_OUTLIERS else np.zeros(len(found))
     middle = float(np.median([measures.lufs for _, measures in found]))
     return tuple(
@@ -154,54 +162,68 @@ def _scored(found: list[tuple[Clip, Measures]]) -> tuple[MeasuredClip, ...]:
     )
 
 
-def review(storage: Storage, emotions: Mapping[str, str], *, tones: PinyinTones = PinyinTones.AS_SPOKEN) -> Review:
-    """Read, check and measure a dataset; arguments and errors as for `check`."""
-    looker = _Looker()
-    report = check(storage, emotions, looker.look, tones=tones)
-    groups = tuple(looker.groups())
-    advice = [item for group in groups for item in _group_advice(group)] + list(_set_advice(groups, report))
-    return Review(storage.uri, report.digest, groups, tuple(report.problems), tuple(advice), report)
+def review_dataset(
+    storage: Storage, emotions: Mapping[str, str], *, tones: PinyinTones = PinyinTones.AS_SPOKEN
+) -> DatasetReview:
+    """Read, check and measure a dataset; arguments and errors as for `check_dataset`."""
+    collector = _MetricsCollector()
+    report = check_dataset(storage, emotions, collector.collect, tones=tones)
+    groups = tuple(collector.build_groups())
+    advice = [item for group in groups for item in _advise_group(group)] + list(_advise_dataset(groups, report))
+    return DatasetReview(storage.uri, report.digest, groups, tuple(report.problems), tuple(advice), report)
 
 
-def _group_advice(group: Group) -> Iterator[Advice]:
+def _advise_group(group: DatasetGroup) -> Iterator[DatasetAdvice]:
     who = f"{group.emotion} of {group.speaker}"
     if group.minutes < ENOUGH_MINUTES:
-        yield Advice("minutes", f"{who} has {group.minutes:.1f} minutes; a voice learns well from {ENOUGH_MINUTES:.0f}")
+        yield DatasetAdvice(
+            "minutes", f"{who} has {group.minutes:.1f} minutes; a voice learns well from {ENOUGH_MINUTES:.0f}"
+        )
     if clips := group.clipped:
         named = tuple(f"{c.where}: {c.measures.clipped} samples" for c in clips)
-        yield Advice("clipping", f"{who}: {len(clips)} clips are cut off at full scale; record at a lower gain", named)
+        yield DatasetAdvice(
+            "clipping", f"{who}: {len(clips)} clips are cut off at full scale; record at a lower gain", named
+        )
     if group.lufs < QUIET_LUFS:
-        yield Advice("loudness", f"{who} is quiet ({group.lufs:.0f} LUFS); record closer or at a higher gain")
+        yield DatasetAdvice("loudness", f"{who} is quiet ({group.lufs:.0f} LUFS); record closer or at a higher gain")
     if clips := group.apart:
         named = tuple(f"{c.where}: {c.apart:+.0f} LU" for c in clips)
-        yield Advice("loudness", f"{who}: {len(clips)} clips are much louder or quieter than the others", named)
+        yield DatasetAdvice("loudness", f"{who}: {len(clips)} clips are much louder or quieter than the others", named)
     if clips := group.pausing:
         named = tuple(f"{c.where}: {c.measures.pause:.1f} s" for c in clips)
-        yield Advice("pauses", f"{who}: {len(clips)} clips are silent for long in the middle; cut them there", named)
+        yield DatasetAdvice(
+            "pauses", f"{who}: {len(clips)} clips are silent for long in the middle; cut them there", named
+        )
     if clips := group.outliers:
         named = tuple(
             f"{c.where}: {c.measures.syllables_per_second:.1f} syllables/s for {c.clip.text[:20]!r}" for c in clips
         )
-        yield Advice("rate", f"{who}: {len(clips)} clips are far faster or slower; is their text what is said?", named)
+        yield DatasetAdvice(
+            "rate", f"{who}: {len(clips)} clips are far faster or slower; is their text what is said?", named
+        )
     if group.noise is not None and group.noise.background < NOISY_BACKGROUND:
         rating = f"background rated {group.noise.background:.1f} of 5"
-        yield Advice("noise", f"{who} is noisy ({rating}); record in a quieter room or remove the noise")
+        yield DatasetAdvice("noise", f"{who} is noisy ({rating}); record in a quieter room or remove the noise")
 
 
-def _set_advice(groups: tuple[Group, ...], report: Report) -> Iterator[Advice]:
+def _advise_dataset(groups: tuple[DatasetGroup, ...], report: DatasetReport) -> Iterator[DatasetAdvice]:
     rates = sorted({rate for group in groups for rate in group.rates})
     low = [c for group in groups for c in group.clips if c.measures.rate < FULL_BAND_HZ]
     if low:
         named = tuple(f"{c.where}: {c.measures.rate} Hz" for c in low)
-        yield Advice("rate of samples", f"{len(low)} clips are sampled below {FULL_BAND_HZ} Hz and sound duller", named)
+        yield DatasetAdvice(
+            "rate of samples", f"{len(low)} clips are sampled below {FULL_BAND_HZ} Hz and sound duller", named
+        )
     elif len(rates) > 1:
-        yield Advice("rate of samples", f"sample rates differ ({', '.join(map(str, rates))} Hz); record all at one")
-    if groups and not noise_measurable():
-        yield Advice("noise", f"noise was not measured; install {EXTRA} to have it rated")
-    yield from (Advice("dataset", warning) for warning in report.warnings)
+        yield DatasetAdvice(
+            "rate of samples", f"sample rates differ ({', '.join(map(str, rates))} Hz); record all at one"
+        )
+    if groups and not is_noise_model_installed():
+        yield DatasetAdvice("noise", f"noise was not measured; install {EXTRA} to have it rated")
+    yield from (DatasetAdvice("dataset", warning) for warning in report.warnings)
 
 
-def review_dict(found: Review) -> dict[str, object]:
+def dump_review(found: DatasetReview) -> dict[str, object]:
     """Return it as JSON-able values, camelCase: what `dataset check --json` prints."""
     return {
         "uri": found.uri,
@@ -209,13 +231,13 @@ def review_dict(found: Review) -> dict[str, object]:
         "trainable": found.trainable,
         "clips": len(found.report.clips),
         "seconds": round(found.report.seconds, 2),
-        "groups": [_group_dict(group) for group in found.groups],
+        "groups": [_dump_group(group) for group in found.groups],
         "faults": list(found.faults),
         "advice": [asdict(item) for item in found.advice],
     }
 
 
-def _group_dict(group: Group) -> dict[str, object]:
+def _dump_group(group: DatasetGroup) -> dict[str, object]:
     levels = [c.measures.lufs for c in group.clips]
     return {
         "emotion": group.emotion,

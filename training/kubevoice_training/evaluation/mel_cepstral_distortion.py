@@ -11,14 +11,14 @@ from scipy.spatial.distance import cdist
 from kubevoice_training.features.acoustic_features import Features
 from kubevoice_training.features.dynamic_time_warping import warping_path
 
-__all__ = ["Distance", "compare", "mel_cepstra"]
+__all__ = ["FeatureDistance", "compare_features", "mel_cepstra"]
 
 CEPSTRA = 13
 DECIBEL = 10.0 * np.sqrt(2.0) / np.log(10.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Distance:
+class FeatureDistance:
     """Mel cepstral distortion in dB, and the F0 difference in Hz over frames voiced in both; nan if there is none."""
 
     distortion: float
@@ -34,7 +34,7 @@ def mel_cepstra(mel: NDArray[np.float32], config: MelConfig) -> NDArray[np.float
     return np.asarray(dct(nepers, axis=1)[:, 1 : CEPSTRA + 1] / (2.0 * nepers.shape[1]))
 
 
-def compare(spoken: Features, recorded: Features, config: MelConfig) -> Distance:
+def compare_features(spoken: Features, recorded: Features, config: MelConfig) -> FeatureDistance:
     """Align two utterances by their mel cepstra c and measure along the path.
 
     distortion = 10 sqrt(2) / ln 10 * mean |c_spoken - c_recorded| (Kubichek 1993), and
@@ -45,4 +45,4 @@ def compare(spoken: Features, recorded: Features, config: MelConfig) -> Distance
     a, b = spoken.f0[path[:, 0]], recorded.f0[path[:, 1]]
     voiced = (a > 0) & (b > 0)
     error = float(np.sqrt(np.mean((a[voiced] - b[voiced]) ** 2))) if voiced.any() else float("nan")
-    return Distance(float(DECIBEL * cost[path[:, 0], path[:, 1]].mean()), error)
+    return FeatureDistance(float(DECIBEL * cost[path[:, 0], path[:, 1]].mean()), error)

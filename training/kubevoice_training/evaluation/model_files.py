@@ -8,17 +8,17 @@ from pathlib import Path
 
 from kubevoice.errors import KubeVoiceError
 
-__all__ = ["EXTRA", "judge_file", "judge_installed"]
+__all__ = ["EXTRA", "find_model_file", "is_installed"]
 
 EXTRA = "kubevoice[evaluation]"
 
 
-def judge_installed(*packages: str) -> bool:
+def is_installed(*packages: str) -> bool:
     """Tell whether all these packages are there."""
     return all(importlib.util.find_spec(name) for name in packages)
 
 
-def judge_file(package: str, path: str, use: str) -> Path:
+def find_model_file(package: str, path: str, use: str) -> Path:
     """Return the path of a file inside a package; KubeVoiceError, naming its `use`, if that is not installed."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

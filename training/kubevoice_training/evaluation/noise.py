@@ -15,10 +15,10 @@ import soxr
 from kubevoice.engine import open_session
 from numpy.typing import NDArray
 
-from kubevoice_training.dataset.faults import Sound
-from kubevoice_training.evaluation.model_files import judge_file, judge_installed
+from kubevoice_training.dataset.faults import Waveform
+from kubevoice_training.evaluation.model_files import find_model_file, is_installed
 
-__all__ = ["Noise", "Sample", "noise_measurable", "rate_noise"]
+__all__ = ["NoiseRating", "NoiseSample", "is_noise_model_installed", "rate_noise"]
 
 Array = NDArray[np.float32]
 RATE, WINDOW = 16_000, 144_160
@@ -33,7 +33,7 @@ POLYNOMIALS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class NoiseRating:
     """Ratings from 1 (bad) to 5 (excellent)."""
 
     speech: float
@@ -41,25 +41,25 @@ class Noise:
     overall: float
 
 
-class Sample:
+class NoiseSample:
     """A share of a group's recordings, chosen by their ids, so that it is the same however they are sorted."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[float, Array]] = []
         self._length = 0
 
-    def add(self, clip_id: str, sound: Sound) -> None:
+    def consider(self, clip_id: str, waveform: Waveform) -> None:
         """Consider one more recording."""
         draw = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8]) / 2**64
         if self._length >= WINDOWS * WINDOW and -self._kept[0][0] < draw:
             return
-        audio = soxr.resample(sound.samples, sound.rate, RATE).astype(np.float32)
+        audio = soxr.resample(waveform.samples, waveform.rate, RATE).astype(np.float32)
         heapq.heappush(self._kept, (-draw, audio))
         self._length += len(audio)
         while self._length - len(self._kept[0][1]) >= WINDOWS * WINDOW:
             self._length -= len(heapq.heappop(self._kept)[1])
 
-    def windows(self) -> Array:
+    def build_windows(self) -> Array:
         """Return what was kept as [windows, samples]; less than one window is repeated until it fills it."""
         joined = np.concatenate([audio for _, audio in sorted(self._kept, key=lambda kept: -kept[0])])
         if len(joined) < WINDOW:
@@ -68,19 +68,19 @@ class Sample:
         return joined[: count * WINDOW].reshape(count, WINDOW)
 
 
-def noise_measurable() -> bool:
+def is_noise_model_installed() -> bool:
     """Tell whether the package with the network is installed."""
-    return judge_installed("speechmos")
+    return is_installed("speechmos")
 
 
 @cache
 def _network() -> Any:
-    return open_session(judge_file("speechmos", "dnsmos_models/sig_bak_ovr.onnx", "noise"), threads=1)
+    return open_session(find_model_file("speechmos", "dnsmos_models/sig_bak_ovr.onnx", "noise"), threads=1)
 
 
-def rate_noise(sample: Sample) -> Noise:
+def rate_noise(sample: NoiseSample) -> NoiseRating:
     """Rate a sample of at least one recording. Raises KubeVoiceError if the network is not installed."""
-    windows = sample.windows()
+    windows = sample.build_windows()
     raw = np.concatenate([_network().run(None, {"input_1": window[None]})[0] for window in windows]).astype(np.float64)
     means = [float(np.polyval(p, raw[:, i]).mean()) for i, p in enumerate(POLYNOMIALS)]
-    return Noise(*(round(min(5.0, max(1.0, mean)), 2) for mean in means))
+    return NoiseRating(*(round(min(5.0, max(1.0, mean)), 2) for mean in means))

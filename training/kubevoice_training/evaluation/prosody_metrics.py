@@ -10,11 +10,11 @@ from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.text import analyse
 from numpy.typing import NDArray
 
-from kubevoice_training.dataset.faults import Sound
-from kubevoice_training.evaluation.recording_metrics import measure
+from kubevoice_training.dataset.faults import Waveform
+from kubevoice_training.evaluation.recording_metrics import measure_recording
 from kubevoice_training.features.acoustic_features import Features, extract
 
-__all__ = ["Delivery", "Take", "steps_apart", "take", "typical"]
+__all__ = ["ProsodyMetrics", "ProsodySample", "compute_median", "count_noticeable_steps", "synthesize_and_measure"]
 
 OCTAVE = 12.0
 RANGE = (10.0, 90.0)
@@ -24,7 +24,7 @@ TEMPO_STEP, LEVEL_STEP = 0.05, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class ProsodyMetrics:
     """Median F0 in Hz, its range in semitones, syllables a second, and loudness in LUFS."""
 
     f0: float
@@ -34,35 +34,35 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class ProsodySample:
     """A sentence as it was spoken: samples [T], their features, and how it was delivered."""
 
     text: str
     audio: NDArray[np.float32]
     features: Features
-    delivery: Delivery
+    prosody: ProsodyMetrics
 
 
-def take(engine: Engine, text: str, controls: Controls) -> Take:
+def synthesize_and_measure(engine: Engine, text: str, controls: Controls) -> ProsodySample:
     """Speak a sentence and measure it; InputError for a control or a text that the voice cannot speak."""
     audio = synthesize_text(engine, text, controls)
     features = extract(audio, MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop))
     units = list(chain.from_iterable(sentence.units for sentence in analyse(text).sentences))
-    clip = measure(Sound(audio, engine.sample_rate), units)
+    clip = measure_recording(Waveform(audio, engine.sample_rate), units)
     voiced = features.f0[features.f0 > 0]
     low, high = np.percentile(voiced, RANGE) if len(voiced) else (1.0, 1.0)
     middle = float(np.median(voiced)) if len(voiced) else 0.0
     spread = float(OCTAVE * np.log2(high / low))
-    return Take(text, audio, features, Delivery(middle, spread, clip.syllables_per_second, clip.lufs))
+    return ProsodySample(text, audio, features, ProsodyMetrics(middle, spread, clip.syllables_per_second, clip.lufs))
 
 
-def typical(deliveries: Sequence[Delivery]) -> Delivery:
+def compute_median(samples: Sequence[ProsodyMetrics]) -> ProsodyMetrics:
     """Return the median of each measure over several sentences."""
-    table = np.array([(each.f0, each.f0_range, each.rate, each.level) for each in deliveries])
-    return Delivery(*(float(value) for value in np.median(table, axis=0)))
+    table = np.array([(each.f0, each.f0_range, each.rate, each.level) for each in samples])
+    return ProsodyMetrics(*(float(value) for value in np.median(table, axis=0)))
 
 
-def steps_apart(a: Delivery, b: Delivery) -> float:
+def count_noticeable_steps(a: ProsodyMetrics, b: ProsodyMetrics) -> float:
     """How far two deliveries are apart where they differ most.
 
     In noticeable steps: a semitone of F0 or of its range, 5 % of tempo, 1 dB.

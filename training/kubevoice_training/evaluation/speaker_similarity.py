@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from kubevoice_training.evaluation.model_files import judge_file, judge_installed
+from kubevoice_training.evaluation.model_files import find_model_file, is_installed
 
-__all__ = ["embed_speaker", "similarity_available", "speaker_similarity"]
+__all__ = ["compute_speaker_similarity", "embed_speaker", "is_similarity_model_installed"]
 
 Array = NDArray[np.float32]
 MEL = MelConfig(sample_rate=16_000, n_fft=400, win_length=400, hop_length=160, n_mels=40, fmin=0.0, fmax=8000.0)
@@ -39,14 +39,14 @@ class _Encoder(nn.Module):
         return F.normalize(torch.relu(self.linear(hidden[-1])), dim=1)
 
 
-def similarity_available() -> bool:
+def is_similarity_model_installed() -> bool:
     """Tell whether the package with the weights is installed."""
-    return judge_installed("resemblyzer")
+    return is_installed("resemblyzer")
 
 
 @cache
 def _encoder() -> _Encoder:
-    path = judge_file("resemblyzer", "pretrained.pt", "speaker similarity")
+    path = find_model_file("resemblyzer", "pretrained.pt", "speaker similarity")
     state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
     encoder = _Encoder()
     encoder.load_state_dict({name: value for name, value in state.items() if name.startswith(("lstm.", "linear."))})
@@ -66,7 +66,7 @@ def embed_speaker(audio: Array, sample_rate: int) -> Array:
     return found
 
 
-def speaker_similarity(clips: Iterable[tuple[str, Array, Array]], sample_rate: int) -> float | None:
+def compute_speaker_similarity(clips: Iterable[tuple[str, Array, Array]], sample_rate: int) -> float | None:
     """Mean cosine similarity of speakers' synthesised and recorded clips, given as (speaker, spoken, recorded).
 
     A speaker's clips are joined first: a single word is too short to know anybody by. Recordings of one

@@ -16,7 +16,7 @@ from kubevoice_training.models.sambert import Sambert
 __all__ = ["DecoderGraph"]
 
 
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+def _build_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     found = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     found.weight.data = weight.detach()
     if bias is not None:
@@ -40,10 +40,10 @@ class _Block(nn.Module):
         self.before_attention, self.qkv = attention.layer_norm, attention.w_x_qkv
         self.heads, self.units = attention.num_heads, self.qkv.out_features // 3
         self.width = self.units // self.heads
-        self.project = _linear(torch.cat([own.weight, text.weight], dim=1), own.bias + text.bias)
+        self.project = _build_linear(torch.cat([own.weight, text.weight], dim=1), own.bias + text.bias)
         self.before_feed = feed.layer_norm
-        self.widen = _linear(feed.w_1.weight.squeeze(-1), feed.w_1.bias)
-        self.narrow = _linear(feed.w_2.weight.squeeze(-1), feed.w_2.bias)
+        self.widen = _build_linear(feed.w_1.weight.squeeze(-1), feed.w_1.bias)
+        self.narrow = _build_linear(feed.w_2.weight.squeeze(-1), feed.w_2.bias)
 
     @override
     def forward(

@@ -12,10 +12,10 @@ from kubevoice.voice import Bundle
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kubevoice_training.export.onnx_export import graph_makers
+from kubevoice_training.export.onnx_export import build_graph_factories
 from kubevoice_training.voice_checkpoint import VoiceWeights
 
-__all__ = ["TEXTS", "Differences", "compare_texts"]
+__all__ = ["TEXTS", "ExportDifferences", "measure_export_differences"]
 
 TEXTS = (
     "你好。",
@@ -32,14 +32,14 @@ TEXTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Differences:
+class ExportDifferences:
     """Largest absolute difference from torch by graph name: mel and pitch are of unit deviation, audio of unit peak."""
 
     onnx: dict[str, float]
     torchscript: dict[str, float]
 
 
-class _Compared:
+class _ComparingSession:
     """A graph that answers for the engine, while torch and perhaps TorchScript are asked the same."""
 
     def __init__(self, session: Any, network: nn.Module, script: nn.Module | None) -> None:
@@ -55,20 +55,20 @@ class _Compared:
         inputs = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in feeds.items()}
         found: list[NDArray[Any]] = self._session.run(self._names, dict(feeds))
         with torch.no_grad():
-            expected = _tuple(self._network(**inputs))
-            self.difference = max(self.difference, _largest(found, expected))
+            expected = _as_tuple(self._network(**inputs))
+            self.difference = max(self.difference, _max_difference(found, expected))
             if self._script is not None:
                 # By place: a traced module forgets the names of optional inputs.
-                scripted = [value.numpy() for value in _tuple(self._script(*(inputs[name] for name in self._order)))]
-                self.script_difference = max(self.script_difference, _largest(scripted, expected))
+                scripted = [value.numpy() for value in _as_tuple(self._script(*(inputs[name] for name in self._order)))]
+                self.script_difference = max(self.script_difference, _max_difference(scripted, expected))
         return [found[self._names.index(name)] for name in (outputs or self._names)]
 
 
-def _tuple(value: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _as_tuple(value: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _largest(found: Sequence[NDArray[Any]], expected: Sequence[Tensor]) -> float:
+def _max_difference(found: Sequence[NDArray[Any]], expected: Sequence[Tensor]) -> float:
     """Compare all but numbers of frames: where a duration is nearly half a frame, rounding may fall either way.
 
     What is as long as the frames then has another length and is not compared; the durations themselves are.
@@ -77,24 +77,28 @@ def _largest(found: Sequence[NDArray[Any]], expected: Sequence[Tensor]) -> float
     return max(float(np.abs(a - b).max(initial=0.0)) for a, b in pairs if a.shape == b.shape)
 
 
-def compare_texts(bundle: Bundle, weights: VoiceWeights, scripts: Mapping[str, nn.Module] | None = None) -> Differences:
+def measure_export_differences(
+    bundle: Bundle, weights: VoiceWeights, scripts: Mapping[str, nn.Module] | None = None
+) -> ExportDifferences:
     """Speak ten texts, one emotion after another, and compare every answer of every graph with torch's.
 
     `scripts` are TorchScript modules by the name of the graph they stand for, such as encoder.onnx.
     """
-    networks = {name: make(5).network.eval() for name, make in graph_makers(weights.acoustic, weights.vocoder).items()}
-    compared: dict[str, _Compared] = {}
+    networks = {
+        name: make(5).network.eval() for name, make in build_graph_factories(weights.acoustic, weights.vocoder).items()
+    }
+    compared: dict[str, _ComparingSession] = {}
 
-    def opener(path: Path, threads: int) -> _Compared:
+    def opener(path: Path, threads: int) -> _ComparingSession:
         script = (scripts or {}).get(path.name)
-        compared[path.name] = _Compared(open_session(path, threads), networks[path.name], script)
+        compared[path.name] = _ComparingSession(open_session(path, threads), networks[path.name], script)
         return compared[path.name]
 
     engine = Engine(bundle, opener=opener)
     emotions = [emotion.label for emotion in engine.manifest.emotions]
     for number, text in enumerate(TEXTS):
         synthesize_text(engine, text, Controls(emotion=emotions[number % len(emotions)]))
-    return Differences(
+    return ExportDifferences(
         {name: each.difference for name, each in compared.items()},
         {name: each.script_difference for name, each in compared.items()} if scripts else {},
     )

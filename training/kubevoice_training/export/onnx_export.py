@@ -24,7 +24,7 @@ from kubevoice_training.export.vocoder_graph import VocoderGraph
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
 
-__all__ = ["TOLERANCE", "export_graphs", "graph_makers"]
+__all__ = ["TOLERANCE", "build_graph_factories", "export_graphs"]
 
 OPSET = 17
 SMALLEST_COMPACTED = 256
@@ -34,7 +34,7 @@ TOLERANCE = 2e-3
 
 
 @dataclass(frozen=True, slots=True)
-class _Graph:
+class _ExportGraph:
     """A network to export: example inputs by name, which of their axes are open, and the outputs' names."""
 
     network: nn.Module
@@ -43,7 +43,7 @@ class _Graph:
     outputs: tuple[str, ...]
 
 
-def _encoder(model: Sambert, symbols: int) -> _Graph:
+def _build_encoder(model: Sambert, symbols: int) -> _ExportGraph:
     c, generator = model.config, torch.Generator().manual_seed(symbols)
     sizes = {"sy": c.sy, "tone": c.tone, "syllable_flag": c.syllable_flag, "word_segment": c.word_segment}
     ids = {k: torch.randint(0, size - 3, (symbols,), generator=generator) for k, size in sizes.items()}
@@ -58,10 +58,10 @@ def _encoder(model: Sambert, symbols: int) -> _Graph:
     }
     inputs = ids | weights | controls
     outputs = ("memory", "memory_keys", "memory_values", "durations", "frames", "pitch", "energy")
-    return _Graph(EncoderGraph(model), inputs, {name: {0: "symbols"} for name in inputs}, outputs)
+    return _ExportGraph(EncoderGraph(model), inputs, {name: {0: "symbols"} for name in inputs}, outputs)
 
 
-def _decoder(model: Sambert, past: int) -> _Graph:
+def _build_decoder(model: Sambert, past: int) -> _ExportGraph:
     """Of two utterances, one of which sees a place less."""
     c, generator = model.config, torch.Generator().manual_seed(past)
 
@@ -91,22 +91,22 @@ def _decoder(model: Sambert, past: int) -> _Graph:
         axes[f"{name}_keys"] |= {2: window}
         axes[f"{name}_values"] |= {2: window}
         axes[f"{name}_mask"] |= {2: places}
-    return _Graph(DecoderGraph(model), inputs, axes, ("frames", "key", "value"))
+    return _ExportGraph(DecoderGraph(model), inputs, axes, ("frames", "key", "value"))
 
 
-def _postnet(model: Sambert, frames: int) -> _Graph:
+def _build_postnet(model: Sambert, frames: int) -> _ExportGraph:
     """Within an utterance, so that every state counts."""
     network, generator = PostNetGraph(model), torch.Generator().manual_seed(frames)
     mel = torch.randn(frames, model.config.n_mels, generator=generator)
     inputs = {"mel": mel, "valid": torch.ones(network.delay + frames), "skip": torch.tensor([frames // 5])}
     inputs |= {name: torch.randn(*shape, generator=generator) for name, shape in network.states.items()}
     axes = {"mel": {0: "frames"}, "valid": {0: "places"}}
-    return _Graph(network, inputs, axes, ("mel_out", *(f"next_{name}" for name in network.states)))
+    return _ExportGraph(network, inputs, axes, ("mel_out", *(f"next_{name}" for name in network.states)))
 
 
-def _vocoder(vocoder: Generator, bins: int, frames: int) -> _Graph:
+def _build_vocoder(vocoder: Generator, bins: int, frames: int) -> _ExportGraph:
     mel = torch.randn(frames, bins, generator=torch.Generator().manual_seed(frames))
-    graph = _Graph(VocoderGraph(vocoder), {"mel": mel}, {"mel": {0: "frames"}}, ("audio",))
+    graph = _ExportGraph(VocoderGraph(vocoder), {"mel": mel}, {"mel": {0: "frames"}}, ("audio",))
     if (source := vocoder.config.source) is None:
         return graph
     generator, harmonics = torch.Generator().manual_seed(frames), source.overtones + 1
@@ -120,7 +120,7 @@ def _vocoder(vocoder: Generator, bins: int, frames: int) -> _Graph:
     )
 
 
-def _write(graph: _Graph, path: Path) -> None:
+def _write_graph(graph: _ExportGraph, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of shapes it fixes, which the check below would show
         torch.onnx.export(
@@ -158,7 +158,7 @@ def _compact(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _difference(graph: _Graph, path: Path) -> float:
+def _measure_difference(graph: _ExportGraph, path: Path) -> float:
     """Largest absolute difference between the ONNX file and the network on the graph's inputs."""
     session = open_session(path, threads=1)
     feeds = {name: value.numpy() for name, value in graph.inputs.items()}
@@ -171,15 +171,15 @@ def _difference(graph: _Graph, path: Path) -> float:
     return max(float(np.abs(g - e.numpy()).max(initial=0.0)) for g, e in zip(got, expected, strict=True))
 
 
-def graph_makers(acoustic: Sambert, vocoder: Generator) -> dict[str, Callable[[int], _Graph]]:
+def build_graph_factories(acoustic: Sambert, vocoder: Generator) -> dict[str, Callable[[int], _ExportGraph]]:
     """Return what makes each graph, by its file's name, with example inputs of a wanted length."""
     acoustic, vocoder = acoustic.eval(), vocoder.eval()
     bins = acoustic.config.n_mels
     return {
-        "encoder.onnx": lambda size: _encoder(acoustic, size),
-        "decoder.onnx": lambda size: _decoder(acoustic, size),
-        "postnet.onnx": lambda size: _postnet(acoustic, size),
-        "vocoder.onnx": lambda size: _vocoder(vocoder, bins, size),
+        "encoder.onnx": lambda size: _build_encoder(acoustic, size),
+        "decoder.onnx": lambda size: _build_decoder(acoustic, size),
+        "postnet.onnx": lambda size: _build_postnet(acoustic, size),
+        "vocoder.onnx": lambda size: _build_vocoder(vocoder, bins, size),
     }
 
 
@@ -192,9 +192,9 @@ def export_graphs(acoustic: Sambert, vocoder: Generator, folder: Path) -> dict[s
     than `TOLERANCE`.
     """
     differences = {}
-    for name, make in graph_makers(acoustic, vocoder).items():
-        _write(make(11), folder / name)
-        differences[name] = max(_difference(make(size), folder / name) for size in (5, 23))
+    for name, make in build_graph_factories(acoustic, vocoder).items():
+        _write_graph(make(11), folder / name)
+        differences[name] = max(_measure_difference(make(size), folder / name) for size in (5, 23))
         if not differences[name] <= TOLERANCE:
             raise KubeVoiceError(f"exported {name} differs from torch by {differences[name]:.2g}; not released")
     return differences

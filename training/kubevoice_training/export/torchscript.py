@@ -9,15 +9,15 @@ from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.voice import Bundle
 from torch import nn
 
-from kubevoice_training.export.equivalence import TEXTS, Differences, compare_texts
-from kubevoice_training.export.onnx_export import TOLERANCE, graph_makers
+from kubevoice_training.export.equivalence import TEXTS, ExportDifferences, measure_export_differences
+from kubevoice_training.export.onnx_export import TOLERANCE, build_graph_factories
 from kubevoice_training.voice_checkpoint import load_weights
 
 __all__ = ["export_torchscript"]
 
 
 @torch.no_grad()
-def export_torchscript(bundle: Bundle, folder: Path) -> Differences:
+def export_torchscript(bundle: Bundle, folder: Path) -> ExportDifferences:
     """Write encoder.pt, decoder.pt, postnet.pt, vocoder.pt and export.json; return the differences from torch.
 
     Inputs and outputs are those of the ONNX graphs, in the same order. Raises InputError if the
@@ -27,14 +27,14 @@ def export_torchscript(bundle: Bundle, folder: Path) -> Differences:
         raise InputError(f"{bundle.path} was released without its checkpoint; release the voice again to export it")
     weights = load_weights(bundle.path / "checkpoint")
     scripts: dict[str, nn.Module] = {}
-    for name, make in graph_makers(weights.acoustic, weights.vocoder).items():
+    for name, make in build_graph_factories(weights.acoustic, weights.vocoder).items():
         graph = make(11)
         with warnings.catch_warnings():
             # The tracer warns of shapes it fixes, which the check below would show, and that exporters come and go.
             warnings.simplefilter("ignore")
             traced = torch.jit.trace(graph.network.eval(), tuple(graph.inputs.values()), check_trace=False)
             scripts[name] = torch.jit.freeze(traced.eval())
-    found = compare_texts(bundle, weights, scripts)
+    found = measure_export_differences(bundle, weights, scripts)
     if worst := [name for name, value in found.torchscript.items() if not value <= TOLERANCE]:
         raise KubeVoiceError(f"{worst[0]} differs from torch by {found.torchscript[worst[0]]:.2g}; not exported")
     folder.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ __all__ = ["VocoderGraph"]
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def _weight(layer: WeightNormConv1d | WeightNormConvTranspose1d) -> Tensor:
+def _compute_weight(layer: WeightNormConv1d | WeightNormConvTranspose1d) -> Tensor:
     return normalize_weight(layer.weight_v, layer.weight_g).detach()
 
 
@@ -33,7 +33,7 @@ class _Conv(nn.Module):
 
     def __init__(self, source: WeightNormConv1d) -> None:
         super().__init__()
-        self.weight, self.bias = nn.Parameter(_weight(source).unsqueeze(2)), source.bias
+        self.weight, self.bias = nn.Parameter(_compute_weight(source).unsqueeze(2)), source.bias
         self.padding, self.stride, self.dilation = source.padding, source.stride, source.dilation
 
     @override
@@ -42,7 +42,7 @@ class _Conv(nn.Module):
         return F.conv2d(x, self.weight, self.bias, (1, self.stride), dilation=(1, self.dilation))
 
 
-class _UpSampler(nn.Module):
+class _Upsampler(nn.Module):
     """What a stage's up-samplers, the transposed one alone or both, add up to.
 
     [1, C, 1, T] to [1, C / 2, 1, T * scale].
@@ -50,7 +50,7 @@ class _UpSampler(nn.Module):
 
     def __init__(self, transposed: WeightNormConvTranspose1d, repeated: WeightNormConv1d | None) -> None:
         super().__init__()
-        kernel_up = _weight(transposed)
+        kernel_up = _compute_weight(transposed)
         self.scale, self.channels = transposed.stride, kernel_up.shape[1]
         cut = 0 if transposed.causal else transposed.trim // 2
         taps: dict[int, Tensor] = {}
@@ -62,7 +62,7 @@ class _UpSampler(nn.Module):
 
         bias = transposed.bias.detach()
         if repeated is not None:
-            kernel = _weight(repeated)
+            kernel = _compute_weight(repeated)
             for place, k in itertools.product(range(self.scale), range(kernel.shape[2])):
                 add(place, (place + k - repeated.padding[0]) // self.scale, kernel[:, :, k])
             assert repeated.bias is not None  # noqa: S101  # a generator's has one
@@ -85,12 +85,12 @@ class _UpSampler(nn.Module):
         return places.permute(1, 2, 3, 0).reshape(1, self.channels, 1, -1)
 
 
-def _only(kind: type[Network], network: nn.Module) -> Network:
+def _find_module(kind: type[Network], network: nn.Module) -> Network:
     (found,) = (module for module in network.modules() if isinstance(module, kind))
     return found
 
 
-def _flat(network: Network) -> Network:
+def _convert_to_2d(network: Network) -> Network:
     """Return a copy whose convolutions are of two dimensions."""
     found = copy.deepcopy(network)
     for module in list(found.modules()):
@@ -110,16 +110,16 @@ class VocoderGraph(nn.Module):
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.config = generator.config
-        self.pre, self.post = _flat(generator.conv_pre), _flat(generator.conv_post)
-        repeats = [_only(WeightNormConv1d, repeat) for repeat in generator.repeat_upsamples]
+        self.pre, self.post = _convert_to_2d(generator.conv_pre), _convert_to_2d(generator.conv_post)
+        repeats = [_find_module(WeightNormConv1d, repeat) for repeat in generator.repeat_upsamples]
         self.upsamplers = nn.ModuleList(
-            _UpSampler(_only(WeightNormConvTranspose1d, transpose), repeat)
+            _Upsampler(_find_module(WeightNormConvTranspose1d, transpose), repeat)
             for transpose, repeat in itertools.zip_longest(generator.transpose_upsamples, repeats)
         )
-        self.blocks = nn.ModuleList(_flat(block) for block in generator.conv_blocks)
+        self.blocks = nn.ModuleList(_convert_to_2d(block) for block in generator.conv_blocks)
         if self.config.source is not None:
             self.source = copy.deepcopy(generator.source_module)
-            self.downs = nn.ModuleList(_flat(down) for down in generator.source_downs)
+            self.downs = nn.ModuleList(_convert_to_2d(down) for down in generator.source_downs)
 
     @override
     def forward(self, mel: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:

@@ -16,9 +16,16 @@ from numpy.typing import NDArray
 
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.sambert import Sambert
-from kubevoice_training.modelscope.tensors import Tensors, fill, members, read_array, read_tensors, shape_of
+from kubevoice_training.modelscope.tensors import (
+    Tensors,
+    build_network,
+    count_members,
+    get_shape,
+    read_array,
+    read_tensors,
+)
 
-__all__ = ["load_sambert", "sambert_config"]
+__all__ = ["derive_sambert_config", "load_sambert"]
 
 PARAMS = "Model.KanTtsSAMBERT.params"
 POSITIONS = "text_encoder.ling_enc.position_enc"
@@ -30,26 +37,26 @@ Shape = Callable[[str, int], tuple[int, ...]]
 """The shape of a tensor that is to have so many dimensions."""
 
 
-def _whole(params: Mapping[str, Any], key: str, file: Path, *, least: int, most: int) -> int:
+def _read_whole_number(params: Mapping[str, Any], key: str, file: Path, *, least: int, most: int) -> int:
     value = params.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InputError(f"{file}: {PARAMS}.{key} is {summarize_value(value)}; it should be whole, {least} to {most}")
     return value
 
 
-def _heads(params: Mapping[str, Any], key: str, width: int, file: Path) -> int:
-    heads = _whole(params, key, file, least=1, most=width)
+def _read_heads(params: Mapping[str, Any], key: str, width: int, file: Path) -> int:
+    heads = _read_whole_number(params, key, file, least=1, most=width)
     if width % heads:
         raise InputError(f"{file}: {PARAMS}.{key} is {heads}, which does not divide the network's width {width}")
     return heads
 
 
-def _dropout(params: Mapping[str, Any]) -> float:
+def _read_dropout(params: Mapping[str, Any]) -> float:
     value = params.get("encoder_dropout")
     return float(value) if isinstance(value, int | float) and 0.0 <= value < 1.0 else 0.1
 
 
-def _text_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
+def _derive_text_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
     """Sizes of the text encoder and of the tables."""
     fft = f"{ENCODER}.ling_enc.fft"
     (sy, embedding), (projection, units) = shape(f"{ENCODER}.sy_emb.weight", 2), shape(f"{ENCODER}.ling_proj.weight", 2)
@@ -64,7 +71,7 @@ def _text_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
         "emotions": emotions,
         "embedding": embedding,
         "units": units,
-        "encoder_layers": members(tensors, f"{fft}."),
+        "encoder_layers": count_members(tensors, f"{fft}."),
         "encoder_inner": inner,
         "encoder_kernel": kernel,
         "projection": projection,
@@ -73,11 +80,11 @@ def _text_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def _adaptor_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
+def _derive_adaptor_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
     """Sizes of the predictors of pitch, energy and duration."""
     pitch, duration = f"{ADAPTOR}.pitch_predictor", f"{ADAPTOR}.duration_predictor"
     return {
-        "predictor_layers": members(tensors, f"{pitch}.fsmn.ffn_lst."),
+        "predictor_layers": count_members(tensors, f"{pitch}.fsmn.ffn_lst."),
         "predictor_inner": shape(f"{pitch}.fsmn.ffn_lst.0.w_1.weight", 3)[0],
         "predictor_memory": shape(f"{pitch}.fsmn.ffn_lst.0.w_2.weight", 3)[0],
         "predictor_lstm": shape(f"{pitch}.blstm.weight_hh_l0", 2)[1],
@@ -88,18 +95,18 @@ def _adaptor_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def _decoder_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
+def _derive_decoder_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
     """Sizes of the mel decoder and the post-net."""
     inner, units, _ = shape(f"{DECODER}.pnca.0.pos_ffn.w_1.weight", 3)
     n_mels = shape(f"{POSTNET}.fc.weight", 2)[0]
     return {
-        "decoder_layers": members(tensors, f"{DECODER}.pnca."),
+        "decoder_layers": count_members(tensors, f"{DECODER}.pnca."),
         "decoder_inner": inner,
         "decoder_units": units,
         "decoder_prenet": tuple(shape(f"{DECODER}.prenet.fcs.{i}.weight", 2)[0] for i in (0, 3)),
         "outputs_per_step": shape(f"{DECODER}.dec_out_proj.weight", 2)[0] // n_mels,
         "n_mels": n_mels,
-        "postnet_layers": members(tensors, f"{POSTNET}.fsmn.ffn_lst."),
+        "postnet_layers": count_members(tensors, f"{POSTNET}.fsmn.ffn_lst."),
         "postnet_inner": shape(f"{POSTNET}.fsmn.ffn_lst.0.w_1.weight", 3)[0],
         "postnet_memory": shape(f"{POSTNET}.fsmn.ffn_lst.0.w_2.weight", 3)[0],
         "postnet_filter_size": shape(f"{POSTNET}.fsmn.memory_block_lst.0.conv_dw.weight", 3)[2],
@@ -107,24 +114,24 @@ def _decoder_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def sambert_config(tensors: Tensors, half: ModelPart) -> SambertConfig:
+def derive_sambert_config(tensors: Tensors, half: ModelPart) -> SambertConfig:
     """Derive the network's sizes; InputError names the tensor or the setting that none can be derived from."""
     file, params = half.config_file, get_setting(half.config, PARAMS, half.config_file)
     if not isinstance(params, Mapping):
         raise InputError(f"{file}: {PARAMS} is no mapping")
     if f"{ENCODER}.sy_emb.weight" not in tensors and f"{ENCODER}.byte_index_emb.weight" in tensors:
         raise InputError(f"{half.checkpoint}: the voice reads bytes, not phones; our front end writes phones only")
-    shape = partial(shape_of, tensors, half.checkpoint)
-    text, decoder = _text_sizes(shape, tensors), _decoder_sizes(shape, tensors)
+    shape = partial(get_shape, tensors, half.checkpoint)
+    text, decoder = _derive_text_sizes(shape, tensors), _derive_decoder_sizes(shape, tensors)
     config = SambertConfig(
         **text,
-        **_adaptor_sizes(shape, tensors),
+        **_derive_adaptor_sizes(shape, tensors),
         **decoder,
-        heads=_heads(params, "encoder_num_heads", text["units"], file),
-        decoder_heads=_heads(params, "decoder_num_heads", decoder["decoder_units"], file),
-        predictor_shift=_whole(params, "predictor_shift", file, least=0, most=LARGEST_SHIFT),
-        postnet_shift=_whole(params, "postnet_shift", file, least=0, most=LARGEST_SHIFT),
-        dropout=_dropout(params),
+        heads=_read_heads(params, "encoder_num_heads", text["units"], file),
+        decoder_heads=_read_heads(params, "decoder_num_heads", decoder["decoder_units"], file),
+        predictor_shift=_read_whole_number(params, "predictor_shift", file, least=0, most=LARGEST_SHIFT),
+        postnet_shift=_read_whole_number(params, "postnet_shift", file, least=0, most=LARGEST_SHIFT),
+        dropout=_read_dropout(params),
         alignment=any(key.startswith("align_attention.") for key in tensors),
     )
     readers = (
@@ -140,7 +147,7 @@ def sambert_config(tensors: Tensors, half: ModelPart) -> SambertConfig:
     return config
 
 
-def _with_speakers(tensors: Tensors, half: ModelPart, table: NDArray[Any] | None) -> Tensors:
+def _add_speaker_table(tensors: Tensors, half: ModelPart, table: NDArray[Any] | None) -> Tensors:
     """Give a personal voice a table of the speakers it is to have, of one row if it is its own."""
     if SPEAKERS in tensors:
         return tensors
@@ -156,6 +163,6 @@ def load_sambert(half: ModelPart, speakers: NDArray[Any] | None = None) -> Sambe
 
     Raises InputError naming file and key for whatever does not fit.
     """
-    tensors = _with_speakers(read_tensors(half.checkpoint, ["model"]), half, speakers)
-    config = sambert_config(tensors, half)
-    return fill(lambda: Sambert(config), tensors, half.checkpoint, optional=(POSITIONS,))
+    tensors = _add_speaker_table(read_tensors(half.checkpoint, ["model"]), half, speakers)
+    config = derive_sambert_config(tensors, half)
+    return build_network(lambda: Sambert(config), tensors, half.checkpoint, optional=(POSITIONS,))

@@ -20,7 +20,7 @@ from kubevoice_training.modelscope.vocoder import load_generator
 from kubevoice_training.stages.release import write_voice
 from kubevoice_training.voice_checkpoint import VoiceWeights, save_weights
 
-__all__ = ["Imported", "import_voices", "read_voice"]
+__all__ = ["ImportedVoice", "import_voices", "load_voice"]
 
 NOMINAL_PITCH_HZ = (150.0, 100.0)
 """Mean and deviation of pitch over a speaker's frames, unvoiced ones as 0 Hz: ModelScope's folders hold no figures."""
@@ -31,7 +31,7 @@ ATTRIBUTION = (
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedVoice:
     """A bundle and where it lies now."""
 
     name: str
@@ -39,7 +39,7 @@ class Imported:
     bundle: Bundle
 
 
-def _mel_config(half: ModelPart, config: SambertConfig, bins: int) -> MelConfig:
+def _read_mel_config(half: ModelPart, config: SambertConfig, bins: int) -> MelConfig:
     audio = get_setting(half.config, "audio_config", half.config_file)
     try:
         mel = MelConfig.from_reference(audio)
@@ -71,7 +71,7 @@ def _check_tables(config: SambertConfig, half: ModelPart) -> None:
             raise InputError(f"{half.checkpoint}: the table of {name} has {rows} rows; {size} were expected")
 
 
-def _speakers(config: SambertConfig, half: ModelPart, name: str) -> dict[str, int]:
+def _read_speakers(config: SambertConfig, half: ModelPart, name: str) -> dict[str, int]:
     """Return the speakers by row: those that the configuration lists, or the one of a personal voice."""
     if config.speakers == 1:
         return {name: 0}
@@ -87,7 +87,7 @@ def _speakers(config: SambertConfig, half: ModelPart, name: str) -> dict[str, in
     return {speaker: row for row, speaker in enumerate(listed)}
 
 
-def _emotions(wanted: Sequence[str]) -> dict[str, int]:
+def _select_emotions(wanted: Sequence[str]) -> dict[str, int]:
     """Return emotions by row, neutral first. Nothing says which rows a voice was taught."""
     known = [label for label in EMOTIONS if label != "none" and not label.startswith("placeholder")]
     if unknown := [label for label in wanted if label not in EMOTIONS]:
@@ -96,13 +96,13 @@ def _emotions(wanted: Sequence[str]) -> dict[str, int]:
     return {label: EMOTIONS.index(label) for label in labels}
 
 
-def read_voice(voice: ModelScopeVoice, emotions: Sequence[str] = ()) -> VoiceWeights:
+def load_voice(voice: ModelScopeVoice, emotions: Sequence[str] = ()) -> VoiceWeights:
     """Load both networks of a voice and what its configuration says; InputError names file and key of any fault."""
     acoustic = load_sambert(voice.acoustic)
     vocoder = load_generator(voice.vocoder, voice.acoustic)
     config, bins = acoustic.config, vocoder.config.in_channels
     _check_tables(config, voice.acoustic)
-    mel = _mel_config(voice.acoustic, config, bins)
+    mel = _read_mel_config(voice.acoustic, config, bins)
     if config.n_mels != bins + (2 if vocoder.config.source is not None else 0):
         raise InputError(
             f"{voice.acoustic.checkpoint} and {voice.vocoder.checkpoint} do not belong together: the one makes "
@@ -119,13 +119,13 @@ def read_voice(voice: ModelScopeVoice, emotions: Sequence[str] = ()) -> VoiceWei
         vocoder=vocoder,
         mel=mel,
         stats=Stats(np.zeros(bins, np.float32), np.ones(bins, np.float32), mean, deviation, 0.0, 1.0),
-        speakers=_speakers(config, voice.acoustic, voice.name),
-        emotions=_emotions(emotions),
+        speakers=_read_speakers(config, voice.acoustic, voice.name),
+        emotions=_select_emotions(emotions),
         measured=False,
     )
 
 
-def _write(voice: ModelScopeVoice, weights: VoiceWeights, folder: Path) -> Bundle:
+def _write_bundle(voice: ModelScopeVoice, weights: VoiceWeights, folder: Path) -> Bundle:
     folder.mkdir(parents=True)
     save_weights(weights, folder / "checkpoint")
     manifest = write_voice(weights, folder).model_copy(
@@ -157,7 +157,7 @@ def _sync(folder: Path) -> None:
 
 def import_voices(
     source: Path, out: Path, *, names: Sequence[str] = (), emotions: Sequence[str] = ()
-) -> list[Imported]:
+) -> list[ImportedVoice]:
     """Write the voices of a ModelScope folder as bundles: one at `out` itself, several at `out`/NAME.
 
     `names` chooses among several voices, `emotions` the labels that are offered. All appear at once or not at all.
@@ -175,8 +175,8 @@ def import_voices(
             root, written = Path(scratch) / "voice", []
             for voice in chosen:
                 place = root / voice.name if len(chosen) > 1 else root
-                bundle = _write(voice, read_voice(voice, emotions), place)
-                written.append(Imported(voice.name, out / place.relative_to(root), bundle))
+                bundle = _write_bundle(voice, load_voice(voice, emotions), place)
+                written.append(ImportedVoice(voice.name, out / place.relative_to(root), bundle))
             _sync(root)
             root.replace(out)
     except OSError as error:

@@ -13,7 +13,7 @@ from kubevoice.errors import InputError
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["Tensors", "fill", "members", "read_array", "read_tensors", "shape_of"]
+__all__ = ["Tensors", "build_network", "count_members", "get_shape", "read_array", "read_tensors"]
 
 LARGEST_ARRAY = 1 << 20
 """Bytes of an .npy file: a speaker's vector has less than a kilobyte."""
@@ -66,10 +66,10 @@ def read_tensors(path: Path, keys: Sequence[str]) -> Tensors:
         if value.numel() == 0 or value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise InputError(f"{path}: {where}.{name} claims a shape {tuple(value.shape)} that its data does not fill")
         tensors[name] = value
-    return _norm_parts(tensors)
+    return _split_weight_norm(tensors)
 
 
-def _norm_parts(tensors: Tensors) -> Tensors:
+def _split_weight_norm(tensors: Tensors) -> Tensors:
     """Give a plain convolution of a voice without weight normalisation the two parts that our networks have."""
     parts: Tensors = {}
     for name, value in tensors.items():
@@ -96,7 +96,7 @@ def read_array(path: Path) -> NDArray[np.float32]:
     return found
 
 
-def shape_of(tensors: Tensors, file: Path, key: str, dimensions: int) -> tuple[int, ...]:
+def get_shape(tensors: Tensors, file: Path, key: str, dimensions: int) -> tuple[int, ...]:
     """Return a tensor's shape; InputError if it is missing or has another number of dimensions."""
     if key not in tensors:
         raise InputError(f"{file}: {key} is missing")
@@ -106,12 +106,14 @@ def shape_of(tensors: Tensors, file: Path, key: str, dimensions: int) -> tuple[i
     return shape
 
 
-def members(tensors: Tensors, prefix: str) -> int:
+def count_members(tensors: Tensors, prefix: str) -> int:
     """Count the different numbers that follow `prefix` in the names."""
     return len({name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)})
 
 
-def fill(make: Callable[[], Network], tensors: Tensors, file: Path, *, optional: Sequence[str] = ()) -> Network:
+def build_network(
+    make: Callable[[], Network], tensors: Tensors, file: Path, *, optional: Sequence[str] = ()
+) -> Network:
     """Return the network that `make` makes with the tensors in it, for inference.
 
     Shapes are compared before anything is allocated. Keys that begin as one of `optional` may be left over. Raises

@@ -13,9 +13,16 @@ from kubevoice.voice.modelscope import ModelPart, get_setting, summarize_value
 
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.nsf import SourceConfig
-from kubevoice_training.modelscope.tensors import Tensors, fill, members, read_array, read_tensors, shape_of
+from kubevoice_training.modelscope.tensors import (
+    Tensors,
+    build_network,
+    count_members,
+    get_shape,
+    read_array,
+    read_tensors,
+)
 
-__all__ = ["f0_scaling", "generator_config", "load_generator"]
+__all__ = ["derive_generator_config", "load_generator", "read_f0_scaling"]
 
 PARAMS = "Model.Generator.params"
 SAMBERT_PARAMS = "Model.KanTtsSAMBERT.params"
@@ -23,7 +30,7 @@ LARGEST = 100_000
 """Of any whole number in the configuration: a hop, a dilation, a sample rate."""
 
 
-def _numbers(value: Any, count: int, key: str, half: ModelPart) -> tuple[int, ...]:
+def _read_whole_numbers(value: Any, count: int, key: str, half: ModelPart) -> tuple[int, ...]:
     fits = isinstance(value, list) and len(value) == count
     if not fits or not all(isinstance(item, int) and 1 <= item <= LARGEST for item in value):
         raise InputError(
@@ -32,7 +39,7 @@ def _numbers(value: Any, count: int, key: str, half: ModelPart) -> tuple[int, ..
     return tuple(value)
 
 
-def _source(tensors: Tensors, params: Mapping[str, Any], half: ModelPart) -> SourceConfig | None:
+def _derive_source(tensors: Tensors, params: Mapping[str, Any], half: ModelPart) -> SourceConfig | None:
     if not any(key.startswith("source_module.") for key in tensors):
         return None
     nsf = params.get("nsf_params")
@@ -41,28 +48,28 @@ def _source(tensors: Tensors, params: Mapping[str, Any], half: ModelPart) -> Sou
         raise InputError(
             f"{half.config_file}: {PARAMS}.nsf_params.sampling_rate is {summarize_value(rate)}; give samples per second"
         )
-    harmonics = shape_of(tensors, half.checkpoint, "source_module.ffn.0.weight_v", 3)[1]
+    harmonics = get_shape(tensors, half.checkpoint, "source_module.ffn.0.weight_v", 3)[1]
     return SourceConfig(overtones=harmonics - 1, sample_rate=rate)
 
 
-def generator_config(tensors: Tensors, half: ModelPart) -> GeneratorConfig:
+def derive_generator_config(tensors: Tensors, half: ModelPart) -> GeneratorConfig:
     """Derive the generator's sizes; InputError names the tensor or the setting that none can be derived from."""
     file, params = half.checkpoint, get_setting(half.config, PARAMS, half.config_file)
     if not isinstance(params, Mapping):
         raise InputError(f"{half.config_file}: {PARAMS} is no mapping")
-    channels, in_channels, kernel = shape_of(tensors, file, "conv_pre.conv1d.weight_v", 3)
-    stages = members(tensors, "transpose_upsamples.")
-    blocks = members(tensors, "conv_blocks.")
+    channels, in_channels, kernel = get_shape(tensors, file, "conv_pre.conv1d.weight_v", 3)
+    stages = count_members(tensors, "transpose_upsamples.")
+    blocks = count_members(tensors, "conv_blocks.")
     if stages < 1 or blocks % stages or blocks < stages:
         raise InputError(f"{file}: {blocks} residual blocks (conv_blocks) do not fit {stages} stages")
     fused = blocks // stages
     kernels, dilations = [], []
     listed = params.get("resblock_dilations")
     for i in range(fused):
-        kernels.append(shape_of(tensors, file, f"conv_blocks.{i}.convs1.0.conv1d.weight_v", 3)[2])
+        kernels.append(get_shape(tensors, file, f"conv_blocks.{i}.convs1.0.conv1d.weight_v", 3)[2])
         given = listed[i] if isinstance(listed, list) and i < len(listed) else None
-        count = members(tensors, f"conv_blocks.{i}.convs1.")
-        dilations.append(_numbers(given, count, f"resblock_dilations[{i}]", half))
+        count = count_members(tensors, f"conv_blocks.{i}.convs1.")
+        dilations.append(_read_whole_numbers(given, count, f"resblock_dilations[{i}]", half))
     causal = params.get("causal", True)
     if not isinstance(causal, bool):
         raise InputError(
@@ -72,14 +79,14 @@ def generator_config(tensors: Tensors, half: ModelPart) -> GeneratorConfig:
         in_channels=in_channels,
         channels=channels,
         kernel_size=kernel,
-        upsample_scales=_numbers(params.get("upsample_scales"), stages, "upsample_scales", half),
+        upsample_scales=_read_whole_numbers(params.get("upsample_scales"), stages, "upsample_scales", half),
         upsample_kernel_sizes=tuple(
-            shape_of(tensors, file, f"transpose_upsamples.{i}.1.deconv.weight_v", 3)[2] for i in range(stages)
+            get_shape(tensors, file, f"transpose_upsamples.{i}.1.deconv.weight_v", 3)[2] for i in range(stages)
         ),
         resblock_kernel_sizes=tuple(kernels),
         resblock_dilations=tuple(dilations),
         causal=causal,
-        source=_source(tensors, params, half),
+        source=_derive_source(tensors, params, half),
     )
     scales = config.upsample_scales
     if config.hop > LARGEST or any(k < s for k, s in zip(config.upsample_kernel_sizes, scales, strict=True)):
@@ -93,14 +100,14 @@ def load_generator(half: ModelPart, acoustic: ModelPart | None = None) -> Genera
     Raises InputError naming file and key for whatever does not fit.
     """
     tensors = read_tensors(half.checkpoint, ["model", "generator"])
-    config = generator_config(tensors, half)
+    config = derive_generator_config(tensors, half)
     if config.source is not None and acoustic is not None:
-        offset, scale = f0_scaling(acoustic)
+        offset, scale = read_f0_scaling(acoustic)
         config = replace(config, source=replace(config.source, f0_offset=offset, f0_scale=scale))
-    return fill(lambda: Generator(config), tensors, half.checkpoint)
+    return build_network(lambda: Generator(config), tensors, half.checkpoint)
 
 
-def f0_scaling(acoustic: ModelPart) -> tuple[float, float]:
+def read_f0_scaling(acoustic: ModelPart) -> tuple[float, float]:
     """Return offset and scale (Hz) of the F0 that an acoustic model for a harmonic source predicts.
 
     A voice's own mean and deviation, `mvn.npy`, or the range that its configuration names.

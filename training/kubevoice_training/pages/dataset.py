@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
-from kubevoice_training.evaluation.dataset_review import ENOUGH_MINUTES, Advice, Group, MeasuredClip, Review
+from kubevoice_training.evaluation.dataset_review import (
+    ENOUGH_MINUTES,
+    DatasetAdvice,
+    DatasetGroup,
+    DatasetReview,
+    MeasuredClip,
+)
 from kubevoice_training.pages.html import badge, details, document, section, table, text, tiles
 from kubevoice_training.pages.plots import bars, dots, histogram
 
@@ -14,13 +20,13 @@ SHOWN_ROWS = 1000
 """Lines of one list: a page with every row of a huge broken dataset would open in no browser."""
 
 
-def dataset_page(found: Review) -> str:
+def dataset_page(found: DatasetReview) -> str:
     """Return the page; everything the dataset says in it is text."""
     name = found.uri.rstrip("/").rsplit("/", 1)[-1]
     return document(f"{name}: dataset check", _parts(found, name))
 
 
-def _parts(found: Review, name: str) -> Iterator[str]:
+def _parts(found: DatasetReview, name: str) -> Iterator[str]:
     verdict = badge("can be trained on", "good") if found.trainable else badge("cannot be trained on", "bad")
     yield f"<header><h1>{text(name)}{verdict}</h1>"
     yield f'<p class="quiet">{text(found.uri)}<br>{text(found.digest)}</p>'
@@ -50,12 +56,12 @@ def _list(lines: list[str]) -> str:
     return f"<ul>{items}</ul>{more}"
 
 
-def _advice(item: Advice) -> str:
+def _advice(item: DatasetAdvice) -> str:
     more = len(item.clips) - SHOWN_ROWS
     return details(item.message, [*item.clips[:SHOWN_ROWS], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _groups(found: Review) -> str:
+def _groups(found: DatasetReview) -> str:
     return table([*HEAD, *NOISE], (_group(group) for group in found.groups), words=(0, 1)) + (
         '<p class="quiet">LUFS and syllables/s are medians. Speech, background and overall are DNSMOS ratings from 1 '
         "to 5.</p>"
@@ -66,7 +72,7 @@ def _flagged(value: str, *, wrong: bool) -> str:
     return f'<span class="warn">{value}</span>' if wrong else value
 
 
-def _group(group: Group) -> list[str]:
+def _group(group: DatasetGroup) -> list[str]:
     noise = group.noise
     ratings = [f"{getattr(noise, part):.1f}" for part in NOISE] if noise else ["not measured"] * len(NOISE)
     return [
@@ -83,7 +89,7 @@ def _group(group: Group) -> list[str]:
     ]
 
 
-def _plots(found: Review) -> Iterator[str]:
+def _plots(found: DatasetReview) -> Iterator[str]:
     several = len({g.speaker for g in found.groups}) > 1
     names = [f"{g.emotion}, {g.speaker}" if several else g.emotion for g in found.groups]
     minutes = [group.minutes for group in found.groups]
@@ -103,6 +109,6 @@ def _level(clip: MeasuredClip) -> float:
 
 
 def _row(
-    name: str, group: Group, apart: list[MeasuredClip], value: Callable[[MeasuredClip], float]
+    name: str, group: DatasetGroup, apart: list[MeasuredClip], value: Callable[[MeasuredClip], float]
 ) -> tuple[str, list[float], list[float]]:
     return name, [value(c) for c in group.clips if c not in apart], [value(c) for c in apart]

@@ -6,7 +6,7 @@ from kubevoice.resources.stages import Verdict
 from kubevoice.resources.voicemodel import Evaluation
 
 from kubevoice_training.evaluation.report import ClipReport, EvaluationReport
-from kubevoice_training.evaluation.voice_metrics import LOWER, limit_of
+from kubevoice_training.evaluation.voice_metrics import LOWER_BOUNDS, get_threshold
 from kubevoice_training.pages.html import badge, document, section, table, text
 from kubevoice_training.pages.media import picture, player
 
@@ -60,9 +60,11 @@ def _provenance(found: EvaluationReport) -> str:
 def _figures(found: EvaluationReport, evaluation: Evaluation) -> str:
     rows = []
     for metric, (name, meaning) in METRICS.items():
-        value, limit = found.metrics.get(metric), limit_of(metric, evaluation)
-        sign = "at least" if metric in LOWER else "at most"
-        passed = value is not None and limit is not None and (value >= limit if metric in LOWER else value <= limit)
+        value, limit = found.metrics.get(metric), get_threshold(metric, evaluation)
+        sign = "at least" if metric in LOWER_BOUNDS else "at most"
+        passed = (
+            value is not None and limit is not None and (value >= limit if metric in LOWER_BOUNDS else value <= limit)
+        )
         mark = "" if limit is None else badge("met", "good") if passed else badge("missed", "bad")
         why = f"; {found.missing[metric]}" if value is None and metric in found.missing else ""
         shown = "not measured" if value is None else f"{value:.3g}"
@@ -99,7 +101,7 @@ def _clips(clips: Sequence[ClipReport]) -> str:
     rows = [
         (
             f'<b>{text(clip.text)}</b><br><span class="quiet">{text(clip.emotion)} {text(clip.speaker)}'
-            + (f"<br>heard: {text(clip.heard)}" if clip.heard is not None else "")
+            + (f"<br>recognized: {text(clip.transcript)}" if clip.transcript is not None else "")
             + "</span>",
             picture(clip.picture, "spectrogram of the voice") + player(clip.sound),
             picture(clip.recorded_picture, "spectrogram of the recording") + player(clip.recorded_sound),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from kubevoice_training.evaluation.media import mel_picture, mp3
-from kubevoice_training.evaluation.prosody_metrics import Take, typical
+from kubevoice_training.evaluation.prosody_metrics import ProsodySample, compute_median
 from kubevoice_training.pages.html import document, section, table, text
 from kubevoice_training.pages.media import picture, player
 
@@ -29,12 +29,12 @@ EXPLAINED = (
 )
 
 
-def listening_page(voice: str, speaker: str, sample_rate: int, takes: Mapping[str, Sequence[Take]]) -> str:
+def listening_page(voice: str, speaker: str, sample_rate: int, takes: Mapping[str, Sequence[ProsodySample]]) -> str:
     """Return the page of the same sentences in each emotion; at least one emotion and one sentence."""
     return document(f"{voice}: 试听 Listening", _parts(voice, speaker, sample_rate, takes))
 
 
-def _parts(voice: str, speaker: str, sample_rate: int, takes: Mapping[str, Sequence[Take]]) -> Iterator[str]:
+def _parts(voice: str, speaker: str, sample_rate: int, takes: Mapping[str, Sequence[ProsodySample]]) -> Iterator[str]:
     yield f"<header><h1>{text(voice)}: 试听 Listening</h1>"
     yield f'<p class="quiet">说话人 Speaker: {text(speaker)}. 合成语音。The speech is synthetic.</p></header>'
     yield section("测量 Measured", _measures(takes), f'<p class="quiet">{EXPLAINED}</p>')
@@ -46,16 +46,18 @@ def _name(emotion: str) -> str:
     return f"{CHINESE.get(emotion, '')} {emotion}".strip()
 
 
-def _measures(takes: Mapping[str, Sequence[Take]]) -> str:
+def _measures(takes: Mapping[str, Sequence[ProsodySample]]) -> str:
     rows = []
     for emotion, spoken in takes.items():
-        found = typical([each.delivery for each in spoken])
+        found = compute_median([each.prosody for each in spoken])
         figures = (f"{found.f0:.0f}", f"{found.f0_range:.1f}", f"{found.rate:.1f}", f"{found.level:.1f}")
         rows.append((text(_name(emotion)), *figures))
     return table(HEAD, rows)
 
 
-def _sentence(emotions: Mapping[str, Sequence[Take]], spoken: Sequence[Take], sample_rate: int) -> str:
+def _sentence(
+    emotions: Mapping[str, Sequence[ProsodySample]], spoken: Sequence[ProsodySample], sample_rate: int
+) -> str:
     longest = max(len(each.features.mel) for each in spoken)
     parts = []
     for emotion, each in zip(emotions, spoken, strict=True):

@@ -15,8 +15,8 @@ from kubevoice.text.front_end_config import English
 from kubevoice.text.units import STREAMS
 from numpy.typing import NDArray
 
-from kubevoice_training.dataset import Clip, check, require
-from kubevoice_training.dataset.faults import Sound
+from kubevoice_training.dataset import Clip, check_dataset, raise_on_faults
+from kubevoice_training.dataset.faults import Waveform
 from kubevoice_training.features.acoustic_features import extract, resample, trim_silence
 from kubevoice_training.features.feature_store import Utterance, write_features
 from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_base_mel
@@ -56,7 +56,7 @@ class ResampledAudio:
         self._energy: dict[str, float] = defaultdict(float)  # sum of squares by speaker
         self._samples: dict[str, int] = defaultdict(int)  # by speaker
 
-    def append(self, clip: Clip, sound: Sound) -> None:
+    def append(self, clip: Clip, sound: Waveform) -> None:
         """Resample, trim and write the recording of a clip."""
         wave = trim_silence(resample(sound.samples, sound.rate, self._sample_rate), self._sample_rate)
         self._lengths.append(len(wave))
@@ -122,8 +122,10 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
     mel = fetch_base_mel(spec.base, context.options)
     english: English = "phones" if base.english else "syllables"
     audio = ResampledAudio(context.fresh_folder("resampled") / "waves.f32", mel.sample_rate)
-    report = check(storage, spec.dataset.emotions, audio.append, english=english, tones=spec.dataset.pinyin_tones)
-    require(report, spec.dataset.uri)
+    report = check_dataset(
+        storage, spec.dataset.emotions, audio.append, english=english, tones=spec.dataset.pinyin_tones
+    )
+    raise_on_faults(report, spec.dataset.uri)
     if spec.dataset.digest not in (None, report.digest):
         raise InputError(
             f"dataset {spec.dataset.uri} has digest {report.digest}, but spec.dataset.digest pins "

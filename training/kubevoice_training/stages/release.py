@@ -22,9 +22,15 @@ from kubevoice.storage import Storage, publish_tree, published_digest
 from kubevoice.text import LEXICON_FILE
 from kubevoice.voice import Bundle, Emotion, VoiceManifest, VoiceStats, seal_bundle
 
-from kubevoice_training.evaluation.report import MEASURED, REPORT, EvaluationReport, evaluation_report, read_report
-from kubevoice_training.evaluation.voice_metrics import Spoken, judge, measure, recognise, spoken_clip
-from kubevoice_training.export.equivalence import compare_texts
+from kubevoice_training.evaluation.report import MEASURED, REPORT, EvaluationReport, build_report, read_report
+from kubevoice_training.evaluation.voice_metrics import (
+    SynthesizedClip,
+    analyze_clip,
+    check_quality_gate,
+    compute_metrics,
+    recognize_clips,
+)
+from kubevoice_training.export.equivalence import measure_export_differences
 from kubevoice_training.export.onnx_export import TOLERANCE, export_graphs
 from kubevoice_training.features.acoustic_features import extract
 from kubevoice_training.features.feature_store import FeatureSet, Utterance
@@ -99,7 +105,7 @@ def _measured(features: FeatureSet) -> tuple[Utterance, ...]:
 
 def _speak(
     engine: Engine, features: FeatureSet, sentences: tuple[str, ...], context: Context
-) -> tuple[list[Spoken], float]:
+) -> tuple[list[SynthesizedClip], float]:
     """Speak the clips to compare and the sentences the user chose, recognise them, and tell the real-time factor."""
     clips = _measured(features)
     wanted: list[tuple[str, Controls, Utterance | None]]
@@ -110,10 +116,10 @@ def _speak(
     factor = (time.perf_counter() - began) * engine.sample_rate / max(1, sum(map(len, audio)))
     # The sentences the user chose, or else the clips: short words are hard to recognise without context.
     first = len(clips) if sentences else 0
-    heard = [None] * first + recognise(audio[first:], engine.sample_rate, context.progress.report)
+    transcripts = [None] * first + recognize_clips(audio[first:], engine.sample_rate, context.progress.report)
     spoken = [
-        replace(spoken_clip(text, samples, features.mel, utterance), heard=said)
-        for (text, _, utterance), samples, said in zip(wanted, audio, heard, strict=True)
+        replace(analyze_clip(text, samples, features.mel, utterance), transcript=transcript)
+        for (text, _, utterance), samples, transcript in zip(wanted, audio, transcripts, strict=True)
     ]
     return spoken, factor
 
@@ -124,7 +130,7 @@ def _rounded(metrics: dict[str, float]) -> dict[str, float]:
 
 def _differences(bundle: Bundle, weights: VoiceWeights) -> dict[str, float]:
     """Return each graph's largest difference from torch over ten texts; KubeVoiceError if one is too large."""
-    found = compare_texts(bundle, weights).onnx
+    found = measure_export_differences(bundle, weights).onnx
     for name, value in found.items():
         if not value <= TOLERANCE:
             raise KubeVoiceError(f"exported {name} differs from torch by {value:.2g} on real text; not released")
@@ -159,14 +165,12 @@ def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
     engine = Engine(bundle)
     metrics = emotion_samples(engine, folder / "samples")
     spoken, factor = _speak(engine, features, spec.evaluation.sentences, context)
-    figures, missing = measure(spoken, features.mel)
+    figures, missing = compute_metrics(spoken, features.mel)
     metrics |= _rounded({"realTimeFactor": factor} | figures)
     bundle = seal_bundle(folder, manifest.model_copy(update={"metrics": metrics}))
     publish_tree(folder, context.artifacts, _bundle_prefix(bundle.digest))
     samples = {path.stem: soundfile.read(path, dtype="float32")[0] for path in sorted((folder / "samples").iterdir())}
-    report = evaluation_report(
-        spec.name, spoken, features.mel, (metrics, missing), samples, manifest.export_max_abs_diff
-    )
+    report = build_report(spec.name, spoken, features.mel, (metrics, missing), samples, manifest.export_max_abs_diff)
     # Beside the bundle's files but not among them: a page must not change a revision.
     context.artifacts.write(f"{_bundle_prefix(bundle.digest)}/{MEASURED}", report.model_dump_json().encode())
     return bundle.digest, metrics
@@ -213,7 +217,7 @@ def release(spec: ReleaseSpec, context: Context) -> ReleaseResult:
         context.artifacts.write(key, body.encode())
     revision, metrics = found
     measured = _read_measured(context.artifacts, revision)
-    verdict, failures = judge(metrics, spec.evaluation, measured.missing if measured else None)
+    verdict, failures = check_quality_gate(metrics, spec.evaluation, measured.missing if measured else None)
     if measured is not None:
         page = evaluation_page(measured, revision, spec.evaluation, verdict, failures)
         context.artifacts.write(f"{_bundle_prefix(revision)}/{REPORT}", page.encode())
