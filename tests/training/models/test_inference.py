@@ -86,7 +86,7 @@ def test_sentences_spoken_at_once_are_each_alone():
         np.testing.assert_array_equal(found, expected)
 
 
-PUBLISHED = {  # the reference's configurations and the receptive fields measured with it (facts file §3.1)
+PUBLISHED = {  # the reference's configurations and the receptive fields measured with it (docs/reference/hifigan.md)
     "16k": (GeneratorConfig(80, 16, 7, (10, 5, 2, 2), (20, 10, 4, 4), (3, 7, 11), ((1, 3, 5, 7),) * 3), 35),
     "24k": (GeneratorConfig(80, 16, 7, (8, 5, 3, 2), (16, 10, 6, 4)), 28),
     "48k": (GeneratorConfig(80, 32, 7, (10, 5, 3, 2, 2), (20, 10, 6, 4, 4), (3, 7, 11), ((1, 3, 5, 7),) * 3), 35),

@@ -1,4 +1,6 @@
-"""KAN-TTS' standard folder: wav/ID.wav, prosody/prosody.txt and, optionally, emotion_tag.txt (facts file §5).
+"""KAN-TTS' standard folder: wav/ID.wav, prosody/prosody.txt and, optionally, emotion_tag.txt.
+
+docs/reference/kantts-format.md describes it.
 
 Its interval/ files are not read: durations are learned, as they are for any other dataset.
 """

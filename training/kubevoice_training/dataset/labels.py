@@ -1,4 +1,4 @@
-"""What is said in the clips of one dataset: by the front end, or by the pinyin that the dataset brings."""
+"""Linguistic units of a dataset's clips, from the front end or from the dataset's own pinyin."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,19 @@ MAX_TEXT = 512
 
 @dataclass(frozen=True, slots=True)
 class UnitLabeler:
-    """How the texts of a dataset are read."""
+    """Settings by which the texts of a dataset become linguistic units."""
 
     front_end_config: FrontEndConfig
     tones: PinyinTones
 
     def label(self, row: DatasetRow) -> tuple[Unit, ...]:
-        """Return what is said in a clip; InputError if that cannot be told."""
+        """Return the linguistic units of a row.
+
+        Raises
+        ------
+        InputError
+            If the text is too long or has no Mandarin, or does not fit its pinyin.
+        """
         text = row.fields["text"]
         if len(text) > MAX_TEXT:
             raise InputError(f"the text has {len(text)} characters, {MAX_TEXT} are allowed; cut the recording")

@@ -1,6 +1,6 @@
-"""Text marked with breaks, and its pinyin, as KAN-TTS' prosody.txt writes them (facts file §5).
+"""Text with prosodic boundaries and its pinyin, as in prosody.txt of KAN-TTS (docs/reference/kantts-format.md).
 
-The text has #1 to #4 after the characters where a break was heard ("/" and "%" stand for #2, a space for #1); the
+The text has #1 to #4 after the characters where there is a boundary ("/" and "%" stand for #2, a space for #1); the
 pinyin has a space between syllables, "/" between words, and a tone digit last.
 """
 
@@ -18,7 +18,7 @@ SYLLABLE = re.compile(r"([a-zü]+)(?:[1-4](?=5))?([1-6])")
 
 
 def strip_boundaries(marked: str) -> str:
-    """Return the text without its breaks."""
+    """Return the text without its boundary marks."""
     return re.sub(r"#[1-4]|[/%\s]", "", marked)
 
 

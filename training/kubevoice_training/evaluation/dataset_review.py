@@ -102,7 +102,7 @@ class DatasetGroup:
 
     @property
     def outliers(self) -> list[MeasuredClip]:
-        """Clips spoken much faster or slower than the others: often the text is not what is said."""
+        """Clips spoken much faster or slower than the others: often the text does not match the speech."""
         return [c for c in self.clips if abs(c.rate_score) > OUTLIER_SCORE]
 
 
@@ -117,7 +117,7 @@ class DatasetAdvice:
 
 @dataclass(frozen=True, slots=True)
 class DatasetReview:
-    """Everything there is to say about a dataset. It can be trained on if `faults` is empty and there are clips."""
+    """Faults, metrics and advice of a dataset. It can be trained on if it has clips and no faults."""
 
     uri: str
     digest: str
@@ -147,18 +147,18 @@ class _MetricsCollector:
             self._samples[key].consider(clip.id, waveform)
 
     def build_groups(self) -> Iterator[DatasetGroup]:
-        for (emotion, speaker), found in self.measured.items():
+        for (emotion, speaker), clips in self.measured.items():
             sample = self._samples.get((emotion, speaker))
-            yield DatasetGroup(emotion, speaker, _score_clips(found), rate_noise(sample) if sample else None)
+            yield DatasetGroup(emotion, speaker, _score_clips(clips), rate_noise(sample) if sample else None)
 
 
-def _score_clips(found: list[tuple[Clip, RecordingMetrics]]) -> tuple[MeasuredClip, ...]:
-    rates = modified_z_scores([measures.syllables_per_second for _, measures in found])
-    scores = rates if len(found) >= FEWEST_FOR_OUTLIERS else np.zeros(len(found))
-    middle = float(np.median([measures.lufs for _, measures in found]))
+def _score_clips(measured: list[tuple[Clip, RecordingMetrics]]) -> tuple[MeasuredClip, ...]:
+    rates = modified_z_scores([measures.syllables_per_second for _, measures in measured])
+    scores = rates if len(measured) >= FEWEST_FOR_OUTLIERS else np.zeros(len(measured))
+    middle = float(np.median([measures.lufs for _, measures in measured]))
     return tuple(
         MeasuredClip(clip, measures, float(score), measures.lufs - middle)
-        for (clip, measures), score in zip(found, scores, strict=True)
+        for (clip, measures), score in zip(measured, scores, strict=True)
     )
 
 
@@ -199,7 +199,7 @@ def _advise_group(group: DatasetGroup) -> Iterator[DatasetAdvice]:
             f"{c.where}: {c.measures.syllables_per_second:.1f} syllables/s for {c.clip.text[:20]!r}" for c in clips
         )
         yield DatasetAdvice(
-            "rate", f"{who}: {len(clips)} clips are far faster or slower; is their text what is said?", named
+            "rate", f"{who}: {len(clips)} clips are far faster or slower; does their text match the speech?", named
         )
     if group.noise is not None and group.noise.background < NOISY_BACKGROUND:
         rating = f"background rated {group.noise.background:.1f} of 5"
@@ -223,17 +223,17 @@ def _advise_dataset(groups: tuple[DatasetGroup, ...], report: DatasetReport) -> 
     yield from (DatasetAdvice("dataset", warning) for warning in report.warnings)
 
 
-def dump_review(found: DatasetReview) -> dict[str, object]:
-    """Return it as JSON-able values, camelCase: what `dataset check --json` prints."""
+def dump_review(review: DatasetReview) -> dict[str, object]:
+    """Return a review as JSON values with keys in camel case: what `dataset check --json` prints."""
     return {
-        "uri": found.uri,
-        "digest": found.digest,
-        "trainable": found.trainable,
-        "clips": len(found.report.clips),
-        "seconds": round(found.report.seconds, 2),
-        "groups": [_dump_group(group) for group in found.groups],
-        "faults": list(found.faults),
-        "advice": [asdict(item) for item in found.advice],
+        "uri": review.uri,
+        "digest": review.digest,
+        "trainable": review.trainable,
+        "clips": len(review.report.clips),
+        "seconds": round(review.report.seconds, 2),
+        "groups": [_dump_group(group) for group in review.groups],
+        "faults": list(review.faults),
+        "advice": [asdict(item) for item in review.advice],
     }
 
 

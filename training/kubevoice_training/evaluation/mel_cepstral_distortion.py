@@ -1,4 +1,4 @@
-"""How far two utterances of the same text are apart once their timing is aligned."""
+"""Mel cepstral distortion and F0 error of two utterances of the same text, aligned by dynamic time warping."""
 
 from dataclasses import dataclass
 
@@ -34,15 +34,15 @@ def mel_cepstra(mel: NDArray[np.float32], config: MelConfig) -> NDArray[np.float
     return np.asarray(dct(nepers, axis=1)[:, 1 : CEPSTRA + 1] / (2.0 * nepers.shape[1]))
 
 
-def compare_features(spoken: Features, recorded: Features, config: MelConfig) -> FeatureDistance:
+def compare_features(synthesized: Features, recorded: Features, config: MelConfig) -> FeatureDistance:
     """Align two utterances by their mel cepstra c and measure along the path.
 
-    distortion = 10 sqrt(2) / ln 10 * mean |c_spoken - c_recorded| (Kubichek 1993), and
-    f0_error = sqrt(mean (f0_spoken - f0_recorded)^2) where both are voiced.
+    distortion = 10 sqrt(2) / ln 10 * mean |c_synthesized - c_recorded| (Kubichek 1993), and
+    f0_error = sqrt(mean (f0_synthesized - f0_recorded)^2) where both are voiced.
     """
-    cost = cdist(mel_cepstra(spoken.mel, config), mel_cepstra(recorded.mel, config))
+    cost = cdist(mel_cepstra(synthesized.mel, config), mel_cepstra(recorded.mel, config))
     path = warping_path(cost)
-    a, b = spoken.f0[path[:, 0]], recorded.f0[path[:, 1]]
+    a, b = synthesized.f0[path[:, 0]], recorded.f0[path[:, 1]]
     voiced = (a > 0) & (b > 0)
     error = float(np.sqrt(np.mean((a[voiced] - b[voiced]) ** 2))) if voiced.any() else float("nan")
     return FeatureDistance(float(DECIBEL * cost[path[:, 0], path[:, 1]].mean()), error)

@@ -1,6 +1,6 @@
-"""Models that judge speech come inside Python packages of the `evaluation` extra; here their files are found.
+"""Files of the evaluators (Whisper, GE2E, DNSMOS), which come in Python packages of the `evaluation` extra.
 
-Only the weights are used. The packages' own code is never imported: it wants compilers and libraries that we do not.
+Only the weights are used. The packages' code is not imported: it needs compilers and libraries that we do without.
 """
 
 import importlib.util
@@ -14,12 +14,18 @@ EXTRA = "kubevoice[evaluation]"
 
 
 def is_installed(*packages: str) -> bool:
-    """Tell whether all these packages are there."""
+    """Return whether all these packages are installed."""
     return all(importlib.util.find_spec(name) for name in packages)
 
 
 def find_model_file(package: str, path: str, use: str) -> Path:
-    """Return the path of a file inside a package; KubeVoiceError, naming its `use`, if that is not installed."""
+    """Return the path of a file inside a package.
+
+    Raises
+    ------
+    KubeVoiceError
+        If the package is not installed; the message says what the file is used for (`use`).
+    """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise KubeVoiceError(f"package {package} is not installed; install {EXTRA} to measure {use}")

@@ -69,7 +69,7 @@ class NoiseSample:
 
 
 def is_noise_model_installed() -> bool:
-    """Tell whether the package with the network is installed."""
+    """Return whether the package with the network is installed."""
     return is_installed("speechmos")
 
 

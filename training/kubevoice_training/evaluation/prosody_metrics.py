@@ -1,4 +1,4 @@
-"""How a sentence is delivered: the pitch, its range, the pace and the level that tell one emotion from another."""
+"""Prosody of a synthesized sentence: F0, its range, speaking rate and loudness, by which emotions differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class ProsodyMetrics:
 
 @dataclass(frozen=True, slots=True)
 class ProsodySample:
-    """A sentence as it was spoken: samples [T], their features, and how it was delivered."""
+    """A synthesized sentence: samples [T], their features and their prosody."""
 
     text: str
     audio: NDArray[np.float32]
@@ -44,7 +44,13 @@ class ProsodySample:
 
 
 def synthesize_and_measure(engine: Engine, text: str, controls: Controls) -> ProsodySample:
-    """Speak a sentence and measure it; InputError for a control or a text that the voice cannot speak."""
+    """Synthesize a sentence and measure its prosody.
+
+    Raises
+    ------
+    InputError
+        If the voice has no such control or cannot synthesize the text.
+    """
     audio = synthesize_text(engine, text, controls)
     features = extract(audio, MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop))
     units = list(chain.from_iterable(sentence.units for sentence in analyse(text).sentences))
@@ -57,15 +63,15 @@ def synthesize_and_measure(engine: Engine, text: str, controls: Controls) -> Pro
 
 
 def compute_median(samples: Sequence[ProsodyMetrics]) -> ProsodyMetrics:
-    """Return the median of each measure over several sentences."""
+    """Return the median of each metric over several sentences."""
     table = np.array([(each.f0, each.f0_range, each.rate, each.level) for each in samples])
     return ProsodyMetrics(*(float(value) for value in np.median(table, axis=0)))
 
 
 def count_noticeable_steps(a: ProsodyMetrics, b: ProsodyMetrics) -> float:
-    """How far two deliveries are apart where they differ most.
+    """Return the largest difference between two prosodies, in just noticeable steps.
 
-    In noticeable steps: a semitone of F0 or of its range, 5 % of tempo, 1 dB.
+    A step is a semitone of F0 or of its range, 5 % of speaking rate, or 1 dB.
     """
     return max(
         abs(OCTAVE * np.log2(a.f0 / b.f0)),

@@ -1,8 +1,8 @@
-"""Does the voice say what it should? Speech recognition back to pinyin.
+"""Intelligibility: the error rate of speech recognition, compared as pinyin.
 
 Whisper-base (Radford et al., arXiv 2212.04356) in CTranslate2 form ships inside two Python packages, its weights
-cut in halves; they are joined once into a cache folder. Characters are compared as pinyin: a homophone is no
-mistake of the voice.
+cut in halves; they are joined once into a cache folder. Characters are compared as pinyin, so that a homophone is
+not counted as an error.
 """
 
 import os
@@ -26,7 +26,7 @@ WHISPER_RATE = 16000
 
 
 def is_recognizer_installed() -> bool:
-    """Tell whether the `evaluation` extra is installed."""
+    """Return whether the packages of the recognizer are installed."""
     return is_installed("faster_whisper", *PARTS)
 
 
@@ -57,7 +57,7 @@ def _whisper() -> Any:
 
 
 def transcribe(audio: NDArray[np.float32], sample_rate: int) -> str:
-    """Recognise Mandarin speech [samples]; returns simplified or traditional characters as Whisper likes."""
+    """Recognize Mandarin speech [T]; returns simplified or traditional characters, as Whisper chooses."""
     samples = soxr.resample(audio, sample_rate, WHISPER_RATE).astype(np.float32)
     # Half a second of silence on either side: Whisper loses words that begin at once.
     padded = np.pad(samples, WHISPER_RATE // 2)
@@ -68,7 +68,7 @@ def transcribe(audio: NDArray[np.float32], sample_rate: int) -> str:
 
 
 def to_pinyin(text: str, *, tones: bool = False) -> list[str]:
-    """Syllables of `text`, without tones unless asked; empty if nothing in it can be spoken."""
+    """Return the syllables of `text`, with or without tones; empty if nothing in it can be synthesized."""
     try:
         sentences = analyse(text).sentences
     except KubeVoiceError:
@@ -78,7 +78,7 @@ def to_pinyin(text: str, *, tones: bool = False) -> list[str]:
 
 
 def edit_distance(a: list[str], b: list[str]) -> int:
-    """Levenshtein distance between two sequences."""
+    """Return the Levenshtein distance between two sequences."""
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         previous, row[0] = row[0], i
@@ -88,10 +88,16 @@ def edit_distance(a: list[str], b: list[str]) -> int:
 
 
 def pinyin_error_rate(pairs: list[tuple[str, str]], *, tones: bool = False) -> float:
-    """Edits between (spoken, recognised) texts as pinyin, over spoken syllables: 0 is perfect."""
+    """Return the edits between texts and transcripts as pinyin, over the syllables of the texts; 0 is perfect.
+
+    Parameters
+    ----------
+    pairs : (text, transcript) of each clip.
+    tones : whether a wrong tone counts as an error.
+    """
     wrong = total = 0
-    for spoken, recognised in pairs:
-        expected = to_pinyin(spoken, tones=tones)
-        wrong += edit_distance(expected, to_pinyin(recognised, tones=tones))
+    for text, transcript in pairs:
+        expected = to_pinyin(text, tones=tones)
+        wrong += edit_distance(expected, to_pinyin(transcript, tones=tones))
         total += len(expected)
     return wrong / max(1, total)

@@ -1,7 +1,7 @@
-"""Everything a release measured, kept beside the bundle: figures, and what every clip sounds and looks like.
+"""The report of an evaluation: metrics, and the sound and spectrogram of every clip.
 
-It lies at bundles/DIGEST/measured.json, outside what the bundle's digest covers, and does not depend on thresholds:
-judging again makes a new page of it without speaking or recognising anything.
+It is stored at bundles/DIGEST/measured.json, outside what the bundle's digest covers. It does not depend on thresholds:
+when they change, the gate and the page are made again from it, without synthesis or recognition.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class _ReportModel(BaseModel):
 
 
 class ClipReport(_ReportModel):
-    """One text the voice spoke; the second half is empty if it was not recorded. Sounds and pictures are data URIs."""
+    """One synthesized clip. What compares it with a recording is empty if there is none; media are data URIs."""
 
     text: str
     transcript: str | None = Field(validation_alias=AliasChoices("transcript", "heard"))
@@ -42,7 +42,14 @@ class ClipReport(_ReportModel):
 
 
 class EvaluationReport(_ReportModel):
-    """What was measured; `missing` says why a figure is not there, `samples` is one sentence in every emotion."""
+    """Metrics and clips of one release.
+
+    Attributes
+    ----------
+    metrics, missing : from `compute_metrics`.
+    samples : one sentence in every emotion, as data URIs by label.
+    export : largest difference between each exported graph and torch.
+    """
 
     name: str
     held_out: bool
@@ -52,12 +59,11 @@ class EvaluationReport(_ReportModel):
     clips: tuple[ClipReport, ...]
     samples: dict[str, str]
     export: dict[str, float]
-    """Largest difference between each exported graph and torch."""
 
 
-def _clip_report(clip: SynthesizedClip, mel: MelConfig) -> ClipReport:
-    """Draw and encode one spoken clip."""
-    found = ClipReport(
+def _build_clip_report(clip: SynthesizedClip, mel: MelConfig) -> ClipReport:
+    """Encode the audio and draw the spectrogram of one clip."""
+    report = ClipReport(
         text=clip.text,
         transcript=clip.transcript,
         seconds=round(clip.seconds, 3),
@@ -65,10 +71,10 @@ def _clip_report(clip: SynthesizedClip, mel: MelConfig) -> ClipReport:
         picture=mel_picture(clip.features.mel),
     )
     if clip.utterance is None or clip.distance is None:
-        return found
+        return report
     utterance, distance = clip.utterance, clip.distance
     wave = utterance.wave.astype(np.float32) / 32768.0
-    return found.model_copy(
+    return report.model_copy(
         update={
             "emotion": utterance.emotion,
             "speaker": utterance.speaker,
@@ -85,25 +91,35 @@ def build_report(
     name: str,
     clips: Sequence[SynthesizedClip],
     mel: MelConfig,
-    figures: tuple[Mapping[str, float], Mapping[str, str]],
+    metrics: tuple[Mapping[str, float], Mapping[str, str]],
     samples: Mapping[str, NDArray[np.float32]],
     export: Mapping[str, float],
 ) -> EvaluationReport:
-    """Put a report together; `figures` are the metrics and why others are missing, `samples` audio by emotion."""
+    """Build the report of a release.
+
+    Parameters
+    ----------
+    name : of the voice.
+    clips : synthesized clips.
+    mel : settings of the features.
+    metrics : metrics and missing ones, from `compute_metrics`.
+    samples : audio [T] by emotion.
+    export : largest difference from torch by graph.
+    """
     compared = [clip.utterance for clip in clips if clip.utterance]
     return EvaluationReport(
         name=name,
         held_out=any(utterance.dev for utterance in compared),
-        metrics=dict(figures[0]),
-        missing=dict(figures[1]),
-        clips=tuple(_clip_report(clip, mel) for clip in clips),
+        metrics=dict(metrics[0]),
+        missing=dict(metrics[1]),
+        clips=tuple(_build_clip_report(clip, mel) for clip in clips),
         samples={label: mp3(audio, mel.sample_rate) for label, audio in samples.items()},
         export=dict(export),
     )
 
 
 def read_report(data: bytes) -> EvaluationReport | None:
-    """Read a report; None if it is of another version or damaged, for it can be made again and decides nothing."""
+    """Read a stored report; None if it is damaged or of another version, in which case it has to be made again."""
     try:
         return EvaluationReport.model_validate_json(data)
     except ValidationError:

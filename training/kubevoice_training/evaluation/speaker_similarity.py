@@ -1,4 +1,4 @@
-"""Does the voice sound like its speaker? GE2E speaker embeddings (Wan et al., ICASSP 2018, arXiv 1710.10467).
+"""Speaker similarity by GE2E speaker embeddings (Wan et al., ICASSP 2018, arXiv 1710.10467).
 
 The network is Resemblyzer's: three LSTM layers over 40 mel bands of 16 kHz audio; its weights ship in that package.
 """
@@ -40,7 +40,7 @@ class _Encoder(nn.Module):
 
 
 def is_similarity_model_installed() -> bool:
-    """Tell whether the package with the weights is installed."""
+    """Return whether the package with the weights is installed."""
     return is_installed("resemblyzer")
 
 
@@ -67,17 +67,30 @@ def embed_speaker(audio: Array, sample_rate: int) -> Array:
 
 
 def compute_speaker_similarity(clips: Iterable[tuple[str, Array, Array]], sample_rate: int) -> float | None:
-    """Mean cosine similarity of speakers' synthesised and recorded clips, given as (speaker, spoken, recorded).
+    """Return the mean cosine similarity of speakers' synthesized and recorded speech.
 
-    A speaker's clips are joined first: a single word is too short to know anybody by. Recordings of one
-    person reach about 0.95, of different ones 0.6 to 0.8. None if there is no clip.
+    A speaker's clips are joined first, because a single word is too short for an embedding. Recordings of one person
+    reach about 0.95, those of different persons 0.6 to 0.8.
+
+    Parameters
+    ----------
+    clips : (speaker, synthesized samples [T], recorded samples [T]).
+    sample_rate : in Hz.
+
+    Returns
+    -------
+    float or None
+        None if there is no clip.
     """
     joined: dict[str, tuple[list[Array], list[Array]]] = defaultdict(lambda: ([], []))
-    for speaker, spoken, recorded in clips:
-        joined[speaker][0].append(spoken)
+    for speaker, synthesized, recorded in clips:
+        joined[speaker][0].append(synthesized)
         joined[speaker][1].append(recorded)
-    found = [
-        float(embed_speaker(np.concatenate(spoken), sample_rate) @ embed_speaker(np.concatenate(recorded), sample_rate))
-        for spoken, recorded in joined.values()
+    similarities = [
+        float(
+            embed_speaker(np.concatenate(synthesized), sample_rate)
+            @ embed_speaker(np.concatenate(recorded), sample_rate)
+        )
+        for synthesized, recorded in joined.values()
     ]
-    return float(np.mean(found)) if found else None
+    return float(np.mean(similarities)) if similarities else None

@@ -1,4 +1,4 @@
-"""Measuring a voice by what a listener would notice, with the engine that will serve it, and judging it."""
+"""Metrics of a voice from clips that the serving engine synthesized, and the quality gate that compares them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -32,9 +32,17 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class SynthesizedClip:
-    """A text as the voice spoke it, samples [T]; and what it is compared with if it was recorded too.
+    """A text as the voice synthesized it, beside the recording of the same text if there is one.
 
-    `features` are those of the audio between its silences, `seconds` its length; `transcript` is what was recognized.
+    Attributes
+    ----------
+    text : what was synthesized.
+    audio : samples [T], full scale 1.
+    seconds : length of the audio without the silence at both ends.
+    features : of the audio without the silence at both ends.
+    utterance : the recording and its labels, or None.
+    distance : between the audio and the recording, or None.
+    transcript : what the recognizer understood; None if it is not installed.
     """
 
     text: str
@@ -46,13 +54,13 @@ class SynthesizedClip:
     transcript: str | None = None
 
     def recorded_seconds(self, mel: MelConfig) -> float:
-        """Length of the recording it is compared with."""
+        """Return the length of the recording; only of clips that have one."""
         assert self.utterance is not None  # noqa: S101  # asked of compared clips only
         return len(self.utterance.features.f0) * mel.hop_length / mel.sample_rate
 
 
 def analyze_clip(text: str, audio: Array, mel: MelConfig, utterance: Utterance | None = None) -> SynthesizedClip:
-    """Analyse `audio` [samples], and compare it with the utterance's recording if there is one."""
+    """Extract the features of `audio` [T], and compare them with the recording's if there is one."""
     trimmed = trim_silence(audio, mel.sample_rate)
     features = extract(trimmed, mel)
     distance = compare_features(features, utterance.features, mel) if utterance else None
@@ -60,7 +68,19 @@ def analyze_clip(text: str, audio: Array, mel: MelConfig, utterance: Utterance |
 
 
 def recognize_clips(audio: Sequence[Array], sample_rate: int, report: Callable[[int, int], None]) -> list[str | None]:
-    """Recognise each audio; None each if the recogniser is not installed. `report` is told how far it is."""
+    """Recognize the speech of clips.
+
+    Parameters
+    ----------
+    audio : samples [T] of each clip.
+    sample_rate : in Hz.
+    report : called after each clip with the number of recognized and of all clips.
+
+    Returns
+    -------
+    list of str or None
+        A transcript for each clip; None for all if the recognizer is not installed.
+    """
     if not is_recognizer_installed():
         return [None] * len(audio)
     transcripts: list[str | None] = []
@@ -71,19 +91,25 @@ def recognize_clips(audio: Sequence[Array], sample_rate: int, report: Callable[[
 
 
 def compute_metrics(clips: Sequence[SynthesizedClip], mel: MelConfig) -> tuple[dict[str, float], dict[str, str]]:
-    """Return the figures of spoken clips, and why others were not measured.
+    """Compute the metrics of a voice over its clips.
 
-    durationError is the mean of |spoken - recorded| / recorded, over all clips and for each emotion.
+    Metrics are pinyinErrorRate, melCepstralDistortion (dB), f0Rmse (Hz), speakerSimilarity (cosine) and durationError,
+    the mean of |synthesized - recorded| / recorded in length, over all clips and for each emotion.
+
+    Returns
+    -------
+    metrics : by name.
+    missing : for each metric that was not measured, why.
     """
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     missing: dict[str, str] = {}
-    recognised = [(clip.text, clip.transcript) for clip in clips if clip.transcript is not None]
-    if recognised:
-        figures["pinyinErrorRate"] = pinyin_error_rate(recognised)
+    transcripts = [(clip.text, clip.transcript) for clip in clips if clip.transcript is not None]
+    if transcripts:
+        metrics["pinyinErrorRate"] = pinyin_error_rate(transcripts)
     else:
         missing["pinyinErrorRate"] = f"install {EXTRA}"
-    figures |= _average_distances([clip.distance for clip in clips if clip.distance])
-    figures |= _average_duration_errors(clips, mel)
+    metrics |= _average_distances([clip.distance for clip in clips if clip.distance])
+    metrics |= _average_duration_errors(clips, mel)
     pairs = [
         (clip.utterance.speaker, clip.audio, clip.utterance.wave.astype(np.float32) / 32768.0)
         for clip in clips
@@ -92,16 +118,16 @@ def compute_metrics(clips: Sequence[SynthesizedClip], mel: MelConfig) -> tuple[d
     if not is_similarity_model_installed():
         missing["speakerSimilarity"] = f"install {EXTRA}"
     elif (similarity := compute_speaker_similarity(pairs, mel.sample_rate)) is not None:
-        figures["speakerSimilarity"] = similarity
+        metrics["speakerSimilarity"] = similarity
     else:
         missing["speakerSimilarity"] = "the features were made before recordings were kept; prepare them again"
-    return figures, missing
+    return metrics, missing
 
 
-def _average_distances(found: Sequence[FeatureDistance]) -> dict[str, float]:
-    errors = [each.f0_error for each in found if np.isfinite(each.f0_error)]
-    figures = {"melCepstralDistortion": float(np.mean([each.distortion for each in found]))} if found else {}
-    return figures | ({"f0Rmse": float(np.mean(errors))} if errors else {})
+def _average_distances(distances: Sequence[FeatureDistance]) -> dict[str, float]:
+    errors = [each.f0_error for each in distances if np.isfinite(each.f0_error)]
+    metrics = {"melCepstralDistortion": float(np.mean([each.distortion for each in distances]))} if distances else {}
+    return metrics | ({"f0Rmse": float(np.mean(errors))} if errors else {})
 
 
 def _average_duration_errors(clips: Sequence[SynthesizedClip], mel: MelConfig) -> dict[str, float]:
@@ -110,9 +136,9 @@ def _average_duration_errors(clips: Sequence[SynthesizedClip], mel: MelConfig) -
         if clip.utterance:
             recorded = clip.recorded_seconds(mel)
             errors[clip.utterance.emotion].append(abs(clip.seconds - recorded) / recorded)
-    figures = {f"durationError.{label}": float(np.mean(found)) for label, found in errors.items()}
-    together = [error for found in errors.values() for error in found]
-    return figures | ({"durationError": float(np.mean(together))} if together else {})
+    metrics = {f"durationError.{label}": float(np.mean(values)) for label, values in errors.items()}
+    all_errors = [error for values in errors.values() for error in values]
+    return metrics | ({"durationError": float(np.mean(all_errors))} if all_errors else {})
 
 
 UPPER_BOUNDS = ("pinyinErrorRate", "melCepstralDistortion", "realTimeFactor", "f0Rmse")
@@ -124,17 +150,26 @@ def _threshold_field(metric: str) -> str:
 
 
 def get_threshold(metric: str, evaluation: Evaluation) -> float | None:
-    """Return the threshold that the spec sets for a metric, if it does."""
-    found = evaluation.model_dump(by_alias=True, exclude_none=True).get(_threshold_field(metric))
-    return None if found is None else float(found)
+    """Return the threshold that `spec.evaluation` sets for a metric, or None."""
+    threshold = evaluation.model_dump(by_alias=True, exclude_none=True).get(_threshold_field(metric))
+    return None if threshold is None else float(threshold)
 
 
 def check_quality_gate(
     metrics: dict[str, float], evaluation: Evaluation, missing: dict[str, str] | None = None
 ) -> tuple[Verdict, tuple[str, ...]]:
-    """Compare figures with thresholds; each failure says the figure, the threshold and its field.
+    """Compare metrics with the thresholds of `spec.evaluation`.
 
-    A threshold on what was not measured fails too, and says why it was not (`missing`).
+    Parameters
+    ----------
+    metrics, missing : from `compute_metrics`.
+    evaluation : thresholds, and the policy: enforce or only report.
+
+    Returns
+    -------
+    result : passed, failed, or reported.
+    failures : a message for each threshold missed, with the metric, its value and the field. A threshold on a metric
+        that was not measured is missed too.
     """
     failures = []
     for metric in (*UPPER_BOUNDS, *LOWER_BOUNDS):

@@ -17,11 +17,11 @@ __all__ = ["DecoderGraph"]
 
 
 def _build_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    found = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    found.weight.data = weight.detach()
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    linear.weight.data = weight.detach()
     if bias is not None:
-        found.bias.data = bias.detach()
-    return found
+        linear.bias.data = bias.detach()
+    return linear
 
 
 def _attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
@@ -49,6 +49,10 @@ class _Block(nn.Module):
     def forward(
         self, x: Tensor, text: tuple[Tensor, Tensor, Tensor], past: tuple[Tensor, Tensor, Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Apply one block to x [B, units]; `text` and `past` are keys, values and additive mask.
+
+        Returns the output [B, units] and this step's key and value [B, H, 1, C].
+        """
         joined = self.qkv(self.before_attention(x)).split(self.units, dim=-1)
         query, key, value = (part.reshape(-1, self.heads, 1, self.width) for part in joined)
         query = query * self.width**-0.5
@@ -58,12 +62,9 @@ class _Block(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """One autoregressive step of B utterances; the caller keeps the caches and cuts the windows.
+    """One autoregressive step of B utterances; the caller keeps the KV cache and cuts the bands.
 
-    frame [B, M], memory [B, D], memory_keys and memory_values [B, L * H, W, C] of the H heads of each of L blocks,
-    past_keys and past_values [B, L * H, P, C], and what is added to the scores: memory_mask [B, 1, W], past_mask
-    [B, 1, 1 + P], whose first place is the step itself. To frames [B, r, M] and this step's key and value
-    [B, L * H, 1, C].
+    Input names are part of a bundle's format (docs/bundle.md).
     """
 
     def __init__(self, model: Sambert) -> None:
@@ -84,6 +85,22 @@ class DecoderGraph(nn.Module):
         past_values: Tensor,
         past_mask: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode one step.
+
+        Parameters
+        ----------
+        frame : [B, M], the previous step's last frame.
+        memory : [B, d_memory], this step's text memory.
+        memory_keys, memory_values : [B, L * H, W, C], of the H heads of each of L blocks, for W steps within the band.
+        memory_mask : [B, 1, W], added to the attention scores.
+        past_keys, past_values : [B, L * H, P, C], the KV cache of P past steps.
+        past_mask : [B, 1, 1 + P], added to the attention scores; the step itself comes first.
+
+        Returns
+        -------
+        frames : [B, r, M]
+        key, value : [B, L * H, 1, C], this step's.
+        """
         x = self.decoder.project_input(memory, frame)
         memory_mask, past_mask = memory_mask.unsqueeze(2), past_mask.unsqueeze(2)
         caches = (memory_keys, memory_values, past_keys, past_values)

@@ -90,6 +90,24 @@ class EncoderGraph(nn.Module):
         pitch_shift: Tensor,
         energy_shift: Tensor,
     ) -> tuple[Tensor, ...]:
+        """Encode one utterance of T_text symbols.
+
+        Parameters
+        ----------
+        sy, tone, syllable_flag, word_segment : [T_text], ids.
+        emotion_weights : [T_text, emotions], mixing weights over the embedding table.
+        speaker_weights : [T_text, speakers], the same for speakers.
+        duration_scale : [T_text], factor of each symbol's duration.
+        pitch_shift, energy_shift : [T_text], added to normalized pitch and energy.
+
+        Returns
+        -------
+        memory : [S, d_memory], a row for each decoder step.
+        memory_keys, memory_values : [layers, S, units], of the decoder's attention to the memory.
+        durations : [T_text], in frames, unrounded.
+        frames : [T_text], durations in whole frames.
+        pitch, energy : [T_text], normalized, with their shifts.
+        """
         model, adaptor = self.model, self.model.variance_adaptor
         ling = torch.stack([sy, tone, syllable_flag, word_segment], dim=-1).unsqueeze(0)
         text = model.text_encoder(ling, None)
@@ -102,7 +120,7 @@ class EncoderGraph(nn.Module):
         log_durations = _infer_durations(adaptor.duration_predictor, torch.cat([text, speaker, emotion], dim=-1))
         durations = (log_durations.exp() - 1.0) * duration_scale
         frames = (durations + 0.5).to(torch.int64)
-        memory = self._memory(text, speaker, emotion, frames)
+        memory = self._build_memory(text, speaker, emotion, frames)
         keys, values = [], []
         for block in model.mel_decoder.mel_dec.get_blocks():
             key, value = block.pnca_attn.w_h_kv(memory).chunk(2, dim=-1)
@@ -110,7 +128,7 @@ class EncoderGraph(nn.Module):
             values.append(value)
         return memory[0], torch.cat(keys), torch.cat(values), durations[0], frames[0], pitch[0], energy[0]
 
-    def _memory(self, text: Tensor, speaker: Tensor, emotion: Tensor, frames: Tensor) -> Tensor:
+    def _build_memory(self, text: Tensor, speaker: Tensor, emotion: Tensor, frames: Tensor) -> Tensor:
         """`Sambert.build_memory` by comparison and gathering, which export with every length left open."""
         r, width = self.model.config.outputs_per_step, self.model.config.projection
         ends = frames[0].cumsum(0)
@@ -118,22 +136,19 @@ class EncoderGraph(nn.Module):
         time = torch.arange((total + r - 1) // r * r)  # type: ignore[call-overload]  # a tensor keeps the length open
         inside = (time < total).unsqueeze(-1)
         symbol = (time.unsqueeze(1) >= ends.unsqueeze(0)).sum(dim=1).clamp(max=frames.shape[1] - 1)
-        places = torch.where(inside.squeeze(-1), time - (ends - frames[0])[symbol] + 1, 0)
+        positions = torch.where(inside.squeeze(-1), time - (ends - frames[0])[symbol] + 1, 0)
         joined = torch.cat([text, speaker, emotion], dim=-1)[0][symbol] * inside
-        spoken = joined[:, :width] + self.model.variance_adaptor.dur_position_encoder(places)
-        folded = torch.cat([spoken.reshape(-1, r * width), joined[::r, width:]], dim=-1)
+        encoded = joined[:, :width] + self.model.variance_adaptor.dur_position_encoder(positions)
+        folded = torch.cat([encoded.reshape(-1, r * width), joined[::r, width:]], dim=-1)
         return folded.unsqueeze(0)
 
 
 class PostNetGraph(nn.Module):
-    """A block of mel [T, M] to refined mel, every frame as soon as those that follow it and matter are there.
+    """The post-net as a streaming network: a block of mel in, refined mel out.
 
-    Each FSMN layer looks `ahead` frames ahead, so that all of them together answer `delay` frames late. The caller
-    keeps what the layers need of earlier blocks: `late` [delay, M] the mel itself, `contexts` [L, K, C] and `entered`
-    [R, ahead, C] what went through each layer and what each layer with a way around it was given, and the LSTM's
-    `hidden` and `cell`; all zero in the beginning. `valid` [delay + T] is 1 for frames of the utterance, from `delay`
-    before the block on, and 0 before and after them. The first `skip` [1] answers are of no frame and left out: `delay`
-    in the first block, then 0.
+    Each FSMN layer looks `ahead` frames ahead, so that all L layers together are `delay` frames late. The caller keeps
+    the states between blocks; their shapes are in `states`, and all are zero for the first block. The names of inputs
+    and states are part of a bundle's format (docs/bundle.md).
     """
 
     def __init__(self, model: Sambert) -> None:
@@ -164,6 +179,23 @@ class PostNetGraph(nn.Module):
         hidden: Tensor,
         cell: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Refine one block of T frames.
+
+        Parameters
+        ----------
+        mel : [T, M], from the decoder.
+        valid : [delay + T], 1 for frames of the utterance and 0 before and after; from `delay` frames before the block.
+        skip : [1], leading outputs to leave out: `delay` for the first block, then 0.
+        late : [delay, M], the last frames of the decoder's mel.
+        contexts : [L, left + ahead, C], the last inputs of each layer's filter.
+        entered : [R, ahead, C], the last inputs of the R layers with a residual connection.
+        hidden, cell : [1, 1, C], the LSTM's state.
+
+        Returns
+        -------
+        tuple of Tensor
+            Refined mel [T - skip, M], then the next `late`, `contexts`, `entered`, `hidden` and `cell`.
+        """
         size, x, place = mel.shape[0], mel.unsqueeze(0), self.delay
         next_contexts: list[Tensor] = []
         next_entered: list[Tensor] = []
@@ -180,9 +212,9 @@ class PostNetGraph(nn.Module):
             else:
                 x = spread
             next_contexts.append(window[:, size:])
-        kept = torch.arange(skip[0], size)  # type: ignore[call-overload]  # a tensor keeps the length open
-        spoken, (hidden, cell) = self.postnet.lstm(x.index_select(1, kept), (hidden, cell))
+        outputs = torch.arange(skip[0], size)  # type: ignore[call-overload]  # a tensor keeps the length open
+        recurrent, (hidden, cell) = self.postnet.lstm(x.index_select(1, outputs), (hidden, cell))
         all_mel = torch.cat([late, mel])
-        refined = all_mel[:size].index_select(0, kept) + self.postnet.fc(spoken)[0]
+        refined = all_mel[:size].index_select(0, outputs) + self.postnet.fc(recurrent)[0]
         rest = torch.cat(next_entered) if next_entered else entered
         return refined, all_mel[size:], torch.cat(next_contexts), rest, hidden, cell

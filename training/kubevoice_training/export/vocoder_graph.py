@@ -38,15 +38,13 @@ class _Conv(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve x [1, in, 1, T]; returns [1, out, 1, T / stride]."""
         x = F.pad(x, self.padding)
         return F.conv2d(x, self.weight, self.bias, (1, self.stride), dilation=(1, self.dilation))
 
 
 class _Upsampler(nn.Module):
-    """What a stage's up-samplers, the transposed one alone or both, add up to.
-
-    [1, C, 1, T] to [1, C / 2, 1, T * scale].
-    """
+    """The up-samplers of one stage, the transposed convolution alone or both, as one convolution."""
 
     def __init__(self, transposed: WeightNormConvTranspose1d, repeated: WeightNormConv1d | None) -> None:
         super().__init__()
@@ -80,32 +78,30 @@ class _Upsampler(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
+        """Up-sample x [1, C, 1, T]; returns [1, C / 2, 1, T * scale]."""
         y = F.conv2d(F.pad(F.leaky_relu(x, SLOPE), self.padding), self.weight, self.bias)
         places = y.reshape(self.scale, self.channels, 1, -1)
         return places.permute(1, 2, 3, 0).reshape(1, self.channels, 1, -1)
 
 
 def _find_module(kind: type[Network], network: nn.Module) -> Network:
-    (found,) = (module for module in network.modules() if isinstance(module, kind))
-    return found
+    """Return the only module of a kind in a network."""
+    (match,) = (module for module in network.modules() if isinstance(module, kind))
+    return match
 
 
 def _convert_to_2d(network: Network) -> Network:
     """Return a copy whose convolutions are of two dimensions."""
-    found = copy.deepcopy(network)
-    for module in list(found.modules()):
+    flat = copy.deepcopy(network)
+    for module in list(flat.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, WeightNormConv1d):
                 setattr(module, name, _Conv(child))
-    return found
+    return flat
 
 
 class VocoderGraph(nn.Module):
-    """mel [T, M] to audio [T * hop].
-
-    One with a harmonic source reads what the acoustic model predicts, F0 and voicing last, and is given the source's
-    noise [T * hop, H] of unit deviation and phases [H] in radians, so that the same input makes the same audio.
-    """
+    """The generator as an ONNX graph; its input is what the acoustic model predicts."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
@@ -123,21 +119,34 @@ class VocoderGraph(nn.Module):
 
     @override
     def forward(self, mel: Tensor, noise: Tensor | None = None, phase: Tensor | None = None) -> Tensor:
+        """Make the audio of T_mel frames.
+
+        Parameters
+        ----------
+        mel : [T_mel, M], normalized; with a harmonic source [T_mel, M + 2], F0 and voicing last.
+        noise : [T_mel * hop, H] of unit standard deviation, for a source of H harmonics.
+        phase : [H] in radians, for a source. Both are inputs so that the same input makes the same audio.
+
+        Returns
+        -------
+        Tensor
+            [T_mel * hop], in [-1, 1].
+        """
         excitation = None
         if self.config.source is not None and noise is not None and phase is not None:
-            spoken = denormalize_f0(mel, self.config.source).T.unsqueeze(0)
-            excitation = self.source(spoken[:, -2:-1], spoken[:, -1:], noise.T.unsqueeze(0), phase.unsqueeze(1))
+            features = denormalize_f0(mel, self.config.source).T.unsqueeze(0)
+            excitation = self.source(features[:, -2:-1], features[:, -1:], noise.T.unsqueeze(0), phase.unsqueeze(1))
             excitation = excitation.unsqueeze(2)
         x = self.pre(mel[:, : self.config.in_channels].T[None, :, None])
-        fused = len(self.config.resblock_kernel_sizes)
+        num_kernels = len(self.config.resblock_kernel_sizes)
         for i, upsampler in enumerate(self.upsamplers):
             x = upsampler(x if self.config.published else torch.sin(x) + x)
             if excitation is not None:
                 x = x + self.downs[i](excitation)
-            first, *others = self.blocks[i * fused : (i + 1) * fused]
+            first, *others = self.blocks[i * num_kernels : (i + 1) * num_kernels]
             y = first(x)
             for block in others:
                 y = y + block(x)
-            x = y / fused
+            x = y / num_kernels
         audio: Tensor = torch.tanh(self.post(F.leaky_relu(x)))[0, 0, 0]
         return audio

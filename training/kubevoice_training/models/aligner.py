@@ -2,7 +2,7 @@
 
 Soft alignment with a beta-binomial prior, forward-sum loss and binarization loss of Badlani et al., "One TTS Alignment
 To Rule Them All" (arXiv 2108.10447); hard alignment by monotonic alignment search (MAS) of Kim et al., "Glow-TTS"
-(arXiv 2005.11129), algorithm 1. Constants and layers are those of KAN-TTS (docs/reference/sambert.md, alignment).
+(arXiv 2005.11129), algorithm 1. Constants and layers are those of KAN-TTS (docs/reference/sambert.md, aligner).
 
 Shapes: B utterances, T_text symbols (with the end-of-sentence symbol, if the caller has one), T_mel frames, M mel bins.
 """

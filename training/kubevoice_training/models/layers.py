@@ -39,7 +39,7 @@ def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class FeedForward(nn.Module):
-    """Pre-norm convolutional feed-forward layer with a residual connection (docs/reference/sambert.md, FFT block)."""
+    """Pre-norm convolutional feed-forward layer with a residual connection (docs/reference/sambert.md)."""
 
     def __init__(self, d_model: int, d_ff: int, kernel_size: int, dropout: float) -> None:
         super().__init__()

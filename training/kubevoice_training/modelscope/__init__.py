@@ -1,1 +1,1 @@
-"""Voices as ModelScope publishes them, read into our networks and written as bundles (facts file §6)."""
+"""Import of ModelScope voices into our networks and bundles (docs/reference/modelscope-format.md)."""

@@ -1,13 +1,20 @@
-"""What KAN-TTS trains with where it differs from us, to repeat or go on with its trainings (facts file §2.8)."""
+"""The learning-rate schedule of KAN-TTS, which ours differs from (docs/reference/kantts-format.md, training runs)."""
 
 __all__ = ["noam_rate"]
 
 
 def noam_rate(base: float, warmup: int, step: int) -> float:
-    """Learning rate at `step` (1 = first): linear to `base` at step `warmup`, then falling with the step's root.
+    """Return the learning rate at a step: linear warm-up to `base`, then decay with the root of the step.
 
-    Vaswani et al., "Attention Is All You Need" (arXiv 1706.03762) §5.3, scaled to peak at `base`. A step before the
-    first counts as the first.
+    Parameters
+    ----------
+    base : the highest learning rate.
+    warmup : the step at which it is reached.
+    step : 1 for the first; a lower one counts as the first.
+
+    References
+    ----------
+    Vaswani et al., "Attention Is All You Need" (arXiv 1706.03762), section 5.3, scaled to peak at `base`.
     """
     at = max(1, step)
     return float(base * warmup**0.5 * min(at**-0.5, at * warmup**-1.5))

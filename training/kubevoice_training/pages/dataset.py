@@ -20,34 +20,34 @@ SHOWN_ROWS = 1000
 """Lines of one list: a page with every row of a huge broken dataset would open in no browser."""
 
 
-def dataset_page(found: DatasetReview) -> str:
+def dataset_page(review: DatasetReview) -> str:
     """Return the page; everything the dataset says in it is text."""
-    name = found.uri.rstrip("/").rsplit("/", 1)[-1]
-    return document(f"{name}: dataset check", _parts(found, name))
+    name = review.uri.rstrip("/").rsplit("/", 1)[-1]
+    return document(f"{name}: dataset check", _parts(review, name))
 
 
-def _parts(found: DatasetReview, name: str) -> Iterator[str]:
-    verdict = badge("can be trained on", "good") if found.trainable else badge("cannot be trained on", "bad")
-    yield f"<header><h1>{text(name)}{verdict}</h1>"
-    yield f'<p class="quiet">{text(found.uri)}<br>{text(found.digest)}</p>'
+def _parts(review: DatasetReview, name: str) -> Iterator[str]:
+    result = badge("can be trained on", "good") if review.trainable else badge("cannot be trained on", "bad")
+    yield f"<header><h1>{text(name)}{result}</h1>"
+    yield f'<p class="quiet">{text(review.uri)}<br>{text(review.digest)}</p>'
     yield tiles(
         [
-            (f"{len(found.report.clips)}", "usable clips"),
-            (f"{found.report.seconds / 60:.1f}", "minutes"),
-            (f"{len({g.emotion for g in found.groups})}", "emotions"),
-            (f"{len({g.speaker for g in found.groups})}", "speakers"),
-            (f"{len(found.faults)}", "faults"),
-            (f"{len(found.advice)}", "pieces of advice"),
+            (f"{len(review.report.clips)}", "usable clips"),
+            (f"{review.report.seconds / 60:.1f}", "minutes"),
+            (f"{len({g.emotion for g in review.groups})}", "emotions"),
+            (f"{len({g.speaker for g in review.groups})}", "speakers"),
+            (f"{len(review.faults)}", "faults"),
+            (f"{len(review.advice)}", "recommendations"),
         ]
     )
     yield "</header>"
-    if found.faults:
-        yield section("Faults: mend these first", _list(list(found.faults)))
-    if found.groups:
-        yield section("Emotions and speakers", _groups(found))
-        yield section("At a glance", '<div class="plots">', *_plots(found), "</div>")
-    if found.advice:
-        yield section("Advice", *(_advice(item) for item in found.advice))
+    if review.faults:
+        yield section("Faults: correct these first", _list(list(review.faults)))
+    if review.groups:
+        yield section("Emotions and speakers", _groups(review))
+        yield section("At a glance", '<div class="plots">', *_plots(review), "</div>")
+    if review.advice:
+        yield section("Advice", *(_advice(item) for item in review.advice))
 
 
 def _list(lines: list[str]) -> str:
@@ -61,8 +61,8 @@ def _advice(item: DatasetAdvice) -> str:
     return details(item.message, [*item.clips[:SHOWN_ROWS], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _groups(found: DatasetReview) -> str:
-    return table([*HEAD, *NOISE], (_group(group) for group in found.groups), words=(0, 1)) + (
+def _groups(review: DatasetReview) -> str:
+    return table([*HEAD, *NOISE], (_group(group) for group in review.groups), words=(0, 1)) + (
         '<p class="quiet">LUFS and syllables/s are medians. Speech, background and overall are DNSMOS ratings from 1 '
         "to 5.</p>"
     )
@@ -89,13 +89,13 @@ def _group(group: DatasetGroup) -> list[str]:
     ]
 
 
-def _plots(found: DatasetReview) -> Iterator[str]:
-    several = len({g.speaker for g in found.groups}) > 1
-    names = [f"{g.emotion}, {g.speaker}" if several else g.emotion for g in found.groups]
-    minutes = [group.minutes for group in found.groups]
+def _plots(review: DatasetReview) -> Iterator[str]:
+    several = len({g.speaker for g in review.groups}) > 1
+    names = [f"{g.emotion}, {g.speaker}" if several else g.emotion for g in review.groups]
+    minutes = [group.minutes for group in review.groups]
     yield bars(f"Minutes; dashed: {ENOUGH_MINUTES:.0f}", list(zip(names, minutes, strict=True)), ENOUGH_MINUTES)
-    yield histogram("Length of clips in seconds", [clip.seconds for clip in found.report.clips])
-    named = list(zip(names, found.groups, strict=True))
+    yield histogram("Length of clips in seconds", [clip.seconds for clip in review.report.clips])
+    named = list(zip(names, review.groups, strict=True))
     yield dots("Speaking rate, syllables/s; outliers in colour", [_row(n, g, g.outliers, _rate) for n, g in named])
     yield dots("Loudness of clips, LUFS", [_row(n, g, g.apart, _level) for n, g in named])
 

@@ -1,4 +1,4 @@
-"""A page to hear a voice by: sentences in each of its emotions and styles, and how these differ where measured."""
+"""The listening page of a voice: sentences in each emotion and style, and their prosody metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -29,28 +29,28 @@ EXPLAINED = (
 )
 
 
-def listening_page(voice: str, speaker: str, sample_rate: int, takes: Mapping[str, Sequence[ProsodySample]]) -> str:
+def listening_page(voice: str, speaker: str, sample_rate: int, samples: Mapping[str, Sequence[ProsodySample]]) -> str:
     """Return the page of the same sentences in each emotion; at least one emotion and one sentence."""
-    return document(f"{voice}: 试听 Listening", _parts(voice, speaker, sample_rate, takes))
+    return document(f"{voice}: 试听 Listening", _parts(voice, speaker, sample_rate, samples))
 
 
-def _parts(voice: str, speaker: str, sample_rate: int, takes: Mapping[str, Sequence[ProsodySample]]) -> Iterator[str]:
+def _parts(voice: str, speaker: str, sample_rate: int, samples: Mapping[str, Sequence[ProsodySample]]) -> Iterator[str]:
     yield f"<header><h1>{text(voice)}: 试听 Listening</h1>"
     yield f'<p class="quiet">说话人 Speaker: {text(speaker)}. 合成语音。The speech is synthetic.</p></header>'
-    yield section("测量 Measured", _measures(takes), f'<p class="quiet">{EXPLAINED}</p>')
-    for number, spoken in enumerate(zip(*takes.values(), strict=True), 1):
-        yield section(f"{number}. {spoken[0].text}", _sentence(takes, spoken, sample_rate))
+    yield section("测量 Measured", _measures(samples), f'<p class="quiet">{EXPLAINED}</p>')
+    for number, spoken in enumerate(zip(*samples.values(), strict=True), 1):
+        yield section(f"{number}. {spoken[0].text}", _sentence(samples, spoken, sample_rate))
 
 
 def _name(emotion: str) -> str:
     return f"{CHINESE.get(emotion, '')} {emotion}".strip()
 
 
-def _measures(takes: Mapping[str, Sequence[ProsodySample]]) -> str:
+def _measures(samples: Mapping[str, Sequence[ProsodySample]]) -> str:
     rows = []
-    for emotion, spoken in takes.items():
-        found = compute_median([each.prosody for each in spoken])
-        figures = (f"{found.f0:.0f}", f"{found.f0_range:.1f}", f"{found.rate:.1f}", f"{found.level:.1f}")
+    for emotion, spoken in samples.items():
+        median = compute_median([each.prosody for each in spoken])
+        figures = (f"{median.f0:.0f}", f"{median.f0_range:.1f}", f"{median.rate:.1f}", f"{median.level:.1f}")
         rows.append((text(_name(emotion)), *figures))
     return table(HEAD, rows)
 
