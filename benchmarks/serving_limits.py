@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kubevoice_cli.bench import TEXTS, server
-from kubevoice_cli.load import Target, closed_loop, figures, open_loop
+from kubevoice_cli.bench import TEXTS, server_target
+from kubevoice_cli.load import Target, closed_loop, open_loop, summarize
 
 SHORT = ("你好。", "再见。", "谢谢你。")
 LARGEST_MB, GROWTH, EXCESS, SLOWER = 600.0, 1.05, 5.0, 2.0
@@ -61,14 +61,14 @@ def memory(target: Target, requests: int) -> dict[str, Any]:
 
 def overload(target: Target, seconds: float) -> dict[str, Any]:
     """Return what became of five times the requests that can be answered."""
-    alone = figures(closed_loop(target, TEXTS, 1, 20), 1.0)
+    alone = summarize(closed_loop(target, TEXTS, 1, 20), 1.0)
     began = time.monotonic()
     closed_loop(target, TEXTS, 8, 80)
     capacity = 80 / (time.monotonic() - began)
     rate = EXCESS * capacity
     began = time.monotonic()
     heard = open_loop(target, TEXTS, rate, round(rate * seconds))
-    found = figures(heard, time.monotonic() - began)
+    found = summarize(heard, time.monotonic() - began)
     refused = sorted(one.total for one in heard if one.refused)
     first, usual = found["first_audio_ms_p95"], alone["first_audio_ms_p95"]
     return {
@@ -89,7 +89,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0, help="of overload")
     parser.add_argument("--output", type=Path, help="write the figures to this file, too")
     args = parser.parse_args()
-    target = server(args.url, None)
+    target = server_target(args.url, None)
     result = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before",

@@ -14,11 +14,11 @@ from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.voice import builtin_voice
 from rich.table import Table
 
-from kubevoice_cli.client import BusyError, ask
+from kubevoice_cli.client import ServerBusyError, open_request
 from kubevoice_cli.console import answers, plain
-from kubevoice_cli.load import Piece, Target, closed_loop, figures, open_loop
+from kubevoice_cli.load import ChunkArrival, Target, closed_loop, open_loop, summarize
 
-__all__ = ["TEXTS", "bench", "server"]
+__all__ = ["TEXTS", "bench", "server_target"]
 
 TEXTS = (
     "今天天气真好，我们一起去公园散步，然后回家做饭，晚上再看一部有意思的老电影。",
@@ -26,7 +26,7 @@ TEXTS = (
     "银行行长说，这一行的长处是稳，短处是慢，所以他们正在重新研究怎样为客户服务。",
     "她把信看了两遍，慢慢地放回桌上，走到窗前，望着外面的雨，很久没有说一句话。",
 )
-BYTES_PER_SAMPLE, PIECE_BYTES = 2, 1 << 16
+BYTES_PER_SAMPLE, CHUNK_BYTES = 2, 1 << 16
 OVERHEAD_REQUESTS = 20
 HIGHEST_RATE = 1000.0
 """Requests a second; more would measure this program."""
@@ -47,56 +47,56 @@ def bench(
 ) -> None:
     """Measure first audio, latency, underruns and throughput."""
     if rate is not None and not 0 < rate <= HIGHEST_RATE:
-        raise InputError(f"--rate is {rate:g}; it must lie above 0 and not above {HIGHEST_RATE:g}")
-    target = server(url, voice) if url else _engine(voice, threads)
+        raise InputError(f"--rate is {rate:g}; it must be above 0 and at most {HIGHEST_RATE:g}")
+    target = server_target(url, voice) if url else _engine_target(voice, threads)
     texts = tuple(text) if text else TEXTS
     closed_loop(target, texts, 1, 2)  # what is loaded once is not measured
     began = time.monotonic()
-    heard = (
+    timings = (
         closed_loop(target, texts, listeners, requests) if rate is None else open_loop(target, texts, rate, requests)
     )
-    found: dict[str, Any] = figures(heard, time.monotonic() - began)
-    found["load"] = {"listeners": listeners} if rate is None else {"rate": rate}
-    found["rtf"] = _share(found["audio_seconds_per_second"]) if rate is None and listeners == 1 else None
-    found["overhead_ms_p50"] = _overhead(url, voice, texts) if url else None
-    found["cached_ms_p50"] = _cached(url, voice, texts[0]) if url else None
-    found["peak_rss_mb"] = None if url else round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-    found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
-    errors = sorted({one.error for one in heard if one.error and not one.refused})
+    metrics: dict[str, Any] = summarize(timings, time.monotonic() - began)
+    metrics["load"] = {"listeners": listeners} if rate is None else {"rate": rate}
+    metrics["rtf"] = _share(metrics["audio_seconds_per_second"]) if rate is None and listeners == 1 else None
+    metrics["overhead_ms_p50"] = _overhead(url, voice, texts) if url else None
+    metrics["cached_ms_p50"] = _cached(url, voice, texts[0]) if url else None
+    metrics["peak_rss_mb"] = None if url else round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    metrics["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
+    errors = sorted({one.error for one in timings if one.error and not one.refused})
     if as_json:
-        answers.print_json(json.dumps(found | {"error_messages": errors[:5]}, ensure_ascii=False))
+        answers.print_json(json.dumps(metrics | {"error_messages": errors[:5]}, ensure_ascii=False))
     else:
-        _show(found, errors)
+        _show(metrics, errors)
 
 
 def _share(per_second: float | None) -> float | None:
     return round(1 / per_second, 4) if per_second else None
 
 
-def _engine(voice: str | None, threads: int) -> Target:
+def _engine_target(voice: str | None, threads: int) -> Target:
     from kubevoice.engine import Controls, Engine, build_script, synthesize_parts
 
     where = voice or "builtin://base"
     engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
 
-    def heard(text: str) -> Iterator[Piece]:
+    def stream(text: str) -> Iterator[ChunkArrival]:
         for samples in synthesize_parts(engine, build_script(engine, text).parts, Controls()):
-            yield Piece(len(samples) / engine.sample_rate)
+            yield ChunkArrival(len(samples) / engine.sample_rate)
 
-    return Target(heard)
+    return Target(stream)
 
 
-def server(url: str, voice: str | None) -> Target:
-    """Return a server to listen to; nothing is answered from its memory."""
+def server_target(url: str, voice: str | None) -> Target:
+    """Return the server at `url` as a target; its response cache is not used."""
 
-    def heard(text: str) -> Iterator[Piece]:
+    def stream(text: str) -> Iterator[ChunkArrival]:
         body = {"input": text, "response_format": "pcm", "stream": True} | ({"voice": voice} if voice else {})
-        with ask(url, body, fresh=True) as answer:
+        with open_request(url, body, bypass_cache=True) as answer:
             rate = int(answer.headers["X-Sample-Rate"])
-            while data := answer.read1(PIECE_BYTES):
-                yield Piece(len(data) / BYTES_PER_SAMPLE / rate)
+            while data := answer.read1(CHUNK_BYTES):
+                yield ChunkArrival(len(data) / BYTES_PER_SAMPLE / rate)
 
-    return Target(heard, (BusyError,))
+    return Target(stream, (ServerBusyError,))
 
 
 def _overhead(url: str, voice: str | None, texts: tuple[str, ...]) -> float:
@@ -105,7 +105,7 @@ def _overhead(url: str, voice: str | None, texts: tuple[str, ...]) -> float:
     for number in range(OVERHEAD_REQUESTS):
         body = {"input": texts[number % len(texts)], "response_format": "wav"} | ({"voice": voice} if voice else {})
         began = time.monotonic()
-        with ask(url, body, fresh=True) as answer:
+        with open_request(url, body, bypass_cache=True) as answer:
             answer.read()
             spent = float(answer.headers["X-Queue-Seconds"]) + float(answer.headers["X-Synthesis-Seconds"])
         extra.append(1000 * (time.monotonic() - began - spent))
@@ -113,25 +113,25 @@ def _overhead(url: str, voice: str | None, texts: tuple[str, ...]) -> float:
 
 
 def _cached(url: str, voice: str | None, text: str) -> float | None:
-    """Return the median time of an answer from the server's memory, in milliseconds; None if it keeps nothing."""
+    """Return the median time of an answer from the response cache, in milliseconds; None if the server has none."""
     body = {"input": text, "response_format": "mp3"} | ({"voice": voice} if voice else {})
     times = []
     for _ in range(OVERHEAD_REQUESTS):
         began = time.monotonic()
-        with ask(url, body) as answer:
+        with open_request(url, body) as answer:
             answer.read()
             if answer.headers["X-Cache"] != "miss":
                 times.append(1000 * (time.monotonic() - began))
     return round(sorted(times)[len(times) // 2], 1) if times else None
 
 
-def _show(found: dict[str, Any], errors: list[str]) -> None:
-    table = Table("figure", "")
-    for name, value in found.items():
+def _show(metrics: dict[str, Any], errors: list[str]) -> None:
+    table = Table("metric", "")
+    for name, value in metrics.items():
         if value is not None:
             table.add_row(name, plain(str(value)))
     answers.print(table)
     for message in errors[:5]:
         answers.print(f"error: {plain(message)}")
-    if not found["audio_seconds"]:
+    if not metrics["audio_seconds"]:
         raise KubeVoiceError("no request was answered")

@@ -1,4 +1,4 @@
-"""Asking a server to speak."""
+"""HTTP client of a voice's server: speech and subtitles."""
 
 import http.client
 import json
@@ -10,47 +10,66 @@ from urllib.parse import urlsplit
 
 from kubevoice.errors import InputError, KubeVoiceError
 
-__all__ = ["KEY_VARIABLE", "SPEECH", "SUBTITLES", "BusyError", "ask", "speak", "subtitles"]
+__all__ = ["KEY_VARIABLE", "SPEECH", "SUBTITLES", "ServerBusyError", "fetch_speech", "fetch_subtitles", "open_request"]
 
 TIMEOUT_SECONDS = 120.0
 KEY_VARIABLE = "KUBEVOICE_API_KEY"
 SPEECH, SUBTITLES = "/v1/audio/speech", "/v1/audio/subtitles"
 
 
-class BusyError(KubeVoiceError):
-    """The server has too much to do."""
+class ServerBusyError(KubeVoiceError):
+    """The server refused a request because it is at capacity (HTTP 429)."""
 
 
-def speak(url: str, body: dict[str, Any]) -> bytes:
-    """Call /v1/audio/speech of the server at `url`; return the audio. Raises as `ask` does."""
-    with ask(url, body) as answer:
+def fetch_speech(url: str, body: dict[str, Any]) -> bytes:
+    """Call /v1/audio/speech of the server at `url` and return the audio file. Raises as `open_request` does."""
+    with open_request(url, body) as answer:
         return answer.read()
 
 
-def subtitles(url: str, body: dict[str, Any]) -> bytes:
-    """Call /v1/audio/subtitles of the server at `url`; return the file. Raises as `ask` does."""
-    with ask(url, body, route=SUBTITLES) as answer:
+def fetch_subtitles(url: str, body: dict[str, Any]) -> bytes:
+    """Call /v1/audio/subtitles of the server at `url` and return the file. Raises as `open_request` does."""
+    with open_request(url, body, route=SUBTITLES) as answer:
         return answer.read()
 
 
 @contextmanager
-def ask(
-    url: str, body: dict[str, Any], *, fresh: bool = False, route: str = SPEECH
+def open_request(
+    url: str, body: dict[str, Any], *, bypass_cache: bool = False, route: str = SPEECH
 ) -> Iterator[http.client.HTTPResponse]:
-    """Call `route`; the answer is there when speech begins. `fresh` speech is not from the server's memory.
+    """Post a request and yield the response, whose body can be read as it arrives.
 
-    The API key, if the server wants one, is that of the environment.
+    Parameters
+    ----------
+    url
+        Address of the server, with a path before the route if it has one.
+    body
+        Fields of the request.
+    bypass_cache
+        Whether the server shall synthesize even what its response cache has.
+    route
+        Path of the API.
 
-    Raises InputError with the server's words if it refuses the request, BusyError if it has too much to do,
-    KubeVoiceError if it does not answer.
+    Raises
+    ------
+    InputError
+        The server refuses the request; its message is the error's.
+    ServerBusyError
+        The server is at capacity.
+    KubeVoiceError
+        The server cannot be reached, or fails.
+
+    Notes
+    -----
+    The API key is read from the environment variable `KUBEVOICE_API_KEY`.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"{url!r} is no address of a server; write http://HOST:PORT")
+        raise InputError(f"{url!r} is not an address of a server; write http://HOST:PORT")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
     path = f"{parts.path.rstrip('/')}{route}"
-    headers = {"Content-Type": "application/json"} | ({"Cache-Control": "no-cache"} if fresh else {})
+    headers = {"Content-Type": "application/json"} | ({"Cache-Control": "no-cache"} if bypass_cache else {})
     if key := os.environ.get(KEY_VARIABLE):
         headers["Authorization"] = f"Bearer {key}"
     try:
@@ -70,7 +89,7 @@ def _refusal(url: str, status: int, content: bytes) -> KubeVoiceError:
         message = str(json.loads(content)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         message = content[:200].decode(errors="replace")
-    told = f"{url} refused ({status}): {message}"
+    text = f"{url} refused ({status}): {message}"
     if status == http.client.TOO_MANY_REQUESTS:
-        return BusyError(told)
-    return InputError(told) if status < http.client.INTERNAL_SERVER_ERROR else KubeVoiceError(told)
+        return ServerBusyError(text)
+    return InputError(text) if status < http.client.INTERNAL_SERVER_ERROR else KubeVoiceError(text)

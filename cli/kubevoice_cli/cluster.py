@@ -1,4 +1,4 @@
-"""VoiceModels of a cluster, by the kubeconfig that kubectl uses, too."""
+"""VoiceModels of a cluster, reached with the kubeconfig that kubectl uses."""
 
 import json
 from collections.abc import Iterator
@@ -28,32 +28,32 @@ class Cluster:
         except ImportError:
             raise KubeVoiceError("a cluster needs the Kubernetes client: pip install 'kubevoice[operator]'") from None
         try:
-            found = config.new_client_from_config()  # type: ignore[no-untyped-call]
+            api_client = config.new_client_from_config()  # type: ignore[no-untyped-call]
         except (config.ConfigException, OSError) as error:
             raise KubeVoiceError(f"no cluster can be found: {error}; set KUBECONFIG, as for kubectl") from None
-        found.rest_client.pool_manager.connection_pool_kw["retries"] = False
-        self.namespace, self._server = namespace, found.configuration.host
-        self._objects: Any = client.CustomObjectsApi(found)
+        api_client.rest_client.pool_manager.connection_pool_kw["retries"] = False
+        self.namespace, self._server = namespace, api_client.configuration.host
+        self._objects: Any = client.CustomObjectsApi(api_client)
 
     @property
     def where(self) -> str:
-        """The namespace and the cluster, for people."""
+        """Namespace and API server, as messages name them."""
         return f"in namespace {self.namespace} of {self._server}"
 
-    def statuses(self) -> dict[str, VoiceModelStatus]:
+    def list_statuses(self) -> dict[str, VoiceModelStatus]:
         """Return the status of each VoiceModel, by name."""
-        return {name: _status(name, raw) for name, raw in sorted(self._listed().items())}
+        return {name: _status(name, raw) for name, raw in sorted(self._list_objects().items())}
 
     def get(self, name: str) -> tuple[VoiceModelStatus, str | None]:
         """Return a VoiceModel's status, and the revision that its spec is pinned to. InputError if there is none."""
-        if name not in (found := self._listed()):
-            names = ", ".join(sorted(found)) or "none"
+        if name not in (objects := self._list_objects()):
+            names = ", ".join(sorted(objects)) or "none"
             raise InputError(f"there is no VoiceModel {name!r} {self.where}; there are: {names}")
-        return _status(name, found[name]), found[name]["spec"].get("revision")
+        return _status(name, objects[name]), objects[name]["spec"].get("revision")
 
     def pin(self, name: str, revision: str | None) -> None:
         """Set spec.revision, or remove it."""
-        with self._asking():
+        with self._translate_errors():
             self._objects.patch_namespaced_custom_object(
                 *self._voices,
                 name,
@@ -63,8 +63,8 @@ class Cluster:
                 _request_timeout=REQUEST_SECONDS,
             )
 
-    def _listed(self) -> dict[str, Any]:
-        with self._asking():
+    def _list_objects(self) -> dict[str, Any]:
+        with self._translate_errors():
             page = self._objects.list_namespaced_custom_object(*self._voices, _request_timeout=REQUEST_SECONDS)
         return {item["metadata"]["name"]: item for item in page["items"]}
 
@@ -73,7 +73,7 @@ class Cluster:
         return GROUP, VERSION, self.namespace, "voicemodels"
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 

@@ -46,32 +46,32 @@ def check_dataset(
     """Measure a dataset and find every fault of it; exit code 2 if it cannot be trained on."""
     from kubevoice_training.evaluation.dataset_review import dump_review, review_dataset
 
-    found = review_dataset(connect(folder), {}, tones=pinyin_tones)
+    checked = review_dataset(connect(folder), {}, tones=pinyin_tones)
     if html is not None:
-        _write_page(found, html)
+        _write_page(checked, html)
     if as_json:
-        answers.print(plain(json.dumps(dump_review(found), ensure_ascii=False, indent=1)))
+        answers.print(plain(json.dumps(dump_review(checked), ensure_ascii=False, indent=1)))
     else:
-        _show(found)
-    if found.faults:
-        shown = () if as_json else found.faults
-        raise InputError(f"dataset {folder} has {len(found.faults)} faults and cannot be trained on", shown)
+        _show(checked)
+    if checked.faults:
+        shown = () if as_json else checked.faults
+        raise InputError(f"dataset {folder} has {len(checked.faults)} faults and cannot be trained on", shown)
 
 
-def _write_page(found: "DatasetReview", path: Path) -> None:
+def _write_page(checked: "DatasetReview", path: Path) -> None:
     from kubevoice_training.pages.dataset import dataset_page
 
     try:
-        path.write_text(dataset_page(found), encoding="utf-8")
+        path.write_text(dataset_page(checked), encoding="utf-8")
     except OSError as error:
         raise KubeVoiceError(f"cannot write {path}: {error.strerror}") from None
     errors.print(plain(f"wrote {path}"))
 
 
-def _show(found: "DatasetReview") -> None:
+def _show(checked: "DatasetReview") -> None:
     columns = ("EMOTION", "SPEAKER", "CLIPS", "MIN", "HZ", "LUFS", "CLIPPED", "PAUSES", "SYLL/S", "ODD", "NOISE")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for group in found.groups:
+    for group in checked.groups:
         table.add_row(
             plain(group.emotion),
             plain(group.speaker),
@@ -85,10 +85,12 @@ def _show(found: "DatasetReview") -> None:
             str(len(group.outliers)),
             f"{group.noise.background:.1f}" if group.noise else "-",
         )
-    if found.groups:
+    if checked.groups:
         answers.print(table)
-    answers.print(f"{len(found.report.clips)} clips, {found.report.seconds / 60:.1f} minutes, digest {found.digest}")
-    for item in found.advice:
+    answers.print(
+        f"{len(checked.report.clips)} clips, {checked.report.seconds / 60:.1f} minutes, digest {checked.digest}"
+    )
+    for item in checked.advice:
         errors.print(f"[yellow]advice:[/] {plain(item.message)}")
         for line in item.clips[:SHOWN_CLIPS]:
             errors.print(f"  {plain(line)}")

@@ -1,4 +1,4 @@
-"""Load on a voice: many listeners at once, and what each of them heard when. Pure but for the clock and the threads."""
+"""Load generator: many listeners at once, and the timing of the audio that each received."""
 
 import itertools
 import statistics
@@ -10,93 +10,111 @@ from dataclasses import dataclass
 
 from kubevoice.errors import KubeVoiceError
 
-__all__ = ["Heard", "Listen", "Piece", "Target", "closed_loop", "figures", "open_loop"]
+__all__ = [
+    "ChunkArrival",
+    "RequestTiming",
+    "Stream",
+    "Target",
+    "closed_loop",
+    "measure_request",
+    "open_loop",
+    "summarize",
+]
 
 SLACK_SECONDS = 0.005
 """A gap shorter than this is not heard."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Some audio of a stream, by its length in seconds."""
+class ChunkArrival:
+    """A chunk of a stream that has just arrived, by its length in seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What one listener heard, in seconds since he asked. `error` says why there is nothing, or not all."""
+class RequestTiming:
+    """Timing of one request, in seconds since it was sent."""
 
     first: float = 0.0
+    """When the first chunk arrived."""
     total: float = 0.0
+    """When the last chunk arrived."""
     audio: float = 0.0
+    """Length of the audio received."""
     gaps: float = 0.0
-    """Silence where audio was late, if it was played from the first piece on."""
+    """Silence where audio was late, if it is played from the first chunk on."""
     error: str | None = None
+    """Why there is no audio, or not all of it."""
     refused: bool = False
-    """Whether it was refused at once for being too much."""
+    """Whether the server refused it because it is at capacity."""
 
 
-Listen = Callable[[str], Iterator[Piece]]
+Stream = Callable[[str], Iterator[ChunkArrival]]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked: `listen` yields the pieces of a text as they arrive.
+    """What is measured.
 
-    It raises KubeVoiceError if it cannot, one of `busy` if it has too much to do.
+    Attributes
+    ----------
+    stream
+        Yields the chunks of a text's speech as they arrive; raises KubeVoiceError if it fails.
+    refusals
+        Errors that it raises when it is at capacity.
     """
 
-    listen: Listen
-    busy: tuple[type[Exception], ...] = ()
+    stream: Stream
+    refusals: tuple[type[Exception], ...] = ()
 
 
-def hear(target: Target, text: str) -> Heard:
-    """Listen to one text."""
+def measure_request(target: Target, text: str) -> RequestTiming:
+    """Request the speech of one text and time its chunks."""
     began = time.monotonic()
     first = played = gaps = audio = 0.0
     try:
-        for piece in target.listen(text):
+        for chunk in target.stream(text):
             now = time.monotonic() - began
             first = first or now
             played = played or now
             if now > played + SLACK_SECONDS:
                 gaps += now - played
                 played = now
-            played += piece.seconds
-            audio += piece.seconds
-    except target.busy as error:
-        return Heard(total=time.monotonic() - began, error=str(error), refused=True)
+            played += chunk.seconds
+            audio += chunk.seconds
+    except target.refusals as error:
+        return RequestTiming(total=time.monotonic() - began, error=str(error), refused=True)
     except KubeVoiceError as error:
-        return Heard(first, time.monotonic() - began, audio, gaps, str(error))
-    return Heard(first, time.monotonic() - began, audio, gaps)
+        return RequestTiming(first, time.monotonic() - began, audio, gaps, str(error))
+    return RequestTiming(first, time.monotonic() - began, audio, gaps)
 
 
-def closed_loop(target: Target, texts: Sequence[str], listeners: int, requests: int) -> list[Heard]:
-    """Let so many listeners ask, each again as soon as he has heard all, until so many requests were made."""
-    left, taken = itertools.count(), threading.Lock()
+def closed_loop(target: Target, texts: Sequence[str], listeners: int, requests: int) -> list[RequestTiming]:
+    """Let `listeners` send `requests` requests in all, each listener the next one when its last is answered."""
+    numbers, lock = itertools.count(), threading.Lock()
 
-    def ask(_: int) -> list[Heard]:
-        heard: list[Heard] = []
+    def run_listener(_: int) -> list[RequestTiming]:
+        timings: list[RequestTiming] = []
         while True:
-            with taken:
-                number = next(left)
+            with lock:
+                number = next(numbers)
             if number >= requests:
-                return heard
-            heard.append(hear(target, texts[number % len(texts)]))
+                return timings
+            timings.append(measure_request(target, texts[number % len(texts)]))
 
     with ThreadPoolExecutor(listeners) as pool:
-        return [one for found in pool.map(ask, range(listeners)) for one in found]
+        return [timing for timings in pool.map(run_listener, range(listeners)) for timing in timings]
 
 
-def open_loop(target: Target, texts: Sequence[str], rate: float, requests: int) -> list[Heard]:
-    """Make requests at a steady rate per second, however long the answers take."""
+def open_loop(target: Target, texts: Sequence[str], rate: float, requests: int) -> list[RequestTiming]:
+    """Send `requests` requests at `rate` a second, whether or not earlier ones are answered."""
     with ThreadPoolExecutor(requests) as pool:
-        began, waiting = time.monotonic(), []
+        began, futures = time.monotonic(), []
         for number in range(requests):
             time.sleep(max(0.0, began + number / rate - time.monotonic()))
-            waiting.append(pool.submit(hear, target, texts[number % len(texts)]))
-        return [future.result() for future in waiting]
+            futures.append(pool.submit(measure_request, target, texts[number % len(texts)]))
+        return [future.result() for future in futures]
 
 
 def _percentile(values: Sequence[float], share: float) -> float | None:
@@ -105,25 +123,39 @@ def _percentile(values: Sequence[float], share: float) -> float | None:
     return statistics.quantiles(values, n=100, method="inclusive")[round(share * 100) - 1]
 
 
-def figures(heard: Sequence[Heard], elapsed: float) -> dict[str, float | int | None]:
-    """Summarise: times in milliseconds, of requests that were answered whole."""
-    good = [one for one in heard if one.error is None]
+def summarize(timings: Sequence[RequestTiming], elapsed: float) -> dict[str, float | int | None]:
+    """Return the metrics of a run.
+
+    Parameters
+    ----------
+    timings
+        All requests of the run.
+    elapsed
+        Length of the run in seconds.
+
+    Returns
+    -------
+    dict
+        Counts of all requests; percentiles, in milliseconds, of those that were answered in full. None where there
+        are none.
+    """
+    complete = [timing for timing in timings if timing.error is None]
 
     def milliseconds(name: str, share: float) -> float | None:
-        found = _percentile([getattr(one, name) * 1000 for one in good], share)
-        return None if found is None else round(found, 1)
+        value = _percentile([getattr(timing, name) * 1000 for timing in complete], share)
+        return None if value is None else round(value, 1)
 
-    audio = sum(one.audio for one in good)
+    audio = sum(timing.audio for timing in complete)
     return {
-        "requests": len(heard),
-        "errors": sum(one.error is not None and not one.refused for one in heard),
-        "refused": sum(one.refused for one in heard),
+        "requests": len(timings),
+        "errors": sum(timing.error is not None and not timing.refused for timing in timings),
+        "refused": sum(timing.refused for timing in timings),
         "first_audio_ms_p50": milliseconds("first", 0.5),
         "first_audio_ms_p95": milliseconds("first", 0.95),
         "total_ms_p50": milliseconds("total", 0.5),
         "total_ms_p95": milliseconds("total", 0.95),
-        "underruns": sum(one.gaps > 0 for one in good),
-        "underrun_ms_max": round(1000 * max((one.gaps for one in good), default=0.0), 1),
+        "underruns": sum(timing.gaps > 0 for timing in complete),
+        "underrun_ms_max": round(1000 * max((timing.gaps for timing in complete), default=0.0), 1),
         "audio_seconds": round(audio, 2),
         "audio_seconds_per_second": round(audio / elapsed, 2) if elapsed else None,
     }

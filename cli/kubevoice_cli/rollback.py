@@ -10,39 +10,49 @@ from kubevoice_operator.local.backend import Events, LocalBackend
 
 from kubevoice_cli.cluster import Cluster
 from kubevoice_cli.console import errors, home, plain
-from kubevoice_cli.status import Namespace, short
+from kubevoice_cli.status import Namespace, short_digest
 from kubevoice_cli.up import DEFAULT_PORT, Port
 
-__all__ = ["choose", "rollback"]
+__all__ = ["choose_revision", "rollback"]
 
 ANSWERING = (RevisionState.SERVING, RevisionState.CANARY)
 GOOD = (RevisionState.SERVING, RevisionState.SUPERSEDED)
 
 
-def _listed(revisions: tuple[Revision, ...]) -> str:
-    return ", ".join(f"{short(r.digest)} ({r.state})" for r in revisions) or "none"
+def _list_revisions(revisions: tuple[Revision, ...]) -> str:
+    return ", ".join(f"{short_digest(r.digest)} ({r.state})" for r in revisions) or "none"
 
 
-def choose(revisions: tuple[Revision, ...], wanted: str | None) -> Revision:
-    """Return the revision whose digest begins with `wanted`; without it, the newest one before that which answers.
+def choose_revision(revisions: tuple[Revision, ...], wanted: str | None) -> Revision:
+    """Choose the revision to roll back to.
 
-    While a canary is tried, that is the revision that the canary would replace. `revisions` are the newest first.
-    Raises InputError, with what there is, if there is none or more than one.
+    Parameters
+    ----------
+    revisions
+        History of the voice, newest first.
+    wanted
+        How a digest begins. None chooses the newest good revision before the one that serves; during a canary
+        rollout that is the stable revision.
+
+    Raises
+    ------
+    InputError
+        No revision matches, or more than one.
     """
     if wanted is not None:
         prefix = wanted.lower().removeprefix("sha256:")
-        found = [r for r in revisions if prefix and r.digest.removeprefix("sha256:").startswith(prefix)]
-        if not found:
-            raise InputError(f"no revision begins with {wanted!r}; there are: {_listed(revisions)}")
-        if len(found) > 1:
-            raise InputError(f"{wanted!r} may be any of: {_listed(tuple(found))}; write more of its digits")
-        return found[0]
+        matches = [r for r in revisions if prefix and r.digest.removeprefix("sha256:").startswith(prefix)]
+        if not matches:
+            raise InputError(f"no revision begins with {wanted!r}; there are: {_list_revisions(revisions)}")
+        if len(matches) > 1:
+            raise InputError(f"{wanted!r} may be any of: {_list_revisions(tuple(matches))}; write more of its digits")
+        return matches[0]
     answering = next((i for i, r in enumerate(revisions) if r.state in ANSWERING), None)
     if answering is None:
-        raise InputError(f"no revision serves, so none comes before it; name one of: {_listed(revisions)}")
+        raise InputError(f"no revision serves, so none comes before it; name one of: {_list_revisions(revisions)}")
     older = [r for r in revisions[answering + 1 :] if r.state in GOOD]
     if not older:
-        raise InputError(f"there is no revision before the one that serves; there are: {_listed(revisions)}")
+        raise InputError(f"there is no revision before the one that serves; there are: {_list_revisions(revisions)}")
     return older[0]
 
 
@@ -68,33 +78,33 @@ def rollback(
 
 def _on_cluster(cluster: Cluster, name: str, wanted: str | None, *, undo: bool) -> None:
     status, pinned = cluster.get(name)
-    chosen = None if undo else choose(status.revisions, wanted)
+    chosen = None if undo else choose_revision(status.revisions, wanted)
     cluster.pin(name, chosen.digest if chosen else None)
-    _say(name, chosen, pinned, f" -n {cluster.namespace}", cluster.where)
+    _print_outcome(name, chosen, pinned, f" -n {cluster.namespace}", cluster.where)
     errors.print(plain(f"Watch it: kubevoice status {name} -n {cluster.namespace}"))
 
 
 def _here(backend: LocalBackend, name: str, wanted: str | None, *, undo: bool, options: str) -> None:
     model = backend.model(name)
-    chosen = None if undo else choose(backend.status(name).revisions, wanted)
+    chosen = None if undo else choose_revision(backend.status(name).revisions, wanted)
     asked = _with(model, revision=chosen.digest if chosen else None)
     # Going back waits for no training: what the recordings or the spec would make anew is made later.
     held = _with(asked, training=asked.spec.training.model_copy(update={"suspend": True})) if chosen else asked
     backend.up(held, Events())
     backend.keep(asked)
-    _say(name, chosen, model.spec.revision, options, "on this machine, until the next kubevoice up -f")
+    _print_outcome(name, chosen, model.spec.revision, options, "on this machine, until the next kubevoice up -f")
 
 
 def _with(model: VoiceModel, **changes: Any) -> VoiceModel:
     return model.model_copy(update={"spec": model.spec.model_copy(update=changes)})
 
 
-def _say(name: str, chosen: Revision | None, pinned: str | None, options: str, where: str) -> None:
+def _print_outcome(name: str, chosen: Revision | None, pinned: str | None, options: str, where: str) -> None:
     if chosen is None:
-        before = f"no longer pinned to {short(pinned)}" if pinned else "not pinned"
+        before = f"no longer pinned to {short_digest(pinned)}" if pinned else "not pinned"
         errors.print(plain(f"{name} is {before} {where}: it goes on with its newest revision"))
         return
     rejected = f"; it was rejected: {chosen.reason}" if chosen.state is RevisionState.REJECTED else ""
     word = "stays" if pinned == chosen.digest else "is"
-    errors.print(plain(f"{name} {word} pinned to revision {short(chosen.digest)} {where}{rejected}"))
+    errors.print(plain(f"{name} {word} pinned to revision {short_digest(chosen.digest)} {where}{rejected}"))
     errors.print(plain(f"Go on with the newest: kubevoice rollback {name} --undo{options}"))

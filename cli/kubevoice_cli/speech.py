@@ -15,7 +15,7 @@ from kubevoice.text.ssml import Break, Notice, Speech, Style, parse
 from kubevoice.voice import builtin_voice
 from rich.table import Table
 
-from kubevoice_cli.client import speak, subtitles
+from kubevoice_cli.client import fetch_speech, fetch_subtitles
 from kubevoice_cli.console import answers, errors, plain
 
 __all__ = ["say", "ssml_app", "text"]
@@ -121,14 +121,14 @@ def say(
     kind = _ending(subtitles_to, KINDS) if subtitles_to else ""
     readings = _lexicon(lexicon)
     if url is not None:
-        wishes: dict[str, Any] = {"emotion": emotion, "intensity": intensity, "speaker": speaker, "speed": speed}
-        wishes |= {"pitch": pitch, "volume": volume, "voice": voice, "input": text}
-        wishes |= {"ssml": True} if ssml else {}
-        wishes |= {"lexicon": {word: " ".join(reading) for word, reading in readings.items()}} if readings else {}
-        named = {key: value for key, value in wishes.items() if value is not None}
-        _write(output, speak(url, named | {"response_format": audio_format}))
+        fields: dict[str, Any] = {"emotion": emotion, "intensity": intensity, "speaker": speaker, "speed": speed}
+        fields |= {"pitch": pitch, "volume": volume, "voice": voice, "input": text}
+        fields |= {"ssml": True} if ssml else {}
+        fields |= {"lexicon": {word: " ".join(reading) for word, reading in readings.items()}} if readings else {}
+        request = {key: value for key, value in fields.items() if value is not None}
+        _write(output, fetch_speech(url, request | {"response_format": audio_format}))
         if subtitles_to:
-            _write(subtitles_to, subtitles(url, named | {"format": kind}))
+            _write(subtitles_to, fetch_subtitles(url, request | {"format": kind}))
     else:
         from kubevoice.audio.encode import encode_audio
         from kubevoice.engine import Controls, Engine, build_script, synthesize_parts
@@ -159,11 +159,11 @@ def text(
         if not line.strip():
             continue
         try:
-            found = analyse(line.rstrip("\n"), front_end_config)
+            analysis = analyse(line.rstrip("\n"), front_end_config)
         except InputError as error:
             failed += 1
             errors.print(f"[bold red]error:[/] line {number}: {plain(str(error))}")
             continue
-        sys.stdout.write(json.dumps(found.as_dict(), ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(analysis.as_dict(), ensure_ascii=False) + "\n")
     if failed:
         raise InputError(f"{failed} lines could not be read; correct them and run again")

@@ -14,7 +14,7 @@ from kubevoice_cli.cluster import Cluster
 from kubevoice_cli.console import answers, home, plain
 from kubevoice_cli.up import DEFAULT_PORT, Port
 
-__all__ = ["Namespace", "short", "status"]
+__all__ = ["Namespace", "short_digest", "status"]
 
 Namespace = Annotated[
     str | None,
@@ -22,8 +22,8 @@ Namespace = Annotated[
 ]
 
 
-def short(digest: str) -> str:
-    """Return as much of a digest as people read."""
+def short_digest(digest: str) -> str:
+    """Return the first 12 digits of a digest, as tables show it."""
     return digest.removeprefix("sha256:")[:12]
 
 
@@ -37,13 +37,13 @@ def status(
     """Show the VoiceModels of this machine or of a cluster; of one that is named, its revisions, too."""
     if namespace is not None:
         cluster = Cluster(namespace)
-        states = {name: cluster.get(name)[0]} if name else cluster.statuses()
+        states = {name: cluster.get(name)[0]} if name else cluster.list_statuses()
         served = set(states)
     else:
         states, served = _here(name, port)
     if as_json:
-        found = {each: state.model_dump(mode="json", by_alias=True) for each, state in states.items()}
-        answers.print(plain(json.dumps(found, ensure_ascii=False, indent=1)))
+        statuses = {each: state.model_dump(mode="json", by_alias=True) for each, state in states.items()}
+        answers.print(plain(json.dumps(statuses, ensure_ascii=False, indent=1)))
         return
     answers.print(_overview(states, served))
     if name is not None:
@@ -73,7 +73,7 @@ def _overview(states: dict[str, VoiceModelStatus], served: set[str]) -> Table:
             each,
             str(state.phase) if up_now or state.phase != "Ready" else "Stopped",
             f"{state.training.percent:g}%",
-            short(state.serving.revision or state.serving.target_revision or ""),
+            short_digest(state.serving.revision or state.serving.target_revision or ""),
             f"{ready}/{state.serving.replicas.desired}",
             state.serving.url if up_now else "",
         )
@@ -89,6 +89,6 @@ def _details(state: VoiceModelStatus) -> None:
     table = Table("REVISION", "STATE", "RELEASED", "VERDICT", "WHY", box=None)
     for revision in state.revisions:
         released = f"{revision.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(short(revision.digest), revision.state, released, revision.verdict, plain(revision.reason))
+        table.add_row(short_digest(revision.digest), revision.state, released, revision.verdict, plain(revision.reason))
     answers.print()
     answers.print(table)

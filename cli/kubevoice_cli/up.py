@@ -12,11 +12,11 @@ from kubevoice.resources.voicemodel import VoiceModel, load_voicemodel
 from kubevoice_operator.chain import Step
 from kubevoice_operator.local.backend import Events, LocalBackend
 
-from kubevoice_cli.client import KEY_VARIABLE, speak
+from kubevoice_cli.client import KEY_VARIABLE, fetch_speech
 from kubevoice_cli.console import answers, errors, home, plain
 from kubevoice_cli.progress import StageBars
 
-__all__ = ["DEFAULT_PORT", "Port", "down", "of_this_home", "up"]
+__all__ = ["DEFAULT_PORT", "Port", "down", "up", "with_home"]
 
 DEFAULT_PORT = 8000
 SENTENCE = "今天我们一起学习中文。"
@@ -37,8 +37,8 @@ def _describe(step: Step) -> str:
         dev = f", dev loss {trained.dev_loss:.3f}" if trained.dev_loss is not None else ""
         return f"best step {trained.step}, loss {trained.loss:.3f}{dev}"
     if released := step.job.result(ReleaseResult):
-        figures = ", ".join(f"{name} {value:g}" for name, value in released.metrics.items())
-        return f"revision {released.revision[7:19]}, {released.verdict}: {figures}"
+        metrics = ", ".join(f"{name} {value:g}" for name, value in released.metrics.items())
+        return f"revision {released.revision[7:19]}, {released.verdict}: {metrics}"
     return "done"
 
 
@@ -51,7 +51,7 @@ def _demonstrate(name: str, url: str, emotions: list[str]) -> list[Path]:
     for label in chosen[:2]:
         path = folder / f"{name}-{label}.wav"
         body = {"input": SENTENCE, "voice": name, "emotion": label, "response_format": "wav"}
-        path.write_bytes(speak(url, body))
+        path.write_bytes(fetch_speech(url, body))
         paths.append(path)
     return paths
 
@@ -84,11 +84,11 @@ def _conclude(model: VoiceModel, reached: VoiceModelStatus) -> None:
     else:
         errors.print(f"Callers need an API key; the commands here take theirs from {KEY_VARIABLE}")
     errors.print(f"Voice {name} is served: web page [bold]{url}/[/], API {url}/docs")
-    errors.print(f"Stop it with: {plain(of_this_home('kubevoice down'))}")
+    errors.print(f"Stop it with: {plain(with_home('kubevoice down'))}")
 
 
-def of_this_home(command: str) -> str:
-    """Return the command as it is to be called where no KUBEVOICE_HOME is set, as in a shell after `make`."""
+def with_home(command: str) -> str:
+    """Return `command` with KUBEVOICE_HOME before it, if it is set here, for a shell that has not set it."""
     return f"KUBEVOICE_HOME={shlex.quote(str(home()))} {command}" if "KUBEVOICE_HOME" in os.environ else command
 
 

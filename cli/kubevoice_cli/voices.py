@@ -14,8 +14,8 @@ __all__ = ["app"]
 app = typer.Typer(help="Look at voice bundles, import and export voices.", no_args_is_help=True)
 
 
-class Format(StrEnum):
-    """What a voice can be exported to; ONNX is what every bundle holds anyway."""
+class ExportFormat(StrEnum):
+    """Formats that a voice can be exported to, beside the ONNX files of every bundle."""
 
     TORCHSCRIPT = "torchscript"
 
@@ -26,12 +26,12 @@ def show(
 ) -> None:
     """Show what a bundle says about itself, after checking every file against its digest."""
     folder = builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle)
-    found = load_bundle(folder)
-    manifest = found.manifest
+    bundle_files = load_bundle(folder)
+    manifest = bundle_files.manifest
     size = sum((folder / name).stat().st_size for name in manifest.files)
     lines = {
         "name": manifest.name,
-        "revision": found.digest,
+        "revision": bundle_files.digest,
         "audio": f"{manifest.sample_rate} Hz, hop {manifest.hop}, {manifest.mels} mel bins",
         "speakers": ", ".join(manifest.speakers),
         "emotions": ", ".join(emotion.label for emotion in manifest.emotions),
@@ -44,8 +44,8 @@ def show(
         lines["card"] = str(card)
     for key, value in lines.items():
         answers.print(f"{key:9} {plain(value)}")
-    for key, figure in manifest.metrics.items():
-        answers.print(f"metric    {key} {figure:g}")
+    for key, number in manifest.metrics.items():
+        answers.print(f"metric    {key} {number:g}")
     for line in manifest.attribution:
         answers.print(f"source    {plain(line)}")
 
@@ -72,15 +72,15 @@ def import_voice(
     """
     from kubevoice_training.modelscope.bundle import import_voices  # needs torch
 
-    for found in import_voices(folder, out, names=voice or (), emotions=emotion or ()):
-        answers.print(f"{plain(str(found.path))}  {found.bundle.digest}")
+    for imported in import_voices(folder, out, names=voice or (), emotions=emotion or ()):
+        answers.print(f"{plain(str(imported.path))}  {imported.bundle.digest}")
 
 
 @app.command("export")
 def export_voice(
     bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or builtin://NAME.", show_default=False)],
     *,
-    format: Annotated[Format, typer.Option(help="What to export to.")] = Format.TORCHSCRIPT,  # noqa: A002  # its option's name
+    format: Annotated[ExportFormat, typer.Option(help="What to export to.")] = ExportFormat.TORCHSCRIPT,  # noqa: A002  # its option's name
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write. [torchscript/ in the bundle's folder]")
     ] = None,
@@ -88,7 +88,7 @@ def export_voice(
     """Export a voice to another format, checked against torch over ten texts. The bundle and its revision stay."""
     from kubevoice_training.export.torchscript import export_torchscript  # needs torch
 
-    found = load_bundle(builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle))
-    folder = output or found.path / format.value
-    for name, difference in export_torchscript(found, folder).torchscript.items():
+    bundle_files = load_bundle(builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle))
+    folder = output or bundle_files.path / format.value
+    for name, difference in export_torchscript(bundle_files, folder).torchscript.items():
         answers.print(f"{plain(str(folder / Path(name).with_suffix('.pt')))}  differs from torch by {difference:.2g}")

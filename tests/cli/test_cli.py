@@ -224,12 +224,12 @@ def test_down_with_nothing_running_is_fine_and_says_where_it_looked(kubevoice, t
 
 
 def test_what_up_says_to_type_finds_the_state_of_up(tmp_path, monkeypatch):
-    from kubevoice_cli.up import of_this_home
+    from kubevoice_cli.up import with_home
 
     monkeypatch.delenv("KUBEVOICE_HOME", raising=False)
-    assert of_this_home("kubevoice down") == "kubevoice down"
+    assert with_home("kubevoice down") == "kubevoice down"
     monkeypatch.setenv("KUBEVOICE_HOME", str(tmp_path / "my home"))
-    assert of_this_home("kubevoice down") == f"KUBEVOICE_HOME='{tmp_path / 'my home'}' kubevoice down"
+    assert with_home("kubevoice down") == f"KUBEVOICE_HOME='{tmp_path / 'my home'}' kubevoice down"
 
 
 def test_a_port_in_use_is_told_from_a_free_one():

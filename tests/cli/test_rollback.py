@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from kubevoice.errors import InputError
 from kubevoice.resources.status import Revision
-from kubevoice_cli.rollback import choose
+from kubevoice_cli.rollback import choose_revision
 
 DIGESTS = {name: f"sha256:{name * 4}{'0' * 60}" for name in "abc"} | {"d": f"sha256:aa{'1' * 62}"}
 
@@ -32,7 +32,7 @@ def history(*entries):
     ],
 )
 def test_the_revision_before_the_one_that_serves_or_the_one_that_is_named(entries, wanted, chosen):
-    assert choose(history(*entries), wanted).digest == DIGESTS[chosen]
+    assert choose_revision(history(*entries), wanted).digest == DIGESTS[chosen]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_revision_before_the_one_that_serves_or_the_one_that_is_named(entrie
 )
 def test_there_is_no_such_revision(entries, wanted, complaint):
     with pytest.raises(InputError) as caught:
-        choose(history(*entries), wanted)
+        choose_revision(history(*entries), wanted)
     assert complaint in str(caught.value)
 
 

@@ -10,7 +10,7 @@ import pytest
 from http_app import listening
 from kubevoice.errors import InputError
 from kubevoice.resources.data_plane import AccessConfig
-from kubevoice_cli.client import KEY_VARIABLE, speak
+from kubevoice_cli.client import KEY_VARIABLE, fetch_speech
 from kubevoice_serving.http.api_keys import ApiKeyEntry, find_key_name, generate_key, parse_keys
 from kubevoice_serving.http.body_limit import MAX_BODY_BYTES
 from kubevoice_serving.http.rate_limits import MAX_CALLERS, RateLimiter
@@ -85,10 +85,10 @@ def test_only_callers_with_a_key_may_call(keyed):
 def test_the_command_line_takes_its_key_from_the_environment(keyed, monkeypatch):
     site, _, key = keyed
     monkeypatch.setenv(KEY_VARIABLE, key)
-    assert speak(f"http://127.0.0.1:{site.port}", SPEECH).startswith(b"RIFF")
+    assert fetch_speech(f"http://127.0.0.1:{site.port}", SPEECH).startswith(b"RIFF")
     monkeypatch.delenv(KEY_VARIABLE)
     with pytest.raises(InputError, match=r"refused \(401\): an API key is needed"):
-        speak(f"http://127.0.0.1:{site.port}", SPEECH)
+        fetch_speech(f"http://127.0.0.1:{site.port}", SPEECH)
 
 
 @pytest.mark.parametrize(
