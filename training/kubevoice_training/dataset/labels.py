@@ -33,7 +33,7 @@ class UnitLabeler:
         if len(text) > MAX_TEXT:
             raise InputError(f"the text has {len(text)} characters, {MAX_TEXT} are allowed; cut the recording")
         if text and not any(is_han(c) or c.isdigit() for c in text):
-            raise InputError(f"the text {text[:40]!r} has no Mandarin; write what is said in Chinese characters")
+            raise InputError(f"the text {text[:40]!r} has no Mandarin; write it in Chinese characters")
         if row.reading:
             return tuple(parse_marked_units(text, row.reading, sandhi=self.tones is PinyinTones.AS_WRITTEN))
         return tuple(unit for sentence in analyse(text, self.front_end_config).sentences for unit in sentence.units)

@@ -24,10 +24,10 @@ def strip_boundaries(marked: str) -> str:
 
 def _syllable(written: str) -> str:
     """Spell one syllable as our tables do; InputError if it is none."""
-    found = SYLLABLE.fullmatch(written)
-    if found is None:
+    match = SYLLABLE.fullmatch(written)
+    if match is None:
         raise InputError(f"{written[:20]!r} is not a pinyin syllable; write one such as ni3, and no other language")
-    name, tone = found[1].replace("ü", "v"), found[2]
+    name, tone = match[1].replace("ü", "v"), match[2]
     # 6 is a third tone spoken as a second; 5 after another tone makes it neutral; KAN-TTS reads ng as en.
     return {"ng": "en"}.get(name, name) + {"6": "2"}.get(tone, tone)
 
@@ -42,10 +42,10 @@ def _breaks(marked: str) -> dict[int, int]:
     breaks: dict[int, int] = {}
     count, at = 0, 0
     while at < len(marked):
-        if found := MARKS.match(marked, at):
-            level = int(found[1]) if found[1] else 2 if found[2] else 1
+        if match := MARKS.match(marked, at):
+            level = int(match[1]) if match[1] else 2 if match[2] else 1
             breaks[count] = max(level, breaks.get(count, 0))
-            at = found.end()
+            at = match.end()
         else:
             count += is_han(marked[at])
             at += 1
@@ -69,9 +69,9 @@ PHRASE_ENDS = 3
 """From this break on, a syllable does not change the tone of the one before."""
 
 
-def _changed(words: list[list[str]], characters: str, ends: list[int], breaks: dict[int, int]) -> list[list[str]]:
+def _apply_sandhi(words: list[list[str]], characters: str, ends: list[int], breaks: dict[int, int]) -> list[list[str]]:
     """Apply sandhi to words whose tones are the dictionary's."""
-    found: list[list[str]] = []
+    changed: list[list[str]] = []
     phrase: list[tuple[str, tuple[str, ...]]] = []
     spoken = begin = 0
     for word in words:
@@ -80,9 +80,9 @@ def _changed(words: list[list[str]], characters: str, ends: list[int], breaks: d
         phrase.append((characters[begin:end], tuple(word)))
         begin = end
         if breaks.get(end, 0) >= PHRASE_ENDS:
-            found += map(list, apply_sandhi(*zip(*phrase, strict=True)))
+            changed += map(list, apply_sandhi(*zip(*phrase, strict=True)))
             phrase = []
-    return found
+    return changed
 
 
 def parse_marked_units(text: str, reading: str, *, sandhi: bool = False) -> list[Unit]:
@@ -99,7 +99,7 @@ def parse_marked_units(text: str, reading: str, *, sandhi: bool = False) -> list
     ends = _ends(characters, [s for word in words for s in word])
     breaks = _breaks(marked) | {ends[-1]: 4}
     if sandhi:
-        words = _changed(words, characters, ends, breaks)
+        words = _apply_sandhi(words, characters, ends, breaks)
     units: list[Unit] = []
     spoken = 0
     for word in words:

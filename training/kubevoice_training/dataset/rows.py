@@ -1,4 +1,4 @@
-"""The lines of a dataset, and metadata.csv, where most of them come from."""
+"""Rows of a dataset, and metadata.csv, which most of them are read from."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ class DatasetRow:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One good row: what is said how by whom, where its sound is, and how long that lasts in seconds."""
+    """One good row: its text, labels and linguistic units, the path of its recording and its length in seconds."""
 
     id: str
     text: str
@@ -45,7 +45,6 @@ class Clip:
     seconds: float
     place: str
     units: tuple[Unit, ...]
-    """What is said."""
 
 
 def read_rows(data: bytes) -> list[DatasetRow]:
@@ -63,10 +62,10 @@ def read_rows(data: bytes) -> list[DatasetRow]:
             )
         reader.fieldnames = columns
         rows = []
-        for number, found in enumerate(reader, 1):
+        for number, record in enumerate(reader, 1):
             if number > MAX_ROWS:
                 raise InputError(f"{METADATA} has more than {MAX_ROWS} rows; split the dataset")
-            fields = {name: (found.get(name) or "").strip() for name in (*REQUIRED, "speaker")}
+            fields = {name: (record.get(name) or "").strip() for name in (*REQUIRED, "speaker")}
             rows.append(DatasetRow(f"{METADATA} row {number}", fields))
     except csv.Error as error:
         raise InputError(f"{METADATA} line {reader.line_num} is no CSV: {error}") from None

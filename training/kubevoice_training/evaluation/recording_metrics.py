@@ -87,7 +87,7 @@ def modified_z_scores(values: list[float]) -> NDArray[np.float64]:
     The modified z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), by which an outlier does
     not hide itself by widening the spread. All zeros if half of the values are equal.
     """
-    found = np.asarray(values, np.float64)
-    distance = found - np.median(found)
+    array = np.asarray(values, np.float64)
+    distance = array - np.median(array)
     spread = 1.4826 * np.median(np.abs(distance))
-    return distance / spread if spread > 0 else np.zeros_like(found)
+    return distance / spread if spread > 0 else np.zeros_like(array)

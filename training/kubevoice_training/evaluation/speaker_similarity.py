@@ -62,8 +62,8 @@ def embed_speaker(audio: Array, sample_rate: int) -> Array:
     mel = torch.from_numpy(magnitude(samples, MEL) ** 2 @ MEL.filters.T)
     windows = mel.unfold(0, WINDOW, STEP).transpose(1, 2)
     with torch.no_grad():
-        found: Array = F.normalize(_encoder()(windows).mean(dim=0), dim=0).numpy()
-    return found
+        embedding: Array = F.normalize(_encoder()(windows).mean(dim=0), dim=0).numpy()
+    return embedding
 
 
 def compute_speaker_similarity(clips: Iterable[tuple[str, Array, Array]], sample_rate: int) -> float | None:

@@ -53,27 +53,27 @@ class _ComparingSession:
 
     def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         inputs = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in feeds.items()}
-        found: list[NDArray[Any]] = self._session.run(self._names, dict(feeds))
+        results: list[NDArray[Any]] = self._session.run(self._names, dict(feeds))
         with torch.no_grad():
             expected = _as_tuple(self._network(**inputs))
-            self.difference = max(self.difference, _max_difference(found, expected))
+            self.difference = max(self.difference, _max_difference(results, expected))
             if self._script is not None:
                 # By place: a traced module forgets the names of optional inputs.
                 scripted = [value.numpy() for value in _as_tuple(self._script(*(inputs[name] for name in self._order)))]
                 self.script_difference = max(self.script_difference, _max_difference(scripted, expected))
-        return [found[self._names.index(name)] for name in (outputs or self._names)]
+        return [results[self._names.index(name)] for name in (outputs or self._names)]
 
 
 def _as_tuple(value: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _max_difference(found: Sequence[NDArray[Any]], expected: Sequence[Tensor]) -> float:
+def _max_difference(results: Sequence[NDArray[Any]], expected: Sequence[Tensor]) -> float:
     """Compare all but numbers of frames: where a duration is nearly half a frame, rounding may fall either way.
 
     What is as long as the frames then has another length and is not compared; the durations themselves are.
     """
-    pairs = [(a, b.numpy()) for a, b in zip(found, expected, strict=True) if b.is_floating_point()]
+    pairs = [(a, b.numpy()) for a, b in zip(results, expected, strict=True) if b.is_floating_point()]
     return max(float(np.abs(a - b).max(initial=0.0)) for a, b in pairs if a.shape == b.shape)
 
 

@@ -34,9 +34,9 @@ def export_torchscript(bundle: Bundle, folder: Path) -> ExportDifferences:
             warnings.simplefilter("ignore")
             traced = torch.jit.trace(graph.network.eval(), tuple(graph.inputs.values()), check_trace=False)
             scripts[name] = torch.jit.freeze(traced.eval())
-    found = measure_export_differences(bundle, weights, scripts)
-    if worst := [name for name, value in found.torchscript.items() if not value <= TOLERANCE]:
-        raise KubeVoiceError(f"{worst[0]} differs from torch by {found.torchscript[worst[0]]:.2g}; not exported")
+    differences = measure_export_differences(bundle, weights, scripts)
+    if worst := [name for name, value in differences.torchscript.items() if not value <= TOLERANCE]:
+        raise KubeVoiceError(f"{worst[0]} differs from torch by {differences.torchscript[worst[0]]:.2g}; not exported")
     folder.mkdir(parents=True, exist_ok=True)
     for name, script in scripts.items():
         with warnings.catch_warnings():
@@ -45,7 +45,7 @@ def export_torchscript(bundle: Bundle, folder: Path) -> ExportDifferences:
     report = {
         "revision": bundle.digest,
         "texts": len(TEXTS),
-        "maxAbsDiff": {"torchscript": found.torchscript, "onnx": found.onnx},
+        "maxAbsDiff": {"torchscript": differences.torchscript, "onnx": differences.onnx},
     }
     (folder / "export.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return found
+    return differences

@@ -139,9 +139,9 @@ def derive_sambert_config(tensors: Tensors, half: ModelPart) -> SambertConfig:
         (f"{DECODER}.pnca.0.pnca_attn.w_h_kv.weight", 2, config.memory_width),
     )
     for key, dimensions, width in readers:
-        if (found := shape(key, dimensions)[1]) != width:
+        if (d_in := shape(key, dimensions)[1]) != width:
             raise InputError(
-                f"{half.checkpoint}: {key} reads {found} values, but text, speaker ({SPEAKERS} or se.npy) and emotion "
+                f"{half.checkpoint}: {key} reads {d_in} values, but text, speaker ({SPEAKERS} or se.npy) and emotion "
                 f"(emo_tokenizer.weight) make {width}"
             )
     return config

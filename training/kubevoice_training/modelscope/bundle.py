@@ -163,10 +163,10 @@ def import_voices(
     `names` chooses among several voices, `emotions` the labels that are offered. All appear at once or not at all.
     Raises InputError naming file and key for whatever cannot be used, and if `out` is there already.
     """
-    found = find_voices(source)
-    if missing := [name for name in names if name not in {voice.name for voice in found}]:
-        raise InputError(f"{source} has no voice {missing[0]!r}; it has: {', '.join(voice.name for voice in found)}")
-    chosen = [voice for voice in found if not names or voice.name in names]
+    voices = find_voices(source)
+    if missing := [name for name in names if name not in {voice.name for voice in voices}]:
+        raise InputError(f"{source} has no voice {missing[0]!r}; it has: {', '.join(voice.name for voice in voices)}")
+    chosen = [voice for voice in voices if not names or voice.name in names]
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} is there already; name a folder that is not")
     try:

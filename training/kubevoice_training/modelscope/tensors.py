@@ -87,13 +87,13 @@ def read_array(path: Path) -> NDArray[np.float32]:
     try:
         if path.stat().st_size > LARGEST_ARRAY:
             raise InputError(f"{path} is far larger than a vector should be")
-        found = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False), np.float32)
+        array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False), np.float32)
     except (OSError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputError(f"{path} is no readable .npy file ({reason})") from None
-    if found.size == 0 or not np.isfinite(found).all():
+    if array.size == 0 or not np.isfinite(array).all():
         raise InputError(f"{path} is empty or holds values that are no numbers")
-    return found
+    return array
 
 
 def get_shape(tensors: Tensors, file: Path, key: str, dimensions: int) -> tuple[int, ...]:

@@ -120,7 +120,7 @@ def read_f0_scaling(acoustic: ModelPart) -> tuple[float, float]:
         return float(low), float(high) - float(low)
     if (path := acoustic.beside("mvn.npy")) is None:
         raise InputError(f"{acoustic.folder / 'mvn.npy'} is missing: the voice's F0 was normalised by it")
-    found = read_array(path).reshape(-1)
-    if found.shape != (2,) or found[1] <= 0:
+    statistics = read_array(path).reshape(-1)
+    if statistics.shape != (2,) or statistics[1] <= 0:
         raise InputError(f"{path} should hold a mean and a positive deviation of F0 in Hz")
-    return float(found[0]), float(found[1])
+    return float(statistics[0]), float(statistics[1])
