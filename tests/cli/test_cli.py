@@ -80,7 +80,7 @@ def test_say_writes_a_sound_of_the_right_kind(kubevoice, tmp_path):
         (("say", "你好", "--voice", "nowhere"), "nowhere"),
         (("up", "-f", "nowhere.yaml"), "nowhere.yaml"),
         (("dataset", "check", "nowhere"), "has no metadata.csv"),
-        (("voice", "export", "nowhere"), "nowhere is no voice bundle"),
+        (("voice", "export", "nowhere"), "nowhere is not a voice bundle"),
         (("status", "mei"), "there is no VoiceModel 'mei' here"),
     ],
 )
