@@ -87,11 +87,15 @@ def _on_cluster(cluster: Cluster, name: str, wanted: str | None, *, undo: bool) 
 def _here(backend: LocalBackend, name: str, wanted: str | None, *, undo: bool, options: str) -> None:
     model = backend.model(name)
     chosen = None if undo else choose_revision(backend.status(name).revisions, wanted)
-    asked = _with(model, revision=chosen.digest if chosen else None)
+    pinned_model = _with(model, revision=chosen.digest if chosen else None)
     # Going back waits for no training: what the recordings or the spec would make anew is made later.
-    held = _with(asked, training=asked.spec.training.model_copy(update={"suspend": True})) if chosen else asked
-    backend.up(held, Events())
-    backend.keep(asked)
+    suspended = (
+        _with(pinned_model, training=pinned_model.spec.training.model_copy(update={"suspend": True}))
+        if chosen
+        else pinned_model
+    )
+    backend.up(suspended, Events())
+    backend.keep(pinned_model)
     _print_outcome(name, chosen, model.spec.revision, options, "on this machine, until the next kubevoice up -f")
 
 

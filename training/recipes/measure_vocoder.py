@@ -96,7 +96,7 @@ def pesq_of(wav: np.ndarray, copied: np.ndarray, rate: int) -> float:
     return float(pesq(PESQ_RATE, reference, degraded, "wb"))
 
 
-def misheard(words: list[str], spoken: list[np.ndarray], rate: int) -> float:
+def measure_recognition_error(words: list[str], spoken: list[np.ndarray], rate: int) -> float:
     """Return the share of the words' syllables that Whisper mistakes."""
     pairs = [(to_pinyin(word), to_pinyin(transcribe(wav, rate))) for word, wav in zip(words, spoken, strict=True)]
     return round(sum(edit_distance(said, heard) for said, heard in pairs) / sum(len(said) for said, _ in pairs), 4)
@@ -112,7 +112,7 @@ def copies_of(recordings: list[np.ndarray], copy: Copy) -> Iterator[np.ndarray]:
 def measured(
     words: list[str], recordings: list[np.ndarray], copies: list[np.ndarray], mel: MelConfig
 ) -> dict[str, float | str]:
-    """Return the figures of copies of the recordings: means, and how much is misheard."""
+    """Return the figures of copies of the recordings: means, and the recognition error."""
     distortions, scores = [], []
     for wav, copied in zip(recordings, copies, strict=True):
         distortions.append(compare_features(extract(copied, mel), extract(wav, mel), mel).distortion)
@@ -121,7 +121,7 @@ def measured(
     return {
         "melCepstralDistortion": round(float(np.mean(distortions)), 3),
         "pesq": round(float(np.mean(scores)), 3) if scores else "not measured",
-        "pinyinErrorRate": misheard(words, copies, mel.sample_rate),
+        "pinyinErrorRate": measure_recognition_error(words, copies, mel.sample_rate),
     }
 
 
@@ -148,7 +148,7 @@ def main() -> None:
         "seconds": round(sum(map(len, recordings)) / mel.sample_rate, 1),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "itself": {"pinyinErrorRate": misheard(words, recordings, mel.sample_rate)},
+        "itself": {"pinyinErrorRate": measure_recognition_error(words, recordings, mel.sample_rate)},
         "Griffin-Lim": "not measured",
     }
     for name, copy in copies.items():

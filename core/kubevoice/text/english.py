@@ -101,25 +101,27 @@ def _is_initialism(word: str) -> bool:
 
 
 def _by_rules(word: str) -> str:
-    said, at = [], 0
+    pronunciation, at = [], 0
     if len(word) > SHORT and word.endswith("e") and word[-2] not in "aeiou":
         word = word[:-1]  # a final e is silent
     while at < len(word):
         spelling, found = next(((s, p) for s, p in SPELLINGS if word.startswith(s, at)), (word[at], ""))
-        said.append(found)
+        pronunciation.append(found)
         at += len(spelling)
-    return " ".join(filter(None, said))
+    return " ".join(filter(None, pronunciation))
 
 
-def _said(word: str) -> str:
+def _pronounce(word: str) -> str:
     plain = word.lower().replace("'", "") if word.lower() not in _dictionary() else word.lower()
     return _dictionary().get(plain) or _by_rules(plain)
 
 
 def phones(word: str) -> tuple[Phone, ...]:
     """Return the phones of a word of ASCII letters; secondary stress counts as stress, consonants have none."""
-    said = " ".join(LETTERS[c] for c in word.lower() if c in LETTERS) if _is_initialism(word) else _said(word)
-    return tuple((phone.rstrip("012"), "1" if phone[-1] in "12" else "0") for phone in said.split())
+    pronunciation = (
+        " ".join(LETTERS[c] for c in word.lower() if c in LETTERS) if _is_initialism(word) else _pronounce(word)
+    )
+    return tuple((phone.rstrip("012"), "1" if phone[-1] in "12" else "0") for phone in pronunciation.split())
 
 
 def _syllables(consonant: str, final: str, tone: str) -> list[str]:
@@ -139,18 +141,18 @@ def in_mandarin(word: str) -> tuple[str, ...]:
     """
     if _is_initialism(word):
         return tuple(syllable for c in word.lower() if c in LETTERS for syllable in LETTERS_IN_MANDARIN[c].split())
-    said = [*phones(word), ("", "0"), ("", "0")]
+    pronunciation = [*phones(word), ("", "0"), ("", "0")]
     syllables: list[str] = []
     at = 0
-    while said[at][0]:
-        consonant = "" if said[at][0] in VOWELS else said[at][0]
-        if consonant and (consonant not in INITIALS or said[at + 1][0] not in VOWELS):
+    while pronunciation[at][0]:
+        consonant = "" if pronunciation[at][0] in VOWELS else pronunciation[at][0]
+        if consonant and (consonant not in INITIALS or pronunciation[at + 1][0] not in VOWELS):
             syllables.append(ALONE[consonant])
             at += 1
             continue
         at += bool(consonant)
-        vowel, stress = said[at]
-        closed = said[at + 1][0] in ("n", "ng") and said[at + 2][0] not in VOWELS
+        vowel, stress = pronunciation[at]
+        closed = pronunciation[at + 1][0] in ("n", "ng") and pronunciation[at + 2][0] not in VOWELS
         final = NASAL[VOWELS[vowel]] if closed else VOWELS[vowel]
         syllables += _syllables(consonant, final, "4" if stress == "1" else "1")
         at += 1 + closed

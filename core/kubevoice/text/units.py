@@ -130,13 +130,13 @@ def word_units(syllables: Sequence[str]) -> list[Unit]:
     return _units([(phones(syllable[:-1]), f"tone{syllable[-1]}") for syllable in syllables])
 
 
-def english_units(said: Sequence[tuple[str, str]]) -> list[Unit]:
+def english_units(stressed_phones: Sequence[tuple[str, str]]) -> list[Unit]:
     """Return the units of an English word from its phones and their stress; a syllable has the stress of its vowel."""
     syllables: list[tuple[tuple[str, ...], str]] = []
     onset: list[str] = []
-    for number, (phone, stress) in enumerate(said):
+    for number, (phone, stress) in enumerate(stressed_phones):
         onset.append(phone)
-        following = said[number + 1][0] if number + 1 < len(said) else ""
+        following = stressed_phones[number + 1][0] if number + 1 < len(stressed_phones) else ""
         vowel = phone in ENGLISH_VOWELS
         if vowel:
             syllables.append((tuple(onset), f"tone{stress}"))

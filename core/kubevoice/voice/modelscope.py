@@ -66,14 +66,14 @@ class _Loader(yaml.SafeLoader):
 def _read_text(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():
-            raise InputError(f"{path} is no file")
+            raise InputError(f"{path} is not a file")
         if path.stat().st_size > LARGEST_TEXT:
-            raise InputError(f"{path} has more than {LARGEST_TEXT >> 20} MiB; that is no configuration")
+            raise InputError(f"{path} has more than {LARGEST_TEXT >> 20} MiB, too large for a configuration")
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no UTF-8 text") from None
+        raise InputError(f"{path} is not UTF-8 text") from None
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
@@ -82,7 +82,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
         found = yaml.load(_read_text(path), _Loader)  # noqa: S506  # a safe loader
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is no valid YAML: {reason}") from None
+        raise InputError(f"{path} is not valid YAML: {reason}") from None
     if not isinstance(found, dict):
         raise InputError(f"{path} holds no configuration, but {type(found).__name__}")
     return found
@@ -131,13 +131,13 @@ def _listed(index: Path) -> list[str]:
     try:
         found = json.loads(_read_text(index))
     except (ValueError, RecursionError):
-        raise InputError(f"{index} is no valid JSON") from None
+        raise InputError(f"{index} is not valid JSON") from None
     names = found.get("voices") if isinstance(found, dict) else None
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{index}: voices must be a list of names")
     for name in names:
         if not SIMPLE_NAME.fullmatch(name):
-            raise InputError(f"{index}: voices names {name!r}, which is no name of a folder beside it")
+            raise InputError(f"{index}: voices names {name!r}, which is not the name of a folder beside it")
     return list(dict.fromkeys(names))
 
 
@@ -171,7 +171,7 @@ def _named_voice(file: Path) -> ModelScopeVoice:
 
     name = named.get("voice_name", file.stem)
     if not isinstance(name, str) or not SIMPLE_NAME.fullmatch(name):
-        raise InputError(f"{file}: voice_name is {summarize_value(name)}, which is no name of a voice")
+        raise InputError(f"{file}: voice_name is {summarize_value(name)}, which is not the name of a voice")
     acoustic = half("am", {"se.npy": path("se_file"), "mvn.npy": path("mvn_file")})
     return ModelScopeVoice(name, acoustic, half("voc", {}))
 

@@ -287,7 +287,7 @@ FAULTS = {
     "unsafe yaml": ("am/config.yaml", lambda p: p.write_text("!!python/object/apply:os.system ['x']"), "config.yaml"),
     "endless yaml": ("am/config.yaml", lambda p: p.write_text(ENDLESS), "encoder_num_heads"),
     "merged yaml": ("am/config.yaml", lambda p: p.write_text(f"l0: &l0 {{x: 1}}\n{MERGED}"), "am/config.yaml"),
-    "pipe": ("am/config.yaml", lambda p: (p.unlink(), os.mkfifo(p)), "is no file"),
+    "pipe": ("am/config.yaml", lambda p: (p.unlink(), os.mkfifo(p)), "is not a file"),
     "no config": ("voc/config.yaml", lambda p: p.unlink(), "voc/config.yaml"),
     "huge config": ("voc/config.yaml", lambda p: p.write_bytes(b"#" * 2_000_000), "voc/config.yaml"),
     "wrong heads": (

@@ -54,7 +54,7 @@ class _Upsampler(nn.Module):
         taps: dict[int, Tensor] = {}
         """By how many places of the lower rate away from its own, what an output takes of them: [scale, C / 2, C]."""
 
-        def add(place: int, offset: int, weight: Tensor) -> None:
+        def accumulate(place: int, offset: int, weight: Tensor) -> None:
             empty = kernel_up.new_zeros(self.scale, self.channels, len(kernel_up))
             taps.setdefault(offset, empty)[place] += weight
 
@@ -62,14 +62,14 @@ class _Upsampler(nn.Module):
         if repeated is not None:
             kernel = _compute_weight(repeated)
             for place, k in itertools.product(range(self.scale), range(kernel.shape[2])):
-                add(place, (place + k - repeated.padding[0]) // self.scale, kernel[:, :, k])
+                accumulate(place, (place + k - repeated.padding[0]) // self.scale, kernel[:, :, k])
             assert repeated.bias is not None  # noqa: S101  # a generator's has one
             bias = bias + repeated.bias.detach()
         for place in range(self.scale):
             for k in range(kernel_up.shape[2]):
                 offset, rest = divmod(place + cut - k, self.scale)
                 if not rest:
-                    add(place, offset, kernel_up[:, :, k].T)
+                    accumulate(place, offset, kernel_up[:, :, k].T)
         first, last = min(taps), max(taps)
         weight = torch.stack([taps[offset] for offset in range(first, last + 1)], dim=-1)
         self.weight = nn.Parameter(weight.flatten(0, 1).unsqueeze(2))

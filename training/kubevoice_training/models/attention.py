@@ -175,5 +175,17 @@ class PncaBlock(nn.Module):
 
     @override
     def forward(self, x: Tensor, memory: Tensor, past_mask: Tensor, memory_mask: Tensor) -> Tensor:
-        """Apply attention and feed-forward; parameters as for `PncaAttention.forward`, returns [B, S, d_model]."""
+        """Apply attention and feed-forward to S decoder steps.
+
+        Parameters
+        ----------
+        x : [B, S, d_model], decoder states.
+        memory : [B, S, d_memory], text memory, a row for each decoder step.
+        past_mask, memory_mask : [B, 1, S, S], as for `PncaAttention.forward`.
+
+        Returns
+        -------
+        Tensor
+            [B, S, d_model].
+        """
         return self.pos_ffn(self.pnca_attn(x, memory, past_mask, memory_mask))

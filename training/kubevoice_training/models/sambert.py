@@ -167,6 +167,15 @@ class Sambert(nn.Module):
         """Predict everything from the true durations, pitch, energy and previous frames (teacher forcing).
 
         In training, part of the previous frames are the model's own: see `_sample_previous_frames`.
+
+        Parameters
+        ----------
+        batch : tensors of B utterances, padded to T_text symbols and T_mel frames.
+
+        Returns
+        -------
+        AcousticOutput
+            Mels [B, T_mel, M] of decoder and postnet, and for each symbol [B, T_text] log-duration, pitch and energy.
         """
         r = self.config.outputs_per_step
         text_mask = sequence_mask(batch.text_lengths, batch.ling.shape[1])

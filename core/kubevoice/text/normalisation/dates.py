@@ -22,8 +22,8 @@ def year(text: str) -> str:
 
 def month_day(month: str, day: str | None = None, suffix: str = "日") -> str:
     """Read a month, and its day if there is one."""
-    said = f"{cardinal(month.lstrip('0'))}月"
-    return said + (f"{cardinal(day.lstrip('0'))}{suffix}" if day else "")
+    verbalized = f"{cardinal(month.lstrip('0'))}月"
+    return verbalized + (f"{cardinal(day.lstrip('0'))}{suffix}" if day else "")
 
 
 def date(year_text: str, month: str | None = None, day: str | None = None) -> str:
@@ -34,12 +34,12 @@ def date(year_text: str, month: str | None = None, day: str | None = None) -> st
 def clock(hour: str, minute: str, second: str | None = None, half: str | None = None) -> str:
     """Read a time of day: 三点零五分, 十一点, 下午三点三十分."""
     hours = cardinal(str(int(hour)))
-    said = f"{'两' if hours == '二' else hours}点"
+    verbalized = f"{'两' if hours == '二' else hours}点"
     if int(minute) or second:
-        said += f"{'零' if minute[0] == '0' and minute != '00' else ''}{cardinal(str(int(minute)))}分"
+        verbalized += f"{'零' if minute[0] == '0' and minute != '00' else ''}{cardinal(str(int(minute)))}分"
     if second:
-        said += f"{'零' if second[0] == '0' and second != '00' else ''}{cardinal(str(int(second)))}秒"
-    return HALVES.get((half or " ")[0].lower(), "") + said
+        verbalized += f"{'零' if second[0] == '0' and second != '00' else ''}{cardinal(str(int(second)))}秒"
+    return HALVES.get((half or " ")[0].lower(), "") + verbalized
 
 
 def _era(found: re.Match[str]) -> str:

@@ -37,8 +37,8 @@ def _url(found: re.Match[str]) -> str:
 
 def _version(found: re.Match[str]) -> str:
     parts = found[2].split(".")
-    said = "点".join(cardinal(part) if len(part) <= 2 else digits(part) for part in parts)  # 十七点一
-    return ("版本" if found[1] in "vV" else found[1]) + said
+    verbalized = "点".join(cardinal(part) if len(part) <= 2 else digits(part) for part in parts)  # 十七点一
+    return ("版本" if found[1] in "vV" else found[1]) + verbalized
 
 
 TLDS = "com|cn|org|net|edu|gov|io|ai|dev|co|info|top|xyz|tv|cc|me|app|hk|tw|jp|uk|de"

@@ -26,8 +26,8 @@ def _score(found: re.Match[str]) -> str:
 
 def _fraction(found: re.Match[str]) -> str:
     whole, sign, upper, lower = found.groups()
-    said = f"{amount(lower)}分之{amount(upper)}"
-    return (f"{amount(whole)}又" if whole else "") + ("负" if sign else "") + said
+    verbalized = f"{amount(lower)}分之{amount(upper)}"
+    return (f"{amount(whole)}又" if whole else "") + ("负" if sign else "") + verbalized
 
 
 def _operand(text: str) -> str:
@@ -36,15 +36,15 @@ def _operand(text: str) -> str:
 
 def _formula(found: re.Match[str]) -> str:
     """Read a formula: a sign between two operands is an operation, one before an operand its sign."""
-    said, operand = "", False
+    verbalized, operand = "", False
     for part in re.findall(rf"{NUMBER}|[A-Za-z]+|\S", found[0]):
         if part in SIGNS:
-            said += SIGNS[part] if operand or part not in "-−+" else {"+": "正"}.get(part, "负")
+            verbalized += SIGNS[part] if operand or part not in "-−+" else {"+": "正"}.get(part, "负")
             operand = False
         else:
-            said += _operand(part)
+            verbalized += _operand(part)
             operand = True
-    return said
+    return verbalized
 
 
 def _plain(found: re.Match[str]) -> str:

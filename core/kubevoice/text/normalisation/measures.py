@@ -33,7 +33,7 @@ UNITS = {
     "inch": "英寸", "mile": "英里", "px": "像素", "dpi": "点每英寸", "lm": "流明", "lx": "勒克斯",
     "rad": "弧度",
 }  # fmt: skip
-LOOSE = {name.lower(): said for name, said in UNITS.items() if len(name) > 1}
+LOOSE = {name.lower(): verbalized for name, verbalized in UNITS.items() if len(name) > 1}
 """For units written in the wrong case: KG, Km."""
 MANY = "百万|千万|十亿|百亿|千亿|万亿|[十百千万亿兆]"
 CURRENCY = "|".join(re.escape(name) for name in sorted(CURRENCIES, key=len, reverse=True))
@@ -84,8 +84,8 @@ def _angle(found: re.Match[str]) -> str:
 
 def _unit(found: re.Match[str]) -> str:
     first, second, name = found.groups()
-    said = unit(name)
-    return (f"{amount(first)}到{amount(second)}" if second else amount(first)) + said
+    verbalized = unit(name)
+    return (f"{amount(first)}到{amount(second)}" if second else amount(first)) + verbalized
 
 
 EXACT = "|".join(re.escape(name) for name in sorted(UNITS, key=len, reverse=True))

@@ -17,14 +17,14 @@ def digits(text: str, one: str = "一") -> str:
 
 
 def _below_ten_thousand(value: int) -> str:
-    said = ""
+    verbalized = ""
     for scale, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
         figure = value // scale % 10
         if figure:
-            said += ("两" if figure == 2 and scale == 1000 else FIGURES[figure]) + name  # 两千
-        elif said and not said.endswith("零") and value % scale:
-            said += "零"
-    return said
+            verbalized += ("两" if figure == 2 and scale == 1000 else FIGURES[figure]) + name  # 两千
+        elif verbalized and not verbalized.endswith("零") and value % scale:
+            verbalized += "零"
+    return verbalized
 
 
 def cardinal(text: str) -> str:
@@ -34,28 +34,28 @@ def cardinal(text: str) -> str:
     value = int(text)
     if value == 0:
         return FIGURES[0]
-    said, gap = "", False
+    verbalized, gap = "", False
     for power in range(3, -1, -1):
         part = value // 10_000**power % 10_000
         if not part:
-            gap = gap or bool(said)
+            gap = gap or bool(verbalized)
             continue
-        if said and (gap or part < 1000):  # a missing thousand is heard as 零
-            said += "零"
+        if verbalized and (gap or part < 1000):  # a missing thousand is heard as 零
+            verbalized += "零"
         name = "两" if part == 2 and power else _below_ten_thousand(part)  # 两万
-        said += (name.removeprefix("一") if 10 <= part < 20 and power else name) + SCALES[power]  # 十万
+        verbalized += (name.removeprefix("一") if 10 <= part < 20 and power else name) + SCALES[power]  # 十万
         gap = False
-    if said.startswith("一十"):
-        said = said[1:]
-    return said.replace("万亿", "万", 1) if said.count("亿") > 1 else said
+    if verbalized.startswith("一十"):
+        verbalized = verbalized[1:]
+    return verbalized.replace("万亿", "万", 1) if verbalized.count("亿") > 1 else verbalized
 
 
 def amount(text: str) -> str:
     """Read a number that may have a sign, commas and decimals: 负三点一四."""
     sign = {"-": "负", "−": "负", "+": "正"}.get(text[:1], "")
     whole, _, fraction = text.lstrip("-−+").replace(",", "").partition(".")
-    said = cardinal(whole or "0")
-    return sign + said + (f"点{digits(fraction)}" if fraction else "")
+    verbalized = cardinal(whole or "0")
+    return sign + verbalized + (f"点{digits(fraction)}" if fraction else "")
 
 
 def price(text: str) -> str:

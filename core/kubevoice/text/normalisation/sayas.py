@@ -78,11 +78,11 @@ def _date(text: str, form: str) -> str:
     if not re.fullmatch("[ymd]{1,3}", form) or len(form) != len(figures) or len(set(form)) != len(form):
         raise _wrong(f"a date ({form or 'ymd'})", text, "2024-05-01")
     part = dict(zip(form, figures, strict=True))
-    said = dates.year(part["y"]) if "y" in part else ""
+    verbalized = dates.year(part["y"]) if "y" in part else ""
     if ("m" in part and not 1 <= int(part["m"]) <= 12) or ("d" in part and not 1 <= int(part["d"]) <= 31):
         raise _wrong(f"a date ({form})", text, "2024-05-01")
-    said += f"{cardinal(str(int(part['m'])))}月" if "m" in part else ""
-    return said + (f"{cardinal(str(int(part['d'])))}日" if "d" in part else "")
+    verbalized += f"{cardinal(str(int(part['m'])))}月" if "m" in part else ""
+    return verbalized + (f"{cardinal(str(int(part['d'])))}日" if "d" in part else "")
 
 
 def _time(text: str, _format: str) -> str:
@@ -151,7 +151,7 @@ KINDS: Mapping[str, Callable[[str, str], str]] = MappingProxyType(
 
 
 def say_as(kind: str, text: str, form: str = "") -> str:
-    """Return what is said for `text` as a `kind` of `KINDS`; KeyError for another kind.
+    """Return the words for `text` read as a `kind` of `KINDS`; KeyError for another kind.
 
     `form` is SSML's format: ymd, mdy and so on for dates, hms for durations. Raises InputError if the text is nothing
     of the kind.

@@ -79,7 +79,7 @@ def _number(attributes: Attributes, name: str, default: float) -> float:
     except ValueError:
         found = float("nan")
     if not -1e6 < found < 1e6:
-        raise InputError(f"{name}={attributes.get(name, '')[:40]!r} is no number")
+        raise InputError(f"{name}={attributes.get(name, '')[:40]!r} is not a number")
     return found
 
 
@@ -214,8 +214,8 @@ class Grammar:
             self.notice(frame, f"interpret-as={kind[:40]!r} is not known; the text is read as it looks")
             self.spans.append(Speech(text, frame.style, offset))
             return
-        said = say_as(kind, text, frame.attributes.get("format", ""))
-        self.spans.append(Speech(said, frame.style, offset if said == text else None, literal=True))
+        verbalized = say_as(kind, text, frame.attributes.get("format", ""))
+        self.spans.append(Speech(verbalized, frame.style, offset if verbalized == text else None, literal=True))
 
     def _phoneme(self, frame: Frame) -> None:
         text, offset = _collected(frame)
