@@ -6,7 +6,7 @@ import typer
 from kubevoice.errors import InputError
 from kubevoice.resources.status import Revision, RevisionState
 from kubevoice.resources.voicemodel import VoiceModel
-from kubevoice_operator.local.backend import Events, LocalBackend
+from kubevoice_operator.local.backend import LocalBackend, UpCallbacks
 
 from kubevoice_cli.cluster import Cluster
 from kubevoice_cli.console import errors, home, plain
@@ -94,8 +94,8 @@ def _here(backend: LocalBackend, name: str, wanted: str | None, *, undo: bool, o
         if chosen
         else pinned_model
     )
-    backend.up(suspended, Events())
-    backend.keep(pinned_model)
+    backend.up(suspended, UpCallbacks())
+    backend.save_model(pinned_model)
     _print_outcome(name, chosen, model.spec.revision, options, "on this machine, until the next kubevoice up -f")
 
 

@@ -9,8 +9,8 @@ import typer
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, TrainResult
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel, load_voicemodel
-from kubevoice_operator.chain import Step
-from kubevoice_operator.local.backend import Events, LocalBackend
+from kubevoice_operator.local.backend import LocalBackend, UpCallbacks
+from kubevoice_operator.pipeline import PipelineStep
 
 from kubevoice_cli.client import KEY_VARIABLE, fetch_speech
 from kubevoice_cli.console import answers, errors, home, plain
@@ -27,7 +27,7 @@ Port = Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)]
 File = Annotated[Path, typer.Option("--file", "-f", help="VoiceModel as YAML.", show_default=False)]
 
 
-def _describe(step: Step) -> str:
+def _describe(step: PipelineStep) -> str:
     """Say in one line what a stage that succeeded found."""
     assert step.job is not None  # noqa: S101  # the backend reports finished Jobs only
     if prepared := step.job.result(PrepareResult):
@@ -61,14 +61,14 @@ def up(file: File, *, port: Port = DEFAULT_PORT) -> None:
     model = load_voicemodel(file, artifacts=home() / "artifacts")
     backend = LocalBackend(home(), port)
     with StageBars(errors) as bars:
-        events = Events(
+        callbacks = UpCallbacks(
             stage_started=bars.begin,
             progress=bars.advance,
             stage_done=lambda step: bars.finish(step.stage, _describe(step)),
             serving_started=bars.serving,
         )
-        reached = backend.up(model, events)
-    backend.keep(model)
+        reached = backend.up(model, callbacks)
+    backend.save_model(model)
     _conclude(model, reached)
 
 

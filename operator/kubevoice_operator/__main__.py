@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kubevoice_operator.cluster import logs
 from kubevoice_operator.cluster.cache import Key
-from kubevoice_operator.cluster.operator import Options, run
+from kubevoice_operator.cluster.operator import Options, run_operator
 from kubevoice_operator.render.names import Images
 
 __all__ = ["main"]
@@ -71,7 +71,7 @@ async def _main(options: Options) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if not await run(options, stop):
+    if not await run_operator(options, stop):
         # At once: another acts already, and what is under way here could take its time to end.
         logging.shutdown()
         os._exit(LOST)

@@ -1,7 +1,7 @@
-"""Which Jobs to make and which to remove. Pure.
+"""Which Jobs to create and which to delete. Pure.
 
-A Job is made once and never changed. What it makes is named by its key and survives it, so removing a Job and making
-it again costs at most the steps since its last checkpoint; that is how holding, moving and trying again work.
+A Job is never changed. Its artifacts are stored under its cache key and outlive it, so deleting a Job and creating it
+again costs at most the steps since its last checkpoint. Suspending, moving and retrying all work this way.
 """
 
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from typing import Any
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.chain import Chain, Step
-from kubevoice_operator.observe import JobObservation, JobPhase, Observed
-from kubevoice_operator.render.job import render_job, shape
+from kubevoice_operator.observed_state import JobPhase, ObservedJob, ObservedState
+from kubevoice_operator.pipeline import Pipeline, PipelineStep
+from kubevoice_operator.render.job import pod_template_hash, render_job
 from kubevoice_operator.render.names import Images
 
-__all__ = ["WORTH_RETRYING", "JobActions", "job_actions", "retry_delay"]
+__all__ = ["RETRYABLE_REASONS", "JobActions", "job_actions", "retry_delay"]
 
-WORTH_RETRYING = ("StorageError", "Stopped", "Killed", "BadResult")
-"""What may be mended outside the VoiceModel; anything else would only fail again."""
+RETRYABLE_REASONS = ("StorageError", "Stopped", "Killed", "BadResult")
+"""Failures that can pass without a change of the VoiceModel; any other would only happen again."""
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 10, 600
 
 
 @dataclass(frozen=True, slots=True)
 class JobActions:
-    """Jobs to create and names of Jobs to delete; `recheck_seconds` is when a failed one is tried again."""
+    """Jobs to create and names of Jobs to delete; `recheck_seconds` is the time until a failed one is retried."""
 
     create: tuple[dict[str, Any], ...] = ()
     delete: tuple[str, ...] = ()
@@ -33,13 +33,13 @@ class JobActions:
 
 
 def retry_delay(attempts: int) -> float:
-    """Return how long to wait after `attempts` failures: doubling, to a limit."""
+    """Return the seconds to wait after `attempts` failures: exponential back-off from 10 to 600 s."""
     return float(min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** (attempts - 1)))
 
 
-def _retry_in(model: VoiceModel, step: Step, job: JobObservation, now: datetime) -> float | None:
-    """Return the seconds until a Job without a usable result is tried again; None if it is not."""
-    if job.failure().reason not in WORTH_RETRYING:
+def _seconds_to_retry(model: VoiceModel, step: PipelineStep, job: ObservedJob, now: datetime) -> float | None:
+    """Return the seconds until a Job without a usable result is retried; None if it is not."""
+    if job.failure().reason not in RETRYABLE_REASONS:
         return None
     failure = model.status.last_failure
     if failure is None or failure.job_name != step.job_name:
@@ -47,9 +47,9 @@ def _retry_in(model: VoiceModel, step: Step, job: JobObservation, now: datetime)
     return retry_delay(failure.attempts) - (now - failure.time).total_seconds()
 
 
-def _obsolete(observed: Observed, chain: Chain) -> list[str]:
-    """List Jobs of inputs that are no longer wanted: running ones at once, others when their successors are done."""
-    wanted = {step.job_name for step in chain.steps}
+def _list_obsolete(observed: ObservedState, pipeline: Pipeline) -> list[str]:
+    """List Jobs of inputs that are no longer wanted: active ones at once, others when the new revision is released."""
+    wanted = {step.job_name for step in pipeline.steps}
     return [
         name
         for name, job in observed.jobs.items()
@@ -57,29 +57,48 @@ def _obsolete(observed: Observed, chain: Chain) -> list[str]:
         and job.stage is not None
         and job.stage is not Stage.COLLECT
         and not job.deleting
-        and (job.active or chain.released is not None)
+        and (job.active or pipeline.released is not None)
     ]
 
 
 def job_actions(  # noqa: PLR0911  # one case each
-    model: VoiceModel, chain: Chain, observed: Observed, now: datetime, images: Images
+    model: VoiceModel, pipeline: Pipeline, observed: ObservedState, now: datetime, images: Images
 ) -> JobActions:
-    """Decide about the Jobs of `model`."""
-    obsolete, step = _obsolete(observed, chain), chain.last
-    job, held = step.job, model.spec.training.suspend
-    done = JobActions(delete=tuple(obsolete))
+    """Decide which Jobs of a VoiceModel to create and delete.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    pipeline
+        Its stages; the last step is the one to act on.
+    observed
+        The Jobs that exist.
+    now
+        The time of this reconciliation, for the back-off.
+    images
+        Images used where the spec names none.
+
+    Returns
+    -------
+    JobActions
+        What to create and delete, and when to look again.
+    """
+    obsolete, step = _list_obsolete(observed, pipeline), pipeline.last
+    job, suspended = step.job, model.spec.training.suspend
+    no_change = JobActions(delete=tuple(obsolete))
     if job is None:
-        if held:
-            return done
-        return JobActions((render_job(model, step.stage, step.spec, step.job_name, images),), done.delete)
-    if job.deleting or (chain.released is not None and step.stage is Stage.RELEASE):
-        return done
-    again = JobActions(delete=(*obsolete, step.job_name))
-    moved = job.shape is not None and job.shape != shape(model, step.stage)
+        if suspended:
+            return no_change
+        return JobActions((render_job(model, step.stage, step.spec, step.job_name, images),), no_change.delete)
+    if job.deleting or (pipeline.released is not None and step.stage is Stage.RELEASE):
+        return no_change
+    recreate = JobActions(delete=(*obsolete, step.job_name))
+    template_changed = job.template_hash is not None and job.template_hash != pod_template_hash(model, step.stage)
     if job.active:
-        return again if held or moved else done
-    if job.phase is JobPhase.FAILED and moved:
-        return again
-    if held or (left := _retry_in(model, step, job, now)) is None:
-        return done
-    return again if left <= 0 else JobActions(delete=done.delete, recheck_seconds=left)
+        return recreate if suspended or template_changed else no_change
+    if job.phase is JobPhase.FAILED and template_changed:
+        return recreate
+    if suspended or (left := _seconds_to_retry(model, step, job, now)) is None:
+        return no_change
+    return recreate if left <= 0 else JobActions(delete=no_change.delete, recheck_seconds=left)

@@ -1,4 +1,4 @@
-"""The history of revisions: what was released, what became of it, what may be forgotten. Pure."""
+"""The revision history: what was released, the state of each revision, and which artifacts can be pruned. Pure."""
 
 from datetime import datetime
 
@@ -7,19 +7,19 @@ from kubevoice.resources.stages import ReleaseResult, Stage, Verdict, spec_key
 from kubevoice.resources.status import Revision, RevisionState
 from kubevoice.resources.voicemodel import DeletionPolicy, VoiceModel
 
-from kubevoice_operator.chain import Chain
-from kubevoice_operator.rollout import Rollout
+from kubevoice_operator.pipeline import Pipeline
+from kubevoice_operator.rollout import RolloutDecision
 
-__all__ = ["marked", "removable", "within_limit"]
+__all__ = ["prunable_artifacts", "retained_revisions", "update_history"]
 
 
-def _artifacts(chain: Chain, released: ReleaseResult) -> tuple[str, ...]:
-    """List what a revision rests on, relative to the voice's folder."""
-    outputs = [f"{step.stage}/{spec_key(step.stage, step.spec)}" for step in chain.steps]
+def _artifacts(pipeline: Pipeline, released: ReleaseResult) -> tuple[str, ...]:
+    """List the artifacts of a revision, relative to the voice's folder."""
+    outputs = [f"{step.stage}/{spec_key(step.stage, step.spec)}" for step in pipeline.steps]
     return (*outputs, f"bundles/{released.revision.removeprefix('sha256:')}")
 
 
-def _state(revision: Revision, rollout: Rollout, refusal: str) -> tuple[RevisionState, str]:
+def _resolve_state(revision: Revision, rollout: RolloutDecision, refusal: str) -> tuple[RevisionState, str]:
     traffic = rollout.traffic
     if traffic and revision.digest == traffic.stable.revision:
         return RevisionState.SERVING, ""
@@ -32,10 +32,29 @@ def _state(revision: Revision, rollout: Rollout, refusal: str) -> tuple[Revision
     return RevisionState.SUPERSEDED, ""
 
 
-def marked(model: VoiceModel, chain: Chain, rollout: Rollout, now: datetime) -> tuple[Revision, ...]:
-    """Return every revision known, the newest first, with what became of each."""
+def update_history(
+    model: VoiceModel, pipeline: Pipeline, rollout: RolloutDecision, now: datetime
+) -> tuple[Revision, ...]:
+    """Add the released revision to the history and update the state of every revision.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel with the history as it was written last.
+    pipeline
+        Its stages; a released revision is added.
+    rollout
+        The decision about which revisions serve.
+    now
+        The creation time of a new revision.
+
+    Returns
+    -------
+    tuple of Revision
+        The newest first.
+    """
     known = {revision.digest: revision for revision in model.status.revisions}
-    released = chain.released
+    released = pipeline.released
     if released is not None:
         old = known.get(released.revision)
         new = Revision(
@@ -47,10 +66,10 @@ def marked(model: VoiceModel, chain: Chain, rollout: Rollout, now: datetime) -> 
             verdict=released.verdict,
             state=old.state if old else RevisionState.SUPERSEDED,
             reason=old.reason if old else "",
-            artifacts=_artifacts(chain, released),
+            artifacts=_artifacts(pipeline, released),
         )
         known = known | {new.digest: new} if old else {new.digest: new} | known
-    found = []
+    updated = []
     for revision in known.values():
         refusal = ""
         if released is not None and revision.digest == released.revision:
@@ -58,28 +77,25 @@ def marked(model: VoiceModel, chain: Chain, rollout: Rollout, now: datetime) -> 
                 refusal = f"{Reason.GATE_FAILED}: {'; '.join(released.failures)}"
             elif rollout.rejected:
                 refusal = f"{Reason.CANARY_BACKED_OUT}: {rollout.rejected}"
-        state, reason = _state(revision, rollout, refusal)
-        found.append(revision.model_copy(update={"state": state, "reason": reason[:1024]}))
-    return tuple(found)
+        state, reason = _resolve_state(revision, rollout, refusal)
+        updated.append(revision.model_copy(update={"state": state, "reason": reason[:1024]}))
+    return tuple(updated)
 
 
-def within_limit(model: VoiceModel, revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
-    """Return the revisions that the history keeps: those that answer, then the newest."""
-    answering = [r for r in revisions if r.state in (RevisionState.SERVING, RevisionState.CANARY)]
-    others = [r for r in revisions if r not in answering]
-    kept = answering + others[: max(0, model.spec.revision_history_limit - len(answering))]
-    return tuple(r for r in revisions if r in kept)
+def retained_revisions(model: VoiceModel, revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
+    """Return the revisions within spec.revisionHistoryLimit: those that serve, then the newest."""
+    serving = [r for r in revisions if r.state in (RevisionState.SERVING, RevisionState.CANARY)]
+    others = [r for r in revisions if r not in serving]
+    retained = serving + others[: max(0, model.spec.revision_history_limit - len(serving))]
+    return tuple(r for r in revisions if r in retained)
 
 
-def removable(model: VoiceModel, chain: Chain, revisions: tuple[Revision, ...]) -> tuple[str, ...]:
-    """List artifacts of revisions that drop out of the history and that nothing kept rests on.
-
-    Only with deletionPolicy Delete; otherwise what is in storage stays there.
-    """
+def prunable_artifacts(model: VoiceModel, pipeline: Pipeline, revisions: tuple[Revision, ...]) -> tuple[str, ...]:
+    """List artifacts that only revisions beyond the history limit need; none unless deletionPolicy is Delete."""
     if model.spec.deletion_policy is not DeletionPolicy.DELETE:
         return ()
-    kept = within_limit(model, revisions)
-    needed = {path for revision in kept for path in revision.artifacts}
-    needed |= {f"{step.stage}/{spec_key(step.stage, step.spec)}" for step in chain.steps}
-    dropped = [path for revision in revisions if revision not in kept for path in revision.artifacts]
+    retained = retained_revisions(model, revisions)
+    needed = {path for revision in retained for path in revision.artifacts}
+    needed |= {f"{step.stage}/{spec_key(step.stage, step.spec)}" for step in pipeline.steps}
+    dropped = [path for revision in revisions if revision not in retained for path in revision.artifacts]
     return tuple(path for path in dict.fromkeys(dropped) if path not in needed and not path.startswith(Stage.COLLECT))

@@ -1,7 +1,7 @@
-"""Which revision answers: the target, and how it takes over from the one before. Pure.
+"""Which revision serves: the target, and how a canary takes over or is rolled back. Pure.
 
-Kept in the status is only what time adds: when a rollout began and which step it is in. Everything else is decided
-anew from the spec, the revisions and what the replicas say, so an operator that was killed goes on where it was.
+The status stores only when a rollout began and which step it is in. Everything else is computed from the spec, the
+revisions and the replicas' reports, so a restarted operator continues where the last one stopped.
 """
 
 from dataclasses import dataclass
@@ -13,106 +13,116 @@ from kubevoice.resources.stages import Verdict
 from kubevoice.resources.status import Revision, RevisionState, RolloutStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.chain import Chain, voice_storage
-from kubevoice_operator.observe import CANARY, Observed, ServiceObservation
-from kubevoice_operator.render.rayservice import Bundle, Traffic
+from kubevoice_operator.observed_state import CANARY, ObservedService, ObservedState
+from kubevoice_operator.pipeline import Pipeline, voice_storage
+from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit
 
-__all__ = ["Rollout", "roll_out"]
+__all__ = ["RolloutDecision", "decide_rollout"]
 
-ENOUGH_REQUESTS = 20
-"""Fewer requests say nothing about a canary's error rate or latency."""
+MIN_REQUESTS = 20
+"""Requests a canary must have had before its error rate and latency are judged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rollout:
-    """What should answer now, and how far the way there is."""
+class RolloutDecision:
+    """Which bundles should serve now, and the state of the rollout."""
 
-    traffic: Traffic | None = None
-    target: Bundle | None = None
+    traffic: TrafficSplit | None = None
+    target: BundleRef | None = None
     pinned: bool = False
     status: RolloutStatus | None = None
-    """None when nothing is on its way."""
+    """What to write to status.serving.rollout; None when no rollout is in progress."""
     overdue: bool = False
-    """Whether the rollout takes longer than it may."""
+    """Whether the rollout exceeds progressDeadlineSeconds."""
     rejected: str | None = None
-    """Why the canary is taken back, if it is."""
+    """Why the canary is rolled back; None if it is not."""
     recheck_seconds: float | None = None
-    """When time alone changes the decision."""
+    """Seconds after which the decision can change without an event; None if it cannot."""
 
 
 def bundle_uri(model: VoiceModel, revision: str) -> str:
-    """Return where release publishes a revision."""
+    """Return the URI at which release publishes a revision."""
     return f"{voice_storage(model).artifacts_uri}/bundles/{revision.removeprefix('sha256:')}"
 
 
-def _stable(model: VoiceModel) -> Bundle | None:
-    """Return the revision that served last."""
+def _stable_bundle(model: VoiceModel) -> BundleRef | None:
+    """Return the bundle whose revision the history marks as serving; None if there is none."""
     for revision in model.status.revisions:
         if revision.state is RevisionState.SERVING:
-            return Bundle(revision.digest, revision.uri)
+            return BundleRef(revision.digest, revision.uri)
     return None
 
 
-def _backed_out(known: tuple[Revision, ...], digest: str) -> bool:
+def _was_rolled_back(known: tuple[Revision, ...], digest: str) -> bool:
     return any(r.digest == digest and r.reason.startswith(Reason.CANARY_BACKED_OUT) for r in known)
 
 
-def _target(model: VoiceModel, chain: Chain) -> Bundle | None:
-    """Choose the pinned revision, the newest that may serve, or the one that served before."""
+def _choose_target(model: VoiceModel, pipeline: Pipeline) -> BundleRef | None:
+    """Choose the pinned revision, else the released one if it may serve, else the stable one."""
     if (pinned := model.spec.revision) is not None:
-        return Bundle(pinned, bundle_uri(model, pinned))
-    released = chain.released
+        return BundleRef(pinned, bundle_uri(model, pinned))
+    released = pipeline.released
     if (
         released is not None
         and released.verdict is not Verdict.FAILED
-        and not _backed_out(model.status.revisions, released.revision)
+        and not _was_rolled_back(model.status.revisions, released.revision)
     ):
-        return Bundle(released.revision, released.uri)
-    return _stable(model)
+        return BundleRef(released.revision, released.uri)
+    return _stable_bundle(model)
 
 
-def _everywhere(model: VoiceModel, service: ServiceObservation | None, revision: str) -> bool:
-    """Tell whether every replica says it serves `revision`, and they are those that shall serve it."""
+def _all_replicas_serve(model: VoiceModel, service: ObservedService | None, revision: str) -> bool:
+    """Return whether every replica of the settled cluster reports `revision`."""
     if service is None or not service.settled:
         return False
     replicas = service.replicas
-    asleep = service.answers and model.spec.serving.min_replicas == 0
-    return (bool(replicas) or asleep) and all(r.revisions.get(model.metadata.name) == revision for r in replicas)
+    scaled_to_zero = service.answers and model.spec.serving.min_replicas == 0
+    return (bool(replicas) or scaled_to_zero) and all(
+        r.revisions.get(model.metadata.name) == revision for r in replicas
+    )
 
 
-def _complaint(model: VoiceModel, service: ServiceObservation) -> str | None:
-    """Return why the canary must be taken back, by what its replicas and its requests say."""
+def _rollback_reason(model: VoiceModel, service: ObservedService) -> str | None:
+    """Return why the canary must be rolled back: errors of its replicas, error rate or latency. None if it need not."""
     if service.canary_error:
         return f"it cannot be served: {service.canary_error}"
     for replica in service.replicas:
         if replica.track == CANARY and replica.error:
             return f"it cannot be loaded: {replica.error}"
-    rollout, seen = model.spec.serving.rollout, service.traffic.get(CANARY)
-    if seen is None or seen.requests < ENOUGH_REQUESTS:
+    rollout, traffic = model.spec.serving.rollout, service.traffic.get(CANARY)
+    if traffic is None or traffic.requests < MIN_REQUESTS:
         return None
-    rate = seen.errors / seen.requests
-    if rollout.max_error_rate is not None and rate > rollout.max_error_rate:
+    error_rate = traffic.errors / traffic.requests
+    if rollout.max_error_rate is not None and error_rate > rollout.max_error_rate:
         return (
-            f"{seen.errors} of its {seen.requests} requests failed; "
+            f"{traffic.errors} of its {traffic.requests} requests failed; "
             f"spec.serving.rollout.maxErrorRate allows {rollout.max_error_rate:g}"
         )
-    slow = rollout.max_latency_seconds
-    if slow is not None and seen.p95_seconds is not None and seen.p95_seconds > slow:
+    limit = rollout.max_latency_seconds
+    if limit is not None and traffic.p95_seconds is not None and traffic.p95_seconds > limit:
         return (
-            f"the 95th percentile of its latency is {seen.p95_seconds:.2f} s; "
-            f"spec.serving.rollout.maxLatencySeconds allows {slow:g}"
+            f"the 95th percentile of its latency is {traffic.p95_seconds:.2f} s; "
+            f"spec.serving.rollout.maxLatencySeconds allows {limit:g}"
         )
     return None
 
 
-def _canary(
-    model: VoiceModel, stable: Bundle, target: Bundle, begun: RolloutStatus, observed: Observed, now: datetime
-) -> Rollout:
-    """Decide one look at a canary: go on, wait, promote, or take it back."""
+def _advance_canary(
+    model: VoiceModel,
+    stable: BundleRef,
+    target: BundleRef,
+    begun: RolloutStatus,
+    observed: ObservedState,
+    now: datetime,
+) -> RolloutDecision:
+    """Decide whether a canary stays in its step, moves to the next, is promoted, or is rolled back."""
     rollout, service = model.spec.serving.rollout, observed.service
-    back = Rollout(Traffic(stable), stable)
-    if service is not None and (complaint := _complaint(model, service)) is not None:
-        return Rollout(back.traffic, back.target, rejected=complaint)
+
+    def roll_back(reason: str) -> RolloutDecision:
+        return RolloutDecision(TrafficSplit(stable), stable, rejected=reason)
+
+    if service is not None and (reason := _rollback_reason(model, service)) is not None:
+        return roll_back(reason)
     answering = service is not None and any(
         r.track == CANARY and r.revisions.get(model.metadata.name) == target.revision for r in service.replicas
     )
@@ -120,11 +130,7 @@ def _canary(
     if begun.step_started_at is None:
         deadline = rollout.progress_deadline_seconds - (now - begun.started_at).total_seconds()
         if not answering and deadline <= 0:
-            return Rollout(
-                back.traffic,
-                back.target,
-                rejected=f"it did not answer within {rollout.progress_deadline_seconds} s",
-            )
+            return roll_back(f"it did not answer within {rollout.progress_deadline_seconds} s")
         since = now if answering else None
         left = float(rollout.steps[step].pause_seconds) if answering else deadline
     else:
@@ -133,28 +139,47 @@ def _canary(
         while left <= 0:
             step, since = step + 1, now
             if step == len(rollout.steps):
-                return _promoted(target, begun)
+                return _promote(target, begun)
             left = float(rollout.steps[step].pause_seconds)
-    return Rollout(
-        Traffic(stable, target, rollout.steps[step].weight),
+    return RolloutDecision(
+        TrafficSplit(stable, target, rollout.steps[step].weight),
         target,
         status=begun.model_copy(update={"step": step, "step_started_at": since}),
         recheck_seconds=max(1.0, left),
     )
 
 
-def _promoted(target: Bundle, begun: RolloutStatus) -> Rollout:
-    """Let the stable replicas swap: from here on the target is the stable revision, whatever it takes."""
-    return Rollout(Traffic(target), target, status=begun.model_copy(update={"step": None, "step_started_at": None}))
+def _promote(target: BundleRef, begun: RolloutStatus) -> RolloutDecision:
+    """Make the canary's revision the stable one: the stable replicas swap to it in place."""
+    return RolloutDecision(
+        TrafficSplit(target), target, status=begun.model_copy(update={"step": None, "step_started_at": None})
+    )
 
 
-def roll_out(model: VoiceModel, chain: Chain, observed: Observed, now: datetime) -> Rollout:
-    """Decide which bundles answer now."""
-    target = _target(model, chain)
+def decide_rollout(model: VoiceModel, pipeline: Pipeline, observed: ObservedState, now: datetime) -> RolloutDecision:
+    """Decide which bundles serve now.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel with its status as it was written last.
+    pipeline
+        Its stages; a released revision becomes the target if it may serve.
+    observed
+        What the replicas report.
+    now
+        The time of this reconciliation, for steps and deadlines.
+
+    Returns
+    -------
+    RolloutDecision
+        Without traffic if nothing has been released.
+    """
+    target = _choose_target(model, pipeline)
     if target is None:
-        return Rollout()
+        return RolloutDecision()
     pinned, rollout = model.spec.revision is not None, model.spec.serving.rollout
-    before, stable = model.status.serving.rollout, _stable(model)
+    before, stable = model.status.serving.rollout, _stable_bundle(model)
     begun = before if before and before.revision == target.revision else None
     begun = begun or RolloutStatus(revision=target.revision, started_at=now)
     if (
@@ -164,12 +189,12 @@ def roll_out(model: VoiceModel, chain: Chain, observed: Observed, now: datetime)
         and stable.revision != target.revision
         and not model.spec.serving.suspend
     ):
-        return _canary(model, stable, target, begun, observed, now)
-    if _everywhere(model, observed.service, target.revision) or model.spec.serving.suspend:
-        return Rollout(Traffic(target), target, pinned)
+        return _advance_canary(model, stable, target, begun, observed, now)
+    if _all_replicas_serve(model, observed.service, target.revision) or model.spec.serving.suspend:
+        return RolloutDecision(TrafficSplit(target), target, pinned)
     left = rollout.progress_deadline_seconds - (now - begun.started_at).total_seconds()
-    return Rollout(
-        Traffic(target),
+    return RolloutDecision(
+        TrafficSplit(target),
         target,
         pinned,
         status=begun.model_copy(update={"step": None, "step_started_at": None}),

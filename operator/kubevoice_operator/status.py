@@ -1,4 +1,4 @@
-"""Telling: the status of a VoiceModel from how far its chain is and what its replicas say. Pure."""
+"""The status of a VoiceModel, built from its pipeline and what was observed of its replicas. Pure."""
 
 from datetime import datetime
 
@@ -18,18 +18,18 @@ from kubevoice.resources.status import (
 )
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.chain import Chain
-from kubevoice_operator.facts import Fact, facts, failed
-from kubevoice_operator.observe import Observed
+from kubevoice_operator.conditions import ConditionValue, build_conditions
+from kubevoice_operator.observed_state import ObservedState
+from kubevoice_operator.pipeline import Pipeline
 from kubevoice_operator.render.names import VOICE_LABEL
-from kubevoice_operator.rollout import Rollout
+from kubevoice_operator.rollout import RolloutDecision
 
-__all__ = ["describe", "human_duration"]
+__all__ = ["build_status", "human_duration"]
 
 PHASES = {Stage.PREPARE: Phase.PREPARING, Stage.TRAIN: Phase.TRAINING, Stage.RELEASE: Phase.RELEASING}
 ROLLOUT = "rollout"
-"""What lastFailure calls serving; the other stages have their Jobs' names."""
-TROUBLES = (
+"""The stage that lastFailure names for failures of serving."""
+POD_ISSUE_REASONS = (
     Reason.RETRYING,
     Reason.OUT_OF_MEMORY,
     Reason.UNSCHEDULABLE,
@@ -37,10 +37,10 @@ TROUBLES = (
     Reason.POD_CONFIG_ERROR,
     Reason.POD_CRASHING,
 )
-"""What a running Job may say of its pods."""
+"""Reasons of a Job that still runs but whose pods have a problem."""
 
 
-def _serving(model: VoiceModel, observed: Observed, rollout: Rollout) -> ServingStatus:
+def _serving(model: VoiceModel, observed: ObservedState, rollout: RolloutDecision) -> ServingStatus:
     service = observed.service
     replicas = service.replicas if service else ()
     by_revision: dict[str, int] = {}
@@ -64,11 +64,11 @@ def _serving(model: VoiceModel, observed: Observed, rollout: Rollout) -> Serving
     )
 
 
-def _training(model: VoiceModel, chain: Chain) -> TrainingStatus:
+def _training(model: VoiceModel, pipeline: Pipeline) -> TrainingStatus:
     total = model.spec.training.max_steps
-    step = next((step for step in chain.steps if step.stage is Stage.TRAIN), None)
+    step = next((step for step in pipeline.steps if step.stage is Stage.TRAIN), None)
     progress = step.job.progress if step and step.job else None
-    if (trained := chain.trained) is not None and step is not None:
+    if (trained := pipeline.trained) is not None and step is not None:
         return TrainingStatus(
             step=total,
             max_steps=total,
@@ -80,7 +80,9 @@ def _training(model: VoiceModel, chain: Chain) -> TrainingStatus:
         )
     before = model.status.training
     if progress is None and step is not None and before.job_name == step.job_name:
-        return before.model_copy(update={"eta_seconds": None})  # its pod is being replaced: what it did is saved
+        return before.model_copy(
+            update={"eta_seconds": None}
+        )  # its pod is being replaced; its progress is kept in a checkpoint
     return TrainingStatus(
         step=progress.step if progress else 0,
         max_steps=total,
@@ -92,35 +94,35 @@ def _training(model: VoiceModel, chain: Chain) -> TrainingStatus:
     )
 
 
-def _dataset(chain: Chain, before: DatasetStatus) -> DatasetStatus:
-    if (found := chain.prepared) is None:
+def _dataset(pipeline: Pipeline, before: DatasetStatus) -> DatasetStatus:
+    if (prepared := pipeline.prepared) is None:
         return before
     return DatasetStatus(
-        digest=found.dataset_digest,
-        clips=found.clips,
-        seconds=found.seconds,
-        per_emotion={k: EmotionShare(clips=v.clips, seconds=v.seconds) for k, v in found.per_emotion.items()},
-        warnings=found.warnings,
+        digest=prepared.dataset_digest,
+        clips=prepared.clips,
+        seconds=prepared.seconds,
+        per_emotion={k: EmotionShare(clips=v.clips, seconds=v.seconds) for k, v in prepared.per_emotion.items()},
+        warnings=prepared.warnings,
     )
 
 
-def _stage_failure(model: VoiceModel, chain: Chain, now: datetime) -> LastFailure | None:
-    """Return the failure of the step the chain stopped at; attempts count how often its Job has failed."""
-    step, before = chain.last, model.status.last_failure
-    if step.job is None or chain.released is not None:
+def _stage_failure(model: VoiceModel, pipeline: Pipeline, now: datetime) -> LastFailure | None:
+    """Return the failure of the step at which the pipeline stopped; `attempts` counts failures of its Job."""
+    step, before = pipeline.last, model.status.last_failure
+    if step.job is None or pipeline.released is not None:
         return None
-    if failed(step):
+    if pipeline.failed_step is not None:
         failure = step.job.failure()
         reason, message, retryable = failure.reason, failure.message, failure.retryable
-    elif step.job.trouble is not None:
-        reason, message, retryable = str(step.job.trouble.reason), step.job.trouble.message, True
+    elif step.job.pod_issue is not None:
+        reason, message, retryable = str(step.job.pod_issue.reason), step.job.pod_issue.message, True
     else:
         return None
     same = before if before is not None and before.job_name == step.job_name else None
     when = step.job.finished_at or (same.time if same and same.message == message else now)
-    # A Job whose pod was in trouble, and that then failed, has failed once.
-    was_trouble = same is not None and same.retryable and same.reason in TROUBLES
-    again = same is not None and same.time != when and not was_trouble
+    # A Job whose pod had a problem and that then failed has failed once, not twice.
+    was_pod_issue = same is not None and same.retryable and same.reason in POD_ISSUE_REASONS
+    again = same is not None and same.time != when and not was_pod_issue
     return LastFailure(
         stage=step.stage,
         reason=reason,
@@ -128,23 +130,27 @@ def _stage_failure(model: VoiceModel, chain: Chain, now: datetime) -> LastFailur
         exit_code=step.job.exit_code,
         pod=step.job.pod,
         job_name=step.job_name,
-        attempts=(same.attempts if same else 1) + (1 if again and failed(step) else 0),
+        attempts=(same.attempts if same else 1) + (1 if again and pipeline.failed_step is not None else 0),
         time=when,
         retryable=retryable,
     )
 
 
 def _last_failure(
-    model: VoiceModel, chain: Chain, found: dict[ConditionType, Fact], rollout: Rollout, now: datetime
+    model: VoiceModel,
+    pipeline: Pipeline,
+    conditions: dict[ConditionType, ConditionValue],
+    rollout: RolloutDecision,
+    now: datetime,
 ) -> LastFailure | None:
-    """Return what failed last, or None once everything is as it should be."""
-    if (failure := _stage_failure(model, chain, now)) is not None:
+    """Return the last failure; None once the VoiceModel is Ready."""
+    if (failure := _stage_failure(model, pipeline, now)) is not None:
         return failure
-    ready, degraded = found[ConditionType.READY], found[ConditionType.DEGRADED]
+    ready, degraded = conditions[ConditionType.READY], conditions[ConditionType.DEGRADED]
     if ready.state is State.TRUE:
         return None
     before = model.status.last_failure
-    if chain.released is None or degraded.state is not State.TRUE:
+    if pipeline.released is None or degraded.state is not State.TRUE:
         return before
     if before is not None and (before.reason, before.message) == (degraded.reason, degraded.message):
         return before
@@ -167,12 +173,12 @@ def human_duration(seconds: float) -> str:
     return f"{whole}s"
 
 
-def _display(chain: Chain, training: TrainingStatus, serving: ServingStatus) -> Display:
-    job = chain.last.job
+def _display(pipeline: Pipeline, training: TrainingStatus, serving: ServingStatus) -> Display:
+    job = pipeline.last.job
     progress, eta = "", ""
-    if chain.released is not None:
+    if pipeline.released is not None:
         progress = "100%"
-    elif chain.last.stage is Stage.TRAIN:
+    elif pipeline.last.stage is Stage.TRAIN:
         progress = f"{training.percent:.0f}%"
         eta = human_duration(training.eta_seconds) if training.eta_seconds is not None else ""
     elif job is not None and job.progress is not None:
@@ -190,52 +196,73 @@ def _display(chain: Chain, training: TrainingStatus, serving: ServingStatus) -> 
     )
 
 
-def _phase(model: VoiceModel, found: dict[ConditionType, Fact], chain: Chain) -> Phase:
-    made = chain.released is not None
+def _phase(model: VoiceModel, conditions: dict[ConditionType, ConditionValue], pipeline: Pipeline) -> Phase:
+    made = pipeline.released is not None
     if model.spec.serving.suspend if made else model.spec.training.suspend:
         return Phase.SUSPENDED
-    ready = found[ConditionType.READY]
+    ready = conditions[ConditionType.READY]
     if ready.state is State.TRUE:
         return Phase.READY
-    if chain.released is None and model.spec.revision is None:
-        if failed(chain.last):
+    if pipeline.released is None and model.spec.revision is None:
+        if pipeline.failed_step is not None:
             return Phase.FAILED
-        return PHASES[chain.last.stage] if chain.last.job is not None else Phase.PENDING
-    degraded = found[ConditionType.DEGRADED].state is State.TRUE
+        return PHASES[pipeline.last.stage] if pipeline.last.job is not None else Phase.PENDING
+    degraded = conditions[ConditionType.DEGRADED].state is State.TRUE
     return Phase.FAILED if degraded else Phase.ROLLING_OUT
 
 
-def describe(
+def build_status(
     model: VoiceModel,
-    chain: Chain,
-    observed: Observed,
-    rollout: Rollout,
+    pipeline: Pipeline,
+    observed: ObservedState,
+    rollout: RolloutDecision,
     revisions: tuple[Revision, ...],
     now: datetime,
 ) -> VoiceModelStatus:
-    """Return the status to show; transition times move only where a condition's status does."""
-    serving, training = _serving(model, observed, rollout), _training(model, chain)
+    """Build the whole status.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel with its status as it was written last.
+    pipeline
+        How far the stages of the wanted revision are.
+    observed
+        What was observed of Jobs, replicas and exposure.
+    rollout
+        The decision about which revision answers.
+    revisions
+        The revision history of this reconciliation, the newest first.
+    now
+        The time of this reconciliation.
+
+    Returns
+    -------
+    VoiceModelStatus
+        The status to write. A condition's transition time changes only when its status does.
+    """
+    serving, training = _serving(model, observed, rollout), _training(model, pipeline)
     model = model.model_copy(update={"status": model.status.model_copy(update={"revisions": revisions})})
-    found = facts(model, chain, observed, rollout, serving)
-    conditions = tuple(condition for condition in model.status.conditions if condition.type in found)
-    for kind, fact in found.items():
+    values = build_conditions(model, pipeline, observed, rollout, serving)
+    conditions = tuple(condition for condition in model.status.conditions if condition.type in values)
+    for kind, value in values.items():
         condition = Condition(
             type=kind,
-            status=fact.state,
-            reason=fact.reason,
-            message=fact.message[:4096],
+            status=value.state,
+            reason=value.reason,
+            message=value.message[:4096],
             observed_generation=model.metadata.generation,
             last_transition_time=now,
         )
         conditions = with_condition(conditions, condition)
     return VoiceModelStatus(
         observed_generation=model.metadata.generation,
-        phase=_phase(model, found, chain),
+        phase=_phase(model, values, pipeline),
         conditions=conditions,
-        dataset=_dataset(chain, model.status.dataset),
+        dataset=_dataset(pipeline, model.status.dataset),
         training=training,
         revisions=revisions,
         serving=serving,
-        last_failure=_last_failure(model, chain, found, rollout, now),
-        display=_display(chain, training, serving),
+        last_failure=_last_failure(model, pipeline, values, rollout, now),
+        display=_display(pipeline, training, serving),
     )

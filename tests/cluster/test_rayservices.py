@@ -20,7 +20,7 @@ NEWEST, TOO_OLD = "newest", "v1.4.2"
 POLICIES = "apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
 REPLICAS_ELSEWHERE = """
 import runpy
-import kubevoice_operator.cluster.dataplane as plane
+import kubevoice_operator.cluster.data_plane as plane
 plane.service_url = lambda key: "{url}"
 runpy.run_module("kubevoice_operator", run_name="__main__")
 """

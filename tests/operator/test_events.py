@@ -6,7 +6,7 @@ import pytest
 from kubevoice.resources.conditions import Condition, ConditionType, Reason, State
 from kubevoice.resources.status import Revision, RevisionState, RolloutStatus, ServingStatus, VoiceModelStatus
 from kubevoice.resources.voicemodel import load_voicemodel
-from kubevoice_operator.cluster.events import Note, notes, render_event
+from kubevoice_operator.cluster.events import EventNote, diff_events, render_event
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ONE, TWO = ("sha256:" + digit * 64 for digit in "12")
@@ -40,48 +40,48 @@ RUNNING = prepare(State.UNKNOWN, Reason.RUNNING, "prepare is running")
         (RUNNING, prepare(State.FALSE, Reason.RETRYING, "it ended with 1"), ["PrepareRetrying"]),
         (RUNNING, prepare(State.FALSE, Reason.INVALID_INPUT, "row 2"), ["PrepareFailed"]),
         (RUNNING, prepare(State.TRUE, Reason.SUCCEEDED), ["PrepareSucceeded"]),
-        # A status that was lost is no news: the chain was done before.
+        # A status that was lost is no news: the pipeline was done before.
         (NOTHING, prepare(State.TRUE, Reason.SUCCEEDED), []),
     ],
 )
 def test_stages(before, after, told):
-    assert [note.reason for note in notes(before, after)] == told
+    assert [note.reason for note in diff_events(before, after)] == told
 
 
 @pytest.mark.parametrize(("state", "warning"), [(State.FALSE, True), (State.UNKNOWN, False)])
 def test_only_what_went_wrong_is_a_warning(state, warning):
     reason = Reason.INVALID_INPUT if warning else Reason.RUNNING
-    (note,) = notes(NOTHING, prepare(state, reason, "said"))
+    (note,) = diff_events(NOTHING, prepare(state, reason, "said"))
     assert note.warning is warning
 
 
 def test_the_same_status_tells_nothing():
     for each in (RUNNING, prepare(State.FALSE, Reason.INVALID_INPUT, "row 2")):
-        assert notes(each, each) == []
+        assert diff_events(each, each) == []
 
 
 def test_trouble_is_told_once_under_the_name_of_the_stage():
     bad = (State.FALSE, Reason.UNSCHEDULABLE, "no room")
     after = status((PREPARE, *bad), (DEGRADED, State.TRUE, Reason.UNSCHEDULABLE, "no room"))
     before = status((PREPARE, State.UNKNOWN, Reason.RUNNING, ""), (DEGRADED, State.FALSE, Reason.HEALTHY, ""))
-    assert [(note.reason, note.message) for note in notes(before, after)] == [("PrepareFailed", "no room")]
+    assert [(note.reason, note.message) for note in diff_events(before, after)] == [("PrepareFailed", "no room")]
 
 
 def test_what_concerns_no_stage_is_told_when_it_comes_changes_and_goes():
     fine = status((DEGRADED, State.FALSE, Reason.HEALTHY, ""))
     missing = status((DEGRADED, State.TRUE, Reason.KUBERAY_NOT_INSTALLED, "install KubeRay"))
     refused = status((DEGRADED, State.TRUE, Reason.REFUSED_BY_API, "no"))
-    assert notes(fine, missing) == [Note("Degraded", "install KubeRay", warning=True)]
-    assert notes(missing, refused) == [Note("Degraded", "no", warning=True)]
-    assert [note.reason for note in notes(refused, fine)] == ["Recovered"]
+    assert diff_events(fine, missing) == [EventNote("Degraded", "install KubeRay", warning=True)]
+    assert diff_events(missing, refused) == [EventNote("Degraded", "no", warning=True)]
+    assert [note.reason for note in diff_events(refused, fine)] == ["Recovered"]
 
 
 def test_a_voice_that_no_longer_answers():
     answers = status((AVAILABLE, State.TRUE, Reason.SERVING, "2 replicas answer"))
     silent = status((AVAILABLE, State.FALSE, Reason.ROLLING_OUT, "no replica answers yet"))
     stopped = status((AVAILABLE, State.FALSE, Reason.SERVING_FAILED, "gone"))
-    assert notes(answers, silent) == [Note("Unavailable", "no replica answers yet", warning=True)]
-    assert notes(silent, stopped) == []
+    assert diff_events(answers, silent) == [EventNote("Unavailable", "no replica answers yet", warning=True)]
+    assert diff_events(silent, stopped) == []
 
 
 def test_a_rollout_from_its_start_to_its_end():
@@ -90,10 +90,10 @@ def test_a_rollout_from_its_start_to_its_end():
     on_its_way = status(serving=ServingStatus(revision=ONE, target_revision=TWO, rollout=rolling))
     canary = status(serving=ServingStatus(revision=ONE, target_revision=TWO, rollout=rolling, canary_weight=10))
     there = status(serving=ServingStatus(revision=TWO, target_revision=TWO))
-    assert [n.message for n in notes(old, on_its_way)] == ["rolling out 222222222222 from 111111111111"]
-    assert [n.message for n in notes(on_its_way, canary)] == ["222222222222 gets 10 % of the requests"]
-    assert notes(canary, canary) == []
-    assert [n.message for n in notes(canary, there)] == ["every replica serves 222222222222"]
+    assert [n.message for n in diff_events(old, on_its_way)] == ["rolling out 222222222222 from 111111111111"]
+    assert [n.message for n in diff_events(on_its_way, canary)] == ["222222222222 gets 10 % of the requests"]
+    assert diff_events(canary, canary) == []
+    assert [n.message for n in diff_events(canary, there)] == ["every replica serves 222222222222"]
 
 
 def test_a_revision_is_rejected_once():
@@ -102,10 +102,10 @@ def test_a_revision_is_rejected_once():
         return status(revisions=(revision,))
 
     rejected = judged(RevisionState.REJECTED, "GateFailed: too slow")
-    told = notes(NOTHING, rejected)
-    assert told == [Note("RevisionRejected", "111111111111: GateFailed: too slow", warning=True)]
-    assert notes(judged(RevisionState.SUPERSEDED), rejected) == told
-    assert notes(rejected, rejected) == []
+    told = diff_events(NOTHING, rejected)
+    assert told == [EventNote("RevisionRejected", "111111111111: GateFailed: too slow", warning=True)]
+    assert diff_events(judged(RevisionState.SUPERSEDED), rejected) == told
+    assert diff_events(rejected, rejected) == []
 
 
 def test_an_event_is_what_kubernetes_takes():
@@ -120,7 +120,7 @@ def test_an_event_is_what_kubernetes_takes():
           storage: {artifactsUri: s3://voices}
         """
     )
-    event = render_event(model, Note("Degraded", "x" * 5000, warning=True), "i" * 500, NOW, "mei.1")
+    event = render_event(model, EventNote("Degraded", "x" * 5000, warning=True), "i" * 500, NOW, "mei.1")
     assert (event["type"], event["reason"], event["action"]) == ("Warning", "Degraded", "Degraded")
     assert event["eventTime"] == "2026-01-01T00:00:00.000000Z"
     assert event["regarding"] | {"uid": "u", "kind": "VoiceModel"} == event["regarding"]

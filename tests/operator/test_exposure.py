@@ -11,8 +11,8 @@ import pytest
 import yaml
 from kubevoice.resources.conditions import ConditionType, Reason, State, find_condition
 from kubevoice.resources.voicemodel import load_voicemodel
-from kubevoice_operator.observe import ExposureObservation, Observed
-from kubevoice_operator.plan import plan
+from kubevoice_operator.observed_state import ObservedExposure, ObservedState
+from kubevoice_operator.planner import plan
 from kubevoice_operator.render.exposure import render_exposure
 from kubevoice_operator.render.names import Images, content_hash
 
@@ -36,7 +36,7 @@ def model(*, suspend=False, **expose):
 
 
 def planned(model, **exposure):
-    return plan(model, Observed(exposure=ExposureObservation(**exposure)), NOW, Images())
+    return plan(model, ObservedState(exposure=ObservedExposure(**exposure)), NOW, Images())
 
 
 def exposed(found):
@@ -97,12 +97,12 @@ def test_a_suspended_voice_has_no_way_in_but_stays_protected(way):
 
 def test_what_hinders_one_is_told_and_nothing_else_stops():
     voice = model(httpRoute=ROUTE, networkPolicy=True)
-    hindered = {"HTTPRoute": (Reason.GATEWAY_API_NOT_INSTALLED, "install the Gateway API")}
-    found = planned(voice, hindered=hindered)
+    exposure_errors = {"HTTPRoute": (Reason.GATEWAY_API_NOT_INSTALLED, "install the Gateway API")}
+    found = planned(voice, errors=exposure_errors)
     assert exposed(found) == (State.FALSE, Reason.GATEWAY_API_NOT_INSTALLED, "HTTPRoute: install the Gateway API")
     assert [job["metadata"]["labels"]["kubevoice.io/stage"] for job in found.jobs] == ["prepare"]
 
 
 def test_on_one_machine_there_is_nothing_to_make():
-    found = plan(model(ingress=INGRESS, networkPolicy=True), Observed(), NOW, Images())
+    found = plan(model(ingress=INGRESS, networkPolicy=True), ObservedState(), NOW, Images())
     assert (found.expose, found.unexpose, exposed(found)) == ((), (), None)

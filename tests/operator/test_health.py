@@ -4,11 +4,11 @@ import asyncio
 
 import aiohttp
 import pytest
-from kubevoice_operator.cluster import watching
-from kubevoice_operator.cluster.cache import Cache
-from kubevoice_operator.cluster.metrics import Metrics
+from kubevoice_operator.cluster import watches
+from kubevoice_operator.cluster.cache import ResourceCache
+from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.server import serve
-from kubevoice_operator.cluster.watching import Heartbeat, registry, settings
+from kubevoice_operator.cluster.watches import Heartbeat, build_registry, build_settings
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(watching, "time", clock)
+    monkeypatch.setattr(watches, "time", clock)
     return clock
 
 
@@ -34,12 +34,12 @@ def test_silence_lasts_from_one_beat_to_the_next(clock):
 
 
 def handlers(cache, woken, heart):
-    found = registry(cache, woken.append, heart)
+    found = build_registry(cache, woken.append, heart)
     return {handler.selector.any_name: handler.fn for handler in found._watching.get_all_handlers()}
 
 
 def test_every_event_is_a_beat_and_wakes_whom_it_is_about(clock):
-    cache, woken, heart = Cache(), [], Heartbeat()
+    cache, woken, heart = ResourceCache(), [], Heartbeat()
     seen = handlers(cache, woken, heart)
     ours = {"voicemodels", "jobs", "pods", "rayservices", "rayclusters", "leases"}
     assert set(seen) == ours | {"ingresses", "httproutes", "networkpolicies"}
@@ -56,10 +56,10 @@ def test_every_event_is_a_beat_and_wakes_whom_it_is_about(clock):
     assert cache.model(("voices", "mei")) is None
 
 
-@pytest.mark.parametrize(("complaint", "status"), [(None, 200), ("the watches have been silent for 61 s", 503)])
-def test_the_probe_says_what_is_wrong(complaint, status):
+@pytest.mark.parametrize(("problem", "status"), [(None, 200), ("no watch event for 61 s", 503)])
+def test_the_probe_says_what_is_wrong(problem, status):
     async def ask():
-        runner = await serve(0, Metrics(), lambda: complaint)
+        runner = await serve(0, OperatorMetrics(), lambda: problem)
         try:
             port = next(address[1] for address in runner.addresses if len(address) == 2)  # of IPv4
             async with aiohttp.ClientSession() as session:
@@ -72,11 +72,11 @@ def test_the_probe_says_what_is_wrong(complaint, status):
             await runner.cleanup()
 
     health, ready, metrics = asyncio.run(ask())
-    assert health == (status, complaint or "ok")
+    assert health == (status, problem or "ok")
     assert ready == (200, "ok")
     assert "kubevoice_operator_leading 0.0" in metrics[1]
 
 
 def test_in_one_namespace_nothing_of_the_cluster_is_looked_at():
-    assert settings(("voices",)).scanning.disabled
-    assert not settings(()).scanning.disabled
+    assert build_settings(("voices",)).scanning.disabled
+    assert not build_settings(()).scanning.disabled

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.voicemodel import load_voicemodel
-from kubevoice_operator.render.job import render_job, shape
+from kubevoice_operator.render.job import pod_template_hash, render_job
 from kubevoice_operator.render.names import Images
 from pydantic import BaseModel
 
@@ -68,8 +68,8 @@ def test_only_training_has_company(model):
 
 
 def test_a_training_moves_when_its_nodes_change_and_nothing_else_does(model):
-    assert shape(model(2, 1), Stage.TRAIN) != shape(model(3, 1), Stage.TRAIN)
-    assert shape(model(2, 1), Stage.RELEASE) == shape(model(3, 1), Stage.RELEASE)
+    assert pod_template_hash(model(2, 1), Stage.TRAIN) != pod_template_hash(model(3, 1), Stage.TRAIN)
+    assert pod_template_hash(model(2, 1), Stage.RELEASE) == pod_template_hash(model(3, 1), Stage.RELEASE)
 
 
 def test_its_pod_pulls_with_the_secrets_that_the_operator_was_given(model):

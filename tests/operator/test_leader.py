@@ -70,7 +70,7 @@ async def until(predicate):
 
 
 def attempt(election):
-    return asyncio.run(election._try())
+    return asyncio.run(election._try_acquire_or_renew())
 
 
 def test_the_first_leads_and_the_second_waits_while_it_renews(server, clock, candidate):
@@ -110,7 +110,7 @@ def test_a_wall_clock_that_jumps_changes_nothing(server, clock, candidate, monke
     attempt(one)
     attempt(two)
     moments = itertools.count()
-    monkeypatch.setattr(leader, "_stamp", lambda: f"{year}-01-01T00:00:00.{next(moments):06}Z")
+    monkeypatch.setattr(leader, "_timestamp", lambda: f"{year}-01-01T00:00:00.{next(moments):06}Z")
     for _ in range(10):
         clock.now += 2
         assert attempt(one)
@@ -123,7 +123,7 @@ def test_of_two_that_take_a_free_lease_one_gets_it(server, candidate):
     one, two = candidate("one"), candidate("two")
 
     async def both():
-        return await asyncio.gather(one._try(), two._try())
+        return await asyncio.gather(one._try_acquire_or_renew(), two._try_acquire_or_renew())
 
     assert sorted(asyncio.run(both())) == [False, True]
     assert server.writes == 1
@@ -155,7 +155,7 @@ def test_waiting_ends_with_leading(server, clock, candidate):
 
 def keeping(election):
     """Keep the Lease until it is lost; the whole takes at most five seconds of real time."""
-    asyncio.run(asyncio.wait_for(election.keep(), 5))
+    asyncio.run(asyncio.wait_for(election.renew_until_lost(), 5))
 
 
 def test_a_leader_stops_when_another_leads(server, clock, candidate):
@@ -171,14 +171,14 @@ def test_a_leader_stops_when_another_leads(server, clock, candidate):
 
 def test_a_leader_that_slept_knows_before_it_asks(server, clock, candidate):
     one, two = candidate("one"), candidate("two")
-    assert not one.holds
+    assert not one.is_leader
     attempt(one)
     attempt(two)
-    assert (one.holds, two.holds) == (True, False)
+    assert (one.is_leader, two.is_leader) == (True, False)
     clock.now += one.duration + 0.1
-    assert not one.holds
+    assert not one.is_leader
     assert attempt(two)
-    assert (one.holds, two.holds) == (False, True)
+    assert (one.is_leader, two.is_leader) == (False, True)
 
 
 def test_a_leader_stops_when_the_server_is_silent_before_another_may_lead(server, clock, candidate):
@@ -203,7 +203,7 @@ def test_a_leader_outlives_a_server_that_is_away_for_a_moment(server, clock, can
     attempt(one)
 
     async def moment():
-        keeping = asyncio.create_task(one.keep())
+        keeping = asyncio.create_task(one.renew_until_lost())
         server.down = OSError("connection refused")
         clock.now += 5
         await asyncio.sleep(0.02)
@@ -232,7 +232,7 @@ def test_a_lost_race_is_no_lost_lease(server, clock, candidate):
 
     server.write_lease = race
     assert not attempt(one)
-    assert not one._lost()
+    assert not one._is_lost()
     assert attempt(one)
 
 

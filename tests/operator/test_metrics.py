@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from kubevoice.resources.conditions import Condition, ConditionType, Reason, State
 from kubevoice.resources.status import Replicas, ServingStatus, VoiceModelStatus
-from kubevoice_operator.cluster.metrics import Metrics
+from kubevoice_operator.cluster.metrics import OperatorMetrics
 from prometheus_client import generate_latest
 
 
@@ -22,10 +22,10 @@ def samples(metrics):
 
 
 def test_a_voice_is_shown_as_its_status_says_and_forgotten_with_it():
-    metrics = Metrics()
-    metrics.show("voices", "mei", status(State.FALSE, State.TRUE, desired=3, ready=2))
-    metrics.show("voices", "lan", status(State.TRUE, State.FALSE))
-    metrics.show("voices", "mei", status(State.TRUE, State.FALSE, desired=3, ready=3))
+    metrics = OperatorMetrics()
+    metrics.update("voices", "mei", status(State.FALSE, State.TRUE, desired=3, ready=2))
+    metrics.update("voices", "lan", status(State.TRUE, State.FALSE))
+    metrics.update("voices", "mei", status(State.TRUE, State.FALSE, desired=3, ready=3))
     lan = {
         'kubevoice_voicemodel_degraded{name="lan",namespace="voices"} 0.0',
         'kubevoice_voicemodel_available{name="lan",namespace="voices"} 1.0',
@@ -44,7 +44,7 @@ def test_a_voice_is_shown_as_its_status_says_and_forgotten_with_it():
 
 
 def test_one_that_has_no_conditions_yet_neither_answers_nor_needs_a_look():
-    metrics = Metrics()
-    metrics.show("voices", "mei", VoiceModelStatus())
+    metrics = OperatorMetrics()
+    metrics.update("voices", "mei", VoiceModelStatus())
     assert 'kubevoice_voicemodel_available{name="mei",namespace="voices"} 0.0' in samples(metrics)
     assert 'kubevoice_voicemodel_degraded{name="mei",namespace="voices"} 0.0' in samples(metrics)

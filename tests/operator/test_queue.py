@@ -11,7 +11,7 @@ def working(test, handle, workers=3):
 
     async def both():
         queue = WorkQueue()
-        tasks = [asyncio.create_task(queue.work(lambda key: handle(queue, key))) for _ in range(workers)]
+        tasks = [asyncio.create_task(queue.run_worker(lambda key: handle(queue, key))) for _ in range(workers)]
         await asyncio.wait_for(test(queue), 5)
         for task in tasks:
             task.cancel()
@@ -117,15 +117,15 @@ def test_who_waits_for_rest_waits_for_keys_that_are_due_and_worked_on():
             queue.add("second")
 
     async def test(queue):
-        await queue.rest()
+        await queue.wait_idle()
         queue.add("first")
-        waiting = asyncio.create_task(queue.rest())
+        waiting = asyncio.create_task(queue.wait_idle())
         await begun.wait()
         assert not waiting.done()
         go.set()
         await waiting
         rested.append(len(queue) or len(queue._busy))
-        await queue.rest()
+        await queue.wait_idle()
 
     working(test, handle)
     assert rested == [0]

@@ -8,13 +8,13 @@ from jsonschema import Draft4Validator
 from kube_schemas import closed
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice, worker_bounds
+from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice, worker_bounds
 
 ROOT = Path(__file__).resolve().parents[2]
 CRD = ROOT.parent / "shared" / "crds" / "ray.io_rayservices.yaml"
 REVISION = "sha256:" + "1" * 64
-STABLE = Bundle(REVISION, "s3://voices/bundles/1")
-CANARY = Bundle("sha256:" + "2" * 64, "s3://voices/bundles/2")
+STABLE = BundleRef(REVISION, "s3://voices/bundles/1")
+CANARY = BundleRef("sha256:" + "2" * 64, "s3://voices/bundles/2")
 BASE = """
 apiVersion: kubevoice.io/v1alpha1
 kind: VoiceModel
@@ -34,7 +34,7 @@ VARIANTS = [
 
 
 def render(serving="{}", traffic=None, images=Images()):  # noqa: B008  # it cannot be changed
-    return render_rayservice(load_voicemodel(BASE % serving), traffic or Traffic(STABLE), images)["spec"]
+    return render_rayservice(load_voicemodel(BASE % serving), traffic or TrafficSplit(STABLE), images)["spec"]
 
 
 def cluster(serving="{}", traffic=None):
@@ -54,7 +54,7 @@ def worker(serving="{}"):
 @pytest.mark.skipif(not CRD.exists(), reason="KubeRay's CRD is not in ../shared/crds")
 @pytest.mark.parametrize("serving", VARIANTS)
 def test_kuberay_accepts_it(serving):
-    spec = render(serving, Traffic(STABLE, CANARY, 10))
+    spec = render(serving, TrafficSplit(STABLE, CANARY, 10))
     (version,) = [v for v in yaml.safe_load(CRD.read_text())["spec"]["versions"] if v["name"] == "v1"]
     schema = closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
     faults = [
@@ -68,13 +68,18 @@ def test_kuberay_accepts_it(serving):
 def test_ray_serve_accepts_its_config(serving):
     from ray.serve.schema import ServeDeploySchema
 
-    config = yaml.safe_load(render(serving, Traffic(STABLE, CANARY, 10))["serveConfigV2"])
+    config = yaml.safe_load(render(serving, TrafficSplit(STABLE, CANARY, 10))["serveConfigV2"])
     assert [a.name for a in ServeDeploySchema.model_validate(config).applications] == ["voice", "canary"]
 
 
 def test_no_revision_canary_or_weight_changes_the_cluster_or_the_stable_replicas():
     serving = "{rollout: {strategy: Canary, steps: [{weight: 10}]}}"
-    steps = [Traffic(STABLE), Traffic(STABLE, CANARY, 10), Traffic(STABLE, CANARY, 50), Traffic(CANARY)]
+    steps = [
+        TrafficSplit(STABLE),
+        TrafficSplit(STABLE, CANARY, 10),
+        TrafficSplit(STABLE, CANARY, 50),
+        TrafficSplit(CANARY),
+    ]
     first, *others = [cluster(serving, step) for step in steps]
     assert others == [first] * 3
     for step in steps:
@@ -128,7 +133,7 @@ def test_other_limits_and_sites_are_swapped_in_place():
 
 
 def test_a_canary_is_an_application_of_its_own_with_one_replica_at_first():
-    voice, canary = applications("{minReplicas: 3, maxReplicas: 5}", Traffic(STABLE, CANARY, 25))
+    voice, canary = applications("{minReplicas: 3, maxReplicas: 5}", TrafficSplit(STABLE, CANARY, 25))
     front = voice["deployments"][0]["user_config"]
     assert front["canary"] == {"application": "canary", "revision": CANARY.revision, "weight": 25}
     (speakers,) = canary["deployments"]

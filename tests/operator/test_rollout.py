@@ -6,10 +6,10 @@ import pytest
 from kubevoice.resources.stages import ReleaseResult, Verdict
 from kubevoice.resources.status import Revision, RevisionState, RolloutStatus, ServingStatus, VoiceModelStatus
 from kubevoice.resources.voicemodel import load_voicemodel
-from kubevoice_operator.chain import Chain
-from kubevoice_operator.observe import CANARY, Observed, ReplicaObservation, ServiceObservation, TrackTraffic
-from kubevoice_operator.revisions import removable, within_limit
-from kubevoice_operator.rollout import roll_out
+from kubevoice_operator.observed_state import CANARY, ObservedReplica, ObservedService, ObservedState, ObservedTraffic
+from kubevoice_operator.pipeline import Pipeline
+from kubevoice_operator.revisions import prunable_artifacts, retained_revisions
+from kubevoice_operator.rollout import decide_rollout
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = "sha256:" + "1" * 64, "sha256:" + "2" * 64
@@ -31,7 +31,7 @@ def revision(digest, state, *artifacts):
     return Revision(digest=digest, uri=f"s3://voices/{digest[-1]}", created_at=NOW, state=state, artifacts=artifacts)
 
 
-def decided(requests, errors, seconds):
+def canary_result(requests, errors, seconds):
     """Return the decision `seconds` after the canary's step began."""
     begun = RolloutStatus(revision=NEW, started_at=NOW, step=0, step_started_at=NOW)
     status = VoiceModelStatus(
@@ -40,29 +40,31 @@ def decided(requests, errors, seconds):
     )
     model = load_voicemodel(MODEL).model_copy(update={"status": status})
     released = ReleaseResult(revision=NEW, uri="s3://voices/2", metrics={}, verdict=Verdict.PASSED)
-    service = ServiceObservation(
+    service = ObservedService(
         applied="",
-        replicas=(ReplicaObservation("a", {"mei": OLD}), ReplicaObservation("b", {"mei": NEW}, CANARY)),
-        traffic={CANARY: TrackTraffic(requests, errors, 0.5)},
+        replicas=(ObservedReplica("a", {"mei": OLD}), ObservedReplica("b", {"mei": NEW}, CANARY)),
+        traffic={CANARY: ObservedTraffic(requests, errors, 0.5)},
     )
-    return roll_out(model, Chain((), released=released), Observed(service=service), NOW + timedelta(seconds=seconds))
+    return decide_rollout(
+        model, Pipeline((), released=released), ObservedState(service=service), NOW + timedelta(seconds=seconds)
+    )
 
 
 @pytest.mark.parametrize(("requests", "errors"), [(100, 10), (19, 19)])
 def test_a_canary_keeps_its_share_while_errors_are_few_or_say_too_little(requests, errors):
-    found = decided(requests, errors, 5)
+    found = canary_result(requests, errors, 5)
     assert (found.traffic.stable.revision, found.traffic.canary.revision, found.traffic.weight) == (OLD, NEW, 10)
     assert found.rejected is None
 
 
 def test_a_canary_with_too_many_errors_is_taken_back():
-    found = decided(100, 11, 5)
+    found = canary_result(100, 11, 5)
     assert (found.traffic.stable.revision, found.traffic.canary) == (OLD, None)
     assert "11 of its 100 requests failed" in found.rejected
 
 
 def test_a_canary_takes_over_after_its_last_pause():
-    found = decided(100, 0, 60)
+    found = canary_result(100, 0, 60)
     assert (found.traffic.stable.revision, found.traffic.canary, found.rejected) == (NEW, None, None)
 
 
@@ -73,5 +75,5 @@ def test_forgotten_revisions_leave_nothing_that_another_rests_on(policy, paths):
         revision(NEW, RevisionState.SERVING, "prepare/shared", "train/y", "bundles/2"),
         revision(OLD, RevisionState.SUPERSEDED, "prepare/shared", "train/x", "bundles/1"),
     )
-    assert [r.digest for r in within_limit(model, known)] == [NEW]
-    assert removable(model, Chain(()), known) == paths
+    assert [r.digest for r in retained_revisions(model, known)] == [NEW]
+    assert prunable_artifacts(model, Pipeline(()), known) == paths

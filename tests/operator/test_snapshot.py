@@ -1,13 +1,13 @@
-"""What the API server sent becomes what is decided on."""
+"""The operator reads what the API server sent into an ObservedState."""
 
 from datetime import UTC, datetime
 
 import pytest
 from kubevoice.resources.conditions import Reason
 from kubevoice.resources.stages import Progress, Stage
-from kubevoice_operator.cluster.cache import Cache, Key
-from kubevoice_operator.cluster.snapshot import DataPlane, jobs, service, unrecorded
-from kubevoice_operator.observe import JobPhase, ReplicaObservation
+from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.snapshot import DataPlane, observe_jobs, observe_service, unrecorded_results
+from kubevoice_operator.observed_state import JobPhase, ObservedReplica
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JOB, URL = "mei-train-1", "http://mei"
@@ -32,14 +32,14 @@ def pod(name, second=0, phase="Pending", index=None, **state):
 
 
 def children(*bodies):
-    cache = Cache()
+    cache = ResourceCache()
     for body in bodies:
         cache.put(body)
     return cache.children(Key("voices", "mei"))
 
 
 def observed(*bodies, progress=None):
-    return jobs(children(*bodies), {JOB: progress} if progress else {}, NOW)[JOB]
+    return observe_jobs(children(*bodies), {JOB: progress} if progress else {}, NOW)[JOB]
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_where_a_job_stands(body, phase):
 def test_a_job_that_runs_has_the_progress_that_its_pod_told():
     progress = Progress(stage=Stage.TRAIN, step=1, total=4, percent=25)
     found = observed(job(annotations={"kubevoice.io/shape": "s"}), pod("a", running={}), progress=progress)
-    assert (found.progress, found.pod, found.stage, found.shape) == (progress, "a", Stage.TRAIN, "s")
-    assert found.trouble is None
+    assert (found.progress, found.pod, found.stage, found.template_hash) == (progress, "a", Stage.TRAIN, "s")
+    assert found.pod_issue is None
 
 
 def test_the_answer_is_the_pods_until_it_stands_on_the_job():
@@ -77,7 +77,7 @@ def test_the_answer_is_the_pods_until_it_stands_on_the_job():
 
 def test_answers_that_stand_in_a_pod_only_are_to_be_recorded():
     answer = pod("a", phase="Succeeded", terminated={"exitCode": 0, "message": "{}"})
-    assert unrecorded(children(job({"type": "Complete"}), answer)) == {JOB: "{}"}
+    assert unrecorded_results(children(job({"type": "Complete"}), answer)) == {JOB: "{}"}
     recorded = job({"type": "Complete"}, annotations={"kubevoice.io/result": "{}"})
     for nothing in (
         (job(), answer),
@@ -86,13 +86,13 @@ def test_answers_that_stand_in_a_pod_only_are_to_be_recorded():
         (job({"type": "Failed"}), pod("a", phase="Failed", terminated={"exitCode": 1, "message": "{}"})),
         (job({"type": "Complete"}), pod("a", phase="Succeeded", terminated={"exitCode": 0})),
     ):
-        assert unrecorded(children(*nothing)) == {}
+        assert unrecorded_results(children(*nothing)) == {}
 
 
 def test_the_answer_of_the_pod_that_went_well_counts():
     failed = pod("a", 1, "Failed", terminated={"exitCode": 1, "message": "bad"})
     well = pod("b", 2, "Succeeded", terminated={"exitCode": 0, "message": "good"})
-    assert unrecorded(children(job({"type": "Complete"}), failed, well)) == {JOB: "good"}
+    assert unrecorded_results(children(job({"type": "Complete"}), failed, well)) == {JOB: "good"}
     assert observed(job({"type": "Complete"}), failed, well).message == "good"
 
 
@@ -128,27 +128,27 @@ def test_progress_is_asked_of_the_first_of_pods_that_train_together():
     [({"exitCode": 1}, Reason.RETRYING), ({"exitCode": 137, "reason": "OOMKilled"}, Reason.OUT_OF_MEMORY)],
 )
 def test_between_two_pods_a_job_tells_why_the_first_ended(end, reason):
-    trouble = observed(job(), pod("a", phase="Failed", terminated=end)).trouble
-    assert (trouble.reason, trouble.pod) == (reason, "a")
+    pod_issue = observed(job(), pod("a", phase="Failed", terminated=end)).pod_issue
+    assert (pod_issue.reason, pod_issue.pod) == (reason, "a")
 
 
 def test_a_job_that_will_not_try_again_is_about_to_fail():
     wrong = pod("a", phase="Failed", terminated={"exitCode": 2})
-    assert observed(job(backoffLimit=3), wrong).trouble is None
+    assert observed(job(backoffLimit=3), wrong).pod_issue is None
     last = pod("a", phase="Failed", terminated={"exitCode": 1})
-    assert observed(job(backoffLimit=1), last).trouble.reason is Reason.RETRYING
-    assert observed(job(backoffLimit=0), last).trouble is None
+    assert observed(job(backoffLimit=1), last).pod_issue.reason is Reason.RETRYING
+    assert observed(job(backoffLimit=0), last).pod_issue is None
 
 
 def test_a_pod_that_replaces_another_makes_its_end_forgotten():
     first = pod("a", 1, "Failed", terminated={"exitCode": 1})
-    assert observed(job(), first, pod("b", 2, "Running", running={})).trouble is None
+    assert observed(job(), first, pod("b", 2, "Running", running={})).pod_issue is None
     pulling = pod("b", 2, waiting={"reason": "ErrImagePull"})
-    assert observed(job(), first, pulling).trouble.reason is Reason.IMAGE_PULL_FAILED
+    assert observed(job(), first, pulling).pod_issue.reason is Reason.IMAGE_PULL_FAILED
 
 
 def test_a_pod_that_is_done_but_not_yet_counted_is_no_trouble():
-    assert observed(job(), pod("a", phase="Succeeded", terminated={"exitCode": 0})).trouble is None
+    assert observed(job(), pod("a", phase="Succeeded", terminated={"exitCode": 0})).pod_issue is None
 
 
 def test_a_deadline_is_named_whatever_the_pod_says():
@@ -159,7 +159,7 @@ def test_a_deadline_is_named_whatever_the_pod_says():
 
 def test_a_job_of_another_making_has_no_stage():
     strange = thing("Job", JOB, {"kubevoice.io/stage": "dance"})
-    assert jobs(children(strange), {}, NOW)[JOB].stage is None
+    assert observe_jobs(children(strange), {}, NOW)[JOB].stage is None
 
 
 def rayservice(status=None, **meta):
@@ -172,15 +172,15 @@ ACTIVE = {"activeServiceStatus": {"rayClusterName": "mei-1"}}
 
 
 def test_a_service_with_what_its_replicas_say():
-    replica = ReplicaObservation("a", {"mei": "r"})
-    found = service(children(rayservice()), "mei", URL, DataPlane((replica,)), NOW)
+    replica = ObservedReplica("a", {"mei": "r"})
+    found = observe_service(children(rayservice()), "mei", URL, DataPlane((replica,)), NOW)
     assert (found.applied, found.url, found.replicas, found.cluster, found.bounds) == ("h", URL, (replica,), None, None)
 
 
 def test_none_or_one_that_goes_is_no_service():
     leaving = rayservice(deletionTimestamp="2026-01-01T00:00:00Z")
     for bodies in ((), (leaving,)):
-        assert service(children(*bodies), "mei", URL, DataPlane(), NOW) is None
+        assert observe_service(children(*bodies), "mei", URL, DataPlane(), NOW) is None
 
 
 def test_bounds_are_those_of_the_cluster_that_answers():
@@ -188,7 +188,7 @@ def test_bounds_are_those_of_the_cluster_that_answers():
         return thing("RayCluster", name, spec={"workerGroupSpecs": [{"minReplicas": least, "maxReplicas": most}]})
 
     bodies = (rayservice(ACTIVE), cluster("mei-1", 1, 4), cluster("mei-0", 2, 9))
-    found = service(children(*bodies), "mei", URL, DataPlane(), NOW)
+    found = observe_service(children(*bodies), "mei", URL, DataPlane(), NOW)
     assert (found.cluster, found.bounds) == ("mei-1", (1, 4))
 
 
@@ -197,7 +197,9 @@ def test_workers_are_those_of_the_cluster_that_answers():
         return thing("Pod", name, {"ray.io/node-type": kind, "ray.io/cluster": cluster})
 
     pods = (ray("a", "worker", "mei-1"), ray("b", "worker", "mei-1"), ray("c", "worker", "mei-0"))
-    found = service(children(rayservice(ACTIVE), *pods, ray("d", "head", "mei-1")), "mei", URL, DataPlane(), NOW)
+    found = observe_service(
+        children(rayservice(ACTIVE), *pods, ray("d", "head", "mei-1")), "mei", URL, DataPlane(), NOW
+    )
     assert found.workers == 2
 
 
@@ -206,10 +208,10 @@ def test_what_ray_serve_complains_about():
         "applicationStatuses": {"voice": {"status": "DEPLOY_FAILED", "message": "x\nValueError: no such bundle\n"}}
     }
     for part in ("activeServiceStatus", "pendingServiceStatus"):
-        found = service(children(rayservice({part: failed})), "mei", URL, DataPlane(), NOW)
+        found = observe_service(children(rayservice({part: failed})), "mei", URL, DataPlane(), NOW)
         assert found.error == "Ray Serve: ValueError: no such bundle"
     fine = {"activeServiceStatus": {"applicationStatuses": {"voice": {"status": "RUNNING"}}}}
-    assert service(children(rayservice(fine)), "mei", URL, DataPlane(), NOW).error is None
+    assert observe_service(children(rayservice(fine)), "mei", URL, DataPlane(), NOW).error is None
 
 
 def test_the_trouble_of_a_service_is_that_of_its_own_pods():
@@ -217,6 +219,6 @@ def test_the_trouble_of_a_service_is_that_of_its_own_pods():
     ray["status"] = {"phase": "Pending", "containerStatuses": [pod("x", waiting={"reason": "ErrImagePull"})
                      ["status"]["containerStatuses"][0]]}  # fmt: skip
     stage = pod("a", waiting={"reason": "CreateContainerConfigError"})
-    found = service(children(rayservice(), ray, stage), "mei", URL, DataPlane(), NOW)
-    assert (found.trouble.pod, found.trouble.reason) == ("ray", Reason.IMAGE_PULL_FAILED)
-    assert service(children(rayservice(), stage), "mei", URL, DataPlane(), NOW).trouble is None
+    found = observe_service(children(rayservice(), ray, stage), "mei", URL, DataPlane(), NOW)
+    assert (found.pod_issue.pod, found.pod_issue.reason) == ("ray", Reason.IMAGE_PULL_FAILED)
+    assert observe_service(children(rayservice(), stage), "mei", URL, DataPlane(), NOW).pod_issue is None

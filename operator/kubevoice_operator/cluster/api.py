@@ -12,7 +12,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from kubevoice.resources.voicemodel import GROUP, VERSION
 
 from kubevoice_operator.cluster.cache import Key
-from kubevoice_operator.cluster.metrics import Metrics
+from kubevoice_operator.cluster.metrics import OperatorMetrics
 
 __all__ = ["LEASE_LABELS", "ApiException", "Identities", "KubernetesApi", "load_client"]
 
@@ -79,7 +79,7 @@ class KubernetesApi:
 
     may_write: Callable[[], bool] = staticmethod(lambda: True)
 
-    def __init__(self, api: client.ApiClient, metrics: Metrics, lease_key: Key) -> None:
+    def __init__(self, api: client.ApiClient, metrics: OperatorMetrics, lease_key: Key) -> None:
         self._client, self._objects = api, client.CustomObjectsApi(api)
         self._metrics = metrics
         self._lease_key = lease_key

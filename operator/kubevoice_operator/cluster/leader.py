@@ -1,8 +1,7 @@
-"""One of several operators acts: the one that holds a Lease and goes on renewing it.
+"""Leader election by a Lease: one of several operators acts, the one that keeps renewing it.
 
-The client library has an election of its own, but it measures with the wall clock, which may jump, and does not let
-go of the Lease when it stops. Here a holder is believed alive as long as its record keeps changing, by this
-process's own monotonic clock, as client-go does it.
+The Python client's election uses the wall clock, which may jump, and does not release the Lease when it stops. Here,
+as in client-go, a holder counts as alive while its record keeps changing, measured by this process's monotonic clock.
 """
 
 import asyncio
@@ -22,25 +21,39 @@ Lease = dict[str, Any]
 
 
 class LeaseApi(Protocol):
-    """How Leases are read and written."""
+    """Access to the Lease."""
 
     async def lease(self) -> Lease | None:
         """Return the Lease, or None if there is none."""
 
     async def write_lease(self, lease: Lease) -> bool:
-        """Create or replace the Lease; False if somebody else was faster."""
+        """Create or replace the Lease; return False if another process changed it first."""
 
 
-def _stamp() -> str:
+def _timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass(slots=True)
 class Election:
-    """A candidate.
+    """A candidate of the election.
 
-    `duration` is how long a silent holder is believed (s), `deadline` how long its renewals may fail before it gives
-    up, which must be shorter, `attempt` how long one request may take, `retry` the pause between two.
+    Attributes
+    ----------
+    api
+        Access to the Lease.
+    identity
+        The name of this process in the Lease.
+    duration
+        Seconds without a renewal after which another holder counts as gone.
+    deadline
+        Seconds for which renewals may fail before the leader gives up; shorter than `duration`.
+    attempt
+        Time limit of one request, in seconds.
+    retry
+        Pause between two requests, in seconds.
+    clock
+        A monotonic clock, in seconds.
     """
 
     api: LeaseApi
@@ -55,29 +68,31 @@ class Election:
     _renewed: float = field(default=-math.inf, init=False)
 
     @property
-    def holds(self) -> bool:
-        """Whether nobody else can hold the Lease yet. False in a process that slept, before it learns of it."""
+    def is_leader(self) -> bool:
+        """Whether no other process can hold the Lease yet; False after this process was suspended for long."""
         return self.clock() - self._renewed < self.duration
 
     async def acquire(self) -> None:
         """Wait until this candidate holds the Lease."""
-        while not await self._try():  # noqa: ASYNC110  # the event is on the server
+        while not await self._try_acquire_or_renew():  # noqa: ASYNC110  # the event is on the server
             await asyncio.sleep(self.retry)
         logger.info("leading as %s", self.identity)
 
-    async def keep(self) -> None:
-        """Renew the Lease; return when it is lost or could not be renewed in time."""
+    async def renew_until_lost(self) -> None:
+        """Renew the Lease; return when another holds it or it was not renewed within `deadline`."""
         renewed = self.clock()
         while True:
             await asyncio.sleep(self.retry)
-            if await self._try():
+            if await self._try_acquire_or_renew():
                 renewed = self.clock()
-            elif self._lost() or self.clock() - renewed > self.deadline:
-                logger.error("lost the lease to %s", self._holder() or "silence: the API server does not answer")
+            elif self._is_lost() or self.clock() - renewed > self.deadline:
+                logger.error(
+                    "lost the lease to %s", self._holder() or "no other holder; the API server does not answer"
+                )
                 return
 
     async def release(self) -> None:
-        """Let go of the Lease, so that another need not wait for it to expire."""
+        """Release the Lease, so that another candidate need not wait for it to expire."""
         lease = await self.api.lease()
         if lease is not None and lease["spec"].get("holderIdentity") == self.identity:
             lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
@@ -87,19 +102,19 @@ class Election:
         record = self._seen[0]
         return str(record[0]) if record else ""
 
-    def _lost(self) -> bool:
+    def _is_lost(self) -> bool:
         return self._holder() not in ("", self.identity)
 
-    async def _try(self) -> bool:
-        """Take or renew the Lease; False if another holds it or the API server does not answer."""
+    async def _try_acquire_or_renew(self) -> bool:
+        """Acquire or renew the Lease; return False if another holds it or the API server does not answer."""
         try:
             async with asyncio.timeout(self.attempt):
-                return await self._take()
-        except Exception as error:  # noqa: BLE001  # whatever kept us from it, the deadline decides
+                return await self._acquire_or_renew()
+        except Exception as error:  # noqa: BLE001  # whatever the cause, the deadline decides
             logger.warning("cannot renew the lease: %s", str(error) or type(error).__name__)
             return False
 
-    async def _take(self) -> bool:
+    async def _acquire_or_renew(self) -> bool:
         began = self.clock()
         lease = await self.api.lease()
         spec: dict[str, Any] = dict((lease or {}).get("spec") or {})
@@ -110,12 +125,12 @@ class Election:
         if holder not in ("", self.identity) and self.clock() - self._seen[1] < self.duration:
             return False
         mine = holder == self.identity and bool(self._acquired)
-        self._acquired = self._acquired if mine else _stamp()
+        self._acquired = self._acquired if mine else _timestamp()
         spec |= {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": round(self.duration),
             "acquireTime": self._acquired,
-            "renewTime": _stamp(),
+            "renewTime": _timestamp(),
             "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (holder != self.identity),
         }
         if not await self.api.write_lease({**(lease or {}), "spec": spec}):

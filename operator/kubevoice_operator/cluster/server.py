@@ -1,25 +1,32 @@
-"""The operator's own HTTP: probes for the kubelet, metrics for Prometheus."""
+"""The operator's HTTP server: probes and metrics."""
 
 from collections.abc import Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from kubevoice_operator.cluster.metrics import Metrics
+from kubevoice_operator.cluster.metrics import OperatorMetrics
 
 __all__ = ["serve"]
 
 
-async def serve(port: int, metrics: Metrics, complaint: Callable[[], str | None]) -> web.AppRunner:
+async def serve(port: int, metrics: OperatorMetrics, find_problem: Callable[[], str | None]) -> web.AppRunner:
     """Serve /healthz, /readyz and /metrics on `port` until the runner is cleaned up.
 
-    `complaint` says what is wrong with this process, if something is: then /healthz answers 503, and the kubelet
-    starts it anew. /readyz answers as soon as the process runs: a replica that waits to lead is ready to.
+    Parameters
+    ----------
+    port
+        The port to listen on, on all addresses.
+    metrics
+        What /metrics shows.
+    find_problem
+        Returns what is wrong with this process, or None. If something is, /healthz answers 503 and the kubelet restarts
+        the container. /readyz answers 200 as soon as the process runs, also in a replica that waits to lead.
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        wrong = complaint()
-        return web.Response(text=wrong or "ok", status=503 if wrong else 200)
+        problem = find_problem()
+        return web.Response(text=problem or "ok", status=503 if problem else 200)
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(text="ok")

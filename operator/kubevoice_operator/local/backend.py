@@ -1,4 +1,4 @@
-"""The loop: observe, plan, apply, until the voice serves or something is wrong."""
+"""The local backend: observe, plan, apply, until the voice serves or a stage fails."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,29 +11,37 @@ from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
 from pydantic import ValidationError
 
-from kubevoice_operator.chain import Step
 from kubevoice_operator.local.files import dataset_fingerprint, exclusive, write_atomically
 from kubevoice_operator.local.jobs import LocalJobs
-from kubevoice_operator.local.serving import LocalServing
-from kubevoice_operator.observe import JobPhase, Observed
-from kubevoice_operator.plan import Plan, plan
+from kubevoice_operator.local.ray_serve import LocalServing
+from kubevoice_operator.observed_state import JobPhase, ObservedState
+from kubevoice_operator.pipeline import PipelineStep
+from kubevoice_operator.planner import Plan, plan
 from kubevoice_operator.render.names import Images
 
-__all__ = ["Events", "LocalBackend", "stage_error"]
+__all__ = ["LocalBackend", "UpCallbacks", "stage_error"]
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
-    """What the loop tells while it works."""
+class UpCallbacks:
+    """Callbacks for the progress of `LocalBackend.up`."""
 
     stage_started: Callable[[Stage], None] = lambda _stage: None
     progress: Callable[[Progress], None] = lambda _progress: None
-    stage_done: Callable[[Step], None] = lambda _step: None
+    stage_done: Callable[[PipelineStep], None] = lambda _step: None
     serving_started: Callable[[], None] = lambda: None
 
 
 class LocalBackend:
-    """VoiceModels on this machine; `home` holds all their state."""
+    """VoiceModels on this machine.
+
+    Parameters
+    ----------
+    home
+        The folder of all their state.
+    port
+        The port on which voices are served.
+    """
 
     def __init__(self, home: Path, port: int) -> None:
         self._home = home
@@ -56,8 +64,8 @@ class LocalBackend:
                 f"there is no VoiceModel {name!r} here that can be brought up again; run kubevoice up -f FILE"
             ) from None
 
-    def keep(self, model: VoiceModel) -> None:
-        """Remember a VoiceModel that was brought up."""
+    def save_model(self, model: VoiceModel) -> None:
+        """Save a VoiceModel, so that it can be brought up again by name."""
         write_atomically(self._model_file(model.metadata.name), model.model_dump_json(by_alias=True, indent=1))
 
     def _model_file(self, name: str) -> Path:
@@ -67,79 +75,96 @@ class LocalBackend:
         """Return the VoiceModels that were ever brought up here."""
         return sorted(path.stem for path in (self._home / "status").glob("*.json"))
 
-    def up(self, model: VoiceModel, events: Events) -> VoiceModelStatus:
-        """Bring `model` up and wait until every replica serves it; what was done before is reused.
+    def up(self, model: VoiceModel, callbacks: UpCallbacks) -> VoiceModelStatus:
+        """Bring a VoiceModel up and wait until every replica serves it; finished stages are reused.
 
-        Raises InputError for bad input, KubeVoiceError for anything else that keeps the voice from serving.
+        Parameters
+        ----------
+        model
+            The VoiceModel.
+        callbacks
+            Called as stages start, progress and end.
+
+        Returns
+        -------
+        VoiceModelStatus
+            The status once the voice serves, or is suspended.
+
+        Raises
+        ------
+        InputError
+            For bad input.
+        KubeVoiceError
+            For anything else that keeps the voice from being served.
         """
         with exclusive(self._home):
             self._jobs.forget_failures()
             (self._home / "serving").mkdir(parents=True, exist_ok=True)
             dataset = dataset_fingerprint(model.spec.dataset.uri, model.spec.storage.s3_options())
             while True:
-                decided = self._plan(model, dataset)
-                if decided.jobs:
-                    self._run(decided, events)
-                elif (job := decided.chain.last.job) is not None and job.phase is JobPhase.FAILED:
-                    raise stage_error(decided.chain.last, self._jobs.log(decided.chain.last.job_name))
-                elif decided.service is not None:
-                    events.serving_started()
-                    self.serving.apply(decided.service)
+                desired = self._plan(model, dataset)
+                if desired.jobs:
+                    self._run_jobs(desired, callbacks)
+                elif (job := desired.pipeline.last.job) is not None and job.phase is JobPhase.FAILED:
+                    raise stage_error(desired.pipeline.last, self._jobs.log(desired.pipeline.last.job_name))
+                elif desired.service is not None:
+                    callbacks.serving_started()
+                    self.serving.apply(desired.service)
                 else:
-                    return self._wait(model, decided, dataset)
+                    return self._wait(model, desired, dataset)
 
     def _plan(self, model: VoiceModel, dataset: str) -> Plan:
-        """Observe, decide, and write the status down."""
+        """Observe, plan, and write the status."""
         model = model.model_copy(update={"status": self.status(model.metadata.name)})
-        observed = Observed(dataset, self._jobs.observe(), self.serving.observe())
-        decided = plan(model, observed, datetime.now(UTC), Images())
-        body = decided.status.model_dump_json(by_alias=True, indent=1)
+        observed = ObservedState(dataset, self._jobs.observe(), self.serving.observe())
+        desired = plan(model, observed, datetime.now(UTC), Images())
+        body = desired.status.model_dump_json(by_alias=True, indent=1)
         write_atomically(self._home / "status" / f"{model.metadata.name}.json", body)
-        return decided
+        return desired
 
-    def _run(self, decided: Plan, events: Events) -> None:
-        last = decided.chain.last
-        for job in decided.jobs:
-            of_chain = job["metadata"]["name"] == last.job_name
-            if of_chain:
-                events.stage_started(last.stage)
-            observed = self._jobs.run(job, events.progress)
-            if of_chain and observed.phase is JobPhase.SUCCEEDED:
-                events.stage_done(Step(last.stage, last.spec, last.job_name, observed))
+    def _run_jobs(self, desired: Plan, callbacks: UpCallbacks) -> None:
+        last = desired.pipeline.last
+        for job in desired.jobs:
+            is_step = job["metadata"]["name"] == last.job_name
+            if is_step:
+                callbacks.stage_started(last.stage)
+            observed = self._jobs.run_job(job, callbacks.progress)
+            if is_step and observed.phase is JobPhase.SUCCEEDED:
+                callbacks.stage_done(PipelineStep(last.stage, last.spec, last.job_name, observed))
 
-    def _wait(self, model: VoiceModel, decided: Plan, dataset: str) -> VoiceModelStatus:
-        target = decided.status.serving.target_revision
+    def _wait(self, model: VoiceModel, desired: Plan, dataset: str) -> VoiceModelStatus:
+        target = desired.status.serving.target_revision
         if model.spec.serving.suspend or (model.spec.training.suspend and target is None):
-            if decided.remove_service:
+            if desired.remove_service:
                 self.serving.stop()
-            return decided.status
+            return desired.status
         if target is None:
-            released = decided.chain.released
+            released = desired.pipeline.released
             why = "; ".join(released.failures) if released else "nothing was released"
             raise KubeVoiceError(f"the quality gate refused the voice: {why}; see spec.evaluation")
         self.serving.wait(model.metadata.name, target, model.spec.serving.rollout.progress_deadline_seconds)
         return self._plan(model, dataset).status
 
     def down(self) -> bool:
-        """Stop serving; artifacts and results stay. Tell whether anything ran."""
+        """Stop serving; artifacts and results stay. Return whether anything ran."""
         with exclusive(self._home):
             return self.serving.stop()
 
 
-def stage_error(step: Step, log: Path) -> KubeVoiceError:
-    """Return the error of a step that failed: the container's own words, all of them from its log."""
+def stage_error(step: PipelineStep, log: Path) -> KubeVoiceError:
+    """Return the error of a failed step: the container's message, and all problems that its log lists."""
     if step.job is None:
         return KubeVoiceError(f"{step.stage} did not run")
     failure = step.job.failure()
     first, *rest = failure.message.splitlines() or [failure.reason]
     if rest and rest[-1].endswith("the log has them all"):
-        rest = _problems(log) or rest
+        rest = _read_problems(log) or rest
     if step.job.exit_code == InputError.exit_code:
         return InputError(first, rest)
     return KubeVoiceError("\n".join([f"{step.stage} failed: {first} (log: {log})", *rest]))
 
 
-def _problems(log: Path) -> list[str]:
+def _read_problems(log: Path) -> list[str]:
     """Return the indented lines after the log's last `error:`."""
     text = log.read_text(encoding="utf-8", errors="replace")
     lines = text[text.rfind("\nerror: ") + 1 :].splitlines()[1:]

@@ -1,4 +1,4 @@
-"""Jobs as subprocesses. What is known of a Job is on disk, so that whoever comes next finds it, also after kill -9."""
+"""Jobs as subprocesses. Their state is on disk, so that the next process finds it, also after SIGKILL."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from kubevoice.resources.stages import Progress
 from pydantic import ValidationError
 
 from kubevoice_operator.local.files import write_atomically
-from kubevoice_operator.local.mounts import materialise
-from kubevoice_operator.observe import JobObservation, JobPhase
+from kubevoice_operator.local.mounts import mount_volumes
+from kubevoice_operator.observed_state import JobPhase, ObservedJob
 
 __all__ = ["LocalJobs"]
 
@@ -24,8 +24,8 @@ POLL_SECONDS = 0.2
 DEADLINE_EXIT = 124
 
 
-def _alive(pid: int, mark: str) -> bool:
-    """Tell whether process `pid` runs and has `mark` in its command line: pids are given out again."""
+def _is_alive(pid: int, mark: str) -> bool:
+    """Return whether process `pid` runs with `mark` in its command line; pids are reused."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
@@ -43,43 +43,57 @@ class LocalJobs:
         """Return where a Job's output goes."""
         return self._folder / name / "log"
 
-    def observe(self) -> dict[str, JobObservation]:
-        """Return every Job that was started and has not been forgotten."""
-        found = {}
+    def observe(self) -> dict[str, ObservedJob]:
+        """Return every Job that has ended, by name."""
+        jobs = {}
         for exit_file in self._folder.glob("*/exit.json"):
             code = json.loads(exit_file.read_text())["exitCode"]
             message = exit_file.with_name("termination-message")
-            found[exit_file.parent.name] = JobObservation(
+            jobs[exit_file.parent.name] = ObservedJob(
                 phase=JobPhase.SUCCEEDED if code == 0 else JobPhase.FAILED,
                 message=message.read_text(encoding="utf-8") if message.exists() else "",
                 exit_code=code,
             )
-        return found
+        return jobs
 
     def forget_failures(self) -> None:
-        """Let Jobs that failed be tried again; what they saved in storage stays."""
+        """Forget failed Jobs, so that they are run again; their artifacts stay."""
         for name, job in self.observe().items():
             if job.phase is JobPhase.FAILED:
                 (self._folder / name / "exit.json").unlink()
 
-    def run(self, job: Mapping[str, Any], on_progress: Callable[[Progress], None]) -> JobObservation:
-        """Carry out a Job and wait for it.
+    def run_job(self, job: Mapping[str, Any], on_progress: Callable[[Progress], None]) -> ObservedJob:
+        """Run a Job as a subprocess and wait for it.
 
-        The subprocess has a process group of its own. When this process is interrupted (KeyboardInterrupt, or any
-        other exception), the Job gets SIGTERM, time to save itself, and then SIGKILL.
+        The subprocess has a process group of its own. If this process is interrupted (KeyboardInterrupt or any other
+        exception), the Job gets SIGTERM, its grace period, and then SIGKILL.
+
+        Parameters
+        ----------
+        job
+            The Job as it was rendered.
+        on_progress
+            Called whenever the stage reports progress.
+
+        Returns
+        -------
+        ObservedJob
+            The Job after it has ended.
         """
         name, pod = job["metadata"]["name"], job["spec"]["template"]
         folder = self._folder / name
         container = pod["spec"]["containers"][0]
         self._stop_leftover(folder)
         shutil.rmtree(folder / "workspace", ignore_errors=True)
-        mounts = materialise(pod, container, folder)
+        mounts = mount_volumes(pod, container, folder)
         (folder / "termination-message").unlink(missing_ok=True)
-        words = [mounts.translate(word) for word in [*container["command"], *_unlistening(container.get("args", []))]]
+        words = [
+            mounts.translate(word) for word in [*container["command"], *_without_listen_port(container.get("args", []))]
+        ]
         if words[0] == "python":
             words[0] = sys.executable
         with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603  # the command is what we rendered
+            process = subprocess.Popen(  # noqa: S603  # the command was rendered by this program
                 words, stdout=log, stderr=log, env=mounts.environment(container), start_new_session=True
             )
         write_atomically(folder / "pid", str(process.pid))
@@ -96,19 +110,19 @@ class LocalJobs:
         return self.observe()[name]
 
     def _stop_leftover(self, folder: Path) -> None:
-        """Stop what a `kubevoice up` that was killed left running: two trainers must not write one checkpoint."""
+        """Stop a Job left by a `kubevoice up` that was killed: two trainers must not write one checkpoint."""
         try:
             pid = int((folder / "pid").read_text())
         except (OSError, ValueError):
             return
-        if _alive(pid, str(folder)):
+        if _is_alive(pid, str(folder)):
             os.killpg(pid, signal.SIGKILL)
-            while _alive(pid, str(folder)):
+            while _is_alive(pid, str(folder)):
                 time.sleep(POLL_SECONDS)
 
 
-def _unlistening(args: list[str]) -> list[str]:
-    """Return `args` without the port for a cluster's operator: on one machine progress is read from its file."""
+def _without_listen_port(args: list[str]) -> list[str]:
+    """Return `args` without the telemetry port: on one machine progress is read from a file."""
     if "--listen" not in args:
         return args
     at = args.index("--listen")

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubevoice_operator.local.files import write_atomically
 
-__all__ = ["Mounts", "materialise"]
+__all__ = ["Mounts", "mount_volumes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Mounts:
         return os.environ | {"XDG_CACHE_HOME": str(self.caches)} | named
 
 
-def materialise(pod: Mapping[str, Any], container: Mapping[str, Any], folder: Path) -> Mounts:
+def mount_volumes(pod: Mapping[str, Any], container: Mapping[str, Any], folder: Path) -> Mounts:
     """Make a folder for each volume that `container` mounts: emptyDir as one, downwardAPI with its files.
 
     A Secret is the folder of its name in `secrets` beside `folder`; what is in it is the user's to write.

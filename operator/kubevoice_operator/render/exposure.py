@@ -1,4 +1,4 @@
-"""The ways in: an Ingress or an HTTPRoute to the Service that KubeRay makes, and a NetworkPolicy around the pods."""
+"""Renders exposure: an Ingress or an HTTPRoute to the Service that KubeRay creates, and a NetworkPolicy of the pods."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from kubevoice.resources.voicemodel import VoiceModel
 
 from kubevoice_operator.render.names import VOICE_LABEL, serve_service, voice_object
 from kubevoice_operator.render.rayservice import DASHBOARD_PORT, METRICS_PORT
-from kubevoice_operator.render.serving import HTTP_PORT
+from kubevoice_operator.render.serve_config import HTTP_PORT
 
 __all__ = ["CLIENT_LABEL", "render_exposure"]
 
 CLIENT_LABEL = "kubevoice.io/client"
-"""Set by users to "true": on pods that may call the voices of their namespace, or on a namespace whose pods all may."""
+"""Set by users to "true" on pods that may call voices of their namespace, or on a whole namespace."""
 
 Object = dict[str, Any]
 
@@ -25,10 +25,10 @@ def _ingress(model: VoiceModel, ingress: IngressRule) -> Object:
         spec["ingressClassName"] = ingress.class_name
     if ingress.tls_secret_name:
         spec["tls"] = [{"hosts": [ingress.host], "secretName": ingress.tls_secret_name}]
-    found = voice_object(model, "networking.k8s.io/v1", "Ingress", spec)
+    rendered = voice_object(model, "networking.k8s.io/v1", "Ingress", spec)
     if ingress.annotations:
-        found["metadata"]["annotations"] = dict(ingress.annotations)
-    return found
+        rendered["metadata"]["annotations"] = dict(ingress.annotations)
+    return rendered
 
 
 def _route(model: VoiceModel, route: HttpRoute) -> Object:
@@ -47,18 +47,18 @@ def _route(model: VoiceModel, route: HttpRoute) -> Object:
 
 
 def _rule(ports: tuple[int, ...], *peers: Object) -> Object:
-    found: Object = {"ports": [{"protocol": "TCP", "port": port} for port in ports]}
-    return found | ({"from": list(peers)} if peers else {})
+    rule: Object = {"ports": [{"protocol": "TCP", "port": port} for port in ports]}
+    return rule | ({"from": list(peers)} if peers else {})
 
 
 def _anywhere(**pod_labels: str) -> Object:
-    """Return pods by the recommended labels, in whichever namespace they run: where, only the cluster's owner knows."""
+    """Return a peer that selects pods of any namespace by the recommended labels."""
     matched = {f"app.kubernetes.io/{name}": value for name, value in pod_labels.items()}
     return {"namespaceSelector": {}, "podSelector": {"matchLabels": matched}}
 
 
 def _policy(model: VoiceModel) -> Object:
-    """Return who may reach heads and workers. What these call is left to the cluster's own policies."""
+    """Return the NetworkPolicy for ingress to heads and workers; egress is left to the cluster's own policies."""
     own = {"matchLabels": {VOICE_LABEL: model.metadata.name, "app.kubernetes.io/component": "serving"}}
     client = {"matchLabels": {CLIENT_LABEL: "true"}}
     spec: Object = {
@@ -76,16 +76,17 @@ def _policy(model: VoiceModel) -> Object:
 
 
 def render_exposure(model: VoiceModel) -> tuple[Object, ...]:
-    """Render what spec.serving.expose asks for; the same bytes for the same VoiceModel.
+    """Render the objects that spec.serving.expose asks for, the same for the same VoiceModel.
 
-    While serving is suspended there is no way in, but pods that are still on their way out stay protected.
+    While serving is suspended there is no Ingress and no HTTPRoute, but terminating pods keep their NetworkPolicy.
     """
-    serving, found = model.spec.serving, []
+    serving = model.spec.serving
+    objects: list[Object] = []
     expose = serving.expose
     if expose.network_policy:
-        found.append(_policy(model))
+        objects.append(_policy(model))
     if expose.ingress is not None and not serving.suspend:
-        found.append(_ingress(model, expose.ingress))
+        objects.append(_ingress(model, expose.ingress))
     if expose.http_route is not None and not serving.suspend:
-        found.append(_route(model, expose.http_route))
-    return tuple(found)
+        objects.append(_route(model, expose.http_route))
+    return tuple(objects)

@@ -1,4 +1,4 @@
-"""A stage as a Job."""
+"""Renders the Job of a stage."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from kubevoice_operator.render.names import (
     KEY_LABEL,
     REFRESH_ANNOTATION,
     RESULT_FILE,
-    SHAPE_ANNOTATION,
     SPEC_ANNOTATION,
     SPEC_DIR,
     TELEMETRY_PORT,
+    TEMPLATE_HASH_ANNOTATION,
     WORK_DIR,
     Images,
     content_hash,
@@ -29,27 +29,27 @@ from kubevoice_operator.render.pod import (
     storage_volumes,
 )
 
-__all__ = ["BAD_INPUT", "CONTAINER", "QUEUE_LABEL", "render_job", "shape"]
+__all__ = ["BAD_INPUT", "CONTAINER", "QUEUE_LABEL", "pod_template_hash", "render_job"]
 
 BAD_INPUT, STOPPED = 2, 143
 CONTAINER = "stage"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-SMALL = {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
-"""What prepare and release take; training's own resources are the user's."""
-PATIENT = {"name": "OMP_WAIT_POLICY", "value": "PASSIVE"}
-"""Torch's threads sleep while they wait: if they spin, they take cores, or the pod's CPU time, from those that work."""
+DEFAULT_RESOURCES = {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
+"""Resources of prepare and release, and of training where the spec names none."""
+OMP_PASSIVE_ENV = {"name": "OMP_WAIT_POLICY", "value": "PASSIVE"}
+"""Torch's threads sleep while they wait. Spinning threads would use up the pod's CPU quota."""
 GRACE_SECONDS = 120
-"""Time for a trainer that is stopped to upload its last checkpoint."""
+"""Time to upload the last checkpoint after SIGTERM."""
 
 
-def shape(model: VoiceModel, stage: Stage) -> str:
-    """Return the hash of what the user says about where and how a stage's pods run.
+def pod_template_hash(model: VoiceModel, stage: Stage) -> str:
+    """Return a hash of what the spec says about the pods of a stage: image, resources, placement, storage, queue.
 
-    A Job cannot be changed, so one that is not done is made anew when this changes; its work is kept, for that
-    is named by the stage's key. The refresh annotation counts too: it is how a user says "try again".
+    A Job cannot be changed, so an unfinished one is recreated when this hash changes. Its work is kept under the
+    stage's cache key. The refresh annotation is part of the hash, so a user can ask for a retry with it.
     """
     training, storage = model.spec.training, model.spec.storage
-    said: dict[str, Any] = {
+    template: dict[str, Any] = {
         "image": training.image,
         "placement": placement(training),
         "queue": training.queue_name,
@@ -57,43 +57,45 @@ def shape(model: VoiceModel, stage: Stage) -> str:
         "deadline": training.active_deadline_seconds,
         "storage": storage.model_dump(mode="json"),
         "resources": _resources(model, stage),
-        "nodes": _nodes(model, stage),
+        "nodes": _node_count(model, stage),
         "refresh": model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
     }
-    return content_hash(said)
+    return content_hash(template)
 
 
-def _nodes(model: VoiceModel, stage: Stage) -> int:
+def _node_count(model: VoiceModel, stage: Stage) -> int:
     return model.spec.training.nodes if stage is Stage.TRAIN else 1
 
 
-def _company(model: VoiceModel, stage: Stage) -> list[dict[str, Any]]:
-    """Return the environment that tells a trainer of the others; Kubernetes adds JOB_COMPLETION_INDEX.
+def _distributed_env(model: VoiceModel, stage: Stage) -> list[dict[str, Any]]:
+    """Return the environment of distributed training; Kubernetes adds JOB_COMPLETION_INDEX, which is the node rank.
 
-    Pods find each other through the storage that all of them write to, so that no Service is needed.
+    The rendezvous is in the storage that all pods write to, so no Service is needed.
     """
-    found: list[dict[str, Any]] = []
+    env: list[dict[str, Any]] = []
     if stage is Stage.TRAIN and (gpus := model.spec.training.gpus_per_node) > 1:
-        found.append({"name": "KUBEVOICE_PROCESSES", "value": str(gpus)})
-    if (nodes := _nodes(model, stage)) > 1:
-        found.append({"name": "KUBEVOICE_NODES", "value": str(nodes)})
-        found.append({"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
-    return found
+        env.append({"name": "KUBEVOICE_PROCESSES", "value": str(gpus)})
+    if (nodes := _node_count(model, stage)) > 1:
+        env.append({"name": "KUBEVOICE_NODES", "value": str(nodes)})
+        env.append({"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
+    return env
 
 
 def _resources(model: VoiceModel, stage: Stage) -> dict[str, Any]:
     training = model.spec.training
     if stage is not Stage.TRAIN:
-        return SMALL
-    found: dict[str, Any] = {name: dict(values) for name, values in (training.resources or SMALL).items()}
+        return DEFAULT_RESOURCES
+    resources: dict[str, Any] = {
+        name: dict(values) for name, values in (training.resources or DEFAULT_RESOURCES).items()
+    }
     if training.gpus_per_node:
-        found.setdefault("limits", {}).setdefault("nvidia.com/gpu", str(training.gpus_per_node))
-    return found
+        resources.setdefault("limits", {}).setdefault("nvidia.com/gpu", str(training.gpus_per_node))
+    return resources
 
 
 def _container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     environment = storage_env(model.spec.storage)
-    environment["env"] += [PATIENT, *_company(model, stage)]
+    environment["env"] += [OMP_PASSIVE_ENV, *_distributed_env(model, stage)]
     return {
         "name": CONTAINER,
         "image": model.spec.training.image or images.training,
@@ -127,7 +129,7 @@ def _pod(model: VoiceModel, stage: Stage, images: Images) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        # As process 1 of its container, a stage that is still importing would take no notice of SIGTERM.
+        # As process 1 of its container, a stage that is still importing would ignore SIGTERM.
         "shareProcessNamespace": True,
         "securityContext": pod_security(),
         "containers": [_container(model, stage, images, mounts)],
@@ -145,13 +147,13 @@ def _pod(model: VoiceModel, stage: Stage, images: Images) -> dict[str, Any]:
     return pod
 
 
-def _pods(nodes: int, backoff_limit: int) -> dict[str, Any]:
-    """Return how many pods a Job has, and what their failures mean.
+def _render_parallelism(nodes: int, backoff_limit: int) -> dict[str, Any]:
+    """Return the parallelism of a Job and its pod failure policy.
 
-    Pods that train together end together: one that fails takes the others along, and one that is stopped or drained
-    stops them, which is no failure of theirs.
+    In distributed training all processes end together: one that fails or is stopped ends the others. Those exits are
+    not counted as failures.
     """
-    # Bad input stays bad, so it is not tried again; a node that is drained is no failure of ours.
+    # Bad input is not retried. A drained node does not count as a failure.
     rules: list[dict[str, Any]] = [
         {"action": "FailJob", "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [BAD_INPUT]}},
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
@@ -169,16 +171,35 @@ def _pods(nodes: int, backoff_limit: int) -> dict[str, Any]:
 
 
 def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, images: Images) -> dict[str, Any]:
-    """Render the Job of a stage. Its spec travels as a pod annotation, so that no other object is needed."""
+    """Render the Job of a stage.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel that owns the Job.
+    stage
+        The stage to run.
+    spec
+        The stage's spec. It is a pod annotation, mounted as a file, so that no ConfigMap is needed.
+    name
+        The Job's name.
+    images
+        Images used where the VoiceModel names none.
+
+    Returns
+    -------
+    dict
+        The object, the same for the same arguments.
+    """
     training = model.spec.training
-    marks = labels(model, stage)
+    pod_labels = labels(model, stage)
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": model.metadata.namespace,
-        "labels": marks
+        "labels": pod_labels
         | {KEY_LABEL: spec_key(stage, spec)}
         | ({QUEUE_LABEL: training.queue_name} if training.queue_name else {}),
-        "annotations": {SHAPE_ANNOTATION: shape(model, stage)},
+        "annotations": {TEMPLATE_HASH_ANNOTATION: pod_template_hash(model, stage)},
     }
     if owners := owner_references(model):
         metadata["ownerReferences"] = owners
@@ -190,12 +211,12 @@ def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, imag
             # Kueue admits by unsetting this.
             **({"suspend": True} if training.queue_name else {}),
             "activeDeadlineSeconds": training.active_deadline_seconds,
-            # Two trainers must not write one checkpoint: the next pod starts when the one before is gone.
+            # Two pods must not write one checkpoint, so a replacement starts only when the old pod is gone.
             "podReplacementPolicy": "Failed",
-            **_pods(_nodes(model, stage), training.backoff_limit),
+            **_render_parallelism(_node_count(model, stage), training.backoff_limit),
             "template": {
                 "metadata": {
-                    "labels": marks,
+                    "labels": pod_labels,
                     "annotations": {SPEC_ANNOTATION: spec.model_dump_json(by_alias=True)},
                 },
                 "spec": _pod(model, stage, images),

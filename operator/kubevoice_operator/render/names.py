@@ -1,4 +1,4 @@
-"""Names, labels and paths that objects and their readers agree on."""
+"""Names, labels, annotations and paths shared by the modules that render objects and those that read them."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,11 +17,11 @@ __all__ = [
     "REFRESH_ANNOTATION",
     "RESULT_ANNOTATION",
     "RESULT_FILE",
-    "SHAPE_ANNOTATION",
     "SPEC_ANNOTATION",
     "SPEC_DIR",
     "STAGE_LABEL",
     "TELEMETRY_PORT",
+    "TEMPLATE_HASH_ANNOTATION",
     "VOICE_LABEL",
     "WORK_DIR",
     "Images",
@@ -34,11 +34,11 @@ __all__ = [
 
 SPEC_ANNOTATION = "kubevoice.io/stage-spec"
 HASH_ANNOTATION = "kubevoice.io/rendered"
-SHAPE_ANNOTATION = "kubevoice.io/shape"
+TEMPLATE_HASH_ANNOTATION = "kubevoice.io/shape"  # Jobs of earlier versions carry this key
 RESULT_ANNOTATION = "kubevoice.io/result"
-"""What a Job's container answered: the pod that said it may go with its node."""
+"""The result of a Job, copied from its pod, which may disappear with its node."""
 REFRESH_ANNOTATION = "kubevoice.io/refresh"
-"""Set by users, to any new value: read the dataset again, and try again what failed."""
+"""Set by users to any new value to read the data set again and retry what failed."""
 VOICE_LABEL = "kubevoice.io/voicemodel"
 STAGE_LABEL = "kubevoice.io/stage"
 KEY_LABEL = "kubevoice.io/key"
@@ -62,15 +62,15 @@ class Images:
 
 
 def labels(model: VoiceModel, stage: Stage | None = None) -> dict[str, str]:
-    """Return the labels by which everything that belongs to `model` is found."""
-    found = {
+    """Return the labels of an object that belongs to `model`; with the stage's label for objects of a stage."""
+    common = {
         "app.kubernetes.io/name": "kubevoice",
         "app.kubernetes.io/instance": model.metadata.name,
         "app.kubernetes.io/component": str(stage) if stage else "serving",
         "app.kubernetes.io/managed-by": "kubevoice",
         VOICE_LABEL: model.metadata.name,
     }
-    return found | ({STAGE_LABEL: str(stage)} if stage else {})
+    return common | ({STAGE_LABEL: str(stage)} if stage else {})
 
 
 def owner_references(model: VoiceModel) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What all pods share: who they run as, how they reach storage, where they run. Fit for the restricted standard."""
+"""Parts that all pods share; they meet the Restricted Pod Security Standard."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ USER = 10001
 
 
 def pod_security() -> dict[str, Any]:
-    """Return a pod's security context: no root, the runtime's own system call filter."""
+    """Return a pod's security context: not root, with the runtime's default seccomp profile."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,
@@ -33,22 +33,22 @@ def pod_security() -> dict[str, Any]:
 
 
 def container_security() -> dict[str, Any]:
-    """Return a container's security context: no privileges, none to be gained."""
+    """Return a container's security context: no capabilities and no privilege escalation."""
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def placement(pods: Pods) -> dict[str, Any]:
-    """Return where pods may run."""
-    found: dict[str, Any] = {}
+    """Return node selector and tolerations."""
+    scheduling: dict[str, Any] = {}
     if pods.node_selector:
-        found["nodeSelector"] = dict(pods.node_selector)
+        scheduling["nodeSelector"] = dict(pods.node_selector)
     if pods.tolerations:
-        found["tolerations"] = [dict(toleration) for toleration in pods.tolerations]
-    return found
+        scheduling["tolerations"] = [dict(toleration) for toleration in pods.tolerations]
+    return scheduling
 
 
 def pull_secrets(images: Images) -> dict[str, Any]:
-    """Return what a pod pulls its images with."""
+    """Return `imagePullSecrets`; empty without any."""
     if not images.pull_secrets:
         return {}
     return {"imagePullSecrets": [{"name": name} for name in images.pull_secrets]}
@@ -56,16 +56,16 @@ def pull_secrets(images: Images) -> dict[str, Any]:
 
 def storage_env(storage: StorageSpec) -> dict[str, Any]:
     """Return `env` and `envFrom` of a container that uses storage; credentials stay in their Secret."""
-    found: dict[str, Any] = {"env": [{"name": "HOME", "value": "/tmp"}]}  # noqa: S108  # the only writable place
+    access: dict[str, Any] = {"env": [{"name": "HOME", "value": "/tmp"}]}  # noqa: S108  # the only writable place
     if storage.ca_bundle_ref:
-        found["env"].append({"name": "AWS_CA_BUNDLE", "value": f"{CA_DIR}/ca.crt"})
+        access["env"].append({"name": "AWS_CA_BUNDLE", "value": f"{CA_DIR}/ca.crt"})
     if storage.secret_ref:
-        found["envFrom"] = [{"secretRef": {"name": storage.secret_ref.name}}]
-    return found
+        access["envFrom"] = [{"secretRef": {"name": storage.secret_ref.name}}]
+    return access
 
 
 def storage_volumes(storage: StorageSpec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return volumes and mounts of the certificates that sign the storage's; none if none are named."""
+    """Return volumes and mounts of the storage's CA bundle; empty lists if the spec names none."""
     if (ref := storage.ca_bundle_ref) is None:
         return [], []
     volume = {"name": "ca", "configMap": {"name": ref.config_map, "items": [{"key": ref.key, "path": "ca.crt"}]}}

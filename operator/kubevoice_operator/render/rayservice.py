@@ -1,4 +1,4 @@
-"""Serving as a RayService: a Ray cluster, and the applications on it. Written for KubeRay 1.6 and later."""
+"""Renders the RayService: a Ray cluster and its Serve applications. For KubeRay 1.6 and later."""
 
 from typing import Any
 
@@ -15,16 +15,16 @@ from kubevoice_operator.render.pod import (
     storage_env,
     storage_volumes,
 )
-from kubevoice_operator.render.serving import (
+from kubevoice_operator.render.serve_config import (
     APPLICATION,
-    FINISH_SECONDS,
+    DRAIN_SECONDS,
     HTTP_PORT,
     PROXY_ENVIRONMENT,
     RAY_ENVIRONMENT,
-    Bundle,
-    Traffic,
-    program,
+    BundleRef,
+    TrafficSplit,
     replica_cpus,
+    restart_fingerprint,
     serve_config,
 )
 
@@ -33,8 +33,8 @@ __all__ = [
     "DASHBOARD_PORT",
     "HTTP_PORT",
     "METRICS_PORT",
-    "Bundle",
-    "Traffic",
+    "BundleRef",
+    "TrafficSplit",
     "render_rayservice",
     "serve_config",
     "worker_bounds",
@@ -45,20 +45,20 @@ WORKERS = "synthesizer"
 RESTART_ANNOTATION = "kubevoice.io/program"
 CANARY_ROOM = 1
 PROXY_CPU = 0.1
-"""What the HTTP proxy beside each replica takes of a CPU."""
+"""CPU of the HTTP proxy on each worker."""
 OBJECT_STORE_BYTES = 128 << 20
-"""Answers pass through it; Ray would set aside a third of the memory."""
+"""Responses pass through the object store; Ray's default is a third of the memory."""
 IDLE_SECONDS = 60
-"""How long a worker without a replica stays: Serve has waited already, and its proxy still passes on answers."""
+"""Time until a worker without a replica is removed; its proxy may still forward responses."""
 DASHBOARD_PORT, METRICS_PORT = 8265, 8080
 HEAD_PORTS = {"gcs-server": 6379, "dashboard": DASHBOARD_PORT, "metrics": METRICS_PORT, "serve": HTTP_PORT}
 WORKER_PORTS = {"metrics": METRICS_PORT, "serve": HTTP_PORT}
 HEAD_RESOURCES = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}}
 AUTOSCALER_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
-LEAVE_SECONDS = 300
-"""How long a worker may take to leave: another takes its replica over, then it finishes its requests."""
+PRESTOP_SECONDS = 300
+"""Time limit of a worker's preStop hook: its replica is replaced elsewhere, then its requests are finished."""
 STOP_SECONDS = 30
-"""How long the processes of a pod may take to end by themselves."""
+"""Time for the processes of a pod to end after SIGTERM."""
 API_ACCESS_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
 SCRATCH_DIR = "/tmp"  # noqa: S108  # inside the container
 
@@ -66,7 +66,7 @@ Object = dict[str, Any]
 
 
 def worker_bounds(model: VoiceModel) -> tuple[int, int]:
-    """Return how few and how many worker pods the service may have; each has room for one replica."""
+    """Return the minimum and maximum of worker pods; each holds one replica, and a canary needs one more."""
     serving = model.spec.serving
     canary = CANARY_ROOM if serving.rollout.strategy is Strategy.CANARY else 0
     return serving.min_replicas, serving.max_replicas + canary
@@ -77,7 +77,7 @@ def _mount(volume: str, path: str) -> Object:
 
 
 def _tracing(model: VoiceModel) -> dict[str, str]:
-    """Return the variables by which OpenTelemetry's own specification is told where traces go."""
+    """Return OpenTelemetry's standard environment variables; empty without spec.serving.tracing."""
     if (tracing := model.spec.serving.tracing) is None:
         return {}
     return {
@@ -103,10 +103,10 @@ def _container(model: VoiceModel, images: Images, name: str, ports: dict[str, in
 
 
 def _template(model: VoiceModel, images: Images, container: Object) -> Object:
-    where = placement(model.spec.serving)
-    # KubeRay takes no notice of tolerations, nor of what makes Ray restart replicas, but of annotations: what they
-    # sum up is changed by another cluster that takes over when it speaks.
-    restart = content_hash({"placement": where, "program": program(model)})
+    scheduling = placement(model.spec.serving)
+    # KubeRay ignores changes of tolerations and of Serve's restart settings, but not of annotations. With this one it
+    # prepares a new cluster, which takes over when its replicas are ready.
+    restart = content_hash({"placement": scheduling, "program": restart_fingerprint(model)})
     return {
         "metadata": {"labels": labels(model), "annotations": {RESTART_ANNOTATION: restart}},
         "spec": {
@@ -115,21 +115,21 @@ def _template(model: VoiceModel, images: Images, container: Object) -> Object:
             "securityContext": pod_security(),
             "containers": [container],
             "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
-            **where,
+            **scheduling,
             **pull_secrets(images),
         },
     }
 
 
 def _head(model: VoiceModel, images: Images) -> Object:
-    """Return the head: the HTTP side, and what keeps Ray together. It needs no storage, so it gets no keys to that."""
+    """Return the head group: the ingress deployment and Ray's control processes. It has no storage credentials."""
     container = _container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
     if (secret := model.spec.serving.cache.redis_secret_ref) is not None:
         container["env"] += [_from_secret(name, secret.name) for name in ("REDIS_USERNAME", "REDIS_PASSWORD")]
     template = _template(model, images, container)
     template["spec"]["volumes"].append(_api_access())
     if (auth := model.spec.serving.expose.auth) is not None:
-        # As a volume, because that follows the Secret; of a key that is not there, the pod waits and says so.
+        # A volume follows changes of the Secret. If the key is missing, the pod waits and Kubernetes reports it.
         items = [{"key": auth.key, "path": auth.key}]
         template["spec"]["volumes"].append(
             {"name": "api-keys", "secret": {"secretName": auth.secret_ref.name, "items": items}}
@@ -150,14 +150,14 @@ def _from_secret(name: str, secret: str) -> Object:
 
 
 def _api_access() -> Object:
-    """Return what Kubernetes would mount into every container, to be mounted into the autoscaler's alone."""
+    """Return the service account volume; it is mounted into the autoscaler container only."""
     token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}}
     authority = {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
     return {"name": "api-access", "projected": {"sources": [token, authority]}}
 
 
 def _autoscaler() -> Object:
-    """Return how KubeRay's sidecar runs that adds and removes workers as replicas want them."""
+    """Return the options of Ray's autoscaler, a sidecar of the head that adds and removes workers."""
     return {
         "version": "v2",
         "idleTimeoutSeconds": IDLE_SECONDS,
@@ -178,20 +178,20 @@ def _worker_resources(model: VoiceModel) -> Object:
 
 
 def _workers(model: VoiceModel, images: Images) -> Object:
-    """Return the group of workers. Its name and place are known to who patches the bounds of a running cluster."""
+    """Return the worker group. KubernetesApi.set_worker_bounds patches it as the first group of the cluster."""
     least, most = worker_bounds(model)
     container = _container(model, images, "ray-worker", WORKER_PORTS, _worker_resources(model))
     volumes, mounts = storage_volumes(model.spec.storage)
     access = storage_env(model.spec.storage)
     container["env"] += [variable for variable in access.pop("env") if variable["name"] != "HOME"]
     container["volumeMounts"] += mounts
-    leave = ["python", "-m", "kubevoice_serving.routing.drain", str(LEAVE_SECONDS)]
-    container |= access | {"lifecycle": {"preStop": {"exec": {"command": leave}}}}
+    drain = ["python", "-m", "kubevoice_serving.routing.drain", str(PRESTOP_SECONDS)]
+    container |= access | {"lifecycle": {"preStop": {"exec": {"command": drain}}}}
     template = _template(model, images, container)
     template["spec"]["volumes"] += volumes
-    template["spec"]["terminationGracePeriodSeconds"] = LEAVE_SECONDS + STOP_SECONDS
-    # As process 1 of its container, the shell in which KubeRay waits for the head would take no notice of SIGTERM, and
-    # a worker deleted before it started would stay for all of that time.
+    template["spec"]["terminationGracePeriodSeconds"] = PRESTOP_SECONDS + STOP_SECONDS
+    # As process 1 of its container, the shell in which KubeRay waits for the head would ignore SIGTERM, and a worker
+    # deleted before it started would use up the whole grace period.
     template["spec"]["shareProcessNamespace"] = True
     return {
         "groupName": WORKERS,
@@ -206,11 +206,26 @@ def _workers(model: VoiceModel, images: Images) -> Object:
     }
 
 
-def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> Object:
-    """Render the RayService that divides requests as `traffic` says; the same bytes for the same arguments."""
+def render_rayservice(model: VoiceModel, traffic: TrafficSplit, images: Images) -> Object:
+    """Render the RayService.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel that owns it.
+    traffic
+        Which bundles are served, and the canary's share.
+    images
+        Images used where the VoiceModel names none.
+
+    Returns
+    -------
+    dict
+        The object, the same for the same arguments.
+    """
     cluster: Object = {
         "rayVersion": RAY_VERSION,
-        # Also where there is nothing to scale now: switched on later, it would need another cluster.
+        # Always on: switching it on later would need a new cluster.
         "enableInTreeAutoscaling": True,
         "autoscalerOptions": _autoscaler(),
         "headGroupSpec": _head(model, images),
@@ -218,9 +233,9 @@ def render_rayservice(model: VoiceModel, traffic: Traffic, images: Images) -> Ob
     }
     spec: Object = {
         "serveConfigV2": yaml.safe_dump(serve_config(model, traffic), sort_keys=True),
-        # The HTTP side is on the head, so its proxy is the shortest way, and the only one while there is no worker.
+        # The ingress deployment is on the head, and its proxy is the only one while there is no worker.
         "excludeHeadPodFromServeSvc": False,
-        "rayClusterDeletionDelaySeconds": FINISH_SECONDS,
+        "rayClusterDeletionDelaySeconds": DRAIN_SECONDS,
         "rayClusterConfig": cluster,
     }
     return voice_object(model, "ray.io/v1", "RayService", spec)

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from kubevoice.errors import InputError
 from kubevoice_operator.local.ray import port_is_free
-from kubevoice_operator.local.serving import LocalServing
+from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.render.rayservice import Bundle
 from kubevoice_serving.http.api_keys import generate_key
 from live_caller import calling

@@ -17,7 +17,7 @@ from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.local.http import request
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice, serve_config
-from kubevoice_operator.render.serving import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
+from kubevoice_operator.render.serve_config import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
 from live_caller import calling
 
 pytestmark = [

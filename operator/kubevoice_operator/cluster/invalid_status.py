@@ -1,4 +1,4 @@
-"""The status of a VoiceModel that the API server took but this operator cannot read."""
+"""The status of a VoiceModel that the API server accepted but this operator cannot parse."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["invalid_status"]
 
 
 def invalid_status(raw: Any, error: ValidationError, now: datetime) -> VoiceModelStatus:
-    """Say what is wrong with each field. What was there before is kept, if it can be read."""
+    """Build the status that names each invalid field; the rest of the previous status is kept if it can be parsed."""
     try:
         before = VoiceModelStatus.model_validate(raw.get("status") or {})
     except ValidationError:

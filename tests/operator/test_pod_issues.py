@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from kubevoice.resources.conditions import Reason
-from kubevoice_operator.cluster.trouble import ended, pod_trouble, when
+from kubevoice_operator.cluster.pod_issues import find_pod_issue, find_termination, parse_timestamp
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -30,14 +30,14 @@ def scheduled(status, seconds=0, **more):
         ("ImagePullBackOff", Reason.IMAGE_PULL_FAILED, "check the image's name"),
         ("InvalidImageName", Reason.IMAGE_PULL_FAILED, "voice:1"),
         ("ErrImageNeverPull", Reason.IMAGE_PULL_FAILED, "voice:1"),
-        ("CreateContainerConfigError", Reason.POD_CONFIG_ERROR, "make what it names"),
-        ("CreateContainerError", Reason.POD_CONFIG_ERROR, "make what it names"),
-        ("RunContainerError", Reason.POD_CONFIG_ERROR, "make what it names"),
+        ("CreateContainerConfigError", Reason.POD_CONFIG_ERROR, "create what it names"),
+        ("CreateContainerError", Reason.POD_CONFIG_ERROR, "create what it names"),
+        ("RunContainerError", Reason.POD_CONFIG_ERROR, "create what it names"),
         ("CrashLoopBackOff", Reason.POD_CRASHING, "said so"),
     ],
 )
 def test_a_container_that_waits_in_vain(word, reason, advice):
-    found = pod_trouble(pod(containerStatuses=[container({"reason": word, "message": "said so"})]), NOW)
+    found = find_pod_issue(pod(containerStatuses=[container({"reason": word, "message": "said so"})]), NOW)
     assert (found.reason, found.pod) == (reason, "p")
     assert "said so" in found.message
     assert advice in found.message
@@ -45,56 +45,56 @@ def test_a_container_that_waits_in_vain(word, reason, advice):
 
 @pytest.mark.parametrize("word", ["ContainerCreating", "PodInitializing", ""])
 def test_a_container_that_is_being_made_is_no_trouble(word):
-    assert pod_trouble(pod(containerStatuses=[container({"reason": word})]), NOW) is None
+    assert find_pod_issue(pod(containerStatuses=[container({"reason": word})]), NOW) is None
 
 
 def test_an_init_container_counts_too():
     waiting = container({"reason": "ErrImagePull"})
-    assert pod_trouble(pod(initContainerStatuses=[waiting]), NOW).reason is Reason.IMAGE_PULL_FAILED
+    assert find_pod_issue(pod(initContainerStatuses=[waiting]), NOW).reason is Reason.IMAGE_PULL_FAILED
 
 
 def test_a_crash_by_memory_is_called_so_and_another_says_how_it_ended():
     loop = {"reason": "CrashLoopBackOff", "message": "back-off 10s"}
-    killed = pod_trouble(pod(containerStatuses=[container(loop, {"exitCode": 137, "reason": "OOMKilled"})]), NOW)
+    killed = find_pod_issue(pod(containerStatuses=[container(loop, {"exitCode": 137, "reason": "OOMKilled"})]), NOW)
     assert killed.reason is Reason.OUT_OF_MEMORY
-    crashed = pod_trouble(pod(containerStatuses=[container(loop, {"exitCode": 3})]), NOW)
+    crashed = find_pod_issue(pod(containerStatuses=[container(loop, {"exitCode": 3})]), NOW)
     assert crashed.message == "back-off 10s; it ended with 3 (no reason given)"
 
 
 def test_no_room():
     condition = scheduled("False", reason="Unschedulable", message="0/3 nodes are available")
-    found = pod_trouble(pod(conditions=[condition]), NOW)
+    found = find_pod_issue(pod(conditions=[condition]), NOW)
     assert (found.reason, found.message) == (Reason.UNSCHEDULABLE, "0/3 nodes are available")
-    assert pod_trouble(pod(conditions=[scheduled("False", reason="SchedulingGated")]), NOW) is None
+    assert find_pod_issue(pod(conditions=[scheduled("False", reason="SchedulingGated")]), NOW) is None
 
 
 @pytest.mark.parametrize(("seconds", "slow"), [(299, False), (301, True)])
 def test_a_start_that_takes_very_long(seconds, slow):
-    found = pod_trouble(pod(conditions=[{"type": "Ready", "status": "False"}, scheduled("True", seconds)]), NOW)
+    found = find_pod_issue(pod(conditions=[{"type": "Ready", "status": "False"}, scheduled("True", seconds)]), NOW)
     assert (found is not None) == slow
     assert not slow or "kubectl describe pod p" in found.message
 
 
 def test_a_pod_that_runs_has_ended_or_goes_away_has_no_trouble():
     late, bad = scheduled("True", 999), container({"reason": "ErrImagePull"})
-    assert pod_trouble(pod(phase="Running", conditions=[late]), NOW) is None
+    assert find_pod_issue(pod(phase="Running", conditions=[late]), NOW) is None
     for phase in ("Succeeded", "Failed"):
-        assert pod_trouble(pod(phase=phase, containerStatuses=[bad]), NOW) is None
+        assert find_pod_issue(pod(phase=phase, containerStatuses=[bad]), NOW) is None
     leaving = pod(containerStatuses=[bad])
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert pod_trouble(leaving, NOW) is None
-    assert pod_trouble({"metadata": {"name": "p"}}, NOW) is None
+    assert find_pod_issue(leaving, NOW) is None
+    assert find_pod_issue({"metadata": {"name": "p"}}, NOW) is None
 
 
 def test_how_a_container_ended():
     other = {"name": "other", "state": {"terminated": {"exitCode": 1}}}
     done = pod(containerStatuses=[other, container(terminated={"exitCode": 0})])
-    assert ended(done, "stage") == {"exitCode": 0}
-    assert ended(done) == {"exitCode": 1}
-    assert ended(pod(containerStatuses=[container(running={})]), "stage") is None
-    assert ended(pod()) is None
+    assert find_termination(done, "stage") == {"exitCode": 0}
+    assert find_termination(done) == {"exitCode": 1}
+    assert find_termination(pod(containerStatuses=[container(running={})]), "stage") is None
+    assert find_termination(pod()) is None
 
 
 def test_times_have_their_zone():
-    assert when("2026-01-01T00:00:00Z") == NOW
-    assert when(None) is None
+    assert parse_timestamp("2026-01-01T00:00:00Z") == NOW
+    assert parse_timestamp(None) is None

@@ -11,9 +11,9 @@ from kubevoice.errors import InputError, KubeVoiceError
 
 from kubevoice_operator.local.files import write_atomically
 from kubevoice_operator.local.http import LOOPBACK, request
-from kubevoice_operator.local.mounts import Mounts, materialise
+from kubevoice_operator.local.mounts import Mounts, mount_volumes
 from kubevoice_operator.local.ray import LocalRay, port_is_free
-from kubevoice_operator.observe import ReplicaObservation, ServiceObservation
+from kubevoice_operator.observed_state import ObservedReplica, ObservedService
 from kubevoice_operator.render.names import content_hash
 from kubevoice_operator.render.rayservice import APPLICATION
 
@@ -34,7 +34,7 @@ class LocalServing:
         """Where applications call."""
         return f"http://{LOOPBACK}:{self._port}"
 
-    def observe(self) -> ServiceObservation | None:
+    def observe(self) -> ObservedService | None:
         """Return what is applied and what replicas say; None if nothing runs."""
         running = self.ray.running()
         try:
@@ -52,9 +52,9 @@ class LocalServing:
         except OSError as failure:
             error = f"Ray's dashboard does not answer: {failure}"
         replicas, complaint = self._replicas()
-        return ServiceObservation(applied["hash"], self.url, replicas, error=error or complaint)
+        return ObservedService(applied["hash"], self.url, replicas, error=error or complaint)
 
-    def _replicas(self) -> tuple[tuple[ReplicaObservation, ...], str | None]:
+    def _replicas(self) -> tuple[tuple[ObservedReplica, ...], str | None]:
         """Ask the replicas over the data plane what they serve, and whether one could not load what it should."""
         try:
             if request(self._port, "GET", "/readyz")[0] != 200:
@@ -66,7 +66,7 @@ class LocalServing:
             return (), None
         replicas = answer["replicas"]
         complaints = [str(r["error"]) for r in replicas if r.get("error")]
-        observed = tuple(ReplicaObservation(r["replica"], r["voices"]) for r in replicas)
+        observed = tuple(ObservedReplica(r["replica"], r["voices"]) for r in replicas)
         return observed, complaints[0] if complaints else None
 
     def apply(self, service: Mapping[str, Any]) -> None:
@@ -76,7 +76,7 @@ class LocalServing:
         """
         worker = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]
         container = worker["spec"]["containers"][0]
-        mounts = materialise(worker, container, self._folder)
+        mounts = mount_volumes(worker, container, self._folder)
         config = self._config(service, mounts)
         running = self.ray.running()
         previous = self._folder / "applied.json"
@@ -102,7 +102,7 @@ class LocalServing:
         # One machine serves itself: nobody else may reach the port.
         config["http_options"] |= {"host": LOOPBACK, "port": self._port}
         head = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
-        front = materialise(head, head["spec"]["containers"][0], self._folder)
+        front = mount_volumes(head, head["spec"]["containers"][0], self._folder)
         for application in config["applications"]:
             application["args"] = {k: mounts.translate(v) for k, v in application["args"].items()}
             for deployment in application["deployments"]:

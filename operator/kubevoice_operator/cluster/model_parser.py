@@ -1,4 +1,4 @@
-"""VoiceModels as the API server sent them, read."""
+"""Parses VoiceModels as the API server sent them."""
 
 from typing import Any
 
@@ -8,17 +8,35 @@ from pydantic import ValidationError
 
 from kubevoice_operator.cluster.cache import Key
 
-__all__ = ["Reader"]
+__all__ = ["VoiceModelParser"]
 
 
-class Reader:
-    """Reads VoiceModels. A spec is checked once: that takes longer than all the rest, and it seldom changes."""
+class VoiceModelParser:
+    """Parses VoiceModels. A spec is validated once a generation, because validation is slow."""
 
     def __init__(self) -> None:
         self._specs: dict[Key, tuple[Any, VoiceModelSpec]] = {}
 
-    def read(self, key: Key, raw: Any) -> VoiceModel:
-        """Return a VoiceModel; a status that cannot be read is ours to write anew. Raises ValidationError."""
+    def parse(self, key: Key, raw: Any) -> VoiceModel:
+        """Parse a VoiceModel.
+
+        Parameters
+        ----------
+        key
+            Its namespace and name.
+        raw
+            The object as the API server sent it.
+
+        Returns
+        -------
+        VoiceModel
+            A status that cannot be parsed is replaced by an empty one.
+
+        Raises
+        ------
+        ValidationError
+            If the spec is not valid.
+        """
         version = (raw["metadata"].get("uid"), raw["metadata"].get("generation"))
         known = self._specs.get(key)
         spec = known[1] if known is not None and known[0] == version else raw.get("spec")
@@ -31,5 +49,5 @@ class Reader:
         return model
 
     def forget(self, key: Key) -> None:
-        """Forget a VoiceModel that is gone."""
+        """Drop the parsed spec of a VoiceModel that is gone."""
         self._specs.pop(key, None)

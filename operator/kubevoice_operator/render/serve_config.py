@@ -1,4 +1,4 @@
-"""What Ray Serve is told: which applications run, with which voices, and how requests are divided among them."""
+"""Renders the Ray Serve config: applications, their voices, and how requests are split between them."""
 
 import math
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR
 __all__ = [
     "APPLICATION",
     "CANARY_APPLICATION",
-    "FINISH_SECONDS",
+    "DRAIN_SECONDS",
     "HTTP_PORT",
     "PROXY_ENVIRONMENT",
     "RAY_ENVIRONMENT",
-    "Bundle",
-    "Traffic",
-    "program",
+    "BundleRef",
+    "TrafficSplit",
     "replica_cpus",
+    "restart_fingerprint",
     "serve_config",
 ]
 
 APPLICATION = "voice"
 CANARY_APPLICATION = "canary"
-"""Applications are independent: this one comes and goes, and may fail, without touching a replica of the other."""
+"""The canary is an application of its own: it can be added, fail and be removed without touching stable replicas."""
 HTTP_PORT = 8000
 ONGOING_HEADROOM = 32
-"""A replica takes this many times the requests it is sized for: it speaks for all of them in turns, far faster than
-they listen, and refuses a stream itself when it would come too late. In Ray's queue a stream would wait for the end of
-others, neither heard nor refused."""
-FINISH_SECONDS = 180
-"""What is stopped finishes its requests first: as long as the longest text there may be takes to speak."""
+"""A replica accepts this many times its target of ongoing requests. It synthesizes faster than real time, schedules all
+streams by deadline, and refuses a stream itself when the first chunk would be late. In Ray's queue a stream would wait
+for others to end."""
+DRAIN_SECONDS = 180
+"""Time for a replica that is stopped to finish its requests: the longest text allowed takes about this long."""
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would call out of the cluster
     # Our code blocks no event loop, so it needs none of its own: handing requests from one to the other and back takes
@@ -41,49 +41,46 @@ RAY_ENVIRONMENT = {
 }
 """The environment of every node."""
 PROXY_ENVIRONMENT = {
-    # With HAProxy before the HTTP side a request takes 6 ms less than with Ray's own proxy. It listens on all addresses
-    # and tells anybody how many requests there were: fit for a pod, not for somebody's own machine.
+    # HAProxy takes 6 ms less a request than Ray's own proxy. It listens on all addresses and shows its statistics to
+    # anybody, so it is not used on a user's own machine.
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_HAPROXY_NBTHREAD": "1",
-    # When the HTTP side moves, another HAProxy takes over and the one before ends its requests.
-    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(FINISH_SECONDS),
-    # Who calls is not passed on otherwise. Ray has no setting for it, but writes what this one says into HAProxy's
-    # defaults as it is.
+    # When the ingress deployment moves, a new HAProxy takes over and the old one finishes its requests.
+    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(DRAIN_SECONDS),
+    # Forwards the client's address. Ray has no setting for it, but copies this one into HAProxy's defaults section.
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure\n    option forwardfor",
 }
-"""What the nodes of a cluster get besides."""
+"""Further environment of nodes on Kubernetes."""
 
 Object = dict[str, Any]
 
 BUILD, BUILD_CANARY = "kubevoice_serving.app:build", "kubevoice_serving.app:build_canary"
 ARGUMENTS: Object = {"cacheDir": CACHE_DIR}
 INGRESS_ACTOR: Object = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
-"""The HTTP side runs on the head, found by a resource that Ray gives it: workers come and go, and when the head is
-lost all is.
-"""
+"""The ingress deployment runs on the head, selected by Ray's built-in resource: workers are scaled, the head is not."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
-    """A released voice: its revision, and where it lies."""
+class BundleRef:
+    """A released bundle: its revision (digest) and URI."""
 
     revision: str
     uri: str
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
-    """Which bundles answer: the stable one, and a canary that gets `weight` percent of the requests."""
+class TrafficSplit:
+    """How requests are split: a stable bundle, and a canary that gets `weight` percent."""
 
-    stable: Bundle
-    canary: Bundle | None = None
+    stable: BundleRef
+    canary: BundleRef | None = None
     weight: int = 0
 
 
 def replica_cpus(model: VoiceModel) -> int:
-    """Return the CPUs by Ray's count of one replica, and of a worker: one fills the other.
+    """Return the Ray CPUs of one replica; a worker has as many, so it holds one replica.
 
-    Ray's CPUs are whole numbers of slots and limit nothing; what a pod may use is said in its own resources.
+    Ray's CPUs are only for placement. The pod's own resources set the limit.
     """
     return math.ceil(model.spec.serving.replica.cpu)
 
@@ -92,26 +89,26 @@ def _actor(model: VoiceModel) -> Object:
     return {"num_cpus": replica_cpus(model), "num_gpus": model.spec.serving.replica.gpu}
 
 
-def program(model: VoiceModel) -> Object:
-    """Return what Ray would restart replicas for.
+def restart_fingerprint(model: VoiceModel) -> Object:
+    """Return the settings for which Ray would restart replicas.
 
-    It changes with the cluster, never within one: there a replica's successor would find no room while every worker
-    is full.
+    They are part of the cluster's template, so a change makes KubeRay prepare a new cluster. Within a running cluster
+    a replacement replica would find no free worker.
     """
     return {"args": ARGUMENTS, "actor": _actor(model), "ingress": INGRESS_ACTOR, "builders": [BUILD, BUILD_CANARY]}
 
 
-def _synthesizer(model: VoiceModel, bundle: Bundle, least: int) -> Object:
+def _synthesizer(model: VoiceModel, bundle: BundleRef, least: int) -> Object:
     serving, storage = model.spec.serving, model.spec.storage
-    where: Object = {"region": storage.region, "pathStyle": storage.path_style}
+    storage_options: Object = {"region": storage.region, "pathStyle": storage.path_style}
     if storage.endpoint:
-        where["endpoint"] = storage.endpoint
+        storage_options["endpoint"] = storage.endpoint
     return {
         "name": "Synthesizer",
         "max_ongoing_requests": max(1, round(ONGOING_HEADROOM * serving.target_ongoing_requests)),
         "max_queued_requests": serving.max_queued_requests,
-        "max_surge_percent": 100,  # the only replica must not stop before its successor speaks
-        "graceful_shutdown_timeout_s": FINISH_SECONDS,
+        "max_surge_percent": 100,  # a single replica stops only when its replacement is ready
+        "graceful_shutdown_timeout_s": DRAIN_SECONDS,
         "autoscaling_config": {
             "min_replicas": least,
             "max_replicas": serving.max_replicas,
@@ -121,15 +118,22 @@ def _synthesizer(model: VoiceModel, bundle: Bundle, least: int) -> Object:
         },
         "ray_actor_options": _actor(model),
         "user_config": {
-            "voices": [{"name": model.metadata.name, "revision": bundle.revision, "uri": bundle.uri, "storage": where}],
+            "voices": [
+                {
+                    "name": model.metadata.name,
+                    "revision": bundle.revision,
+                    "uri": bundle.uri,
+                    "storage": storage_options,
+                }
+            ],
             "default": model.metadata.name,
             "threads": serving.replica.threads,
         },
     }
 
 
-def _ingress(model: VoiceModel, traffic: Traffic) -> Object:
-    """Return the HTTP side; how it divides requests, what it may remember and whom it lets in is swapped in place."""
+def _ingress(model: VoiceModel, traffic: TrafficSplit) -> Object:
+    """Return the ingress deployment. Its user_config (traffic split, response cache, access) is swapped in place."""
     name, cache, expose = model.metadata.name, model.spec.serving.cache, model.spec.serving.expose
     canary = traffic.canary
     share = canary and {
@@ -140,7 +144,7 @@ def _ingress(model: VoiceModel, traffic: Traffic) -> Object:
     return {
         "name": "Ingress",
         "max_surge_percent": 100,
-        "graceful_shutdown_timeout_s": FINISH_SECONDS,
+        "graceful_shutdown_timeout_s": DRAIN_SECONDS,
         "ray_actor_options": INGRESS_ACTOR,
         "user_config": {
             "canary": share,
@@ -166,18 +170,30 @@ def _application(name: str, route: str | None, builder: str, deployments: list[O
     }
 
 
-def serve_config(model: VoiceModel, traffic: Traffic) -> Object:
-    """Return the Ray Serve config.
+def serve_config(model: VoiceModel, traffic: TrafficSplit) -> Object:
+    """Render the Ray Serve config (`serveConfigV2`).
 
-    Another revision, canary or weight changes a `user_config`, which Ray swaps in place, or adds and removes the
-    canary's application: no replica of the stable revision is ever restarted for it.
+    A change of revision, canary or weight changes a `user_config`, which Ray swaps in place, or adds and removes the
+    canary application. It never restarts a stable replica.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    traffic
+        Which bundles are served, and the canary's share.
+
+    Returns
+    -------
+    dict
+        The config as Ray Serve's REST API takes it.
     """
     least = model.spec.serving.min_replicas
-    speakers = _synthesizer(model, traffic.stable, least)
-    applications = [_application(APPLICATION, "/", BUILD, [_ingress(model, traffic), speakers])]
+    synthesizer = _synthesizer(model, traffic.stable, least)
+    applications = [_application(APPLICATION, "/", BUILD, [_ingress(model, traffic), synthesizer])]
     if traffic.canary is not None:
-        trial = _synthesizer(model, traffic.canary, 1)
-        applications.append(_application(CANARY_APPLICATION, None, BUILD_CANARY, [trial]))
+        canary = _synthesizer(model, traffic.canary, 1)
+        applications.append(_application(CANARY_APPLICATION, None, BUILD_CANARY, [canary]))
     return {
         "proxy_location": "EveryNode",
         "http_options": {"host": "0.0.0.0", "port": HTTP_PORT},  # noqa: S104  # a pod's own address

@@ -16,16 +16,16 @@ from kubevoice.resources.conditions import ConditionType, Reason, State, find_co
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult, Verdict
 from kubevoice.resources.status import Phase
 from kubevoice.resources.voicemodel import load_voicemodel
-from kubevoice_operator.observe import (
-    JobObservation,
+from kubevoice_operator.observed_state import (
     JobPhase,
-    Observed,
-    ReplicaObservation,
-    ServiceObservation,
-    Trouble,
+    ObservedJob,
+    ObservedReplica,
+    ObservedService,
+    ObservedState,
+    PodIssue,
 )
-from kubevoice_operator.plan import plan
-from kubevoice_operator.render.names import SHAPE_ANNOTATION, Images, content_hash
+from kubevoice_operator.planner import plan
+from kubevoice_operator.render.names import TEMPLATE_HASH_ANNOTATION, Images, content_hash
 
 STAGES = (Stage.PREPARE, Stage.TRAIN, Stage.RELEASE)
 GOLDEN = Path(__file__).parent / "golden"
@@ -64,10 +64,10 @@ def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None, refused=Non
     """Return the plan once the Jobs of `stages` have succeeded."""
     model, jobs = load_voicemodel(model), {}
     for stage in stages:
-        (job,) = plan(model, Observed(jobs=jobs), NOW, Images()).jobs
+        (job,) = plan(model, ObservedState(jobs=jobs), NOW, Images()).jobs
         answer = answers(verdict)[stage].model_dump_json(by_alias=True)
-        jobs |= {job["metadata"]["name"]: JobObservation(JobPhase.SUCCEEDED, answer, 0)}
-    return plan(model, Observed(jobs=jobs, service=service, serving_refused=refused), NOW, Images())
+        jobs |= {job["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, answer, 0)}
+    return plan(model, ObservedState(jobs=jobs, service=service, serving_refusal=refused), NOW, Images())
 
 
 @pytest.mark.parametrize(("done", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
@@ -89,25 +89,25 @@ def test_the_same_input_gives_the_same_plan_and_another_spec_another_job():
 def test_another_endpoint_moves_a_stage_that_is_not_done_and_makes_nothing_anew():
     elsewhere = MODEL.replace("http://minio:9000", "https://s3.example.com")
     (train,) = after(STAGES[:1]).jobs
-    name, shape = train["metadata"]["name"], train["metadata"]["annotations"][SHAPE_ANNOTATION]
+    name, template_hash = train["metadata"]["name"], train["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION]
     assert after(STAGES[:1], model=elsewhere).jobs[0]["metadata"]["name"] == name
     assert after(STAGES, model=elsewhere).jobs == ()
     assert "https://s3.example.com" in after(STAGES, model=elsewhere).service["spec"]["serveConfigV2"]
-    running = {name: JobObservation(JobPhase.RUNNING, stage=Stage.TRAIN, shape=shape)}
+    running = {name: ObservedJob(JobPhase.RUNNING, stage=Stage.TRAIN, template_hash=template_hash)}
     (prepared,) = after([]).jobs
     answer = answers()[Stage.PREPARE].model_dump_json(by_alias=True)
-    running |= {prepared["metadata"]["name"]: JobObservation(JobPhase.SUCCEEDED, answer, 0)}
-    kept, moved = (plan(load_voicemodel(m), Observed(jobs=running), NOW, Images()) for m in (MODEL, elsewhere))
+    running |= {prepared["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, answer, 0)}
+    kept, moved = (plan(load_voicemodel(m), ObservedState(jobs=running), NOW, Images()) for m in (MODEL, elsewhere))
     assert (kept.delete_jobs, moved.delete_jobs) == ((), (name,))
 
 
 def test_the_cleanup_that_waits_follows_the_storage_to_another_endpoint():
     model = MODEL.replace("namespace: voices}", "namespace: voices, uid: 0123456789}") + "  deletionPolicy: Delete\n"
     cleanup = next(j for j in after([], model=model).jobs if "cleanup" in j["metadata"]["name"])
-    name, shape = cleanup["metadata"]["name"], cleanup["metadata"]["annotations"][SHAPE_ANNOTATION]
-    waiting = {name: JobObservation(JobPhase.QUEUED, stage=Stage.COLLECT, shape=shape)}
+    name, template_hash = cleanup["metadata"]["name"], cleanup["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION]
+    waiting = {name: ObservedJob(JobPhase.QUEUED, stage=Stage.COLLECT, template_hash=template_hash)}
     elsewhere = model.replace("http://minio:9000", "https://s3.example.com")
-    kept, moved = (plan(load_voicemodel(m), Observed(jobs=waiting), NOW, Images()) for m in (model, elsewhere))
+    kept, moved = (plan(load_voicemodel(m), ObservedState(jobs=waiting), NOW, Images()) for m in (model, elsewhere))
     assert (kept.delete_jobs, moved.delete_jobs) == ((), (name,))
 
 
@@ -115,10 +115,10 @@ def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so
     rolling = after(STAGES)
     assert (rolling.jobs, rolling.status.phase) == ((), Phase.ROLLING_OUT)
     applied = content_hash(rolling.service)
-    silent = after(STAGES, service=ServiceObservation(applied, "http://mei"))
+    silent = after(STAGES, service=ObservedService(applied, "http://mei"))
     assert (silent.service, silent.status.phase) == (None, Phase.ROLLING_OUT)
-    replica = ReplicaObservation("a", {"mei": REVISION})
-    ready = after(STAGES, service=ServiceObservation(applied, "http://mei", (replica,)))
+    replica = ObservedReplica("a", {"mei": REVISION})
+    ready = after(STAGES, service=ObservedService(applied, "http://mei", (replica,)))
     assert (ready.service, ready.status.phase) == (None, Phase.READY)
 
 
@@ -126,7 +126,7 @@ def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so
 def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reason):
     model = MODEL + pin
     applied = content_hash(after(STAGES, model=model).service)
-    service = ServiceObservation(applied, "http://mei", (ReplicaObservation("a", {"mei": REVISION}),))
+    service = ObservedService(applied, "http://mei", (ObservedReplica("a", {"mei": REVISION}),))
     ready = find_condition(after(STAGES, model=model, service=service).status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.TRUE, reason)
 
@@ -145,12 +145,12 @@ def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reas
     ],
 )
 def test_the_most_workers_never_sink_below_those_that_are_there(there, workers, wanted):
-    service = ServiceObservation("h", "http://mei", bounds=there, workers=workers)
+    service = ObservedService("h", "http://mei", bounds=there, workers=workers)
     assert after(STAGES, model=MODEL + "  serving: {maxReplicas: 2}\n", service=service).bounds == wanted
 
 
 def test_a_refusal_is_told_while_an_older_revision_serves():
-    old = ServiceObservation("", "http://mei", (ReplicaObservation("a", {"mei": DIGEST}),))
+    old = ObservedService("", "http://mei", (ObservedReplica("a", {"mei": DIGEST}),))
     found = after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")
     ready = find_condition(found.status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.FALSE, Reason.REFUSED_BY_API)
@@ -158,7 +158,7 @@ def test_a_refusal_is_told_while_an_older_revision_serves():
 
 
 def test_a_refused_change_of_what_serves_is_told_though_the_revision_is_the_right_one():
-    service = ServiceObservation("before", "http://mei", (ReplicaObservation("a", {"mei": REVISION}),))
+    service = ObservedService("before", "http://mei", (ObservedReplica("a", {"mei": REVISION}),))
     found = after(STAGES, service=service, refused="the API server refuses it: no such image is allowed")
     conditions = {c.type: (c.status, c.reason) for c in found.status.conditions}
     assert conditions[ConditionType.READY] == (State.FALSE, Reason.REFUSED_BY_API)
@@ -175,10 +175,10 @@ def test_a_revision_that_fails_the_gate_is_not_served():
 
 def test_a_job_that_failed_is_not_made_again_and_says_why():
     model = load_voicemodel(MODEL)
-    (job,) = plan(model, Observed(), NOW, Images()).jobs
+    (job,) = plan(model, ObservedState(), NOW, Images()).jobs
     message = StageFailure(reason="InvalidInput", message="metadata.csv row 2: no such file").model_dump_json()
-    jobs = {job["metadata"]["name"]: JobObservation(JobPhase.FAILED, message, 2)}
-    found = plan(model, Observed(jobs=jobs), NOW, Images())
+    jobs = {job["metadata"]["name"]: ObservedJob(JobPhase.FAILED, message, 2)}
+    found = plan(model, ObservedState(jobs=jobs), NOW, Images())
     assert (found.jobs, found.status.phase) == ((), Phase.FAILED)
     assert "metadata.csv row 2" in found.status.model_dump_json()
 
@@ -243,18 +243,18 @@ def test_objects_are_rendered_as_recorded(done):
 
 def test_attempts_count_failed_jobs_and_not_the_pods_in_trouble_before():
     model = load_voicemodel(MODEL)
-    name = plan(model, Observed(), NOW, Images()).jobs[0]["metadata"]["name"]
-    trouble = Trouble(Reason.RETRYING, "it ended with 1; another pod will try again", "p")
+    name = plan(model, ObservedState(), NOW, Images()).jobs[0]["metadata"]["name"]
+    pod_issue = PodIssue(Reason.RETRYING, "it ended with 1; another pod will try again", "p")
     away = StageFailure(reason="StorageError", message="connection refused").model_dump_json()
     attempts, now = [], NOW
     for job in (
-        JobObservation(JobPhase.RUNNING, trouble=trouble),
-        JobObservation(JobPhase.FAILED, away, 1, finished_at=NOW + timedelta(seconds=9)),
-        JobObservation(JobPhase.RUNNING),
-        JobObservation(JobPhase.FAILED, away, 1, finished_at=NOW + timedelta(seconds=99)),
+        ObservedJob(JobPhase.RUNNING, pod_issue=pod_issue),
+        ObservedJob(JobPhase.FAILED, away, 1, finished_at=NOW + timedelta(seconds=9)),
+        ObservedJob(JobPhase.RUNNING),
+        ObservedJob(JobPhase.FAILED, away, 1, finished_at=NOW + timedelta(seconds=99)),
     ):
         now += timedelta(seconds=10)
-        status = plan(model, Observed(jobs={name: job}), now, Images()).status
+        status = plan(model, ObservedState(jobs={name: job}), now, Images()).status
         model = model.model_copy(update={"status": status})
         attempts.append(status.last_failure.attempts)
     assert attempts == [1, 1, 1, 2]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from kubevoice_operator.cluster.api import ApiException
-from kubevoice_operator.cluster.applying import refusal_of
+from kubevoice_operator.cluster.applier import catch_refusal
 
 
 def answered(status, message):
@@ -13,7 +13,7 @@ def answered(status, message):
         error.body = f'{{"message": "{message}"}}'
         raise error
 
-    return asyncio.run(refusal_of(request()))
+    return asyncio.run(catch_refusal(request()))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The three stages of a revision as a chain: each is named by what it reads, so each waits for the one before."""
+"""The three stages that make a revision. Each is named by the hash of its inputs, so it waits for the one before."""
 
 from dataclasses import dataclass
 
@@ -14,56 +14,75 @@ from kubevoice.resources.stages import (
 )
 from kubevoice.resources.voicemodel import StorageSpec, VoiceModel
 
-from kubevoice_operator.observe import JobObservation, Observed
+from kubevoice_operator.observed_state import ObservedJob, ObservedState
 
-__all__ = ["Chain", "Step", "voice_folder", "voice_storage", "walk"]
+__all__ = ["Pipeline", "PipelineStep", "resolve_pipeline", "voice_folder", "voice_storage"]
 
 Spec = PrepareSpec | TrainSpec | ReleaseSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One stage whose inputs are known: its spec, its Job's name, and the Job if it was made."""
+class PipelineStep:
+    """A stage whose inputs are known: its spec, its Job's name, and the Job if it exists."""
 
     stage: Stage
     spec: Spec
     job_name: str
-    job: JobObservation | None
+    job: ObservedJob | None
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """How far a revision is: the steps whose inputs are known, the last of them open unless all are done."""
+class Pipeline:
+    """The steps whose inputs are known, in order, and the results of those that succeeded."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[PipelineStep, ...]
     prepared: PrepareResult | None = None
     trained: TrainResult | None = None
     released: ReleaseResult | None = None
 
     @property
-    def last(self) -> Step:
-        """The step that is next, running, failed, or the last one done."""
+    def last(self) -> PipelineStep:
+        """The step that is next, running or failed; the release step once all have succeeded."""
         return self.steps[-1]
+
+    @property
+    def failed_step(self) -> PipelineStep | None:
+        """The last step if its Job ended without a usable result; None otherwise."""
+        job = self.last.job
+        return self.last if self.released is None and job is not None and not job.active else None
 
 
 def voice_folder(model: VoiceModel) -> str:
-    """Return the folder of a voice, relative to artifactsUri: whatever is made for it lies there and nothing else."""
+    """Return the folder of a voice, relative to artifactsUri: all its artifacts are there and nothing else is."""
     return f"{model.metadata.namespace}/{model.metadata.name}"
 
 
 def voice_storage(model: VoiceModel) -> StorageSpec:
-    """Return the storage with its artifacts in the voice's own folder."""
+    """Return the storage of a VoiceModel with artifactsUri narrowed to the voice's own folder."""
     storage = model.spec.storage
     return storage.model_copy(update={"artifacts_uri": f"{storage.artifacts_uri.rstrip('/')}/{voice_folder(model)}"})
 
 
-def _step(model: VoiceModel, observed: Observed, stage: Stage, spec: Spec) -> Step:
+def _step(model: VoiceModel, observed: ObservedState, stage: Stage, spec: Spec) -> PipelineStep:
     name = f"{model.metadata.name}-{stage}-{spec_key(stage, spec)[:10]}"
-    return Step(stage, spec, name, observed.jobs.get(name))
+    return PipelineStep(stage, spec, name, observed.jobs.get(name))
 
 
-def walk(model: VoiceModel, observed: Observed) -> Chain:
-    """Follow the stages as far as results are there."""
+def resolve_pipeline(model: VoiceModel, observed: ObservedState) -> Pipeline:
+    """Resolve the specs and Jobs of the stages, up to the first one that has no result.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel whose spec the stages are made from.
+    observed
+        The Jobs that exist, and the version of the data set.
+
+    Returns
+    -------
+    Pipeline
+        One to three steps; a step follows only when the one before has a result.
+    """
     spec, storage = model.spec, voice_storage(model)
     prepare = _step(
         model,
@@ -75,12 +94,12 @@ def walk(model: VoiceModel, observed: Observed) -> Chain:
             storage=storage,
             dev_fraction=spec.training.dev_fraction,
             seed=spec.training.seed,
-            dataset_version=observed.dataset,
+            dataset_version=observed.dataset_version,
         ),
     )
     prepared = prepare.job.result(PrepareResult) if prepare.job else None
     if prepared is None:
-        return Chain((prepare,))
+        return Pipeline((prepare,))
     train = _step(
         model,
         observed,
@@ -95,7 +114,7 @@ def walk(model: VoiceModel, observed: Observed) -> Chain:
     )
     trained = train.job.result(TrainResult) if train.job else None
     if trained is None:
-        return Chain((prepare, train), prepared)
+        return Pipeline((prepare, train), prepared)
     release = _step(
         model,
         observed,
@@ -113,4 +132,4 @@ def walk(model: VoiceModel, observed: Observed) -> Chain:
         ),
     )
     released = release.job.result(ReleaseResult) if release.job else None
-    return Chain((prepare, train, release), prepared, trained, released)
+    return Pipeline((prepare, train, release), prepared, trained, released)

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from kubevoice_operator.cluster import dataplane
-from kubevoice_operator.cluster.dataplane import DataPlaneClient, parse_revisions
+from kubevoice_operator.cluster import data_plane
+from kubevoice_operator.cluster.data_plane import DataPlaneClient, parse_revisions
 
-LENGTHS = {"/long": dataplane.MAX_BYTES, "/endless": dataplane.MAX_BYTES + 1}
+LENGTHS = {"/long": data_plane.MAX_BYTES, "/endless": data_plane.MAX_BYTES + 1}
 SAID = b'{"replicas": [{"replica": "a", "voices": {"mei": "sha256:1"}}]}'
 
 
@@ -49,7 +49,7 @@ async def calling():
 
 @pytest.mark.parametrize(
     ("path", "length"),
-    [("/fine", 9), ("/long", dataplane.MAX_BYTES), ("/endless", None), ("/redirect", None), ("/ill", None)],
+    [("/fine", 9), ("/long", data_plane.MAX_BYTES), ("/endless", None), ("/redirect", None), ("/ill", None)],
 )
 def test_an_answer_is_read_whole_or_not_at_all_and_no_redirect_is_followed(pod, path, length):
     async def ask():

@@ -1,0 +1,114 @@
+"""The watches, by kopf: every event of a VoiceModel, or of an object that belongs to it, enqueues the VoiceModel.
+
+Only `on.event` handlers are used. They write neither finalizers nor annotations, so a VoiceModel can be deleted while
+no operator runs.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+
+import kopf
+from kubevoice.resources.voicemodel import GROUP, VERSION
+from typing_extensions import override
+
+from kubevoice_operator.cluster.api import LEASE_LABELS
+from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.render.names import KEY_LABEL, VOICE_LABEL
+
+__all__ = ["RESOURCES", "Heartbeat", "build_registry", "build_settings"]
+
+RESOURCES = {
+    (GROUP, VERSION, "voicemodels"): "",
+    ("batch", "v1", "jobs"): KEY_LABEL,
+    ("", "v1", "pods"): VOICE_LABEL,
+    ("ray.io", "v1", "rayservices"): VOICE_LABEL,
+    ("ray.io", "v1", "rayclusters"): VOICE_LABEL,
+    ("networking.k8s.io", "v1", "ingresses"): VOICE_LABEL,
+    ("networking.k8s.io", "v1", "networkpolicies"): VOICE_LABEL,
+    ("gateway.networking.k8s.io", "v1", "httproutes"): VOICE_LABEL,
+}
+"""Resources to watch, with the label that the API server selects them by."""
+LEASES = ("coordination.k8s.io", "v1", "leases")
+Enqueue = Callable[[Key], None]
+
+
+class Heartbeat:
+    """Time since the last watch event. The watch of the operator's own Lease makes one at every renewal."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def beat(self) -> None:
+        """Record that a watch event arrived."""
+        self._last = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last watch event."""
+        return time.monotonic() - self._last
+
+
+class DisabledDiffStorage(kopf.DiffBaseStorage):
+    """Turns off kopf's storage of the last seen object: it would be copied at every event, and no handler needs it."""
+
+    @override
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    @override
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    @override
+    def store(self, **_: Any) -> None:
+        return None
+
+
+def build_settings(namespaces: Collection[str]) -> kopf.OperatorSettings:
+    """Return kopf's settings for watching `namespaces`, or the whole cluster if there are none."""
+    settings = kopf.OperatorSettings()
+    # An operator limited to namespaces may not list namespaces or resource definitions.
+    settings.scanning.disabled = bool(namespaces)
+    settings.posting.enabled = False  # the operator posts its own Events
+    settings.persistence.finalizer = f"{GROUP}/finalizer"  # never set, for no handler needs one
+    settings.persistence.diffbase_storage = DisabledDiffStorage()
+    settings.queueing.idle_timeout = 1.0  # kopf keeps a task for each object that had an event within this time
+    settings.queueing.exit_timeout = 0.5  # events during shutdown are left to the next leader
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310  # a watch without events or end is closed
+    settings.watching.connect_timeout = 30
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    selectors: Any = settings.watching.label_selectors
+    for resource, labels in RESOURCES.items():
+        if labels:
+            selectors[resource] = labels
+    selectors[LEASES] = ",".join(f"{name}={value}" for name, value in LEASE_LABELS.items())
+    return settings
+
+
+def build_registry(cache: ResourceCache, enqueue: Enqueue, heartbeat: Heartbeat) -> kopf.OperatorRegistry:
+    """Return kopf's registry with one handler for all resources: update the cache, then `enqueue` the VoiceModel."""
+    registry = kopf.OperatorRegistry()
+
+    async def handle_event(event: Any, **_: Any) -> None:
+        heartbeat.beat()
+        body = event["object"]
+        key = cache.remove(body) if event["type"] == "DELETED" else cache.put(body)
+        if key is not None:
+            enqueue(key)
+
+    async def handle_lease(**_: Any) -> None:
+        heartbeat.beat()
+
+    for resource in RESOURCES:
+        kopf.on.event(*resource, registry=registry)(handle_event)
+    kopf.on.event(*LEASES, registry=registry)(handle_lease)
+    kopf.on.login(registry=registry)(_login)
+    return registry
+
+
+def _login(**arguments: Any) -> Any:
+    """Use the pod's service account, or else the user's kubeconfig."""
+    return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)

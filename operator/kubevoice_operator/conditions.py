@@ -1,0 +1,280 @@
+"""The conditions of a VoiceModel's status, computed from its pipeline and what was observed. Pure."""
+
+from dataclasses import dataclass
+
+from kubevoice.resources.conditions import ConditionType, Reason, State
+from kubevoice.resources.stages import Stage, Verdict
+from kubevoice.resources.status import RevisionState, ServingStatus
+from kubevoice.resources.voicemodel import VoiceModel
+
+from kubevoice_operator.jobs import RETRYABLE_REASONS
+from kubevoice_operator.observed_state import JobPhase, ObservedState
+from kubevoice_operator.pipeline import Pipeline
+from kubevoice_operator.render.exposure import render_exposure
+from kubevoice_operator.render.names import content_hash
+from kubevoice_operator.rollout import RolloutDecision
+
+__all__ = ["ConditionValue", "build_conditions"]
+
+VERDICTS = {
+    Verdict.PASSED: (State.TRUE, Reason.GATE_PASSED),
+    Verdict.FAILED: (State.FALSE, Reason.GATE_FAILED),
+    Verdict.REPORTED: (State.TRUE, Reason.GATE_REPORTED),
+}
+FAILURES = {
+    "InvalidInput": Reason.INVALID_INPUT,
+    "DeadlineExceeded": Reason.DEADLINE_EXCEEDED,
+    "OutOfMemory": Reason.OUT_OF_MEMORY,
+    "StorageError": Reason.STORAGE_ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionValue:
+    """Status, reason and message of a condition, before its time and generation are added."""
+
+    state: State
+    reason: Reason
+    message: str = ""
+
+
+def _stage_condition(  # noqa: PLR0911  # one state each
+    pipeline: Pipeline, stage: Stage, done_message: str, *, done: bool, suspended: bool, job_refusal: str | None
+) -> ConditionValue:
+    if done:
+        return ConditionValue(State.TRUE, Reason.SUCCEEDED, done_message)
+    step = pipeline.last
+    if step.stage is not stage:
+        return ConditionValue(State.UNKNOWN, Reason.WAITING, f"waits for {step.stage}")
+    job = step.job
+    if job is None or (suspended and job.active):
+        if suspended:
+            return ConditionValue(State.UNKNOWN, Reason.SUSPENDED, "suspended by spec.training.suspend")
+        if job_refusal:
+            return ConditionValue(State.FALSE, Reason.REFUSED_BY_API, job_refusal)
+        return ConditionValue(State.UNKNOWN, Reason.WAITING, f"{stage} is about to start")
+    if pipeline.failed_step is not None:
+        failure = job.failure()
+        reason = FAILURES.get(failure.reason, Reason.JOB_FAILED)
+        again = "; it will be tried again" if failure.reason in RETRYABLE_REASONS else ""
+        return ConditionValue(State.FALSE, reason, f"{failure.message}{again}")
+    if job.phase is JobPhase.QUEUED:
+        return ConditionValue(State.UNKNOWN, Reason.QUEUED, f"Job {step.job_name} waits to be admitted by Kueue")
+    if job.pod_issue is not None:
+        return ConditionValue(State.FALSE, job.pod_issue.reason, f"pod {job.pod_issue.pod}: {job.pod_issue.message}")
+    if job.progress is None:
+        return ConditionValue(State.UNKNOWN, Reason.RUNNING, f"{stage} is running")
+    return ConditionValue(State.UNKNOWN, Reason.RUNNING, f"{stage} is running: {job.progress.percent:g} %")
+
+
+def _evaluated_condition(pipeline: Pipeline) -> ConditionValue:
+    if (released := pipeline.released) is None:
+        return ConditionValue(State.UNKNOWN, Reason.WAITING, "no bundle to evaluate yet")
+    state, reason = VERDICTS[released.verdict]
+    return ConditionValue(state, reason, "; ".join(released.failures) or "every figure is within its threshold")
+
+
+def _available_condition(  # noqa: PLR0911  # one state each
+    model: VoiceModel, serving: ServingStatus, observed: ObservedState
+) -> ConditionValue:
+    """Return Available: whether any replica answers, of whatever revision."""
+    service = observed.service
+    if model.spec.serving.suspend:
+        return ConditionValue(State.FALSE, Reason.SUSPENDED, "stopped by spec.serving.suspend")
+    if serving.replicas.ready:
+        return ConditionValue(State.TRUE, Reason.SERVING, f"{serving.replicas.ready} replicas answer")
+    if serving.revision is not None:
+        return ConditionValue(State.TRUE, Reason.SERVING, "no replica runs; the next request starts one")
+    if serving.target_revision is None:
+        return ConditionValue(State.FALSE, Reason.WAITING, "no revision has been released")
+    if observed.serving_missing:
+        return ConditionValue(State.FALSE, Reason.KUBERAY_NOT_INSTALLED, observed.serving_missing)
+    if service is not None and service.pod_issue:
+        return ConditionValue(
+            State.FALSE, service.pod_issue.reason, f"pod {service.pod_issue.pod}: {service.pod_issue.message}"
+        )
+    if service is not None and service.error:
+        return ConditionValue(State.FALSE, Reason.SERVING_FAILED, service.error)
+    if observed.serving_refusal:
+        return ConditionValue(State.FALSE, Reason.REFUSED_BY_API, observed.serving_refusal)
+    return ConditionValue(State.FALSE, Reason.ROLLING_OUT, "no replica answers yet")
+
+
+def _rollout_condition(
+    model: VoiceModel, serving: ServingStatus, observed: ObservedState, rollout: RolloutDecision
+) -> ConditionValue:
+    """Return whether every replica serves the target revision, given that some replica answers."""
+    service = observed.service
+    if serving.revision == serving.target_revision and rollout.status is None:
+        if observed.serving_refusal:
+            # The revision is the same: an image, resources or options of the spec are not what runs.
+            return ConditionValue(
+                State.FALSE, Reason.REFUSED_BY_API, f"replicas run as before; {observed.serving_refusal}"
+            )
+        if rollout.pinned:
+            return ConditionValue(
+                State.TRUE, Reason.PINNED, "every replica serves the revision that spec.revision names"
+            )
+        return ConditionValue(State.TRUE, Reason.SERVING, "every replica serves the target revision")
+    if rollout.traffic and rollout.traffic.canary:
+        return ConditionValue(
+            State.FALSE, Reason.CANARY_RUNNING, f"a canary gets {rollout.traffic.weight} % of the requests"
+        )
+    reason, message = Reason.ROLLING_OUT, "replicas do not yet serve the target revision"
+    if service is not None and not service.settled and serving.revision == serving.target_revision:
+        message = "the Ray cluster that takes over is not ready yet"
+    if rollout.overdue:
+        limit = model.spec.serving.rollout.progress_deadline_seconds
+        reason, message = Reason.PROGRESS_DEADLINE_EXCEEDED, f"{message} after {limit} s"
+    if obstacles := _rollout_obstacles(observed):
+        cause, explanation = obstacles[0]
+        reason, message = reason if rollout.overdue else cause, f"{message}; {explanation}"
+    return ConditionValue(State.FALSE, reason, message)
+
+
+def _rollout_obstacles(observed: ObservedState) -> list[tuple[Reason, str]]:
+    """List what keeps a revision from being served, the most specific first."""
+    service = observed.service
+    obstacles: list[tuple[Reason, str]] = []
+    if service is not None and service.pod_issue is not None:
+        obstacles.append((service.pod_issue.reason, service.pod_issue.message))
+    obstacles += [(Reason.SERVING_FAILED, r.error) for r in (service.replicas if service else ()) if r.error]
+    if observed.serving_refusal:
+        obstacles.append((Reason.REFUSED_BY_API, observed.serving_refusal))
+    return obstacles
+
+
+def _exposed_condition(model: VoiceModel, observed: ObservedState) -> ConditionValue | None:
+    """Return Exposed; None if spec.serving.expose asks for nothing or there is no cluster to expose the voice on."""
+    wanted = {item["kind"]: content_hash(item) for item in render_exposure(model)}
+    if (exposure := observed.exposure) is None or not wanted:
+        return None
+    for kind in wanted:
+        if kind in exposure.errors:
+            reason, message = exposure.errors[kind]
+            return ConditionValue(State.FALSE, reason, f"{kind}: {message}")
+    missing = [kind for kind, rendered in wanted.items() if exposure.applied.get(kind) != rendered]
+    if missing:
+        return ConditionValue(State.UNKNOWN, Reason.WAITING, f"{', '.join(missing)} is about to be created")
+    return ConditionValue(
+        State.TRUE, Reason.EXPOSED, f"{', '.join(wanted)} {model.metadata.name} as in spec.serving.expose"
+    )
+
+
+def _ready_condition(
+    model: VoiceModel,
+    pipeline: Pipeline,
+    serving: ServingStatus,
+    stages: dict[ConditionType, ConditionValue],
+    available: ConditionValue,
+    rolled_out: ConditionValue,
+) -> ConditionValue:
+    """Return Ready: whether replicas serve the spec as it is written; if not, the first thing that is missing."""
+    # The serving revision stays as it is while the new one is not ready.
+    still_serving = f"; revision {serving.revision[7:19]} goes on serving" if serving.revision else ""
+    if available.state is not State.TRUE and serving.target_revision is not None:
+        return available
+    if model.spec.revision is None:
+        for condition in stages.values():
+            if condition.state is not State.TRUE:
+                return ConditionValue(State.FALSE, condition.reason, f"{condition.message}{still_serving}")
+        evaluated = _evaluated_condition(pipeline)
+        if evaluated.state is State.FALSE:
+            return ConditionValue(State.FALSE, evaluated.reason, f"{evaluated.message}{still_serving}")
+        for revision in model.status.revisions:
+            if (
+                pipeline.released
+                and revision.digest == pipeline.released.revision
+                and revision.state is RevisionState.REJECTED
+            ):
+                return ConditionValue(State.FALSE, Reason.CANARY_BACKED_OUT, f"{revision.reason}{still_serving}")
+    return rolled_out if available.state is State.TRUE else available
+
+
+def build_conditions(
+    model: VoiceModel, pipeline: Pipeline, observed: ObservedState, rollout: RolloutDecision, serving: ServingStatus
+) -> dict[ConditionType, ConditionValue]:
+    """Compute the value of every condition.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel; its `status.revisions` must be those of this reconciliation (see `revisions.update_history`).
+    pipeline
+        How far the stages of the wanted revision are.
+    observed
+        What was observed of Jobs, replicas and exposure.
+    rollout
+        The decision about which revision answers.
+    serving
+        The serving part of the status that is about to be written.
+
+    Returns
+    -------
+    dict
+        A value for each condition type; Exposed is there only if spec.serving.expose asks for something.
+    """
+    training_suspended = model.spec.training.suspend
+    results = (
+        (ConditionType.DATASET_READY, Stage.PREPARE, pipeline.prepared, "features are ready"),
+        (ConditionType.TRAINED, Stage.TRAIN, pipeline.trained, "the checkpoint is ready"),
+        (ConditionType.RELEASED, Stage.RELEASE, pipeline.released, "the bundle is published"),
+    )
+    stages = {
+        kind: _stage_condition(
+            pipeline,
+            stage,
+            message,
+            done=result is not None,
+            suspended=training_suspended,
+            job_refusal=observed.job_refusal,
+        )
+        for kind, stage, result, message in results
+    }
+    available, evaluated = _available_condition(model, serving, observed), _evaluated_condition(pipeline)
+    rolled_out = _rollout_condition(model, serving, observed, rollout)
+    exposed = _exposed_condition(model, observed)
+    ready = _ready_condition(model, pipeline, serving, stages, available, rolled_out)
+    if ready.state is State.TRUE and exposed is not None and exposed.state is State.FALSE:
+        ready = exposed
+    degraded = _degraded_condition([*stages.values(), evaluated, available, rolled_out, ready])
+    suspended = training_suspended or model.spec.serving.suspend
+    stage_failed = any(condition.state is State.FALSE for condition in stages.values())
+    progressing = (
+        not stage_failed
+        and ((pipeline.released is None and not training_suspended) or rollout.status is not None)
+        and not rollout.overdue
+    )
+    return {
+        ConditionType.READY: ready,
+        **stages,
+        ConditionType.EVALUATED: evaluated,
+        ConditionType.AVAILABLE: available,
+        **({ConditionType.EXPOSED: exposed} if exposed else {}),
+        ConditionType.PROGRESSING: ConditionValue(State.TRUE, Reason.RUNNING)
+        if progressing
+        else ConditionValue(State.FALSE, Reason.IDLE),
+        ConditionType.DEGRADED: degraded,
+        ConditionType.SUSPENDED: ConditionValue(State.TRUE, Reason.SUSPENDED)
+        if suspended
+        else ConditionValue(State.FALSE, Reason.NOT_SUSPENDED),
+    }
+
+
+TRANSIENT_REASONS = (
+    Reason.WAITING,
+    Reason.RUNNING,
+    Reason.QUEUED,
+    Reason.SUSPENDED,
+    Reason.ROLLING_OUT,
+    Reason.CANARY_RUNNING,
+)
+"""Reasons of a false condition that need no action: it is expected to become true."""
+
+
+def _degraded_condition(conditions: list[ConditionValue]) -> ConditionValue:
+    """Return Degraded: true with the first condition that is false for a reason that does not pass by itself."""
+    for condition in conditions:
+        if condition.state is State.FALSE and condition.reason not in TRANSIENT_REASONS:
+            return ConditionValue(State.TRUE, condition.reason, condition.message)
+    return ConditionValue(State.FALSE, Reason.HEALTHY)

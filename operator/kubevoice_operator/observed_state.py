@@ -1,0 +1,183 @@
+"""The observed state that `plan` decides on: Jobs, replicas, exposure. The backends fill it in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from kubevoice.resources.conditions import Reason
+from kubevoice.resources.stages import Progress, Stage, StageFailure
+from pydantic import BaseModel, ValidationError
+
+__all__ = [
+    "CANARY",
+    "STABLE",
+    "JobPhase",
+    "ObservedExposure",
+    "ObservedJob",
+    "ObservedReplica",
+    "ObservedService",
+    "ObservedState",
+    "ObservedTraffic",
+    "PodIssue",
+]
+
+Result = TypeVar("Result", bound=BaseModel)
+
+STABLE, CANARY = "stable", "canary"
+"""The two tracks a replica can belong to."""
+KILLED = (137, -9)
+
+
+class JobPhase(StrEnum):
+    """The phase of a Job."""
+
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PodIssue:
+    """What keeps a pod from running, as Kubernetes reports it."""
+
+    reason: Reason
+    message: str
+    pod: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedJob:
+    """One Job. `message` is the termination message of its container."""
+
+    phase: JobPhase
+    message: str = ""
+    exit_code: int | None = None
+    progress: Progress | None = None
+    pod: str | None = None
+    address: str | None = None
+    """IP address of the pod that reports progress; None until it has one."""
+    reason: str = ""
+    """Kubernetes' reason for its end, such as DeadlineExceeded or OOMKilled; empty if there is none."""
+    stage: Stage | None = None
+    template_hash: str | None = None
+    """Hash of where and how its pods run (see `render.job.pod_template_hash`); None on one machine."""
+    deleting: bool = False
+    finished_at: datetime | None = None
+    pod_issue: PodIssue | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the Job has not ended."""
+        return self.phase in (JobPhase.QUEUED, JobPhase.RUNNING)
+
+    def result(self, kind: type[Result]) -> Result | None:
+        """Parse the result of the Job.
+
+        Parameters
+        ----------
+        kind
+            The stage's result type.
+
+        Returns
+        -------
+        Result or None
+            None if the Job has not succeeded, or its message is no such result.
+        """
+        if self.phase is not JobPhase.SUCCEEDED:
+            return None
+        try:
+            return kind.model_validate_json(self.message)
+        except ValidationError:
+            return None
+
+    def failure(self) -> StageFailure:
+        """Return why the Job failed: the container's own message, or Kubernetes' reason if it was killed."""
+        if self.reason == "DeadlineExceeded":
+            message = "it took longer than spec.training.activeDeadlineSeconds; allow more time, or train fewer steps"
+            return StageFailure(reason=Reason.DEADLINE_EXCEEDED, message=message)
+        if self.reason == "OOMKilled":
+            message = "it exceeded its memory limit; raise spec.training.resources.limits.memory"
+            return StageFailure(reason=Reason.OUT_OF_MEMORY, message=message)
+        try:
+            return StageFailure.model_validate_json(self.message)
+        except ValidationError:
+            pass
+        if self.phase is JobPhase.SUCCEEDED:
+            detail = f": {self.message[:200]!r}" if self.message else ": its pod is gone"
+            return StageFailure(reason="BadResult", message=f"the Job's result cannot be read{detail}", retryable=True)
+        killed = "; it was killed, perhaps because it exceeded its memory limit" if self.exit_code in KILLED else ""
+        return StageFailure(
+            reason="Killed", message=f"the container ended with {self.exit_code}{killed}", retryable=True
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedReplica:
+    """What one replica reports that it serves: revisions by voice."""
+
+    replica: str
+    revisions: Mapping[str, str]
+    track: str = STABLE
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedTraffic:
+    """Counts and latency of the requests of one track since its revision appeared."""
+
+    requests: int
+    errors: int
+    p95_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedService:
+    """The RayService: the hash of what was applied last, and what its replicas report."""
+
+    applied: str
+    url: str | None = None
+    replicas: tuple[ObservedReplica, ...] = ()
+    answers: bool = False
+    """Whether the ingress deployment answers, even if there is no replica."""
+    error: str | None = None
+    canary_error: str | None = None
+    """Why the canary application has failed; None if it has not."""
+    traffic: Mapping[str, ObservedTraffic] = field(default_factory=dict)
+    cluster: str | None = None
+    """Name of the active RayCluster."""
+    bounds: tuple[int, int] | None = None
+    """Minimum and maximum worker pods of that RayCluster; None on one machine."""
+    workers: int = 0
+    """Number of its worker pods, terminating ones included."""
+    pod_issue: PodIssue | None = None
+    settled: bool = True
+    """Whether KubeRay has observed what was applied and prepares no other RayCluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedExposure:
+    """Ingress, HTTPRoute and NetworkPolicy by kind: hashes of what was applied last, and errors of what was refused."""
+
+    applied: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, tuple[Reason, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedState:
+    """Everything that was observed of one VoiceModel; Jobs by name."""
+
+    dataset_version: str = ""
+    """A new value makes prepare run again: the refresh annotation; on one machine a fingerprint of the data set."""
+    jobs: Mapping[str, ObservedJob] = field(default_factory=dict)
+    service: ObservedService | None = None
+    serving_missing: str | None = None
+    """Why RayServices cannot be created at all; None if they can."""
+    job_refusal: str | None = None
+    """The API server's message when it refused a Job; None if it did not."""
+    serving_refusal: str | None = None
+    """Its message when it refused a change of the RayService or of its RayCluster; None if it did not."""
+    exposure: ObservedExposure | None = None
+    """None on one machine."""
