@@ -1,4 +1,5 @@
-"""The operator: from what is wanted and what is there to what must be done, and doing it.
+"""The operator: observe -> plan -> render -> apply -> status.
 
-observe -> plan -> apply -> status. `observe`, `plan`, `render` and `status` are pure; `local` applies on one machine.
+`observed_state`, `planner`, `render` and `status` are pure. `cluster` observes and applies on Kubernetes, `local` on one
+machine.
 """

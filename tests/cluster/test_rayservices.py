@@ -11,7 +11,7 @@ from kubelet import REVISION, Voices
 from kubernetes.client.exceptions import ApiException
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
+from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice
 from rest import APPLY
 from testcluster.build import MODULES, OLDER_KUBERAY, Toolbox, kuberay_crds
 
@@ -171,8 +171,8 @@ spec:
 
 def test_what_is_rendered_is_taken_by_every_kuberay_that_is_supported(voices, rest, kuberay):
     images = Images(pull_secrets=("mirror",))
-    bundles = [Bundle("sha256:" + digit * 64, f"s3://voices/bundles/{digit}") for digit in "12"]
-    service = render_rayservice(load_voicemodel(EVERYTHING), Traffic(*bundles, 10), images)
+    bundles = [BundleRef("sha256:" + digit * 64, f"s3://voices/bundles/{digit}") for digit in "12"]
+    service = render_rayservice(load_voicemodel(EVERYTHING), TrafficSplit(*bundles, 10), images)
     options = "fieldManager=tests&force=true&fieldValidation=Strict&dryRun=All"
     path = f"{rest.path('rayservices', voices.namespace, 'all')}?{options}"
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.local.ray import port_is_free
-from kubevoice_operator.local.serving import LocalServing
+from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
+from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice
 
 MODEL = """
 apiVersion: kubevoice.io/v1alpha1
@@ -24,12 +24,12 @@ DEADLINE_SECONDS = 180.0
 
 
 def bundle(toy):
-    return Bundle(toy.digest, str(toy.path))
+    return BundleRef(toy.digest, str(toy.path))
 
 
 def render(stable, canary=None, weight=0, more=""):
     """The RayService of a toy; `more` is added to spec.serving."""
-    return render_rayservice(load_voicemodel(MODEL.format(more=more)), Traffic(stable, canary, weight), Images())
+    return render_rayservice(load_voicemodel(MODEL.format(more=more)), TrafficSplit(stable, canary, weight), Images())
 
 
 def free_port():

@@ -1,5 +1,5 @@
-"""VoiceModels on Kubernetes: what is observed over the API and the data plane, and how plans are carried out.
+"""The Kubernetes backend: observes over the API and the data plane, and carries out plans.
 
-`snapshot`, `trouble` and `events` are pure; `api` and `dataplane` do the I/O; `reconciler` joins them; `watching`
-feeds it from kopf.
+`snapshot`, `pod_issues` and `events` are pure; `api` and `data_plane` do the I/O; `reconciler` joins them; `watches`
+fills the cache from kopf's watches.
 """

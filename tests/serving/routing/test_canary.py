@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import local_voice
 import pytest
-from kubevoice_operator.render.rayservice import Bundle
+from kubevoice_operator.render.rayservice import BundleRef
 from live_caller import calling
 from local_voice import DEADLINE_SECONDS, bundle, call, served
 
@@ -152,7 +152,7 @@ def test_incremental_speech_stays_with_the_track_that_began_it(serving, stable, 
 
 def test_a_canary_that_cannot_be_loaded_reports_why_and_gets_no_request(serving, stable, tmp_path):
     with callers(serving) as answers:
-        serving.apply(render(stable, Bundle("sha256:" + "0" * 64, str(tmp_path / "nothing")), 90))
+        serving.apply(render(stable, BundleRef("sha256:" + "0" * 64, str(tmp_path / "nothing")), 90))
         until(lambda: any(replica["error"] for replica in track(serving, "canary")))
         begun = len(answers)
         until(lambda: len(answers) > begun + 30)

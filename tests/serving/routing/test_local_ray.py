@@ -18,7 +18,7 @@ import soundfile
 from kubevoice.errors import InputError
 from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.ray_serve import LocalServing
-from kubevoice_operator.render.rayservice import Bundle
+from kubevoice_operator.render.rayservice import BundleRef
 from kubevoice_serving.http.api_keys import generate_key
 from live_caller import calling
 from local_voice import DEADLINE_SECONDS, bundle, call, render, served, speak
@@ -385,7 +385,7 @@ def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_to
 def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, other_toy, tmp_path):
     serving.apply(render(bundle(other_toy)))
     serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
-    serving.apply(render(Bundle("sha256:" + "0" * 64, str(tmp_path / "nothing"))))
+    serving.apply(render(BundleRef("sha256:" + "0" * 64, str(tmp_path / "nothing"))))
     with pytest.raises(Exception, match="nothing"):
         serving.wait("toy", "sha256:" + "0" * 64, DEADLINE_SECONDS)
     status, headers, _ = speak(serving)

@@ -16,7 +16,7 @@ import pytest
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.local.http import request
 from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice, serve_config
+from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice, serve_config
 from kubevoice_operator.render.serve_config import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
 from live_caller import calling
 
@@ -120,7 +120,7 @@ def load(replicas, more=""):
 @pytest.fixture(scope="module")
 def ray(tmp_path_factory, toy):
     found = Ray(tmp_path_factory.mktemp("nodes"))
-    cluster = render_rayservice(load(1), Traffic(Bundle(toy.digest, str(toy.path))), Images())
+    cluster = render_rayservice(load(1), TrafficSplit(BundleRef(toy.digest, str(toy.path))), Images())
     cluster = cluster["spec"]["rayClusterConfig"]
     head, workers = cluster["headGroupSpec"]["rayStartParams"], cluster["workerGroupSpecs"][0]["rayStartParams"]
     try:
@@ -134,7 +134,7 @@ def ray(tmp_path_factory, toy):
 
 
 def apply(ray, toy, replicas, more=""):
-    config = serve_config(load(replicas, more), Traffic(Bundle(toy.digest, str(toy.path))))
+    config = serve_config(load(replicas, more), TrafficSplit(BundleRef(toy.digest, str(toy.path))))
     # Every node here has the same ports; one proxy is enough.
     config |= {"proxy_location": "HeadOnly", "http_options": {"host": LOOPBACK, "port": ray.port}}
     for application in config["applications"]:
