@@ -7,26 +7,21 @@ from enum import StrEnum
 from typing import TypeVar
 
 from kubevoice.resources.conditions import Reason
+from kubevoice.resources.data_plane import ReplicaState, Track, TrackTraffic
 from kubevoice.resources.stages import Progress, Stage, StageFailure
 from pydantic import BaseModel, ValidationError
 
 __all__ = [
-    "CANARY",
-    "STABLE",
     "JobPhase",
     "ObservedExposure",
     "ObservedJob",
-    "ObservedReplica",
     "ObservedService",
     "ObservedState",
-    "ObservedTraffic",
     "PodIssue",
 ]
 
 Result = TypeVar("Result", bound=BaseModel)
 
-STABLE, CANARY = "stable", "canary"
-"""The two tracks a replica can belong to."""
 KILLED = (137, -9)
 
 
@@ -115,37 +110,18 @@ class ObservedJob:
 
 
 @dataclass(frozen=True, slots=True)
-class ObservedReplica:
-    """What one replica reports that it serves: revisions by voice."""
-
-    replica: str
-    revisions: Mapping[str, str]
-    track: str = STABLE
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedTraffic:
-    """Counts and latency of the requests of one track since its revision appeared."""
-
-    requests: int
-    errors: int
-    p95_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class ObservedService:
     """The RayService: the hash of what was applied last, and what its replicas report."""
 
     applied: str
     url: str | None = None
-    replicas: tuple[ObservedReplica, ...] = ()
+    replicas: tuple[ReplicaState, ...] = ()
     answers: bool = False
     """Whether the ingress deployment answers, even if there is no replica."""
     error: str | None = None
     canary_error: str | None = None
     """Why the canary application has failed; None if it has not."""
-    traffic: Mapping[str, ObservedTraffic] = field(default_factory=dict)
+    traffic: Mapping[Track, TrackTraffic] = field(default_factory=dict)
     cluster: str | None = None
     """Name of the active RayCluster."""
     bounds: tuple[int, int] | None = None

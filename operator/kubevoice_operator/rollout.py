@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kubevoice.resources.conditions import Reason
+from kubevoice.resources.data_plane import Track
 from kubevoice.resources.serving import Strategy
 from kubevoice.resources.stages import Verdict
 from kubevoice.resources.status import Revision, RevisionState, RolloutStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.observed_state import CANARY, ObservedService, ObservedState
+from kubevoice_operator.observed_state import ObservedService, ObservedState
 from kubevoice_operator.pipeline import Pipeline, voice_storage
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit
 
@@ -77,9 +78,7 @@ def _all_replicas_serve(model: VoiceModel, service: ObservedService | None, revi
         return False
     replicas = service.replicas
     scaled_to_zero = service.answers and model.spec.serving.min_replicas == 0
-    return (bool(replicas) or scaled_to_zero) and all(
-        r.revisions.get(model.metadata.name) == revision for r in replicas
-    )
+    return (bool(replicas) or scaled_to_zero) and all(r.voices.get(model.metadata.name) == revision for r in replicas)
 
 
 def _rollback_reason(model: VoiceModel, service: ObservedService) -> str | None:
@@ -87,9 +86,9 @@ def _rollback_reason(model: VoiceModel, service: ObservedService) -> str | None:
     if service.canary_error:
         return f"it cannot be served: {service.canary_error}"
     for replica in service.replicas:
-        if replica.track == CANARY and replica.error:
+        if replica.track is Track.CANARY and replica.error:
             return f"it cannot be loaded: {replica.error}"
-    rollout, traffic = model.spec.serving.rollout, service.traffic.get(CANARY)
+    rollout, traffic = model.spec.serving.rollout, service.traffic.get(Track.CANARY)
     if traffic is None or traffic.requests < MIN_REQUESTS:
         return None
     error_rate = traffic.errors / traffic.requests
@@ -124,7 +123,7 @@ def _advance_canary(
     if service is not None and (reason := _rollback_reason(model, service)) is not None:
         return roll_back(reason)
     answering = service is not None and any(
-        r.track == CANARY and r.revisions.get(model.metadata.name) == target.revision for r in service.replicas
+        r.track is Track.CANARY and r.voices.get(model.metadata.name) == target.revision for r in service.replicas
     )
     step = begun.step or 0
     if begun.step_started_at is None:

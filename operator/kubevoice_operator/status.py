@@ -45,7 +45,7 @@ def _serving(model: VoiceModel, observed: ObservedState, rollout: RolloutDecisio
     replicas = service.replicas if service else ()
     by_revision: dict[str, int] = {}
     for replica in replicas:
-        if (revision := replica.revisions.get(model.metadata.name)) is not None:
+        if (revision := replica.voices.get(model.metadata.name)) is not None:
             by_revision[revision] = by_revision.get(revision, 0) + 1
     traffic, target = rollout.traffic, rollout.target
     asleep = target if not replicas and service and service.answers and not model.spec.serving.min_replicas else None

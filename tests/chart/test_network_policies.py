@@ -13,7 +13,7 @@ from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.render.exposure import render_exposure
 from kubevoice_operator.render.job import render_job
 from kubevoice_operator.render.names import Images
-from kubevoice_operator.render.rayservice import Bundle, Traffic, render_rayservice
+from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice
 
 MODEL = load_voicemodel("""
 apiVersion: kubevoice.io/v1alpha1
@@ -36,7 +36,8 @@ def job_labels(stage):
 
 def ray_labels(kind):
     """What KubeRay makes of a pod's labels: its own, then ours, then the kind of node."""
-    spec = render_rayservice(MODEL, Traffic(Bundle("sha256:1", "s3://voices/1")), Images())["spec"]["rayClusterConfig"]
+    bundle = BundleRef("sha256:" + "1" * 64, "s3://voices/1")
+    spec = render_rayservice(MODEL, TrafficSplit(bundle), Images())["spec"]["rayClusterConfig"]
     group = spec["headGroupSpec"] if kind == "head" else spec["workerGroupSpecs"][0]
     own = {"app.kubernetes.io/name": "kuberay", "app.kubernetes.io/created-by": "kuberay-operator"}
     return own | group["template"]["metadata"]["labels"] | {"ray.io/node-type": kind}

@@ -69,9 +69,14 @@ def test_a_pod_that_is_not_there_says_nothing():
 
 
 def test_replicas_are_heard():
-    found = parse_revisions(SAID)
-    assert found.answered
-    assert [(replica.replica, dict(replica.revisions)) for replica in found.replicas] == [("a", {"mei": "sha256:1"})]
+    response = parse_revisions(SAID)
+    assert [(replica.replica, replica.voices) for replica in response.replicas] == [("a", {"mei": "sha256:1"})]
+
+
+def test_a_newer_replica_may_say_more_than_is_known_and_its_error_is_cut():
+    newer = b'{"replicas": [{"replica": "a", "voices": {}, "age": 3, "error": "%b"}], "cluster": "x"}' % (b"e" * 5000)
+    (replica,) = parse_revisions(newer).replicas
+    assert replica.error == "e" * data_plane.MAX_ERROR
 
 
 @pytest.mark.parametrize(
@@ -83,10 +88,18 @@ def test_replicas_are_heard():
         b'{"replicas": 3}',
         b'{"replicas": [3]}',
         b'{"replicas": [{"replica": "a", "voices": []}]}',
-        SAID[:-1] + b', "traffic": {"stable": {"requests": "many"}}}',
+        *(
+            SAID[:-1] + b', "traffic": {"stable": {"requests": ' + counts + b"}}}"
+            for counts in (
+                b'"many"',
+                b'-1, "errors": 0',
+                b'1, "errors": 1' + b"0" * 400,
+                b'1, "errors": 0, "p95Seconds": "slow"',
+                b'1, "errors": 0, "p95Seconds": NaN',
+            )
+        ),
         b'{"replicas": ' + b"[" * 100_000,
     ],
 )
 def test_an_answer_that_makes_no_sense_says_nothing(said):
-    found = parse_revisions(said)
-    assert (found.answered, found.replicas) == (False, ())
+    assert parse_revisions(said) is None

@@ -13,13 +13,13 @@ import pytest
 import yaml
 from kubernetes import client
 from kubevoice.resources.conditions import ConditionType, Reason, State, find_condition
+from kubevoice.resources.data_plane import ReplicaState
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult, Verdict
 from kubevoice.resources.status import Phase
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.observed_state import (
     JobPhase,
     ObservedJob,
-    ObservedReplica,
     ObservedService,
     ObservedState,
     PodIssue,
@@ -117,7 +117,7 @@ def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so
     applied = content_hash(rolling.service)
     silent = after(STAGES, service=ObservedService(applied, "http://mei"))
     assert (silent.service, silent.status.phase) == (None, Phase.ROLLING_OUT)
-    replica = ObservedReplica("a", {"mei": REVISION})
+    replica = ReplicaState(replica="a", voices={"mei": REVISION})
     ready = after(STAGES, service=ObservedService(applied, "http://mei", (replica,)))
     assert (ready.service, ready.status.phase) == (None, Phase.READY)
 
@@ -126,7 +126,7 @@ def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so
 def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reason):
     model = MODEL + pin
     applied = content_hash(after(STAGES, model=model).service)
-    service = ObservedService(applied, "http://mei", (ObservedReplica("a", {"mei": REVISION}),))
+    service = ObservedService(applied, "http://mei", (ReplicaState(replica="a", voices={"mei": REVISION}),))
     ready = find_condition(after(STAGES, model=model, service=service).status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.TRUE, reason)
 
@@ -150,7 +150,7 @@ def test_the_most_workers_never_sink_below_those_that_are_there(there, workers, 
 
 
 def test_a_refusal_is_told_while_an_older_revision_serves():
-    old = ObservedService("", "http://mei", (ObservedReplica("a", {"mei": DIGEST}),))
+    old = ObservedService("", "http://mei", (ReplicaState(replica="a", voices={"mei": DIGEST}),))
     found = after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")
     ready = find_condition(found.status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.FALSE, Reason.REFUSED_BY_API)
@@ -158,7 +158,7 @@ def test_a_refusal_is_told_while_an_older_revision_serves():
 
 
 def test_a_refused_change_of_what_serves_is_told_though_the_revision_is_the_right_one():
-    service = ObservedService("before", "http://mei", (ObservedReplica("a", {"mei": REVISION}),))
+    service = ObservedService("before", "http://mei", (ReplicaState(replica="a", voices={"mei": REVISION}),))
     found = after(STAGES, service=service, refused="the API server refuses it: no such image is allowed")
     conditions = {c.type: (c.status, c.reason) for c in found.status.conditions}
     assert conditions[ConditionType.READY] == (State.FALSE, Reason.REFUSED_BY_API)

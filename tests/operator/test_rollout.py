@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from kubevoice.resources.data_plane import ReplicaState, Track, TrackTraffic
 from kubevoice.resources.stages import ReleaseResult, Verdict
 from kubevoice.resources.status import Revision, RevisionState, RolloutStatus, ServingStatus, VoiceModelStatus
 from kubevoice.resources.voicemodel import load_voicemodel
-from kubevoice_operator.observed_state import CANARY, ObservedReplica, ObservedService, ObservedState, ObservedTraffic
+from kubevoice_operator.observed_state import ObservedService, ObservedState
 from kubevoice_operator.pipeline import Pipeline
 from kubevoice_operator.revisions import prunable_artifacts, retained_revisions
 from kubevoice_operator.rollout import decide_rollout
@@ -42,8 +43,11 @@ def canary_result(requests, errors, seconds):
     released = ReleaseResult(revision=NEW, uri="s3://voices/2", metrics={}, verdict=Verdict.PASSED)
     service = ObservedService(
         applied="",
-        replicas=(ObservedReplica("a", {"mei": OLD}), ObservedReplica("b", {"mei": NEW}, CANARY)),
-        traffic={CANARY: ObservedTraffic(requests, errors, 0.5)},
+        replicas=(
+            ReplicaState(replica="a", voices={"mei": OLD}),
+            ReplicaState(replica="b", voices={"mei": NEW}, track=Track.CANARY),
+        ),
+        traffic={Track.CANARY: TrackTraffic(requests=requests, errors=errors, p95_seconds=0.5)},
     )
     return decide_rollout(
         model, Pipeline((), released=released), ObservedState(service=service), NOW + timedelta(seconds=seconds)

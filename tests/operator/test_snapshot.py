@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 from kubevoice.resources.conditions import Reason
+from kubevoice.resources.data_plane import ReplicaState, RevisionsResponse
 from kubevoice.resources.stages import Progress, Stage
 from kubevoice_operator.cluster.cache import Key, ResourceCache
-from kubevoice_operator.cluster.snapshot import DataPlane, observe_jobs, observe_service, unrecorded_results
-from kubevoice_operator.observed_state import JobPhase, ObservedReplica
+from kubevoice_operator.cluster.snapshot import observe_jobs, observe_service, unrecorded_results
+from kubevoice_operator.observed_state import JobPhase
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JOB, URL = "mei-train-1", "http://mei"
@@ -172,15 +173,15 @@ ACTIVE = {"activeServiceStatus": {"rayClusterName": "mei-1"}}
 
 
 def test_a_service_with_what_its_replicas_say():
-    replica = ObservedReplica("a", {"mei": "r"})
-    found = observe_service(children(rayservice()), "mei", URL, DataPlane((replica,)), NOW)
+    replica = ReplicaState(replica="a", voices={"mei": "r"})
+    found = observe_service(children(rayservice()), "mei", URL, RevisionsResponse(replicas=(replica,)), NOW)
     assert (found.applied, found.url, found.replicas, found.cluster, found.bounds) == ("h", URL, (replica,), None, None)
 
 
 def test_none_or_one_that_goes_is_no_service():
     leaving = rayservice(deletionTimestamp="2026-01-01T00:00:00Z")
     for bodies in ((), (leaving,)):
-        assert observe_service(children(*bodies), "mei", URL, DataPlane(), NOW) is None
+        assert observe_service(children(*bodies), "mei", URL, None, NOW) is None
 
 
 def test_bounds_are_those_of_the_cluster_that_answers():
@@ -188,7 +189,7 @@ def test_bounds_are_those_of_the_cluster_that_answers():
         return thing("RayCluster", name, spec={"workerGroupSpecs": [{"minReplicas": least, "maxReplicas": most}]})
 
     bodies = (rayservice(ACTIVE), cluster("mei-1", 1, 4), cluster("mei-0", 2, 9))
-    found = observe_service(children(*bodies), "mei", URL, DataPlane(), NOW)
+    found = observe_service(children(*bodies), "mei", URL, None, NOW)
     assert (found.cluster, found.bounds) == ("mei-1", (1, 4))
 
 
@@ -197,9 +198,7 @@ def test_workers_are_those_of_the_cluster_that_answers():
         return thing("Pod", name, {"ray.io/node-type": kind, "ray.io/cluster": cluster})
 
     pods = (ray("a", "worker", "mei-1"), ray("b", "worker", "mei-1"), ray("c", "worker", "mei-0"))
-    found = observe_service(
-        children(rayservice(ACTIVE), *pods, ray("d", "head", "mei-1")), "mei", URL, DataPlane(), NOW
-    )
+    found = observe_service(children(rayservice(ACTIVE), *pods, ray("d", "head", "mei-1")), "mei", URL, None, NOW)
     assert found.workers == 2
 
 
@@ -208,10 +207,10 @@ def test_what_ray_serve_complains_about():
         "applicationStatuses": {"voice": {"status": "DEPLOY_FAILED", "message": "x\nValueError: no such bundle\n"}}
     }
     for part in ("activeServiceStatus", "pendingServiceStatus"):
-        found = observe_service(children(rayservice({part: failed})), "mei", URL, DataPlane(), NOW)
+        found = observe_service(children(rayservice({part: failed})), "mei", URL, None, NOW)
         assert found.error == "Ray Serve: ValueError: no such bundle"
     fine = {"activeServiceStatus": {"applicationStatuses": {"voice": {"status": "RUNNING"}}}}
-    assert observe_service(children(rayservice(fine)), "mei", URL, DataPlane(), NOW).error is None
+    assert observe_service(children(rayservice(fine)), "mei", URL, None, NOW).error is None
 
 
 def test_the_trouble_of_a_service_is_that_of_its_own_pods():
@@ -219,6 +218,6 @@ def test_the_trouble_of_a_service_is_that_of_its_own_pods():
     ray["status"] = {"phase": "Pending", "containerStatuses": [pod("x", waiting={"reason": "ErrImagePull"})
                      ["status"]["containerStatuses"][0]]}  # fmt: skip
     stage = pod("a", waiting={"reason": "CreateContainerConfigError"})
-    found = observe_service(children(rayservice(), ray, stage), "mei", URL, DataPlane(), NOW)
+    found = observe_service(children(rayservice(), ray, stage), "mei", URL, None, NOW)
     assert (found.pod_issue.pod, found.pod_issue.reason) == ("ray", Reason.IMAGE_PULL_FAILED)
-    assert observe_service(children(rayservice(), stage), "mei", URL, DataPlane(), NOW).pod_issue is None
+    assert observe_service(children(rayservice(), stage), "mei", URL, None, NOW).pod_issue is None

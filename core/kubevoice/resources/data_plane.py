@@ -7,10 +7,11 @@ ignoring a setting would be wrong; an unknown field of a response is ignored.
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from kubevoice.digests import DIGEST_PATTERN
 from kubevoice.storage.base import S3Options
 from kubevoice.validation import CamelModel
 
@@ -28,7 +29,7 @@ __all__ = [
     "VoiceConfig",
 ]
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, Field(pattern=DIGEST_PATTERN)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -78,6 +79,10 @@ class SynthesizerConfig(CamelModel):
             raise ValueError(f"default {self.default!r} is none of the voices: {', '.join(names)}")
         return self
 
+    def to_user_config(self) -> dict[str, Any]:
+        """Return it as the JSON object that a Serve config takes; settings that are None are left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
     @property
     def default_name(self) -> str:
         """The voice of requests that name none."""
@@ -122,6 +127,10 @@ class IngressConfig(CamelModel):
     """The voice of requests that name none."""
     cache: CacheConfig = CacheConfig()
     access: AccessConfig = AccessConfig()
+
+    def to_user_config(self) -> dict[str, Any]:
+        """Return it as the JSON object that a Serve config takes."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 class _Response(CamelModel):

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from kubevoice.digests import canonical_json, short_hash
+from kubevoice.digests import DIGEST_PATTERN, canonical_json, short_hash
 from kubevoice.resources.training import Recipe
 from kubevoice.resources.voicemodel import BaseVoice, Dataset, Evaluation, StorageSpec
 from kubevoice.validation import CamelModel
@@ -121,7 +121,7 @@ class ReleaseSpec(CamelModel):
 class ReleaseResult(CamelModel):
     """The bundle (its digest is the revision), its metrics and the result of the quality gate."""
 
-    revision: str
+    revision: str = Field(pattern=DIGEST_PATTERN)
     uri: str
     metrics: Metrics
     verdict: Verdict

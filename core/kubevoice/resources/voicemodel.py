@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from kubevoice.digests import DIGEST_PATTERN
 from kubevoice.errors import InputError
 from kubevoice.resources.exposure import NameRef
 from kubevoice.resources.schema import Part, cel, immutable, list_type
@@ -46,7 +47,6 @@ GROUP: Final = "kubevoice.io"
 VERSION: Final = "v1alpha1"
 KIND: Final = "VoiceModel"
 API_VERSION: Final = "kubevoice.io/v1alpha1"
-DIGEST = r"^sha256:[0-9a-f]{64}$"
 LABEL = r"^[a-z][a-z0-9_-]{0,31}$"
 NAME_LENGTH = 40
 """A RayService's name may have 47 characters, a Job's 63: room for what the operator appends."""
@@ -79,7 +79,7 @@ class Dataset(Part):
     )
     digest: str | None = Field(
         None,
-        pattern=DIGEST,
+        pattern=DIGEST_PATTERN,
         description="Content the dataset must have; if unset, it is resolved once for each generation.",
     )
     emotions: dict[Annotated[str, Field(pattern=LABEL)], Annotated[str, Field(pattern=LABEL, max_length=32)]] = Field(
@@ -182,7 +182,7 @@ class VoiceModelSpec(Part):
     evaluation: Evaluation = Field(Evaluation(), description="The quality gate.")
     serving: Serving = Field(Serving(), description="How the voice is served.")
     revision: str | None = Field(
-        None, pattern=DIGEST, description="Serve exactly this revision until the field is removed: a rollback."
+        None, pattern=DIGEST_PATTERN, description="Serve exactly this revision until the field is removed: a rollback."
     )
     revision_history_limit: int = Field(5, ge=1, le=100, description="Revisions kept for rolling back.")
     deletion_policy: DeletionPolicy = Field(

@@ -1,16 +1,13 @@
 """Reads progress from trainers and revisions from replicas over HTTP. No answer is not an error here."""
 
-import json
 import logging
-from typing import Any
 
 import aiohttp
+from kubevoice.resources.data_plane import RevisionsResponse
 from kubevoice.resources.stages import Progress
 from pydantic import ValidationError
 
 from kubevoice_operator.cluster.cache import Key
-from kubevoice_operator.cluster.snapshot import DataPlane
-from kubevoice_operator.observed_state import STABLE, ObservedReplica, ObservedTraffic
 from kubevoice_operator.render.names import TELEMETRY_PORT, serve_service
 from kubevoice_operator.render.rayservice import HTTP_PORT
 
@@ -21,6 +18,8 @@ SECONDS = 8.0
 """Longer than the ingress deployment waits for a replica that does not report its state."""
 MAX_BYTES = 4 * 1024 * 1024
 """Most bytes read of an answer. Answers come from containers that users chose, so they are not trusted."""
+MAX_ERROR = 1000
+"""Most characters of a replica's error that are passed on to the status."""
 
 
 def service_url(key: Key) -> str:
@@ -55,10 +54,10 @@ class DataPlaneClient:
         except ValidationError:
             return None
 
-    async def fetch_replicas(self, key: Key) -> DataPlane:
-        """Return what each replica of a voice serves, and its request counts; empty if nothing answers."""
+    async def fetch_revisions(self, key: Key) -> RevisionsResponse | None:
+        """Return what each replica of a voice serves, and the request counts; None if nothing answers."""
         body = await self._get(f"{service_url(key)}/v1/revisions")
-        return parse_revisions(body) if body else DataPlane()
+        return parse_revisions(body) if body else None
 
 
 async def _read_body(answer: aiohttp.ClientResponse) -> bytes | None:
@@ -71,23 +70,20 @@ async def _read_body(answer: aiohttp.ClientResponse) -> bytes | None:
     return bytes(body)
 
 
-def parse_revisions(body: bytes) -> DataPlane:
-    """Parse the answer of /v1/revisions; one that makes no sense counts as no answer."""
+def parse_revisions(body: bytes) -> RevisionsResponse | None:
+    """Parse the answer of /v1/revisions.
+
+    Returns
+    -------
+    RevisionsResponse or None
+        Replicas by name, with errors of at most MAX_ERROR characters; None if the answer makes no sense.
+    """
     try:
-        said: dict[str, Any] = json.loads(body)
-        replicas = tuple(
-            ObservedReplica(
-                str(replica["replica"]),
-                {str(name): str(revision) for name, revision in replica["voices"].items()},
-                str(replica.get("track", STABLE)),
-                str(replica["error"])[:1000] if replica.get("error") else None,
-            )
-            for replica in said["replicas"]
-        )
-        traffic = {
-            str(track): ObservedTraffic(int(seen["requests"]), int(seen["errors"]), seen.get("p95Seconds"))
-            for track, seen in said.get("traffic", {}).items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return DataPlane()
-    return DataPlane(tuple(sorted(replicas, key=lambda r: r.replica)), traffic, answered=True)
+        response = RevisionsResponse.model_validate_json(body)
+    except ValidationError:
+        return None
+    replicas = (
+        replica.model_copy(update={"error": replica.error[:MAX_ERROR]}) if replica.error else replica
+        for replica in response.replicas
+    )
+    return response.model_copy(update={"replicas": tuple(sorted(replicas, key=lambda r: r.replica))})

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 from kubevoice.resources.conditions import Reason
+from kubevoice.resources.data_plane import RevisionsResponse
 from kubevoice.resources.stages import Progress
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
@@ -28,13 +29,7 @@ from kubevoice_operator.cluster.invalid_status import invalid_status
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.model_parser import VoiceModelParser
 from kubevoice_operator.cluster.pod_issues import parse_timestamp
-from kubevoice_operator.cluster.snapshot import (
-    DataPlane,
-    observe_exposure,
-    observe_jobs,
-    observe_service,
-    unrecorded_results,
-)
+from kubevoice_operator.cluster.snapshot import observe_exposure, observe_jobs, observe_service, unrecorded_results
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.planner import Plan, plan
 from kubevoice_operator.render.names import (
@@ -76,8 +71,8 @@ class _ModelState:
     """The API server's message that refused a change of the RayService. Set or cleared by every `_execute`."""
     exposure_errors: dict[str, tuple[Reason, str]] = field(default_factory=dict)
     """Why exposure objects could not be applied, by kind. Replaced by every `_execute`."""
-    last_report: DataPlane = field(default_factory=DataPlane)
-    """The last report of the replicas that was answered. Set by `_fetch_data_plane`, used for SILENCE_SECONDS."""
+    last_report: RevisionsResponse | None = None
+    """The last answer of /v1/revisions. Set by `_fetch_report`, used for SILENCE_SECONDS, never cleared."""
     last_report_at: float = -math.inf
     """When that was, by time.monotonic()."""
     unanswered_polls: int = 0
@@ -139,12 +134,12 @@ class Reconciler:
         state = self._states.setdefault(key, _ModelState())
         await self._record_results(key)
         progress = await self._fetch_progress(key, now)
-        data = await self._fetch_data_plane(key, state)
-        observed = self._observe(model, key, state, progress, data, now)
+        report = await self._fetch_report(key, state)
+        observed = self._observe(model, key, state, progress, report, now)
         desired = plan(model, observed, now, self._images)
         if await self._execute(key, desired, observed, state):
             # What was created or refused belongs into this status.
-            observed = self._observe(model, key, state, progress, data, now)
+            observed = self._observe(model, key, state, progress, report, now)
             desired = plan(model, observed, now, self._images)
         await self._update_status(key, raw, model.status, desired.status, model)
         return self._requeue_after(desired, observed, state)
@@ -169,14 +164,14 @@ class Reconciler:
         key: Key,
         state: _ModelState,
         progress: Mapping[str, Progress],
-        data: DataPlane,
+        report: RevisionsResponse | None,
         now: datetime,
     ) -> ObservedState:
         children = self._cache.children(key)
         return ObservedState(
             dataset_version=model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
             jobs=observe_jobs(children, progress, now),
-            service=observe_service(children, key.name, service_url(key), data, now),
+            service=observe_service(children, key.name, service_url(key), report, now),
             serving_missing=None if key.name in children.services else state.serving_missing,
             job_refusal=state.job_refusal,
             serving_refusal=state.serving_refusal,
@@ -191,13 +186,14 @@ class Reconciler:
                 progress |= {name: reported} if reported is not None else {}
         return progress
 
-    async def _fetch_data_plane(self, key: Key, state: _ModelState) -> DataPlane:
+    async def _fetch_report(self, key: Key, state: _ModelState) -> RevisionsResponse | None:
+        """Ask the replicas what they serve; for SILENCE_SECONDS their last answer stands in for one that is missing."""
         if key.name not in self._cache.children(key).services:
-            return DataPlane()
-        data = await self._data.fetch_replicas(key)
-        if data.answered:
-            state.last_report, state.last_report_at = data, time.monotonic()
-        return state.last_report if time.monotonic() - state.last_report_at < SILENCE_SECONDS else data
+            return None
+        report = await self._data.fetch_revisions(key)
+        if report is not None:
+            state.last_report, state.last_report_at = report, time.monotonic()
+        return state.last_report if time.monotonic() - state.last_report_at < SILENCE_SECONDS else None
 
     async def _execute(self, key: Key, desired: Plan, observed: ObservedState, state: _ModelState) -> bool:
         """Carry out the plan; return whether that changes the status."""

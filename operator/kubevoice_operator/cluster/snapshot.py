@@ -1,11 +1,11 @@
 """Converts objects as the API server sent them into the ObservedState that `plan` decides on. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from kubevoice.resources.conditions import Reason
+from kubevoice.resources.data_plane import RevisionsResponse
 from kubevoice.resources.stages import Progress, Stage
 
 from kubevoice_operator.cluster.cache import Children
@@ -14,9 +14,7 @@ from kubevoice_operator.observed_state import (
     JobPhase,
     ObservedExposure,
     ObservedJob,
-    ObservedReplica,
     ObservedService,
-    ObservedTraffic,
     PodIssue,
 )
 from kubevoice_operator.render.job import BAD_INPUT, CONTAINER
@@ -28,7 +26,7 @@ from kubevoice_operator.render.names import (
 )
 from kubevoice_operator.render.serve_config import APPLICATION, CANARY_APPLICATION
 
-__all__ = ["DataPlane", "observe_exposure", "observe_jobs", "observe_service", "unrecorded_results"]
+__all__ = ["observe_exposure", "observe_jobs", "observe_service", "unrecorded_results"]
 
 Object = Mapping[str, Any]
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
@@ -36,15 +34,6 @@ INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 RAY_LABEL, CLUSTER_LABEL = "ray.io/node-type", "ray.io/cluster"
 EXPOSURE = ("NetworkPolicy", "Ingress", "HTTPRoute")
 """Kinds of exposure objects."""
-
-
-@dataclass(frozen=True, slots=True)
-class DataPlane:
-    """What the replicas report over HTTP; `answered` is False if nothing answered."""
-
-    replicas: tuple[ObservedReplica, ...] = ()
-    traffic: Mapping[str, ObservedTraffic] | None = None
-    answered: bool = False
 
 
 def _job_pods(children: Children, job: str) -> list[Object]:
@@ -196,8 +185,29 @@ def _is_settled(raw: Object) -> bool:
     return bool(observed == raw["metadata"].get("generation") and not pending)
 
 
-def observe_service(children: Children, name: str, url: str, data: DataPlane, now: datetime) -> ObservedService | None:
-    """Return the RayService of a VoiceModel; None if there is none or it is being deleted."""
+def observe_service(
+    children: Children, name: str, url: str, report: RevisionsResponse | None, now: datetime
+) -> ObservedService | None:
+    """Return the RayService of a VoiceModel.
+
+    Parameters
+    ----------
+    children
+        Objects that belong to the VoiceModel.
+    name
+        Its name, which the RayService has too.
+    url
+        Where the voice is called inside the cluster.
+    report
+        What the replicas report over HTTP; None if nothing answered.
+    now
+        The time, for pods that take too long to start.
+
+    Returns
+    -------
+    ObservedService or None
+        None if there is no RayService, or it is being deleted.
+    """
     raw = children.services.get(name)
     if raw is None or raw["metadata"].get("deletionTimestamp"):
         return None
@@ -207,11 +217,11 @@ def observe_service(children: Children, name: str, url: str, data: DataPlane, no
     return ObservedService(
         applied=raw["metadata"].get("annotations", {}).get(HASH_ANNOTATION, ""),
         url=url,
-        replicas=data.replicas,
+        replicas=report.replicas if report else (),
         error=_application_error(status, APPLICATION),
         canary_error=_application_error(status, CANARY_APPLICATION),
-        traffic=data.traffic or {},
-        answers=data.answered,
+        traffic=report.traffic if report else {},
+        answers=report is not None,
         cluster=cluster,
         bounds=_bounds(children.clusters.get(cluster)) if cluster else None,
         workers=sum(_is_worker(pod, cluster) for pod in pods),

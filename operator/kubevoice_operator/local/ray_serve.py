@@ -8,14 +8,15 @@ from typing import Any
 
 import yaml
 from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.resources.data_plane import IngressConfig, ReplicaState, RevisionsResponse
 
 from kubevoice_operator.local.files import write_atomically
 from kubevoice_operator.local.http import LOOPBACK, request
 from kubevoice_operator.local.mounts import Mounts, mount_volumes
 from kubevoice_operator.local.ray import LocalRay, port_is_free
-from kubevoice_operator.observed_state import ObservedReplica, ObservedService
+from kubevoice_operator.observed_state import ObservedService
 from kubevoice_operator.render.names import content_hash
-from kubevoice_operator.render.rayservice import APPLICATION
+from kubevoice_operator.render.serve_config import APPLICATION, INGRESS
 
 __all__ = ["LocalServing"]
 
@@ -54,7 +55,7 @@ class LocalServing:
         replicas, complaint = self._replicas()
         return ObservedService(applied["hash"], self.url, replicas, error=error or complaint)
 
-    def _replicas(self) -> tuple[tuple[ObservedReplica, ...], str | None]:
+    def _replicas(self) -> tuple[tuple[ReplicaState, ...], str | None]:
         """Ask the replicas over the data plane what they serve, and whether one could not load what it should."""
         try:
             if request(self._port, "GET", "/readyz")[0] != 200:
@@ -62,12 +63,10 @@ class LocalServing:
             status, answer = request(self._port, "GET", "/v1/revisions")
         except OSError:
             return (), None
-        if status != 200 or not isinstance(answer, dict):
+        if status != 200:
             return (), None
-        replicas = answer["replicas"]
-        complaints = [str(r["error"]) for r in replicas if r.get("error")]
-        observed = tuple(ObservedReplica(r["replica"], r["voices"]) for r in replicas)
-        return observed, complaints[0] if complaints else None
+        replicas = RevisionsResponse.model_validate(answer).replicas
+        return replicas, next((replica.error for replica in replicas if replica.error), None)
 
     def apply(self, service: Mapping[str, Any]) -> None:
         """Hand the config to Ray, starting Ray if none runs. A voice that is served goes on until its successor can.
@@ -106,7 +105,9 @@ class LocalServing:
         for application in config["applications"]:
             application["args"] = {k: mounts.translate(v) for k, v in application["args"].items()}
             for deployment in application["deployments"]:
-                _find_keys(deployment["user_config"], front)
+                if deployment["name"] == INGRESS:
+                    ingress = IngressConfig.model_validate(deployment["user_config"])
+                    deployment["user_config"] = _localize_keys(ingress, front).to_user_config()
         return config
 
     def wait(self, name: str, revision: str, deadline_seconds: float) -> None:
@@ -119,7 +120,7 @@ class LocalServing:
             found = self.observe()
             if found is None:
                 raise KubeVoiceError(f"Ray stopped while the voice was being rolled out; its log is {self.ray.log}")
-            if found.replicas and all(r.revisions.get(name) == revision for r in found.replicas):
+            if found.replicas and all(r.voices.get(name) == revision for r in found.replicas):
                 return
             if found.error:
                 raise KubeVoiceError(found.error)
@@ -137,14 +138,15 @@ class LocalServing:
         return stopped
 
 
-def _find_keys(user_config: dict[str, Any], mounts: Mounts) -> None:
-    """Say where the API keys are on this machine. InputError if there are none yet."""
-    if (inside := user_config.get("access", {}).get("keysFile")) is None:
-        return
-    path = Path(mounts.translate(inside))
+def _localize_keys(ingress: IngressConfig, mounts: Mounts) -> IngressConfig:
+    """Name the file of API keys on this machine in place of the pod's. InputError if it is not there."""
+    access = ingress.access
+    if access.keys_file is None:
+        return ingress
+    path = Path(mounts.translate(str(access.keys_file)))
     if not path.is_file():
         raise InputError(f"there are no API keys in {path}; make one: kubevoice key NAME >> {path}")
-    user_config["access"]["keysFile"] = str(path)
+    return ingress.model_copy(update={"access": access.model_copy(update={"keys_file": path})})
 
 
 def _last_line(application: Mapping[str, Any]) -> str:

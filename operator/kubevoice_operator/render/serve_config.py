@@ -2,8 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from kubevoice.resources.data_plane import (
+    AccessConfig,
+    CacheConfig,
+    CanaryConfig,
+    IngressConfig,
+    StorageConfig,
+    SynthesizerConfig,
+    VoiceConfig,
+)
 from kubevoice.resources.voicemodel import VoiceModel
 
 from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR
@@ -13,6 +23,7 @@ __all__ = [
     "CANARY_APPLICATION",
     "DRAIN_SECONDS",
     "HTTP_PORT",
+    "INGRESS",
     "PROXY_ENVIRONMENT",
     "RAY_ENVIRONMENT",
     "BundleRef",
@@ -25,6 +36,8 @@ __all__ = [
 APPLICATION = "voice"
 CANARY_APPLICATION = "canary"
 """The canary is an application of its own: it can be added, fail and be removed without touching stable replicas."""
+INGRESS = "Ingress"
+"""The deployment that answers HTTP; its user_config is an IngressConfig."""
 HTTP_PORT = 8000
 ONGOING_HEADROOM = 32
 """A replica accepts this many times its target of ongoing requests. It synthesizes faster than real time, schedules all
@@ -99,10 +112,10 @@ def restart_fingerprint(model: VoiceModel) -> Object:
 
 
 def _synthesizer(model: VoiceModel, bundle: BundleRef, least: int) -> Object:
-    serving, storage = model.spec.serving, model.spec.storage
-    storage_options: Object = {"region": storage.region, "pathStyle": storage.path_style}
-    if storage.endpoint:
-        storage_options["endpoint"] = storage.endpoint
+    serving, storage, name = model.spec.serving, model.spec.storage, model.metadata.name
+    reached = StorageConfig(endpoint=storage.endpoint, region=storage.region, path_style=storage.path_style)
+    voice = VoiceConfig(name=name, revision=bundle.revision, uri=bundle.uri, storage=reached)
+    config = SynthesizerConfig(voices=(voice,), default=name, threads=serving.replica.threads)
     return {
         "name": "Synthesizer",
         "max_ongoing_requests": max(1, round(ONGOING_HEADROOM * serving.target_ongoing_requests)),
@@ -117,18 +130,7 @@ def _synthesizer(model: VoiceModel, bundle: BundleRef, least: int) -> Object:
             "downscale_delay_s": serving.downscale_delay_seconds,
         },
         "ray_actor_options": _actor(model),
-        "user_config": {
-            "voices": [
-                {
-                    "name": model.metadata.name,
-                    "revision": bundle.revision,
-                    "uri": bundle.uri,
-                    "storage": storage_options,
-                }
-            ],
-            "default": model.metadata.name,
-            "threads": serving.replica.threads,
-        },
+        "user_config": config.to_user_config(),
     }
 
 
@@ -136,27 +138,23 @@ def _ingress(model: VoiceModel, traffic: TrafficSplit) -> Object:
     """Return the ingress deployment. Its user_config (traffic split, response cache, access) is swapped in place."""
     name, cache, expose = model.metadata.name, model.spec.serving.cache, model.spec.serving.expose
     canary = traffic.canary
-    share = canary and {
-        "application": CANARY_APPLICATION,
-        "revision": canary.revision,
-        "weight": traffic.weight,
-    }
+    config = IngressConfig(
+        canary=canary and CanaryConfig(application=CANARY_APPLICATION, revision=canary.revision, weight=traffic.weight),
+        voices={name: traffic.stable.revision},
+        default=name,
+        cache=CacheConfig(megabytes=cache.megabytes, ttl_seconds=cache.ttl_seconds, redis_url=cache.redis_url),
+        access=AccessConfig(
+            keys_file=Path(KEYS_DIR) / expose.auth.key if expose.auth else None,
+            requests_per_minute=expose.requests_per_minute,
+            cors_origins=expose.cors_origins,
+        ),
+    )
     return {
-        "name": "Ingress",
+        "name": INGRESS,
         "max_surge_percent": 100,
         "graceful_shutdown_timeout_s": DRAIN_SECONDS,
         "ray_actor_options": INGRESS_ACTOR,
-        "user_config": {
-            "canary": share,
-            "voices": {name: traffic.stable.revision},
-            "default": name,
-            "cache": {"megabytes": cache.megabytes, "ttlSeconds": cache.ttl_seconds, "redisUrl": cache.redis_url},
-            "access": {
-                "keysFile": f"{KEYS_DIR}/{expose.auth.key}" if expose.auth else None,
-                "requestsPerMinute": expose.requests_per_minute,
-                "corsOrigins": list(expose.cors_origins),
-            },
-        },
+        "user_config": config.to_user_config(),
     }
 
 
