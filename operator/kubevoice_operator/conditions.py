@@ -7,11 +7,10 @@ from kubevoice.resources.stages import Stage, Verdict
 from kubevoice.resources.status import RevisionState, ServingStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
+from kubevoice_operator.exposure import ExposurePlan
 from kubevoice_operator.jobs import RETRYABLE_REASONS
 from kubevoice_operator.observed_state import JobPhase, ObservedState
 from kubevoice_operator.pipeline import Pipeline
-from kubevoice_operator.render.exposure import render_exposure
-from kubevoice_operator.render.names import content_hash
 from kubevoice_operator.rollout import RolloutDecision
 
 __all__ = ["ConditionValue", "build_conditions"]
@@ -144,20 +143,19 @@ def _rollout_obstacles(observed: ObservedState) -> list[tuple[Reason, str]]:
     return obstacles
 
 
-def _exposed_condition(model: VoiceModel, observed: ObservedState) -> ConditionValue | None:
+def _exposed_condition(model: VoiceModel, observed: ObservedState, exposure: ExposurePlan) -> ConditionValue | None:
     """Return Exposed; None if spec.serving.expose asks for nothing or there is no cluster to expose the voice on."""
-    wanted = {item["kind"]: content_hash(item) for item in render_exposure(model)}
-    if (exposure := observed.exposure) is None or not wanted:
+    if observed.exposure is None or not exposure.kinds:
         return None
-    for kind in wanted:
-        if kind in exposure.errors:
-            reason, message = exposure.errors[kind]
+    for kind in exposure.kinds:
+        if kind in observed.exposure.errors:
+            reason, message = observed.exposure.errors[kind]
             return ConditionValue(State.FALSE, reason, f"{kind}: {message}")
-    missing = [kind for kind, rendered in wanted.items() if exposure.applied.get(kind) != rendered]
-    if missing:
-        return ConditionValue(State.UNKNOWN, Reason.WAITING, f"{', '.join(missing)} is about to be created")
+    if exposure.apply:
+        missing = ", ".join(item["kind"] for item in exposure.apply)
+        return ConditionValue(State.UNKNOWN, Reason.WAITING, f"{missing} is about to be created")
     return ConditionValue(
-        State.TRUE, Reason.EXPOSED, f"{', '.join(wanted)} {model.metadata.name} as in spec.serving.expose"
+        State.TRUE, Reason.EXPOSED, f"{', '.join(exposure.kinds)} {model.metadata.name} as in spec.serving.expose"
     )
 
 
@@ -192,7 +190,12 @@ def _ready_condition(
 
 
 def build_conditions(
-    model: VoiceModel, pipeline: Pipeline, observed: ObservedState, rollout: RolloutDecision, serving: ServingStatus
+    model: VoiceModel,
+    pipeline: Pipeline,
+    observed: ObservedState,
+    rollout: RolloutDecision,
+    exposure: ExposurePlan,
+    serving: ServingStatus,
 ) -> dict[ConditionType, ConditionValue]:
     """Compute the value of every condition.
 
@@ -206,6 +209,8 @@ def build_conditions(
         What was observed of Jobs, replicas and exposure.
     rollout
         The decision about which revision answers.
+    exposure
+        Which exposure objects should exist, and which are not as they should be.
     serving
         The serving part of the status that is about to be written.
 
@@ -233,7 +238,7 @@ def build_conditions(
     }
     available, evaluated = _available_condition(model, serving, observed), _evaluated_condition(pipeline)
     rolled_out = _rollout_condition(model, serving, observed, rollout)
-    exposed = _exposed_condition(model, observed)
+    exposed = _exposed_condition(model, observed, exposure)
     ready = _ready_condition(model, pipeline, serving, stages, available, rolled_out)
     if ready.state is State.TRUE and exposed is not None and exposed.state is State.FALSE:
         ready = exposed

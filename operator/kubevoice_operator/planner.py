@@ -7,11 +7,11 @@ from typing import Any
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
+from kubevoice_operator.exposure import plan_exposure
 from kubevoice_operator.garbage_collection import plan_pruning
 from kubevoice_operator.jobs import job_actions
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.pipeline import Pipeline, resolve_pipeline
-from kubevoice_operator.render.exposure import render_exposure
 from kubevoice_operator.render.names import Images, content_hash
 from kubevoice_operator.render.rayservice import render_rayservice, worker_bounds
 from kubevoice_operator.revisions import update_history
@@ -88,15 +88,6 @@ def _plan_bounds(model: VoiceModel, observed: ObservedState) -> tuple[int, int] 
     return wanted if current != wanted else None
 
 
-def _plan_exposure(model: VoiceModel, observed: ObservedState) -> tuple[tuple[Object, ...], tuple[str, ...]]:
-    """Render the objects that differ from what was applied last, and list the kinds that should not exist."""
-    if (exposure := observed.exposure) is None:
-        return (), ()
-    wanted = {item["kind"]: item for item in render_exposure(model)}
-    changed = (item for kind, item in wanted.items() if exposure.applied.get(kind) != content_hash(item))
-    return tuple(changed), tuple(kind for kind in exposure.applied if kind not in wanted)
-
-
 def plan(model: VoiceModel, observed: ObservedState, now: datetime, images: Images) -> Plan:
     """Decide what to do next about a VoiceModel.
 
@@ -120,7 +111,7 @@ def plan(model: VoiceModel, observed: ObservedState, now: datetime, images: Imag
     rollout = decide_rollout(model, pipeline, observed, now)
     actions = job_actions(model, pipeline, observed, now, images)
     pruning = plan_pruning(model, pipeline, observed, update_history(model, pipeline, rollout, now), images, now)
-    expose, unexpose = _plan_exposure(model, observed)
+    exposure = plan_exposure(model, observed)
     rechecks = [s for s in (actions.recheck_seconds, rollout.recheck_seconds, pruning.recheck_seconds) if s]
     return Plan(
         jobs=actions.create + pruning.create,
@@ -128,9 +119,9 @@ def plan(model: VoiceModel, observed: ObservedState, now: datetime, images: Imag
         service=_plan_service(model, rollout, observed, images),
         remove_service=model.spec.serving.suspend and observed.service is not None,
         bounds=_plan_bounds(model, observed),
-        expose=expose,
-        unexpose=unexpose,
-        status=build_status(model, pipeline, observed, rollout, pruning.revisions, now),
+        expose=exposure.apply,
+        unexpose=exposure.remove,
+        status=build_status(model, pipeline, observed, rollout, exposure, pruning.revisions, now),
         pipeline=pipeline,
         recheck_seconds=min(rechecks, default=None),
     )

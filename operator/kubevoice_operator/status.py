@@ -19,6 +19,7 @@ from kubevoice.resources.status import (
 from kubevoice.resources.voicemodel import VoiceModel
 
 from kubevoice_operator.conditions import ConditionValue, build_conditions
+from kubevoice_operator.exposure import ExposurePlan
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.pipeline import Pipeline
 from kubevoice_operator.render.names import VOICE_LABEL
@@ -216,6 +217,7 @@ def build_status(
     pipeline: Pipeline,
     observed: ObservedState,
     rollout: RolloutDecision,
+    exposure: ExposurePlan,
     revisions: tuple[Revision, ...],
     now: datetime,
 ) -> VoiceModelStatus:
@@ -231,6 +233,8 @@ def build_status(
         What was observed of Jobs, replicas and exposure.
     rollout
         The decision about which revision answers.
+    exposure
+        Which exposure objects should exist, and which are not as they should be.
     revisions
         The revision history of this reconciliation, the newest first.
     now
@@ -243,7 +247,7 @@ def build_status(
     """
     serving, training = _serving(model, observed, rollout), _training(model, pipeline)
     model = model.model_copy(update={"status": model.status.model_copy(update={"revisions": revisions})})
-    values = build_conditions(model, pipeline, observed, rollout, serving)
+    values = build_conditions(model, pipeline, observed, rollout, exposure, serving)
     conditions = tuple(condition for condition in model.status.conditions if condition.type in values)
     for kind, value in values.items():
         condition = Condition(
