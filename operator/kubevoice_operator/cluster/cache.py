@@ -69,7 +69,9 @@ class ResourceCache:
 
     def __init__(self) -> None:
         self._models: dict[Key, Object] = {}
+        """VoiceModels. Set by `put`, cleared by `remove`."""
         self._children: dict[Key, Children] = {}
+        """What belongs to each; also of a VoiceModel that is gone, until its last object is."""
 
     def model(self, key: Key) -> Object | None:
         """Return a VoiceModel; None if there is none."""

@@ -64,8 +64,14 @@ class Election:
     retry: float = 2.0
     clock: Callable[[], float] = time.monotonic
     _seen: tuple[Any, float] = field(default=(None, 0.0), init=False)
+    """Holder, renewal time and transitions of the Lease as they were read or written last, and when they changed, by
+    this process's clock. Another holder counts as alive for `duration` after that."""
     _acquired: str = field(default="", init=False)
+    """The acquireTime that this candidate wrote; empty until it first tries to write one. It stays the same while the
+    Lease names this candidate."""
     _renewed: float = field(default=-math.inf, init=False)
+    """When the last successful renewal began. Other candidates see the renewal later than that, so `is_leader` ends
+    before any of them may take over. Written in the background loop, read by the main one."""
 
     @property
     def is_leader(self) -> bool:

@@ -14,11 +14,19 @@ class WorkQueue(Generic[K]):
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self._ready: asyncio.Queue[K] = asyncio.Queue()
+        """Due keys in their order. Filled by `add`, emptied by workers."""
         self._waiting: set[K] = set()
+        """The same keys, so that `add` puts none in twice. A worker removes a key before it handles it."""
         self._busy: set[K] = set()
+        """Keys that a worker handles now. Set and cleared by `run_worker`."""
         self._dirty: set[K] = set()
+        """Busy keys that were added meanwhile. The worker may have read the cache before what changed, so it enqueues
+        them once more when it is done."""
         self._timers: dict[K, tuple[float, asyncio.TimerHandle]] = {}
+        """Delayed keys: when each is due by the clock, and its timer. Set by `add_later`, cleared by `cancel` and, when
+        the timer fires, by `add`."""
         self._idle = asyncio.Event()
+        """Set while no key is due or busy. Cleared by `add`, set by the worker that finishes last."""
         self._idle.set()
         self._clock = clock or asyncio.get_running_loop().time
 
