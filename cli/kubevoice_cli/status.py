@@ -60,7 +60,7 @@ def _here(name: str | None, port: int) -> tuple[dict[str, VoiceModelStatus], set
             "For one of a cluster, add -n NAMESPACE"
         )
     running = backend.serving.observe()
-    served = {voice for replica in (running.replicas if running else ()) for voice in replica.revisions}
+    served = {voice for replica in (running.replicas if running else ()) for voice in replica.voices}
     return {each: backend.status(each) for each in ([name] if name else names)}, served
 
 

@@ -12,7 +12,7 @@ from http_app import listening
 from kubevoice.resources.conditions import Condition, ConditionType, Reason, State
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.status import Replicas, ServingStatus, VoiceModelStatus
-from kubevoice_operator.cluster.metrics import Metrics
+from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_training.runtime.progress import ProgressFile
 from kubevoice_training.runtime.telemetry import serve_telemetry
 from prometheus_client import start_http_server
@@ -32,7 +32,7 @@ def pod(name, namespace, labels, port, number):
 @pytest.fixture
 def operator():
     """An operator's metrics, behind its port."""
-    metrics = Metrics()
+    metrics = OperatorMetrics()
     server, thread = start_http_server(0, "127.0.0.1", registry=metrics.registry)
     yield metrics, server.server_port
     server.shutdown()

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import ray
-from kubevoice_operator.cluster.metrics import Metrics as OperatorMetrics
+from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_serving.http.metrics import HttpMetrics as ServingMetrics
 from kubevoice_training.runtime.telemetry import METRICS
 from prometheus_client import Counter, Gauge, Histogram

@@ -96,10 +96,16 @@ def diff_events(before: VoiceModelStatus, after: VoiceModelStatus) -> list[Event
 def _health_events(before: VoiceModelStatus, after: VoiceModelStatus) -> list[EventNote]:
     """Return Events for a voice that stopped answering, became degraded, or recovered."""
     notes: list[EventNote] = []
-    old, new = find_condition(before.conditions, ConditionType.AVAILABLE), find_condition(after.conditions, ConditionType.AVAILABLE)
+    old, new = (
+        find_condition(before.conditions, ConditionType.AVAILABLE),
+        find_condition(after.conditions, ConditionType.AVAILABLE),
+    )
     if old and new and old.status is not State.FALSE and new.status is State.FALSE:
         notes.append(EventNote("Unavailable", new.message, warning=True))
-    old, new = find_condition(before.conditions, ConditionType.DEGRADED), find_condition(after.conditions, ConditionType.DEGRADED)
+    old, new = (
+        find_condition(before.conditions, ConditionType.DEGRADED),
+        find_condition(after.conditions, ConditionType.DEGRADED),
+    )
     if old and new and (old.status, old.reason) != (new.status, new.reason):
         if new.status is State.TRUE and new.message not in {note.message for note in notes}:
             notes.append(EventNote("Degraded", new.message, warning=True))
