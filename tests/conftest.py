@@ -27,15 +27,20 @@ class ModuleScheduling(LoadScopeScheduling):
         return name.rpartition("@")[2] if name.rfind("@") > name.rfind("]") else module
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep the modules that start Ray in one process, where they need not wait for each other, and begin with them.
+def pytest_itemcollected(item):
+    """Keep the modules that start Ray in one process, where they need not wait for each other.
 
-    Slow modules follow, so that no process is left with one at the end. tests/cluster has an order of its own.
+    pytest-xdist reads the groups before any conftest.py may modify the collection.
     """
-    for item in items:
-        if "only_ray" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("ray"))
+    if "only_ray" in item.fixturenames:
+        item.add_marker(pytest.mark.xdist_group("ray"))
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the modules that start Ray, then the slow ones, so that no process is left with one at the end.
+
+    tests/cluster has an order of its own.
+    """
     marked = [item for item in items if item.get_closest_marker("slow") and not item.get_closest_marker("cluster")]
     slow = {item.path for item in marked}
     items.sort(key=lambda item: ("only_ray" not in item.fixturenames, item.path not in slow))

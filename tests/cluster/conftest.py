@@ -12,15 +12,18 @@ REQUIRED = "KUBEVOICE_TEST_CLUSTER"
 """Set to "required" where a machine that cannot run a cluster is a failure, as in continuous integration."""
 
 
+def pytest_itemcollected(item):
+    """With two processes, one has the node and the other the control plane."""
+    if item.path.is_relative_to(Path(__file__).parent):
+        item.add_marker(pytest.mark.cluster)
+        for cluster in ("node", "control_plane"):
+            if cluster in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(cluster))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """With two processes, one has the node and the other the control plane. Kueue holds up every Job, so it is last."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.cluster)
-            for cluster in ("node", "control_plane"):
-                if cluster in item.fixturenames:
-                    item.add_marker(pytest.mark.xdist_group(cluster))
+    """Begin with the node. Kueue delays every Job, so its tests are last."""
     items.sort(key=lambda item: ("node" not in item.fixturenames, "kueue" in item.fixturenames))
 
 
