@@ -4,6 +4,8 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 INTERVAL_SECONDS = 10.0
 
@@ -38,8 +40,11 @@ class RunningTests:
         self._over.set()
 
     def end(self, *_):
-        """Answer SIGTERM as Ctrl-C is answered: fixtures clean up."""
+        """Answer SIGTERM as Ctrl-C is answered, which reaches the workers too: fixtures clean up."""
         self.print()
+        for worker in find_children():
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGINT)
         raise KeyboardInterrupt
 
     def print(self):
@@ -53,10 +58,15 @@ class RunningTests:
             self.print()
 
 
+def find_children():
+    """Return the ids of this process's child processes: of a controller, pytest-xdist's workers."""
+    path = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
 def configure(config):
     """Add the plugin to the process that prints."""
     if hasattr(config, "workerinput"):
-        # A worker ends when its controller does, or by Ctrl-C, which reaches them all.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         return
     running = RunningTests()
