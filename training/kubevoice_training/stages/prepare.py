@@ -62,7 +62,8 @@ class ResampledAudio:
         self._lengths.append(len(wave))
         self._energy[clip.speaker] += float(np.square(wave, dtype=np.float64).sum())
         self._samples[clip.speaker] += len(wave)
-        wave.tofile(self._file)
+        # Not `tofile`, whose error on a full disk has neither an errno nor a reason.
+        self._file.write(wave.astype(np.float32, copy=False).tobytes())
 
     def compute_gains(self) -> dict[str, float]:
         """Return for each speaker the factor that brings all of the speaker's recordings to `TARGET_RMS`."""
