@@ -127,7 +127,7 @@ def test_a_training_step_reads_nothing_back_from_the_device():
         durations=whole(batch, slots),
         pitch=numbers(batch, slots),
         energy=numbers(batch, slots),
-        band=whole(()),
+        band_width=whole(()),
     )
     terms = reconstruction_losses(model(given), given)
     torch.stack(terms).sum().backward()
