@@ -82,7 +82,7 @@ def job_actions(  # noqa: PLR0911  # one case each
     Returns
     -------
     JobActions
-        What to create and delete, and when to look again.
+        What to create and delete, and when to reconcile again.
     """
     obsolete, step = _list_obsolete(observed, pipeline), pipeline.last
     job, suspended = step.job, model.spec.training.suspend

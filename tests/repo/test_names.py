@@ -84,6 +84,40 @@ def test_the_glossary_says_which_words_to_avoid():
     assert words
 
 
+def test_no_name_is_one_that_the_glossary_avoids():
+    identifiers, _ = avoided()
+    found = [
+        f"{relative(path)}:{line} {name}"
+        for package, root in PACKAGES.items()
+        for path in sorted((ROOT / root).rglob("*.py"))
+        for name, line in defined_names(parse(path))
+        if package in identifiers.get(name, ())
+    ]
+    assert found == []
+
+
+def test_no_text_has_a_word_that_the_glossary_avoids():
+    _, words = avoided()
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b", re.IGNORECASE)
+    texts = [(path, text, line) for path in MODULES for text, line in prose(path)]
+    texts += [
+        (path, text, line)
+        for path in PAGES
+        for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    ]
+    found = [f"{relative(path)}:{line} {match[0]}" for path, text, line in texts for match in pattern.finditer(text)]
+    assert found == []
+
+
+def test_a_public_class_name_is_used_once():
+    places = defaultdict(list)
+    for path in MODULES:
+        for node in parse(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(relative(path))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / PACKAGES["training"] / "models").glob("*.py")), ids=lambda p: p.stem)
 def test_every_forward_of_a_network_says_its_shapes(path):
     silent = []

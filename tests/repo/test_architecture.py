@@ -1,0 +1,44 @@
+"""docs/architecture.md names files and functions that are there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PACKAGES = ("core", "training/kubevoice_training", "serving", "operator", "cli")
+CITED = sorted(set(re.findall(r"`((?:core|training|serving|operator|cli)/[\w/]+\.py)(?::([\w.]+))?`", PAGE)))
+SHORT = sorted(set(re.findall(r"`((?!core/|training/|serving/|operator/|cli/)[\w/]+\.py)(?::([\w.]+))?`", PAGE)))
+"""Files that a walk names within their package."""
+FOLDERS = sorted(set(re.findall(r"`((?:core|training|serving|operator|cli)/[\w/]+)`", PAGE)))
+
+
+def defines(body, names):
+    """Whether a list of statements defines a name, and within it the next one of the dotted path."""
+    name, *rest = names
+    matches = [node for node in body if getattr(node, "name", None) == name]
+    return any(not rest or defines(node.body, rest) for node in matches)
+
+
+def test_the_table_has_at_least_ten_behaviours():
+    table = PAGE.split("## Where is it?")[1].split("##")[0]
+    assert len(re.findall(r"^\| .*\.py:\w", table, re.MULTILINE)) >= 10
+
+
+@pytest.mark.parametrize(("file", "name"), CITED, ids=str)
+def test_a_cited_function_is_where_the_page_says(file, name):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert not name or defines(tree.body, name.split("."))
+
+
+@pytest.mark.parametrize(("file", "name"), SHORT, ids=str)
+def test_a_file_named_within_its_package_is_there(file, name):
+    found = [path for root in PACKAGES for path in (ROOT / root).rglob(file) if path.as_posix().endswith(f"/{file}")]
+    assert any(not name or defines(ast.parse(path.read_text(encoding="utf-8")).body, name.split(".")) for path in found)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_on_the_map_is_there(folder):
+    assert (ROOT / folder).is_dir()
