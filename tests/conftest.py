@@ -7,8 +7,8 @@ from pathlib import Path
 
 import progress
 import pytest
+from scheduling import ModuleScheduling, require_group
 from toy_voice import make_toy_voice
-from xdist.scheduler import LoadScopeScheduling
 
 
 def pytest_configure(config):
@@ -19,21 +19,10 @@ def pytest_xdist_make_scheduler(config, log):
     return ModuleScheduling(config, log)
 
 
-class ModuleScheduling(LoadScopeScheduling):
-    """Gives a process a module at a time, or all modules of an `xdist_group`: its mark ends a test's id with `@`."""
-
-    def _split_scope(self, nodeid):
-        module, _, name = nodeid.partition("::")
-        return name.rpartition("@")[2] if name.rfind("@") > name.rfind("]") else module
-
-
 def pytest_itemcollected(item):
-    """Keep the modules that start Ray in one process, where they need not wait for each other.
-
-    pytest-xdist reads the groups before any conftest.py may modify the collection.
-    """
+    """Keep the modules that start Ray in one process, where they need not wait for each other."""
     if "only_ray" in item.fixturenames:
-        item.add_marker(pytest.mark.xdist_group("ray"))
+        require_group(item, "ray")
 
 
 def pytest_collection_modifyitems(items):

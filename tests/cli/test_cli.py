@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import soundfile as sf
 
-pytestmark = pytest.mark.usefixtures("only_ray")
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
 ROOT = Path(__file__).resolve().parents[2]
 VOICEMODEL = """

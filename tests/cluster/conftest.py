@@ -7,6 +7,7 @@ import operators
 import pytest
 import testcluster
 from rest import Rest
+from scheduling import require_group
 
 REQUIRED = "KUBEVOICE_TEST_CLUSTER"
 """Set to "required" where a machine that cannot run a cluster is a failure, as in continuous integration."""
@@ -18,7 +19,7 @@ def pytest_itemcollected(item):
         item.add_marker(pytest.mark.cluster)
         for cluster in ("node", "control_plane"):
             if cluster in item.fixturenames:
-                item.add_marker(pytest.mark.xdist_group(cluster))
+                require_group(item, cluster)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from chart import CHART, ROOT, rendered
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 CRDS = ROOT.parent / "shared" / "crds"
 FOREIGN = ("monitoring.coreos.com_podmonitors", "monitoring.coreos.com_prometheusrules")
 FOREIGN += ("gateway.networking.k8s.io_httproutes",)

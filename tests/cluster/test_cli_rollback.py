@@ -8,6 +8,8 @@ import operators
 import pytest
 from kubelet import REVISION, Voices, answer, ended
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 NEWER = "sha256:" + "2" * 64
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 CONFIG = {"apiVersion": "v1", "kind": "ConfigMap"}
 
 

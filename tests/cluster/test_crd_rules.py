@@ -13,6 +13,8 @@ from kubernetes.client.exceptions import ApiException
 from kubevoice.resources.crd import crd
 from rest import APPLY, Rest
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 NAMESPACE = "rules"

@@ -6,6 +6,8 @@ import pytest
 from objects import CONTAINER_SECURITY, pod_spec, run_pod
 from testcluster.products import PARTS, image_name
 
+pytestmark = pytest.mark.xdist_group("node")
+
 SERVING_LIMIT_BYTES = 900e6
 STARTS = {
     "operator": ("python -m kubevoice_operator --help", "--serving-image"),

@@ -3,6 +3,8 @@
 import pytest
 from objects import pod_spec
 
+pytestmark = pytest.mark.xdist_group("node")
+
 QUEUE = "voices"
 API = "kueue.x-k8s.io/v1beta2"
 

@@ -11,6 +11,8 @@ import pytest
 from botocore.config import Config
 from objects import applications, pod, pod_spec, rayservice, run_pod, service
 
+pytestmark = pytest.mark.xdist_group("node")
+
 RAY_SECONDS = 600
 SERVE_PORT = 8000
 

@@ -5,6 +5,8 @@ import pytest
 from chart import ROOT
 from kubelet import Voices
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 ROUTES = ROOT.parent / "shared" / "crds" / "gateway.networking.k8s.io_httproutes.yaml"
 INGRESS = {"host": "mei.example.com", "annotations": {"proxy/buffering": "off"}}
 ROUTE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["mei.example.com"]}

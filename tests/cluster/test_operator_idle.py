@@ -8,6 +8,8 @@ import operators
 import pytest
 from kubelet import Voices, ended, failure, waiting
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 IDLE_SECONDS = 60
 BLIND = "idle-blind"
 WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE")

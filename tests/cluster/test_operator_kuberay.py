@@ -7,7 +7,7 @@ from testcluster.build import OLDER_KUBERAY
 import voices
 from voices import Client, Voice
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

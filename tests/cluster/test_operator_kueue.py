@@ -5,7 +5,7 @@ import pytest
 import voices
 from voices import Voice, listed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
 
 API = "kueue.x-k8s.io/v1beta2"
 QUEUE = "training"

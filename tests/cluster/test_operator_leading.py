@@ -8,6 +8,8 @@ import operators
 import pytest
 from kubelet import CHAIN, REVISION, Voices
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 MOMENT = 6
 """Seconds that a leader goes without renewing its Lease, and some more for the API server's first answers."""
 LOST = 15

@@ -9,7 +9,7 @@ import pytest
 import voices
 from voices import HTTP, Client, Voice, listed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

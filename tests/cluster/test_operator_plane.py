@@ -5,6 +5,8 @@ import pytest
 from kubelet import CHAIN, Voices
 from rest import APPLY
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 EDITS = {
     "prepare": {"dataset": {"uri": "s3://data/other"}},
     "train": {"training": {"maxSteps": 77}},

@@ -5,6 +5,8 @@ import pytest
 from chart import rendered
 from kubelet import Voices
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 CLUSTER, ALONE, OTHER = "rights", "rights-alone", "rights-other"
 REVIEW = "apis/authorization.k8s.io/v1/subjectaccessreviews"
 VERBS = {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}

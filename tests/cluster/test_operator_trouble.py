@@ -7,6 +7,8 @@ import operators
 import pytest
 from kubelet import Voices, ended, failure, waiting
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 FAST = {"backoffLimit": 0}
 """The first failed pod fails its Job: Kubernetes' own waiting between pods is not our subject."""
 

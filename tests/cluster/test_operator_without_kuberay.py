@@ -9,6 +9,8 @@ import testcluster.build
 from kubelet import Voices
 from rest import Rest
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 CRDS = ("ray.io_rayservices.yaml", "ray.io_rayclusters.yaml")
 
 

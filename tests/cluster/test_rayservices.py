@@ -15,6 +15,8 @@ from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render
 from rest import APPLY
 from testcluster.build import MODULES, OLDER_KUBERAY, Toolbox, kuberay_crds
 
+pytestmark = pytest.mark.xdist_group("control_plane")
+
 CRDS = ("ray.io_rayservices.yaml", "ray.io_rayclusters.yaml")
 NEWEST, TOO_OLD = "newest", "v1.4.2"
 POLICIES = "apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"

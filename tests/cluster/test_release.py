@@ -13,7 +13,7 @@ from testcluster.products import image_name
 import voices
 from voices import Client, Voice, listed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
 
 EXAMPLE = voices.ROOT / "examples" / "minimal.yaml"
 NEXT = f"{image_name('serving')}-next"

@@ -8,7 +8,7 @@ from kubevoice_serving import tracing
 from local_voice import served, speak
 from trace_collector import TraceCollector, attributes
 
-pytestmark = pytest.mark.usefixtures("only_ray")
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
 CALLER = "00f067aa0ba902b7"
 PRIVATE_TEXT = "这句话不可外传。"

@@ -16,7 +16,7 @@ from kubevoice_operator.render.rayservice import BundleRef
 from live_caller import calling
 from local_voice import DEADLINE_SECONDS, bundle, call, served
 
-pytestmark = pytest.mark.usefixtures("only_ray")
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
 CLIENTS = 3
 

@@ -24,7 +24,7 @@ from live_caller import calling
 from local_voice import DEADLINE_SECONDS, bundle, call, render, served, speak
 from toy_voice import make_toy_voice
 
-pytestmark = pytest.mark.usefixtures("only_ray")
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
 
 def deep(folder):

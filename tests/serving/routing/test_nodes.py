@@ -21,6 +21,7 @@ from kubevoice_operator.render.serve_config import PROXY_ENVIRONMENT, RAY_ENVIRO
 from live_caller import calling
 
 pytestmark = [
+    pytest.mark.xdist_group("ray"),
     pytest.mark.usefixtures("only_ray"),
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root, for namespaces"),
