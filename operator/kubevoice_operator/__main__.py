@@ -12,7 +12,8 @@ from pathlib import Path
 
 from kubevoice_operator.cluster import logs
 from kubevoice_operator.cluster.cache import Key
-from kubevoice_operator.cluster.operator import Options, run_operator
+from kubevoice_operator.cluster.options import Options
+from kubevoice_operator.cluster.process import run_operator
 from kubevoice_operator.render.names import Images
 
 __all__ = ["main"]

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from kubevoice_operator.cluster.api import ApiException
 from kubevoice_operator.cluster.applier import catch_refusal
+from kubevoice_operator.cluster.requests import ApiException
 
 
 def answered(status, message):

@@ -25,7 +25,7 @@ class Server:
     def __init__(self):
         self.kept, self.version, self.down, self.writes = None, 0, None, 0
 
-    async def lease(self):
+    async def read_lease(self):
         if self.down:
             raise self.down
         return deepcopy(self.kept)

@@ -7,8 +7,9 @@ from typing import Any
 
 from kubevoice.resources.conditions import Reason
 
-from kubevoice_operator.cluster.api import ApiException, KubernetesApi
+from kubevoice_operator.cluster.api import KubernetesApi
 from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.requests import ApiException
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.planner import Plan
 from kubevoice_operator.render.names import HASH_ANNOTATION, content_hash

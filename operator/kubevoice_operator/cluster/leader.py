@@ -23,7 +23,7 @@ Lease = dict[str, Any]
 class LeaseApi(Protocol):
     """Access to the Lease."""
 
-    async def lease(self) -> Lease | None:
+    async def read_lease(self) -> Lease | None:
         """Return the Lease, or None if there is none."""
 
     async def write_lease(self, lease: Lease) -> bool:
@@ -99,7 +99,7 @@ class Election:
 
     async def release(self) -> None:
         """Release the Lease, so that another candidate need not wait for it to expire."""
-        lease = await self.api.lease()
+        lease = await self.api.read_lease()
         if lease is not None and lease["spec"].get("holderIdentity") == self.identity:
             lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
             await self.api.write_lease(lease)
@@ -122,7 +122,7 @@ class Election:
 
     async def _acquire_or_renew(self) -> bool:
         began = self.clock()
-        lease = await self.api.lease()
+        lease = await self.api.read_lease()
         spec: dict[str, Any] = dict((lease or {}).get("spec") or {})
         holder = spec.get("holderIdentity") or ""
         record = (holder, spec.get("renewTime"), spec.get("leaseTransitions"))

@@ -1,86 +1,62 @@
 """One reconciliation of one VoiceModel: observe, plan, execute, update the status. Level-triggered."""
 
-import asyncio
-import logging
-import math
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any
 
-import aiohttp
-from kubevoice.resources.conditions import Reason
 from kubevoice.resources.data_plane import RevisionsResponse
 from kubevoice.resources.stages import Progress
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
 from pydantic import ValidationError
 
-from kubevoice_operator.cluster.api import ApiException, KubernetesApi
-from kubevoice_operator.cluster.applier import apply_exposure, apply_object, catch_refusal
+from kubevoice_operator.cluster.api import KubernetesApi
 from kubevoice_operator.cluster.cache import Key, ResourceCache
 from kubevoice_operator.cluster.data_plane import DataPlaneClient, service_url
-from kubevoice_operator.cluster.events import EventNote, diff_events, render_event
+from kubevoice_operator.cluster.event_poster import EventPoster
+from kubevoice_operator.cluster.events import diff_events
+from kubevoice_operator.cluster.executor import PlanExecutor
 from kubevoice_operator.cluster.invalid_status import invalid_status
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.model_parser import VoiceModelParser
+from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.pod_issues import parse_timestamp
 from kubevoice_operator.cluster.snapshot import observe_exposure, observe_jobs, observe_service, unrecorded_results
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.planner import Plan, plan
-from kubevoice_operator.render.names import (
-    REFRESH_ANNOTATION,
-    RESULT_ANNOTATION,
-    STAGE_LABEL,
-    Images,
-)
+from kubevoice_operator.render.names import REFRESH_ANNOTATION, RESULT_ANNOTATION, STAGE_LABEL, Images
 
 __all__ = ["Reconciler"]
 
-logger = logging.getLogger(__name__)
-
-NO_KUBERAY = "the cluster has no RayService resource (ray.io/v1); install KubeRay, and the voice will be served"
 ROLLOUT_SECONDS, STEADY_SECONDS = 2.0, 60.0
 """How often replicas are asked what they serve: during a rollout, and otherwise."""
 SHORTEST_PROGRESS_SECONDS, LONGEST_PROGRESS_SECONDS = 2.0, 30.0
+"""Bounds of the interval at which a trainer is asked for its progress: a hundredth of the time that is left."""
 MISSING_SECONDS = 15.0
+"""How often what the API server refused is tried again."""
 SILENCE_SECONDS = 20.0
 """How long the replicas' last report is used while they do not answer: one slow answer is not an outage."""
-EVENT_SECONDS = 1.0
-"""How long an Event waits until no status is to be written."""
-
-
-@dataclass(slots=True)
-class _ModelState:
-    """What is known of a VoiceModel beyond the watches.
-
-    Only the worker that reconciles the VoiceModel reads and writes it, so it needs no lock. It is dropped when the
-    VoiceModel is gone or the process ends; the next reconciliation then finds everything out again.
-    """
-
-    serving_missing: str | None = None
-    """Why RayServices cannot be created. Set by `_apply_service` when the resource is missing, cleared by the next
-    success."""
-    job_refusal: str | None = None
-    """The API server's message that refused a Job. Set or cleared by every `_execute`."""
-    serving_refusal: str | None = None
-    """The API server's message that refused a change of the RayService. Set or cleared by every `_execute`."""
-    exposure_errors: dict[str, tuple[Reason, str]] = field(default_factory=dict)
-    """Why exposure objects could not be applied, by kind. Replaced by every `_execute`."""
-    last_report: RevisionsResponse | None = None
-    """The last answer of /v1/revisions. Set by `_fetch_report`, used for SILENCE_SECONDS, never cleared."""
-    last_report_at: float = -math.inf
-    """When that was, by time.monotonic()."""
-    unanswered_polls: int = 0
-    """Consecutive polls without a progress report. Set by `_requeue_after`, which lengthens the interval by it."""
 
 
 class Reconciler:
-    """Reconciles VoiceModels. `instance` names this process in Events."""
+    """Reconciles VoiceModels.
+
+    Parameters
+    ----------
+    api
+        The API server.
+    data
+        Trainers and replicas.
+    cache
+        The objects that the watches have shown.
+    metrics
+        The metrics to update.
+    images
+        Images used where a VoiceModel names none.
+    events
+        Takes the Events of each change.
+    """
 
     def __init__(
         self,
@@ -89,13 +65,14 @@ class Reconciler:
         cache: ResourceCache,
         metrics: OperatorMetrics,
         images: Images,
-        instance: str,
+        events: EventPoster,
     ) -> None:
         self._api, self._data, self._cache = api, data, cache
-        self._metrics, self._images, self._instance = metrics, images, instance
-        self._states: dict[Key, _ModelState] = {}
+        self._metrics, self._images, self._events = metrics, images, events
+        self._executor = PlanExecutor(api, cache)
         self._parser = VoiceModelParser()
-        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._states: dict[Key, ModelState] = {}
+        """State of each VoiceModel beyond the watches. Set and cleared by `reconcile`."""
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconcile one VoiceModel.
@@ -131,13 +108,13 @@ class Reconciler:
         except ValidationError as error:
             await self._update_status(key, raw, VoiceModelStatus(), invalid_status(raw, error, now))
             return None
-        state = self._states.setdefault(key, _ModelState())
+        state = self._states.setdefault(key, ModelState())
         await self._record_results(key)
         progress = await self._fetch_progress(key, now)
         report = await self._fetch_report(key, state)
         observed = self._observe(model, key, state, progress, report, now)
         desired = plan(model, observed, now, self._images)
-        if await self._execute(key, desired, observed, state):
+        if await self._executor.execute(key, desired, observed, state):
             # What was created or refused belongs into this status.
             observed = self._observe(model, key, state, progress, report, now)
             desired = plan(model, observed, now, self._images)
@@ -162,7 +139,7 @@ class Reconciler:
         self,
         model: VoiceModel,
         key: Key,
-        state: _ModelState,
+        state: ModelState,
         progress: Mapping[str, Progress],
         report: RevisionsResponse | None,
         now: datetime,
@@ -186,7 +163,7 @@ class Reconciler:
                 progress |= {name: reported} if reported is not None else {}
         return progress
 
-    async def _fetch_report(self, key: Key, state: _ModelState) -> RevisionsResponse | None:
+    async def _fetch_report(self, key: Key, state: ModelState) -> RevisionsResponse | None:
         """Ask the replicas what they serve; for SILENCE_SECONDS their last answer stands in for one that is missing."""
         if key.name not in self._cache.children(key).services:
             return None
@@ -194,45 +171,6 @@ class Reconciler:
         if report is not None:
             state.last_report, state.last_report_at = report, time.monotonic()
         return state.last_report if time.monotonic() - state.last_report_at < SILENCE_SECONDS else None
-
-    async def _execute(self, key: Key, desired: Plan, observed: ObservedState, state: _ModelState) -> bool:
-        """Carry out the plan; return whether that changes the status."""
-        before = (state.job_refusal, state.serving_refusal, state.serving_missing, state.exposure_errors)
-        for name in desired.delete_jobs:
-            await self._api.delete_job(key.namespace, name)
-        state.job_refusal = await catch_refusal(self._create_jobs(key, desired))
-        # Before the pods, so that the NetworkPolicy is there when they start.
-        state.exposure_errors = await apply_exposure(self._api, self._cache, key, desired, observed)
-        state.serving_refusal = await catch_refusal(self._change_serving(key, desired, observed, state))
-        now = (state.job_refusal, state.serving_refusal, state.serving_missing, state.exposure_errors)
-        return bool(desired.jobs) or before != now
-
-    async def _create_jobs(self, key: Key, desired: Plan) -> None:
-        for job in desired.jobs:
-            if (created := await self._api.create_job(job)) is not None:
-                logger.info("created Job %s", job["metadata"]["name"], extra={"voicemodel": key})
-                self._cache.put(created)
-
-    async def _change_serving(self, key: Key, desired: Plan, observed: ObservedState, state: _ModelState) -> None:
-        if desired.service is not None:
-            await self._apply_service(key, desired.service, state)
-        if desired.remove_service:
-            await self._api.delete("RayService", key)
-        running = observed.service
-        if desired.bounds is not None and running is not None and running.cluster is not None:
-            cluster = Key(key.namespace, running.cluster)
-            if (patched := await self._api.set_worker_bounds(cluster, desired.bounds)) is not None:
-                self._cache.put(patched)
-
-    async def _apply_service(self, key: Key, wanted: dict[str, Any], state: _ModelState) -> None:
-        ours = key.name in self._cache.children(key).services
-        try:
-            await apply_object(self._api, self._cache, wanted, ours=ours)
-            state.serving_missing = None
-        except ApiException as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-            state.serving_missing = NO_KUBERAY
 
     async def _update_status(
         self,
@@ -256,42 +194,10 @@ class Reconciler:
         if model is None:
             return
         for note in diff_events(before, after):
-            self._queue_event(model, note)
+            self._events.enqueue(model, note)
 
-    def _queue_event(self, model: VoiceModel, note: EventNote) -> None:
-        name = f"{model.metadata.name}.{uuid.uuid4().hex[:16]}"
-        logger.log(
-            logging.WARNING if note.warning else logging.INFO,
-            "%s: %s",
-            note.reason,
-            note.message,
-            extra={"voicemodel": Key(model.metadata.namespace, model.metadata.name)},
-        )
-        self.events.put_nowait(render_event(model, note, self._instance, datetime.now(UTC), name))
-
-    async def post_events(self, wait_idle: Callable[[], Awaitable[None]]) -> None:
-        """Post queued Events, one after the other, until cancelled.
-
-        An Event that cannot be posted is logged and dropped; nothing depends on it.
-
-        Parameters
-        ----------
-        wait_idle
-            Waits until no reconciliation is due. Each Event waits for it, at most EVENT_SECONDS: statuses are written
-            first.
-        """
-        while True:
-            event = await self.events.get()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(wait_idle(), EVENT_SECONDS)
-            try:
-                await self._api.create_event(event)
-            except (TimeoutError, ApiException, aiohttp.ClientError, OSError) as error:
-                logger.warning("cannot post event %s: %s", event["reason"], error)
-            finally:
-                self.events.task_done()
-
-    def _requeue_after(self, desired: Plan, observed: ObservedState, state: _ModelState) -> float | None:
+    def _requeue_after(self, desired: Plan, observed: ObservedState, state: ModelState) -> float | None:
+        """Return the seconds until the next reconciliation; None if only an event makes one necessary."""
         times = [desired.recheck_seconds]
         active = [job for job in observed.jobs.values() if job.active]
         polled = [job for job in active if job.pod_issue is None and job.address]
@@ -312,11 +218,11 @@ class Reconciler:
         return min((t for t in times if t is not None), default=None)
 
 
-def _is_same_status(current: Any, wanted: VoiceModelStatus) -> bool:
-    """Return whether the status on the server equals the wanted one, with defaults filled in."""
+def _is_same_status(current: Any, status: VoiceModelStatus) -> bool:
+    """Return whether the status on the server equals `status`, with defaults filled in."""
     if not current:
         return False
     try:
-        return VoiceModelStatus.model_validate(current) == wanted
+        return VoiceModelStatus.model_validate(current) == status
     except ValidationError:
         return False

@@ -12,8 +12,8 @@ import kopf
 from kubevoice.resources.voicemodel import GROUP, VERSION
 from typing_extensions import override
 
-from kubevoice_operator.cluster.api import LEASE_LABELS
 from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.lease import LEASE_LABELS, LEASES
 from kubevoice_operator.render.names import KEY_LABEL, VOICE_LABEL
 
 __all__ = ["RESOURCES", "Heartbeat", "build_registry", "build_settings"]
@@ -29,7 +29,6 @@ RESOURCES = {
     ("gateway.networking.k8s.io", "v1", "httproutes"): VOICE_LABEL,
 }
 """Resources to watch, with the label that the API server selects them by."""
-LEASES = ("coordination.k8s.io", "v1", "leases")
 Enqueue = Callable[[Key], None]
 
 

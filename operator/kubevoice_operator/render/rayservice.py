@@ -178,7 +178,7 @@ def _worker_resources(model: VoiceModel) -> Object:
 
 
 def _workers(model: VoiceModel, images: Images) -> Object:
-    """Return the worker group. KubernetesApi.set_worker_bounds patches it as the first group of the cluster."""
+    """Return the worker group. `KubernetesApi.set_worker_bounds` patches it as the first group of the cluster."""
     least, most = worker_bounds(model)
     container = _container(model, images, "ray-worker", WORKER_PORTS, _worker_resources(model))
     volumes, mounts = storage_volumes(model.spec.storage)

@@ -1,0 +1,36 @@
+"""What the operator remembers of a VoiceModel between two reconciliations."""
+
+import math
+from dataclasses import dataclass, field
+
+from kubevoice.resources.conditions import Reason
+from kubevoice.resources.data_plane import RevisionsResponse
+
+__all__ = ["ModelState"]
+
+
+@dataclass(slots=True)
+class ModelState:
+    """What is known of a VoiceModel beyond the watches.
+
+    Only the worker that reconciles the VoiceModel reads and writes it, so it needs no lock. The reconciler drops it
+    when the VoiceModel is gone. It ends with the process; the next reconciliation then observes everything again.
+    """
+
+    serving_missing: str | None = None
+    """Why RayServices cannot be created. Set by `PlanExecutor` when the resource is missing, cleared by the next
+    success."""
+    job_refusal: str | None = None
+    """The API server's message that refused a Job. Set or cleared by every `PlanExecutor.execute`."""
+    serving_refusal: str | None = None
+    """The API server's message that refused a change of the RayService. Set or cleared by every
+    `PlanExecutor.execute`."""
+    exposure_errors: dict[str, tuple[Reason, str]] = field(default_factory=dict)
+    """Why exposure objects could not be applied, by kind. Replaced by every `PlanExecutor.execute`."""
+    last_report: RevisionsResponse | None = None
+    """The last answer of /v1/revisions. Set by `Reconciler._fetch_report`, used for SILENCE_SECONDS, never cleared."""
+    last_report_at: float = -math.inf
+    """When `last_report` came, in seconds of time.monotonic()."""
+    unanswered_polls: int = 0
+    """Consecutive polls without a progress report. Set by `Reconciler._requeue_after`, which lengthens the interval by
+    it."""
