@@ -11,8 +11,9 @@ from kubevoice.voice.modelscope import read_model_part
 from kubevoice_training.finetuning.acoustic_step import per_symbol_mean, reconstruction_losses
 from kubevoice_training.finetuning.vocoder_losses import MelLoss, reference_loss_mel
 from kubevoice_training.models.aligner import beta_binomial_prior, monotonic_alignment_search
+from kubevoice_training.models.config import SourceConfig
 from kubevoice_training.models.layers import sequence_mask
-from kubevoice_training.models.nsf import SourceConfig, denormalize_f0
+from kubevoice_training.models.nsf import denormalize_f0
 from kubevoice_training.models.sambert import AcousticBatch
 from kubevoice_training.modelscope.acoustic import load_sambert
 from kubevoice_training.modelscope.recipe import noam_rate

@@ -5,9 +5,8 @@ import json
 import numpy as np
 import torch
 import yaml
-from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.models.config import SambertConfig, SourceConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
-from kubevoice_training.models.nsf import SourceConfig
 from kubevoice_training.models.sambert import Sambert
 
 SIZES = {

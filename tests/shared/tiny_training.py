@@ -27,7 +27,8 @@ from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.runtime.checkpoint_store import CheckpointStore
 from kubevoice_training.runtime.interruption import Interrupted
-from kubevoice_training.runtime.process_group import World, join_process_group
+from kubevoice_training.runtime.process_group import ProcessGroup, join_process_group
+from kubevoice_training.runtime.world import World
 
 MELS = 8
 CONFIG = SambertConfig(
@@ -107,7 +108,7 @@ def finetuning(folder, recipe, model=None, world=None, **more):
     folder = Path(folder)
     folder.mkdir(exist_ok=True, parents=True)
     settings = {"batch_size": 4, "learning_rate": 1e-3, "save_every": 4, "trainable": ("all",)}
-    recipe, world = Recipe(**settings | recipe), world or World()
+    recipe, world = Recipe(**settings | recipe), world or ProcessGroup()
     return TrainingLoop(
         task=AcousticFineTuning(model if model is not None else network(), corpus(), recipe, world),
         config=acoustic_loop_config(recipe),
@@ -149,8 +150,8 @@ def train_together(folder, recipe, rank, size):
     torch.manual_seed(3)
     mine = folder if rank == 0 else folder / str(rank)
     world, artifacts = World(rank, size), connect(str(folder / "artifacts"))
-    with join_process_group(world, artifacts, "steps", stop.is_set):
-        run = finetuning(mine, recipe, Still(CONFIG), world=world, stopping=stop.is_set)
+    with join_process_group(world, artifacts, "steps", stop.is_set) as group:
+        run = finetuning(mine, recipe, Still(CONFIG), world=group, stopping=stop.is_set)
         run.resume()
         try:
             run.train()
@@ -170,7 +171,7 @@ def vocoder_tuning(folder, recipe, world=None, **more):
     sizes = {"upsample_scales": (8, 5, 3, 2), "upsample_kernel_sizes": (16, 10, 6, 4)}
     blocks = {"resblock_kernel_sizes": (3,), "resblock_dilations": ((1,),)}
     vocoder = {"mode": "FineTune", "max_steps": recipe.pop("max_steps")}
-    recipe, world = Recipe(vocoder=vocoder, **{"batch_size": 3, "save_every": 2, **recipe}), world or World()
+    recipe, world = Recipe(vocoder=vocoder, **{"batch_size": 3, "save_every": 2, **recipe}), world or ProcessGroup()
     return TrainingLoop(
         task=VocoderFineTuning(
             generator=Generator(GeneratorConfig(channels=16, **sizes, **blocks)),
@@ -190,5 +191,5 @@ def vocoder_tuning(folder, recipe, world=None, **more):
 def tune_together(folder, recipe, rank, size):
     """Fine-tune a vocoder as process `rank` of `size`."""
     world, mine = World(rank, size), Path(folder) / str(rank)
-    with join_process_group(world, connect(str(folder)), "meeting", lambda: False):
-        vocoder_tuning(mine, recipe, world).train()
+    with join_process_group(world, connect(str(folder)), "meeting", lambda: False) as group:
+        vocoder_tuning(mine, recipe, group).train()

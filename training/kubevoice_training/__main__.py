@@ -17,11 +17,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
 from kubevoice.errors import InputError, KubeVoiceError, StorageError
 from kubevoice.resources.stages import (
     CollectResult,
@@ -40,17 +40,12 @@ from kubevoice.storage import Storage, connect
 from kubevoice.validation import describe_errors
 from pydantic import BaseModel, ValidationError
 
-from kubevoice_training.runtime import cpu_limits
 from kubevoice_training.runtime.interruption import Interrupted
 from kubevoice_training.runtime.launcher import launch_processes
-from kubevoice_training.runtime.process_group import World, read_integer, read_world
 from kubevoice_training.runtime.progress import ProgressFile
 from kubevoice_training.runtime.telemetry import serve_telemetry
-from kubevoice_training.stages.collect import collect
+from kubevoice_training.runtime.world import World, read_integer, read_world
 from kubevoice_training.stages.context import Context
-from kubevoice_training.stages.prepare import prepare
-from kubevoice_training.stages.release import release
-from kubevoice_training.stages.train import train
 
 __all__ = ["main"]
 
@@ -60,12 +55,21 @@ MESSAGE_CHARACTERS = 1000
 
 Spec = PrepareSpec | TrainSpec | ReleaseSpec | CollectSpec
 
-STAGES: dict[Stage, tuple[type[Spec], type[BaseModel], Callable[[Any, Context], BaseModel]]] = {
-    Stage.PREPARE: (PrepareSpec, PrepareResult, prepare),
-    Stage.TRAIN: (TrainSpec, TrainResult, train),
-    Stage.RELEASE: (ReleaseSpec, ReleaseResult, release),
-    Stage.COLLECT: (CollectSpec, CollectResult, collect),
+STAGES: dict[Stage, tuple[type[Spec], type[BaseModel]]] = {
+    Stage.PREPARE: (PrepareSpec, PrepareResult),
+    Stage.TRAIN: (TrainSpec, TrainResult),
+    Stage.RELEASE: (ReleaseSpec, ReleaseResult),
+    Stage.COLLECT: (CollectSpec, CollectResult),
 }
+"""Types of each stage's spec and result."""
+TORCH_STAGES = (Stage.TRAIN, Stage.RELEASE)
+"""The others start faster, and in less memory, because they do not import torch."""
+
+
+def load_stage(stage: Stage) -> Callable[[Any, Context], BaseModel]:
+    """Import the function of a stage."""
+    function: Callable[[Any, Context], BaseModel] = getattr(import_module(f"kubevoice_training.stages.{stage}"), stage)
+    return function
 
 
 def _read_spec(path: Path, kind: type[Spec]) -> Spec:
@@ -118,7 +122,8 @@ def run_stage(
     OSError
         If the working directory or the artifacts cannot be written.
     """
-    spec_type, result_type, function = STAGES[stage]
+    spec_type, result_type = STAGES[stage]
+    function = load_stage(stage)
     spec = _read_spec(spec_file, spec_type)
     options = spec.storage.s3_options()
     artifacts = connect(spec.storage.artifacts_uri, options)
@@ -200,8 +205,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if count > 1:
         words = arguments if arguments is not None else sys.argv[1:]
         return launch_processes([sys.executable, "-m", "kubevoice_training", *words], count, os.environ)
-    if (limit := cpu_limits.read_cpu_limit()) is not None:
-        torch.set_num_threads(min(torch.get_num_threads(), max(1, limit // world.local_size)))
+    if args.stage in TORCH_STAGES:
+        from kubevoice_training.runtime.torch_threads import limit_threads
+
+        limit_threads(world.local_size)
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -234,8 +241,11 @@ def _count_processes(stage: Stage) -> int:
     Raises InputError if the variable is not an integer.
     """
     wanted = read_integer(os.environ, "KUBEVOICE_PROCESSES", 1)
-    alone = stage is Stage.TRAIN and wanted > 1 and "RANK" not in os.environ
-    return min(wanted, torch.cuda.device_count()) if alone else 1
+    if stage is not Stage.TRAIN or wanted <= 1 or "RANK" in os.environ:
+        return 1
+    import torch
+
+    return min(wanted, torch.cuda.device_count())
 
 
 if __name__ == "__main__":

@@ -18,16 +18,14 @@ import torch
 from kubevoice.audio.mel import MelConfig
 from kubevoice.errors import InputError
 
+from kubevoice_training.checkpoint_files import ACOUSTIC, LABELS, VOCODER
 from kubevoice_training.features.acoustic_features import Stats
-from kubevoice_training.models.config import SambertConfig
+from kubevoice_training.models.config import SambertConfig, SourceConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
-from kubevoice_training.models.nsf import SourceConfig
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.models.weight_norm import round_weights
 
-__all__ = ["LABELS", "VoiceWeights", "load_weights", "save_weights"]
-
-LABELS = "labels.json"
+__all__ = ["VoiceWeights", "load_weights", "save_weights"]
 
 
 @dataclass(slots=True)
@@ -113,11 +111,11 @@ def load_weights(folder: Path) -> VoiceWeights:
     name = LABELS
     try:
         labels = json.loads((folder / name).read_text(encoding="utf-8"))
-        name = "acoustic.pt"
+        name = ACOUSTIC
         stored = torch.load(folder / name, map_location="cpu", weights_only=True)
         acoustic = Sambert(SambertConfig(**_freeze_lists(stored["config"])))
         acoustic.load_state_dict(stored["model"])
-        name = "vocoder.pt"
+        name = VOCODER
         stored = torch.load(folder / name, map_location="cpu", weights_only=True)
         vocoder = Generator(_generator_config(stored["config"]))
         vocoder.load_state_dict(stored["model"])

@@ -9,9 +9,10 @@ from kubevoice_training.features.excitation import excitation, normalize_excitat
 from kubevoice_training.finetuning.acoustic_step import build_targets
 from kubevoice_training.finetuning.collation import collate
 from kubevoice_training.finetuning.synthesis_alignment import add_durations, transfer_durations
-from kubevoice_training.models.nsf import SourceConfig, denormalize_f0
+from kubevoice_training.models.config import SourceConfig
+from kubevoice_training.models.nsf import denormalize_f0
 from kubevoice_training.runtime.interruption import Interrupted
-from kubevoice_training.runtime.process_group import World
+from kubevoice_training.runtime.process_group import ProcessGroup
 from tiny_training import CONFIG, corpus, network
 
 
@@ -28,7 +29,7 @@ def voice():
 
 
 def run(clips, model, folder, world=None, *, stopping=False):
-    return add_durations(clips, model, connect(str(folder)), "durations.npy", world or World(), lambda: stopping)
+    return add_durations(clips, model, connect(str(folder)), "durations.npy", world or ProcessGroup(), lambda: stopping)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -68,7 +69,7 @@ def test_a_run_that_goes_on_learns_from_the_same_durations(clips, voice, tmp_pat
     assert all(np.array_equal(a.durations, b.durations) for a, b in zip(first, again, strict=True))
 
 
-class Apart(World):
+class Apart(ProcessGroup):
     """A process that hears nothing of the others."""
 
     def all_reduce_sum(self, _):

@@ -10,8 +10,9 @@ from kubevoice.engine import Controls, Engine
 from kubevoice.text import UnitTables, analyse
 from kubevoice.text.units import STREAMS
 from kubevoice.voice import builtin_voice, load_bundle
+from kubevoice_training.models.config import SourceConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
-from kubevoice_training.models.nsf import HarmonicSource, SourceConfig, denormalize_f0
+from kubevoice_training.models.nsf import HarmonicSource, denormalize_f0
 from kubevoice_training.voice_checkpoint import load_weights
 
 TEXTS = ("嗯。", "今天天气真好，我们一起去公园散步，然后回家做饭吃吧。", "你好。", "请问火车站怎么走？")

@@ -8,7 +8,7 @@ import sys
 import pytest
 from kubevoice.errors import InputError
 from kubevoice.resources.stages import TrainResult
-from kubevoice_training.runtime.process_group import World, read_world
+from kubevoice_training.runtime.world import World, read_world
 from tiny_training import Diary, process, train_together
 
 STEPS = 9

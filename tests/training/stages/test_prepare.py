@@ -7,8 +7,8 @@ from kubevoice.resources.stages import PrepareSpec, Stage
 from kubevoice.resources.voicemodel import BaseVoice, Dataset, StorageSpec
 from kubevoice.storage import S3Options, connect
 from kubevoice_training.features.feature_store import read_features
-from kubevoice_training.runtime.process_group import World
 from kubevoice_training.runtime.progress import ProgressFile
+from kubevoice_training.runtime.world import World
 from kubevoice_training.stages.context import Context
 from kubevoice_training.stages.prepare import prepare
 

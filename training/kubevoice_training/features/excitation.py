@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from kubevoice_training.models.nsf import F0_FLOOR_HZ, SourceConfig
+from kubevoice_training.models.config import F0_FLOOR_HZ, SourceConfig
 
 __all__ = ["excitation", "normalize_excitation"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kubevoice_training.features.acoustic_features import Features, Stats
 from kubevoice_training.features.excitation import excitation, normalize_excitation
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.models.nsf import SourceConfig
+from kubevoice_training.models.config import SourceConfig
 
 __all__ = ["FeatureSet", "Utterance", "read_features", "write_features"]
 

@@ -28,7 +28,7 @@ from kubevoice_training.finetuning.parameter_selection import select_trainable
 from kubevoice_training.finetuning.previews import draw_clip
 from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
 from kubevoice_training.models.sambert import Sambert
-from kubevoice_training.runtime.process_group import World
+from kubevoice_training.runtime.process_group import ProcessGroup
 
 __all__ = ["AcousticCorpus", "AcousticFineTuning", "acoustic_loop_config"]
 
@@ -69,7 +69,7 @@ class AcousticFineTuning:
     model: Sambert
     corpus: AcousticCorpus
     recipe: Recipe
-    world: World = field(default_factory=World)
+    world: ProcessGroup = field(default_factory=ProcessGroup)
     synthesize: Callable[[], Mapping[str, Array]] | None = None
     """Makes waves [samples] by name, for TensorBoard; None for no audio."""
     trainable: list[torch.nn.Parameter] = field(init=False)

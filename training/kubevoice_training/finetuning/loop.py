@@ -15,7 +15,7 @@ from kubevoice.errors import KubeVoiceError
 from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
 from kubevoice_training.runtime.checkpoint_store import CheckpointStore
 from kubevoice_training.runtime.interruption import Interrupted
-from kubevoice_training.runtime.process_group import World
+from kubevoice_training.runtime.process_group import ProcessGroup
 
 __all__ = ["LoopConfig", "StepLosses", "TrainingLoop", "TrainingTask"]
 
@@ -110,7 +110,7 @@ class TrainingLoop:
     """Called after each step with its number (from 1), its loss and the newest dev loss."""
     stopping: Callable[[], bool]
     """Whether this process was asked to stop. One process is enough to stop them all."""
-    world: World = field(default_factory=World)
+    world: ProcessGroup = field(default_factory=ProcessGroup)
     writer: TensorBoardWriter | None = None
     """Set by the main process after `resume`, which knows where the curves go on."""
     step: int = 0

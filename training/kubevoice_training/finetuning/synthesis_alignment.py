@@ -21,7 +21,7 @@ from kubevoice_training.features.dynamic_time_warping import warping_path
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.runtime.interruption import Interrupted
-from kubevoice_training.runtime.process_group import World
+from kubevoice_training.runtime.process_group import ProcessGroup
 
 __all__ = ["add_durations", "transfer_durations"]
 
@@ -85,7 +85,7 @@ def add_durations(
     model: Sambert,
     artifacts: Storage,
     key: str,
-    world: World,
+    world: ProcessGroup,
     stopping: Callable[[], bool],
 ) -> list[TrainingClip]:
     """Return the clips with durations; each process aligns its shard.
@@ -122,7 +122,9 @@ def add_durations(
     return [replace(clip, durations=part) for clip, part in zip(clips, parts, strict=True)]
 
 
-def _align_all(clips: Sequence[TrainingClip], model: Sambert, world: World, stopping: Callable[[], bool]) -> Durations:
+def _align_all(
+    clips: Sequence[TrainingClip], model: Sambert, world: ProcessGroup, stopping: Callable[[], bool]
+) -> Durations:
     """Return the durations of all clips, one clip's symbols after the other's."""
     model.to(world.device).eval()
     durations = [np.zeros(len(clip.ling), np.int64) for clip in clips]

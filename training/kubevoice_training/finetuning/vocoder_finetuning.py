@@ -22,7 +22,7 @@ from kubevoice_training.finetuning.loop import LoopConfig, StepLosses
 from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
 from kubevoice_training.finetuning.vocoder_step import ReconstructionLosses, VocoderGan
 from kubevoice_training.models.hifigan import Generator
-from kubevoice_training.runtime.process_group import World
+from kubevoice_training.runtime.process_group import ProcessGroup
 
 __all__ = ["VocoderClip", "VocoderFineTuning", "vocoder_loop_config"]
 
@@ -100,7 +100,7 @@ class VocoderFineTuning:
     dev: Sequence[VocoderClip]
     mel: MelConfig
     recipe: Recipe
-    world: World = field(default_factory=World)
+    world: ProcessGroup = field(default_factory=ProcessGroup)
     gan: VocoderGan = field(init=False)
     losses: ReconstructionLosses = field(init=False)
 

@@ -1,8 +1,11 @@
-"""Sizes of SAMBERT (docs/reference/sambert.md, configuration)."""
+"""Sizes of SAMBERT (docs/reference/sambert.md, configuration), and settings of a harmonic source."""
 
 from dataclasses import dataclass
 
-__all__ = ["SambertConfig"]
+__all__ = ["F0_FLOOR_HZ", "SambertConfig", "SourceConfig"]
+
+F0_FLOOR_HZ = 30.0
+"""Lowest F0 that a vocoder with a harmonic source is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +94,20 @@ class SambertConfig:
     def memory_width(self) -> int:
         """Channels of one decoder step's memory: r frames of text, one speaker, one emotion."""
         return self.projection * self.outputs_per_step + self.speaker_units + self.emotion_units
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """Settings of a harmonic source; field names are keys of checkpoints.
+
+    Attributes
+    ----------
+    overtones : number of them, beside the fundamental.
+    sample_rate : in Hz.
+    f0_offset, f0_scale : in Hz; normalized F0 is (F0 - offset) / scale.
+    """
+
+    overtones: int = 7
+    sample_rate: int = 16000
+    f0_offset: float = 30.0
+    f0_scale: float = 700.0

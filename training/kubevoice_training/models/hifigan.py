@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from kubevoice_training.models.nsf import HarmonicSource, SourceConfig
+from kubevoice_training.models.config import SourceConfig
+from kubevoice_training.models.nsf import HarmonicSource
 from kubevoice_training.models.weight_norm import WeightNormConv1d, WeightNormConvTranspose1d
 
 __all__ = ["Generator", "GeneratorConfig"]

@@ -7,39 +7,22 @@ beside the mel: normalized F0, and the probability that the frame is voiced.
 Shapes: B utterances, T_mel frames, M mel bins, H harmonics (the fundamental and its overtones).
 """
 
-from dataclasses import dataclass
 from math import pi
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from kubevoice_training.models.config import F0_FLOOR_HZ, SourceConfig
 from kubevoice_training.models.weight_norm import WeightNormConv1d
 
-__all__ = ["HarmonicSource", "SourceConfig", "denormalize_f0"]
+__all__ = ["HarmonicSource", "denormalize_f0"]
 
 SINE_AMPLITUDE, NOISE_STD = 0.1, 0.003
 """Amplitude of each sine, and standard deviation of the noise added to it."""
 UNVOICED_STD = SINE_AMPLITUDE / 3.0
 """Standard deviation of the noise that replaces the sines where speech is unvoiced."""
-F0_FLOOR_HZ, VOICED_THRESHOLD = 30.0, 0.6
-
-
-@dataclass(frozen=True, slots=True)
-class SourceConfig:
-    """Settings of a harmonic source; field names are keys of checkpoints.
-
-    Attributes
-    ----------
-    overtones : number of them, beside the fundamental.
-    sample_rate : in Hz.
-    f0_offset, f0_scale : in Hz; normalized F0 is (F0 - offset) / scale.
-    """
-
-    overtones: int = 7
-    sample_rate: int = 16000
-    f0_offset: float = 30.0
-    f0_scale: float = 700.0
+VOICED_THRESHOLD = 0.6
 
 
 def denormalize_f0(mel: Tensor, source: SourceConfig) -> Tensor:

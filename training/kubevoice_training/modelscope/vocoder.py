@@ -11,8 +11,8 @@ from typing import Any
 from kubevoice.errors import InputError
 from kubevoice.voice.modelscope import ModelPart, get_setting, summarize_value
 
+from kubevoice_training.models.config import SourceConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
-from kubevoice_training.models.nsf import SourceConfig
 from kubevoice_training.modelscope.tensors import (
     Tensors,
     build_network,

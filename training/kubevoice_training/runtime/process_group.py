@@ -17,13 +17,14 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.errors import KubeVoiceError
 from kubevoice.storage import Storage
 from torch import Tensor
 
 from kubevoice_training.runtime.interruption import Interrupted
+from kubevoice_training.runtime.world import World
 
-__all__ = ["World", "join_process_group", "read_integer", "read_world"]
+__all__ = ["ProcessGroup", "join_process_group"]
 
 T = TypeVar("T")
 RENDEZVOUS_FILE = "rendezvous.json"
@@ -35,39 +36,13 @@ CONNECT_TIMEOUT = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """One process's view of the group. The collective methods must be called by all processes, in the same order.
-
-    Attributes
-    ----------
-    rank
-        Number of this process among all; rank 0 is the main process.
-    size
-        Number of processes.
-    local_rank
-        Number of this process in its pod, and of the GPU it uses.
-    local_size
-        Number of processes in its pod.
-    """
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-    local_size: int = 1
-
-    @property
-    def is_main_process(self) -> bool:
-        """Whether this is rank 0, the only process that writes."""
-        return self.rank == 0
+class ProcessGroup(World):
+    """A world whose processes exchange tensors. All processes must call its methods, in the same order."""
 
     @property
     def device(self) -> torch.device:
         """Where this process computes: its GPU, or the CPU."""
         return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else torch.device("cpu")
-
-    def shard(self, items: Sequence[T]) -> list[T]:
-        """Return this process's share of a list that is the same in all processes; it may be empty."""
-        return list(items[self.rank :: self.size])
 
     def all_reduce_max(self, value: int) -> int:
         """Return the maximum of all processes' values."""
@@ -116,43 +91,10 @@ def _explain_lost_process() -> Iterator[None]:
         ) from error
 
 
-def read_integer(environ: Mapping[str, str], name: str, default: int) -> int:
-    """Read an integer from the environment.
-
-    Raises
-    ------
-    InputError
-        If the variable is not an integer.
-    """
-    try:
-        return int(environ.get(name, default))
-    except ValueError:
-        raise InputError(f"the environment's {name} is not an integer: {environ[name]!r}") from None
-
-
-def read_world(environ: Mapping[str, str]) -> World:
-    """Read this process's rank and the world size from the environment.
-
-    RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE are set by torchrun and by `launcher`. An Indexed Job sets
-    JOB_COMPLETION_INDEX in each of its KUBEVOICE_NODES pods; without that index, as on one machine, a process is
-    alone even if KUBEVOICE_NODES is set.
-
-    Raises
-    ------
-    InputError
-        If a variable is not an integer.
-    """
-    if "RANK" in environ:
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        rank, size, local_rank, local_size = (read_integer(environ, name, 0) for name in names)
-        return World(rank, max(1, size), local_rank, max(1, local_size))
-    if "JOB_COMPLETION_INDEX" in environ:
-        return World(read_integer(environ, "JOB_COMPLETION_INDEX", 0), read_integer(environ, "KUBEVOICE_NODES", 1))
-    return World()
-
-
 @contextmanager
-def join_process_group(world: World, artifacts: Storage, prefix: str, stopping: Callable[[], bool]) -> Iterator[None]:
+def join_process_group(
+    world: World, artifacts: Storage, prefix: str, stopping: Callable[[], bool]
+) -> Iterator[ProcessGroup]:
     """Initialise torch's process group for the time of the block; nothing happens for a single process.
 
     Parameters
@@ -164,6 +106,11 @@ def join_process_group(world: World, artifacts: Storage, prefix: str, stopping: 
     stopping
         Whether this process was asked to stop.
 
+    Yields
+    ------
+    ProcessGroup
+        With the ranks of `world`.
+
     Raises
     ------
     KubeVoiceError
@@ -171,8 +118,9 @@ def join_process_group(world: World, artifacts: Storage, prefix: str, stopping: 
     Interrupted
         If this process was asked to stop before that.
     """
+    group = ProcessGroup(world.rank, world.size, world.local_rank, world.local_size)
     if world.size == 1:
-        yield
+        yield group
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with _explain_lost_process():
@@ -184,7 +132,7 @@ def join_process_group(world: World, artifacts: Storage, prefix: str, stopping: 
             store = _join_rendezvous(world, artifacts, prefix, stopping)
         dist.init_process_group(backend, store=store, rank=world.rank, world_size=world.size, timeout=GROUP_TIMEOUT)
     try:
-        yield
+        yield group
     finally:
         if world.is_main_process:
             artifacts.delete(f"{prefix}/{RENDEZVOUS_FILE}")

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubevoice.audio.mel import MelConfig
-from kubevoice.digests import hash_file, hash_text
+from kubevoice.digests import hash_text
 from kubevoice.errors import InputError
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.voicemodel import BaseVoice
@@ -16,21 +15,19 @@ from kubevoice.storage import S3Options, Storage, connect, fetch_tree
 from kubevoice.voice import VoiceManifest, builtin_voice
 from pydantic import ValidationError
 
+from kubevoice_training.checkpoint_files import LABELS
 from kubevoice_training.features.feature_store import FeatureSet, read_features
-from kubevoice_training.runtime.process_group import World
 from kubevoice_training.runtime.progress import ProgressFile
-from kubevoice_training.voice_checkpoint import LABELS, VoiceWeights, load_weights
+from kubevoice_training.runtime.world import World
 
 __all__ = [
     "Context",
-    "fetch_base",
     "fetch_base_manifest",
     "fetch_base_mel",
     "fetch_features",
     "fetch_folder",
+    "open_base_storage",
 ]
-
-CHECKPOINT_FILES = (LABELS, "acoustic.pt", "vocoder.pt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,8 @@ def fetch_features(uri: str, digest: str, context: Context) -> FeatureSet:
     return read_features(fetch_folder(uri, digest, context.workdir / "features", context.options))
 
 
-def _base_storage(base: BaseVoice, options: S3Options) -> Storage:
+def open_base_storage(base: BaseVoice, options: S3Options) -> Storage:
+    """Open the folder of the base voice: one that ships with the package, or any storage URI."""
     return connect(str(builtin_voice(base.uri)) if base.uri.startswith("builtin://") else base.uri, options)
 
 
@@ -102,7 +100,7 @@ def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
 
     Raises InputError if there is none, or it is not the one that `base.sha256` pins.
     """
-    storage = _base_storage(base, options)
+    storage = open_base_storage(base, options)
     if not storage.exists("voice.json"):
         raise InputError(f"spec.base.uri: {base.uri} has no voice.json; name a voice bundle that release wrote")
     body = storage.read("voice.json")
@@ -118,7 +116,7 @@ def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
 def fetch_base_mel(base: BaseVoice, options: S3Options) -> MelConfig:
     """Read how the base voice's mels are computed; the dataset's must be computed in the same way."""
     listed = fetch_base_manifest(base, options).files.get(f"checkpoint/{LABELS}")
-    body = _base_storage(base, options).read(f"checkpoint/{LABELS}") if listed else b""
+    body = open_base_storage(base, options).read(f"checkpoint/{LABELS}") if listed else b""
     if hash_text(body) != listed:
         raise InputError(f"spec.base.uri: {base.uri} was released without its checkpoint, or it is damaged")
     try:
@@ -128,18 +126,3 @@ def fetch_base_mel(base: BaseVoice, options: S3Options) -> MelConfig:
             f"spec.base.uri: checkpoint/{LABELS} of {base.uri} does not say how its mels are made; "
             "fetch or import the base voice again"
         ) from None
-
-
-def fetch_base(base: BaseVoice, context: Context) -> VoiceWeights:
-    """Load the voice to start from: `builtin://NAME`, or a bundle with a checkpoint at any storage URI."""
-    manifest = fetch_base_manifest(base, context.options)
-    storage = _base_storage(base, context.options)
-    with tempfile.TemporaryDirectory(dir=context.workdir) as folder:
-        for name in CHECKPOINT_FILES:
-            listed = manifest.files.get(f"checkpoint/{name}")
-            if listed is None:
-                raise InputError(f"spec.base.uri: {base.uri} was released without its checkpoint; name another base")
-            storage.download(f"checkpoint/{name}", Path(folder) / name)
-            if hash_file(Path(folder) / name) != listed:
-                raise InputError(f"spec.base.uri: {base.uri}/checkpoint/{name} is damaged; fetch the base voice again")
-        return load_weights(Path(folder))

@@ -24,8 +24,9 @@ from kubevoice_training.finetuning.synthesis_alignment import add_durations
 from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
 from kubevoice_training.finetuning.vocoder_finetuning import VocoderClip, VocoderFineTuning, vocoder_loop_config
 from kubevoice_training.runtime.checkpoint_store import CheckpointStore
-from kubevoice_training.runtime.process_group import join_process_group
-from kubevoice_training.stages.context import Context, fetch_base, fetch_features
+from kubevoice_training.runtime.process_group import ProcessGroup, join_process_group
+from kubevoice_training.stages.base_weights import fetch_base
+from kubevoice_training.stages.context import Context, fetch_features
 from kubevoice_training.voice_checkpoint import VoiceWeights, save_weights
 
 __all__ = ["normalize_corpus", "train"]
@@ -44,7 +45,9 @@ def normalize_corpus(features: FeatureSet, weights: VoiceWeights) -> AcousticCor
     return AcousticCorpus(split[False], split[True], weights.stats)
 
 
-def _with_durations(corpus: AcousticCorpus, weights: VoiceWeights, context: Context) -> AcousticCorpus:
+def _with_durations(
+    corpus: AcousticCorpus, weights: VoiceWeights, context: Context, group: ProcessGroup
+) -> AcousticCorpus:
     """Add durations to the clips if the model has no aligner to find them."""
     if weights.acoustic.config.alignment:
         return corpus
@@ -53,7 +56,7 @@ def _with_durations(corpus: AcousticCorpus, weights: VoiceWeights, context: Cont
         weights.acoustic,
         context.artifacts,
         f"{context.prefix}/durations.npy",
-        context.world,
+        group,
         context.stopping,
     )
     return replace(corpus, train=clips[: len(corpus.train)], dev=clips[len(corpus.train) :])
@@ -125,7 +128,7 @@ class VoiceTraining:
         )
 
 
-def _prepare_training(spec: TrainSpec, context: Context) -> VoiceTraining:
+def _prepare_training(spec: TrainSpec, context: Context, group: ProcessGroup) -> VoiceTraining:
     """Fetch features and base voice, and create the loops."""
     features = fetch_features(spec.features_uri, spec.features_digest, context)
     base = with_dataset_stats(fetch_base(spec.base, context), features)
@@ -140,16 +143,16 @@ def _prepare_training(spec: TrainSpec, context: Context) -> VoiceTraining:
     acoustic = TrainingLoop(
         task=AcousticFineTuning(
             model=weights.acoustic,
-            corpus=_with_durations(normalize_corpus(features, weights), weights, context),
+            corpus=_with_durations(normalize_corpus(features, weights), weights, context, group),
             recipe=recipe,
-            world=context.world,
+            world=group,
             synthesize=lambda: synthesize_previews(weights.acoustic, weights.vocoder, weights.emotions),
         ),
         config=acoustic_loop_config(recipe),
         store=CheckpointStore(context.artifacts, f"{context.prefix}/steps", scratch),
         on_step=on_step,
         stopping=context.stopping,
-        world=context.world,
+        world=group,
     )
     if not trains_vocoder:
         return VoiceTraining(weights, acoustic, None, total)
@@ -160,13 +163,13 @@ def _prepare_training(spec: TrainSpec, context: Context) -> VoiceTraining:
             dev=_vocoder_clips(features, weights, dev=True),
             mel=weights.mel,
             recipe=recipe,
-            world=context.world,
+            world=group,
         ),
         config=vocoder_loop_config(recipe),
         store=CheckpointStore(context.artifacts, f"{context.prefix}/vocoder-steps", scratch),
         on_step=lambda step, loss, dev: on_step(recipe.max_steps + step, loss, dev),
         stopping=context.stopping,
-        world=context.world,
+        world=group,
     )
     return VoiceTraining(weights, acoustic, vocoder, total)
 
@@ -183,17 +186,17 @@ def train(spec: TrainSpec, context: Context) -> TrainResult:
     KubeVoiceError
         If a loss is not finite, or another process of the training is lost.
     """
-    with join_process_group(context.world, context.artifacts, context.prefix, context.stopping):
-        training = _prepare_training(spec, context)
+    with join_process_group(context.world, context.artifacts, context.prefix, context.stopping) as group:
+        training = _prepare_training(spec, context, group)
         if (step := training.resume()) > 0:
             print(f"continuing at step {step} of {training.total}", flush=True)
         for name, trainable, size in count_trainable(training.weights.acoustic):
             print(f"{name:18} {trainable:>9,} of {size:>9,} parameters trainable", flush=True)
-        if context.world.is_main_process:
+        if group.is_main_process:
             folder, rate = context.fresh_folder("tensorboard"), training.weights.mel.sample_rate
             writer = TensorBoardWriter(folder, context.artifacts, f"{context.prefix}/tensorboard", rate, step)
             training.set_writer(writer)
         training.train()
-        if context.world.is_main_process:
+        if group.is_main_process:
             writer.close()
-        return context.world.broadcast(lambda: training.publish(context))
+        return group.broadcast(lambda: training.publish(context))
