@@ -64,6 +64,11 @@ class IngressDeployment:
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new access rules, a new canary or weight, new revisions and new settings of the cache.
 
+        Parameters
+        ----------
+        user_config : dict
+            An IngressConfig as JSON.
+
         Raises
         ------
         pydantic.ValidationError
@@ -102,6 +107,11 @@ def build(args: dict[str, Any]) -> serve.Application:
     args : dict
         An AppArgs as JSON.
 
+    Returns
+    -------
+    serve.Application
+        The application, not deployed yet.
+
     Raises
     ------
     InputError
@@ -115,6 +125,21 @@ def build(args: dict[str, Any]) -> serve.Application:
 def build_canary(args: dict[str, Any]) -> serve.Application:
     """Build the application of a canary: the deployment `Synthesizer` alone.
 
-    The stable application's `Ingress` sends it requests. Parameters and errors are those of `build`.
+    The stable application's `Ingress` sends it requests.
+
+    Parameters
+    ----------
+    args : dict
+        An AppArgs as JSON.
+
+    Returns
+    -------
+    serve.Application
+        The application, not deployed yet.
+
+    Raises
+    ------
+    InputError
+        If `args` are not valid.
     """
     return _bind_synthesizer(_parse_args(args), is_canary=True)

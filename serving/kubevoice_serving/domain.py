@@ -20,6 +20,7 @@ __all__ = [
     "SynthesisRequest",
     "SynthesisResult",
     "SynthesisStats",
+    "VoiceInfo",
 ]
 
 
@@ -160,6 +161,22 @@ class SpeechTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceInfo:
+    """A loaded voice, as /v1/voices shows it. Its fields are those of the bundle's manifest."""
+
+    name: str
+    revision: str
+    language: str
+    sample_rate: int
+    speakers: tuple[str, ...]
+    emotions: tuple[str, ...]
+    styles: tuple[str, ...]
+    metrics: dict[str, float]
+    attribution: tuple[str, ...]
+    default: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a request cannot be met. It is the caller's mistake, so it is returned and not raised.
 
@@ -179,7 +196,18 @@ class Refusal:
 
     @classmethod
     def from_error(cls, error: InputError) -> Self:
-        """Return the refusal that says what an InputError says."""
+        """Return the refusal that says what an InputError says.
+
+        Parameters
+        ----------
+        error : InputError
+            The error that the synthesis raised.
+
+        Returns
+        -------
+        Refusal
+            A refusal with the message and the problems of the error.
+        """
         return cls(str(error), error.problems, isinstance(error, SilentError))
 
 

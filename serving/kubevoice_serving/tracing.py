@@ -77,7 +77,17 @@ class Span:
             get_tracer().start_span(name, self._context(), attributes=_prefix(attributes), start_time=begin).end(end)
 
     def set_response(self, method: str, route: str, status: int) -> None:
-        """Name the span and set its status after a response, by OpenTelemetry's semantic conventions for HTTP."""
+        """Name the span and set its status after a response, by OpenTelemetry's semantic conventions for HTTP.
+
+        Parameters
+        ----------
+        method : str
+            HTTP method, or WEBSOCKET.
+        route : str
+            Path template of the route.
+        status : int
+            HTTP status; 500 and above mark the span as failed.
+        """
         if self._span is None:
             return
         self._span.update_name(f"{method} {route}")
@@ -97,7 +107,13 @@ _current: ContextVar[Span] = ContextVar("span", default=Span())  # noqa: B039  #
 
 
 def current_span() -> Span:
-    """Return the span of the HTTP request that is being served."""
+    """Return the span of the HTTP request that is being served.
+
+    Returns
+    -------
+    Span
+        The span; one that does nothing outside a request.
+    """
     return _current.get()
 
 
@@ -189,10 +205,15 @@ def _propagator() -> Any:
 
 @cache
 def get_tracer() -> Any:
-    """Return the tracer, which sends spans from a thread of its own; None if the environment asks for no traces.
+    """Return the tracer, which sends spans from a thread of its own.
 
     The first call takes time, so make it before there are requests. Wrong settings are logged and never raised, because
     speech does not depend on tracing.
+
+    Returns
+    -------
+    opentelemetry.trace.Tracer or None
+        None if the environment asks for no traces, or if they cannot be sent.
     """
     if not _is_enabled(os.environ):
         return None

@@ -63,7 +63,13 @@ class AccessControl:
         self.configure(config or AccessConfig())
 
     def configure(self, config: AccessConfig) -> None:
-        """Take new rules. What has been counted of callers is kept if the rate limit stays the same."""
+        """Take new rules. What has been counted of callers is kept if the rate limit stays the same.
+
+        Parameters
+        ----------
+        config : AccessConfig
+            The new rules. They hold from the next request on.
+        """
         old, self.config = self.config, config
         if config.keys_file != old.keys_file:
             self._keys = ApiKeyFile(config.keys_file) if config.keys_file else None
@@ -102,6 +108,13 @@ class AccessControl:
 
     def charge(self, scope: Scope, requests: int) -> None:
         """Count an admitted request as `requests` more.
+
+        Parameters
+        ----------
+        scope : Scope
+            ASGI scope of the admitted request.
+        requests : int
+            How many more requests it counts as.
 
         Raises
         ------

@@ -80,10 +80,21 @@ def generate_key(name: str) -> tuple[str, ApiKeyEntry]:
 def parse_keys(data: bytes) -> tuple[ApiKeyEntry, ...]:
     """Parse a keys file: a line `NAME sha256:DIGEST` for each key; empty lines and those with # are ignored.
 
+    Parameters
+    ----------
+    data : bytes
+        Content of the file, in UTF-8.
+
+    Returns
+    -------
+    tuple of ApiKeyEntry
+        The keys, in the order of the lines; at least one.
+
     Raises
     ------
     InputError
-        Names the lines that are wrong, and never their content: it may be a key.
+        If a line is malformed, if two names have the same key, or if there is no key. The message names the line and
+        never its content: it may be a key.
     """
     entries, problems = [], []
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
@@ -108,9 +119,21 @@ def parse_keys(data: bytes) -> tuple[ApiKeyEntry, ...]:
 
 
 def find_key_name(entries: tuple[ApiKeyEntry, ...], key: str) -> str | None:
-    """Return the name of a key, None if it is unknown.
+    """Find the name of a key.
 
     Every digest is compared, and each in constant time, so that the time it takes reveals nothing.
+
+    Parameters
+    ----------
+    entries : tuple of ApiKeyEntry
+        The valid keys.
+    key : str
+        The key of a request.
+
+    Returns
+    -------
+    str or None
+        Name of the key; None if it is unknown.
     """
     digest, name = _hash_key(key), None
     for entry in entries:
@@ -143,7 +166,17 @@ class ApiKeyFile:
         self._refresh()  # a file that cannot be used is logged at once
 
     def find(self, key: str) -> str | None:
-        """Return the name of a key, None if it is unknown.
+        """Find the name of a key in the file as it is now.
+
+        Parameters
+        ----------
+        key : str
+            The key of a request.
+
+        Returns
+        -------
+        str or None
+            Name of the key; None if it is unknown.
 
         Raises
         ------

@@ -65,12 +65,36 @@ class ApiError(HTTPException):
 
 
 def make_refusal_error(refusal: Refusal, param: str) -> ApiError:
-    """Return the error for text or controls that the voice cannot speak; `param` is the field they came in."""
+    """Return the error for text or controls that the voice cannot speak.
+
+    Parameters
+    ----------
+    refusal : Refusal
+        What is wrong.
+    param : str
+        Field of the request that the text came in.
+
+    Returns
+    -------
+    ApiError
+        400 `cannot_speak`.
+    """
     return ApiError(HTTPStatus.BAD_REQUEST, "cannot_speak", refusal.message, param=param, problems=refusal.problems)
 
 
 def make_retry_error(error: AtCapacityError | UnavailableError) -> ApiError:
-    """Return the error for a request that no replica can answer now: 429 or 503 with Retry-After."""
+    """Return the error for a request that no replica can answer now.
+
+    Parameters
+    ----------
+    error : AtCapacityError or UnavailableError
+        Why no replica can answer.
+
+    Returns
+    -------
+    ApiError
+        429 `busy` or 503 `unavailable`, with Retry-After in seconds.
+    """
     at_capacity = isinstance(error, AtCapacityError)
     status = HTTPStatus.TOO_MANY_REQUESTS if at_capacity else HTTPStatus.SERVICE_UNAVAILABLE
     code = "busy" if at_capacity else "unavailable"
@@ -85,6 +109,11 @@ def make_invalid_value_error(faults: Iterable[tuple[str, str]]) -> ApiError:
     ----------
     faults : iterable of (str, str)
         Name of each field and what is wrong with it; at least one.
+
+    Returns
+    -------
+    ApiError
+        422 `invalid_value`; its message is that of the first fault.
     """
     faults = list(faults)
     problems = [f"{name}: {message}" for name, message in faults]
@@ -94,7 +123,18 @@ def make_invalid_value_error(faults: Iterable[tuple[str, str]]) -> ApiError:
 
 
 def make_error_body(error: ApiError) -> ErrorBody:
-    """Return an error as JSON."""
+    """Return an error as JSON.
+
+    Parameters
+    ----------
+    error : ApiError
+        The error.
+
+    Returns
+    -------
+    ErrorBody
+        The error as JSON; its `type` says whether the caller or the server is at fault.
+    """
     kind = "invalid_request_error" if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
     return ErrorBody(
         message=error.message, type=kind, code=error.code, param=error.param, problems=list(error.problems)
@@ -102,7 +142,20 @@ def make_error_body(error: ApiError) -> ErrorBody:
 
 
 def make_error_response(path: str, error: ApiError) -> JSONResponse:
-    """Return the response to a request for `path`; under /api/ it has the message alone."""
+    """Return the response for an error.
+
+    Parameters
+    ----------
+    path : str
+        Path of the request. Under /api/ the body has the message alone.
+    error : ApiError
+        The error.
+
+    Returns
+    -------
+    JSONResponse
+        The response with the status and headers of the error.
+    """
     if path.startswith("/api/"):
         return JSONResponse({"error": error.message}, error.status, error.headers)
     return JSONResponse(ErrorResponse(error=make_error_body(error)).model_dump(), error.status, error.headers)
@@ -149,7 +202,13 @@ async def _handle_validation_error(request: Request, error: RequestValidationErr
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make `app` answer expected errors in the one shape; `ObservabilityMiddleware` answers unexpected ones."""
+    """Make `app` answer expected errors in the one shape; `ObservabilityMiddleware` answers unexpected ones.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application, whose exception handlers are set.
+    """
     app.exception_handler(ApiError)(_handle_api_error)
     app.exception_handler(AtCapacityError)(_handle_retry_error)
     app.exception_handler(UnavailableError)(_handle_retry_error)

@@ -33,7 +33,18 @@ class AudioDelta(Event):
 
     @classmethod
     def from_audio(cls, audio: bytes) -> Self:
-        """Return the event for a chunk of a file."""
+        """Return the event for a chunk of a file.
+
+        Parameters
+        ----------
+        audio : bytes
+            Bytes of the file.
+
+        Returns
+        -------
+        AudioDelta
+            The event.
+        """
         return cls(audio=base64.b64encode(audio).decode())
 
 
@@ -49,7 +60,18 @@ class Timestamps(Event):
 
     @classmethod
     def from_times(cls, times: Times) -> Self:
-        """Return the event for some times."""
+        """Return the event for some times.
+
+        Parameters
+        ----------
+        times : Times
+            Times in seconds from the beginning of the audio.
+
+        Returns
+        -------
+        Timestamps
+            The event.
+        """
         return cls(sentences=times.sentences, bookmarks=times.bookmarks)
 
 
@@ -69,12 +91,34 @@ class AudioDone(Event):
 
     @classmethod
     def from_characters(cls, characters: int) -> Self:
-        """Return the event for the end of a speech, from the number of characters of its text."""
+        """Return the event for the end of a speech.
+
+        Parameters
+        ----------
+        characters : int
+            Characters of its text.
+
+        Returns
+        -------
+        AudioDone
+            The event.
+        """
         return cls(usage=Usage(input_tokens=characters, total_tokens=characters))
 
 
 def format_sse_event(event: Event) -> bytes:
-    """Return an event as one message of text/event-stream."""
+    """Return an event as one message of text/event-stream.
+
+    Parameters
+    ----------
+    event : Event
+        The event.
+
+    Returns
+    -------
+    bytes
+        A `data:` line and an empty line, in UTF-8.
+    """
     return f"data: {event.model_dump_json()}\n\n".encode()
 
 
@@ -82,7 +126,18 @@ SCHEMA_REFERENCE = "#/components/schemas/{model}"
 
 
 def make_schema_reference(*models: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schema of a value that is one of `models`, which `document_models` has put into the document."""
+    """Return the JSON schema of a value that is one of some models.
+
+    Parameters
+    ----------
+    *models : type of BaseModel
+        Models that `document_models` has put into the document.
+
+    Returns
+    -------
+    dict
+        An OpenAPI schema: `oneOf` with a reference to each model.
+    """
     return {"oneOf": [{"$ref": SCHEMA_REFERENCE.format(model=model.__name__)} for model in models]}
 
 
@@ -90,6 +145,13 @@ def document_models(app: FastAPI, *models: type[BaseModel]) -> None:
     """Add the schemas of `models` to the OpenAPI document of `app`.
 
     FastAPI adds those of the routes' own bodies and responses; these are inside streams and messages.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application, whose `openapi` method is replaced.
+    *models : type of BaseModel
+        The models.
     """
     _, schemas = models_json_schema([(model, "serialization") for model in models], ref_template=SCHEMA_REFERENCE)
     build_document = app.openapi

@@ -117,7 +117,18 @@ class IncrementalSpeech:
                         self._metrics.record_speech(first, item, len(text))
 
     async def finish(self) -> AsyncGenerator[Item, None]:
-        """Yield the rest of the file and the last event. Raises ApiError if nothing was spoken."""
+        """End the speech.
+
+        Yields
+        ------
+        Event or bytes
+            The rest of the file, if there is any, and the last event.
+
+        Raises
+        ------
+        ApiError
+            If the text had nothing to speak.
+        """
         if self._encoder is None:
             message = "there is nothing in the text that can be spoken in Mandarin; send some Chinese text"
             raise ApiError(HTTPStatus.BAD_REQUEST, "cannot_speak", message, param="text")

@@ -99,7 +99,17 @@ class HttpMetrics:
         )
 
     def record_speech(self, head: SpeechHead, stats: SynthesisStats, characters: int) -> None:
-        """Count a speech that was sent completely; `characters` is the length of its text."""
+        """Count a speech that was sent completely.
+
+        Parameters
+        ----------
+        head : SpeechHead
+            Its head.
+        stats : SynthesisStats
+            Its costs; ignored if it came from the response cache.
+        characters : int
+            Length of its text.
+        """
         labels = head.voice, head.revision.removeprefix("sha256:")[:REVISION_LENGTH]
         self.cache_requests.labels(head.cache_tier or "miss").inc()
         self.characters.labels(*labels).inc(characters)

@@ -29,7 +29,23 @@ class Recordings:
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, wav: bytes) -> str:
-        """Store a file and return its id. Raises OSError if the disk is full; nothing is left of the file then."""
+        """Store a file.
+
+        Parameters
+        ----------
+        wav : bytes
+            Content of the file.
+
+        Returns
+        -------
+        str
+            Id of the recording: 32 hexadecimal digits.
+
+        Raises
+        ------
+        OSError
+            If the disk is full; nothing is left of the file then.
+        """
         recording_id = uuid.uuid4().hex
         temporary = self._folder / f"{recording_id}.part"
         try:
@@ -41,7 +57,18 @@ class Recordings:
         return recording_id
 
     def get_path(self, recording_id: str) -> Path | None:
-        """Return the file of an id; None if the id is malformed, unknown or expired."""
+        """Find the file of a recording.
+
+        Parameters
+        ----------
+        recording_id : str
+            Id from a URL; it may be anything.
+
+        Returns
+        -------
+        Path or None
+            The file; None if the id is malformed, unknown or expired.
+        """
         if not ID.fullmatch(recording_id):
             return None
         path = self._path(recording_id)

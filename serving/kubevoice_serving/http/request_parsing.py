@@ -37,7 +37,21 @@ def check_text(text: str, param: str) -> None:
 
 
 def parse_synthesis_request(options: SpeechOptions, text: str, *, ssml: bool = False) -> SynthesisRequest:
-    """Return the request for `text` with the options of a body, and with the trace of the current HTTP request.
+    """Build the request for a text, with the trace of the current HTTP request.
+
+    Parameters
+    ----------
+    options : SpeechOptions
+        Voice, controls and lexicon of a body.
+    text : str
+        Text to synthesize; not checked.
+    ssml : bool
+        Whether the text is an SSML document.
+
+    Returns
+    -------
+    SynthesisRequest
+        The request, with the defaults for what `options` does not have.
 
     Raises
     ------
@@ -58,7 +72,17 @@ def parse_synthesis_request(options: SpeechOptions, text: str, *, ssml: bool = F
 
 
 def parse_lexicon(readings: dict[str, str] | None) -> Lexicon | None:
-    """Return a body's lexicon; None if it has no readings.
+    """Parse the lexicon of a body.
+
+    Parameters
+    ----------
+    readings : dict of str to str or None
+        Readings by word, in pinyin with tones.
+
+    Returns
+    -------
+    Lexicon or None
+        The lexicon; None if it has no readings.
 
     Raises
     ------

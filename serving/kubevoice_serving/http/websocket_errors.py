@@ -20,23 +20,68 @@ NORMAL_CLOSE, FIRST_ERROR_CLOSE = 1000, 4000
 
 
 def to_http_status(close_code: int) -> int:
-    """Return the HTTP status for a close code that this server sends."""
+    """Return the HTTP status for a close code that this server sends.
+
+    Parameters
+    ----------
+    close_code : int
+        Close code of a WebSocket.
+
+    Returns
+    -------
+    int
+        200 for a normal close, else the status of the error.
+    """
     return HTTPStatus.OK if close_code == NORMAL_CLOSE else close_code - FIRST_ERROR_CLOSE
 
 
 def choose_subprotocol(scope: Scope) -> str | None:
-    """Return the subprotocol to accept a handshake with; None if the caller does not offer ours."""
+    """Choose the subprotocol to accept a handshake with.
+
+    Parameters
+    ----------
+    scope : Scope
+        ASGI scope of the handshake.
+
+    Returns
+    -------
+    str or None
+        The subprotocol; None if the caller does not offer it.
+    """
     return SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
 
 
 async def close_with_error(send: Send, error: ApiError) -> None:
-    """Send an error on a WebSocket that has been accepted, and close it."""
+    """Send an error on a WebSocket that has been accepted, and close it.
+
+    Parameters
+    ----------
+    send : Send
+        ASGI function that sends to the caller.
+    error : ApiError
+        The error. Its status is in the close code, its code in the reason.
+
+    Raises
+    ------
+    OSError
+        If the caller has closed the connection.
+    """
     await send({"type": "websocket.send", "text": ErrorEvent(error=make_error_body(error)).model_dump_json()})
     await send({"type": "websocket.close", "code": FIRST_ERROR_CLOSE + error.status, "reason": error.code})
 
 
 async def reject_handshake(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
-    """Refuse a handshake that has not been answered yet."""
+    """Refuse a handshake that has not been answered yet. A caller who has left is ignored.
+
+    Parameters
+    ----------
+    scope : Scope
+        ASGI scope of the handshake.
+    receive, send : Receive, Send
+        ASGI functions of the connection.
+    error : ApiError
+        Why it is refused.
+    """
     await receive()  # ASGI begins with a websocket.connect
     with suppress(OSError):  # the caller has gone
         await send({"type": "websocket.accept", "subprotocol": choose_subprotocol(scope), "headers": []})

@@ -49,7 +49,20 @@ class ZipStream:
         self._file = zipfile.ZipFile(self._buffer, "w")
 
     def add_entry(self, name: str, data: bytes) -> bytes:
-        """Add an entry and return the bytes to send for it. It is not compressed: most audio formats are already."""
+        """Add an entry. It is not compressed: most audio formats are already.
+
+        Parameters
+        ----------
+        name : str
+            Name of the file in the archive.
+        data : bytes
+            Content of the file.
+
+        Returns
+        -------
+        bytes
+            The next bytes of the ZIP file.
+        """
         now = time.localtime()
         info = zipfile.ZipInfo(name, (now.tm_year, now.tm_mon, now.tm_mday, now.tm_hour, now.tm_min, now.tm_sec))
         info.external_attr = 0o644 << 16
@@ -57,7 +70,13 @@ class ZipStream:
         return self._buffer.pop()
 
     def finish(self) -> bytes:
-        """Return the end of the file, its directory."""
+        """Write the end of the file, its directory.
+
+        Returns
+        -------
+        bytes
+            The last bytes of the ZIP file.
+        """
         self.close()
         return self._buffer.pop()
 

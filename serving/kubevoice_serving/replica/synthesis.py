@@ -10,13 +10,14 @@ from kubevoice.audio.loudness import to_loudness
 from kubevoice.engine import DecoderScheduler, Engine, build_script
 from kubevoice.engine.synthesis import SamplesOrTimes, synthesize_with_times
 from kubevoice.engine.timing import Times, time_parts
+from kubevoice.text import Analysis, Lexicon, Passage
 from kubevoice.text.ssml import Notice
 from numpy.typing import NDArray
 
 from kubevoice_serving.domain import SpeechHead, SpeechTiming, SynthesisRequest, SynthesisResult, SynthesisStats
 from kubevoice_serving.tracing import Span
 
-__all__ = ["AudioChunk", "Synthesis", "compute_timing"]
+__all__ = ["AudioChunk", "Synthesis", "analyze_text", "compute_timing"]
 
 Samples = NDArray[np.float32]
 """Mono samples [T] between -1 and 1."""
@@ -116,7 +117,18 @@ class Synthesis:
         self._span.add_child(name, seconds, **attributes)
 
     def encode_chunks(self) -> Iterator[AudioChunk]:
-        """Synthesize into a file and yield its parts as they are made; the last one has no seconds of its own."""
+        """Synthesize into a file and yield its parts as they are made.
+
+        Yields
+        ------
+        AudioChunk
+            A part of the file; the last one has no seconds of its own.
+
+        Raises
+        ------
+        InputError
+            For text or controls that the voice cannot speak.
+        """
         encoder = open_encoder(self._engine.sample_rate, self.request.audio_format)
         times = Times()
         for item in self._synthesize():
@@ -131,7 +143,18 @@ class Synthesis:
         yield AudioChunk(encoder.finish(), 0.0, times)
 
     def measure_seconds(self, samples: Samples) -> float:
-        """Return the length of `samples` in seconds."""
+        """Return the length of `samples` in seconds.
+
+        Parameters
+        ----------
+        samples : ndarray of float32 [T]
+            Samples of this voice.
+
+        Returns
+        -------
+        float
+            Their length in seconds.
+        """
         return len(samples) / self._engine.sample_rate
 
     @property
@@ -157,6 +180,11 @@ class Synthesis:
         ----------
         samples : ndarray of float32 [T]
             All samples of the speech.
+
+        Returns
+        -------
+        SynthesisResult
+            The complete file, without times.
         """
         started = time.perf_counter()
         if self.request.loudness is not None:
@@ -169,6 +197,20 @@ class Synthesis:
 def compute_timing(request: SynthesisRequest, voice: str, engine: Engine) -> SpeechTiming:
     """Compute when the words of a request are heard. Only the encoder runs.
 
+    Parameters
+    ----------
+    request : SynthesisRequest
+        The request.
+    voice : str
+        Name of the voice, for the result.
+    engine : Engine
+        The loaded voice.
+
+    Returns
+    -------
+    SpeechTiming
+        Times in seconds from the beginning of the audio.
+
     Raises
     ------
     InputError
@@ -176,3 +218,32 @@ def compute_timing(request: SynthesisRequest, voice: str, engine: Engine) -> Spe
     """
     script = build_script(engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
     return SpeechTiming(voice, engine.revision, time_parts(engine, script.parts, request.controls))
+
+
+def analyze_text(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:
+    """Analyze how a voice would read a text. No network runs but the front end's.
+
+    Parameters
+    ----------
+    engine : Engine
+        The loaded voice.
+    text : str
+        Plain text, or an SSML document if `ssml` is set.
+    lexicon : Lexicon or None
+        Readings that take precedence over the voice's own.
+    ssml : bool
+        Whether the text is an SSML document.
+
+    Returns
+    -------
+    Analysis
+        The sentences, and the parts of an SSML document that are ignored.
+
+    Raises
+    ------
+    InputError
+        If the text cannot be read.
+    """
+    script = build_script(engine, text, ssml=ssml, lexicon=lexicon)
+    sentences = (part.sentence for part in script.parts if isinstance(part, Passage))
+    return Analysis(text, tuple(sentences), script.notices)

@@ -5,17 +5,16 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kubevoice.engine import DecoderScheduler, Engine, build_script
+from kubevoice.engine import DecoderScheduler
 from kubevoice.engine.timing import Times
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.data_plane import ReplicaState, SynthesizerConfig
-from kubevoice.text import Analysis, Lexicon, Passage
+from kubevoice.text import Analysis, Lexicon
 from kubevoice.validation import describe_errors
 from pydantic import ValidationError
 
@@ -26,31 +25,16 @@ from kubevoice_serving.domain import (
     SpeechTiming,
     SynthesisRequest,
     SynthesisResult,
+    VoiceInfo,
 )
 from kubevoice_serving.replica.scheduler import DeadlineScheduler
-from kubevoice_serving.replica.synthesis import Synthesis, compute_timing
+from kubevoice_serving.replica.synthesis import Synthesis, analyze_text, compute_timing
 from kubevoice_serving.replica.voices import VoiceSet, load_voices
 from kubevoice_serving.tracing import Span, get_tracer, replica_span
 
-__all__ = ["Synthesizer", "VoiceInfo"]
+__all__ = ["Synthesizer"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceInfo:
-    """A loaded voice, as /v1/voices shows it."""
-
-    name: str
-    revision: str
-    language: str
-    sample_rate: int
-    speakers: tuple[str, ...]
-    emotions: tuple[str, ...]
-    styles: tuple[str, ...]
-    metrics: dict[str, float]
-    attribution: tuple[str, ...]
-    default: bool
 
 
 class Synthesizer:
@@ -132,6 +116,16 @@ class Synthesizer:
 
         Cancelling stops the work after the chunk that is being computed.
 
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
+
+        Returns
+        -------
+        SynthesisResult or Refusal
+            The speech, or why the voice cannot speak the request.
+
         Raises
         ------
         KubeVoiceError
@@ -154,6 +148,11 @@ class Synthesizer:
 
         A request that continues a speech is always taken; a new one gets AtCapacityError while the scheduler is at
         capacity. Closing the iterator stops the work after the chunk that is being computed.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
 
         Yields
         ------
@@ -198,7 +197,25 @@ class Synthesizer:
         return synthesis
 
     async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
-        """Compute when the words of a request are heard. It bypasses the scheduler: the encoder alone is cheap."""
+        """Compute when the words of a request are heard.
+
+        It bypasses the scheduler, because the encoder alone is cheap.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            The request.
+
+        Returns
+        -------
+        SpeechTiming or Refusal
+            The times, or why the voice cannot speak the request.
+
+        Raises
+        ------
+        KubeVoiceError
+            If no voice could be loaded.
+        """
         try:
             return await asyncio.to_thread(compute_timing, request, *(await self._wait_loaded()).get(request.voice))
         except InputError as error:
@@ -227,34 +244,42 @@ class Synthesizer:
             Whether the text is an SSML document.
         voice : str or None
             Name of the voice; None is the default voice.
+
+        Returns
+        -------
+        Analysis or Refusal
+            The sentences as the front end reads them, or why it cannot read the text.
+
+        Raises
+        ------
+        KubeVoiceError
+            If no voice could be loaded.
         """
         try:
             _, engine = (await self._wait_loaded()).get(voice)
-            return await asyncio.to_thread(_analyze, engine, text, lexicon, ssml=ssml)
+            return await asyncio.to_thread(analyze_text, engine, text, lexicon, ssml=ssml)
         except InputError as error:
             return Refusal.from_error(error)
 
     async def list_voices(self) -> tuple[VoiceInfo, ...]:
-        """List the loaded voices; empty before any is loaded."""
-        voices = self._voices
-        return tuple(
-            VoiceInfo(
-                name=name,
-                revision=engine.revision,
-                language=engine.manifest.language,
-                sample_rate=engine.sample_rate,
-                speakers=engine.manifest.speakers,
-                emotions=tuple(e.label for e in engine.manifest.emotions),
-                styles=engine.manifest.styles,
-                metrics=engine.manifest.metrics,
-                attribution=engine.manifest.attribution,
-                default=name == voices.default,
-            )
-            for name, engine in voices.engines.items()
-        )
+        """List the loaded voices.
+
+        Returns
+        -------
+        tuple of VoiceInfo
+            The voices in the order of the configuration; empty before any is loaded.
+        """
+        return self._voices.describe()
 
     async def get_state(self) -> ReplicaState:
-        """Report what is loaded. The operator counts a rollout as complete by this alone."""
+        """Report what is loaded.
+
+        Returns
+        -------
+        ReplicaState
+            The loaded revisions, those being loaded, and why the last configuration failed. The operator counts a
+            rollout as complete by this alone.
+        """
         loaded = {name: engine.revision for name, engine in self._voices.engines.items()}
         loading = self._loading is not None and not self._loading.done()
         return ReplicaState(
@@ -264,12 +289,6 @@ class Synthesizer:
             loading=self._target if loading else {},
             error=self._error,
         )
-
-
-def _analyze(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:
-    script = build_script(engine, text, ssml=ssml, lexicon=lexicon)
-    sentences = (part.sentence for part in script.parts if isinstance(part, Passage))
-    return Analysis(text, tuple(sentences), script.notices)
 
 
 def _parse_config(user_config: dict[str, Any]) -> SynthesizerConfig:

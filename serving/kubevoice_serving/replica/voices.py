@@ -16,6 +16,8 @@ from kubevoice.storage import connect, fetch_tree
 from kubevoice.text import analyse
 from kubevoice.voice import Bundle, builtin_voice, load_bundle
 
+from kubevoice_serving.domain import VoiceInfo
+
 __all__ = ["VoiceSet", "load_voices"]
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,13 @@ class VoiceSet:
 
     @classmethod
     def empty(cls) -> Self:
-        """Return a set without voices: what a replica has before its first configuration."""
+        """Return a set without voices.
+
+        Returns
+        -------
+        VoiceSet
+            What a replica has before its first configuration.
+        """
         return cls(MappingProxyType({}), "")
 
     def get(self, name: str | None) -> tuple[str, Engine]:
@@ -49,6 +57,11 @@ class VoiceSet:
         name : str or None
             Name of the voice; None is the default voice.
 
+        Returns
+        -------
+        tuple of str and Engine
+            Name of the voice, and its engine.
+
         Raises
         ------
         InputError
@@ -58,6 +71,30 @@ class VoiceSet:
         if name not in self.engines:
             raise InputError(f"there is no voice {name!r}; there are: {', '.join(self.engines) or 'none'}")
         return name, self.engines[name]
+
+    def describe(self) -> tuple[VoiceInfo, ...]:
+        """Describe the voices for /v1/voices.
+
+        Returns
+        -------
+        tuple of VoiceInfo
+            The voices in the order of the configuration.
+        """
+        return tuple(
+            VoiceInfo(
+                name=name,
+                revision=engine.revision,
+                language=engine.manifest.language,
+                sample_rate=engine.sample_rate,
+                speakers=engine.manifest.speakers,
+                emotions=tuple(emotion.label for emotion in engine.manifest.emotions),
+                styles=engine.manifest.styles,
+                metrics=engine.manifest.metrics,
+                attribution=engine.manifest.attribution,
+                default=name == self.default,
+            )
+            for name, engine in self.engines.items()
+        )
 
 
 def _resolve_local_folder(uri: str) -> Path | None:
@@ -79,10 +116,17 @@ def fetch_bundle(voice: VoiceConfig, cache: Path) -> Bundle:
     cache : Path
         Folder in which each fetched bundle has a folder named by its digest.
 
+    Returns
+    -------
+    Bundle
+        The bundle, whose files match their digests.
+
     Raises
     ------
     InputError
-        If the address holds another revision than the one configured.
+        If the address holds another revision than the one configured, or if the bundle is malformed.
+    StorageError
+        If it cannot be fetched.
     """
     folder = _resolve_local_folder(voice.uri)
     if folder is None:

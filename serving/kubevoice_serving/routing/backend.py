@@ -6,8 +6,7 @@ from typing import Protocol
 from kubevoice.resources.data_plane import ReplicaState, Track, TrackTraffic
 from kubevoice.text import Analysis, Lexicon
 
-from kubevoice_serving.domain import Refusal, SpeechItem, SpeechTiming, SynthesisRequest, SynthesisResult
-from kubevoice_serving.replica.synthesizer import VoiceInfo
+from kubevoice_serving.domain import Refusal, SpeechItem, SpeechTiming, SynthesisRequest, SynthesisResult, VoiceInfo
 
 __all__ = ["Backend", "UnavailableError"]
 
@@ -32,12 +31,28 @@ class Backend(Protocol):
     """
 
     async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
-        """Synthesize a complete speech."""
+        """Synthesize a complete speech.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
+
+        Returns
+        -------
+        SynthesisResult or Refusal
+            The speech, or why the voice cannot speak the request.
+        """
 
     def stream(self, request: SynthesisRequest) -> AsyncGenerator[SpeechItem, None]:
         """Synthesize and yield the file while it is made.
 
         Close the generator to stop the work.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
 
         Yields
         ------
@@ -53,18 +68,64 @@ class Backend(Protocol):
         """
 
     async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
-        """Compute when the words of a request are heard."""
+        """Compute when the words of a request are heard.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            The request; the encoder alone runs.
+
+        Returns
+        -------
+        SpeechTiming or Refusal
+            Times in seconds from the beginning of the audio, or why the voice cannot speak the request.
+        """
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
     ) -> Analysis | Refusal:
-        """Analyze how a voice would read a text; see `Synthesizer.analyze`."""
+        """Analyze how a voice would read a text.
+
+        Parameters
+        ----------
+        text : str
+            Plain text, or an SSML document if `ssml` is set.
+        lexicon : Lexicon or None
+            Readings that take precedence over the voice's own.
+        ssml : bool
+            Whether the text is an SSML document.
+        voice : str or None
+            Name of the voice; None is the default voice.
+
+        Returns
+        -------
+        Analysis or Refusal
+            The sentences as the front end reads them, or why it cannot read the text.
+        """
 
     async def list_voices(self) -> tuple[VoiceInfo, ...]:
-        """List voices; empty before any is loaded."""
+        """List the voices.
+
+        Returns
+        -------
+        tuple of VoiceInfo
+            The voices of one replica; empty before any is loaded.
+        """
 
     async def list_replicas(self) -> list[ReplicaState]:
-        """List what each replica has loaded; replicas that do not answer in time are left out."""
+        """List what each replica has loaded.
+
+        Returns
+        -------
+        list of ReplicaState
+            A state for each replica that answered in time.
+        """
 
     def track_traffic(self) -> dict[Track, TrackTraffic]:
-        """Return what became of the requests of each track since the present canary was configured."""
+        """Count the requests of each track.
+
+        Returns
+        -------
+        dict of Track to TrackTraffic
+            The counts since the present canary was configured, by track.
+        """

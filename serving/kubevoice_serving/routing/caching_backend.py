@@ -15,10 +15,11 @@ from kubevoice_serving.domain import (
     SynthesisRequest,
     SynthesisResult,
     SynthesisStats,
+    VoiceInfo,
 )
-from kubevoice_serving.replica.synthesizer import VoiceInfo
 from kubevoice_serving.routing.backend import Backend
-from kubevoice_serving.routing.response_cache import MAX_AUDIO_BYTES, ResponseCache, SingleFlight, make_cache_key
+from kubevoice_serving.routing.response_cache import MAX_AUDIO_BYTES, ResponseCache, make_cache_key
+from kubevoice_serving.routing.single_flight import SingleFlight
 
 __all__ = ["CachingBackend"]
 
@@ -43,7 +44,14 @@ class CachingBackend:
         self._single_flight = SingleFlight()
 
     async def configure(self, config: IngressConfig) -> None:
-        """Take the revisions that should be served, and the settings of the cache."""
+        """Take the revisions that should be served, and the settings of the cache.
+
+        Parameters
+        ----------
+        config : IngressConfig
+            The configuration, which holds from the next request on. Another size or address of Redis empties the memory
+            tier.
+        """
         self._config = config
         if config.cache != self._cache.config:
             old_cache, self._cache = self._cache, ResponseCache(config.cache)
@@ -59,7 +67,25 @@ class CachingBackend:
         return None if revision is None else (voice, revision)
 
     async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
-        """Answer from the cache, or as the backend does; equal requests at the same time are synthesized once."""
+        """Answer from the cache, or as the backend does.
+
+        Equal requests at the same time are synthesized once.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
+
+        Returns
+        -------
+        SynthesisResult or Refusal
+            The speech, or why the voice cannot speak the request.
+
+        Raises
+        ------
+        AtCapacityError, UnavailableError
+            As the backend raises them.
+        """
         target = self._find_voice(request)
         if target is None:
             return await self._backend.synthesize(request)
@@ -74,7 +100,25 @@ class CachingBackend:
         return result
 
     async def stream(self, request: SynthesisRequest) -> AsyncGenerator[SpeechItem, None]:
-        """Answer from the cache in one chunk, or as the backend does; a complete stream is then cached."""
+        """Answer from the cache in one chunk, or as the backend does.
+
+        A complete stream of the backend is then cached.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
+
+        Yields
+        ------
+        SpeechItem
+            See `domain.SpeechItem` for the order.
+
+        Raises
+        ------
+        AtCapacityError, UnavailableError
+            As the backend raises them.
+        """
         target = self._find_voice(request)
         if target is None:
             items = self._backend.stream(request)
@@ -118,23 +162,65 @@ class CachingBackend:
                 yield item
 
     async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
-        """Compute when words are heard. It is not cached, for it is cheap, and it holds for cached speech too."""
+        """Compute when the words of a request are heard.
+
+        Times are not cached, because they are cheap. They hold for cached speech too.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            The request.
+
+        Returns
+        -------
+        SpeechTiming or Refusal
+            The backend's answer.
+        """
         return await self._backend.compute_timing(request)
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
     ) -> Analysis | Refusal:
-        """Analyze how a voice would read a text."""
+        """Analyze how a voice would read a text.
+
+        Parameters
+        ----------
+        text, lexicon, ssml, voice : str, Lexicon or None, bool, str or None
+            As for `Backend.analyze`.
+
+        Returns
+        -------
+        Analysis or Refusal
+            The backend's answer, which is not cached.
+        """
         return await self._backend.analyze(text, lexicon, ssml=ssml, voice=voice)
 
     async def list_voices(self) -> tuple[VoiceInfo, ...]:
-        """List voices."""
+        """List the voices.
+
+        Returns
+        -------
+        tuple of VoiceInfo
+            The backend's answer.
+        """
         return await self._backend.list_voices()
 
     async def list_replicas(self) -> list[ReplicaState]:
-        """List what each replica has loaded."""
+        """List what each replica has loaded.
+
+        Returns
+        -------
+        list of ReplicaState
+            The backend's answer.
+        """
         return await self._backend.list_replicas()
 
     def track_traffic(self) -> dict[Track, TrackTraffic]:
-        """Return what became of the requests of each track."""
+        """Count the requests of each track.
+
+        Returns
+        -------
+        dict of Track to TrackTraffic
+            The backend's counts; requests answered from the cache are not among them.
+        """
         return self._backend.track_traffic()

@@ -56,17 +56,43 @@ class Canary:
         """Draw at random, by weight, whether a request goes to the canary.
 
         A request that continues a speech goes to the canary if the canary began the speech.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            The request to route.
+
+        Returns
+        -------
+        bool
+            True for `weight` percent of new requests while a replica serves the revision, and False while none does.
         """
         drawn = random.random() * 100 < self.weight  # noqa: S311  # no secret
         preceding = request.preceding
         return not self._gone.is_set() and (preceding.revision == self.revision if preceding else drawn)
 
     async def list_replicas(self) -> list[ReplicaState]:
-        """List what each of its replicas has loaded."""
+        """List what each of the canary's replicas has loaded.
+
+        Returns
+        -------
+        list of ReplicaState
+            A state for each replica that answered in time.
+        """
         return await query_replicas(self._handle)
 
     async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
         """Synthesize a complete speech.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
+
+        Returns
+        -------
+        SynthesisResult or Refusal
+            The speech, or why the voice cannot speak the request.
 
         Raises
         ------
@@ -85,7 +111,23 @@ class Canary:
             raise
 
     async def stream(self, request: SynthesisRequest) -> Any:
-        """Begin a stream and return Ray's generator; CanaryGoneError as `synthesize`."""
+        """Begin a stream.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
+
+        Returns
+        -------
+        ray.serve.handle.DeploymentResponseGenerator
+            The items of the replica's stream, once a replica has taken the request.
+
+        Raises
+        ------
+        CanaryGoneError
+            If the canary goes away before a replica has taken the request.
+        """
         call: Any = self._handle.options(stream=True).stream.remote(request)
         try:
             await self._wait_assigned(call, call._to_object_ref_gen())  # noqa: SLF001  # as above

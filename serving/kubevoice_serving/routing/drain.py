@@ -67,7 +67,18 @@ def _drain(seconds: int) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Drain this node; return 0 when no replica or proxy runs on it any more, 1 if that failed."""
+    """Drain this node.
+
+    Parameters
+    ----------
+    arguments : sequence of str or None
+        Arguments of the command line; None takes those of the process.
+
+    Returns
+    -------
+    int
+        0 when no replica or proxy runs on the node any more, 1 if draining failed or took too long.
+    """
     parser = argparse.ArgumentParser(prog="kubevoice_serving.routing.drain", description="Drain this Ray node.")
     parser.add_argument("seconds", type=int, help="how long it may take")
     return 0 if _drain(parser.parse_args(arguments).seconds) else 1

@@ -17,8 +17,8 @@ from kubevoice_serving.domain import (
     SynthesisRequest,
     SynthesisResult,
     SynthesisStats,
+    VoiceInfo,
 )
-from kubevoice_serving.replica.synthesizer import VoiceInfo
 from kubevoice_serving.routing.backend import UnavailableError
 from kubevoice_serving.routing.canary import Canary, CanaryGoneError
 from kubevoice_serving.routing.replica_calls import await_replica, query_replicas
@@ -46,7 +46,14 @@ class RayBackend:
         """Replaced by `configure` when another canary revision is configured, or none."""
 
     def configure(self, config: IngressConfig) -> None:
-        """Divide the requests as `config` says. Another canary revision, or none, starts all counters at zero."""
+        """Divide the requests as a configuration says.
+
+        Parameters
+        ----------
+        config : IngressConfig
+            Its canary is another application of this Ray, or None. Another canary revision, or none, starts all
+            counters at zero.
+        """
         target, running = config.canary, self._canary
         if target and running and target.revision == running.revision:
             running.weight = target.weight
@@ -60,7 +67,23 @@ class RayBackend:
             self._counters[Track.CANARY] = TrafficCounter()
 
     async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
-        """Synthesize a complete speech on the drawn track, on the replica that Ray Serve picks."""
+        """Synthesize a complete speech on the drawn track, on the replica that Ray Serve picks.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
+
+        Returns
+        -------
+        SynthesisResult or Refusal
+            The speech, or why the voice cannot speak the request.
+
+        Raises
+        ------
+        AtCapacityError, UnavailableError
+            As `await_replica`, of the stable track.
+        """
         canary, counters = self._canary, self._counters
         if canary is not None and canary.should_route(request):
             try:
@@ -70,7 +93,23 @@ class RayBackend:
         return await _count_result(self._synthesize_stable, request, counters[Track.STABLE])
 
     async def stream(self, request: SynthesisRequest) -> AsyncGenerator[SpeechItem, None]:
-        """Stream a speech from the drawn track, from the replica that Ray Serve picks."""
+        """Stream a speech from the drawn track, from the replica that Ray Serve picks.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            What to synthesize.
+
+        Yields
+        ------
+        SpeechItem
+            See `domain.SpeechItem` for the order.
+
+        Raises
+        ------
+        AtCapacityError, UnavailableError
+            If all replicas are at capacity, or if the replica is lost.
+        """
         canary, counters = self._canary, self._counters
         if canary is not None and canary.should_route(request):
             try:
@@ -89,28 +128,83 @@ class RayBackend:
         return await await_replica(self._stable.synthesize.remote(request))
 
     async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
-        """Compute when the words of a request are heard, as the stable revision speaks them."""
+        """Compute when the words of a request are heard, as the stable revision speaks them.
+
+        Parameters
+        ----------
+        request : SynthesisRequest
+            The request.
+
+        Returns
+        -------
+        SpeechTiming or Refusal
+            The times, or why the voice cannot speak the request.
+
+        Raises
+        ------
+        AtCapacityError, UnavailableError
+            As `await_replica`.
+        """
         return await await_replica(self._stable.compute_timing.remote(request))
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
     ) -> Analysis | Refusal:
-        """Analyze how a voice of the stable replicas would read a text."""
+        """Analyze how a voice of the stable replicas would read a text.
+
+        Parameters
+        ----------
+        text, lexicon, ssml, voice : str, Lexicon or None, bool, str or None
+            As for `Backend.analyze`.
+
+        Returns
+        -------
+        Analysis or Refusal
+            The sentences, or why the text cannot be read.
+
+        Raises
+        ------
+        AtCapacityError, UnavailableError
+            As `await_replica`.
+        """
         return await await_replica(self._stable.analyze.remote(text, lexicon, ssml=ssml, voice=voice))
 
     async def list_voices(self) -> tuple[VoiceInfo, ...]:
-        """List the voices of one stable replica."""
+        """List the voices of one stable replica.
+
+        Returns
+        -------
+        tuple of VoiceInfo
+            The voices; empty before any is loaded.
+
+        Raises
+        ------
+        AtCapacityError, UnavailableError
+            As `await_replica`.
+        """
         return await await_replica(self._stable.list_voices.remote())
 
     async def list_replicas(self) -> list[ReplicaState]:
-        """Ask every running replica of both tracks."""
+        """Query every running replica of both tracks.
+
+        Returns
+        -------
+        list of ReplicaState
+            A state for each replica that answered in time.
+        """
         states = await query_replicas(self._stable)
         if self._canary is not None:
             states += [state.model_copy(update={"track": Track.CANARY}) for state in await self._canary.list_replicas()]
         return states
 
     def track_traffic(self) -> dict[Track, TrackTraffic]:
-        """Return what became of the requests of each track."""
+        """Count the requests of each track.
+
+        Returns
+        -------
+        dict of Track to TrackTraffic
+            The counts since the present canary was configured.
+        """
         return {track: counter.snapshot() for track, counter in self._counters.items()}
 
 

@@ -24,6 +24,16 @@ STATE_SECONDS = 5.0
 async def await_replica(response: Awaitable[T]) -> T:
     """Await the response of a call to a replica.
 
+    Parameters
+    ----------
+    response : awaitable
+        Ray's response of a call, or the next item of its stream.
+
+    Returns
+    -------
+    T
+        What the replica returned.
+
     Raises
     ------
     AtCapacityError
@@ -42,7 +52,18 @@ async def await_replica(response: Awaitable[T]) -> T:
 
 
 async def query_replicas(handle: DeploymentHandle[Any]) -> list[ReplicaState]:
-    """Ask every running replica of a deployment for its state; empty if none is running."""
+    """Query the state of every running replica of a deployment.
+
+    Parameters
+    ----------
+    handle : DeploymentHandle
+        The deployment `Synthesizer` of an application.
+
+    Returns
+    -------
+    list of ReplicaState
+        The states of the replicas that answer within STATE_SECONDS; empty if none is running.
+    """
     try:
         states = await handle.broadcast("get_state").results_async(timeout_s=STATE_SECONDS, return_exceptions=True)
     except (RayServeException, TimeoutError):  # none is running

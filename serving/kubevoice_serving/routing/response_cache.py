@@ -11,7 +11,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, replace
 
 from kubevoice.digests import hash_text
 from kubevoice.engine.timing import Times
@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from kubevoice_serving.domain import SpeechHead, SynthesisRequest, SynthesisResult, SynthesisStats
 
-__all__ = ["MAX_AUDIO_BYTES", "MemoryTier", "RedisTier", "ResponseCache", "SingleFlight", "make_cache_key"]
+__all__ = ["MAX_AUDIO_BYTES", "MemoryTier", "RedisTier", "ResponseCache", "make_cache_key"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,18 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, whol
 
 
 def serialize_result(result: SynthesisResult) -> bytes:
-    """Write a result as a line of JSON and its audio."""
+    """Write a result as a line of JSON and its audio.
+
+    Parameters
+    ----------
+    result : SynthesisResult
+        The result; of its costs only the length of the audio is written.
+
+    Returns
+    -------
+    bytes
+        A line of JSON, and the audio.
+    """
     head = asdict(replace(result.head, cache_tier=""))
     fields = {"head": head, "audioSeconds": result.stats.audio_seconds, "times": asdict(result.times)}
     return json.dumps(fields).encode() + b"\n" + result.audio
@@ -118,7 +129,18 @@ class MemoryTier:
         """Expiry, on the clock of time.monotonic, and value by key; the entry used longest ago comes first."""
 
     def get(self, key: str) -> bytes | None:
-        """Return an entry; None if there is none, or if it has expired."""
+        """Look up an entry.
+
+        Parameters
+        ----------
+        key : str
+            Key of the entry.
+
+        Returns
+        -------
+        bytes or None
+            Its data; None if there is no entry, or if it has expired.
+        """
         expiry, data = self._entries.get(key, (0.0, b""))
         if expiry < time.monotonic():
             self._delete(key)
@@ -127,7 +149,15 @@ class MemoryTier:
         return data
 
     def set(self, key: str, data: bytes) -> None:
-        """Store an entry, and delete others until all fit."""
+        """Store an entry, and delete others until all fit.
+
+        Parameters
+        ----------
+        key : str
+            Key of the entry.
+        data : bytes
+            Its data. If it is larger than the tier, the tier is empty afterwards.
+        """
         self._delete(key)
         self._entries[key] = (time.monotonic() + self._ttl_seconds, data)
         self._size += len(data)
@@ -161,12 +191,31 @@ class RedisTier:
         """`_retry_at` is when Redis may be asked again, on the clock of time.monotonic; set by `_call` on failure."""
 
     async def get(self, key: str) -> bytes | None:
-        """Return an entry; None if there is none, or if Redis does not answer."""
+        """Look up an entry.
+
+        Parameters
+        ----------
+        key : str
+            Key of the entry.
+
+        Returns
+        -------
+        bytes or None
+            Its data; None if there is no entry, or if Redis does not answer.
+        """
         data = await self._call(lambda: self._client.get(KEY_PREFIX + key))
         return data if isinstance(data, bytes) else None
 
     async def set(self, key: str, data: bytes) -> None:
-        """Store an entry, unless Redis does not answer."""
+        """Store an entry. If Redis does not answer, the entry is dropped.
+
+        Parameters
+        ----------
+        key : str
+            Key of the entry.
+        data : bytes
+            Its data.
+        """
         await self._call(lambda: self._client.set(KEY_PREFIX + key, data, px=round(self._ttl_seconds * 1000)))
 
     async def aclose(self) -> None:
@@ -203,7 +252,18 @@ class ResponseCache:
         """Writes to Redis in progress; `set` adds, each removes itself when done."""
 
     async def get(self, key: str) -> SynthesisResult | None:
-        """Return the result stored under `key`, None if there is none. It never fails."""
+        """Look up a result. It never raises.
+
+        Parameters
+        ----------
+        key : str
+            A key of `make_cache_key`.
+
+        Returns
+        -------
+        SynthesisResult or None
+            The result; None if there is none.
+        """
         if (data := self._memory.get(key)) is not None:
             return deserialize_result(data, "memory")
         if self._redis is None or (data := await self._redis.get(key)) is None:
@@ -213,7 +273,15 @@ class ResponseCache:
         return result
 
     def set(self, key: str, result: SynthesisResult) -> None:
-        """Store a result, unless its audio is larger than MAX_AUDIO_BYTES. Redis is written in the background."""
+        """Store a result. Redis is written in the background.
+
+        Parameters
+        ----------
+        key : str
+            A key of `make_cache_key`.
+        result : SynthesisResult
+            The result; not stored if its audio is larger than MAX_AUDIO_BYTES.
+        """
         if len(result.audio) > MAX_AUDIO_BYTES:
             return
         data = serialize_result(result)
@@ -228,51 +296,3 @@ class ResponseCache:
         await asyncio.gather(*self._writes)
         if self._redis is not None:
             await self._redis.aclose()
-
-
-@dataclass(slots=True)
-class _Flight:
-    """One computation, and how many callers wait for it."""
-
-    task: "asyncio.Task[object]"
-    waiting: int = 0
-
-
-class SingleFlight:
-    """Computes equal requests at the same time only once, as Go's package `singleflight` does."""
-
-    def __init__(self) -> None:
-        self._flights: dict[str, _Flight] = {}
-        """Computations in progress by key; `do` adds and removes."""
-
-    async def do(self, key: str, compute: Callable[[], Awaitable[object]]) -> object:
-        """Return what `compute` returns, or what the computation in progress under `key` will return.
-
-        Parameters
-        ----------
-        key : str
-            Equal keys share a computation.
-        compute : callable
-            Starts the computation; called only if none is in progress.
-
-        Raises
-        ------
-        Exception
-            Whatever the computation raises, in every caller that waits for it.
-
-        Notes
-        -----
-        The computation is cancelled when no caller waits for it any more.
-        """
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = _Flight(asyncio.ensure_future(compute()))
-        flight.waiting += 1
-        try:
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if flight.task.done() or not flight.waiting:
-                flight.task.cancel()
-                if self._flights.get(key) is flight:
-                    del self._flights[key]

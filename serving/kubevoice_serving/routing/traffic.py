@@ -20,7 +20,13 @@ class TrafficCounter:
         """Seconds to the last sample of the last successful requests; `count_success` adds."""
 
     def count_success(self, seconds: float) -> None:
-        """Count a request that got speech, `seconds` after it was sent to a replica."""
+        """Count a request that got speech.
+
+        Parameters
+        ----------
+        seconds : float
+            Time from sending the request to a replica until its last sample.
+        """
         self._requests += 1
         self._seconds.append(seconds)
 
@@ -34,7 +40,14 @@ class TrafficCounter:
         self._errors += 1
 
     def snapshot(self) -> TrackTraffic:
-        """Return the counts so far."""
+        """Return the counts so far.
+
+        Returns
+        -------
+        TrackTraffic
+            Requests and errors since the counter was made; the 95th percentile of the last RECENT successes in seconds,
+            None without any.
+        """
         ranked = sorted(self._seconds)
         p95 = round(ranked[math.ceil(0.95 * len(ranked)) - 1], 4) if ranked else None
         return TrackTraffic(requests=self._requests, errors=self._errors, p95_seconds=p95)

@@ -15,7 +15,6 @@ from kubevoice_serving.routing.response_cache import (
     MAX_AUDIO_BYTES,
     REDIS_BACKOFF_SECONDS,
     ResponseCache,
-    SingleFlight,
     make_cache_key,
     serialize_result,
 )
@@ -170,50 +169,5 @@ def test_a_redis_that_hangs_or_dies_costs_little_and_is_used_again(redis, sent_s
                 await store(config, "a", make_result())
             advance_clock(monkeypatch, REDIS_BACKOFF_SECONDS + 1)
             assert (await cache.get("a")).head.cache_tier == "redis"
-
-    asyncio.run(scene())
-
-
-def test_equal_computations_run_once_and_are_cancelled_when_nobody_waits():
-    made, ended = [], []
-
-    async def speak():
-        made.append(1)
-        try:
-            await asyncio.sleep(0.1)
-        except asyncio.CancelledError:
-            ended.append(1)
-            raise
-        return "speech"
-
-    async def scene():
-        single_flight = SingleFlight()
-        assert await asyncio.gather(*(single_flight.do("a", speak) for _ in range(5))) == ["speech"] * 5
-        assert len(made) == 1
-        first, second = (asyncio.create_task(single_flight.do("a", speak)) for _ in range(2))
-        await asyncio.sleep(0)
-        first.cancel()
-        assert await second == "speech"  # the first caller went away
-        assert len(made) == 2
-        lonely = asyncio.create_task(single_flight.do("a", speak))
-        await asyncio.sleep(0.01)
-        lonely.cancel()
-        await asyncio.gather(lonely, return_exceptions=True)
-        await asyncio.sleep(0)
-        assert ended == [1]
-        assert await single_flight.do("a", speak) == "speech"
-
-    asyncio.run(scene())
-
-
-def test_an_exception_reaches_every_waiting_caller_and_is_not_stored():
-    async def fail():
-        await asyncio.sleep(0.01)
-        raise KeyError("gone")
-
-    async def scene():
-        single_flight = SingleFlight()
-        outcomes = await asyncio.gather(*(single_flight.do("a", fail) for _ in range(3)), return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [KeyError] * 3
 
     asyncio.run(scene())

@@ -55,7 +55,19 @@ ParsedItem = tuple[str, SynthesisRequest | ApiError]
 
 
 def add_batch_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, access: AccessControl) -> None:
-    """Add POST /v1/audio/speech/batch."""
+    """Add POST /v1/audio/speech/batch.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application.
+    backend : Backend
+        The replicas.
+    metrics : HttpMetrics
+        Where speech is counted.
+    access : AccessControl
+        Where each item counts as a request.
+    """
     document_models(app, BatchResultManifest)
 
     @app.post("/v1/audio/speech/batch", tags=["speech"], response_class=Response, responses=ZIP | ERRORS)

@@ -51,7 +51,17 @@ SPEECH_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def add_speech_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> None:
-    """Add POST /v1/audio/speech."""
+    """Add POST /v1/audio/speech.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application.
+    backend : Backend
+        The replicas.
+    metrics : HttpMetrics
+        Where speech is counted.
+    """
     document_models(app, AudioDelta, Timestamps, AudioDone)
 
     @app.post("/v1/audio/speech", tags=["speech"], response_class=Response, responses=SPEECH_RESPONSES | ERRORS)
@@ -79,7 +89,18 @@ def add_speech_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> No
 
 
 def is_cache_bypassed(cache_control: str) -> bool:
-    """Return whether a Cache-Control header of a request asks for new speech."""
+    """Return whether a Cache-Control header of a request asks for new speech.
+
+    Parameters
+    ----------
+    cache_control : str
+        Value of the header; empty if there is none.
+
+    Returns
+    -------
+    bool
+        Whether it has `no-cache`.
+    """
     return "no-cache" in cache_control.lower()
 
 
@@ -96,6 +117,11 @@ async def synthesize(backend: Backend, metrics: HttpMetrics, request: SynthesisR
         What to synthesize.
     param : str
         Field that the text came in, for errors.
+
+    Returns
+    -------
+    SynthesisResult
+        The complete speech.
 
     Raises
     ------

@@ -23,7 +23,15 @@ MEDIA_TYPES = {
 
 
 def add_subtitles_route(app: FastAPI, backend: Backend) -> None:
-    """Add POST /v1/audio/subtitles."""
+    """Add POST /v1/audio/subtitles.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application.
+    backend : Backend
+        The replicas.
+    """
 
     @app.post("/v1/audio/subtitles", tags=["speech"], response_class=Response, responses=ERRORS)
     async def subtitles(body: SubtitlesRequest) -> Response:

@@ -51,7 +51,17 @@ UPGRADE_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def add_websocket_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> None:
-    """Add the WebSocket /v1/audio/speech/stream, and its place in the OpenAPI document."""
+    """Add the WebSocket /v1/audio/speech/stream, and its place in the OpenAPI document.
+
+    Parameters
+    ----------
+    app : FastAPI
+        The application.
+    backend : Backend
+        The replicas.
+    metrics : HttpMetrics
+        Where connections and speech are counted.
+    """
     document_models(app, *CALLER_MESSAGES, *SERVER_EVENTS)
     messages = {
         "x-messages": {
