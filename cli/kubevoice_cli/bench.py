@@ -45,7 +45,30 @@ def bench(
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime, without --url.", min=1)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
 ) -> None:
-    """Measure first audio, latency, underruns and throughput."""
+    """Measure first audio, latency, underruns and throughput.
+
+    Parameters
+    ----------
+    url, voice : str or None
+        What is measured: a server, or a bundle in this process.
+    listeners, requests : int
+        Listeners at once in a closed loop, and requests in all.
+    rate : float or None
+        Requests a second of an open loop; None is a closed loop.
+    text : list of str or None
+        Texts, used in turn; None is TEXTS.
+    threads : int
+        Threads of ONNX Runtime in this process.
+    as_json : bool
+        Whether the metrics are printed as JSON.
+
+    Raises
+    ------
+    InputError
+        If the rate is out of range, or if there is no such voice.
+    KubeVoiceError
+        If no request was answered.
+    """
     if rate is not None and not 0 < rate <= HIGHEST_RATE:
         raise InputError(f"--rate is {rate:g}; it must be above 0 and at most {HIGHEST_RATE:g}")
     target = server_target(url, voice) if url else _engine_target(voice, threads)
@@ -57,9 +80,9 @@ def bench(
     )
     metrics: dict[str, Any] = summarize(timings, time.monotonic() - began)
     metrics["load"] = {"listeners": listeners} if rate is None else {"rate": rate}
-    metrics["rtf"] = _share(metrics["audio_seconds_per_second"]) if rate is None and listeners == 1 else None
-    metrics["overhead_ms_p50"] = _overhead(url, voice, texts) if url else None
-    metrics["cached_ms_p50"] = _cached(url, voice, texts[0]) if url else None
+    metrics["rtf"] = _compute_rtf(metrics["audio_seconds_per_second"]) if rate is None and listeners == 1 else None
+    metrics["overhead_ms_p50"] = _measure_overhead(url, voice, texts) if url else None
+    metrics["cached_ms_p50"] = _measure_cached(url, voice, texts[0]) if url else None
     metrics["peak_rss_mb"] = None if url else round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     metrics["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
     errors = sorted({one.error for one in timings if one.error and not one.refused})
@@ -69,8 +92,9 @@ def bench(
         _show(metrics, errors)
 
 
-def _share(per_second: float | None) -> float | None:
-    return round(1 / per_second, 4) if per_second else None
+def _compute_rtf(audio_per_second: float | None) -> float | None:
+    """Return the real-time factor; None without audio."""
+    return round(1 / audio_per_second, 4) if audio_per_second else None
 
 
 def _engine_target(voice: str | None, threads: int) -> Target:
@@ -87,40 +111,53 @@ def _engine_target(voice: str | None, threads: int) -> Target:
 
 
 def server_target(url: str, voice: str | None) -> Target:
-    """Return the server at `url` as a target; its response cache is not used."""
+    """Return a server as a target; its response cache is not used.
+
+    Parameters
+    ----------
+    url : str
+        Address of the server.
+    voice : str or None
+        Name of the voice; None is the default voice.
+
+    Returns
+    -------
+    Target
+        The target; HTTP 429 counts as a refusal.
+    """
 
     def stream(text: str) -> Iterator[ChunkArrival]:
         body = {"input": text, "response_format": "pcm", "stream": True} | ({"voice": voice} if voice else {})
-        with open_request(url, body, bypass_cache=True) as answer:
-            rate = int(answer.headers["X-Sample-Rate"])
-            while data := answer.read1(CHUNK_BYTES):
+        with open_request(url, body, bypass_cache=True) as response:
+            rate = int(response.headers["X-Sample-Rate"])
+            while data := response.read1(CHUNK_BYTES):
                 yield ChunkArrival(len(data) / BYTES_PER_SAMPLE / rate)
 
     return Target(stream, (ServerBusyError,))
 
 
-def _overhead(url: str, voice: str | None, texts: tuple[str, ...]) -> float:
+def _measure_overhead(url: str, voice: str | None, texts: tuple[str, ...]) -> float:
     """Return the median of what a whole answer takes beyond queue and synthesis, in milliseconds."""
     extra = []
     for number in range(OVERHEAD_REQUESTS):
         body = {"input": texts[number % len(texts)], "response_format": "wav"} | ({"voice": voice} if voice else {})
         began = time.monotonic()
-        with open_request(url, body, bypass_cache=True) as answer:
-            answer.read()
-            spent = float(answer.headers["X-Queue-Seconds"]) + float(answer.headers["X-Synthesis-Seconds"])
+        with open_request(url, body, bypass_cache=True) as response:
+            response.read()
+            spent = float(response.headers["X-Queue-Seconds"]) + float(response.headers["X-Synthesis-Seconds"])
         extra.append(1000 * (time.monotonic() - began - spent))
     return round(sorted(extra)[len(extra) // 2], 1)
 
 
-def _cached(url: str, voice: str | None, text: str) -> float | None:
+def _measure_cached(url: str, voice: str | None, text: str) -> float | None:
     """Return the median time of an answer from the response cache, in milliseconds; None if the server has none."""
     body = {"input": text, "response_format": "mp3"} | ({"voice": voice} if voice else {})
     times = []
     for _ in range(OVERHEAD_REQUESTS):
         began = time.monotonic()
-        with open_request(url, body) as answer:
-            answer.read()
-            if answer.headers["X-Cache"] != "miss":
+        with open_request(url, body) as response:
+            response.read()
+            if response.headers["X-Cache"] != "miss":
                 times.append(1000 * (time.monotonic() - began))
     return round(sorted(times)[len(times) // 2], 1) if times else None
 

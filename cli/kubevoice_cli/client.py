@@ -22,15 +22,51 @@ class ServerBusyError(KubeVoiceError):
 
 
 def fetch_speech(url: str, body: dict[str, Any]) -> bytes:
-    """Call /v1/audio/speech of the server at `url` and return the audio file. Raises as `open_request` does."""
-    with open_request(url, body) as answer:
-        return answer.read()
+    """Fetch speech from /v1/audio/speech of a server.
+
+    Parameters
+    ----------
+    url : str
+        Address of the server.
+    body : dict
+        Fields of the request.
+
+    Returns
+    -------
+    bytes
+        The audio file.
+
+    Raises
+    ------
+    InputError, ServerBusyError, KubeVoiceError
+        As `open_request` raises them.
+    """
+    with open_request(url, body) as response:
+        return response.read()
 
 
 def fetch_subtitles(url: str, body: dict[str, Any]) -> bytes:
-    """Call /v1/audio/subtitles of the server at `url` and return the file. Raises as `open_request` does."""
-    with open_request(url, body, route=SUBTITLES) as answer:
-        return answer.read()
+    """Fetch subtitles from /v1/audio/subtitles of a server.
+
+    Parameters
+    ----------
+    url : str
+        Address of the server.
+    body : dict
+        Fields of the request.
+
+    Returns
+    -------
+    bytes
+        The file.
+
+    Raises
+    ------
+    InputError, ServerBusyError, KubeVoiceError
+        As `open_request` raises them.
+    """
+    with open_request(url, body, route=SUBTITLES) as response:
+        return response.read()
 
 
 @contextmanager
@@ -41,23 +77,28 @@ def open_request(
 
     Parameters
     ----------
-    url
+    url : str
         Address of the server, with a path before the route if it has one.
-    body
+    body : dict
         Fields of the request.
-    bypass_cache
-        Whether the server shall synthesize even what its response cache has.
-    route
+    bypass_cache : bool
+        Whether the server synthesizes even what its response cache has.
+    route : str
         Path of the API.
+
+    Yields
+    ------
+    http.client.HTTPResponse
+        The response with status 200.
 
     Raises
     ------
     InputError
-        The server refuses the request; its message is the error's.
+        If the server refuses the request; its message is the error's.
     ServerBusyError
-        The server is at capacity.
+        If the server is at capacity.
     KubeVoiceError
-        The server cannot be reached, or fails.
+        If the server cannot be reached, or fails.
 
     Notes
     -----
@@ -74,17 +115,17 @@ def open_request(
         headers["Authorization"] = f"Bearer {key}"
     try:
         connection.request("POST", path, json.dumps(body).encode(), headers)
-        answer = connection.getresponse()
-        if answer.status != http.client.OK:
-            raise _refusal(url, answer.status, answer.read())
-        yield answer
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise _make_refusal(url, response.status, response.read())
+        yield response
     except (OSError, http.client.HTTPException) as error:
         raise KubeVoiceError(f"{url} does not answer ({error}); is the voice up? See `kubevoice status`") from None
     finally:
         connection.close()
 
 
-def _refusal(url: str, status: int, content: bytes) -> KubeVoiceError:
+def _make_refusal(url: str, status: int, content: bytes) -> KubeVoiceError:
     try:
         message = str(json.loads(content)["error"]["message"])
     except (ValueError, KeyError, TypeError):

@@ -20,6 +20,16 @@ class Cluster:
     """One namespace of the cluster that the kubeconfig's current context names.
 
     Every method raises KubeVoiceError if the cluster cannot be reached or refuses.
+
+    Parameters
+    ----------
+    namespace : str
+        The namespace.
+
+    Raises
+    ------
+    KubeVoiceError
+        If the Kubernetes client is not installed, or if there is no kubeconfig.
     """
 
     def __init__(self, namespace: str) -> None:
@@ -41,18 +51,53 @@ class Cluster:
         return f"in namespace {self.namespace} of {self._server}"
 
     def list_statuses(self) -> dict[str, VoiceModelStatus]:
-        """Return the status of each VoiceModel, by name."""
-        return {name: _status(name, raw) for name, raw in sorted(self._list_objects().items())}
+        """Return the status of each VoiceModel in the namespace.
+
+        Returns
+        -------
+        dict of str to VoiceModelStatus
+            Statuses by name, in the order of the names.
+
+        Raises
+        ------
+        KubeVoiceError
+            If a status is of another version.
+        """
+        return {name: _parse_status(name, raw) for name, raw in sorted(self._list_objects().items())}
 
     def get(self, name: str) -> tuple[VoiceModelStatus, str | None]:
-        """Return a VoiceModel's status, and the revision that its spec is pinned to. InputError if there is none."""
+        """Return one VoiceModel.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+
+        Returns
+        -------
+        tuple of VoiceModelStatus and str or None
+            Its status, and the digest that spec.revision pins it to; None if it is not pinned.
+
+        Raises
+        ------
+        InputError
+            If there is no such VoiceModel.
+        """
         if name not in (objects := self._list_objects()):
             names = ", ".join(sorted(objects)) or "none"
             raise InputError(f"there is no VoiceModel {name!r} {self.where}; there are: {names}")
-        return _status(name, objects[name]), objects[name]["spec"].get("revision")
+        return _parse_status(name, objects[name]), objects[name]["spec"].get("revision")
 
     def pin(self, name: str, revision: str | None) -> None:
-        """Set spec.revision, or remove it."""
+        """Set spec.revision, or remove it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the VoiceModel.
+        revision : str or None
+            Digest of the revision; None removes the field.
+        """
         with self._translate_errors():
             self._objects.patch_namespaced_custom_object(
                 *self._voices,
@@ -84,14 +129,14 @@ class Cluster:
                 raise KubeVoiceError(
                     f"there are no VoiceModels {self.where}: KubeVoice is not installed there (docs/install.md)"
                 ) from None
-            raise KubeVoiceError(f"{self._server} refused ({error.status}): {_message(error)}") from None
+            raise KubeVoiceError(f"{self._server} refused ({error.status}): {_read_message(error)}") from None
         except (HTTPError, OSError) as error:
             raise KubeVoiceError(
                 f"the cluster {self._server} cannot be reached: {error}; does kubectl get voicemodels work?"
             ) from None
 
 
-def _status(name: str, raw: Any) -> VoiceModelStatus:
+def _parse_status(name: str, raw: Any) -> VoiceModelStatus:
     try:
         return VoiceModelStatus.model_validate(raw.get("status") or {})
     except ValidationError:
@@ -100,7 +145,7 @@ def _status(name: str, raw: Any) -> VoiceModelStatus:
         ) from None
 
 
-def _message(error: Any) -> str:
+def _read_message(error: Any) -> str:
     try:
         return str(json.loads(error.body)["message"])
     except (ValueError, KeyError, TypeError):

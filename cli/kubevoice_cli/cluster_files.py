@@ -18,7 +18,13 @@ def crd(
         "crds/voicemodels.kubevoice.io.yaml"
     ),
 ) -> None:
-    """Write the CustomResourceDefinition of VoiceModel, generated from its types."""
+    """Write the CustomResourceDefinition of VoiceModel, generated from its types.
+
+    Parameters
+    ----------
+    output : Path
+        File to write; `-` is stdout.
+    """
     if str(output) == "-":
         sys.stdout.write(render_crd())
         return

@@ -1,4 +1,4 @@
-"""Where words go: answers to stdout, everything about the work to stderr."""
+"""Output: answers go to stdout, progress and errors to stderr."""
 
 import os
 from pathlib import Path
@@ -13,10 +13,27 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def plain(text: str) -> str:
-    """Return text that rich prints as it is."""
+    """Escape a text, so that rich prints it as it is.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The text with rich's markup escaped.
+    """
     return escape(text)
 
 
 def home() -> Path:
-    """Return the state folder: KUBEVOICE_HOME, or ~/.kubevoice."""
+    """Return the state folder.
+
+    Returns
+    -------
+    Path
+        KUBEVOICE_HOME, or ~/.kubevoice; absolute.
+    """
     return Path(os.environ.get("KUBEVOICE_HOME") or Path.home() / ".kubevoice").absolute()

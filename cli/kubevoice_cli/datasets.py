@@ -43,35 +43,54 @@ def check_dataset(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
 ) -> None:
-    """Measure a dataset and find every fault of it; exit code 2 if it cannot be trained on."""
+    """Measure a dataset and find every fault of it; exit code 2 if it cannot be trained on.
+
+    Parameters
+    ----------
+    folder : str
+        Folder or address of the dataset.
+    pinyin_tones : PinyinTones
+        What the tones of a KAN-TTS folder's pinyin are.
+    as_json : bool
+        Whether the review is printed as JSON.
+    html : Path or None
+        File for a page with plots; None writes none.
+
+    Raises
+    ------
+    InputError
+        If the dataset cannot be trained on; its problems are the faults.
+    KubeVoiceError
+        If the page cannot be written.
+    """
     from kubevoice_training.evaluation.dataset_review import dump_review, review_dataset
 
-    checked = review_dataset(connect(folder), {}, tones=pinyin_tones)
+    review = review_dataset(connect(folder), {}, tones=pinyin_tones)
     if html is not None:
-        _write_page(checked, html)
+        _write_page(review, html)
     if as_json:
-        answers.print(plain(json.dumps(dump_review(checked), ensure_ascii=False, indent=1)))
+        answers.print(plain(json.dumps(dump_review(review), ensure_ascii=False, indent=1)))
     else:
-        _show(checked)
-    if checked.faults:
-        shown = () if as_json else checked.faults
-        raise InputError(f"dataset {folder} has {len(checked.faults)} faults and cannot be trained on", shown)
+        _show(review)
+    if review.faults:
+        shown = () if as_json else review.faults
+        raise InputError(f"dataset {folder} has {len(review.faults)} faults and cannot be trained on", shown)
 
 
-def _write_page(checked: "DatasetReview", path: Path) -> None:
+def _write_page(review: "DatasetReview", path: Path) -> None:
     from kubevoice_training.pages.dataset import dataset_page
 
     try:
-        path.write_text(dataset_page(checked), encoding="utf-8")
+        path.write_text(dataset_page(review), encoding="utf-8")
     except OSError as error:
         raise KubeVoiceError(f"cannot write {path}: {error.strerror}") from None
     errors.print(plain(f"wrote {path}"))
 
 
-def _show(checked: "DatasetReview") -> None:
+def _show(review: "DatasetReview") -> None:
     columns = ("EMOTION", "SPEAKER", "CLIPS", "MIN", "HZ", "LUFS", "CLIPPED", "PAUSES", "SYLL/S", "ODD", "NOISE")
     table = Table(*columns, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for group in checked.groups:
+    for group in review.groups:
         table.add_row(
             plain(group.emotion),
             plain(group.speaker),
@@ -85,12 +104,10 @@ def _show(checked: "DatasetReview") -> None:
             str(len(group.outliers)),
             f"{group.noise.background:.1f}" if group.noise else "-",
         )
-    if checked.groups:
+    if review.groups:
         answers.print(table)
-    answers.print(
-        f"{len(checked.report.clips)} clips, {checked.report.seconds / 60:.1f} minutes, digest {checked.digest}"
-    )
-    for item in checked.advice:
+    answers.print(f"{len(review.report.clips)} clips, {review.report.seconds / 60:.1f} minutes, digest {review.digest}")
+    for item in review.advice:
         errors.print(f"[yellow]advice:[/] {plain(item.message)}")
         for line in item.clips[:SHOWN_CLIPS]:
             errors.print(f"  {plain(line)}")

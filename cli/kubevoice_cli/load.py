@@ -70,7 +70,20 @@ class Target:
 
 
 def measure_request(target: Target, text: str) -> RequestTiming:
-    """Request the speech of one text and time its chunks."""
+    """Request the speech of one text and time its chunks.
+
+    Parameters
+    ----------
+    target : Target
+        Where the speech is requested.
+    text : str
+        The text.
+
+    Returns
+    -------
+    RequestTiming
+        Its timing. An error of the target is in it and not raised.
+    """
     began = time.monotonic()
     first = played = gaps = audio = 0.0
     try:
@@ -91,7 +104,24 @@ def measure_request(target: Target, text: str) -> RequestTiming:
 
 
 def closed_loop(target: Target, texts: Sequence[str], listeners: int, requests: int) -> list[RequestTiming]:
-    """Let `listeners` send `requests` requests in all, each listener the next one when its last is answered."""
+    """Send requests from a fixed number of listeners, each of whom sends the next when the last is answered.
+
+    Parameters
+    ----------
+    target : Target
+        Where the speech is requested.
+    texts : sequence of str
+        Texts, used in turn.
+    listeners : int
+        Requests at the same time.
+    requests : int
+        Requests in all.
+
+    Returns
+    -------
+    list of RequestTiming
+        The timing of every request, in no particular order.
+    """
     numbers, lock = itertools.count(), threading.Lock()
 
     def run_listener(_: int) -> list[RequestTiming]:
@@ -108,7 +138,24 @@ def closed_loop(target: Target, texts: Sequence[str], listeners: int, requests: 
 
 
 def open_loop(target: Target, texts: Sequence[str], rate: float, requests: int) -> list[RequestTiming]:
-    """Send `requests` requests at `rate` a second, whether or not earlier ones are answered."""
+    """Send requests at a fixed rate, whether or not earlier ones are answered.
+
+    Parameters
+    ----------
+    target : Target
+        Where the speech is requested.
+    texts : sequence of str
+        Texts, used in turn.
+    rate : float
+        Requests a second.
+    requests : int
+        Requests in all.
+
+    Returns
+    -------
+    list of RequestTiming
+        The timing of every request, in the order they were sent.
+    """
     with ThreadPoolExecutor(requests) as pool:
         began, futures = time.monotonic(), []
         for number in range(requests):
@@ -128,9 +175,9 @@ def summarize(timings: Sequence[RequestTiming], elapsed: float) -> dict[str, flo
 
     Parameters
     ----------
-    timings
+    timings : sequence of RequestTiming
         All requests of the run.
-    elapsed
+    elapsed : float
         Length of the run in seconds.
 
     Returns

@@ -1,6 +1,8 @@
-"""Entry point: commands, and how their errors reach a person."""
+"""Entry point: the commands, and the messages and exit codes of their errors."""
 
+import inspect
 import os
+import re
 import signal
 import sys
 from types import FrameType
@@ -37,6 +39,16 @@ app.command("bench")(bench.bench)
 app.command("key")(keys.key)
 app.command("crd")(cluster_files.crd)
 app.command("version")(cluster_files.version)
+
+
+def _cut_sections(docstring: str) -> str:
+    """Return a docstring without its numpy sections: the help of a command describes the options itself."""
+    return re.split(r"\n+\w+\n-{3,}\n", docstring, maxsplit=1)[0]
+
+
+for _group in (app, speech.ssml_app, datasets.app, voices.app):
+    for _command in _group.registered_commands:
+        _command.help = _cut_sections(inspect.getdoc(_command.callback) or "")
 
 
 @app.callback()

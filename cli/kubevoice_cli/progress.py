@@ -18,13 +18,19 @@ TITLES = {
 }
 
 
-def _remaining(seconds: float) -> str:
+def _format_eta(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"ETA {minutes}:{rest:02}"
 
 
 class StageBars:
-    """One bar, for the stage that runs; a line for each that is done. Without a terminal, lines only."""
+    """One bar for the stage that runs, and a line for each that is done. Without a terminal, lines only.
+
+    Parameters
+    ----------
+    console : Console
+        Where they are printed.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -37,7 +43,9 @@ class StageBars:
             transient=True,
         )
         self._task: TaskID | None = None
+        """The bar on the screen; None between stages."""
         self._printed = -1
+        """The last tenth that was printed without a terminal; reset by `begin`."""
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -47,7 +55,13 @@ class StageBars:
         self._bars.stop()
 
     def begin(self, stage: Stage) -> None:
-        """Show a stage that starts."""
+        """Show a stage that starts.
+
+        Parameters
+        ----------
+        stage : Stage
+            The stage.
+        """
         self._clear()
         self._printed = -1
         self._task = self._bars.add_task(TITLES[stage], total=None, detail="starting")
@@ -55,25 +69,39 @@ class StageBars:
             self._console.print(f"{TITLES[stage]} ...")
 
     def advance(self, progress: Progress) -> None:
-        """Show how far the stage is."""
+        """Show how far the stage is.
+
+        Parameters
+        ----------
+        progress : Progress
+            Step, losses and the time that remains; ignored while no stage is shown.
+        """
         if self._task is None:
             return
-        words = [f"loss {progress.loss:.3f}"] if progress.loss is not None else []
-        words += [f"dev {progress.dev_loss:.3f}"] if progress.dev_loss is not None else []
-        words += [_remaining(progress.eta_seconds)] if progress.eta_seconds is not None else []
-        detail = "  ".join(words)
+        details = [f"loss {progress.loss:.3f}"] if progress.loss is not None else []
+        details += [f"dev {progress.dev_loss:.3f}"] if progress.dev_loss is not None else []
+        details += [_format_eta(progress.eta_seconds)] if progress.eta_seconds is not None else []
+        detail = "  ".join(details)
         self._bars.update(self._task, completed=progress.step, total=progress.total, detail=detail)
         tenth = int(progress.percent // 10)
         if not self._console.is_terminal and tenth > self._printed:
             self._printed = tenth
             self._console.print(f"  {progress.step}/{progress.total}  {detail}")
 
-    def finish(self, stage: Stage, words: str) -> None:
-        """Replace the bar by what the stage found."""
-        self._clear()
-        self._console.print(Text.assemble(("✓ ", "green"), f"{stage:8} {words}"))
+    def finish(self, stage: Stage, summary: str) -> None:
+        """Replace the bar by a line with the result of the stage.
 
-    def serving(self) -> None:
+        Parameters
+        ----------
+        stage : Stage
+            The stage.
+        summary : str
+            Its result in one line.
+        """
+        self._clear()
+        self._console.print(Text.assemble(("✓ ", "green"), f"{stage:8} {summary}"))
+
+    def begin_serving(self) -> None:
         """Show that replicas are starting."""
         self._clear()
         self._task = self._bars.add_task("serve    start replicas on Ray Serve", total=None, detail="")

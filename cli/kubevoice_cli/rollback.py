@@ -23,29 +23,31 @@ def _list_revisions(revisions: tuple[Revision, ...]) -> str:
     return ", ".join(f"{short_digest(r.digest)} ({r.state})" for r in revisions) or "none"
 
 
-def choose_revision(revisions: tuple[Revision, ...], wanted: str | None) -> Revision:
+def choose_revision(revisions: tuple[Revision, ...], prefix: str | None) -> Revision:
     """Choose the revision to roll back to.
 
     Parameters
     ----------
-    revisions
+    revisions : tuple of Revision
         History of the voice, newest first.
-    wanted
-        How a digest begins. None chooses the newest good revision before the one that serves; during a canary
-        rollout that is the stable revision.
+
+    Returns
+    -------
+    Revision
+        The revision to pin.
 
     Raises
     ------
     InputError
-        No revision matches, or more than one.
+        If no revision matches, or more than one.
     """
-    if wanted is not None:
-        prefix = wanted.lower().removeprefix("sha256:")
-        matches = [r for r in revisions if prefix and r.digest.removeprefix("sha256:").startswith(prefix)]
+    if prefix is not None:
+        digits = prefix.lower().removeprefix("sha256:")
+        matches = [r for r in revisions if digits and r.digest.removeprefix("sha256:").startswith(digits)]
         if not matches:
-            raise InputError(f"no revision begins with {wanted!r}; there are: {_list_revisions(revisions)}")
+            raise InputError(f"no revision begins with {prefix!r}; there are: {_list_revisions(revisions)}")
         if len(matches) > 1:
-            raise InputError(f"{wanted!r} may be any of: {_list_revisions(tuple(matches))}; write more of its digits")
+            raise InputError(f"{prefix!r} may be any of: {_list_revisions(tuple(matches))}; write more of its digits")
         return matches[0]
     answering = next((i for i, r in enumerate(revisions) if r.state in ANSWERING), None)
     if answering is None:
@@ -66,31 +68,52 @@ def rollback(
     undo: Annotated[bool, typer.Option("--undo", help="Go on with the newest revision.")] = False,
     port: Port = DEFAULT_PORT,
 ) -> None:
-    """Serve an older revision of a voice (spec.revision), until --undo."""
+    """Serve an older revision of a voice (spec.revision), until --undo.
+
+    Parameters
+    ----------
+    name : str
+        Name of the VoiceModel.
+    revision : str or None
+        How the digest of a revision begins; None is the one before that which serves.
+    namespace : Namespace
+        Namespace in a cluster; None is this machine.
+    undo : bool
+        Whether the pin is removed instead.
+    port : Port
+        Port of the server on this machine.
+
+    Raises
+    ------
+    InputError
+        If there is no such VoiceModel or revision.
+    KubeVoiceError
+        If the cluster cannot be reached.
+    """
     if undo and revision is not None:
         raise InputError(f"--undo goes on with the newest revision; to have {revision}, leave --undo out")
     if namespace is not None:
-        _on_cluster(Cluster(namespace), name, revision, undo=undo)
+        _roll_back_on_cluster(Cluster(namespace), name, revision, undo=undo)
     else:
         options = "" if port == DEFAULT_PORT else f" --port {port}"
-        _here(LocalBackend(home(), port), name, revision, undo=undo, options=options)
+        _roll_back_here(LocalBackend(home(), port), name, revision, undo=undo, options=options)
 
 
-def _on_cluster(cluster: Cluster, name: str, wanted: str | None, *, undo: bool) -> None:
+def _roll_back_on_cluster(cluster: Cluster, name: str, prefix: str | None, *, undo: bool) -> None:
     status, pinned = cluster.get(name)
-    chosen = None if undo else choose_revision(status.revisions, wanted)
+    chosen = None if undo else choose_revision(status.revisions, prefix)
     cluster.pin(name, chosen.digest if chosen else None)
     _print_outcome(name, chosen, pinned, f" -n {cluster.namespace}", cluster.where)
     errors.print(plain(f"Watch it: kubevoice status {name} -n {cluster.namespace}"))
 
 
-def _here(backend: LocalBackend, name: str, wanted: str | None, *, undo: bool, options: str) -> None:
+def _roll_back_here(backend: LocalBackend, name: str, prefix: str | None, *, undo: bool, options: str) -> None:
     model = backend.model(name)
-    chosen = None if undo else choose_revision(backend.status(name).revisions, wanted)
-    pinned_model = _with(model, revision=chosen.digest if chosen else None)
-    # Going back waits for no training: what the recordings or the spec would make anew is made later.
+    chosen = None if undo else choose_revision(backend.status(name).revisions, prefix)
+    pinned_model = _update_spec(model, revision=chosen.digest if chosen else None)
+    # A rollback waits for no training: changes of recordings or spec are trained on later.
     suspended = (
-        _with(pinned_model, training=pinned_model.spec.training.model_copy(update={"suspend": True}))
+        _update_spec(pinned_model, training=pinned_model.spec.training.model_copy(update={"suspend": True}))
         if chosen
         else pinned_model
     )
@@ -99,7 +122,7 @@ def _here(backend: LocalBackend, name: str, wanted: str | None, *, undo: bool, o
     _print_outcome(name, chosen, model.spec.revision, options, "on this machine, until the next kubevoice up -f")
 
 
-def _with(model: VoiceModel, **changes: Any) -> VoiceModel:
+def _update_spec(model: VoiceModel, **changes: Any) -> VoiceModel:
     return model.model_copy(update={"spec": model.spec.model_copy(update=changes)})
 
 

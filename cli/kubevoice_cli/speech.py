@@ -24,15 +24,16 @@ ssml_app = typer.Typer(help="Documents in SSML.", no_args_is_help=True)
 
 DEFAULT_VOICE = "builtin://base"
 LEXICON_HELP = "File of readings: word, tab, pinyin with tones."
-KINDS = ("srt", "vtt", "json")
-FORMATS = ("wav", "flac", "mp3", "opus", "aac", "pcm")
+SUBTITLE_FORMATS = ("srt", "vtt", "json")
+AUDIO_FORMATS = ("wav", "flac", "mp3", "opus", "aac", "pcm")
 
 
-def _ending(path: Path, known: tuple[str, ...]) -> str:
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in known:
-        raise InputError(f"{path}: the name must end with .{', .'.join(known)}")
-    return kind
+def _get_format(path: Path, formats: tuple[str, ...]) -> str:
+    """Return the format that the suffix of a file names; InputError if it is none of `formats`."""
+    file_format = path.suffix.removeprefix(".").lower()
+    if file_format not in formats:
+        raise InputError(f"{path}: the name must end with .{', .'.join(formats)}")
+    return file_format
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -44,7 +45,7 @@ def _write(path: Path, content: bytes) -> None:
         raise KubeVoiceError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _read(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -53,11 +54,11 @@ def _read(path: Path) -> str:
         raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
 
 
-def _lexicon(path: Path | None) -> Lexicon | None:
-    return read_lexicon(_read(path), str(path)) if path else None
+def _read_lexicon(path: Path | None) -> Lexicon | None:
+    return read_lexicon(_read_text(path), str(path)) if path else None
 
 
-def _note(notices: Iterable[Notice]) -> None:
+def _print_notices(notices: Iterable[Notice]) -> None:
     for notice in notices:
         place = f"line {notice.line}, column {notice.column}: " if notice.line else ""
         errors.print(f"[yellow]note:[/] {place}{plain(notice.message)}")
@@ -69,8 +70,21 @@ def check_ssml(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what an SSML document asks for, and what of it is not obeyed; exit code 2 if it cannot be spoken."""
-    document = parse(_read(path))
+    """Show what an SSML document asks for, and what of it is not obeyed; exit code 2 if it cannot be spoken.
+
+    Parameters
+    ----------
+    path : Path
+        File with the document.
+    as_json : bool
+        Whether spans and notices are printed as JSON.
+
+    Raises
+    ------
+    InputError
+        If the document cannot be spoken.
+    """
+    document = parse(_read_text(path))
     read_document(document)
     spans = [{"kind": type(span).__name__.lower()} | asdict(span) for span in document.spans]
     notices = [asdict(notice) for notice in document.notices]
@@ -89,13 +103,13 @@ def check_ssml(
         else:
             table.add_row("mark", plain(span.name), "")
     answers.print(table)
-    _note(document.notices)
+    _print_notices(document.notices)
 
 
 def say(
     text: Annotated[str, typer.Argument(help="What to say, in Chinese.", show_default=False)],
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help=f"File to write: {', '.join(FORMATS)}.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"File to write: {', '.join(AUDIO_FORMATS)}.")] = Path(
         "speech.wav"
     ),
     voice: Annotated[
@@ -112,14 +126,44 @@ def say(
     ssml: Annotated[bool, typer.Option("--ssml", help="The text is an SSML document.")] = False,
     lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
     subtitles_to: Annotated[
-        Path | None, typer.Option("--subtitles", help=f"Write when each word is heard, too: {', '.join(KINDS)}.")
+        Path | None,
+        typer.Option("--subtitles", help=f"Write when each word is heard, too: {', '.join(SUBTITLE_FORMATS)}."),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime.", min=1)] = 1,
 ) -> None:
-    """Speak into a file. No server is needed."""
-    audio_format = _ending(output, FORMATS)
-    kind = _ending(subtitles_to, KINDS) if subtitles_to else ""
-    readings = _lexicon(lexicon)
+    """Speak into a file. No server is needed.
+
+    Parameters
+    ----------
+    text : str
+        Text, or an SSML document if `ssml` is set.
+    output : Path
+        File to write; its suffix names the format.
+    voice, url : str or None
+        The voice: of a bundle, or by its name on the server at `url`.
+    emotion, intensity, speaker : str or None, float, str or None
+        Controls of the voice.
+    speed, pitch, volume : float
+        Factor, semitones, and factor.
+    ssml : bool
+        Whether the text is an SSML document.
+    lexicon : Path or None
+        File of readings.
+    subtitles_to : Path or None
+        File for subtitles; its suffix names the format.
+    threads : int
+        Threads of ONNX Runtime.
+
+    Raises
+    ------
+    InputError
+        For a text, a control or a file that cannot be used.
+    KubeVoiceError
+        If a file cannot be written, or the server does not answer.
+    """
+    audio_format = _get_format(output, AUDIO_FORMATS)
+    subtitle_format = _get_format(subtitles_to, SUBTITLE_FORMATS) if subtitles_to else ""
+    readings = _read_lexicon(lexicon)
     if url is not None:
         fields: dict[str, Any] = {"emotion": emotion, "intensity": intensity, "speaker": speaker, "speed": speed}
         fields |= {"pitch": pitch, "volume": volume, "voice": voice, "input": text}
@@ -128,7 +172,7 @@ def say(
         request = {key: value for key, value in fields.items() if value is not None}
         _write(output, fetch_speech(url, request | {"response_format": audio_format}))
         if subtitles_to:
-            _write(subtitles_to, fetch_subtitles(url, request | {"format": kind}))
+            _write(subtitles_to, fetch_subtitles(url, request | {"format": subtitle_format}))
     else:
         from kubevoice.audio.encode import encode_audio
         from kubevoice.engine import Controls, Engine, build_script, synthesize_parts
@@ -140,11 +184,11 @@ def say(
         controls = Controls(speaker, emotion, intensity, speed, pitch, volume)
         script = build_script(engine, text, ssml=ssml, lexicon=readings)
         samples = np.concatenate(list(synthesize_parts(engine, script.parts, controls)))
-        _note(script.notices)
+        _print_notices(script.notices)
         _write(output, encode_audio(samples, engine.sample_rate, audio_format))
         if subtitles_to:
             timing = time_parts(engine, script.parts, controls)
-            _write(subtitles_to, render_subtitles(kind, text, timing, ssml=ssml).encode())
+            _write(subtitles_to, render_subtitles(subtitle_format, text, timing, ssml=ssml).encode())
     for path in filter(None, (output, subtitles_to)):
         answers.print(plain(str(path)))
 
@@ -152,9 +196,20 @@ def say(
 def text(
     lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
 ) -> None:
-    """Show how the front end reads text: lines from stdin, a JSON object a line to stdout."""
+    """Show how the front end reads text: lines from stdin, a JSON object a line to stdout.
+
+    Parameters
+    ----------
+    lexicon : Path or None
+        File of readings.
+
+    Raises
+    ------
+    InputError
+        If a line could not be read; the others are printed.
+    """
     failed = 0
-    front_end_config = FrontEndConfig(_lexicon(lexicon) or {})
+    front_end_config = FrontEndConfig(_read_lexicon(lexicon) or {})
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue

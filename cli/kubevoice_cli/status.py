@@ -23,7 +23,18 @@ Namespace = Annotated[
 
 
 def short_digest(digest: str) -> str:
-    """Return the first 12 digits of a digest, as tables show it."""
+    """Shorten a digest for tables.
+
+    Parameters
+    ----------
+    digest : str
+        A digest, with or without `sha256:`.
+
+    Returns
+    -------
+    str
+        Its first 12 digits.
+    """
     return digest.removeprefix("sha256:")[:12]
 
 
@@ -34,23 +45,42 @@ def status(
     port: Port = DEFAULT_PORT,
     as_json: Annotated[bool, typer.Option("--json", help="The whole status as JSON.")] = False,
 ) -> None:
-    """Show the VoiceModels of this machine or of a cluster; of one that is named, its revisions, too."""
+    """Show the VoiceModels of this machine or of a cluster; of one that is named, its revisions, too.
+
+    Parameters
+    ----------
+    name : str or None
+        Name of the VoiceModel; None is all.
+    namespace : Namespace
+        Namespace in a cluster; None is this machine.
+    port : Port
+        Port of the server on this machine.
+    as_json : bool
+        Whether the statuses are printed as JSON.
+
+    Raises
+    ------
+    InputError
+        If there is no such VoiceModel.
+    KubeVoiceError
+        If the cluster cannot be reached.
+    """
     if namespace is not None:
         cluster = Cluster(namespace)
         states = {name: cluster.get(name)[0]} if name else cluster.list_statuses()
         served = set(states)
     else:
-        states, served = _here(name, port)
+        states, served = _read_local_statuses(name, port)
     if as_json:
         statuses = {each: state.model_dump(mode="json", by_alias=True) for each, state in states.items()}
         answers.print(plain(json.dumps(statuses, ensure_ascii=False, indent=1)))
         return
-    answers.print(_overview(states, served))
+    answers.print(_build_overview(states, served))
     if name is not None:
-        _details(states[name])
+        _print_revisions(states[name])
 
 
-def _here(name: str | None, port: int) -> tuple[dict[str, VoiceModelStatus], set[str]]:
+def _read_local_statuses(name: str | None, port: int) -> tuple[dict[str, VoiceModelStatus], set[str]]:
     """Return the statuses written on this machine, and the voices that are served now."""
     backend = LocalBackend(home(), port)
     names = backend.names()
@@ -64,7 +94,7 @@ def _here(name: str | None, port: int) -> tuple[dict[str, VoiceModelStatus], set
     return {each: backend.status(each) for each in ([name] if name else names)}, served
 
 
-def _overview(states: dict[str, VoiceModelStatus], served: set[str]) -> Table:
+def _build_overview(states: dict[str, VoiceModelStatus], served: set[str]) -> Table:
     table = Table("NAME", "PHASE", "PROGRESS", "REVISION", "READY", "URL", box=None)
     for each, state in states.items():
         up_now = each in served
@@ -80,7 +110,7 @@ def _overview(states: dict[str, VoiceModelStatus], served: set[str]) -> Table:
     return table
 
 
-def _details(state: VoiceModelStatus) -> None:
+def _print_revisions(state: VoiceModelStatus) -> None:
     for condition in state.conditions:
         if condition.type is ConditionType.READY and condition.status is not State.TRUE:
             answers.print(plain(f"\nnot ready: {condition.reason}: {condition.message}"))

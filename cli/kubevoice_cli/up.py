@@ -21,14 +21,14 @@ __all__ = ["DEFAULT_PORT", "Port", "down", "up", "with_home"]
 DEFAULT_PORT = 8000
 SENTENCE = "今天我们一起学习中文。"
 SHOWN_EMOTIONS = ("happy", "sad", "neutral")
-"""Spoken first if the voice has them: they differ most."""
+"""Preferred for the samples if the voice has them, because they differ most."""
 
 Port = Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)]
 File = Annotated[Path, typer.Option("--file", "-f", help="VoiceModel as YAML.", show_default=False)]
 
 
 def _describe(step: PipelineStep) -> str:
-    """Say in one line what a stage that succeeded found."""
+    """Return the result of a stage that succeeded in one line."""
     assert step.job is not None  # noqa: S101  # the backend reports finished Jobs only
     if prepared := step.job.result(PrepareResult):
         parts = [f"{label} {share.clips}" for label, share in prepared.per_emotion.items()]
@@ -42,8 +42,8 @@ def _describe(step: PipelineStep) -> str:
     return "done"
 
 
-def _demonstrate(name: str, url: str, emotions: list[str]) -> list[Path]:
-    """Speak one sentence in two emotions through the endpoint; return the files."""
+def _synthesize_samples(name: str, url: str, emotions: list[str]) -> list[Path]:
+    """Synthesize one sentence in two emotions through the endpoint; return the files."""
     chosen = [label for label in SHOWN_EMOTIONS if label in emotions] + [e for e in emotions if e not in SHOWN_EMOTIONS]
     folder = home() / "speech"
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,22 @@ def _demonstrate(name: str, url: str, emotions: list[str]) -> list[Path]:
 
 
 def up(file: File, *, port: Port = DEFAULT_PORT) -> None:
-    """Make the voice of a VoiceModel and serve it here; what was done before is reused."""
+    """Make the voice of a VoiceModel and serve it here; what was done before is reused.
+
+    Parameters
+    ----------
+    file : File
+        The VoiceModel as YAML.
+    port : Port
+        Port to serve on.
+
+    Raises
+    ------
+    InputError
+        If the VoiceModel or its dataset is wrong.
+    KubeVoiceError
+        If a stage fails, or if the server does not start.
+    """
     model = load_voicemodel(file, artifacts=home() / "artifacts")
     backend = LocalBackend(home(), port)
     with StageBars(errors) as bars:
@@ -65,20 +80,20 @@ def up(file: File, *, port: Port = DEFAULT_PORT) -> None:
             stage_started=bars.begin,
             progress=bars.advance,
             stage_done=lambda step: bars.finish(step.stage, _describe(step)),
-            serving_started=bars.serving,
+            serving_started=bars.begin_serving,
         )
         reached = backend.up(model, callbacks)
     backend.save_model(model)
-    _conclude(model, reached)
+    _report_outcome(model, reached)
 
 
-def _conclude(model: VoiceModel, reached: VoiceModelStatus) -> None:
+def _report_outcome(model: VoiceModel, reached: VoiceModelStatus) -> None:
     if reached.serving.revision is None or reached.serving.url is None:
         errors.print(f"{model.metadata.name}: {reached.phase}")
         return
     name, url = model.metadata.name, reached.serving.url
     if model.spec.serving.expose.auth is None or KEY_VARIABLE in os.environ:
-        for path in _demonstrate(name, url, list(reached.dataset.per_emotion)):
+        for path in _synthesize_samples(name, url, list(reached.dataset.per_emotion)):
             answers.print(plain(str(path)))
         errors.print(f"\nThe files say {SENTENCE} Play one with a sound player, such as: ffplay -nodisp -autoexit FILE")
     else:
@@ -88,10 +103,27 @@ def _conclude(model: VoiceModel, reached: VoiceModelStatus) -> None:
 
 
 def with_home(command: str) -> str:
-    """Return `command` with KUBEVOICE_HOME before it, if it is set here, for a shell that has not set it."""
+    """Return a command that works in a shell that has not set KUBEVOICE_HOME.
+
+    Parameters
+    ----------
+    command : str
+        The command.
+
+    Returns
+    -------
+    str
+        The command, with KUBEVOICE_HOME before it if it is set here.
+    """
     return f"KUBEVOICE_HOME={shlex.quote(str(home()))} {command}" if "KUBEVOICE_HOME" in os.environ else command
 
 
 def down(*, port: Port = DEFAULT_PORT) -> None:
-    """Stop serving on this machine. Voices and results stay; `up` takes them up again."""
+    """Stop serving on this machine. Voices and results stay; `up` takes them up again.
+
+    Parameters
+    ----------
+    port : Port
+        Port that is served on.
+    """
     errors.print("stopped" if LocalBackend(home(), port).down() else plain(f"nothing of {home()} was running"))

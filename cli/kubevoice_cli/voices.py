@@ -24,7 +24,18 @@ class ExportFormat(StrEnum):
 def show(
     bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or builtin://NAME.", show_default=False)],
 ) -> None:
-    """Show what a bundle says about itself, after checking every file against its digest."""
+    """Show what a bundle says about itself, after checking every file against its digest.
+
+    Parameters
+    ----------
+    bundle : str
+        Folder of a bundle, or builtin://NAME.
+
+    Raises
+    ------
+    InputError
+        If there is no such bundle, or if a file does not match its digest.
+    """
     folder = builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle)
     bundle_files = load_bundle(folder)
     manifest = bundle_files.manifest
@@ -69,6 +80,22 @@ def import_voice(
     """Make a ModelScope voice a bundle: to speak with, to serve, and to fine-tune from as spec.base.uri.
 
     A folder with several voices becomes a folder with a bundle for each.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of a ModelScope voice, or a file that names its parts.
+    out : Path
+        Folder to write, which must not exist.
+    voice : list of str or None
+        Voices to import; None is all.
+    emotion : list of str or None
+        Emotions to offer; None is all that have a name.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a voice that can be imported.
     """
     from kubevoice_training.modelscope.bundle import import_voices  # needs torch
 
@@ -85,7 +112,22 @@ def export_voice(
         Path | None, typer.Option("--output", "-o", help="Folder to write. [torchscript/ in the bundle's folder]")
     ] = None,
 ) -> None:
-    """Export a voice to another format, checked against torch over ten texts. The bundle and its revision stay."""
+    """Export a voice to another format, checked against torch over ten texts. The bundle and its revision stay.
+
+    Parameters
+    ----------
+    bundle : str
+        Folder of a bundle, or builtin://NAME.
+    format : ExportFormat
+        Format to export to.
+    output : Path or None
+        Folder to write; None is a folder of the bundle.
+
+    Raises
+    ------
+    InputError
+        If there is no such bundle.
+    """
     from kubevoice_training.export.torchscript import export_torchscript  # needs torch
 
     bundle_files = load_bundle(builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle))
