@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions as everything here wants them."""
+"""ONNX Runtime sessions with the options that KubeVoice uses."""
 
 import logging
 import os
@@ -14,24 +14,39 @@ __all__ = ["open_session"]
 logger = logging.getLogger(__name__)
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
-onnxruntime.disable_telemetry_events()  # what a team speaks, and on what machines, is its own business
+onnxruntime.disable_telemetry_events()  # nothing is sent to a third party
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Load a graph, for the GPU where this ONNX Runtime can use one and else for the CPU.
+    """Load an ONNX graph, on the GPU if ONNX Runtime can use one, otherwise on the CPU.
 
-    Raises KubeVoiceError if ONNX Runtime refuses it.
+    Parameters
+    ----------
+    path
+        The ONNX file.
+    threads
+        Threads within one operator.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+        The session.
+
+    Raises
+    ------
+    KubeVoiceError
+        If ONNX Runtime cannot load the graph.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A spinning thread pool steals the core its neighbour replica computes on.
+    # A thread pool that spins takes CPU time from the other replicas of the machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    there = onnxruntime.get_available_providers()
+    available = onnxruntime.get_available_providers()
     try:
         session = onnxruntime.InferenceSession(
-            str(path), options, providers=[provider for provider in (CUDA, CPU) if provider in there]
+            str(path), options, providers=[provider for provider in (CUDA, CPU) if provider in available]
         )
     except Exception as error:  # ONNX Runtime's exceptions have no common base
         raise KubeVoiceError(f"{path} cannot be run by ONNX Runtime {onnxruntime.__version__}: {error}") from error
@@ -42,9 +57,9 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
 
 @cache
 def _warn_of_idle_gpu() -> None:
-    """Say so once: whoever gave this process a GPU pays for it."""
+    """Log once that the GPU of this process is not used."""
     logger.warning(
-        "this process was given a GPU (CUDA_VISIBLE_DEVICES), but ONNX Runtime %s computes on the CPU: put "
-        "onnxruntime-gpu and its CUDA libraries into the image, or take the GPU away",
+        "this process has a GPU (CUDA_VISIBLE_DEVICES), but ONNX Runtime %s computes on the CPU: add "
+        "onnxruntime-gpu and its CUDA libraries to the image, or remove the GPU from the pod",
         onnxruntime.__version__,
     )

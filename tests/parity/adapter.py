@@ -46,7 +46,7 @@ def _speaking(am_dir, inputs):
 
 
 def encode(am_dir, symbols):
-    return SymbolReader.of(read_model_part(Path(am_dir)).config["linguistic_unit"]).encode(symbols)
+    return SymbolReader.from_config(read_model_part(Path(am_dir)).config["linguistic_unit"]).encode(symbols)
 
 
 def am_infer(am_dir, inputs):

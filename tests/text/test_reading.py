@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from kubevoice.errors import InputError
 from kubevoice.text import FrontEndConfig, UnitTables, analyse, read_lexicon
-from kubevoice.text.english import in_mandarin, phones
-from kubevoice.text.units import is_syllable
+from kubevoice.text.english import get_english_phones, get_mandarin_syllables
+from kubevoice.text.syllables import is_syllable
 
 FRONTEND = Path(__file__).parents[3] / "shared" / "data" / "frontend"
 
@@ -98,12 +98,12 @@ def test_english_has_phones_for_voices_that_know_it_and_mandarin_syllables_for_o
         "{z$tone0$s_end$word_end}",
     ]
     UnitTables.load().encode(sentence.units)
-    assert in_mandarin("hello") == ("ha1", "lou4")
-    assert in_mandarin("CPU") == ("xi1", "pi4", "you1")
+    assert get_mandarin_syllables("hello") == ("ha1", "lou4")
+    assert get_mandarin_syllables("CPU") == ("xi1", "pi4", "you1")
 
 
 @pytest.mark.parametrize("word", ["strengths", "xyzzy", "blorf", "a", "don't", "HTTP", "queue", "zzz"])
 def test_any_word_is_spoken(word):
-    assert phones(word)
-    assert in_mandarin(word)
-    assert all(is_syllable(s[:-1]) and s[-1] in "12345" for s in in_mandarin(word))
+    assert get_english_phones(word)
+    assert get_mandarin_syllables(word)
+    assert all(is_syllable(s[:-1]) and s[-1] in "12345" for s in get_mandarin_syllables(word))

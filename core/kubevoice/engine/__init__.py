@@ -1,4 +1,4 @@
-"""Speech from a voice bundle with ONNX Runtime and numpy alone: what serving, the release gate and `say` share."""
+"""Synthesis from a voice bundle with ONNX Runtime and numpy alone; serving, the quality gate and `say` share it."""
 
 from kubevoice.engine.controls import Controls
 from kubevoice.engine.decoder import DecoderScheduler

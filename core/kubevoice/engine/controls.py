@@ -14,12 +14,12 @@ from kubevoice.voice import VoiceManifest, VoiceStats
 __all__ = [
     "Controls",
     "apply_style",
+    "build_emotion_weights",
     "build_gain_curve",
+    "build_speaker_weights",
     "compute_pitch_shift",
-    "emotion_weights",
-    "get_resting_emotion",
+    "get_default_emotion",
     "report_unknown_names",
-    "speaker_weights",
 ]
 
 Array = NDArray[np.float32]
@@ -32,24 +32,39 @@ RANGES = {"intensity": (0.0, 2.0), "speed": (0.25, 4.0), "pitch": (-12.0, 12.0),
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """The controls of an utterance; InputError lists every value out of range."""
+    """The controls of an utterance.
+
+    Attributes
+    ----------
+    speaker
+        Name, row of the speaker table, or a blend such as `anna(2)+ben(1)`; None is the voice's first speaker.
+    emotion
+        Label; None is the voice's default emotion.
+    intensity
+        0 is the default emotion, 1 the emotion as trained, up to 2 for twice the difference.
+    speed
+        Factor, 0.25 to 4; 2 is twice as fast.
+    pitch
+        Semitones, -12 to 12.
+    volume
+        Factor on the samples, 0 to 2.
+
+    Raises
+    ------
+    InputError
+        From the constructor; lists every value out of range.
+    """
 
     speaker: str | int | None = None
-    """Name, table row, or a blend such as `anna(2)+ben(1)`; None is the voice's first speaker."""
     emotion: str | None = None
-    """Label; None is the voice's resting emotion."""
     intensity: float = 1.0
-    """0 is the resting emotion, 1 the emotion as trained, 2 twice as far from rest."""
     speed: float = 1.0
-    """2 is twice as fast."""
     pitch: float = 0.0
-    """Semitones up (or, negative, down)."""
     volume: float = 1.0
-    """Factor on the samples."""
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name} is {getattr(self, name):g}; it must lie between {low:g} and {high:g}"
+            f"{name} is {getattr(self, name):g}; it must be between {low:g} and {high:g}"
             for name, (low, high) in RANGES.items()
             if not low <= getattr(self, name) <= high
         ]
@@ -58,46 +73,85 @@ class Controls:
 
 
 def apply_style(controls: Controls, style: Style, manifest: VoiceManifest) -> Controls:
-    """Return the controls of a request, changed by a style of its document.
+    """Combine the controls of a request with a style of its document.
 
-    Rates and volumes multiply and pitches add, all within their ranges; a speaker or an emotion that the voice has not
-    leaves the request's.
+    Rates and volumes multiply and pitches add, within their ranges. A speaker or an emotion that the voice does not
+    have is ignored.
+
+    Parameters
+    ----------
+    controls
+        The controls of the request.
+    style
+        The style.
+    manifest
+        The voice.
+
+    Returns
+    -------
+    Controls
+        The combined controls.
     """
-    known = {emotion.label for emotion in manifest.emotions}
+    labels = {emotion.label for emotion in manifest.emotions}
     if style.speaker in manifest.speakers:
         controls = replace(controls, speaker=style.speaker)
-    if style.emotion in known:
+    if style.emotion in labels:
         controls = replace(controls, emotion=style.emotion, intensity=style.intensity)
     return replace(
         controls,
-        speed=_within(controls.speed * style.rate, "speed"),
-        pitch=_within(controls.pitch + style.pitch, "pitch"),
-        volume=_within(controls.volume * style.volume, "volume"),
+        speed=_clip(controls.speed * style.rate, "speed"),
+        pitch=_clip(controls.pitch + style.pitch, "pitch"),
+        volume=_clip(controls.volume * style.volume, "volume"),
     )
 
 
 def report_unknown_names(styles: Iterable[Style], manifest: VoiceManifest) -> tuple[Notice, ...]:
-    """Return a notice for each speaker and emotion of a document that the voice does not have."""
-    there = {"speaker": manifest.speakers, "emotion": tuple(emotion.label for emotion in manifest.emotions)}
-    wanted = dict.fromkeys(
-        (what, name) for style in styles for what, name in (("speaker", style.speaker), ("emotion", style.emotion))
+    """Return a notice for each speaker and emotion of a document that the voice does not have.
+
+    Parameters
+    ----------
+    styles
+        Styles of the document.
+    manifest
+        The voice.
+
+    Returns
+    -------
+    tuple[Notice, ...]
+        The notices; none if the voice has all names.
+    """
+    names_of = {"speaker": manifest.speakers, "emotion": tuple(emotion.label for emotion in manifest.emotions)}
+    requested = dict.fromkeys(
+        (kind, name) for style in styles for kind, name in (("speaker", style.speaker), ("emotion", style.emotion))
     )
     return tuple(
-        Notice(f"voice {manifest.name} has no {what} {name[:40]!r}; it has: {', '.join(there[what])}")
-        for what, name in wanted
-        if name is not None and name not in there[what]
+        Notice(f"voice {manifest.name} has no {kind} {name[:40]!r}; it has: {', '.join(names_of[kind])}")
+        for kind, name in requested
+        if name is not None and name not in names_of[kind]
     )
 
 
-def _within(value: float, name: str) -> float:
+def _clip(value: float, name: str) -> float:
     low, high = RANGES[name]
     return min(max(value, low), high)
 
 
 def build_gain_curve(volumes: Sequence[float], samples: NDArray[np.int64]) -> Array:
-    """Return the gain of each sample [T], from each unit's volume and its share [N] of the T samples.
+    """Return the gain of each sample.
 
-    Where the volume changes, the gain changes over GLIDE samples: a step would be heard as a click.
+    Where the volume changes, the gain changes over GLIDE samples: a step would be audible as a click.
+
+    Parameters
+    ----------
+    volumes
+        Factor of each unit, [N].
+    samples
+        Samples of each unit, [N]; T in all.
+
+    Returns
+    -------
+    Array
+        The gain, [T].
     """
     gain = np.repeat(np.asarray(volumes, np.float32), samples)
     if len(set(volumes)) > 1:
@@ -107,35 +161,83 @@ def build_gain_curve(volumes: Sequence[float], samples: NDArray[np.int64]) -> Ar
     return gain
 
 
-def get_resting_emotion(manifest: VoiceManifest) -> str:
-    """Return the label spoken when none is asked for: neutral, or the first the voice was taught."""
+def get_default_emotion(manifest: VoiceManifest) -> str:
+    """Return the emotion of requests that name none: neutral, or the first of a voice without it.
+
+    Parameters
+    ----------
+    manifest
+        The voice.
+
+    Returns
+    -------
+    str
+        A label.
+    """
     labels = [emotion.label for emotion in manifest.emotions]
     return "neutral" if "neutral" in labels else labels[0]
 
 
-def emotion_weights(manifest: VoiceManifest, emotion: str | None, intensity: float) -> Array:
-    """Mixing weights over the emotion table [rows]: rest + intensity * (emotion - rest), at most the emotion.
+def build_emotion_weights(manifest: VoiceManifest, emotion: str | None, intensity: float) -> Array:
+    """Return the mixing weights over the emotion table: default + intensity * (emotion - default).
 
-    What goes beyond is not for the embedding (`kubevoice.engine.intensity`).
+    Above 1 the intensity has no effect on the weights; see `kubevoice.engine.intensity`.
+
+    Parameters
+    ----------
+    manifest
+        The voice.
+    emotion
+        Label; None is the default emotion.
+    intensity
+        0 or more.
+
+    Returns
+    -------
+    Array
+        Weights, [rows].
+
+    Raises
+    ------
+    InputError
+        If the voice does not have the emotion.
     """
     share = min(intensity, 1.0)
     ids = {e.label: e.id for e in manifest.emotions}
-    rest = get_resting_emotion(manifest)
-    label = rest if emotion is None else emotion
+    default = get_default_emotion(manifest)
+    label = default if emotion is None else emotion
     if label not in ids:
         raise InputError(f"voice {manifest.name} has no emotion {label!r}; it has: {', '.join(ids)}")
     weights = np.zeros(manifest.emotion_rows, np.float32)
-    weights[ids[rest]] += 1.0 - share
+    weights[ids[default]] += 1.0 - share
     weights[ids[label]] += share
     return weights
 
 
-def speaker_weights(manifest: VoiceManifest, speaker: str | int | None) -> Array:
-    """Mixing weights over the speaker table [rows], 1 in all. InputError for a speaker whom the voice has not."""
+def build_speaker_weights(manifest: VoiceManifest, speaker: str | int | None) -> Array:
+    """Return the mixing weights over the speaker table; their sum is 1.
+
+    Parameters
+    ----------
+    manifest
+        The voice.
+    speaker
+        Name, row or blend; None is the first speaker.
+
+    Returns
+    -------
+    Array
+        Weights, [rows].
+
+    Raises
+    ------
+    InputError
+        If the voice does not have a speaker.
+    """
     names = manifest.speakers
     weights = np.zeros(manifest.speaker_rows, np.float32)
     if isinstance(speaker, str):
-        parts = {speaker: 1.0} if speaker in names else _blend(speaker)
+        parts = {speaker: 1.0} if speaker in names else _parse_blend(speaker)
         for name, weight in parts.items():
             if name not in names:
                 raise InputError(f"voice {manifest.name} has no speaker {name[:40]!r}; it has: {', '.join(names)}")
@@ -148,7 +250,7 @@ def speaker_weights(manifest: VoiceManifest, speaker: str | int | None) -> Array
     return weights
 
 
-def _blend(text: str) -> dict[str, float]:
+def _parse_blend(text: str) -> dict[str, float]:
     """Read `anna(2)+ben(1)`, as Kokoro-FastAPI writes blends: names and their shares, 1 where none is given."""
     parts: dict[str, float] = {}
     for part in map(str.strip, text.split("+")):
@@ -158,14 +260,28 @@ def _blend(text: str) -> dict[str, float]:
         name = name.rstrip()
         parts[name] = parts.get(name, 0.0) + float(share)
     if not sum(parts.values()):
-        raise InputError(f"speaker {text[:40]!r} is a blend of nobody; give somebody a share above 0")
+        raise InputError(f"speaker {text[:40]!r} is a blend without a share above 0; give one of its speakers a share")
     return parts
 
 
 def compute_pitch_shift(pitch: Array, stats: VoiceStats, semitones: Array) -> Array:
-    """What to add to normalised pitch [N] so that each symbol's p Hz becomes p * 2^(semitones / 12), [N] too.
+    """Return the change of normalised pitch by which p Hz become p * 2^(semitones / 12).
 
-    Unvoiced symbols were trained as 0 Hz, so a factor leaves them where they are, as it should.
+    Unvoiced symbols were trained as 0 Hz, which no factor changes.
+
+    Parameters
+    ----------
+    pitch
+        Normalised pitch of each symbol, [N].
+    stats
+        Mean and standard deviation that pitch was normalised by.
+    semitones
+        Semitones of each symbol, [N].
+
+    Returns
+    -------
+    Array
+        What to add to the normalised pitch, [N].
     """
     hertz = np.maximum(pitch * stats.pitch_std + stats.pitch_mean, 0.0)
     shift: Array = (hertz * ((2.0 ** (semitones / 12.0) - 1.0) / stats.pitch_std)).astype(np.float32)

@@ -65,7 +65,7 @@ class DecoderSession:
         self.session, self.outputs_per_step, self.mels = session, outputs_per_step, mels
         shapes = {node.name: node.shape for node in session.get_inputs()}
         if "past_mask" not in shapes:
-            raise KubeVoiceError("decoder.onnx knows no masks: an earlier KubeVoice made it; release the voice again")
+            raise KubeVoiceError("decoder.onnx has no masks: an older KubeVoice exported it; release the voice again")
         _, self.heads, _, self.width = shapes["past_keys"]
         """Attention heads of all blocks together (L * H), and the width C of each."""
 
@@ -73,13 +73,25 @@ class DecoderSession:
 class DecoderState:
     """The decoding state of one utterance: its KV cache and the frames decoded so far.
 
-    `steps_decoded` is advanced by `DecoderScheduler`, `steps_consumed` by `iter_blocks`.
+    One thread uses it. `DecoderScheduler` writes `mel`, `last_frame`, `kv_cache` and `steps_decoded`; `iter_blocks`
+    writes `steps_consumed`. Nothing is cleared: the state is dropped with the utterance.
+
+    Attributes
+    ----------
+    steps, steps_decoded, steps_consumed
+        All steps; those decoded; those whose frames were requested.
+    mel
+        Frames of each step, [steps, outputs_per_step, n_mels].
+    last_frame
+        The last decoded frame, [n_mels].
+    kv_cache
+        Keys, values and masks of the steps that are attended to.
     """
 
     def __init__(self, decoder: DecoderSession, memory: EncoderMemory) -> None:
         self.decoder, self.memory = decoder, memory
         self.steps, self.steps_decoded, self.steps_consumed = len(memory.states), 0, 0
-        """Steps in all, those decoded, and those whose frames were requested."""
+        """All steps, the steps decoded so far, and the steps whose frames were requested so far."""
         self.mel = np.empty((self.steps, decoder.outputs_per_step, decoder.mels), np.float32)
         self.last_frame = np.zeros(decoder.mels, np.float32)
         """The last decoded mel frame [n_mels], the input of the next step; zeros at the beginning."""
@@ -130,7 +142,19 @@ class DecoderState:
             begin, size = end, min(2 * size, MAX_BLOCK_FRAMES)
 
     def append_step(self, kv_cache: KvCache, row: int, frames: Array, key: Array, value: Array) -> None:
-        """Store the frames, key and value of a decoded step; `row` is this utterance's row of `kv_cache`."""
+        """Store the result of a decoded step.
+
+        Parameters
+        ----------
+        kv_cache
+            The cache that the step used: this utterance's own, or that of a batch.
+        row
+            The row of this utterance in it.
+        frames
+            Frames of the step, [outputs_per_step, n_mels].
+        key, value
+            The key and the value of the step, [L * H, C] each.
+        """
         at, band = self.steps_decoded, self.memory.band
         self.mel[at], self.last_frame = frames, frames[-1]
         if band:
@@ -151,24 +175,33 @@ class DecoderScheduler:
     """Continuous batching of the utterances that one thread synthesizes.
 
     The steps that one utterance needs are decoded for the others in the same run of the graph. The weights are then
-    read once for all, so a step of eight utterances takes about twice as long as a step of one. An utterance joins
-    when it is first stepped and leaves when its state is released.
+    read once for all, so a step of eight utterances takes about twice as long as a step of one. An utterance joins when
+    `step` is first called for it and leaves when its state is released.
     """
 
     def __init__(self) -> None:
         self._states: WeakSet[DecoderState] = WeakSet()
 
     def step(self, leader: DecoderState) -> None:
-        """Decode up to STEPS_PER_TURN requested steps of `leader`, and as many of the others that are not far ahead.
+        """Decode up to STEPS_PER_TURN requested steps of an utterance, and as many of others that are not far ahead.
 
         The first steps of an utterance are decoded alone, so that its first chunk does not wait for others.
+
+        Parameters
+        ----------
+        leader
+            The utterance whose steps were requested.
+
+        References
+        ----------
+        Yu et al., "Orca", OSDI 2022, section 4.1 (iteration-level scheduling).
         """
         steps = min(STEPS_PER_TURN, leader.steps_consumed - leader.steps_decoded)
         goals = {leader: leader.steps_decoded + steps}
         if leader.steps_decoded:
             most = MAX_BLOCK_FRAMES // leader.decoder.outputs_per_step
-            others = [one for one in self._states if one.decoder is leader.decoder and one is not leader]
-            nearest = sorted(others, key=lambda one: one.steps_decoded - one.steps_consumed)[: MAX_BATCH_SIZE - 1]
+            waiting = [one for one in self._states if one.decoder is leader.decoder and one is not leader]
+            nearest = sorted(waiting, key=lambda one: one.steps_decoded - one.steps_consumed)[: MAX_BATCH_SIZE - 1]
             goals |= {one: min(one.steps_decoded + steps, one.steps_consumed + most, one.steps) for one in nearest}
         self._states.add(leader)
         while group := [one for one, goal in goals.items() if one.steps_decoded < goal]:

@@ -12,7 +12,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kubevoice.engine.controls import Controls, build_gain_curve, compute_pitch_shift, emotion_weights, speaker_weights
+from kubevoice.engine.controls import (
+    Controls,
+    build_emotion_weights,
+    build_gain_curve,
+    build_speaker_weights,
+    compute_pitch_shift,
+)
 from kubevoice.engine.decoder import DecoderScheduler, DecoderSession, DecoderState, EncoderMemory
 from kubevoice.engine.intensity import extrapolate_emotion
 from kubevoice.engine.postnet import PostNetSession, PostNetState
@@ -28,6 +34,7 @@ Array = NDArray[np.float32]
 ENCODED = ("memory", "memory_keys", "memory_values", "durations", "frames")
 FIRST_CHUNK_FRAMES = 36
 """Mel frames that are decoded before the first chunk of a stream."""
+DEFAULT_CONTROLS = Controls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,20 @@ class Encoded:
 
 
 class Engine:
-    """One loaded voice."""
+    """One loaded voice.
+
+    An engine does not change after it is loaded, so threads may share it.
+
+    Attributes
+    ----------
+    threads
+        ONNX Runtime threads of each graph.
+    front_end_config
+        The voice's front-end config.
+    """
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, opener: Callable[[Path, int], Any] = open_session) -> None:
-        """Load the graphs of a checked bundle; `opener` is given each one's path and the threads to use."""
+        """Load the graphs of a verified bundle; `opener` is called with the path of each and the number of threads."""
         self._bundle = bundle
         self.threads = threads
         self._tables = UnitTables.load(bundle.manifest.unit_language)
@@ -62,16 +79,34 @@ class Engine:
         self._decoder = DecoderSession(decoder, bundle.manifest.outputs_per_step, bundle.manifest.mels)
         self._postnet, self._vocoder = PostNetSession(postnet), VocoderSession(vocoder, bundle.manifest)
         self.front_end_config = bundle.front_end_config()
-        """How the voice reads text."""
+        """The voice's front-end config."""
 
     @classmethod
     def load(cls, bundle_dir: Path, *, threads: int = 1) -> Self:
-        """Load a voice bundle from a folder, checking every file against its digest."""
+        """Load a voice bundle and verify the digest of every file.
+
+        Parameters
+        ----------
+        bundle_dir
+            Folder of the bundle.
+        threads
+            ONNX Runtime threads of each graph.
+
+        Returns
+        -------
+        Engine
+            The engine.
+
+        Raises
+        ------
+        InputError
+            If the bundle is damaged or incomplete.
+        """
         return cls(load_bundle(bundle_dir), threads=threads)
 
     @property
     def manifest(self) -> VoiceManifest:
-        """What the bundle says about itself."""
+        """The manifest of the bundle."""
         return self._bundle.manifest
 
     @property
@@ -84,26 +119,26 @@ class Engine:
         """Samples per second of what `synthesize` returns."""
         return self.manifest.sample_rate
 
-    def synthesize(
-        self,
-        units: Sequence[Unit],
-        *,
-        speaker: str | int | None = None,
-        emotion: str | None = None,
-        intensity: float = 1.0,
-        speed: float = 1.0,
-        pitch: float = 0.0,
-        volume: float = 1.0,
-    ) -> Array:
-        """Synthesize one sentence: mono samples [T], not yet limited to [-1, 1] if `volume` exceeds 1.
+    def synthesize(self, units: Sequence[Unit], controls: Controls | Sequence[Controls] = DEFAULT_CONTROLS) -> Array:
+        """Synthesize one sentence.
 
-        Raises InputError if there are no units, a control is out of range or the voice lacks the speaker or
-        emotion.
+        Parameters
+        ----------
+        units
+            The N units of the sentence.
+        controls
+            One value for the sentence, or one for each unit, [N].
+
+        Returns
+        -------
+        Array
+            Mono samples, [T]; beyond [-1, 1] if a volume exceeds 1.
+
+        Raises
+        ------
+        InputError
+            If there are no units, or the voice does not have a speaker, an emotion or a unit.
         """
-        return self.speak(units, Controls(speaker, emotion, intensity, speed, pitch, volume))
-
-    def speak(self, units: Sequence[Unit], controls: Controls | Sequence[Controls]) -> Array:
-        """Synthesize one sentence with one set of controls, or with one for each unit: samples [T]."""
         return np.concatenate(list(self.stream(units, controls)))
 
     def stream(
@@ -113,21 +148,66 @@ class Engine:
         *,
         first_chunk_frames: int = FIRST_CHUNK_FRAMES,
     ) -> Iterator[Array]:
-        """Yield the samples that `speak` returns as they are made; raises as `synthesize` does.
+        """Yield the samples of `synthesize` in chunks as they are computed.
 
-        The first chunk is yielded once `first_chunk_frames` mel frames are decoded. Each later chunk is twice as long:
-        the listener already has audio, and fewer chunks cost less.
+        Each chunk after the first is twice as long as the one before: the listener already has audio, and fewer chunks
+        cost less.
+
+        Parameters
+        ----------
+        units
+            The N units of the sentence.
+        controls
+            One value for the sentence, or one for each unit, [N].
+        first_chunk_frames
+            Mel frames that are decoded before the first chunk.
+
+        Yields
+        ------
+        Array
+            Mono samples, [T].
+
+        Raises
+        ------
+        InputError
+            As `synthesize`.
         """
-        each = [controls] * len(units) if isinstance(controls, Controls) else controls
-        yield from self.decode(self.encode(units, each), first_chunk_frames=first_chunk_frames)
+        unit_controls = [controls] * len(units) if isinstance(controls, Controls) else controls
+        yield from self.decode(self.encode(units, unit_controls), first_chunk_frames=first_chunk_frames)
 
     def encode(self, units: Sequence[Unit], controls: Sequence[Controls]) -> Encoded:
-        """Prepare one sentence for `decode`; raises as `synthesize` does."""
+        """Run the encoder on one sentence.
+
+        Parameters
+        ----------
+        units
+            The N units of the sentence.
+        controls
+            The controls of each unit, [N].
+
+        Returns
+        -------
+        Encoded
+            The input of `decode`.
+
+        Raises
+        ------
+        InputError
+            As `synthesize`.
+        KubeVoiceError
+            If all predicted durations are 0.
+
+        References
+        ----------
+        docs/reference/sambert.md.
+        """
         if not units:
-            raise InputError("there is nothing to speak: no linguistic units were given")
+            raise InputError("there is nothing to synthesize: the list of linguistic units is empty")
         states, keys, values, predicted, durations = self._encode(units, controls, ENCODED)
         if not durations.any():
-            raise KubeVoiceError(f"voice {self.manifest.name} gave these {len(units)} units no duration at all")
+            raise KubeVoiceError(
+                f"voice {self.manifest.name} predicted a duration of 0 for all of these {len(units)} units"
+            )
         # As in the reference, a step attends as far to either side as the longest unit lasts.
         band = int(float(predicted.max()) / self.manifest.outputs_per_step + 0.5)
         memory = EncoderMemory(states, keys, values, band, int(durations.sum()))
@@ -140,10 +220,25 @@ class Engine:
         first_chunk_frames: int = FIRST_CHUNK_FRAMES,
         scheduler: DecoderScheduler | None = None,
     ) -> Iterator[Array]:
-        """Yield the samples of a sentence as `stream` does.
+        """Run decoder, postnet and vocoder on one sentence.
 
-        With a scheduler the decoder's steps run together with those of its other utterances, in one thread. The samples
-        are the same; an empty array is yielded wherever another utterance may go first.
+        Parameters
+        ----------
+        encoded
+            The result of `encode`.
+        first_chunk_frames
+            Mel frames that are decoded before the first chunk.
+        scheduler
+            Decodes the steps together with those of its other utterances, in one thread. The samples are the same.
+
+        Yields
+        ------
+        Array
+            Mono samples, [T], as `stream`; with a scheduler also empty arrays, where another utterance may go first.
+
+        References
+        ----------
+        docs/reference/sambert.md and docs/reference/hifigan.md.
         """
         gain = build_gain_curve(encoded.volumes, encoded.durations * self.manifest.hop)
         postnet, vocoder = PostNetState(self._postnet), VocoderState(self._vocoder)
@@ -156,33 +251,50 @@ class Engine:
                 position += len(audio)
 
     def predict_durations(self, units: Sequence[Unit], controls: Sequence[Controls]) -> NDArray[np.int64]:
-        """Return the duration of each unit [N] in mel frames; only the encoder runs.
+        """Return the duration of each unit; only the encoder runs.
 
-        A frame is `manifest.hop` samples. Raises InputError for text that the voice cannot synthesize.
+        Parameters
+        ----------
+        units
+            The N units of a sentence.
+        controls
+            The controls of each unit, [N].
+
+        Returns
+        -------
+        NDArray[np.int64]
+            Mel frames, [N]; a frame is `manifest.hop` samples.
+
+        Raises
+        ------
+        InputError
+            As `synthesize`.
         """
         durations: NDArray[np.int64] = self._encode(units, controls, ["frames"])[0]
         return durations
 
     def _encode(self, units: Sequence[Unit], controls: Sequence[Controls], outputs: Sequence[str]) -> tuple[Any, ...]:
-        """Run the encoder; return the outputs that are named."""
+        """Run the encoder and return the named outputs."""
         count, manifest = len(units), self.manifest
         rows = {one: row for row, one in enumerate(dict.fromkeys(controls))}
         row_of = np.array([rows[one] for one in controls])
         feeds = self._tables.encode(units) | {
-            "emotion_weights": np.stack([emotion_weights(manifest, c.emotion, c.intensity) for c in rows])[row_of],
-            "speaker_weights": np.stack([speaker_weights(manifest, c.speaker) for c in rows])[row_of],
+            "emotion_weights": np.stack([build_emotion_weights(manifest, c.emotion, c.intensity) for c in rows])[
+                row_of
+            ],
+            "speaker_weights": np.stack([build_speaker_weights(manifest, c.speaker) for c in rows])[row_of],
             "duration_scale": np.array([1.0 / c.speed for c in controls], np.float32),
             "pitch_shift": np.zeros(count, np.float32),
             "energy_shift": np.zeros(count, np.float32),
         }
         extra = np.array([max(0.0, c.intensity - 1.0) for c in controls], np.float32)
         if extra.any():
-            rest = np.tile(emotion_weights(manifest, None, 1.0), (count, 1))
-            feeds |= extrapolate_emotion(self._encoder.run, feeds, rest, extra, manifest.stats)
+            default = np.tile(build_emotion_weights(manifest, None, 1.0), (count, 1))
+            feeds |= extrapolate_emotion(self._encoder.run, feeds, default, extra, manifest.stats)
         semitones = np.array([c.pitch for c in controls], np.float32)
         if semitones.any():
-            # The shift is a ratio of the voice's own contour, so that must be known first. The encoder is
-            # cheap beside the decoder and the vocoder.
+            # The shift depends on the predicted contour, so the encoder runs once more. It costs little beside the
+            # decoder and the vocoder.
             (contour,) = self._encoder.run(["pitch"], feeds)
             feeds["pitch_shift"] = feeds["pitch_shift"] + compute_pitch_shift(contour, manifest.stats, semitones)
         return tuple(self._encoder.run(list(outputs), feeds))

@@ -18,7 +18,7 @@ __all__ = ["extrapolate_emotion"]
 
 Array = NDArray[np.float32]
 Run = Callable[[Sequence[str], Mapping[str, Any]], Sequence[Array]]
-"""The encoder: the outputs that are named, from its inputs."""
+"""Runs the encoder: names of outputs and inputs to outputs."""
 
 VOICED_HERTZ = 40.0
 """Lower predictions are of unvoiced symbols, which were trained as 0 Hz."""
@@ -28,16 +28,33 @@ MAX_RATIO = 2.0
 
 
 def extrapolate_emotion(
-    run: Run, feeds: Mapping[str, Any], rest: Array, extra: Array, stats: VoiceStats
+    run: Run, feeds: Mapping[str, Any], default: Array, extra: Array, stats: VoiceStats
 ) -> dict[str, Array]:
     """Return the encoder inputs to change for emotions of an intensity above 1.
 
-    `feeds` asks for each of N symbols' emotion as trained, `rest` [N, rows] has the weights of rest, and `extra` [N]
-    says how many times the way from rest to the emotion is gone again; where it is 0 the prediction stays as it is.
-    Semitones and logarithms of durations are carried on, and energies as they are.
+    Semitones and logarithms of durations are extrapolated linearly, and so are energies. Where `extra` is 0 the
+    prediction does not change.
+
+    Parameters
+    ----------
+    run
+        Runs the encoder.
+    feeds
+        Inputs of the encoder with the emotion of each of N symbols as trained.
+    default
+        Emotion weights of the default emotion, [N, rows].
+    extra
+        Intensity above 1 of each symbol, [N].
+    stats
+        Mean and standard deviation that pitch was normalised by.
+
+    Returns
+    -------
+    dict[str, Array]
+        pitch_shift, energy_shift and duration_scale, [N] each.
     """
     outputs = ("pitch", "energy", "durations")
-    pitch_0, energy_0, durations_0 = run(outputs, {**feeds, "emotion_weights": rest})
+    pitch_0, energy_0, durations_0 = run(outputs, {**feeds, "emotion_weights": default})
     pitch_1, energy_1, durations_1 = run(outputs, feeds)
     hertz_0, hertz_1 = (pitch * stats.pitch_std + stats.pitch_mean for pitch in (pitch_0, pitch_1))
     voiced = np.minimum(hertz_0, hertz_1) > VOICED_HERTZ
@@ -46,17 +63,17 @@ def extrapolate_emotion(
         "pitch_shift": feeds["pitch_shift"] + compute_pitch_shift(pitch_1, stats, semitones),
         "energy_shift": (feeds["energy_shift"] + extra * (energy_1 - energy_0)).astype(np.float32),
     }
-    # The durations follow from pitch and energy too, and already go some way with them.
+    # The durations also depend on pitch and energy, so they have changed already.
     (durations,) = run(["durations"], {**feeds, **changed})
-    wanted = np.maximum(durations_1, SHORTEST_FRAMES) * 2.0 ** (
+    target = np.maximum(durations_1, SHORTEST_FRAMES) * 2.0 ** (
         extra * _octaves(durations_1, durations_0, SHORTEST_FRAMES)
     )
-    scale = np.where(extra > 0.0, wanted / np.maximum(durations, SHORTEST_FRAMES), 1.0)
+    scale = np.where(extra > 0.0, target / np.maximum(durations, SHORTEST_FRAMES), 1.0)
     return changed | {"duration_scale": (feeds["duration_scale"] * scale).astype(np.float32)}
 
 
 def _octaves(value: Array, reference: Array, least: float) -> Array:
-    """Return the binary logarithm of a ratio, of which neither side counts as less than `least`."""
+    """Return the binary logarithm of a ratio; values below `least` are raised to it."""
     ratio = np.maximum(value, least) / np.maximum(reference, least)
     octaves: Array = np.log2(np.clip(ratio, 1.0 / MAX_RATIO, MAX_RATIO))
     return octaves

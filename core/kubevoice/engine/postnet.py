@@ -25,14 +25,17 @@ class PostNetSession:
             node.name: tuple(node.shape) for node in session.get_inputs() if node.name not in STREAMED
         }
         if "late" not in self.states:
-            raise KubeVoiceError("postnet.onnx keeps no state: an earlier KubeVoice made it; release the voice again")
+            raise KubeVoiceError("postnet.onnx has no state: an older KubeVoice exported it; release the voice again")
         self.outputs = ["mel_out", *(f"next_{name}" for name in self.states)]
         self.delay = self.states["late"][0]
         """Frames that must follow one before it can be refined."""
 
 
 class PostNetState:
-    """The postnet's state for one utterance; `push` updates it."""
+    """The postnet's state for one utterance.
+
+    Only `push` writes it, in one thread; it is dropped with the utterance.
+    """
 
     def __init__(self, postnet: PostNetSession) -> None:
         self._postnet = postnet

@@ -74,13 +74,28 @@ class ScriptSegment:
 
 
 def iter_segments(engine: Engine, parts: Sequence[Part], controls: Controls) -> Iterator[ScriptSegment]:
-    """Yield the segments of a script in order, with a document's silences and a short one between two sentences."""
+    """Yield the segments of a script, with the silences of its document and a short one between two sentences.
+
+    Parameters
+    ----------
+    engine
+        The voice.
+    parts
+        The parts of the script.
+    controls
+        Controls of the request; styles of the document change them.
+
+    Yields
+    ------
+    ScriptSegment
+        The segments in order.
+    """
     pause = round(SENTENCE_PAUSE_SECONDS / controls.speed * engine.sample_rate)
     after_speech = False
     for part in parts:
         if isinstance(part, Passage):
-            each = {style: apply_style(controls, style, engine.manifest) for style in set(part.styles)}
-            yield ScriptSegment(part, pause if after_speech else 0, tuple(each[style] for style in part.styles))
+            of_style = {style: apply_style(controls, style, engine.manifest) for style in set(part.styles)}
+            yield ScriptSegment(part, pause if after_speech else 0, tuple(of_style[style] for style in part.styles))
             after_speech = True
         elif isinstance(part, Break):
             yield ScriptSegment(part, round(part.seconds * engine.sample_rate))

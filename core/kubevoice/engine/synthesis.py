@@ -21,10 +21,30 @@ SamplesOrTimes = NDArray[np.float32] | Times
 def synthesize_with_times(
     engine: Engine, parts: Sequence[Part], controls: Controls, *, scheduler: DecoderScheduler | None = None
 ) -> Iterator[SamplesOrTimes]:
-    """Yield the samples [T] of all parts as they are synthesized, and the times of each sentence and bookmark.
+    """Yield the samples of all parts, and the times of each sentence and bookmark.
 
-    The times of a sentence come before its samples. They equal those of `time_parts`. With a scheduler, empty arrays
-    are yielded where another utterance may go first (see `Engine.decode`).
+    The times of a sentence come before its samples and equal those of `time_parts`.
+
+    Parameters
+    ----------
+    engine
+        The voice.
+    parts
+        The parts of a script.
+    controls
+        Controls of the request.
+    scheduler
+        As in `Engine.decode`; with it, empty arrays are yielded where another utterance may go first.
+
+    Yields
+    ------
+    SamplesOrTimes
+        Samples, [T], or times.
+
+    Raises
+    ------
+    InputError
+        If the voice cannot synthesize a part.
     """
     at = 0
     for segment in iter_segments(engine, parts, controls):
@@ -43,7 +63,29 @@ def synthesize_with_times(
 def synthesize_parts(
     engine: Engine, parts: Sequence[Part], controls: Controls, *, scheduler: DecoderScheduler | None = None
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples [T] of all parts as they are synthesized, with a short silence between two sentences."""
+    """Yield the samples of all parts, with a short silence between two sentences.
+
+    Parameters
+    ----------
+    engine
+        The voice.
+    parts
+        The parts of a script.
+    controls
+        Controls of the request.
+    scheduler
+        As in `Engine.decode`.
+
+    Yields
+    ------
+    NDArray[np.float32]
+        Samples, [T].
+
+    Raises
+    ------
+    InputError
+        If the voice cannot synthesize a part.
+    """
     items = synthesize_with_times(engine, parts, controls, scheduler=scheduler)
     return (samples for samples in items if not isinstance(samples, Times))
 
@@ -51,9 +93,31 @@ def synthesize_parts(
 def synthesize_text(
     engine: Engine, text: str, controls: Controls, *, ssml: bool = False, lexicon: Lexicon | None = None
 ) -> NDArray[np.float32]:
-    """Synthesize a text or an SSML document: samples [T] at the voice's sample rate.
+    """Synthesize a text or an SSML document.
 
-    Raises InputError for text that the voice cannot synthesize.
+    Parameters
+    ----------
+    engine
+        The voice.
+    text
+        Plain text, or an SSML document if `ssml` is true.
+    controls
+        Controls of the request.
+    ssml
+        Whether `text` is an SSML document.
+    lexicon
+        Readings that override those of the voice.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        Samples, [T], at the voice's sample rate.
+
+    Raises
+    ------
+    InputError
+        If nothing in the text has a reading, a character has no known reading, or the voice lacks a speaker or an
+        emotion.
     """
     script = build_script(engine, text, ssml=ssml, lexicon=lexicon)
     return np.concatenate(list(synthesize_parts(engine, script.parts, controls)))

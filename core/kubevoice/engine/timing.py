@@ -36,7 +36,7 @@ Places = Sequence[float]
 
 @dataclass(frozen=True, slots=True)
 class CharacterTime:
-    """A syllable as spoken and the character it stands for; `offset` is None where normalisation made it."""
+    """The times of a syllable in seconds, and its character; `offset` is None where normalisation made it."""
 
     char: str
     pinyin: str
@@ -47,7 +47,7 @@ class CharacterTime:
 
 @dataclass(frozen=True, slots=True)
 class WordTime:
-    """A word as spoken; English spoken in its own phones has no characters."""
+    """The times of a word in seconds, and of its characters; English in its own phones has none."""
 
     text: str
     offset: Origin
@@ -58,7 +58,11 @@ class WordTime:
 
 @dataclass(frozen=True, slots=True)
 class SentenceTime:
-    """A sentence as spoken; what of it stands in the input lies from `begin` to before `finish`, None if nothing."""
+    """The times of a sentence in seconds.
+
+    `begin` and `finish` are the code-point indices of its first character in the input and after its last one; None if
+    none of its characters is in the input.
+    """
 
     text: str
     begin: Origin
@@ -70,7 +74,7 @@ class SentenceTime:
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """A `<mark>` of a document."""
+    """A `<mark>` of a document and its time in seconds."""
 
     name: str
     time: float
@@ -78,7 +82,7 @@ class Bookmark:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """All times of a speech in seconds from its beginning; `duration` is its length."""
+    """All times of a speech in seconds from its beginning, and its duration."""
 
     duration: float
     sentences: tuple[SentenceTime, ...]
@@ -87,7 +91,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Some of the times of a speech: those of whole sentences, and of bookmarks."""
+    """The times of some sentences and bookmarks of a speech."""
 
     sentences: tuple[SentenceTime, ...] = ()
     bookmarks: tuple[Bookmark, ...] = ()
@@ -97,28 +101,63 @@ class Times:
 
 
 def shift_times(times: Times, seconds: float, characters: int) -> Times:
-    """Return the times of a speech that begins so much later, and whose text so many characters further on."""
+    """Return times that are moved to a later place of a speech.
 
-    def place(origin: Origin) -> Origin:
+    Parameters
+    ----------
+    times
+        The times.
+    seconds
+        Seconds to add to every time.
+    characters
+        Code points to add to every offset.
+
+    Returns
+    -------
+    Times
+        The moved times.
+    """
+
+    def shift_origin(origin: Origin) -> Origin:
         return None if origin is None else origin + characters
 
-    def character(one: CharacterTime) -> CharacterTime:
-        return replace(one, offset=place(one.offset), start=one.start + seconds, end=one.end + seconds)
+    def shift_character(one: CharacterTime) -> CharacterTime:
+        return replace(one, offset=shift_origin(one.offset), start=one.start + seconds, end=one.end + seconds)
 
-    def word(one: WordTime) -> WordTime:
-        within = tuple(map(character, one.characters))
-        return WordTime(one.text, place(one.offset), one.start + seconds, one.end + seconds, within)
+    def shift_word(one: WordTime) -> WordTime:
+        within = tuple(map(shift_character, one.characters))
+        return WordTime(one.text, shift_origin(one.offset), one.start + seconds, one.end + seconds, within)
 
-    def sentence(one: SentenceTime) -> SentenceTime:
-        begin, finish, words = place(one.begin), place(one.finish), tuple(map(word, one.words))
+    def shift_sentence(one: SentenceTime) -> SentenceTime:
+        begin, finish, words = shift_origin(one.begin), shift_origin(one.finish), tuple(map(shift_word, one.words))
         return SentenceTime(one.text, begin, finish, one.start + seconds, one.end + seconds, words)
 
     bookmarks = tuple(replace(one, time=one.time + seconds) for one in times.bookmarks)
-    return Times(tuple(map(sentence, times.sentences)), bookmarks)
+    return Times(tuple(map(shift_sentence, times.sentences)), bookmarks)
 
 
 def time_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Timing:
-    """Return the times of the samples of `synthesize_parts`. Raises InputError for text the voice cannot synthesize."""
+    """Return the times of the samples of `synthesize_parts` without decoding.
+
+    Parameters
+    ----------
+    engine
+        The voice.
+    parts
+        The parts of a script.
+    controls
+        Controls of the request.
+
+    Returns
+    -------
+    Timing
+        The times of all sentences and bookmarks, and the duration.
+
+    Raises
+    ------
+    InputError
+        If the voice cannot synthesize a part.
+    """
     at = 0
     times = Times()
     for segment in iter_segments(engine, parts, controls):
@@ -133,7 +172,24 @@ def time_parts(engine: Engine, parts: Sequence[Part], controls: Controls) -> Tim
 
 
 def time_passage(engine: Engine, passage: Passage, durations: NDArray[np.int64], at: int) -> Times:
-    """Return the times of a sentence that begins at sample `at`, from the durations [N] of its units in mel frames."""
+    """Return the times of a passage.
+
+    Parameters
+    ----------
+    engine
+        The voice.
+    passage
+        A sentence of N units with its bookmarks.
+    durations
+        Mel frames of each unit, [N].
+    at
+        The sample at which the sentence begins.
+
+    Returns
+    -------
+    Times
+        The times of the sentence and its bookmarks.
+    """
     ends = (durations.cumsum() * engine.manifest.hop).tolist()
     places = [(at + end) / engine.sample_rate for end in (0, *ends)]
     bookmarks = tuple(Bookmark(mark.name, places[unit]) for unit, mark in passage.marks)
@@ -141,12 +197,40 @@ def time_passage(engine: Engine, passage: Passage, durations: NDArray[np.int64],
 
 
 def time_mark(engine: Engine, mark: Mark, at: int) -> Times:
-    """Return the time of a bookmark at sample `at`."""
+    """Return the time of a bookmark.
+
+    Parameters
+    ----------
+    engine
+        The voice.
+    mark
+        The bookmark.
+    at
+        Its sample.
+
+    Returns
+    -------
+    Times
+        The time of the bookmark.
+    """
     return Times(bookmarks=(Bookmark(mark.name, at / engine.sample_rate),))
 
 
 def time_sentence(sentence: Sentence, places: Places) -> SentenceTime:
-    """Return a sentence's words and characters with the times of their units."""
+    """Return the times of a sentence, its words and characters.
+
+    Parameters
+    ----------
+    sentence
+        A sentence of N units.
+    places
+        Seconds at which each unit begins and the last one ends, [N + 1].
+
+    Returns
+    -------
+    SentenceTime
+        The times.
+    """
     words: list[WordTime] = []
     at = 0
     for word in sentence.words:
@@ -154,12 +238,14 @@ def time_sentence(sentence: Sentence, places: Places) -> SentenceTime:
             at += 1
         units = sentence.units[at : at + len(word.units)]
         inside = places[at : at + len(units) + 1]
-        words.append(WordTime(word.text, word.offset, inside[0], inside[-1], tuple(_characters(word, units, inside))))
+        words.append(
+            WordTime(word.text, word.offset, inside[0], inside[-1], tuple(_time_characters(word, units, inside)))
+        )
         at += len(units)
     return SentenceTime(sentence.text, sentence.begin, sentence.end, places[0], places[-1], tuple(words))
 
 
-def _characters(word: Word, units: Sequence[Unit], places: Places) -> Iterator[CharacterTime]:
+def _time_characters(word: Word, units: Sequence[Unit], places: Places) -> Iterator[CharacterTime]:
     if not word.syllables:
         return
     starts = [i for i, unit in enumerate(units) if unit.syllable_flag in ("s_begin", "s_both")]

@@ -26,19 +26,37 @@ class VocoderSession:
         """Frames before and after a frame that its samples depend on; None if all are needed at once."""
 
     def generate(self, mel: Array) -> Array:
-        """Return the samples [T_mel * hop] of frames [T_mel, n_mels]."""
+        """Generate the samples of frames.
+
+        Parameters
+        ----------
+        mel
+            Mel frames, [T_mel, n_mels].
+
+        Returns
+        -------
+        Array
+            Samples, [T_mel * hop].
+
+        References
+        ----------
+        docs/reference/hifigan.md.
+        """
         feeds: dict[str, Any] = {"mel": mel}
         if self._harmonics:
             draw = np.random.default_rng(SEED)
             phase = draw.uniform(0.0, 2.0 * np.pi, self._harmonics).astype(np.float32)
-            phase[0] = 0.0  # the fundamental starts at zero, its overtones anywhere
+            phase[0] = 0.0  # the phase of the fundamental is 0, those of the overtones are random
             feeds |= {"noise": draw.standard_normal((len(mel) * self.hop, self._harmonics), np.float32), "phase": phase}
         audio: Array = self._session.run(["audio"], feeds)[0]
         return audio
 
 
 class VocoderState:
-    """The vocoder's state for one utterance: each block is generated with the frames around it that it depends on."""
+    """The vocoder's state for one utterance: the frames that the next samples depend on.
+
+    Only `push` writes it, in one thread; it is dropped with the utterance.
+    """
 
     def __init__(self, vocoder: VocoderSession) -> None:
         self._vocoder = vocoder
@@ -47,14 +65,27 @@ class VocoderState:
         """Frames at the beginning of `_mel` whose samples were returned; the next ones depend on them."""
 
     def push(self, mel: Array, *, last: bool) -> Array:
-        """Return the samples that the next frames [T_mel, n_mels] complete; all that remain if they are the last."""
-        known = mel if self._mel is None else np.concatenate([self._mel, mel])
+        """Generate the samples that do not depend on later frames.
+
+        Parameters
+        ----------
+        mel
+            The next frames, [T_mel, n_mels].
+        last
+            Whether these are the last frames; then all remaining samples are returned.
+
+        Returns
+        -------
+        Array
+            Samples, [T]; none if all of them depend on later frames.
+        """
+        frames = mel if self._mel is None else np.concatenate([self._mel, mel])
         context, hop = self._vocoder.context, self._vocoder.hop
-        end = len(known) if last else 0 if context is None else len(known) - context[1]
+        end = len(frames) if last else 0 if context is None else len(frames) - context[1]
         if end <= self._generated:
-            self._mel = known
+            self._mel = frames
             return np.zeros(0, np.float32)
-        audio = self._vocoder.generate(known)[self._generated * hop : end * hop]
+        audio = self._vocoder.generate(frames)[self._generated * hop : end * hop]
         start = max(0, end - context[0]) if context else 0
-        self._mel, self._generated = known[start:], end - start
+        self._mel, self._generated = frames[start:], end - start
         return audio

@@ -3,11 +3,12 @@
 characters -> normalisation -> sentences -> words -> pinyin -> sandhi -> erhua -> units
 """
 
+from kubevoice.text.analysis import Analysis, Sentence, Syllable, Word
 from kubevoice.text.document import Part, Passage, read_document
 from kubevoice.text.front_end_config import LEXICON_FILE, FrontEndConfig
 from kubevoice.text.g2p import Lexicon
 from kubevoice.text.lexicon import make_lexicon, read_lexicon
-from kubevoice.text.pipeline import Analysis, Sentence, Syllable, Word, analyse
+from kubevoice.text.pipeline import analyse
 from kubevoice.text.segment import is_han
 from kubevoice.text.units import EMOTIONS, Unit, UnitTables, parse_units
 

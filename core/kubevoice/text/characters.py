@@ -1,4 +1,4 @@
-"""Stage one: one spelling for each character."""
+"""Stage one of the front end: one form for each character, in simplified Chinese and of normal width."""
 
 import unicodedata
 from functools import cache
@@ -8,17 +8,16 @@ from kubevoice.text.traced_text import TracedText
 
 __all__ = ["LINE_ENDS", "clean", "to_chinese_punctuation"]
 
-KEPT_PUNCTUATION = str.maketrans(
+FULL_WIDTH_PUNCTUATION = str.maketrans(
     {",": "，", ";": "；", "!": "！", "?": "？", "(": "（", ")": "）", "｡": "。", "､": "、"}
 )
-"""NFKC makes these half width; to the stages that follow, Chinese punctuation is the rule."""
-
+"""NFKC makes these half width; the stages after normalisation expect Chinese punctuation."""
 
 DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn", "Me"}
-"""Categories that are not spoken: controls, formats, surrogates, private use, unassigned, emoji, stray marks."""
+"""Unicode categories without a reading: controls, formats, surrogates, private use, unassigned, emoji, stray marks."""
 LINE_ENDS = "\n\r\v\f\x85\u2028\u2029"
-SPOKEN_SYMBOLS = {"°", "→", "℃", "℉", "№", "^", "²", "³"}
-KEPT = {"²": "²", "³": "³", "㎡": "m²", "㎥": "m³", "㎢": "km²", "○": "〇", "◯": "〇", "℃": "℃", "℉": "℉", "№": "№"}
+READABLE_SYMBOLS = {"°", "→", "℃", "℉", "№", "^", "²", "³"}
+FOLDED = {"²": "²", "³": "³", "㎡": "m²", "㎥": "m³", "㎢": "km²", "○": "〇", "◯": "〇", "℃": "℃", "℉": "℉", "№": "№"}
 
 
 @cache
@@ -29,35 +28,59 @@ def _simplify() -> Any:
 
 
 def _fold(character: str) -> str:
-    """Return a character's usual form; what NFKC would rob of its meaning is kept or written out."""
-    if character in KEPT:
-        return KEPT[character]
+    """Return the NFKC form of a character; those that would lose their meaning by it have a form of their own."""
+    if character in FOLDED:
+        return FOLDED[character]
     folded = unicodedata.normalize("NFKC", character)
     if folded.isdigit() and unicodedata.decomposition(character).startswith("<super>"):
         return f"^{folded}"
     return folded.replace("⁄", "/")
 
 
-def _kept(character: str) -> str:
+def _drop_unreadable(character: str) -> str:
+    """Return a character; a line feed for any line end, a space for other white space, "" if it has no reading."""
     if character in LINE_ENDS:
         return "\n"
     if character.isspace():
         return " "
-    spoken = character in SPOKEN_SYMBOLS or unicodedata.category(character) not in DROPPED
-    return character if spoken else ""
+    is_readable = character in READABLE_SYMBOLS or unicodedata.category(character) not in DROPPED
+    return character if is_readable else ""
 
 
 def clean(text: str) -> TracedText:
-    """Return `text` in simplified characters and normal widths, without emoji and control characters.
+    """Return a text in simplified characters and of normal width, without emoji and control characters.
 
-    Line ends, of whatever kind, stay as line feeds, for a sentence ends there.
+    Line ends of any kind become line feeds: a sentence ends there.
+
+    Parameters
+    ----------
+    text
+        The input.
+
+    Returns
+    -------
+    TracedText
+        The cleaned text; each character keeps the index of the input that it came from.
     """
     folded = TracedText.from_input(text).translate(_fold)
-    kept = folded.translate(_kept)
-    simplified = str(_simplify().convert(kept.text))
-    return TracedText(simplified, kept.origins).strip()
+    readable = folded.translate(_drop_unreadable)
+    simplified = str(_simplify().convert(readable.text))
+    return TracedText(simplified, readable.origins).strip()
 
 
 def to_chinese_punctuation(text: TracedText) -> TracedText:
-    """Widen ASCII punctuation; done after numbers are read, whose commas and colons mean something."""
-    return TracedText(text.text.translate(KEPT_PUNCTUATION), text.origins)
+    """Replace ASCII punctuation by the Chinese one.
+
+    This is done after numbers are read, because commas and colons are part of numbers.
+
+    Parameters
+    ----------
+    text
+        Normalised text.
+
+    Returns
+    -------
+    TracedText
+        Text of the same length.
+    """
+    return TracedText(text.text.translate(FULL_WIDTH_PUNCTUATION), text.origins)

@@ -1,11 +1,12 @@
-"""An SSML document, read: sentences with a style for each unit, silences, and where the bookmarks are."""
+"""From the spans of an SSML document to sentences with a style for each unit, silences and bookmarks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kubevoice.errors import SilentError
+from kubevoice.text.analysis import Sentence
 from kubevoice.text.front_end_config import FrontEndConfig
-from kubevoice.text.pipeline import PLAIN, Sentence, analyse_spans
+from kubevoice.text.pipeline import PLAIN, analyse_spans
 from kubevoice.text.ssml import Break, Document, Mark, Speech, Style
 
 __all__ = ["Part", "Passage", "read_document"]
@@ -13,7 +14,17 @@ __all__ = ["Part", "Passage", "read_document"]
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A sentence to speak, the style of each of its units, and the bookmarks in it, each before one of its units."""
+    """A sentence with the style of each of its units and the bookmarks in it.
+
+    Attributes
+    ----------
+    sentence
+        The sentence, with N units.
+    styles
+        The style of each unit, [N].
+    marks
+        Each bookmark with the index of the unit before which it stands.
+    """
 
     sentence: Sentence
     styles: tuple[Style, ...]
@@ -25,9 +36,28 @@ Part = Passage | Break | Mark
 
 
 def read_document(document: Document, config: FrontEndConfig = PLAIN) -> tuple[Part, ...]:
-    """Return what is to be spoken, in order; a silence parts sentences.
+    """Run the front end on a parsed document.
 
-    Raises SilentError if nothing in it can be spoken, InputError if a character has no reading.
+    Sentences do not go on across a silence.
+
+    Parameters
+    ----------
+    document
+        The parsed SSML document.
+    config
+        The voice's front-end config.
+
+    Returns
+    -------
+    tuple[Part, ...]
+        Passages, silences and bookmarks in order.
+
+    Raises
+    ------
+    SilentError
+        If nothing in the document has a reading.
+    InputError
+        If a character has no known reading.
     """
     parts: list[Part] = []
     run: list[Speech] = []
@@ -47,10 +77,10 @@ def read_document(document: Document, config: FrontEndConfig = PLAIN) -> tuple[P
     return tuple(parts)
 
 
-def _passages(found: Sequence[Sentence], run: Sequence[Speech], marks: Iterable[tuple[int, Mark]]) -> list[Part]:
+def _passages(sentences: Sequence[Sentence], run: Sequence[Speech], marks: Iterable[tuple[int, Mark]]) -> list[Part]:
     """Style the sentences of a run; a mark goes before the first unit of the spans that follow it."""
-    units = [(s, u, source) for s, sentence in enumerate(found) for u, source in enumerate(sentence.sources)]
-    within: list[list[tuple[int, Mark]]] = [[] for _ in found]
+    units = [(s, u, source) for s, sentence in enumerate(sentences) for u, source in enumerate(sentence.sources)]
+    within: list[list[tuple[int, Mark]]] = [[] for _ in sentences]
     after: list[Part] = []
     for span, mark in marks:
         place = next(((s, u) for s, u, source in units if source >= span), None)
@@ -58,8 +88,8 @@ def _passages(found: Sequence[Sentence], run: Sequence[Speech], marks: Iterable[
             after.append(mark)
         else:
             within[place[0]].append((place[1], mark))
-    spoken = (
-        Passage(sentence, tuple(run[source].style for source in sentence.sources), tuple(here))
-        for sentence, here in zip(found, within, strict=True)
+    passages = (
+        Passage(sentence, tuple(run[source].style for source in sentence.sources), tuple(inside))
+        for sentence, inside in zip(sentences, within, strict=True)
     )
-    return [*spoken, *after]
+    return [*passages, *after]

@@ -1,7 +1,7 @@
 """English words in Chinese text: their phones, and the Mandarin syllables nearest to them.
 
-Words are looked up in the CMU Pronouncing Dictionary; what it has not is spelled letter by letter if it looks like an
-initialism, and else read by rules of thumb.
+Words are looked up in the CMU Pronouncing Dictionary. A word that it does not have is read letter by letter if it looks
+like an initialism, otherwise by spelling rules.
 """
 
 import lzma
@@ -9,9 +9,9 @@ import re
 from functools import cache
 from importlib import resources
 
-from kubevoice.text.units import is_syllable
+from kubevoice.text.syllables import is_syllable
 
-__all__ = ["Phone", "in_mandarin", "phones"]
+__all__ = ["Phone", "get_english_phones", "get_mandarin_syllables"]
 
 Phone = tuple[str, str]
 """A phone of the unit tables and its stress, "0" or "1"."""
@@ -27,10 +27,10 @@ LETTERS_IN_MANDARIN = {
     "q": "kou4", "r": "a1", "s": "ai4 si1", "t": "ti2", "u": "you1", "v": "wei1", "w": "da2 bu4 liu1",
     "x": "ai4 ke4 si1", "y": "wai1", "z": "zei2 de2",
 }  # fmt: skip
-"""Mandarin syllables as people say the letters' names."""
+"""Mandarin syllables for the names of the letters."""
 WORDS_IN_CAPITALS = frozenset(["APP", "WEB", "TOP", "HOT", "NEW", "MAX", "PRO", "AIR", "FUN", "OFF", "PLUS", "MINI"])
 SHORT = 3
-"""Capitals up to so many are an initialism."""
+"""A word of at most so many capitals is an initialism."""
 SPELLINGS = (
     ("tion", "sh ah0 n"), ("sion", "zh ah0 n"), ("ough", "ow1"), ("igh", "ay1"), ("tch", "ch"), ("sch", "s k"),
     ("ch", "ch"), ("sh", "sh"), ("th", "th"), ("ph", "f"), ("wh", "w"), ("ck", "k"), ("ng", "ng"), ("qu", "k w"),
@@ -82,7 +82,7 @@ FITTED = {
     "ruai": "rui",
     "wuan": "wan", "fuan": "fan", "buan": "ban", "puan": "pan", "muan": "man", "yuan": "yuan",
 }  # fmt: skip
-"""Syllables that Mandarin has not, and the nearest that it has."""
+"""Syllables that Mandarin does not have, and the nearest that it has."""
 
 
 @cache
@@ -105,8 +105,8 @@ def _by_rules(word: str) -> str:
     if len(word) > SHORT and word.endswith("e") and word[-2] not in "aeiou":
         word = word[:-1]  # a final e is silent
     while at < len(word):
-        spelling, found = next(((s, p) for s, p in SPELLINGS if word.startswith(s, at)), (word[at], ""))
-        pronunciation.append(found)
+        spelling, sound = next(((s, p) for s, p in SPELLINGS if word.startswith(s, at)), (word[at], ""))
+        pronunciation.append(sound)
         at += len(spelling)
     return " ".join(filter(None, pronunciation))
 
@@ -116,8 +116,25 @@ def _pronounce(word: str) -> str:
     return _dictionary().get(plain) or _by_rules(plain)
 
 
-def phones(word: str) -> tuple[Phone, ...]:
-    """Return the phones of a word of ASCII letters; secondary stress counts as stress, consonants have none."""
+def get_english_phones(word: str) -> tuple[Phone, ...]:
+    """Return the phones of an English word.
+
+    Secondary stress counts as stress; consonants have none.
+
+    Parameters
+    ----------
+    word
+        A word of ASCII letters and apostrophes.
+
+    Returns
+    -------
+    tuple[Phone, ...]
+        Each phone with its stress, in order.
+
+    References
+    ----------
+    CMU Pronouncing Dictionary, Carnegie Mellon University (scripts/make_english.py compiles it).
+    """
     pronunciation = (
         " ".join(LETTERS[c] for c in word.lower() if c in LETTERS) if _is_initialism(word) else _pronounce(word)
     )
@@ -125,7 +142,7 @@ def phones(word: str) -> tuple[Phone, ...]:
 
 
 def _syllables(consonant: str, final: str, tone: str) -> list[str]:
-    """Return the syllable of a consonant, "" if there is none, and a final; two where Mandarin cannot join them."""
+    """Return the syllable of a consonant ("" for none) and a final; two syllables where Mandarin cannot join them."""
     alone = f"{WITHOUT_INITIAL.get(final, final)}{tone}"
     if not consonant:
         return [alone]
@@ -133,15 +150,24 @@ def _syllables(consonant: str, final: str, tone: str) -> list[str]:
     return [joined + tone] if is_syllable(joined) else [ALONE[consonant], alone]
 
 
-def in_mandarin(word: str) -> tuple[str, ...]:
-    """Return Mandarin syllables with tones that sound like a word of ASCII letters, for voices that know no English.
+def get_mandarin_syllables(word: str) -> tuple[str, ...]:
+    """Return Mandarin syllables that sound like an English word, for voices that were not trained on English.
 
-    Stressed syllables fall (tone 4), others are level (tone 1); a consonant without a vowel gets the one that Mandarin
-    would give it.
+    A stressed syllable gets tone 4, any other tone 1. A consonant without a vowel becomes a syllable of its own.
+
+    Parameters
+    ----------
+    word
+        A word of ASCII letters and apostrophes.
+
+    Returns
+    -------
+    tuple[str, ...]
+        Pinyin syllables with tone digits.
     """
     if _is_initialism(word):
         return tuple(syllable for c in word.lower() if c in LETTERS for syllable in LETTERS_IN_MANDARIN[c].split())
-    pronunciation = [*phones(word), ("", "0"), ("", "0")]
+    pronunciation = [*get_english_phones(word), ("", "0"), ("", "0")]
     syllables: list[str] = []
     at = 0
     while pronunciation[at][0]:

@@ -9,7 +9,7 @@ __all__ = ["LEXICON_FILE", "English", "FrontEndConfig"]
 
 English = Literal["syllables", "phones"]
 LEXICON_FILE = "lexicon.txt"
-"""Where a dataset and the bundle of a voice hold readings of their own."""
+"""The file of a dataset or a bundle with the voice's own readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +29,16 @@ class FrontEndConfig:
     english: English = "syllables"
 
     def with_lexicon(self, lexicon: Lexicon | None) -> "FrontEndConfig":
-        """Return these settings with readings that override their own; unchanged if there are none."""
+        """Return a copy with more readings.
+
+        Parameters
+        ----------
+        lexicon
+            Readings that override those of this config; None or empty for none.
+
+        Returns
+        -------
+        FrontEndConfig
+            The new config, or this one if there are no readings.
+        """
         return replace(self, lexicon={**self.lexicon, **lexicon}) if lexicon else self

@@ -2,7 +2,7 @@
 
 The first source that has a reading decides it:
 
-1. the document's own pinyin, SSML's `<phoneme>` (text/pipeline.py, before this module is asked);
+1. the document's own pinyin, SSML's `<phoneme>` (text/pipeline.py, before this module is called);
 2. the lexicon, for whole words: those of the request first, then the voice's;
 3. 一 and 不, which keep their base tone here, since sandhi changes it later (`BASE_TONES`);
 4. `POLYPHONE_RULES`: patterns for what neither the network nor the dictionary gets right;
@@ -18,7 +18,7 @@ from functools import cache
 from kubevoice.errors import InputError
 from kubevoice.text.phrase_dictionary import PhraseDictionary, PhraseMatch
 from kubevoice.text.polyphones import PolyphoneModel
-from kubevoice.text.units import is_syllable
+from kubevoice.text.syllables import is_syllable
 
 __all__ = ["Lexicon", "Reading", "parse_reading", "resolve_readings"]
 
@@ -41,7 +41,23 @@ BASE_TONES = {"一": "yi1", "不": "bu4"}
 
 
 def parse_reading(text: str) -> Reading:
-    """Return the syllables of `text`, separated by spaces; InputError names the first that is not valid pinyin."""
+    """Read the syllables of a word.
+
+    Parameters
+    ----------
+    text
+        Pinyin syllables with tone digits, separated by spaces; ü may be written ü, u: or v.
+
+    Returns
+    -------
+    Reading
+        The syllables, with v for ü.
+
+    Raises
+    ------
+    InputError
+        If a syllable does not exist or has no tone; the message names the first.
+    """
     syllables = tuple(text.lower().replace("u:", "v").replace("ü", "v").split())
     wrong = [s for s in syllables if s[-1] not in "12345" or not is_syllable(s[:-1])]
     if wrong:
@@ -59,7 +75,7 @@ def _read_character(character: str) -> str:
     )
     reading = syllables[0].replace("ü", "v") if syllables else ""
     if not SYLLABLE.fullmatch(reading):
-        raise InputError(f"character {character!r} has no known reading; write it in other words")
+        raise InputError(f"character {character!r} has no known reading; use another word")
     return reading
 
 
@@ -116,8 +132,8 @@ def resolve_readings(words: Sequence[str], is_spoken: Sequence[bool], lexicon: L
     in_context = _read_characters(words)
     readings: list[Reading] = []
     at = 0
-    for word, spoken in zip(words, is_spoken, strict=True):
-        if not spoken:
+    for word, is_needed in zip(words, is_spoken, strict=True):
+        if not is_needed:
             readings.append(())
         elif word in lexicon:
             readings.append(lexicon[word])

@@ -1,4 +1,4 @@
-"""Readings of a user's own: plain text, `word<TAB>pin1 yin1` a line, `#` before a remark."""
+"""A user's own readings: plain text with one `word<TAB>pin1 yin1` a line; `#` begins a comment."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,48 +10,83 @@ __all__ = ["make_lexicon", "read_lexicon"]
 MOST_WORDS = 20_000
 LONGEST_WORD = 32
 MOST_SYLLABLES = 32
-TOLD = 20
-"""Faults that one error lists."""
+MOST_PROBLEMS = 20
+"""How many wrong entries one error lists."""
 
 
-def _reading(text: str) -> Reading:
+def _parse_reading(text: str) -> Reading:
     syllables = parse_reading(text)
     if not 0 < len(syllables) <= MOST_SYLLABLES:
         raise InputError(f"a word needs 1 to {MOST_SYLLABLES} syllables")
     return syllables
 
 
-def _checked(word: str, reading: str, known: Lexicon) -> Reading:
+def _parse_entry(word: str, reading: str, lexicon: Lexicon) -> Reading:
+    """Return the reading of a new entry; InputError if the word or its reading is not valid."""
     if not 0 < len(word) <= LONGEST_WORD:
         raise InputError(f"the word must have 1 to {LONGEST_WORD} characters")
-    if word in known:
-        raise InputError(f"{word} has a reading already")
-    return _reading(reading)
+    if word in lexicon:
+        raise InputError(f"{word} already has a reading")
+    return _parse_reading(reading)
 
 
 def make_lexicon(entries: Iterable[tuple[str, str, str | None]], name: str = "lexicon") -> Lexicon:
-    """Make a lexicon of (place, word, syllables), None for syllables that are not there.
+    """Check entries and make a lexicon of them.
 
-    InputError lists every entry that is wrong, by its place.
+    Parameters
+    ----------
+    entries
+        Place, word and syllables of each entry; the syllables are None if the entry has none. The place is for
+        messages, such as "lexicon.txt line 3".
+    name
+        Name of the lexicon, for messages.
+
+    Returns
+    -------
+    Lexicon
+        The reading of each word.
+
+    Raises
+    ------
+    InputError
+        If entries are wrong, listing them by place, or if there are too many.
     """
-    known: dict[str, Reading] = {}
+    lexicon: dict[str, Reading] = {}
     problems: list[str] = []
     for place, word, reading in entries:
         try:
             if reading is None:
                 raise InputError("there is no tab; write a word, a tab, and its syllables")  # noqa: TRY301  # listed too
-            known[word] = _checked(word, reading, known)
+            lexicon[word] = _parse_entry(word, reading, lexicon)
         except InputError as error:
             problems.append(f"{place}: {error}")
-        if len(known) > MOST_WORDS:
+        if len(lexicon) > MOST_WORDS:
             raise InputError(f"{name} has more than {MOST_WORDS} words; keep those that the voice needs")
     if problems:
-        raise InputError(problems[0], problems[:TOLD])
-    return known
+        raise InputError(problems[0], problems[:MOST_PROBLEMS])
+    return lexicon
 
 
 def read_lexicon(text: str, name: str = "lexicon") -> Lexicon:
-    """Read a lexicon from a file's text; InputError lists every line that is wrong, by `name` and number."""
+    """Read a lexicon from the text of a file.
+
+    Parameters
+    ----------
+    text
+        The content of the file.
+    name
+        Name of the file, for messages.
+
+    Returns
+    -------
+    Lexicon
+        The reading of each word.
+
+    Raises
+    ------
+    InputError
+        If lines are wrong, listing them by number, or if there are too many.
+    """
     return make_lexicon(_entries(text, name), name)
 
 

@@ -9,11 +9,22 @@ from typing import Self
 __all__ = ["CODES", "PhraseDictionary", "PhraseMatch"]
 
 CODES = "0123456789abcdefghijklmnopqrstuvwxyz"
+"""Digits by which the table writes the index of a reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhraseMatch:
-    """The reading of a character in a dictionary phrase of `length` characters, in which it is number `place`."""
+    """The reading of a character in a phrase of the dictionary.
+
+    Attributes
+    ----------
+    reading
+        Pinyin with a tone digit.
+    length
+        Characters of the phrase.
+    place
+        Index of the character in the phrase.
+    """
 
     reading: str
     length: int
@@ -41,15 +52,32 @@ class PhraseDictionary:
     @classmethod
     @cache
     def load(cls) -> Self:
-        """Read the table, which scripts/make_phrases.py compiles."""
+        """Read the table that ships with this package; scripts/make_phrases.py compiles it.
+
+        Returns
+        -------
+        PhraseDictionary
+            The dictionary; one object for the whole process.
+        """
         packed = (resources.files("kubevoice.text") / "tables" / "phrases.txt.xz").read_bytes()
         *lines, _, phrases, codes = lzma.decompress(packed).decode().split("\n")
         readings = {line[0]: tuple(line[2:].split(" ")) for line in lines}
-        known = dict(zip(phrases.split(" "), codes.split(" "), strict=True))
-        return cls(readings, known, max(map(len, known)))
+        phrase_codes = dict(zip(phrases.split(" "), codes.split(" "), strict=True))
+        return cls(readings, phrase_codes, max(map(len, phrase_codes)))
 
     def get(self, phrase: str) -> tuple[str, ...] | None:
-        """Return the readings of a phrase; None if the dictionary does not have it."""
+        """Return the readings of a phrase.
+
+        Parameters
+        ----------
+        phrase
+            A phrase of two or more characters.
+
+        Returns
+        -------
+        tuple[str, ...] | None
+            The reading of each character; None if the dictionary does not have the phrase.
+        """
         codes = self.codes.get(phrase)
         if codes is None:
             return None
@@ -64,7 +92,18 @@ class PhraseDictionary:
         return next((n for n in range(longest, 1, -1) if text[end - n : end] in self.codes), 1)
 
     def match_forward(self, text: str) -> list[PhraseMatch | None]:
-        """Return a match for each character, by the longest match from the left; None where no phrase matches."""
+        """Match a text by the longest phrase from the left.
+
+        Parameters
+        ----------
+        text
+            A sentence of T characters.
+
+        Returns
+        -------
+        list[PhraseMatch | None]
+            A match for each character, [T]; None where no phrase matches.
+        """
         matches: list[PhraseMatch | None] = []
         while len(matches) < len(text):
             at = len(matches)
@@ -72,7 +111,18 @@ class PhraseDictionary:
         return matches
 
     def match_backward(self, text: str) -> list[PhraseMatch | None]:
-        """Return a match for each character, by the longest match from the right; None where no phrase matches."""
+        """Match a text by the longest phrase from the right.
+
+        Parameters
+        ----------
+        text
+            A sentence of T characters.
+
+        Returns
+        -------
+        list[PhraseMatch | None]
+            A match for each character, [T]; None where no phrase matches.
+        """
         matches: list[PhraseMatch | None] = []
         end = len(text)
         while end:

@@ -1,4 +1,4 @@
-"""The polyphone network: which reading a character with several has in its sentence.
+"""The polyphone network: chooses among the readings of a character by its sentence.
 
 A bidirectional LSTM over the characters of the sentence, the matches of the phrase dictionary and the word boundaries;
 for each polyphone it has a score for each reading. It contains a second, smaller LSTM that began as g2pM's.
@@ -28,13 +28,23 @@ FEATURES = ("character", "word", "forward", "forward_place", "backward", "backwa
 """Inputs of the network, [T] each: ids of the character, its place in its word, and the dictionary's matches."""
 ALONE, BEGIN, MIDDLE, END = range(4)
 LONGEST = 5
-"""Longer phrases count as this long."""
+"""Longer phrases are treated as this long."""
 PLACES = LONGEST * LONGEST + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The network's alphabet: characters, readings, and the readings among which it chooses, by character."""
+    """The ids of characters and readings, and the readings to choose from.
+
+    Attributes
+    ----------
+    characters
+        Id of each character, from 1; 0 stands for any other character.
+    readings
+        Id of each reading, from 1; 0 stands for any other reading.
+    candidates
+        The readings that the network chooses from, by polyphone.
+    """
 
     characters: dict[str, int]
     readings: dict[str, int]
@@ -42,14 +52,31 @@ class Inventory:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `dumps` wrote."""
+        """Read the text that `dumps` returns.
+
+        Parameters
+        ----------
+        text
+            JSON, as in the metadata of the ONNX graph.
+
+        Returns
+        -------
+        Inventory
+            The inventory.
+        """
         content = json.loads(text)
         candidates = {character: tuple(readings) for character, readings in content["candidates"].items()}
         characters = {character: i for i, character in enumerate(content["characters"], 1)}
         return cls(characters, {reading: i for i, reading in enumerate(content["readings"], 1)}, candidates)
 
     def dumps(self) -> str:
-        """Return it as text; ids begin with 1, for 0 is whatever is not in the alphabet."""
+        """Return the inventory as JSON; ids follow from the order, so they are not written.
+
+        Returns
+        -------
+        str
+            JSON text.
+        """
         lists = {"characters": "".join(self.characters), "readings": list(self.readings)}
         return json.dumps(lists | {"candidates": self.candidates}, ensure_ascii=False)
 
@@ -71,9 +98,21 @@ def _place(match: PhraseMatch | None) -> int:
 def build_features(
     words: Sequence[str], forward_matches: Sequence[PhraseMatch | None], inventory: Inventory
 ) -> dict[str, NDArray[np.int64]]:
-    """Return the network's inputs, [T] each, for the T characters of a sentence's words.
+    """Return the network's inputs for a sentence of T characters.
 
-    `forward_matches` [T] are the phrase dictionary's matches from the left.
+    Parameters
+    ----------
+    words
+        The words of the sentence.
+    forward_matches
+        The phrase dictionary's matches from the left, [T].
+    inventory
+        Ids of characters and readings.
+
+    Returns
+    -------
+    dict[str, NDArray[np.int64]]
+        The inputs named by `FEATURES`, [T] each.
     """
     text = "".join(words)
     backward_matches = PhraseDictionary.load().match_backward(text)
@@ -86,7 +125,15 @@ def build_features(
 
 @dataclass(frozen=True, slots=True)
 class PolyphoneModel:
-    """The network and its alphabet."""
+    """The network and its inventory.
+
+    Attributes
+    ----------
+    session
+        ONNX Runtime session of the graph.
+    inventory
+        Ids and candidates, from the metadata of the graph.
+    """
 
     session: Any
     inventory: Inventory
@@ -94,8 +141,14 @@ class PolyphoneModel:
     @classmethod
     @cache
     def load(cls) -> "PolyphoneModel":
-        """Load the network that ships with this package."""
-        from kubevoice.session import open_session  # imported when first needed: ONNX Runtime takes its time
+        """Load the network that ships with this package.
+
+        Returns
+        -------
+        PolyphoneModel
+            The model; one object for the whole process.
+        """
+        from kubevoice.session import open_session  # imported when first needed: ONNX Runtime loads slowly
 
         with resources.as_file(resources.files("kubevoice.text") / "tables" / "polyphones.onnx") as path:
             session = open_session(path, threads=1)
@@ -103,9 +156,19 @@ class PolyphoneModel:
         return cls(session, inventory)
 
     def predict(self, words: Sequence[str], forward_matches: Sequence[PhraseMatch | None]) -> dict[int, str]:
-        """Return the reading of each polyphone of a sentence, by its index in the sentence.
+        """Choose the reading of each polyphone of a sentence of T characters.
 
-        `forward_matches` [T] are the phrase dictionary's matches from the left.
+        Parameters
+        ----------
+        words
+            The words of the sentence.
+        forward_matches
+            The phrase dictionary's matches from the left, [T].
+
+        Returns
+        -------
+        dict[int, str]
+            The reading of each polyphone, by its index in the sentence.
         """
         text = "".join(words)
         polyphones = [i for i, character in enumerate(text) if character in self.inventory.candidates]

@@ -18,21 +18,43 @@ PAUSES = "，、：,:—-"
 CLOSERS = "”’」』）》〉】\"'"
 PAIRS = {"“": "”", "‘": "’", "「": "」", "『": "』", "（": "）", "《": "》", "〈": "〉", "【": "】"}
 LONGEST_SENTENCE = 120
-"""Characters; beyond this a sentence is cut at its pauses, since the network was never trained on longer ones."""
+"""Characters. A longer sentence is split at its pauses, because the network was not trained on longer ones."""
 HAN = re.compile(r"[㐀-鿿豈-﫿〇\U00020000-\U0003ffff]")
 
 LATIN = re.compile(r"[A-Za-z]")
 PART = re.compile(rf"{HAN.pattern}+|[A-Z]?[a-z]+(?:'[a-z]+)?|[A-Z]+(?![a-z])|[A-Z]|\S")
-"""Runs of Chinese; English words, those of a name like ChatGPT apart; any other sign."""
+"""Runs of Chinese; English words, a name like ChatGPT as two; any other sign."""
 
 
 def is_latin(character: str) -> bool:
-    """Tell whether a character is an ASCII letter."""
+    """Return whether a character is an ASCII letter.
+
+    Parameters
+    ----------
+    character
+        One character.
+
+    Returns
+    -------
+    bool
+        True for A to Z and a to z.
+    """
     return LATIN.match(character) is not None
 
 
 def is_han(character: str) -> bool:
-    """Tell whether a character is Chinese."""
+    """Return whether a character is Chinese.
+
+    Parameters
+    ----------
+    character
+        One character.
+
+    Returns
+    -------
+    bool
+        True for Chinese characters and 〇.
+    """
     return HAN.match(character) is not None
 
 
@@ -44,7 +66,7 @@ def _jieba() -> Any:
 
     jieba.setLogLevel(logging.ERROR)
     tokenizer = jieba.Tokenizer()
-    # jieba stores its parsed dictionary in the system's temporary folder for ever; ours goes with the process.
+    # By default jieba leaves its parsed dictionary in the system's temporary folder. This folder is removed.
     folder = tempfile.TemporaryDirectory(prefix="kubevoice-jieba-")
     tokenizer.tmp_dir, tokenizer.cache_file = folder.name, str(Path(folder.name) / "cache")
     tokenizer.initialize()
@@ -52,10 +74,10 @@ def _jieba() -> Any:
     return tokenizer
 
 
-def _end(text: str, at: int, *, final: bool) -> int | None:
-    """Return where the sentence that begins at `at` ends; None if that depends on text yet to come.
+def _find_end(text: str, at: int, *, final: bool) -> int | None:
+    """Return where the sentence that begins at `at` ends; None if that depends on further text.
 
-    A stop within brackets or quotes ends nothing, unless they never close within a sentence's length.
+    A stop within brackets or quotes ends the sentence only if they do not close within LONGEST_SENTENCE.
     """
     open_pairs: list[str] = []
     fallback = 0
@@ -67,7 +89,7 @@ def _end(text: str, at: int, *, final: bool) -> int | None:
             open_pairs.append(PAIRS[character])
         elif open_pairs and character == open_pairs[-1]:
             open_pairs.pop()
-        # A closing bracket behind a stop belongs to it, and so do further stops.
+        # Closing brackets and further stops after a stop belong to the same sentence.
         ends = character in STOPS or (i > at and character in CLOSERS and text[i - 1] in STOPS + CLOSERS)
         if ends and i + 1 == len(text) and not final:
             return None
@@ -82,60 +104,105 @@ def _end(text: str, at: int, *, final: bool) -> int | None:
 
 
 def split_sentences(text: TracedText) -> list[TracedText]:
-    """Cut at sentence ends and line ends; an over-long sentence at its pauses, or failing those, anywhere.
+    """Split a text at sentence ends and line ends.
 
-    Brackets and quotes are kept whole where a sentence's length allows.
+    A sentence longer than LONGEST_SENTENCE is split at its pauses, or anywhere if it has none. Text in brackets or
+    quotes stays in one sentence if it is short enough.
+
+    Parameters
+    ----------
+    text
+        Cleaned and normalised text.
+
+    Returns
+    -------
+    list[TracedText]
+        The sentences, without white space at either end.
     """
     parts = []
     at = 0
-    while (end := _end(text.text, at, final=True)) is not None and at < len(text):
+    while (end := _find_end(text.text, at, final=True)) is not None and at < len(text):
         parts.append(text[at:end].strip())
         at = end
     return [sentence for sentence in parts if sentence]
 
 
 class Splitter:
-    """Sentences of text that comes in pieces, the same as if it had come at once."""
+    """Splits text that arrives bit by bit into the same sentences as if it had arrived at once.
+
+    One caller uses it; `feed` and `flush` keep the text of the unfinished sentence and remove complete ones.
+    """
 
     def __init__(self) -> None:
         self._rest = ""
 
     def feed(self, text: str) -> list[str]:
-        """Take more text; return the sentences that are complete whatever follows, white space and all."""
+        """Add text and return the sentences that are complete whatever follows.
+
+        Parameters
+        ----------
+        text
+            The next part of the text.
+
+        Returns
+        -------
+        list[str]
+            Complete sentences with their white space.
+        """
         self._rest += text
         return self._take_complete(final=False)
 
     def flush(self) -> list[str]:
-        """Return what is left once the text has ended."""
+        """Return the rest at the end of the text.
+
+        Returns
+        -------
+        list[str]
+            The remaining sentences with their white space.
+        """
         return self._take_complete(final=True)
 
     def _take_complete(self, *, final: bool) -> list[str]:
         parts = []
         at = 0
-        while at < len(self._rest) and (end := _end(self._rest, at, final=final)) is not None:
+        while at < len(self._rest) and (end := _find_end(self._rest, at, final=final)) is not None:
             parts.append(self._rest[at:end])
             at = end
         self._rest = self._rest[at:]
         return parts
 
 
-def _cut(text: TracedText) -> Iterator[TracedText]:
+def _segment(text: TracedText) -> Iterator[TracedText]:
+    """Yield the words of a text by jieba."""
     at = 0
     for word in _jieba().lcut(text.text):
-        # A run of Chinese, or of anything else: a word is spoken as a whole or not at all.
+        # Chinese and anything else become words of their own: a word has one kind of reading.
         for part in PART.finditer(word):
             yield text[at + part.start() : at + part.end()]
         at += len(word)
 
 
 def split_words(sentence: TracedText, lexicon: Collection[str] = ()) -> list[TracedText]:
-    """Cut a sentence into words, those of the lexicon first; each sign comes out as a word of its own."""
+    """Split a sentence into words.
+
+    Parameters
+    ----------
+    sentence
+        The sentence.
+    lexicon
+        Words that are never split; they come before jieba's.
+
+    Returns
+    -------
+    list[TracedText]
+        The words; each punctuation mark or sign is a word of its own.
+    """
     if not lexicon:
-        return list(_cut(sentence))
-    own = re.compile("|".join(re.escape(word) for word in sorted(lexicon, key=len, reverse=True)))
+        return list(_segment(sentence))
+    entries = re.compile("|".join(re.escape(word) for word in sorted(lexicon, key=len, reverse=True)))
     tokens: list[TracedText] = []
     at = 0
-    for match in own.finditer(sentence.text):
-        tokens += [*_cut(sentence[at : match.start()]), sentence[match.start() : match.end()]]
+    for match in entries.finditer(sentence.text):
+        tokens += [*_segment(sentence[at : match.start()]), sentence[match.start() : match.end()]]
         at = match.end()
-    return tokens + list(_cut(sentence[at:]))
+    return tokens + list(_segment(sentence[at:]))

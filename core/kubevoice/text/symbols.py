@@ -30,15 +30,28 @@ class SymbolReader:
     vocabularies: Mapping[str, Mapping[str, int]]
 
     @classmethod
-    def of(cls, linguistic_unit: Mapping[str, Any]) -> Self:
-        """Make the reader of a voice from the `linguistic_unit` of its configuration.
+    def from_config(cls, linguistic_unit: Mapping[str, Any]) -> Self:
+        """Make the reader of a voice.
 
-        Raises InputError for a stream or a unit language that does not exist.
+        Parameters
+        ----------
+        linguistic_unit
+            The mapping of that name in the voice's configuration.
+
+        Returns
+        -------
+        SymbolReader
+            The reader.
+
+        Raises
+        ------
+        InputError
+            If a stream or the unit language does not exist.
         """
         texts = {key: linguistic_unit.get(key) or "" for key in ("speaker_list", "lfeat_type_list", "language")}
         if wrong := [key for key, value in texts.items() if not isinstance(value, str)]:
-            raise InputError(f"linguistic_unit.{wrong[0]} is no text")
-        others: dict[str, tuple[str, ...]] = {
+            raise InputError(f"linguistic_unit.{wrong[0]} is not a string")
+        categories: dict[str, tuple[str, ...]] = {
             "emo_category": tuple(f"emotion_{label}" for label in EMOTIONS),
             "speaker_category": tuple(texts["speaker_list"].split(",")),
             "byte_index": tuple(str(byte) for byte in range(BYTES)),
@@ -48,18 +61,32 @@ class SymbolReader:
         for stream in (texts["lfeat_type_list"] or DEFAULT_STREAMS).split(","):
             if stream in STREAMS:
                 vocabularies[stream] = tables.ids[stream]
-            elif stream in others:
-                vocabularies[stream] = {token: i for i, token in enumerate(others[stream] + SPECIAL)}
+            elif stream in categories:
+                vocabularies[stream] = {token: i for i, token in enumerate(categories[stream] + SPECIAL)}
             else:
-                known = ", ".join((*STREAMS, *others))
-                raise InputError(f"lfeat_type_list: there is no stream {stream!r}; there are: {known}")
+                streams = ", ".join((*STREAMS, *categories))
+                raise InputError(f"lfeat_type_list: there is no stream {stream!r}; there are: {streams}")
         return cls(vocabularies)
 
     def encode(self, symbols: str) -> dict[str, NDArray[np.int64]]:
-        """Return the ids of each stream, [N + 1] each: those of the N units, then the end of sentence.
+        """Return the ids of each stream.
 
-        Fields beyond the streams are ignored. Raises InputError naming the first unit with too few fields or with a
-        token that is in no vocabulary; the reference drops an unknown phone, and fails later.
+        Fields beyond the streams are ignored. KAN-TTS drops an unknown phone and fails later; here it is an error.
+
+        Parameters
+        ----------
+        symbols
+            Units `{sy$tone$...}`, N of them.
+
+        Returns
+        -------
+        dict[str, NDArray[np.int64]]
+            Ids by stream, [N + 1] each: those of the units, then the end of sentence.
+
+        Raises
+        ------
+        InputError
+            If a unit has too few fields or a token that is in no vocabulary; the message names the first.
         """
         rows: dict[str, list[int]] = {stream: [] for stream in self.vocabularies}
         for number, unit in enumerate(re.findall(r"\{([^}]*)\}", symbols)):
@@ -67,9 +94,9 @@ class SymbolReader:
             if len(fields) < len(rows):
                 raise InputError(f"unit {number} {{{unit}}} needs the fields {'$'.join(rows)}")
             for (stream, row), token in zip(rows.items(), fields, strict=False):
-                found = self.vocabularies[stream].get(token)
-                if found is None:
-                    raise InputError(f"unit {number} {{{unit}}}: {token!r} is no {stream} of this voice")
-                row.append(found)
+                token_id = self.vocabularies[stream].get(token)
+                if token_id is None:
+                    raise InputError(f"unit {number} {{{unit}}}: {token!r} is not a {stream} of this voice")
+                row.append(token_id)
         end = SPECIAL[1]
         return {stream: np.array([*row, self.vocabularies[stream][end]], np.int64) for stream, row in rows.items()}

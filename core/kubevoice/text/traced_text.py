@@ -12,9 +12,15 @@ Origin = int | None
 
 @dataclass(frozen=True, slots=True)
 class TracedText:
-    """A text and, for each of its characters, the code-point index of the input that it stands for.
+    """A text with the origin of each of its characters.
 
-    The origin is None where a stage made the character: 五 of "5" is nowhere in the input.
+    Attributes
+    ----------
+    text
+        The text, T characters.
+    origins
+        For each character, the code-point index in the input that it stands for, [T]; None where a stage made it: 五 of
+        "5" is not in the input.
     """
 
     text: str
@@ -22,15 +28,37 @@ class TracedText:
 
     @classmethod
     def from_input(cls, text: str) -> Self:
-        """Return an input, each character with its own index."""
+        """Trace an input, each character to its own index.
+
+        Parameters
+        ----------
+        text
+            The input.
+
+        Returns
+        -------
+        TracedText
+            The traced text.
+        """
         return cls(text, tuple(range(len(text))))
 
     @classmethod
     def join(cls, parts: Iterable["TracedText"]) -> Self:
-        """Return texts one after another."""
-        pieces = list(parts)
-        origins = tuple(origin for part in pieces for origin in part.origins)
-        return cls("".join(part.text for part in pieces), origins)
+        """Concatenate texts.
+
+        Parameters
+        ----------
+        parts
+            Texts with origins of the same input.
+
+        Returns
+        -------
+        TracedText
+            All of them in order.
+        """
+        texts = list(parts)
+        origins = tuple(origin for part in texts for origin in part.origins)
+        return cls("".join(part.text for part in texts), origins)
 
     def __len__(self) -> int:
         return len(self.text)
@@ -42,7 +70,20 @@ class TracedText:
         return TracedText(self.text + other.text, self.origins + other.origins)
 
     def sub(self, pattern: re.Pattern[str], replacement: Callable[[re.Match[str]], str]) -> "TracedText":
-        """Replace every match; what `replacement` returns has no origin, unless it is the match itself."""
+        """Replace every match of a pattern.
+
+        Parameters
+        ----------
+        pattern
+            The pattern.
+        replacement
+            Returns the replacement of a match. It has no origin, unless it equals the match.
+
+        Returns
+        -------
+        TracedText
+            The new text.
+        """
         texts: list[str] = []
         origins: list[Origin] = []
         at = 0
@@ -58,12 +99,29 @@ class TracedText:
         return TracedText("".join(texts) + self.text[at:], (*origins, *self.origins[at:]))
 
     def translate(self, change: Callable[[str], str]) -> "TracedText":
-        """Change each character on its own; all that one became keeps its origin, and "" drops it."""
-        made = [change(character) for character in self.text]
-        origins = [origin for new, origin in zip(made, self.origins, strict=True) for _ in new]
-        return TracedText("".join(made), tuple(origins))
+        """Change each character on its own.
+
+        Parameters
+        ----------
+        change
+            Returns the characters that one becomes; "" removes it. They keep its origin.
+
+        Returns
+        -------
+        TracedText
+            The new text.
+        """
+        changed = [change(character) for character in self.text]
+        origins = [origin for new, origin in zip(changed, self.origins, strict=True) for _ in new]
+        return TracedText("".join(changed), tuple(origins))
 
     def strip(self) -> "TracedText":
-        """Return it without white space at either end."""
+        """Return the text without white space at either end.
+
+        Returns
+        -------
+        TracedText
+            A part of this text.
+        """
         start = len(self.text) - len(self.text.lstrip())
         return self[start : max(start, len(self.text.rstrip()))]

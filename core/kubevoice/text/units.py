@@ -1,28 +1,26 @@
-"""The last stage: linguistic units, and the tables that turn them into ids (docs/reference/kantts-format.md)."""
+"""The last stage of the front end: linguistic units and their ids (docs/reference/kantts-format.md)."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from kubevoice.errors import InputError
+from kubevoice.text.syllables import get_phones, read_table
 
 __all__ = [
     "EMOTIONS",
     "STREAMS",
     "Unit",
     "UnitTables",
-    "boundary_unit",
-    "erhua",
-    "is_syllable",
+    "build_boundary_unit",
+    "build_english_units",
+    "build_word_units",
     "parse_units",
-    "phones",
-    "word_units",
 ]
 
 STREAMS = ("sy", "tone", "syllable_flag", "word_segment")
@@ -31,7 +29,23 @@ PAD, EOS = "_", "~"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One symbol: a phone with its tone and place in syllable and word, or a prosodic boundary #1 to #4."""
+    """One symbol: a phone with its tone and its place in syllable and word, or a prosodic boundary #1 to #4.
+
+    Attributes
+    ----------
+    sy
+        The phone, or the boundary.
+    tone
+        "tone1" to "tone5"; "tone0" or "tone1" for the stress of English; "tone_none" for a boundary.
+    syllable_flag
+        Place in the syllable: "s_begin", "s_middle", "s_end", "s_both" or "s_none".
+    word_segment
+        Place in the word: "word_begin", "word_middle", "word_end", "word_both" or "word_none".
+
+    References
+    ----------
+    docs/reference/kantts-format.md.
+    """
 
     sy: str
     tone: str
@@ -44,121 +58,92 @@ class Unit:
 
 
 def parse_units(text: str) -> list[Unit]:
-    """Read units written as `{sy$tone$flag$word...}` with spaces between; further fields are ignored."""
+    """Read units written as `{sy$tone$flag$word...}`.
+
+    Parameters
+    ----------
+    text
+        Units separated by white space; further fields are ignored.
+
+    Returns
+    -------
+    list[Unit]
+        The units.
+
+    Raises
+    ------
+    InputError
+        If a unit has too few fields.
+    """
     fields = [match.split("$") for match in re.findall(r"\{([^}]*)\}", text)]
     if any(len(parts) < len(STREAMS) for parts in fields):
         raise InputError(f"{text[:80]!r}: each unit needs the fields {'$'.join(STREAMS)}")
     return [Unit(*parts[: len(STREAMS)]) for parts in fields]
 
 
-def _table(name: str) -> list[list[str]]:
-    text = (resources.files("kubevoice.text") / "tables" / name).read_text(encoding="utf-8")
-    return [line.split("\t") for line in text.splitlines() if line]
-
-
-@cache
-def _phone_table() -> dict[str, tuple[str, ...]]:
-    return {syllable: tuple(found.split()) for syllable, found in _table("pinyin_to_phones.txt")}
-
-
-def _spelled(syllable: str) -> str:
-    """Spell as the tables do, which write v for ü after j, q, x and y too."""
-    return re.sub(r"^([jqxy])u", r"\1v", SPELLINGS.get(syllable, syllable))
-
-
-def is_syllable(text: str) -> bool:
-    """Tell whether the tables have a pinyin syllable of this name, written without its tone."""
-    return _spelled(text) in _phone_table()
-
-
-SPELLINGS = {"ê": "ei", "n": "en", "ng": "en", "m": "mu", "hm": "heng", "hng": "heng", "nue": "nve", "lue": "lve"}
-"""Interjections have a vowel in the tables."""
-
-
-def phones(syllable: str) -> tuple[str, ...]:
-    """Return the phones of a pinyin syllable without its tone; InputError if there is none of that name."""
-    found = _phone_table().get(_spelled(syllable))
-    if found is None:
-        raise InputError(f"pinyin syllable {syllable!r} does not exist; check the lexicon or the pinyin given")
-    return found
-
-
 ENGLISH_VOWELS = frozenset(["aa", "ae", "ah", "ao", "aw", "ay", "eh", "er", "ey", "ih", "iy", "ow", "oy", "uh", "uw"])
-FULL_ER = frozenset(
-    [
-        "女儿",
-        "婴儿",
-        "幼儿",
-        "孤儿",
-        "少儿",
-        "胎儿",
-        "健儿",
-        "男儿",
-        "宠儿",
-        "患儿",
-        "弃儿",
-        "育儿",
-        "新生儿",
-        "妻儿",
-        "小儿",
-        "孩儿",
-        "侄儿",
-        "生儿",
-        "产儿",
-        "混血儿",
-        "幸运儿",
-        "畸形儿",
-    ]
-)
-"""Words whose 儿 means child and is a syllable of its own."""
 
 
-def erhua(text: str, syllables: Sequence[str]) -> list[str]:
-    """Merge a final 儿 read er into the syllable before it where the tables have such a syllable."""
-    merged = list(syllables)
-    if text in FULL_ER:
-        return merged
-    if len(text) == len(merged) > 1 and text[-1] == "儿" and merged[-1][:-1] == "er":
-        with_r = f"{merged[-2][:-1]}r"
-        if is_syllable(with_r):
-            merged[-2:] = [with_r + merged[-2][-1]]
-    return merged
+def build_word_units(syllables: Sequence[str]) -> list[Unit]:
+    """Return the units of a Mandarin word.
+
+    Parameters
+    ----------
+    syllables
+        Its syllables with tone digits.
+
+    Returns
+    -------
+    list[Unit]
+        Its phones with their flags.
+
+    Raises
+    ------
+    InputError
+        If the tables do not have a syllable.
+    """
+    return _build_units([(get_phones(syllable[:-1]), f"tone{syllable[-1]}") for syllable in syllables])
 
 
-def word_units(syllables: Sequence[str]) -> list[Unit]:
-    """Return the units of one word from its syllables with tone digits."""
-    return _units([(phones(syllable[:-1]), f"tone{syllable[-1]}") for syllable in syllables])
+def build_english_units(stressed_phones: Sequence[tuple[str, str]]) -> list[Unit]:
+    """Return the units of an English word; a syllable has the stress of its vowel as its tone.
 
+    Parameters
+    ----------
+    stressed_phones
+        Each phone with its stress, "0" or "1".
 
-def english_units(stressed_phones: Sequence[tuple[str, str]]) -> list[Unit]:
-    """Return the units of an English word from its phones and their stress; a syllable has the stress of its vowel."""
+    Returns
+    -------
+    list[Unit]
+        Its phones with their flags.
+    """
     syllables: list[tuple[tuple[str, ...], str]] = []
     onset: list[str] = []
     for number, (phone, stress) in enumerate(stressed_phones):
         onset.append(phone)
         following = stressed_phones[number + 1][0] if number + 1 < len(stressed_phones) else ""
-        vowel = phone in ENGLISH_VOWELS
-        if vowel:
+        if phone in ENGLISH_VOWELS:
             syllables.append((tuple(onset), f"tone{stress}"))
             onset = []
         elif syllables and following not in ENGLISH_VOWELS:
-            # A consonant that no vowel follows closes the syllable before it.
+            # A consonant that is not before a vowel belongs to the syllable before it.
             syllables[-1] = ((*syllables[-1][0], *onset), syllables[-1][1])
             onset = []
-    return _units([*syllables, (tuple(onset), "tone0")] if onset else syllables)
+    return _build_units([*syllables, (tuple(onset), "tone0")] if onset else syllables)
 
 
-def _units(spelled: Sequence[tuple[tuple[str, ...], str]]) -> list[Unit]:
-    count = sum(len(found) for found, _ in spelled)
-    last = len(spelled) - 1
+def _build_units(syllables: Sequence[tuple[tuple[str, ...], str]]) -> list[Unit]:
+    count = sum(len(phones) for phones, _ in syllables)
+    last = len(syllables) - 1
     units = []
-    for s, (found, tone) in enumerate(spelled):
-        for p, phone in enumerate(found):
-            flag = _place(p, len(found), "s")
+    for s, (phones, tone) in enumerate(syllables):
+        for p, phone in enumerate(phones):
+            flag = _build_flag(p, len(phones), "s")
             if count == 1:
                 segment = "word_both"
             elif last == 0:
-                segment = "word_begin" if p == 0 else "word_end" if p == len(found) - 1 else "word_middle"
+                segment = "word_begin" if p == 0 else "word_end" if p == len(phones) - 1 else "word_middle"
             elif s == 0:
                 segment = "word_begin" if flag in ("s_begin", "s_both") else "word_middle"
             elif s == last:
@@ -169,32 +154,69 @@ def _units(spelled: Sequence[tuple[tuple[str, ...], str]]) -> list[Unit]:
     return units
 
 
-def _place(index: int, count: int, prefix: str) -> str:
+def _build_flag(index: int, count: int, prefix: str) -> str:
     if count == 1:
         return f"{prefix}_both"
     return f"{prefix}_begin" if index == 0 else f"{prefix}_end" if index == count - 1 else f"{prefix}_middle"
 
 
-def boundary_unit(level: int) -> Unit:
-    """Return the prosodic boundary of a level, 1 (prosodic word) to 4 (sentence end)."""
+def build_boundary_unit(level: int) -> Unit:
+    """Return the unit of a prosodic boundary.
+
+    Parameters
+    ----------
+    level
+        1 (prosodic word) to 4 (sentence end).
+
+    Returns
+    -------
+    Unit
+        The unit.
+    """
     return Unit(f"#{level}", "tone_none", "s_none", "word_none")
 
 
 @dataclass(frozen=True, slots=True)
 class UnitTables:
-    """Ids of every stream's tokens."""
+    """The ids of all streams' tokens.
+
+    Attributes
+    ----------
+    ids
+        Id of each token, by stream.
+
+    References
+    ----------
+    docs/reference/kantts-format.md.
+    """
 
     ids: dict[str, dict[str, int]]
 
     @staticmethod
     @cache
     def load(language: str = "PinYin") -> "UnitTables":
-        """Read the tables of a unit language; InputError if it is not one we ship."""
+        """Read the tables of a unit language.
+
+        Parameters
+        ----------
+        language
+            Name of the unit language.
+
+        Returns
+        -------
+        UnitTables
+            The tables; one object for each language.
+
+        Raises
+        ------
+        InputError
+            If the language does not exist.
+        """
         try:
-            rows = _table(f"vocab_{language}.tsv")[1:]
+            rows = read_table(f"vocab_{language}.tsv")[1:]
         except FileNotFoundError:
             raise InputError(
-                f"unit language {language!r} is not known; there are: PinYin, Sichuan, WuuShanghai, ZhHK"
+                f"unit language {language!r} does not exist; there are: PinYin, Sichuan, WuuShanghai, ZhHK"
             ) from None
         ids: dict[str, dict[str, int]] = {stream: {} for stream in STREAMS}
         for stream, number, token in rows:
@@ -218,16 +240,29 @@ class UnitTables:
         return {stream: tokens[EOS] for stream, tokens in self.ids.items()}
 
     def encode(self, units: Sequence[Unit]) -> dict[str, NDArray[np.int64]]:
-        """Return the ids of each stream, [N] each, without an end of sentence.
+        """Return the ids of units, without an end of sentence.
 
-        Raises InputError naming the first unit that is in no table; nothing is dropped.
+        Parameters
+        ----------
+        units
+            N units.
+
+        Returns
+        -------
+        dict[str, NDArray[np.int64]]
+            Ids by stream, [N] each.
+
+        Raises
+        ------
+        InputError
+            If a unit is in no table; the message names the first.
         """
         rows: dict[str, list[int]] = {stream: [] for stream in STREAMS}
         for number, unit in enumerate(units):
             for stream in STREAMS:
                 value = getattr(unit, stream)
                 if value not in self.ids[stream]:
-                    raise InputError(f"unit {number} {unit}: {value!r} is no {stream} of this voice")
+                    raise InputError(f"unit {number} {unit}: {value!r} is not a {stream} of this voice")
                 rows[stream].append(self.ids[stream][value])
         return {stream: np.array(row, np.int64) for stream, row in rows.items()}
 
@@ -238,4 +273,4 @@ EMOTIONS: tuple[str, ...] = (
     "pleasure", "arousal", "dominance", "placeholder1", "placeholder2", "placeholder3", "placeholder4",
     "placeholder5", "placeholder6", "placeholder7", "placeholder8", "placeholder9",
 )  # fmt: skip
-"""The reference's emotions; an emotion's id is its place."""
+"""KAN-TTS's emotions; the id of an emotion is its index."""

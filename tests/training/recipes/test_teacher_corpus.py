@@ -81,12 +81,12 @@ def test_a_slot_that_is_there_twice_gets_two_words():
 
 def test_every_english_phone_of_the_units_can_be_spelled_for_the_teacher():
     from acted_teacher import IPA, spell_english
-    from kubevoice.text.english import phones
+    from kubevoice.text.english import get_english_phones
 
     assert set(IPA) <= set(UnitTables.load().ids["sy"])
     for word in ("measure", "toy", "hour", "this", "thing", "church", "yellow"):
-        assert all(spell_english(phone, stress) for phone, stress in phones(word))
-    assert "".join(spell_english(phone, stress) for phone, stress in phones("about")) == "əbˈWt"
+        assert all(spell_english(phone, stress) for phone, stress in get_english_phones(word))
+    assert "".join(spell_english(phone, stress) for phone, stress in get_english_phones("about")) == "əbˈWt"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import re
 from kubevoice.errors import InputError
 from kubevoice.text import Unit, is_han
 from kubevoice.text.sandhi import apply_sandhi
-from kubevoice.text.units import boundary_unit, word_units
+from kubevoice.text.units import build_boundary_unit, build_word_units
 
 __all__ = ["parse_marked_units", "strip_boundaries"]
 
@@ -109,7 +109,7 @@ def parse_marked_units(text: str, reading: str, *, sandhi: bool = False) -> list
             level = breaks.get(ends[spoken])
             spoken += 1
             if level is not None:
-                units += [*word_units(part), boundary_unit(level)]
+                units += [*build_word_units(part), build_boundary_unit(level)]
                 part = []
-        units += word_units(part) if part else []
+        units += build_word_units(part) if part else []
     return units

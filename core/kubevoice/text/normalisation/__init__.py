@@ -1,7 +1,7 @@
-"""Stage two: everything written in figures and signs becomes words.
+"""Stage two of the front end: text normalisation, which replaces digits and signs by Chinese words.
 
-Rules in a fixed order, from the most particular to the most general, each one pattern and what is said for it. Words in
-Latin letters stay, for the stage that reads them. `say_as` reads a text as what SSML says it is.
+The rules apply in a fixed order, from the most specific to the most general. Words in Latin letters stay for a later
+stage. `say_as` reads a text as the kind that SSML's `<say-as>` names.
 """
 
 import re
@@ -23,13 +23,24 @@ RULES: tuple[Rule, ...] = (
 )
 
 PLAIN = re.compile(r"[一-鿿，。！？；：、“”‘’（）《》…]*")
-"""Most sentences: nothing in them is for any rule."""
+"""Text that no rule applies to: most sentences."""
 
 
 def normalise(text: TracedText) -> TracedText:
-    """Write out numbers, dates, times, units, signs and addresses; what becomes words has no origin."""
+    """Replace numbers, dates, times, units, signs and addresses by Chinese words.
+
+    Parameters
+    ----------
+    text
+        Cleaned text.
+
+    Returns
+    -------
+    TracedText
+        The text in words; new characters have no origin.
+    """
     if PLAIN.fullmatch(text.text):
         return text
-    for each in RULES:
-        text = text.sub(each.pattern, each.say)
-    return text.sub(letters.LEFT, lambda found: letters.NAMES[found[0]])
+    for rule in RULES:
+        text = text.sub(rule.pattern, rule.verbalize)
+    return text.sub(letters.SIGN, lambda match: letters.NAMES[match[0]])

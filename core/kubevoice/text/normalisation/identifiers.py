@@ -1,8 +1,8 @@
-"""Numbers that are names: telephones, serials, rooms, plates, addresses of the network."""
+"""Numbers that are names: telephones, serials, rooms, plates, e-mail and web addresses."""
 
 import re
 
-from kubevoice.text.normalisation.numbers import cardinal, digits
+from kubevoice.text.normalisation.numbers import read_cardinal, read_digits
 from kubevoice.text.normalisation.rule import rule
 
 __all__ = ["RULES", "spell"]
@@ -19,26 +19,37 @@ SIGNS = {
 
 
 def spell(text: str) -> str:
-    """Read an address: words as they are, figures one by one, signs by their names."""
-    return "".join(digits(c) if c in "0123456789" else SIGNS.get(c, c) for c in text)
+    """Read an address: letters as they are, digits one by one, signs by their names.
+
+    Parameters
+    ----------
+    text
+        The address.
+
+    Returns
+    -------
+    str
+        Chinese words and letters.
+    """
+    return "".join(read_digits(c) if c in "0123456789" else SIGNS.get(c, c) for c in text)
 
 
-def _all_figures(found: re.Match[str]) -> str:
-    return "".join(digits(c) if c in "0123456789" else "" if c in "- ()（）" else c for c in found[0])
+def _replace_all_digits(match: re.Match[str]) -> str:
+    return "".join(read_digits(c) if c in "0123456789" else "" if c in "- ()（）" else c for c in match[0])
 
 
-def _with_country(found: re.Match[str]) -> str:
-    return ("加" if found[1].startswith("+") else "") + digits(found[0])
+def _replace_with_country(match: re.Match[str]) -> str:
+    return ("加" if match[1].startswith("+") else "") + read_digits(match[0])
 
 
-def _url(found: re.Match[str]) -> str:
-    return spell(re.sub(r"^https?://", "", found[0]).rstrip("/"))
+def _replace_url(match: re.Match[str]) -> str:
+    return spell(re.sub(r"^https?://", "", match[0]).rstrip("/"))
 
 
-def _version(found: re.Match[str]) -> str:
-    parts = found[2].split(".")
-    verbalized = "点".join(cardinal(part) if len(part) <= 2 else digits(part) for part in parts)  # 十七点一
-    return ("版本" if found[1] in "vV" else found[1]) + verbalized
+def _replace_version(match: re.Match[str]) -> str:
+    parts = match[2].split(".")
+    verbalized = "点".join(read_cardinal(part) if len(part) <= 2 else read_digits(part) for part in parts)  # 十七点一
+    return ("版本" if match[1] in "vV" else match[1]) + verbalized
 
 
 TLDS = "com|cn|org|net|edu|gov|io|ai|dev|co|info|top|xyz|tv|cc|me|app|hk|tw|jp|uk|de"
@@ -46,24 +57,24 @@ TLDS = "com|cn|org|net|edu|gov|io|ai|dev|co|info|top|xyz|tv|cc|me|app|hk|tw|jp|u
 RULES = (
     rule("e-mail", r"(?<![\w.])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}", lambda m: spell(m[0])),
     rule("URL", rf"https?://[\w./:?=&%#~+@-]{{1,300}}|www\.[\w./:?=&%#~+@-]{{1,300}}|(?<![\w.])(?:[a-z][\w-]{{0,62}}\.){{1,4}}(?:{TLDS})(?:/[\w./?=&%#~+-]{{0,200}})?(?![\w.])",
-         _url),
+         _replace_url),
     rule("IP address", r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}|:\d{2,5})?(?![\d.])", lambda m: spell(m[0])),
-    rule("version", r"(?<![a-z])(v|版本|version\s?|iOS\s?|Android\s?|Python\s?)(\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.])", _version),
+    rule("version", r"(?<![a-z])(v|版本|version\s?|iOS\s?|Android\s?|Python\s?)(\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.])", _replace_version),
     rule("three parts", r"(?<![\d.])(\d{1,3}(?:\.\d{1,4}){2,3})(?![\d.])", lambda m: spell(m[0])),
-    rule("mobile", r"(?:(?<!\d)(\+?86)[- ]?)(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)", _with_country),
-    rule("mobile in China", r"(?<![\d.])1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![\d.])", lambda m: digits(m[0])),
-    rule("landline", r"(?<!\d)(?:\+?86[- ]?)?[(（]?0\d{2,3}[)）]?[- ]\d{7,8}(?:[- ]\d{1,5})?(?!\d)|(?<!\d)0\d{9,11}(?!\d)", _all_figures),
-    rule("service number", r"(?<!\d)[48]00[- ]?\d{3}[- ]?\d{4}(?!\d)|(?<!\d)[48]00-\d{4}-\d{3}(?!\d)", lambda m: digits(m[0])),
-    rule("service", r"(?<![\d.·A-Za-z])(?:12306|12315|12345|12333|12366|10086|10010|95\d{3}(?=客服|热线|电话))(?![\d.])", lambda m: digits(m[0])),
+    rule("mobile", r"(?:(?<!\d)(\+?86)[- ]?)(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)", _replace_with_country),
+    rule("mobile in China", r"(?<![\d.])1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![\d.])", lambda m: read_digits(m[0])),
+    rule("landline", r"(?<!\d)(?:\+?86[- ]?)?[(（]?0\d{2,3}[)）]?[- ]\d{7,8}(?:[- ]\d{1,5})?(?!\d)|(?<!\d)0\d{9,11}(?!\d)", _replace_all_digits),
+    rule("service number", r"(?<!\d)[48]00[- ]?\d{3}[- ]?\d{4}(?!\d)|(?<!\d)[48]00-\d{4}-\d{3}(?!\d)", lambda m: read_digits(m[0])),
+    rule("service", r"(?<![\d.·A-Za-z])(?:12306|12315|12345|12333|12366|10086|10010|95\d{3}(?=客服|热线|电话))(?![\d.])", lambda m: read_digits(m[0])),
     rule("short service number", r"(?<!\d)(?:110|119|120|122|10086|10010|10000|10001|12306|12315|12345|95\d{3})(?=热线|客服|电话|服务|报警|，请|举报)|(?<=[拨打电])(?:110|119|120|114)",
-         lambda m: digits(m[0])),
+         lambda m: read_digits(m[0])),
     rule("identity card", r"(?<!\d)\d{17}[\dX](?!\d)|(?<!\d)\d{16,19}(?!\d)", lambda m: spell(m[0])),
     rule("named", rf"(?:{NAMED})(?:号码?|为|是|[:：\s]){{0,3}}[\"“]?[A-Z]{{0,4}}-?\d{{3,}}(?:[-x*×]\d+)*(?![\d.]*[元块万亿个人%年月])",
-         lambda m: re.sub(r"\d+|-", lambda part: digits(part[0]), m[0])),
-    rule("quoted number", r"(?<=[“\"‘])\d{2,}(?=[”\"’]号)|(?<=No\.)\s?\d+", lambda m: digits(m[0])),
+         lambda m: re.sub(r"\d+|-", lambda part: read_digits(part[0]), m[0])),
+    rule("quoted number", r"(?<=[“\"‘])\d{2,}(?=[”\"’]号)|(?<=No\.)\s?\d+", lambda m: read_digits(m[0])),
     rule("plate", rf"([{PROVINCES}])([A-Z])[·• ]?(?=[A-Z\d]*\d)([A-Z\d]{{5,6}})(?![A-Z\d])", lambda m: m[1] + m[2].upper() + spell(m[3].upper())),
-    rule("flight or train", r"(?<![A-Z\d])([A-Z]{1,2}|[A-Z]\d|\d[A-Z])(\d{3,4})(?=次|航班|列车|号|$|[，。、\s])", lambda m: spell(m[1]) + digits(m[2])),
+    rule("flight or train", r"(?<![A-Z\d])([A-Z]{1,2}|[A-Z]\d|\d[A-Z])(\d{3,4})(?=次|航班|列车|号|$|[，。、\s])", lambda m: spell(m[1]) + read_digits(m[2])),
     rule("room", r"(?<!\d)\d{3,4}(?=室(?!内|外|友)|房间|号房|病房|教室|包厢|包间|会议室|号楼)|(?<=[座栋楼单元])\d{3,4}(?!\d|[平米个人元])",
-         lambda m: digits(m[0])),
-    rule("road", r"(?<=国道)\d{3}|(?<!\d)\d{3}(?=国道|省道|路公交|路车)", lambda m: digits(m[0])),
+         lambda m: read_digits(m[0])),
+    rule("road", r"(?<=国道)\d{3}|(?<!\d)\d{3}(?=国道|省道|路公交|路车)", lambda m: read_digits(m[0])),
 )  # fmt: skip

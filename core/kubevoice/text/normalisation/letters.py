@@ -1,8 +1,8 @@
-"""Figures beside letters, names of signs, Roman numerals, and initialisms in small letters."""
+"""Digits beside letters, names of signs, Roman numerals, and initialisms in small letters."""
 
 import re
 
-from kubevoice.text.normalisation.numbers import cardinal, digits
+from kubevoice.text.normalisation.numbers import read_cardinal, read_digits
 from kubevoice.text.normalisation.rule import rule
 
 __all__ = ["NAMES", "RULES"]
@@ -17,20 +17,20 @@ ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50}
 SHORT = 2
 
 
-def _roman(found: re.Match[str]) -> str:
-    values = [ROMAN[letter] for letter in found[0].upper()]
-    return cardinal(str(sum(-v if v < max(values[i:]) else v for i, v in enumerate(values))))
+def _replace_roman(match: re.Match[str]) -> str:
+    values = [ROMAN[letter] for letter in match[0].upper()]
+    return read_cardinal(str(sum(-v if v < max(values[i:]) else v for i, v in enumerate(values))))
 
 
-def _beside(figures: str) -> str:
-    return cardinal(figures) if len(figures) <= SHORT and figures[0] != "0" else digits(figures)
+def _read_beside_letters(text: str) -> str:
+    return read_cardinal(text) if len(text) <= SHORT and text[0] != "0" else read_digits(text)
 
 
 RULES = (
     rule("initialism", rf"(?<![A-Za-z.])(?:{SPELLED})(?![A-Za-z])", lambda m: m[0].upper() if m[0].islower() else m[0]),
-    rule("Roman numeral", r"(?<=[第部章卷型期级])[IVXL]{1,6}(?![A-Za-z])|(?<![A-Za-z])[IVXL]{2,6}(?=世|期|级|型|章)", _roman),
-    rule("English ordinal", r"(?<![A-Za-z\d])(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", lambda m: f"第{cardinal(m[1])}"),
-    rule("letter and figures", r"(?<=[A-Za-z])[-]?(\d{1,9})(?![\d.])", lambda m: _beside(m[1])),
-    rule("figures and letter", r"(?<![\d.])(\d{1,2})(?=[A-Za-z])", lambda m: _beside(m[1])),
+    rule("Roman numeral", r"(?<=[第部章卷型期级])[IVXL]{1,6}(?![A-Za-z])|(?<![A-Za-z])[IVXL]{2,6}(?=世|期|级|型|章)", _replace_roman),
+    rule("English ordinal", r"(?<![A-Za-z\d])(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", lambda m: f"第{read_cardinal(m[1])}"),
+    rule("letter and figures", r"(?<=[A-Za-z])[-]?(\d{1,9})(?![\d.])", lambda m: _read_beside_letters(m[1])),
+    rule("figures and letter", r"(?<![\d.])(\d{1,2})(?=[A-Za-z])", lambda m: _read_beside_letters(m[1])),
 )  # fmt: skip
-LEFT = re.compile("[" + "".join(re.escape(sign) for sign in NAMES) + "]")
+SIGN = re.compile("[" + "".join(re.escape(sign) for sign in NAMES) + "]")

@@ -1,11 +1,11 @@
-"""Amounts of something: money, percent, units, and the Chinese words that are counted with."""
+"""Quantities: money, percentages, units of measure and Chinese measure words."""
 
 import re
 
-from kubevoice.text.normalisation.numbers import NUMBER, SIGNED, amount, price
+from kubevoice.text.normalisation.numbers import NUMBER, SIGNED, read_amount, read_price
 from kubevoice.text.normalisation.rule import rule
 
-__all__ = ["CURRENCIES", "RULES", "UNITS", "money", "percent"]
+__all__ = ["CURRENCIES", "RULES", "UNITS", "read_money", "read_percent"]
 
 CURRENCIES = {
     "$": "美元", "US$": "美元", "USD": "美元", "HK$": "港元", "HKD": "港元", "NT$": "新台币", "TWD": "新台币",
@@ -45,62 +45,106 @@ COUNTED = (
 )
 
 
-def percent(text: str, name: str = "百分之") -> str:
-    """Read a share: 百分之三十, 负百分之五."""
+def read_percent(text: str, name: str = "百分之") -> str:
+    """Read a percentage: 百分之三十, 负百分之五.
+
+    Parameters
+    ----------
+    text
+        A number that may have a sign, without the percent sign.
+    name
+        百分之 or 千分之.
+
+    Returns
+    -------
+    str
+        Chinese words.
+    """
     sign = "负" if text[0] in "-−负" else ""
-    return sign + name + amount(text.lstrip("-−负+"))
+    return sign + name + read_amount(text.lstrip("-−负+"))
 
 
-def money(number: str, currency: str, many: str = "") -> str:
-    """Read an amount of a currency, with a word such as 万 between them."""
-    return price(number) + many + CURRENCIES[currency if currency in CURRENCIES else currency.upper()]
+def read_money(number: str, currency: str, many: str = "") -> str:
+    """Read an amount of money.
+
+    Parameters
+    ----------
+    number
+        The number.
+    currency
+        Symbol or code of the currency, a key of CURRENCIES in either case.
+    many
+        A word such as 万 between number and currency, if any.
+
+    Returns
+    -------
+    str
+        Chinese words.
+    """
+    return read_price(number) + many + CURRENCIES[currency if currency in CURRENCIES else currency.upper()]
 
 
-def unit(name: str) -> str:
-    """Read a unit of measure; letters in the wrong case are forgiven where they can mean one thing only."""
+def read_unit(name: str) -> str:
+    """Read a unit of measure.
+
+    Parameters
+    ----------
+    name
+        A key of UNITS; other capitals are accepted where they are unambiguous.
+
+    Returns
+    -------
+    str
+        Chinese words.
+
+    Raises
+    ------
+    KeyError
+        If there is no such unit.
+    """
     return UNITS.get(name) or LOOSE[name.lower()]
 
 
-def _percents(found: re.Match[str]) -> str:
-    name = "千分之" if found[0][-1] == "‰" else "百分之"
-    return f"{percent(found[1], name)}到{percent(found[2], name)}"
+def _replace_percents(match: re.Match[str]) -> str:
+    name = "千分之" if match[0][-1] == "‰" else "百分之"
+    return f"{read_percent(match[1], name)}到{read_percent(match[2], name)}"
 
 
-def _money(found: re.Match[str]) -> str:
-    currency, first, second, many = found.groups()
+def _replace_money(match: re.Match[str]) -> str:
+    currency, first, second, many = match.groups()
     name = CURRENCIES[currency if currency in CURRENCIES else currency.upper()]
     many = many or ""
-    return (f"{price(first)}{many}到{price(second)}" if second else price(first)) + many + name
+    return (f"{read_price(first)}{many}到{read_price(second)}" if second else read_price(first)) + many + name
 
 
-def _after(found: re.Match[str]) -> str:
-    currency = found[0][found.end(1) - found.start() :].strip().removeprefix(found[2] or "").strip()
-    return money(found[1], currency, found[2] or "")
+def _replace_money_after(match: re.Match[str]) -> str:
+    currency = match[0][match.end(1) - match.start() :].strip().removeprefix(match[2] or "").strip()
+    return read_money(match[1], currency, match[2] or "")
 
 
-def _angle(found: re.Match[str]) -> str:
-    return f"{amount(found[1])}度{amount(found[2])}分" + (f"{amount(found[3])}秒" if found[3] else "")
+def _replace_angle(match: re.Match[str]) -> str:
+    return f"{read_amount(match[1])}度{read_amount(match[2])}分" + (f"{read_amount(match[3])}秒" if match[3] else "")
 
 
-def _unit(found: re.Match[str]) -> str:
-    first, second, name = found.groups()
-    verbalized = unit(name)
-    return (f"{amount(first)}到{amount(second)}" if second else amount(first)) + verbalized
+def _replace_unit(match: re.Match[str]) -> str:
+    first, second, name = match.groups()
+    verbalized = read_unit(name)
+    return (f"{read_amount(first)}到{read_amount(second)}" if second else read_amount(first)) + verbalized
 
 
 EXACT = "|".join(re.escape(name) for name in sorted(UNITS, key=len, reverse=True))
 ANY_CASE = "|".join(re.escape(name) for name in sorted(LOOSE, key=len, reverse=True))
 
 RULES = (
-    rule("percents", rf"({SIGNED})[%‰]?{TO}({NUMBER})[%‰]", _percents),
-    rule("percent", rf"(负?{SIGNED})%", lambda m: percent(m[1])),
-    rule("permille", rf"(负?{SIGNED})‰", lambda m: percent(m[1], "千分之")),
-    rule("money", rf"(?<![A-Z])({CURRENCY})\s?({NUMBER})(?:{TO}(?:{CURRENCY})?({NUMBER}))?\s?({MANY})?(?:{CURRENCY}|元(?!/))?", _money),
-    rule("money after", rf"({NUMBER})\s?({MANY})?\s?(?:{CURRENCY})(?![A-Z])", _after),
-    rule("price", rf"({NUMBER})(?=\s?(?:元|块|美元|欧元|英镑|日元|港元|港币|人民币))", lambda m: price(m[1]) if "." in m[1] else m[0]),
-    rule("angle", rf"({NUMBER})°\s?(\d{{1,2}})[′'](?:\s?(\d{{1,2}}(?:\.\d+)?)[″\"])?", _angle),
-    rule("units", rf"({SIGNED})(?:{TO}({NUMBER}))?\s?((?-i:{EXACT})|{ANY_CASE})(?![A-Za-z²³])", _unit),
+    rule("percents", rf"({SIGNED})[%‰]?{TO}({NUMBER})[%‰]", _replace_percents),
+    rule("percent", rf"(负?{SIGNED})%", lambda m: read_percent(m[1])),
+    rule("permille", rf"(负?{SIGNED})‰", lambda m: read_percent(m[1], "千分之")),
+    rule("money", rf"(?<![A-Z])({CURRENCY})\s?({NUMBER})(?:{TO}(?:{CURRENCY})?({NUMBER}))?\s?({MANY})?(?:{CURRENCY}|元(?!/))?", _replace_money),
+    rule("money after", rf"({NUMBER})\s?({MANY})?\s?(?:{CURRENCY})(?![A-Z])", _replace_money_after),
+    rule("price", rf"({NUMBER})(?=\s?(?:元|块|美元|欧元|英镑|日元|港元|港币|人民币))", lambda m: read_price(m[1]) if "." in m[1] else m[0]),
+    rule("angle", rf"({NUMBER})°\s?(\d{{1,2}})[′'](?:\s?(\d{{1,2}}(?:\.\d+)?)[″\"])?", _replace_angle),
+    rule("units", rf"({SIGNED})(?:{TO}({NUMBER}))?\s?((?-i:{EXACT})|{ANY_CASE})(?![A-Za-z²³])", _replace_unit),
     rule("per", r"(?<=[元块角分钱次人米斤克吨升])/(月|年|天|日|小时|分钟?|秒|次|人|斤|公斤|千克|克|吨|米|平方米|平米|升|个|件|台|瓶|盒|股|晚|间|位|亩|公里|千米)",
          lambda m: "每" + m[1]),
-    rule("two", rf"(?<![\d.第/,])2(?={COUNTED})", lambda _found: "两"),
+    rule("two", rf"(?<![\d.第/,])2(?={COUNTED})", lambda _match: "两"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A rule: what it is for, where it applies, and what is said instead."""
+"""Normalisation rules."""
 
 import re
 from collections.abc import Callable
@@ -9,13 +9,38 @@ __all__ = ["Rule", "rule"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One step of text normalisation: every match of `pattern` is replaced by what `say` makes of it."""
+    """One step of text normalisation.
+
+    Attributes
+    ----------
+    name
+        What the rule is for.
+    pattern
+        Where it applies.
+    verbalize
+        Returns the words for a match.
+    """
 
     name: str
     pattern: re.Pattern[str]
-    say: Callable[[re.Match[str]], str]
+    verbalize: Callable[[re.Match[str]], str]
 
 
-def rule(name: str, pattern: str, say: Callable[[re.Match[str]], str]) -> Rule:
-    """Make a rule; letters match in either case, and figures are ASCII's."""
-    return Rule(name, re.compile(pattern, re.IGNORECASE | re.ASCII), say)
+def rule(name: str, pattern: str, verbalize: Callable[[re.Match[str]], str]) -> Rule:
+    """Make a rule.
+
+    Parameters
+    ----------
+    name
+        What the rule is for.
+    pattern
+        Regular expression; letters match in either case, digits are those of ASCII.
+    verbalize
+        Returns the words for a match.
+
+    Returns
+    -------
+    Rule
+        The rule.
+    """
+    return Rule(name, re.compile(pattern, re.IGNORECASE | re.ASCII), verbalize)

@@ -1,4 +1,4 @@
-"""SSML: one grammar for the W3C's core and the dialects that people already write (docs/ssml.md)."""
+"""SSML: one grammar for the elements of the W3C and of the common vendors (docs/ssml.md)."""
 
 from kubevoice.text.ssml.parse import parse
 from kubevoice.text.ssml.spans import Break, Document, Mark, Notice, Span, Speech, Style

@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from kubevoice.errors import InputError
 from kubevoice.text.characters import LINE_ENDS
-from kubevoice.text.ssml.grammar import Frame, Grammar
+from kubevoice.text.ssml.frame import Frame
+from kubevoice.text.ssml.grammar import Grammar
 from kubevoice.text.ssml.spans import Document
 
 __all__ = ["LONGEST", "parse"]
@@ -24,11 +25,11 @@ DEEPEST = 32
 MOST_ELEMENTS = 20_000
 LONGEST_ATTRIBUTE = 2_000
 SPACED = str.maketrans(dict.fromkeys(LINE_ENDS, " "))
-"""In plain text a sentence ends where its line does; in XML, lines are how somebody liked to lay the document out."""
+"""In plain text the end of a line ends the sentence; in XML it is only layout."""
 
 
 class _Parser(DefusedExpatParser):  # type: ignore[misc]  # defusedxml has no types
-    """Tells each piece of text where it stands: expat must not join pieces for that."""
+    """A parser that reports the place of each piece of text; expat would otherwise join pieces."""
 
     @override
     def reset(self) -> None:
@@ -37,7 +38,7 @@ class _Parser(DefusedExpatParser):  # type: ignore[misc]  # defusedxml has no ty
 
 
 class _Handler(ContentHandler):
-    """Keeps the stack of elements and asks the grammar what each means."""
+    """Keeps the stack of open elements and passes each element to the grammar."""
 
     def __init__(self, document: str) -> None:
         super().__init__()
@@ -53,13 +54,13 @@ class _Handler(ContentHandler):
         self._locator = locator
 
     @property
-    def where(self) -> tuple[int, int]:
+    def position(self) -> tuple[int, int]:
         """Line and column, both from 1."""
         return self._locator.getLineNumber() or 1, (self._locator.getColumnNumber() or 0) + 1
 
     def refuse(self, message: str) -> InputError:
-        """Make the error for what stands here."""
-        line, column = self.where
+        """Return an error with the current line and column."""
+        line, column = self.position
         return InputError(f"SSML line {line}, column {column}: {message}")
 
     @override
@@ -77,7 +78,7 @@ class _Handler(ContentHandler):
             raise self.refuse(f"the document begins with <{name[:40]}>; it must be <speak>")
         parent = self._stack[-1] if self._stack else None
         try:
-            self._stack.append(self.grammar.enter(name, attributes, parent, self.where))
+            self._stack.append(self.grammar.enter(name, attributes, parent, self.position))
         except InputError as error:
             raise self.refuse(str(error)) from None
 
@@ -90,24 +91,39 @@ class _Handler(ContentHandler):
 
     @override
     def characters(self, content: str) -> None:
-        line, column = self.where
-        self._stack[-1].add(content.translate(SPACED), self._starts[line - 1] + column - 1)
+        line, column = self.position
+        self._stack[-1].add_text(content.translate(SPACED), self._starts[line - 1] + column - 1)
 
 
 def parse(document: str) -> Document:
-    """Return what a document asks for.
+    """Parse an SSML document.
 
-    Raises InputError with line and column for XML that is not well-formed, declarations and entities, values that mean
-    nothing, `<audio src>`, and documents beyond the limits. Elements that are not known keep their text, with a notice.
+    Unknown elements get a notice, and their text is read.
+
+    Parameters
+    ----------
+    document
+        The document.
+
+    Returns
+    -------
+    Document
+        Spans and notices.
+
+    Raises
+    ------
+    InputError
+        With line and column: if the XML is not well-formed, has declarations or entities, an invalid value or `<audio
+        src>`, or exceeds the limits.
     """
     if len(document) > LONGEST:
-        raise InputError(f"the SSML document has {len(document)} characters; at most {LONGEST} are taken: split it")
+        raise InputError(f"the SSML document has {len(document)} characters; the limit is {LONGEST}: split it")
     handler = _Handler(document)
     parser = _Parser(forbid_dtd=True)
     parser.setContentHandler(handler)
     parser.setFeature(xml.sax.handler.feature_external_ges, False)
     source = xml.sax.InputSource()
-    # A lone surrogate is no character; as a space it takes the same place and says nothing.
+    # A lone surrogate is not a character. A space in its place keeps the offsets and has no reading.
     source.setByteStream(io.BytesIO(re.sub("[\ud800-\udfff]", " ", document).encode()))
     source.setEncoding("utf-8")
     try:
@@ -117,5 +133,5 @@ def parse(document: str) -> Document:
         message = f"SSML line {line}, column {column}: {error.getMessage()}; the document must be well-formed XML"
         raise InputError(message) from None
     except DefusedXmlException:
-        raise handler.refuse("declarations, entities and external references are not taken; remove them") from None
+        raise handler.refuse("declarations, entities and external references are refused; remove them") from None
     return Document(tuple(handler.grammar.spans), tuple(handler.grammar.notices))

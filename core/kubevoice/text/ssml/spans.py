@@ -1,4 +1,4 @@
-"""What an SSML document asks for, as one flat list."""
+"""The content of an SSML document as one flat list of spans."""
 
 from dataclasses import dataclass
 
@@ -7,47 +7,68 @@ __all__ = ["Break", "Document", "Mark", "Notice", "Span", "Speech", "Style"]
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a stretch of text is to be spoken; None is whatever the request says."""
+    """How a span is to be synthesized, relative to the request.
+
+    Attributes
+    ----------
+    speaker, emotion
+        Names; None keeps those of the request.
+    intensity
+        Intensity of the emotion, 0 to 2.
+    rate
+        Factor on the speed.
+    pitch
+        Semitones.
+    volume
+        Factor on the samples.
+    """
 
     speaker: str | None = None
     emotion: str | None = None
     intensity: float = 1.0
     rate: float = 1.0
-    """Factor on the speed."""
     pitch: float = 0.0
-    """Semitones."""
     volume: float = 1.0
-    """Factor on the samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
     """Text in one style.
 
-    `offset` is where it begins in the document, in code points; None if it does not stand there.
+    Attributes
+    ----------
+    text
+        The text.
+    style
+        Its style.
+    offset
+        Code-point index of its beginning in the document; None if it is not in the document.
+    pinyin
+        Its syllables with tone digits, where the document gives them.
+    is_word
+        Whether it is one word, which the front end does not split.
+    literal
+        Whether it is already in words and needs no normalisation.
     """
 
     text: str
     style: Style
     offset: int | None
     pinyin: tuple[str, ...] = ()
-    """Its syllables with tones, where the document gives them."""
-    whole: bool = False
-    """One word, wherever the front end would cut."""
+    is_word: bool = False
     literal: bool = False
-    """Already in words: numbers and signs in it have been read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """Silence of so many seconds."""
+    """A silence of a length in seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place whose time the caller wants to know: a bookmark."""
+    """A bookmark: the result has its time."""
 
     name: str
 
@@ -57,7 +78,7 @@ Span = Speech | Break | Mark
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something in a document that is not obeyed; its text is spoken all the same. Line and column count from 1."""
+    """A part of a document that has no effect; its text is read. Line and column count from 1."""
 
     message: str
     line: int | None = None
@@ -66,7 +87,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed document."""
+    """A parsed document: its spans in order, and notices about parts that have no effect."""
 
     spans: tuple[Span, ...]
     notices: tuple[Notice, ...]

@@ -3,7 +3,7 @@
 import math
 import re
 
-__all__ = ["BREAKS", "EMPHASIS", "STYLES", "pitch", "rate", "seconds", "volume"]
+__all__ = ["BREAKS", "EMPHASIS", "STYLES", "parse_pitch", "parse_rate", "parse_seconds", "parse_volume"]
 
 BREAKS = {"none": 0.0, "x-weak": 0.1, "weak": 0.25, "medium": 0.5, "strong": 0.75, "x-strong": 1.25}
 """Azure's lengths for the W3C's strengths, in seconds."""
@@ -31,67 +31,110 @@ STYLES = {
     "narrator": "narrative", "narrative": "narrative", "story": "narrative", "encouraging": "encouraging",
     "urgent": "urgent", "embarrassed": "anxiety", "envious": "jealousy", "jealousy": "jealousy",
 }  # fmt: skip
-"""Azure's, Google's and Aliyun's names of styles, and our emotion that comes nearest."""
+"""Names of styles of Azure, Google and Aliyun, and the nearest emotion."""
 NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 LOUDEST_DB = 60.0
-"""More is cut to what the engine allows in any case."""
+"""Larger values are limited to this, which is more than the engine allows."""
 HERTZ = 200.0
-"""The pitch that shifts in hertz are taken from, and that pitches in hertz are compared with: between a man's and a
-woman's."""
+"""Reference for pitches and shifts in hertz: between the usual pitch of men and of women."""
 
 
-def seconds(text: str) -> float | None:
-    """Return a time such as 500ms, 1.5s or 500, which are milliseconds, in seconds; None if it is none."""
-    found = re.fullmatch(rf"\s*\+?{NUMBER}\s*(ms|s)?\s*", text)
-    return None if found is None else float(found[1]) / (1 if found[2] == "s" else 1000)
+def parse_seconds(text: str) -> float | None:
+    """Read a time: 500ms, 1.5s, or 500 in milliseconds.
+
+    Parameters
+    ----------
+    text
+        Value of an attribute.
+
+    Returns
+    -------
+    float | None
+        Seconds; None if the value is not a time.
+    """
+    match = re.fullmatch(rf"\s*\+?{NUMBER}\s*(ms|s)?\s*", text)
+    return None if match is None else float(match[1]) / (1 if match[2] == "s" else 1000)
 
 
 def _relative(text: str) -> float | None:
     """Return +20% as 1.2, -10% as 0.9 and 80% as 0.8."""
-    found = re.fullmatch(rf"\s*([+-]?){NUMBER}%\s*", text)
-    if found is None:
+    match = re.fullmatch(rf"\s*([+-]?){NUMBER}%\s*", text)
+    if match is None:
         return None
-    share = float(found[2]) / 100
-    return {"+": 1 + share, "-": 1 - share}.get(found[1], share)
+    share = float(match[2]) / 100
+    return {"+": 1 + share, "-": 1 - share}.get(match[1], share)
 
 
-def rate(text: str) -> float | None:
-    """Return a rate as a factor on the speed: a word, a percentage or a number; None if it is none."""
+def parse_rate(text: str) -> float | None:
+    """Read a rate: a word, a percentage or a number.
+
+    Parameters
+    ----------
+    text
+        Value of an attribute.
+
+    Returns
+    -------
+    float | None
+        Factor on the speed; None if the value is not a rate.
+    """
     word = text.strip().lower()
     if word in RATES:
         return RATES[word]
     if (share := _relative(text)) is not None:
         return share
-    found = re.fullmatch(rf"\s*{NUMBER}x?\s*", text)
-    return float(found[1]) if found else None
+    match = re.fullmatch(rf"\s*{NUMBER}x?\s*", text)
+    return float(match[1]) if match else None
 
 
-def pitch(text: str) -> float | None:
-    """Return a pitch in semitones: a word, +2st, +10%, +20Hz, 220Hz; None if it is none of them."""
+def parse_pitch(text: str) -> float | None:
+    """Read a pitch: a word, +2st, +10%, +20Hz or 220Hz.
+
+    Parameters
+    ----------
+    text
+        Value of an attribute.
+
+    Returns
+    -------
+    float | None
+        Semitones; None if the value is not a pitch.
+    """
     word = text.strip().lower()
     if word in PITCHES:
         return PITCHES[word]
-    if found := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*st\s*", text):
-        return float(f"{found[1]}{found[2]}")
+    if match := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*st\s*", text):
+        return float(f"{match[1]}{match[2]}")
     if (share := _relative(text)) is not None:
         return 12 * math.log2(share) if share > 0 else None
-    if found := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*hz\s*", text, re.IGNORECASE):
-        share = float(f"{found[1]}{found[2]}") / HERTZ
-        ratio = 1 + share if found[1] else share
+    if match := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*hz\s*", text, re.IGNORECASE):
+        share = float(f"{match[1]}{match[2]}") / HERTZ
+        ratio = 1 + share if match[1] else share
         return 12 * math.log2(ratio) if ratio > 0 else None
     return None
 
 
-def volume(text: str) -> float | None:
-    """Return a volume as a factor: a word, +6dB, +10%, or 0 to 100, which is as loud as ever; None if it is none."""
+def parse_volume(text: str) -> float | None:
+    """Read a volume: a word, +6dB, +10%, or 0 to 100, where 100 is the normal volume.
+
+    Parameters
+    ----------
+    text
+        Value of an attribute.
+
+    Returns
+    -------
+    float | None
+        Factor on the samples; None if the value is not a volume.
+    """
     word = text.strip().lower()
     if word in VOLUMES:
         return VOLUMES[word]
-    if found := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*db\s*", text, re.IGNORECASE):
-        return float(10 ** (min(float(f"{found[1]}{found[2]}"), LOUDEST_DB) / 20))
+    if match := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*db\s*", text, re.IGNORECASE):
+        return float(10 ** (min(float(f"{match[1]}{match[2]}"), LOUDEST_DB) / 20))
     if (share := _relative(text)) is not None:
         return share
-    if found := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*", text):
-        share = float(found[2]) / 100
-        return {"+": 1 + share, "-": max(0.0, 1 - share)}.get(found[1], share)
+    if match := re.fullmatch(rf"\s*([+-]?){NUMBER}\s*", text):
+        share = float(match[2]) / 100
+        return {"+": 1 + share, "-": max(0.0, 1 - share)}.get(match[1], share)
     return None
