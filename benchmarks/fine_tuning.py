@@ -26,12 +26,12 @@ from kubevoice.text import UnitTables
 from kubevoice.text.units import STREAMS
 from kubevoice.voice import seal_bundle
 from kubevoice.voice.builtin import builtin_voice
-from kubevoice_training.evaluation.recognition import pinyin_error_rate, transcribe
+from kubevoice_training.evaluation.recognition import compute_pinyin_error_rate, transcribe
 from kubevoice_training.evaluation.voice_metrics import analyze_clip, compute_metrics
 from kubevoice_training.features.feature_store import FeatureSet, read_features
 from kubevoice_training.finetuning.acoustic_step import compute_losses
 from kubevoice_training.finetuning.collation import collate
-from kubevoice_training.finetuning.embedding_tables import remap_embeddings, with_dataset_stats
+from kubevoice_training.finetuning.embedding_tables import add_dataset_stats, remap_embeddings
 from kubevoice_training.stages.release import write_voice
 from kubevoice_training.stages.train import normalize_corpus
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
@@ -57,8 +57,8 @@ def word_errors(engine: Engine, speaker: str, path: Path) -> dict[str, float]:
         for word in words
     ]
     return {
-        "words.pinyinErrorRate": pinyin_error_rate(pairs),
-        "words.pinyinErrorRateWithTones": pinyin_error_rate(pairs, tones=True),
+        "words.pinyinErrorRate": compute_pinyin_error_rate(pairs),
+        "words.pinyinErrorRateWithTones": compute_pinyin_error_rate(pairs, tones=True),
     }
 
 
@@ -87,7 +87,7 @@ def main() -> None:
     folder = next(args.jobs.glob("*-train-*")) / "workspace"
     features, tuned = read_features(folder / "features"), load_weights(folder / "checkpoint")
     base = remap_embeddings(
-        with_dataset_stats(load_weights(builtin_voice("builtin://base") / "checkpoint"), features),
+        add_dataset_stats(load_weights(builtin_voice("builtin://base") / "checkpoint"), features),
         features.speakers,
         features.emotions,
     )

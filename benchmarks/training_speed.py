@@ -106,7 +106,7 @@ def replaced() -> list:
         patch.object(aligner, "_search_path", aligner._search_path.py_func),  # noqa: SLF001  # numba's own way back to Python
         patch.object(aligner, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
         patch.object(collation, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
-        patch.object(acoustic_step, "per_symbol_mean", plain_mean),
+        patch.object(acoustic_step, "average_per_symbol", plain_mean),
         patch.object(sambert, "regulate_length", plain_repeat),
         patch.object(length_regulator, "regulate_length", plain_repeat),
     ]

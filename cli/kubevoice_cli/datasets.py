@@ -78,10 +78,10 @@ def check_dataset(
 
 
 def _write_page(review: "DatasetReview", path: Path) -> None:
-    from kubevoice_training.pages.dataset import dataset_page
+    from kubevoice_training.pages.dataset import render_dataset_page
 
     try:
-        path.write_text(dataset_page(review), encoding="utf-8")
+        path.write_text(render_dataset_page(review), encoding="utf-8")
     except OSError as error:
         raise KubeVoiceError(f"cannot write {path}: {error.strerror}") from None
     errors.print(plain(f"wrote {path}"))
@@ -98,10 +98,10 @@ def _show(review: "DatasetReview") -> None:
             f"{group.minutes:.1f}",
             ",".join(map(str, group.rates)),
             f"{group.lufs:.1f}",
-            str(len(group.clipped)),
-            str(len(group.pausing)),
+            str(len(group.clips_with_clipping)),
+            str(len(group.clips_with_pauses)),
             f"{group.syllables_per_second:.1f}",
-            str(len(group.outliers)),
+            str(len(group.rate_outliers)),
             f"{group.noise.background:.1f}" if group.noise else "-",
         )
     if review.groups:

@@ -8,15 +8,15 @@ import torch
 from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice.text.symbols import SymbolReader
 from kubevoice.voice.modelscope import read_model_part
-from kubevoice_training.finetuning.acoustic_step import per_symbol_mean, reconstruction_losses
-from kubevoice_training.finetuning.vocoder_losses import MelLoss, reference_loss_mel
+from kubevoice_training.finetuning.acoustic_step import average_per_symbol, compute_reconstruction_losses
+from kubevoice_training.finetuning.vocoder_losses import MelLoss, read_reference_mel
 from kubevoice_training.models.aligner import beta_binomial_prior, monotonic_alignment_search
 from kubevoice_training.models.config import SourceConfig
 from kubevoice_training.models.layers import sequence_mask
 from kubevoice_training.models.nsf import denormalize_f0
 from kubevoice_training.models.sambert import AcousticBatch
 from kubevoice_training.modelscope.acoustic import load_sambert
-from kubevoice_training.modelscope.recipe import noam_rate
+from kubevoice_training.modelscope.recipe import compute_noam_rate
 from kubevoice_training.modelscope.tensors import read_tensors
 from kubevoice_training.modelscope.vocoder import load_generator, read_f0_scaling
 
@@ -110,7 +110,7 @@ def _align(model, batch, prior):
     mask = sequence_mask(batch.text_lengths, batch.ling.shape[1])
     soft, _ = model.align_attention(batch.mel, model.text_encoder.embed(batch.ling), mask, prior)
     durations = monotonic_alignment_search(soft, batch.text_lengths, batch.mel_lengths)
-    batch.pitch, batch.energy = per_symbol_mean(batch.pitch, durations), per_symbol_mean(batch.energy, durations)
+    batch.pitch, batch.energy = average_per_symbol(batch.pitch, durations), average_per_symbol(batch.energy, durations)
     batch.durations = durations.clone()
     batch.durations[torch.arange(len(durations)), batch.text_lengths] += batch.mel.shape[1] - batch.mel_lengths
 
@@ -134,7 +134,7 @@ def am_teacher(am_dir, inputs):
         _align(model, batch, _prior(inputs, batch.ling.shape[1]))
     model.zero_grad()
     output = model(batch)
-    mel, duration, pitch, energy = reconstruction_losses(output, batch)
+    mel, duration, pitch, energy = compute_reconstruction_losses(output, batch)
     frames = sequence_mask(batch.mel_lengths, batch.mel.shape[1]).unsqueeze(-1)
     before = ((output.decoder_mel - batch.mel).abs() * frames).sum() / (frames.sum() * batch.mel.shape[-1])
     answers = {
@@ -163,9 +163,9 @@ def mel_extract(config, wav):
 
 
 def mel_loss(params, y, y_hat):
-    loss, real, fake = MelLoss(reference_loss_mel(params)), torch.from_numpy(y), torch.from_numpy(y_hat)
+    loss, real, fake = MelLoss(read_reference_mel(params)), torch.from_numpy(y), torch.from_numpy(y_hat)
     return {"loss": loss(fake, real).numpy(), "mel_y": loss.mel(real).numpy()}
 
 
 def noam(base_lr, warmup, steps):
-    return np.array([noam_rate(base_lr, warmup, step) for step in steps])
+    return np.array([compute_noam_rate(base_lr, warmup, step) for step in steps])

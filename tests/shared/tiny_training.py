@@ -18,9 +18,13 @@ from kubevoice.resources.training import Recipe
 from kubevoice.storage import connect
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.finetuning.acoustic_finetuning import AcousticCorpus, AcousticFineTuning, acoustic_loop_config
+from kubevoice_training.finetuning.acoustic_finetuning import (
+    AcousticCorpus,
+    AcousticFineTuning,
+    build_acoustic_loop_config,
+)
 from kubevoice_training.finetuning.loop import TrainingLoop
-from kubevoice_training.finetuning.vocoder_finetuning import VocoderClip, VocoderFineTuning, vocoder_loop_config
+from kubevoice_training.finetuning.vocoder_finetuning import VocoderClip, VocoderFineTuning, build_vocoder_loop_config
 from kubevoice_training.models.aligner import monotonic_alignment_search
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
@@ -111,7 +115,7 @@ def finetuning(folder, recipe, model=None, world=None, **more):
     recipe, world = Recipe(**settings | recipe), world or ProcessGroup()
     return TrainingLoop(
         task=AcousticFineTuning(model if model is not None else network(), corpus(), recipe, world),
-        config=acoustic_loop_config(recipe),
+        config=build_acoustic_loop_config(recipe),
         world=world,
         store=CheckpointStore(connect(str(folder / "artifacts")), "steps", folder),
         **{"on_step": Diary(folder / "diary").note, "stopping": lambda: False} | more,
@@ -181,7 +185,7 @@ def vocoder_tuning(folder, recipe, world=None, **more):
             recipe=recipe,
             world=world,
         ),
-        config=vocoder_loop_config(recipe),
+        config=build_vocoder_loop_config(recipe),
         store=CheckpointStore(connect(str(folder / "artifacts")), "vocoder-steps", folder),
         world=world,
         **{"on_step": Diary(folder / "diary").note, "stopping": lambda: False} | more,

@@ -99,7 +99,7 @@ def run_stage(
     Parameters
     ----------
     stage
-        Which one.
+        Which stage.
     spec_file
         Its spec, in JSON.
     workdir
@@ -110,6 +110,11 @@ def run_stage(
         Whether the stage was asked to stop.
     world
         This process's rank and the world size.
+
+    Returns
+    -------
+    BaseModel
+        The stage's result.
 
     Raises
     ------
@@ -154,11 +159,11 @@ def _failure(reason: str, error: Exception, *, retryable: bool) -> StageFailure:
     """Log the whole error, and return a result with as much of it as Kubernetes keeps."""
     lines = [str(error), *getattr(error, "problems", ())]
     print(f"error: {lines[0]}", *(f"  {line}" for line in lines[1:]), sep="\n", file=sys.stderr, flush=True)
-    message, left = lines[0][:MESSAGE_CHARACTERS], list(lines[1:])
-    while left and len(message) + len(left[0]) < MESSAGE_CHARACTERS:
-        message += f"\n{left.pop(0)}"
-    if left:
-        message += f"\nand {len(left)} more; the log has them all"
+    message, details = lines[0][:MESSAGE_CHARACTERS], list(lines[1:])
+    while details and len(message) + len(details[0]) < MESSAGE_CHARACTERS:
+        message += f"\n{details.pop(0)}"
+    if details:
+        message += f"\nand {len(details)} more; the log has them all"
     return StageFailure(reason=reason, message=message, retryable=retryable)
 
 
@@ -188,7 +193,18 @@ def _run_guarded(run: Callable[[], BaseModel]) -> tuple[BaseModel, int]:  # noqa
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the stage the command line names; return the exit code."""
+    """Run the stage that the command line names.
+
+    Parameters
+    ----------
+    arguments
+        Of the command line; None for those of this process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
     parser = argparse.ArgumentParser(prog="kubevoice_training", description="Run one stage of making a voice.")
     parser.add_argument("stage", type=Stage, choices=list(Stage), metavar=f"{{{','.join(Stage)}}}")
     parser.add_argument("--spec", type=Path, required=True, help="JSON spec of the stage")
@@ -240,12 +256,12 @@ def _count_processes(stage: Stage) -> int:
 
     Raises InputError if the variable is not an integer.
     """
-    wanted = read_integer(os.environ, "KUBEVOICE_PROCESSES", 1)
-    if stage is not Stage.TRAIN or wanted <= 1 or "RANK" in os.environ:
+    requested = read_integer(os.environ, "KUBEVOICE_PROCESSES", 1)
+    if stage is not Stage.TRAIN or requested <= 1 or "RANK" in os.environ:
         return 1
     import torch
 
-    return min(wanted, torch.cuda.device_count())
+    return min(requested, torch.cuda.device_count())
 
 
 if __name__ == "__main__":

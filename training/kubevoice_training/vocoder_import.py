@@ -22,7 +22,7 @@ from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.weight_norm import normalize_weight, set_weight
 from kubevoice_training.modelscope.tensors import Tensors, build_network, read_tensors
 
-__all__ = ["fold_normalization", "load_published_generator", "published_config", "published_mel"]
+__all__ = ["fold_normalization", "load_published_generator", "read_published_config", "read_published_mel"]
 
 FLOOR_DB, CEILING_DB = -100.0, 20.0
 """20 log10 of the floor 1e-5; above the ceiling, which speech does not reach, a mel would be clipped."""
@@ -32,26 +32,35 @@ RESBLOCK = "1"
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no readable JSON ({error}); it should be HiFi-GAN's config.json") from None
-    if not isinstance(found, Mapping):
-        raise InputError(f"{path} is no mapping; it should be HiFi-GAN's config.json")
-    return found
+        raise InputError(f"{path} is not readable JSON ({error}); it should be HiFi-GAN's config.json") from None
+    if not isinstance(config, Mapping):
+        raise InputError(f"{path} is not a mapping; it should be HiFi-GAN's config.json")
+    return config
 
 
-def published_config(config: Mapping[str, Any]) -> GeneratorConfig:
-    """Return the sizes that a config.json of HiFi-GAN names.
+def read_published_config(config: Mapping[str, Any]) -> GeneratorConfig:
+    """Read the sizes of a generator from its config.json.
+
+    Parameters
+    ----------
+    config : Content of config.json.
+
+    Returns
+    -------
+    GeneratorConfig
+        Sizes of the generator.
 
     Raises
     ------
     InputError
-        If a setting is missing or is none that we have.
+        If a setting is missing or not supported.
     """
     try:
         if str(config["resblock"]) != RESBLOCK:
             raise InputError(f"resblock is {config['resblock']!r}; only ResBlock{RESBLOCK} can be read")
-        made = GeneratorConfig(
+        sizes = GeneratorConfig(
             in_channels=int(config.get("num_mels", 80)),
             channels=int(config["upsample_initial_channel"]),
             upsample_scales=tuple(map(int, config["upsample_rates"])),
@@ -64,18 +73,23 @@ def published_config(config: Mapping[str, Any]) -> GeneratorConfig:
         hop = int(config["hop_size"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"HiFi-GAN's config.json lacks a usable {error}") from None
-    if made.hop != hop:
-        raise InputError(f"upsample_rates make {made.hop} samples a frame; hop_size says {hop}")
-    return made
+    if sizes.hop != hop:
+        raise InputError(f"upsample_rates make {sizes.hop} samples a frame; hop_size says {hop}")
+    return sizes
 
 
-def published_mel(config: Mapping[str, Any], sample_rate: int | None = None) -> MelConfig:
-    """Return how the mels are made that a published generator reads.
+def read_published_mel(config: Mapping[str, Any], sample_rate: int | None = None) -> MelConfig:
+    """Read the settings of the mels that a published generator takes.
 
     Parameters
     ----------
-    config : its config.json
-    sample_rate : rate in Hz at which it is used, if it is not its own; lengths in samples and filters stay as they are
+    config : Content of config.json.
+    sample_rate : Rate in Hz at which it is used, if it is not its own; lengths in samples and filters stay as they are.
+
+    Returns
+    -------
+    MelConfig
+        Settings of the mel.
     """
     rate = int(config["sampling_rate"])
     return MelConfig(
@@ -92,7 +106,7 @@ def published_mel(config: Mapping[str, Any], sample_rate: int | None = None) -> 
     )
 
 
-def _renamed(tensors: Tensors) -> Tensors:
+def _rename_tensors(tensors: Tensors) -> Tensors:
     """Give tensors the names that KAN-TTS, and so our network, has for them."""
     renamed: Tensors = {}
     for name, value in tensors.items():
@@ -107,7 +121,15 @@ def _renamed(tensors: Tensors) -> Tensors:
 
 @torch.no_grad()
 def fold_normalization(generator: Generator, scale: NDArray[np.float32], offset: NDArray[np.float32]) -> None:
-    """Let a generator read x where it read scale * x + offset, by its first convolution; scale and offset are [M]."""
+    """Fold a scale and an offset of the input into the first convolution of a generator, in place.
+
+    The generator then gives for x what it gave for scale * x + offset.
+
+    Parameters
+    ----------
+    generator : The generator.
+    scale, offset : Of each mel bin [n_mels].
+    """
     layer = generator.conv_pre.conv1d
     assert layer.bias is not None  # noqa: S101  # a generator's has one
     weight = normalize_weight(layer.weight_v, layer.weight_g)
@@ -118,24 +140,29 @@ def fold_normalization(generator: Generator, scale: NDArray[np.float32], offset:
 def load_published_generator(
     folder: Path, checkpoint: str, sample_rate: int | None = None
 ) -> tuple[Generator, MelConfig]:
-    """Read a published generator; it reads mels of the configuration that comes with it, not normalised.
+    """Read a published generator. It takes mels of the returned settings that are not normalised.
 
     Parameters
     ----------
-    folder : has config.json and the checkpoint
-    checkpoint : name of the file of the generator's state
-    sample_rate : rate in Hz at which it is used, if it is not its own
+    folder : Has config.json and the checkpoint.
+    checkpoint : Name of the file of the generator's state.
+    sample_rate : Rate in Hz at which it is used, if it is not its own.
+
+    Returns
+    -------
+    tuple
+        The network and the settings of its mels.
 
     Raises
     ------
     InputError
-        If a file is not what it says, naming the tensor or setting.
+        If a file does not fit; it names the tensor or setting.
     """
     config = _read_json(folder / "config.json")
-    sizes = published_config(config)
-    tensors = _renamed(read_tensors(folder / checkpoint, ["generator"]))
+    sizes = read_published_config(config)
+    tensors = _rename_tensors(read_tensors(folder / checkpoint, ["generator"]))
     generator = build_network(lambda: Generator(sizes), tensors, folder / checkpoint)
-    mel = published_mel(config, sample_rate)
+    mel = read_published_mel(config, sample_rate)
     ones = np.ones(sizes.in_channels, np.float32)
     fold_normalization(generator, (CEILING_DB - FLOOR_DB) * NATURAL_PER_DB * ones, FLOOR_DB * NATURAL_PER_DB * ones)
     return generator, mel

@@ -57,12 +57,22 @@ class VoiceWeights:
 
 def _to_float16(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Convert a state dict to float16, but for the norms of normalised weights, which need the precision."""
-    whole = {name for name, value in state.items() if not value.is_floating_point() or name.endswith("weight_g")}
-    return {name: value if name in whole else value.half() for name, value in state.items()}
+    full_precision = {
+        name for name, value in state.items() if not value.is_floating_point() or name.endswith("weight_g")
+    }
+    return {name: value if name in full_precision else value.half() for name, value in state.items()}
 
 
 def save_weights(weights: VoiceWeights, folder: Path) -> None:
-    """Write the three files of a checkpoint folder, which is created if it does not exist."""
+    """Write the three files of a checkpoint folder.
+
+    Parameters
+    ----------
+    weights
+        The voice; it is not changed.
+    folder
+        Where to; created if it does not exist.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     vocoder = copy.deepcopy(weights.vocoder)
     round_weights(vocoder)
@@ -102,6 +112,16 @@ def _generator_config(stored: dict[str, Any]) -> GeneratorConfig:
 
 def load_weights(folder: Path) -> VoiceWeights:
     """Read a checkpoint folder.
+
+    Parameters
+    ----------
+    folder
+        A folder that `save_weights` wrote, or the `checkpoint/` of a voice bundle.
+
+    Returns
+    -------
+    VoiceWeights
+        The voice, its networks in evaluation mode, on the CPU.
 
     Raises
     ------

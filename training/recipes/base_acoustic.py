@@ -26,7 +26,7 @@ from base_data import EMOTION_ROWS, SPEAKERS, Recording, recordings
 from base_steps import Average, Step, adam, captured, keep, set_rate
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
-from kubevoice_training.finetuning.acoustic_step import build_targets, reconstruction_losses
+from kubevoice_training.finetuning.acoustic_step import build_targets, compute_reconstruction_losses
 from kubevoice_training.finetuning.collation import collate
 from kubevoice_training.models.layers import sequence_mask
 from kubevoice_training.models.sambert import AcousticBatch, Sambert
@@ -135,7 +135,7 @@ def plain_step(
         batch = group.take(chosen, model.config.outputs_per_step)
         with torch.autocast(chosen.device.type, torch.bfloat16, enabled=bf16):
             output = model(batch)
-        terms = reconstruction_losses(output, batch)
+        terms = compute_reconstruction_losses(output, batch)
         optimizer.zero_grad()
         torch.stack(terms).sum().backward()
         torch.nn.utils.clip_grad_norm_(taught, 1.0)

@@ -27,7 +27,7 @@ import soundfile
 from base_data import MEL, STREAMS, Row, read_audio, texts
 from kubevoice.errors import KubeVoiceError
 from kubevoice.text import UnitTables, analyse
-from kubevoice_training.features.acoustic_features import extract, load_audio
+from kubevoice_training.features.acoustic_features import extract_features, load_audio
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 from make_hsk_words import MANNERS, Manner, act  # a script beside us, not a package
@@ -126,7 +126,7 @@ def acted(rows: list[Row], medians: dict[str, float]) -> list[tuple[Row, str, fl
 
 def median_f0(out: Path, rows: list[Row]) -> float:
     """Return the median F0 in Hz over some clips."""
-    f0 = np.concatenate([extract(read_audio(out, row), MEL).f0 for row in rows[:MEDIAN_OF]])
+    f0 = np.concatenate([extract_features(read_audio(out, row), MEL).f0 for row in rows[:MEDIAN_OF]])
     return float(np.median(f0[f0 > 0]))
 
 
@@ -150,7 +150,7 @@ def read(out: Path, row: Row) -> Read | None:
     ids = UnitTables.load().encode(units)
     ling = np.stack([ids[stream] for stream in STREAMS], axis=1).astype(np.int16)
     wav = read_audio(out, row)
-    f0 = extract(wav, MEL).f0
+    f0 = extract_features(wav, MEL).f0
     if len(f0) < len(ling):
         return None  # each symbol needs a frame
     return Read(ling, f0.astype(np.float16), float(np.square(wav, dtype=np.float64).sum()), len(wav))

@@ -13,7 +13,7 @@ from pathlib import Path
 from kubevoice.engine import Controls, Engine
 from kubevoice.voice import builtin_voice
 from kubevoice_training.evaluation.prosody_metrics import ProsodySample, synthesize_and_measure
-from kubevoice_training.pages.listening import listening_page
+from kubevoice_training.pages.listening import render_listening_page
 
 SENTENCES = Path(__file__).with_name("everyday.csv")
 
@@ -39,7 +39,7 @@ def main() -> None:
             synthesize_and_measure(engine, text, Controls(speaker=speaker, emotion=emotion)) for text in sentences
         ]
         print(emotion, flush=True)
-    page = listening_page(engine.manifest.name, speaker, engine.sample_rate, takes)
+    page = render_listening_page(engine.manifest.name, speaker, engine.sample_rate, takes)
     args.output.write_text(page, encoding="utf-8")
     print(f"{args.output}: {len(page.encode()) / 1e6:.1f} MB")
 

@@ -20,7 +20,7 @@ import torch
 from base_acoustic import grouped
 from base_data import EMOTION_ROWS, STREAMS, texts
 from kubevoice.text import UnitTables, analyse
-from kubevoice_training.evaluation.recognition import edit_distance, to_pinyin, transcribe
+from kubevoice_training.evaluation.recognition import compute_edit_distance, to_pinyin, transcribe
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
@@ -112,8 +112,8 @@ def main() -> None:
         except ValueError as error:  # of a model that has hardly learned
             print(f"{text}: {error}")
             heard = ""
-        edits += edit_distance(to_pinyin(text), to_pinyin(heard))
-        toned += edit_distance(to_pinyin(text, tones=True), to_pinyin(heard, tones=True))
+        edits += compute_edit_distance(to_pinyin(text), to_pinyin(heard))
+        toned += compute_edit_distance(to_pinyin(text, tones=True), to_pinyin(heard, tones=True))
         syllables += len(to_pinyin(text))
     print(f"pinyin error of {args.sentences} sentences {edits / syllables:.3f}, with tones {toned / syllables:.3f}")
 

@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.voice import builtin_voice
-from kubevoice_training.evaluation.recognition import edit_distance, to_pinyin, transcribe
+from kubevoice_training.evaluation.recognition import compute_edit_distance, to_pinyin, transcribe
 
 WORDS = Path(__file__).with_name("hsk-heldout.csv")
 
@@ -52,8 +52,8 @@ def main() -> None:
             soundfile.write(args.recordings / f"{number:02}-{word}.wav", samples, engine.sample_rate)
         text = transcribe(audio, engine.sample_rate)
         said, heard = to_pinyin(word), to_pinyin(text)
-        edits, syllables = edits + edit_distance(said, heard), syllables + len(said)
-        toned_edits += edit_distance(to_pinyin(word, tones=True), to_pinyin(text, tones=True))
+        edits, syllables = edits + compute_edit_distance(said, heard), syllables + len(said)
+        toned_edits += compute_edit_distance(to_pinyin(word, tones=True), to_pinyin(text, tones=True))
         rows.append({"word": word, "said": " ".join(said), "heard": " ".join(heard)})
         print(f"{'ok ' if said == heard else '-- '} {word} {' '.join(said)} | {' '.join(heard)}", flush=True)
     right = sum(row["said"] == row["heard"] for row in rows)

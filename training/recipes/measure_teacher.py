@@ -14,7 +14,7 @@ from pathlib import Path
 
 from base_sentences import SAMPLE_RATE, Teacher
 from kubevoice.text import analyse
-from kubevoice_training.evaluation.recognition import pinyin_error_rate, transcribe
+from kubevoice_training.evaluation.recognition import compute_pinyin_error_rate, transcribe
 
 
 def main() -> None:
@@ -34,8 +34,8 @@ def main() -> None:
         result = {
             "speaker": speaker,
             "texts": len(pairs),
-            "pinyinErrorRate": round(pinyin_error_rate(pairs), 4),
-            "pinyinErrorRateWithTones": round(pinyin_error_rate(pairs, tones=True), 4),
+            "pinyinErrorRate": round(compute_pinyin_error_rate(pairs), 4),
+            "pinyinErrorRateWithTones": round(compute_pinyin_error_rate(pairs, tones=True), 4),
         }
         print(json.dumps(result), flush=True)
 

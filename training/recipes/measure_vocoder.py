@@ -33,8 +33,8 @@ from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice.engine.vocoder import VocoderSession
 from kubevoice.voice import builtin_voice, load_bundle
 from kubevoice_training.evaluation.mel_cepstral_distortion import compare_features
-from kubevoice_training.evaluation.recognition import edit_distance, to_pinyin, transcribe
-from kubevoice_training.features.acoustic_features import extract, load_audio, trim_silence
+from kubevoice_training.evaluation.recognition import compute_edit_distance, to_pinyin, transcribe
+from kubevoice_training.features.acoustic_features import extract_features, load_audio, trim_silence
 from kubevoice_training.voice_checkpoint import load_weights
 
 WORDS = Path(__file__).with_name("hsk-heldout.csv")
@@ -99,7 +99,9 @@ def pesq_of(wav: np.ndarray, copied: np.ndarray, rate: int) -> float:
 def measure_recognition_error(words: list[str], spoken: list[np.ndarray], rate: int) -> float:
     """Return the share of the words' syllables that Whisper mistakes."""
     pairs = [(to_pinyin(word), to_pinyin(transcribe(wav, rate))) for word, wav in zip(words, spoken, strict=True)]
-    return round(sum(edit_distance(said, heard) for said, heard in pairs) / sum(len(said) for said, _ in pairs), 4)
+    return round(
+        sum(compute_edit_distance(said, heard) for said, heard in pairs) / sum(len(said) for said, _ in pairs), 4
+    )
 
 
 def copies_of(recordings: list[np.ndarray], copy: Copy) -> Iterator[np.ndarray]:
@@ -115,7 +117,7 @@ def measured(
     """Return the figures of copies of the recordings: means, and the recognition error."""
     distortions, scores = [], []
     for wav, copied in zip(recordings, copies, strict=True):
-        distortions.append(compare_features(extract(copied, mel), extract(wav, mel), mel).distortion)
+        distortions.append(compare_features(extract_features(copied, mel), extract_features(wav, mel), mel).distortion)
         if find_spec("pesq"):
             scores.append(pesq_of(wav, copied, mel.sample_rate))
     return {

@@ -22,7 +22,7 @@ from base_sentences import SAMPLE_RATE
 from corpus_coverage import index_lines
 from kubevoice.audio.mel import MelConfig
 from kubevoice.text import UnitTables, analyse
-from kubevoice_training.features.acoustic_features import extract, load_audio
+from kubevoice_training.features.acoustic_features import extract_features, load_audio
 from spoken_texts import FRONT_END
 
 MEL = MelConfig(hop_length=256, fmin=0.0, min_level_db=-120.0, filter_rate=22050)
@@ -110,7 +110,7 @@ def analyse_clip(corpus: Path, line: dict[str, Any], speller: Speller) -> ClipFe
     units = [unit for sentence in analysis.sentences for unit in sentence.units]
     ids = UnitTables.load().encode(units)
     wav = load_audio(corpus / "wavs" / f"{line['id']}.flac", SAMPLE_RATE)
-    features = extract(wav, MEL)
+    features = extract_features(wav, MEL)
     silent = [unit.sy.startswith("#") for unit in units]
     owners = [owner for _, owner in spelt]
     return ClipFeatures(

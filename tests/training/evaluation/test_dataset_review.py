@@ -10,8 +10,8 @@ from kubevoice.storage import connect
 from kubevoice.text import analyse
 from kubevoice_training.dataset.faults import Waveform
 from kubevoice_training.evaluation import dataset_review, noise
-from kubevoice_training.evaluation.recording_metrics import measure_recording, modified_z_scores
-from kubevoice_training.pages.dataset import dataset_page
+from kubevoice_training.evaluation.recording_metrics import compute_modified_z_scores, measure_recording
+from kubevoice_training.pages.dataset import render_dataset_page
 
 RATE = 24_000
 HOSTILE = '<script>alert("你好")</script>'
@@ -58,8 +58,8 @@ def test_only_runs_at_full_scale_are_clipping():
     clean, cut = buzz(), buzz()
     clean[[10, 20, 30]] = 1.0
     cut[100:107] = -1.0
-    assert measured(clean).clipped == 0
-    assert measured(cut).clipped == 7
+    assert measured(clean).clipped_samples == 0
+    assert measured(cut).clipped_samples == 7
 
 
 def test_pauses_and_rate_leave_out_the_ends():
@@ -71,9 +71,9 @@ def test_pauses_and_rate_leave_out_the_ends():
 
 
 def test_an_outlier_does_not_hide_itself():
-    scores = modified_z_scores([4.0, 4.1, 3.9, 4.2, 3.8, 4.0, 4.1, 40.0])
+    scores = compute_modified_z_scores([4.0, 4.1, 3.9, 4.2, 3.8, 4.0, 4.1, 40.0])
     assert abs(scores[:-1]).max() < 3.5 < scores[-1]
-    assert not modified_z_scores([1.0, 1.0, 1.0, 9.0]).any()
+    assert not compute_modified_z_scores([1.0, 1.0, 1.0, 9.0]).any()
 
 
 def test_each_way_to_be_worse_is_advised_on(write):
@@ -113,7 +113,7 @@ def test_noise_that_cannot_be_rated_is_said_not_to_be_measured(write, monkeypatc
     found = write([("a", "你好", "neutral", buzz())])
     assert found.groups[0].noise is None
     assert "not measured" in kinds(found)["noise"].message
-    assert "not measured" in dataset_page(found)
+    assert "not measured" in render_dataset_page(found)
 
 
 def test_a_sample_of_many_recordings_is_bounded_and_does_not_depend_on_their_order():
@@ -140,7 +140,7 @@ class Tags(HTMLParser):
 def test_the_page_shows_hostile_text_as_text_and_loads_nothing(write):
     rows = [(f"n{i}", "你好", "neutral", buzz(0.9 + i / 50)) for i in range(10)]
     found = write([*rows, ("bad", "再见", HOSTILE, buzz()), ("odd", f"你{HOSTILE}", "neutral", buzz(0.2))])
-    page = dataset_page(found)
+    page = render_dataset_page(found)
     tags = Tags()
     tags.feed(page)
     assert "<script" not in page
@@ -161,5 +161,5 @@ def test_json_says_everything(write):
 
 
 def test_an_empty_review_is_a_page_too(write):
-    page = dataset_page(write([("b", "abc", "happy", buzz())]))
+    page = render_dataset_page(write([("b", "abc", "happy", buzz())]))
     assert "0</b><span>usable clips" in page

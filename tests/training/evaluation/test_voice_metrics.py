@@ -14,10 +14,10 @@ from kubevoice_training.evaluation.mel_cepstral_distortion import compare_featur
 from kubevoice_training.evaluation.report import build_report, read_report
 from kubevoice_training.evaluation.speaker_similarity import compute_speaker_similarity, is_similarity_model_installed
 from kubevoice_training.evaluation.voice_metrics import analyze_clip, check_quality_gate, compute_metrics
-from kubevoice_training.features.acoustic_features import extract
-from kubevoice_training.features.dynamic_time_warping import warping_path
+from kubevoice_training.features.acoustic_features import extract_features
+from kubevoice_training.features.dynamic_time_warping import find_warping_path
 from kubevoice_training.features.feature_store import Utterance
-from kubevoice_training.pages.evaluation import evaluation_page
+from kubevoice_training.pages.evaluation import render_evaluation_page
 
 MEL = MelConfig()
 WORDS = Path(__file__).resolve().parents[3] / "examples" / "hsk-words" / "wavs"
@@ -32,17 +32,17 @@ def vowels(hertz=150.0, seconds=0.6, level=0.3):
 
 
 def distance(a, b):
-    return compare_features(extract(a, MEL), extract(b, MEL), MEL)
+    return compare_features(extract_features(a, MEL), extract_features(b, MEL), MEL)
 
 
 def utterance(audio, *, emotion="neutral", name="a", text="你好", wave=None):
     kept = (audio * 32767).astype(np.int16) if wave is None else wave
-    return Utterance(name, text, emotion, "mei", True, np.zeros((1, 4), np.int64), extract(audio, MEL), kept)
+    return Utterance(name, text, emotion, "mei", True, np.zeros((1, 4), np.int64), extract_features(audio, MEL), kept)
 
 
 def test_the_path_goes_through_the_cheapest_cells():
     cost = np.abs(np.subtract.outer([0.0, 1.0, 1.0, 2.0], [0.0, 0.0, 1.0, 2.0]))
-    path = [tuple(pair) for pair in warping_path(cost)]
+    path = [tuple(pair) for pair in find_warping_path(cost)]
     assert (path[0], path[-1]) == ((0, 0), (3, 3))
     assert sum(cost[i, j] for i, j in path) == 0.0
 
@@ -56,7 +56,7 @@ def test_the_same_twice_is_no_distance_nor_is_another_level_or_tempo():
 
 def test_distortion_is_in_decibel_of_cepstra():
     # One cepstrum apart by d throughout: 10 sqrt(2) / ln 10 * d.
-    recorded = extract(vowels(), MEL)
+    recorded = extract_features(vowels(), MEL)
     bands = np.cos(np.pi * (np.arange(80) + 0.5) * 3 / 80)
     nepers = 0.2
     shifted = recorded.mel * 0 + 0.5 + (nepers * bands * 20 / np.log(10) / 100).astype(np.float32)
@@ -137,7 +137,9 @@ def test_the_page_has_players_pictures_and_verdict_and_loads_nothing():
     report = read_report(stored.model_dump_json().encode())
     assert report == stored
     wanted = Evaluation(max_mel_cepstral_distortion=0.5, max_pinyin_error_rate=0.1)
-    page = evaluation_page(report, "sha256:0", wanted, *check_quality_gate(report.metrics, wanted, report.missing))
+    page = render_evaluation_page(
+        report, "sha256:0", wanted, *check_quality_gate(report.metrics, wanted, report.missing)
+    )
     found = Links()
     found.feed(page)
     assert "script" not in found.tags

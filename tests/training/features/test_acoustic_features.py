@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 from kubevoice.audio.mel import MelConfig, log_mel, mel_filters
-from kubevoice_training.features.acoustic_features import extract, load_audio, trim_silence
+from kubevoice_training.features.acoustic_features import extract_features, load_audio, trim_silence
 
 MEL = MelConfig()
 RATE = MEL.sample_rate
@@ -18,19 +18,19 @@ def buzz(hertz, seconds=1.0, level=0.3):
 
 @pytest.mark.parametrize("hertz", [90.0, 200.0, 400.0])
 def test_pitch_is_found_in_hertz(hertz):
-    f0 = extract(buzz(hertz), MEL).f0
+    f0 = extract_features(buzz(hertz), MEL).f0
     assert (f0 > 0).mean() > 0.9
     assert np.median(f0[f0 > 0]) == pytest.approx(hertz, rel=0.01)
 
 
 def test_silence_has_no_pitch_and_the_lowest_mel():
-    found = extract(np.zeros(RATE, np.float32), MEL)
+    found = extract_features(np.zeros(RATE, np.float32), MEL)
     assert not found.f0.any()
     assert found.mel.max() == 0.0
 
 
 def test_all_features_share_one_time_grid():
-    found = extract(buzz(150.0, 0.777), MEL)
+    found = extract_features(buzz(150.0, 0.777), MEL)
     frames = int(RATE * 0.777) // MEL.hop_length + 1
     assert found.mel.shape == (frames, MEL.n_mels)
     assert found.f0.shape == found.energy.shape == (frames,)

@@ -10,7 +10,7 @@ import torch
 from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.training import Precision, Recipe, Schedule
 from kubevoice_training.finetuning.batch_sampler import BucketBatchSampler
-from kubevoice_training.finetuning.lr_schedule import learning_rate
+from kubevoice_training.finetuning.lr_schedule import compute_learning_rate
 from kubevoice_training.finetuning.parameter_selection import count_trainable
 from tiny_training import Diary, finetuning, process, train
 
@@ -141,13 +141,13 @@ def test_a_name_that_matches_nothing_is_bad_input_and_tells_what_there_is(tmp_pa
 
 def test_the_rate_warms_up_and_decays():
     recipe = Recipe(max_steps=100, warmup_steps=10)
-    rates = [learning_rate(step, recipe) for step in range(100)]
+    rates = [compute_learning_rate(step, recipe) for step in range(100)]
     assert rates[0] == pytest.approx(2e-6)
     assert max(rates) == pytest.approx(2e-5, rel=0.03)
     assert rates[9:] == sorted(rates[9:], reverse=True)
     assert rates[-1] < 1e-8
     constant = Recipe(max_steps=100, schedule=Schedule.CONSTANT)
-    assert {learning_rate(step, constant) for step in range(100)} == {2e-5}
+    assert {compute_learning_rate(step, constant) for step in range(100)} == {2e-5}
 
 
 def test_batches_are_of_like_length_and_every_clip_comes_once_an_epoch():

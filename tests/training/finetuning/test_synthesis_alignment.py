@@ -5,7 +5,7 @@ import pytest
 import torch
 from kubevoice.errors import InputError
 from kubevoice.storage import connect
-from kubevoice_training.features.excitation import excitation, normalize_excitation
+from kubevoice_training.features.excitation import compute_excitation, normalize_excitation
 from kubevoice_training.finetuning.acoustic_step import build_targets
 from kubevoice_training.finetuning.collation import collate
 from kubevoice_training.finetuning.synthesis_alignment import add_durations, transfer_durations
@@ -101,12 +101,15 @@ def test_a_voice_that_says_nothing_cannot_align(clips, voice, tmp_path):
 
 def test_pitch_is_bridged_where_there_is_no_voice():
     f0 = np.array([0, 100, 0, 400, 0, 0], np.float32)
-    np.testing.assert_allclose(excitation(f0)[:, 0], [100, 100, 200, 400, 400, 400], rtol=1e-5)
-    assert excitation(f0)[:, 1].tolist() == [0, 1, 0, 1, 0, 0]
-    assert excitation(np.zeros(3, np.float32)).tolist() == [[pytest.approx(30.0), 0.0]] * 3
+    np.testing.assert_allclose(compute_excitation(f0)[:, 0], [100, 100, 200, 400, 400, 400], rtol=1e-5)
+    assert compute_excitation(f0)[:, 1].tolist() == [0, 1, 0, 1, 0, 0]
+    assert compute_excitation(np.zeros(3, np.float32)).tolist() == [[pytest.approx(30.0), 0.0]] * 3
 
 
 def test_what_a_source_learns_it_speaks():
-    source, columns = SourceConfig(f0_offset=200.0, f0_scale=50.0), excitation(np.array([90, 0, 310], np.float32))
+    source, columns = (
+        SourceConfig(f0_offset=200.0, f0_scale=50.0),
+        compute_excitation(np.array([90, 0, 310], np.float32)),
+    )
     mel = np.concatenate([np.zeros((3, 4), np.float32), normalize_excitation(columns, source)], axis=1)
     np.testing.assert_allclose(denormalize_f0(torch.from_numpy(mel), source)[:, -2:], columns, rtol=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kubevoice_training.finetuning.acoustic_step import per_symbol_mean
+from kubevoice_training.finetuning.acoustic_step import average_per_symbol
 from kubevoice_training.models.aligner import beta_binomial_prior, forward_sum_loss, monotonic_alignment_search
 
 
@@ -57,4 +57,4 @@ def test_the_prior_is_a_distribution_along_the_diagonal():
 
 def test_means_per_symbol_leave_out_unvoiced_frames():
     f0 = torch.tensor([[100.0, 0.0, 200.0, 0.0, 0.0, 300.0]])
-    assert per_symbol_mean(f0, torch.tensor([[3, 2, 1]])).tolist() == [[150.0, 0.0, 300.0]]
+    assert average_per_symbol(f0, torch.tensor([[3, 2, 1]])).tolist() == [[150.0, 0.0, 300.0]]

@@ -23,7 +23,7 @@ from kubevoice.voice import builtin_voice, load_bundle
 from kubevoice.voice.modelscope import find_voices
 from kubevoice_training.features.acoustic_features import Features
 from kubevoice_training.features.feature_store import FeatureSet, Utterance
-from kubevoice_training.finetuning.embedding_tables import remap_embeddings, with_dataset_stats
+from kubevoice_training.finetuning.embedding_tables import add_dataset_stats, remap_embeddings
 from kubevoice_training.models.nsf import denormalize_f0
 from kubevoice_training.modelscope.bundle import import_voices, load_voice
 from kubevoice_training.voice_checkpoint import load_weights
@@ -185,10 +185,10 @@ def utterance(frames, mel, *, dev=False):
 def test_training_goes_on_from_the_bundles_checkpoint(imported):
     base = load_weights(imported["zhitian_emo"].path / "checkpoint")
     features = FeatureSet(base.mel, (utterance(40, base.mel), utterance(60, base.mel, dev=True)))
-    fitted = with_dataset_stats(base, features)
+    fitted = add_dataset_stats(base, features)
     np.testing.assert_allclose(fitted.stats.mel_mean, features.utterances[0].features.mel.mean(0), rtol=1e-5)
     assert fitted.stats.pitch_mean == pytest.approx(100.0)  # half of the frames are unvoiced, and count
-    assert with_dataset_stats(fitted, features) is fitted
+    assert add_dataset_stats(fitted, features) is fitted
     adapted = remap_embeddings(fitted, ["M7", "new"], ["neutral", "happy"])
     old, table = base.acoustic.spk_tokenizer.weight, adapted.acoustic.spk_tokenizer.weight
     assert torch.equal(table[:2], old[[1, 0]])  # the known speaker, and the first for a new one
@@ -199,7 +199,7 @@ def test_training_goes_on_from_the_bundles_checkpoint(imported):
 def test_features_of_another_rate_are_refused(imported):
     base = load_weights(imported["zhitian_emo"].path / "checkpoint")
     with pytest.raises(InputError, match="16000 Hz with a hop of 200, but the features have 24000 Hz"):
-        with_dataset_stats(base, FeatureSet(MelConfig(), ()))
+        add_dataset_stats(base, FeatureSet(MelConfig(), ()))
 
 
 def test_the_range_of_a_sources_f0_is_the_voices_own(imported):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from kubevoice.voice import builtin_voice
-from kubevoice_training.finetuning.acoustic_step import reconstruction_losses
+from kubevoice_training.finetuning.acoustic_step import compute_reconstruction_losses
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import AcousticBatch
 from kubevoice_training.voice_checkpoint import load_weights
@@ -129,7 +129,7 @@ def test_a_training_step_reads_nothing_back_from_the_device():
         energy=numbers(batch, slots),
         band_width=whole(()),
     )
-    terms = reconstruction_losses(model(given), given)
+    terms = compute_reconstruction_losses(model(given), given)
     torch.stack(terms).sum().backward()
     assert all(each.grad is not None for each in model.mel_decoder.parameters())
 

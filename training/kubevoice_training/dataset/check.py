@@ -28,14 +28,22 @@ ClipVisitor = Callable[[Clip, Waveform], None]
 
 @dataclass(slots=True)
 class DatasetReport:
-    """What a check found. `problems` is empty if the dataset can be used; `digest` names its content."""
+    """The result of a dataset check. `check_dataset` fills it; nothing changes it afterwards.
+
+    Attributes
+    ----------
+    clips : All rows without faults.
+    problems : One message for each fault; empty if the dataset can be used.
+    warnings : Advice that does not keep the dataset from being used.
+    digest : Names the content of every file that was read (sha256:...).
+    lexicon : Content of the dataset's lexicon.txt; empty if it has none.
+    """
 
     clips: list[Clip] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     digest: str = ""
     lexicon: str = ""
-    """The content of its lexicon.txt, if it has one."""
 
     @property
     def seconds(self) -> float:
@@ -110,11 +118,16 @@ def check_dataset(
 
     Parameters
     ----------
-    storage : the dataset's folder.
-    emotions : labels of the dataset, by which known label each is replaced.
-    visit : called with each good clip and its waveform, while the recording is in memory.
-    english : how the voice to be trained reads English.
-    tones : whether pinyin of the dataset's own has the tones of the dictionary or those that are spoken.
+    storage : The dataset's folder.
+    emotions : The known label that replaces each label of the dataset; a label that is not in it stays.
+    visit : Called with each good clip and its waveform, while the recording is in memory.
+    english : How the voice to be trained reads English.
+    tones : Whether pinyin of the dataset's own has the dictionary's tones or those after tone sandhi.
+
+    Returns
+    -------
+    DatasetReport
+        Clips, problems and warnings; it has no problems if the dataset can be used.
 
     Raises
     ------
@@ -177,7 +190,20 @@ def _find_warnings(report: DatasetReport, unused: set[str]) -> Iterator[str]:
 
 
 def raise_on_faults(report: DatasetReport, where: str) -> None:
-    """Raise InputError with every problem, if there are any."""
+    """Raise an error if the dataset cannot be used.
+
+    Parameters
+    ----------
+    report : The result of `check_dataset`.
+    where : The dataset's URI, for messages.
+
+    Raises
+    ------
+    InputError
+        If there are problems; it lists all of them.
+    KubeVoiceError
+        If there is no clip.
+    """
     if report.problems:
         raise InputError(f"dataset {where} has {len(report.problems)} problems", report.problems)
     if not report.clips:

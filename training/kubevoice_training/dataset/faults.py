@@ -28,7 +28,15 @@ LOWEST_RATE = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """A usable recording: mono samples [T], full scale 1, at `rate` Hz."""
+    """A usable recording.
+
+    Attributes
+    ----------
+    samples
+        Mono samples [T], full scale 1.
+    rate
+        Sample rate in Hz.
+    """
 
     samples: NDArray[np.float32]
     rate: int
@@ -39,7 +47,7 @@ class Waveform:
         return len(self.samples) / self.rate
 
 
-def _label_fault(row: DatasetRow, mapping: Mapping[str, str]) -> str | None:
+def _find_label_fault(row: DatasetRow, mapping: Mapping[str, str]) -> str | None:
     label = row.fields["emotion"]
     if not label:
         return "the emotion is empty; write neutral if there is none"
@@ -57,11 +65,24 @@ def _label_fault(row: DatasetRow, mapping: Mapping[str, str]) -> str | None:
 
 
 def find_row_faults(row: DatasetRow, mapping: Mapping[str, str]) -> Iterator[str]:
-    """Find what is wrong with the fields but the text."""
+    """Find the faults of a row's fields, except those of its text.
+
+    Parameters
+    ----------
+    row
+        A row of the dataset.
+    mapping
+        The known label that replaces each label of the dataset (`spec.dataset.emotions`).
+
+    Yields
+    ------
+    str
+        One message for each fault; it says how to correct it.
+    """
     fields = row.fields
     if not IDENTIFIER.fullmatch(fields["id"]):
         yield f"id {fields['id'][:40]!r} is not usable; use letters, digits, dot, - and _ (128 at most)"
-    if label := _label_fault(row, mapping):
+    if label := _find_label_fault(row, mapping):
         yield label
     if fields["speaker"] and not IDENTIFIER.fullmatch(fields["speaker"]):
         yield f"speaker {fields['speaker'][:40]!r} is not usable; use letters, digits, dot, - and _"
@@ -73,7 +94,23 @@ def find_row_faults(row: DatasetRow, mapping: Mapping[str, str]) -> Iterator[str
 
 
 def decode_audio(data: bytes) -> Waveform:
-    """Return a usable recording; InputError says what is wrong with another."""
+    """Decode a recording and check that it can be used.
+
+    Parameters
+    ----------
+    data
+        Content of the sound file.
+
+    Returns
+    -------
+    Waveform
+        Mono samples and their rate.
+
+    Raises
+    ------
+    InputError
+        If the file is empty, cut short, not mono, silent or not readable, or its rate or length is not allowed.
+    """
     if not data:
         raise InputError("is empty (0 bytes); copy it again")
     # libsndfile reads a WAV that was cut off as a shorter one. The size is 0 or all ones if it was written to a pipe.

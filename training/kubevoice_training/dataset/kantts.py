@@ -20,7 +20,7 @@ EMOTION_TAGS = "emotion_tag.txt"
 HEAD = re.compile(r"(\S+)[\t ]+(.+)")
 
 
-def _emotions(tags: str) -> dict[str, str]:
+def _read_emotion_tags(tags: str) -> dict[str, str]:
     """Read lines of `ID emotion_NAME`."""
     pairs = [line.split() for line in tags.splitlines() if line.strip()]
     return {pair[0]: pair[1].removeprefix("emotion_") for pair in pairs if len(pair) == 2}
@@ -29,10 +29,27 @@ def _emotions(tags: str) -> dict[str, str]:
 def read_prosody(data: bytes, tags: bytes = b"") -> list[DatasetRow]:
     """Parse prosody.txt: a line with id and marked text, and below it a line of pinyin.
 
-    Lines that are neither, such as those for filled pauses, are passed over. Raises InputError if there is no
-    utterance in it; faults of single ones are the caller's to find.
+    Lines that are neither, such as those for filled pauses, are ignored. Faults of single utterances are not reported
+    here; `check_dataset` finds them.
+
+    Parameters
+    ----------
+    data
+        Content of prosody.txt, in UTF-8.
+    tags
+        Content of emotion_tag.txt; empty if there is none, in which case every utterance is neutral.
+
+    Returns
+    -------
+    list of DatasetRow
+        A row for each utterance.
+
+    Raises
+    ------
+    InputError
+        If there is no utterance, or there are more than `MAX_ROWS`, or a file is not UTF-8.
     """
-    emotions = _emotions(decode_text(tags, EMOTION_TAGS))
+    emotions = _read_emotion_tags(decode_text(tags, EMOTION_TAGS))
     lines = decode_text(data, PROSODY).splitlines()
     rows: list[DatasetRow] = []
     for number, line in enumerate(lines):

@@ -16,13 +16,31 @@ MAX_TEXT = 512
 
 @dataclass(frozen=True, slots=True)
 class UnitLabeler:
-    """Settings by which the texts of a dataset become linguistic units."""
+    """Settings by which the texts of a dataset become linguistic units.
+
+    Attributes
+    ----------
+    front_end_config
+        How the voice's front end differs from the default.
+    tones
+        Which tones the dataset's own pinyin has, if it has pinyin.
+    """
 
     front_end_config: FrontEndConfig
     tones: PinyinTones
 
     def label(self, row: DatasetRow) -> tuple[Unit, ...]:
         """Return the linguistic units of a row.
+
+        Parameters
+        ----------
+        row
+            A row of the dataset.
+
+        Returns
+        -------
+        tuple
+            Units of all sentences, from the row's pinyin if it has some, else from the front end.
 
         Raises
         ------

@@ -18,42 +18,53 @@ SYLLABLE = re.compile(r"([a-zü]+)(?:[1-4](?=5))?([1-6])")
 
 
 def strip_boundaries(marked: str) -> str:
-    """Return the text without its boundary marks."""
+    """Return the text without its boundary marks.
+
+    Parameters
+    ----------
+    marked
+        Text with boundary marks: #1 to #4, "/", "%" and spaces.
+
+    Returns
+    -------
+    str
+        The characters alone.
+    """
     return re.sub(r"#[1-4]|[/%\s]", "", marked)
 
 
-def _syllable(written: str) -> str:
+def _normalize_syllable(written: str) -> str:
     """Spell one syllable as our tables do; InputError if it is none."""
     match = SYLLABLE.fullmatch(written)
     if match is None:
         raise InputError(f"{written[:20]!r} is not a pinyin syllable; write one such as ni3, and no other language")
     name, tone = match[1].replace("ü", "v"), match[2]
-    # 6 is a third tone spoken as a second; 5 after another tone makes it neutral; KAN-TTS reads ng as en.
+    # 6 is a third tone pronounced as a second; 5 after another tone makes it neutral; KAN-TTS reads ng as en.
     return {"ng": "en"}.get(name, name) + {"6": "2"}.get(tone, tone)
 
 
-def _words(pinyin: str) -> list[list[str]]:
-    words = [[_syllable(s) for s in word.replace(".", " ").split()] for word in pinyin.split("/")]
+def _split_words(pinyin: str) -> list[list[str]]:
+    words = [[_normalize_syllable(s) for s in word.replace(".", " ").split()] for word in pinyin.split("/")]
     return [word for word in words if word]
 
 
-def _breaks(marked: str) -> dict[int, int]:
-    """Return the break after each count of Chinese characters: 3 -> 2 is #2 after the third; the strongest counts."""
-    breaks: dict[int, int] = {}
+def _read_boundaries(marked: str) -> dict[int, int]:
+    """Return the highest boundary level by the number of characters before it; {3: 2} is #2 after the third."""
+    boundaries: dict[int, int] = {}
     count, at = 0, 0
     while at < len(marked):
         if match := MARKS.match(marked, at):
             level = int(match[1]) if match[1] else 2 if match[2] else 1
-            breaks[count] = max(level, breaks.get(count, 0))
+            boundaries[count] = max(level, boundaries.get(count, 0))
             at = match.end()
         else:
             count += is_han(marked[at])
             at += 1
-    return breaks
+    return boundaries
 
 
-def _ends(characters: str, syllables: list[str]) -> list[int]:
-    """Count the characters spoken when each syllable ends; one that ends in r takes a 儿 with it."""
+def _find_syllable_ends(characters: str, syllables: list[str]) -> list[int]:
+    """Return the number of characters up to the end of each syllable; a syllable that ends in r includes its 儿."""
     ends, at = [], 0
     for syllable in syllables:
         at += 1
@@ -61,53 +72,73 @@ def _ends(characters: str, syllables: list[str]) -> list[int]:
             at += 1
         ends.append(at)
     if at != len(characters):
-        raise InputError(f"the text has {len(characters)} characters, its pinyin speaks {at}; correct one of them")
+        raise InputError(f"the text has {len(characters)} characters, its pinyin covers {at}; correct one of them")
     return ends
 
 
 PHRASE_ENDS = 3
-"""From this break on, a syllable does not change the tone of the one before."""
+"""Sandhi does not cross boundaries of this level or a higher one."""
 
 
-def _apply_sandhi(words: list[list[str]], characters: str, ends: list[int], breaks: dict[int, int]) -> list[list[str]]:
+def _apply_sandhi(
+    words: list[list[str]], characters: str, ends: list[int], boundaries: dict[int, int]
+) -> list[list[str]]:
     """Apply sandhi to words whose tones are the dictionary's."""
     changed: list[list[str]] = []
     phrase: list[tuple[str, tuple[str, ...]]] = []
-    spoken = begin = 0
+    count = begin = 0
     for word in words:
-        spoken += len(word)
-        end = ends[spoken - 1]
+        count += len(word)
+        end = ends[count - 1]
         phrase.append((characters[begin:end], tuple(word)))
         begin = end
-        if breaks.get(end, 0) >= PHRASE_ENDS:
+        if boundaries.get(end, 0) >= PHRASE_ENDS:
             changed += map(list, apply_sandhi(*zip(*phrase, strict=True)))
             phrase = []
     return changed
 
 
 def parse_marked_units(text: str, reading: str, *, sandhi: bool = False) -> list[Unit]:
-    """Return the units of a text from its marked form and its pinyin, the two lines of `reading`.
+    """Return the units of a text from its marked form and its pinyin.
 
-    A word ends at "/" and at every break; the last break is #4. With `sandhi` the pinyin has the dictionary's tones,
-    and those that speech changes are changed. Raises InputError if the lines do not fit each other.
+    A word ends at "/" and at every boundary; the last boundary is #4.
+
+    Parameters
+    ----------
+    text
+        The text, for messages.
+    reading
+        Two lines: the marked text and its pinyin.
+    sandhi
+        Whether the pinyin has the dictionary's tones, so that tone sandhi has to be applied.
+
+    Returns
+    -------
+    list of Unit
+        The linguistic units, prosodic boundaries included.
+
+    Raises
+    ------
+    InputError
+        If there is no pinyin, or it does not fit the text.
     """
     marked, _, pinyin = reading.partition("\n")
-    words = _words(pinyin)
+    words = _split_words(pinyin)
     if not words:
         raise InputError(f"{text[:40]!r} has no pinyin; add the line below it")
     characters = "".join(c for c in marked if is_han(c))
-    ends = _ends(characters, [s for word in words for s in word])
-    breaks = _breaks(marked) | {ends[-1]: 4}
+    ends = _find_syllable_ends(characters, [s for word in words for s in word])
+    boundaries = _read_boundaries(marked) | {ends[-1]: 4}
     if sandhi:
-        words = _apply_sandhi(words, characters, ends, breaks)
+        words = _apply_sandhi(words, characters, ends, boundaries)
     units: list[Unit] = []
-    spoken = 0
+    count = 0
     for word in words:
         part: list[str] = []
         for syllable in word:
             part.append(syllable)
-            level = breaks.get(ends[spoken])
-            spoken += 1
+            level = boundaries.get(ends[count])
+            count += 1
             if level is not None:
                 units += [*build_word_units(part), build_boundary_unit(level)]
                 part = []

@@ -17,10 +17,16 @@ MAX_ROWS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class DatasetRow:
-    """One line of a dataset, as it was written.
+    """One line of a dataset as it was written.
 
-    `place` says where it stands: lines of metadata.csv are counted from 1, as a spreadsheet's rows less its head.
-    `reading` is the pinyin of a dataset that brings its own (see `prosody`), else empty.
+    Attributes
+    ----------
+    place
+        Where it is, for messages. Rows of metadata.csv are counted from 1, without the line of column names.
+    fields
+        Values by column: `REQUIRED` and speaker.
+    reading
+        Marked text and pinyin of a dataset that has its own (see `prosody`), else empty.
     """
 
     place: str
@@ -35,7 +41,21 @@ class DatasetRow:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One good row: its text, labels and linguistic units, the path of its recording and its length in seconds."""
+    """One row of a dataset without faults.
+
+    Attributes
+    ----------
+    id, text, emotion, speaker
+        As in the dataset; the emotion is the known label it is mapped to.
+    path
+        Of the recording, below the dataset's folder.
+    seconds
+        Length of the recording.
+    place
+        Where the row is, for messages.
+    units
+        Linguistic units of the text.
+    """
 
     id: str
     text: str
@@ -50,7 +70,22 @@ class Clip:
 def read_rows(data: bytes) -> list[DatasetRow]:
     """Parse metadata.csv: UTF-8 with or without a byte-order mark, any line ends.
 
-    Raises InputError if it is no such table; faults of single rows are the caller's to find.
+    Faults of single rows are not reported here; `check_dataset` finds them.
+
+    Parameters
+    ----------
+    data
+        Content of the file.
+
+    Returns
+    -------
+    list of DatasetRow
+        The rows in their order.
+
+    Raises
+    ------
+    InputError
+        If it is not such a table, has no rows, or has more than `MAX_ROWS`.
     """
     text = decode_text(data, METADATA)
     reader = csv.DictReader(io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n")), strict=True)
@@ -75,7 +110,25 @@ def read_rows(data: bytes) -> list[DatasetRow]:
 
 
 def decode_text(data: bytes, name: str) -> str:
-    """Return UTF-8 text without its byte-order mark; InputError if it is something else."""
+    """Decode UTF-8 with or without a byte-order mark.
+
+    Parameters
+    ----------
+    data
+        Content of the file.
+    name
+        Name of the file, for messages.
+
+    Returns
+    -------
+    str
+        The text without the byte-order mark.
+
+    Raises
+    ------
+    InputError
+        If the file is not UTF-8.
+    """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -9,9 +9,9 @@ from scipy.fft import dct
 from scipy.spatial.distance import cdist
 
 from kubevoice_training.features.acoustic_features import Features
-from kubevoice_training.features.dynamic_time_warping import warping_path
+from kubevoice_training.features.dynamic_time_warping import find_warping_path
 
-__all__ = ["FeatureDistance", "compare_features", "mel_cepstra"]
+__all__ = ["FeatureDistance", "compare_features", "compute_mel_cepstra"]
 
 CEPSTRA = 13
 DECIBEL = 10.0 * np.sqrt(2.0) / np.log(10.0)
@@ -19,14 +19,35 @@ DECIBEL = 10.0 * np.sqrt(2.0) / np.log(10.0)
 
 @dataclass(frozen=True, slots=True)
 class FeatureDistance:
-    """Mel cepstral distortion in dB, and the F0 difference in Hz over frames voiced in both; nan if there is none."""
+    """The distance between two utterances of the same text.
+
+    Attributes
+    ----------
+    distortion
+        Mel cepstral distortion in dB.
+    f0_error
+        Root mean square of the F0 difference in Hz, over frames that are voiced in both; nan if there are none.
+    """
 
     distortion: float
     f0_error: float
 
 
-def mel_cepstra(mel: NDArray[np.float32], config: MelConfig) -> NDArray[np.float64]:
-    """Mel cepstra 1 to 13 in nepers [T, 13]; 0, the level, says nothing of the timbre."""
+def compute_mel_cepstra(mel: NDArray[np.float32], config: MelConfig) -> NDArray[np.float64]:
+    """Compute mel cepstra 1 to 13. Number 0, the level, is left out, because it says nothing about the timbre.
+
+    Parameters
+    ----------
+    mel
+        Mel [T_mel, n_mels], scaled as `config` says.
+    config
+        Scale of the mel.
+
+    Returns
+    -------
+    NDArray
+        Cepstra in nepers [T_mel, 13].
+    """
     ranged = mel.astype(np.float64) / config.max_norm
     share = (ranged + 1.0) / 2.0 if config.symmetric else ranged
     decibel = (share - 1.0) * -config.min_level_db + config.ref_level_db
@@ -35,13 +56,30 @@ def mel_cepstra(mel: NDArray[np.float32], config: MelConfig) -> NDArray[np.float
 
 
 def compare_features(synthesized: Features, recorded: Features, config: MelConfig) -> FeatureDistance:
-    """Align two utterances by their mel cepstra c and measure along the path.
+    """Align two utterances by their mel cepstra c, and measure their distance along the path.
 
-    distortion = 10 sqrt(2) / ln 10 * mean |c_synthesized - c_recorded| (Kubichek 1993), and
-    f0_error = sqrt(mean (f0_synthesized - f0_recorded)^2) where both are voiced.
+    Distortion is 10 sqrt(2) / ln 10 * mean |c_synthesized - c_recorded|. F0 error is sqrt(mean (f0_synthesized -
+    f0_recorded)^2) where both are voiced.
+
+    Parameters
+    ----------
+    synthesized, recorded
+        Features of the same text.
+    config
+        Scale of the mels.
+
+    Returns
+    -------
+    FeatureDistance
+        Distortion in dB and F0 error in Hz.
+
+    References
+    ----------
+    Kubichek, "Mel-cepstral distance measure for objective speech quality assessment" (IEEE PacRim 1993); the path is
+    that of `find_warping_path`.
     """
-    cost = cdist(mel_cepstra(synthesized.mel, config), mel_cepstra(recorded.mel, config))
-    path = warping_path(cost)
+    cost = cdist(compute_mel_cepstra(synthesized.mel, config), compute_mel_cepstra(recorded.mel, config))
+    path = find_warping_path(cost)
     a, b = synthesized.f0[path[:, 0]], recorded.f0[path[:, 1]]
     voiced = (a > 0) & (b > 0)
     error = float(np.sqrt(np.mean((a[voiced] - b[voiced]) ** 2))) if voiced.any() else float("nan")

@@ -14,17 +14,42 @@ EXTRA = "kubevoice[evaluation]"
 
 
 def is_installed(*packages: str) -> bool:
-    """Return whether all these packages are installed."""
+    """Check whether packages are installed, without importing them.
+
+    Parameters
+    ----------
+    packages
+        Names to import.
+
+    Returns
+    -------
+    bool
+        True if all of them are.
+    """
     return all(importlib.util.find_spec(name) for name in packages)
 
 
 def find_model_file(package: str, path: str, use: str) -> Path:
-    """Return the path of a file inside a package.
+    """Find a file in an installed package.
+
+    Parameters
+    ----------
+    package
+        Name to import.
+    path
+        Of the file, below the package's folder.
+    use
+        What the file is used for, for the message.
+
+    Returns
+    -------
+    Path
+        Absolute path of the file.
 
     Raises
     ------
     KubeVoiceError
-        If the package is not installed; the message says what the file is used for (`use`).
+        If the package is not installed.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

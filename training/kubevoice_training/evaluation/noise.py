@@ -34,7 +34,17 @@ POLYNOMIALS = (
 
 @dataclass(frozen=True, slots=True)
 class NoiseRating:
-    """Ratings from 1 (bad) to 5 (excellent)."""
+    """Ratings from 1 (bad) to 5 (excellent).
+
+    Attributes
+    ----------
+    speech
+        Quality of the speech itself (SIG).
+    background
+        Absence of noise (BAK).
+    overall
+        Quality of both together (OVRL).
+    """
 
     speech: float
     background: float
@@ -42,26 +52,43 @@ class NoiseRating:
 
 
 class NoiseSample:
-    """A share of a group's recordings, chosen by their ids, so that it is the same however they are sorted."""
+    """A sample of a group's recordings, long enough for `WINDOWS` windows.
+
+    Recordings are selected by a hash of their ids, so the sample does not depend on their order.
+    """
 
     def __init__(self) -> None:
-        self._kept: list[tuple[float, Array]] = []
+        self._recordings: list[tuple[float, Array]] = []
         self._length = 0
 
     def consider(self, clip_id: str, waveform: Waveform) -> None:
-        """Consider one more recording."""
+        """Add a recording to the sample if its hash is among the lowest; one that is no longer needed is removed.
+
+        Parameters
+        ----------
+        clip_id
+            The clip's id, which is hashed.
+        waveform
+            Its samples and their rate.
+        """
         draw = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8]) / 2**64
-        if self._length >= WINDOWS * WINDOW and -self._kept[0][0] < draw:
+        if self._length >= WINDOWS * WINDOW and -self._recordings[0][0] < draw:
             return
         audio = soxr.resample(waveform.samples, waveform.rate, RATE).astype(np.float32)
-        heapq.heappush(self._kept, (-draw, audio))
+        heapq.heappush(self._recordings, (-draw, audio))
         self._length += len(audio)
-        while self._length - len(self._kept[0][1]) >= WINDOWS * WINDOW:
-            self._length -= len(heapq.heappop(self._kept)[1])
+        while self._length - len(self._recordings[0][1]) >= WINDOWS * WINDOW:
+            self._length -= len(heapq.heappop(self._recordings)[1])
 
     def build_windows(self) -> Array:
-        """Return what was kept as [windows, samples]; less than one window is repeated until it fills it."""
-        joined = np.concatenate([audio for _, audio in sorted(self._kept, key=lambda kept: -kept[0])])
+        """Join the recordings and cut them into windows.
+
+        Returns
+        -------
+        NDArray
+            [windows, 144160] at 16 kHz. A sample shorter than one window is repeated to fill it.
+        """
+        joined = np.concatenate([audio for _, audio in sorted(self._recordings, key=lambda item: -item[0])])
         if len(joined) < WINDOW:
             joined = np.resize(joined, WINDOW)
         count = min(WINDOWS, len(joined) // WINDOW)
@@ -69,18 +96,46 @@ class NoiseSample:
 
 
 def is_noise_model_installed() -> bool:
-    """Return whether the package with the network is installed."""
+    """Check whether the package with the network is installed.
+
+    Returns
+    -------
+    bool
+        Whether `rate_noise` can be called.
+    """
     return is_installed("speechmos")
 
 
 @cache
-def _network() -> Any:
+def _load_network() -> Any:
     return open_session(find_model_file("speechmos", "dnsmos_models/sig_bak_ovr.onnx", "noise"), threads=1)
 
 
 def rate_noise(sample: NoiseSample) -> NoiseRating:
-    """Rate a sample of at least one recording. Raises KubeVoiceError if the network is not installed."""
+    """Rate how clean recordings are.
+
+    Parameters
+    ----------
+    sample
+        A sample of at least one recording.
+
+    Returns
+    -------
+    NoiseRating
+        Means over the windows.
+
+    Raises
+    ------
+    KubeVoiceError
+        If the network is not installed.
+
+    References
+    ----------
+    Reddy, Gopal and Cutler, "DNSMOS P.835" (ICASSP 2022, arXiv 2110.01763), section 3.
+    """
     windows = sample.build_windows()
-    raw = np.concatenate([_network().run(None, {"input_1": window[None]})[0] for window in windows]).astype(np.float64)
+    raw = np.concatenate([_load_network().run(None, {"input_1": window[None]})[0] for window in windows]).astype(
+        np.float64
+    )
     means = [float(np.polyval(p, raw[:, i]).mean()) for i, p in enumerate(POLYNOMIALS)]
     return NoiseRating(*(round(min(5.0, max(1.0, mean)), 2) for mean in means))

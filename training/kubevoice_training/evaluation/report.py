@@ -11,7 +11,7 @@ from kubevoice.audio.mel import MelConfig
 from numpy.typing import NDArray
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from kubevoice_training.evaluation.media import mel_picture, mp3
+from kubevoice_training.evaluation.media import draw_mel, encode_mp3
 from kubevoice_training.evaluation.voice_metrics import SynthesizedClip
 
 __all__ = ["MEASURED", "REPORT", "ClipReport", "EvaluationReport", "build_report", "read_report"]
@@ -67,8 +67,8 @@ def _build_clip_report(clip: SynthesizedClip, mel: MelConfig) -> ClipReport:
         text=clip.text,
         transcript=clip.transcript,
         seconds=round(clip.seconds, 3),
-        sound=mp3(clip.audio, mel.sample_rate),
-        picture=mel_picture(clip.features.mel),
+        sound=encode_mp3(clip.audio, mel.sample_rate),
+        picture=draw_mel(clip.features.mel),
     )
     if clip.utterance is None or clip.distance is None:
         return report
@@ -79,8 +79,8 @@ def _build_clip_report(clip: SynthesizedClip, mel: MelConfig) -> ClipReport:
             "emotion": utterance.emotion,
             "speaker": utterance.speaker,
             "recorded_seconds": round(clip.recorded_seconds(mel), 3),
-            "recorded_sound": mp3(wave, mel.sample_rate) if len(wave) else "",
-            "recorded_picture": mel_picture(utterance.features.mel),
+            "recorded_sound": encode_mp3(wave, mel.sample_rate) if len(wave) else "",
+            "recorded_picture": draw_mel(utterance.features.mel),
             "distortion": round(distance.distortion, 2),
             "f0_error": round(distance.f0_error, 1) if np.isfinite(distance.f0_error) else None,
         }
@@ -99,12 +99,17 @@ def build_report(
 
     Parameters
     ----------
-    name : of the voice.
-    clips : synthesized clips.
-    mel : settings of the features.
-    metrics : metrics and missing ones, from `compute_metrics`.
-    samples : audio [T] by emotion.
-    export : largest difference from torch by graph.
+    name : Name of the voice.
+    clips : Synthesized clips.
+    mel : Settings of the features.
+    metrics : Metrics and missing ones, from `compute_metrics`.
+    samples : Audio [T] by emotion.
+    export : Largest difference from torch by graph.
+
+    Returns
+    -------
+    EvaluationReport
+        The report, with audio and images as data URIs.
     """
     compared = [clip.utterance for clip in clips if clip.utterance]
     return EvaluationReport(
@@ -113,13 +118,23 @@ def build_report(
         metrics=dict(metrics[0]),
         missing=dict(metrics[1]),
         clips=tuple(_build_clip_report(clip, mel) for clip in clips),
-        samples={label: mp3(audio, mel.sample_rate) for label, audio in samples.items()},
+        samples={label: encode_mp3(audio, mel.sample_rate) for label, audio in samples.items()},
         export=dict(export),
     )
 
 
 def read_report(data: bytes) -> EvaluationReport | None:
-    """Read a stored report; None if it is damaged or of another version, in which case it has to be made again."""
+    """Read a stored report.
+
+    Parameters
+    ----------
+    data : Content of measured.json.
+
+    Returns
+    -------
+    EvaluationReport or None
+        The report; None if it is damaged or of another version, in which case it has to be built again.
+    """
     try:
         return EvaluationReport.model_validate_json(data)
     except ValidationError:

@@ -40,12 +40,18 @@ class _Encoder(nn.Module):
 
 
 def is_similarity_model_installed() -> bool:
-    """Return whether the package with the weights is installed."""
+    """Check whether the package with the weights is installed.
+
+    Returns
+    -------
+    bool
+        Whether `embed_speaker` can be called.
+    """
     return is_installed("resemblyzer")
 
 
 @cache
-def _encoder() -> _Encoder:
+def _load_encoder() -> _Encoder:
     path = find_model_file("resemblyzer", "pretrained.pt", "speaker similarity")
     state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
     encoder = _Encoder()
@@ -54,7 +60,27 @@ def _encoder() -> _Encoder:
 
 
 def embed_speaker(audio: Array, sample_rate: int) -> Array:
-    """Return the unit vector [256] of whoever speaks in `audio` [samples]; less than 1.6 s is repeated."""
+    """Compute the embedding of the speaker of a recording.
+
+    Parameters
+    ----------
+    audio : Samples [T]; less than 1.6 s is repeated.
+    sample_rate : In Hz.
+
+    Returns
+    -------
+    NDArray
+        Unit vector [256], the mean over windows of 1.6 s.
+
+    Raises
+    ------
+    KubeVoiceError
+        If the network is not installed.
+
+    References
+    ----------
+    Wan et al., "Generalized End-to-End Loss for Speaker Verification" (arXiv 1710.10467), section 2.1.
+    """
     samples = soxr.resample(audio, sample_rate, MEL.sample_rate).astype(np.float32)
     level = float(np.sqrt(np.mean(samples**2)))
     samples *= max(1.0, 10.0 ** (LEVEL_DB / 20.0) / max(level, 1e-6))
@@ -62,7 +88,7 @@ def embed_speaker(audio: Array, sample_rate: int) -> Array:
     mel = torch.from_numpy(magnitude(samples, MEL) ** 2 @ MEL.filters.T)
     windows = mel.unfold(0, WINDOW, STEP).transpose(1, 2)
     with torch.no_grad():
-        embedding: Array = F.normalize(_encoder()(windows).mean(dim=0), dim=0).numpy()
+        embedding: Array = F.normalize(_load_encoder()(windows).mean(dim=0), dim=0).numpy()
     return embedding
 
 

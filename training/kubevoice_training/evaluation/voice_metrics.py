@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from kubevoice_training.evaluation.mel_cepstral_distortion import FeatureDistance, compare_features
 from kubevoice_training.evaluation.model_files import EXTRA
-from kubevoice_training.evaluation.recognition import is_recognizer_installed, pinyin_error_rate, transcribe
+from kubevoice_training.evaluation.recognition import compute_pinyin_error_rate, is_recognizer_installed, transcribe
 from kubevoice_training.evaluation.speaker_similarity import compute_speaker_similarity, is_similarity_model_installed
-from kubevoice_training.features.acoustic_features import Features, extract, trim_silence
+from kubevoice_training.features.acoustic_features import Features, extract_features, trim_silence
 from kubevoice_training.features.feature_store import Utterance
 
 __all__ = [
@@ -54,15 +54,38 @@ class SynthesizedClip:
     transcript: str | None = None
 
     def recorded_seconds(self, mel: MelConfig) -> float:
-        """Return the length of the recording; only of clips that have one."""
+        """Return the length of the recording in seconds; only for clips that have one.
+
+        Parameters
+        ----------
+        mel : Settings of the features.
+
+        Returns
+        -------
+        float
+            Number of frames times the hop.
+        """
         assert self.utterance is not None  # noqa: S101  # asked of compared clips only
         return len(self.utterance.features.f0) * mel.hop_length / mel.sample_rate
 
 
 def analyze_clip(text: str, audio: Array, mel: MelConfig, utterance: Utterance | None = None) -> SynthesizedClip:
-    """Extract the features of `audio` [T], and compare them with the recording's if there is one."""
+    """Extract the features of synthesized audio, and compare them with those of the recording.
+
+    Parameters
+    ----------
+    text : What was synthesized.
+    audio : Samples [T], full scale 1.
+    mel : Settings of the features.
+    utterance : The recording of the same text, or None.
+
+    Returns
+    -------
+    SynthesizedClip
+        The clip, without a transcript.
+    """
     trimmed = trim_silence(audio, mel.sample_rate)
-    features = extract(trimmed, mel)
+    features = extract_features(trimmed, mel)
     distance = compare_features(features, utterance.features, mel) if utterance else None
     return SynthesizedClip(text, audio, len(trimmed) / mel.sample_rate, features, utterance, distance)
 
@@ -96,6 +119,11 @@ def compute_metrics(clips: Sequence[SynthesizedClip], mel: MelConfig) -> tuple[d
     Metrics are pinyinErrorRate, melCepstralDistortion (dB), f0Rmse (Hz), speakerSimilarity (cosine) and durationError,
     the mean of |synthesized - recorded| / recorded in length, over all clips and for each emotion.
 
+    Parameters
+    ----------
+    clips : Synthesized clips, some with a recording.
+    mel : Settings of the features.
+
     Returns
     -------
     metrics : by name.
@@ -105,7 +133,7 @@ def compute_metrics(clips: Sequence[SynthesizedClip], mel: MelConfig) -> tuple[d
     missing: dict[str, str] = {}
     transcripts = [(clip.text, clip.transcript) for clip in clips if clip.transcript is not None]
     if transcripts:
-        metrics["pinyinErrorRate"] = pinyin_error_rate(transcripts)
+        metrics["pinyinErrorRate"] = compute_pinyin_error_rate(transcripts)
     else:
         missing["pinyinErrorRate"] = f"install {EXTRA}"
     metrics |= _average_distances([clip.distance for clip in clips if clip.distance])
@@ -150,7 +178,18 @@ def _threshold_field(metric: str) -> str:
 
 
 def get_threshold(metric: str, evaluation: Evaluation) -> float | None:
-    """Return the threshold that `spec.evaluation` sets for a metric, or None."""
+    """Look up the threshold of a metric in `spec.evaluation`.
+
+    Parameters
+    ----------
+    metric : Its name.
+    evaluation : The thresholds.
+
+    Returns
+    -------
+    float or None
+        None if there is no threshold.
+    """
     threshold = evaluation.model_dump(by_alias=True, exclude_none=True).get(_threshold_field(metric))
     return None if threshold is None else float(threshold)
 

@@ -104,7 +104,7 @@ class DecoderGraph(nn.Module):
         x = self.decoder.project_input(memory, frame)
         memory_mask, past_mask = memory_mask.unsqueeze(2), past_mask.unsqueeze(2)
         caches = (memory_keys, memory_values, past_keys, past_values)
-        windows = zip(*(kept.split(self.heads, dim=1) for kept in caches), strict=True)
+        windows = zip(*(cache.split(self.heads, dim=1) for cache in caches), strict=True)
         keys, values = [], []
         for block, (text_keys, text_values, own_keys, own_values) in zip(self.blocks, windows, strict=True):
             x, key, value = block(x, (text_keys, text_values, memory_mask), (own_keys, own_values, past_mask))

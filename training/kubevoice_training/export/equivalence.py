@@ -33,7 +33,17 @@ TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class ExportDifferences:
-    """Largest absolute difference from torch by graph name: mel and pitch are of unit deviation, audio of unit peak."""
+    """Largest absolute difference from torch by name of the graph.
+
+    Mel and pitch have unit deviation, audio has unit peak.
+
+    Attributes
+    ----------
+    onnx
+        Differences of the ONNX graphs.
+    torchscript
+        Differences of the TorchScript modules; empty if none were compared.
+    """
 
     onnx: dict[str, float]
     torchscript: dict[str, float]
@@ -80,9 +90,21 @@ def _max_difference(results: Sequence[NDArray[Any]], expected: Sequence[Tensor])
 def measure_export_differences(
     bundle: Bundle, weights: VoiceWeights, scripts: Mapping[str, nn.Module] | None = None
 ) -> ExportDifferences:
-    """Speak ten texts, one emotion after another, and compare every answer of every graph with torch's.
+    """Synthesize ten texts in different emotions, and compare each output of each graph with that of torch.
 
-    `scripts` are TorchScript modules by the name of the graph they stand for, such as encoder.onnx.
+    Parameters
+    ----------
+    bundle
+        The exported voice.
+    weights
+        Its networks.
+    scripts
+        TorchScript modules by the name of the graph they correspond to, such as encoder.onnx; None compares none.
+
+    Returns
+    -------
+    ExportDifferences
+        The largest difference of each graph.
     """
     networks = {
         name: make(5).network.eval() for name, make in build_graph_factories(weights.acoustic, weights.vocoder).items()

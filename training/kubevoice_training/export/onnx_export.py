@@ -172,7 +172,20 @@ def _measure_difference(graph: _ExportGraph, path: Path) -> float:
 
 
 def build_graph_factories(acoustic: Sambert, vocoder: Generator) -> dict[str, Callable[[int], _ExportGraph]]:
-    """Return what makes each graph, by its file's name, with example inputs of a wanted length."""
+    """Return a function for each graph that builds it with example inputs.
+
+    Parameters
+    ----------
+    acoustic
+        The acoustic model; it is set to evaluation mode.
+    vocoder
+        The vocoder; it is set to evaluation mode.
+
+    Returns
+    -------
+    dict
+        Functions by name of the graph's file. Each takes the number of symbols or frames of its example inputs.
+    """
     acoustic, vocoder = acoustic.eval(), vocoder.eval()
     bins = acoustic.config.n_mels
     return {
@@ -186,10 +199,28 @@ def build_graph_factories(acoustic: Sambert, vocoder: Generator) -> dict[str, Ca
 @torch.inference_mode(False)
 @torch.no_grad()
 def export_graphs(acoustic: Sambert, vocoder: Generator, folder: Path) -> dict[str, float]:
-    """Write the four graphs to `folder` and return each one's largest difference from torch.
+    """Write the four ONNX graphs of a voice, and compare them with torch.
 
-    Each graph is exported at one length and checked at another. Raises KubeVoiceError if one differs by more
-    than `TOLERANCE`.
+    Each graph is exported at one length and compared at others.
+
+    Parameters
+    ----------
+    acoustic
+        The acoustic model; it is set to evaluation mode.
+    vocoder
+        The vocoder; it is set to evaluation mode.
+    folder
+        Where the graphs are written; it exists.
+
+    Returns
+    -------
+    dict
+        Largest absolute difference from torch by file name.
+
+    Raises
+    ------
+    KubeVoiceError
+        If a graph differs by more than `TOLERANCE`.
     """
     differences = {}
     for name, make in build_graph_factories(acoustic, vocoder).items():

@@ -18,10 +18,28 @@ __all__ = ["export_torchscript"]
 
 @torch.no_grad()
 def export_torchscript(bundle: Bundle, folder: Path) -> ExportDifferences:
-    """Write encoder.pt, decoder.pt, postnet.pt, vocoder.pt and export.json; return the differences from torch.
+    """Write encoder.pt, decoder.pt, postnet.pt, vocoder.pt and export.json.
 
-    Inputs and outputs are those of the ONNX graphs, in the same order. Raises InputError if the
-    bundle was released without its checkpoint, KubeVoiceError if a graph differs by more than `TOLERANCE`.
+    Inputs and outputs are those of the ONNX graphs, in the same order.
+
+    Parameters
+    ----------
+    bundle
+        A voice that was released with its checkpoint.
+    folder
+        Where to; created if it does not exist.
+
+    Returns
+    -------
+    ExportDifferences
+        Differences from torch.
+
+    Raises
+    ------
+    InputError
+        If the bundle was released without its checkpoint.
+    KubeVoiceError
+        If a graph differs by more than `TOLERANCE`; nothing is written then.
     """
     if not (bundle.path / "checkpoint" / "labels.json").is_file():
         raise InputError(f"{bundle.path} was released without its checkpoint; release the voice again to export it")

@@ -16,7 +16,16 @@ import soxr
 from kubevoice.audio.mel import MelConfig, magnitude, range_normalize
 from numpy.typing import NDArray
 
-__all__ = ["Features", "Stats", "extract", "load_audio", "loud_blocks", "measure_stats", "resample", "trim_silence"]
+__all__ = [
+    "Features",
+    "Stats",
+    "extract_features",
+    "find_loud_blocks",
+    "load_audio",
+    "measure_stats",
+    "resample",
+    "trim_silence",
+]
 
 Array = NDArray[np.float32]
 F0_FLOOR_HZ, F0_CEIL_HZ = 60.0, 600.0
@@ -64,7 +73,18 @@ class Stats:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Stats":
-        """Read the statistics that a checkpoint stores: lists for the mel, numbers for the rest."""
+        """Read the statistics that a checkpoint stores.
+
+        Parameters
+        ----------
+        fields
+            Lists for the mel, numbers for the rest.
+
+        Returns
+        -------
+        Stats
+            The statistics.
+        """
         return cls(
             mel_mean=np.asarray(fields["mel_mean"], np.float32),
             mel_std=np.asarray(fields["mel_std"], np.float32),
@@ -76,18 +96,61 @@ class Stats:
 
 
 def load_audio(source: Path | IO[bytes], sample_rate: int) -> Array:
-    """Read a sound file as mono float32 at `sample_rate`; several channels are averaged."""
+    """Read a sound file as mono; several channels are averaged.
+
+    Parameters
+    ----------
+    source
+        Path or open file.
+    sample_rate
+        Rate of the result in Hz; a file with another rate is resampled.
+
+    Returns
+    -------
+    NDArray
+        Samples [T] in -1..1.
+    """
     samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
     return resample(samples.mean(axis=1), rate, sample_rate)
 
 
 def resample(samples: Array, rate: int, sample_rate: int) -> Array:
-    """Return samples [T] of `rate` Hz at `sample_rate` Hz."""
+    """Change the sample rate.
+
+    Parameters
+    ----------
+    samples
+        Samples [T].
+    rate
+        Their rate in Hz.
+    sample_rate
+        Rate of the result in Hz.
+
+    Returns
+    -------
+    NDArray
+        Samples [T * sample_rate / rate].
+    """
     return soxr.resample(samples, rate, sample_rate).astype(np.float32) if rate != sample_rate else samples
 
 
-def loud_blocks(wav: Array, sample_rate: int, threshold_db: float = 40.0) -> NDArray[np.intp]:
-    """Return the indices of the 20 ms blocks of `wav` [samples] at most `threshold_db` dB quieter than the loudest."""
+def find_loud_blocks(wav: Array, sample_rate: int, threshold_db: float = 40.0) -> NDArray[np.intp]:
+    """Find the 20 ms blocks of a waveform that are not silent.
+
+    Parameters
+    ----------
+    wav
+        Samples [T].
+    sample_rate
+        In Hz.
+    threshold_db
+        A block that is more than this many dB quieter than the loudest one counts as silent.
+
+    Returns
+    -------
+    NDArray
+        Indices of the blocks, ascending.
+    """
     size = sample_rate // 50
     level = np.sqrt((wav[: len(wav) // size * size].reshape(-1, size) ** 2).mean(axis=1))
     return np.flatnonzero(level > level.max(initial=0.0) * 10.0 ** (-threshold_db / 20.0))
@@ -103,19 +166,41 @@ def trim_silence(wav: Array, sample_rate: int, *, threshold_db: float = 40.0, ma
     sample_rate
         In Hz.
     threshold_db
-        What is more than this quieter than the loudest 20 ms counts as silence.
+        A 20 ms block that is more than this many dB quieter than the loudest one counts as silent.
     margin
         Seconds of silence that stay at either end.
+
+    Returns
+    -------
+    NDArray
+        The remaining samples; all of them if no block is loud.
     """
-    loud = loud_blocks(wav, sample_rate, threshold_db)
+    loud = find_loud_blocks(wav, sample_rate, threshold_db)
     if len(loud) == 0:
         return wav
     size, pad = sample_rate // 50, int(margin * sample_rate)
     return wav[max(0, loud[0] * size - pad) : (loud[-1] + 1) * size + pad]
 
 
-def extract(wav: Array, config: MelConfig) -> Features:
-    """Compute the features of `wav` [samples] at `config.sample_rate` Hz; they have samples // hop + 1 frames."""
+def extract_features(wav: Array, config: MelConfig) -> Features:
+    """Compute mel, F0 and energy of a waveform.
+
+    Parameters
+    ----------
+    wav
+        Samples [T] at `config.sample_rate`.
+    config
+        Settings of the mel; F0 and energy have the same frames.
+
+    Returns
+    -------
+    Features
+        Features of T // hop + 1 frames.
+
+    References
+    ----------
+    Morise, Yokomori and Ozawa, "WORLD" (IEICE Transactions on Information and Systems E99-D, 2016): DIO, StoneMask.
+    """
     amplitude = magnitude(wav, config)
     signal = wav.astype(np.float64)
     period = 1000.0 * config.hop_length / config.sample_rate
@@ -133,7 +218,18 @@ def extract(wav: Array, config: MelConfig) -> Features:
 
 
 def measure_stats(clips: list[Features]) -> Stats:
-    """Compute the statistics of a corpus: of the mel and energy over all frames, of F0 over voiced frames."""
+    """Compute the statistics of a corpus.
+
+    Parameters
+    ----------
+    clips
+        Features of all clips.
+
+    Returns
+    -------
+    Stats
+        Mean and deviation of mel and energy over all frames, and of F0 over voiced frames.
+    """
     mel = np.concatenate([clip.mel for clip in clips])
     f0 = np.concatenate([clip.f0 for clip in clips])
     energy = np.concatenate([clip.energy for clip in clips])

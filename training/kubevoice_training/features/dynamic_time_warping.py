@@ -4,11 +4,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["warping_path"]
+__all__ = ["find_warping_path"]
 
 
 @numba.njit(cache=False)
-def _cheapest(cost: NDArray[np.float64]) -> NDArray[np.int64]:
+def _find_cheapest_path(cost: NDArray[np.float64]) -> NDArray[np.int64]:
     a, b = cost.shape
     total = np.full((a + 1, b + 1), np.inf)
     total[0, 0] = 0.0
@@ -30,6 +30,22 @@ def _cheapest(cost: NDArray[np.float64]) -> NDArray[np.int64]:
     return path[:length][::-1]
 
 
-def warping_path(cost: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Dynamic time warping (Sakoe and Chiba 1978): the cheapest path through `cost` [A, B], as pairs [P, 2]."""
-    return np.asarray(_cheapest(np.ascontiguousarray(cost)))
+def find_warping_path(cost: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Find the cheapest path through a cost matrix by dynamic time warping.
+
+    Parameters
+    ----------
+    cost
+        Cost of each pair of frames [A, B].
+
+    Returns
+    -------
+    NDArray
+        Pairs of indices [P, 2], from (0, 0) to (A - 1, B - 1).
+
+    References
+    ----------
+    Sakoe and Chiba, "Dynamic programming algorithm optimization for spoken word recognition" (IEEE TASSP 26, 1978),
+    without slope constraint.
+    """
+    return np.asarray(_find_cheapest_path(np.ascontiguousarray(cost)))

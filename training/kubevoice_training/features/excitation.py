@@ -5,12 +5,12 @@ from numpy.typing import NDArray
 
 from kubevoice_training.models.config import F0_FLOOR_HZ, SourceConfig
 
-__all__ = ["excitation", "normalize_excitation"]
+__all__ = ["compute_excitation", "normalize_excitation"]
 
 Array = NDArray[np.float32]
 
 
-def excitation(f0: Array) -> Array:
+def compute_excitation(f0: Array) -> Array:
     """Interpolate F0 over unvoiced frames, and add a column for voicing.
 
     Interpolation is linear in log F0, as in the reference (docs/reference/kantts-format.md, section "Feature run").
@@ -33,6 +33,19 @@ def excitation(f0: Array) -> Array:
 
 
 def normalize_excitation(columns: Array, source: SourceConfig) -> Array:
-    """Scale what `excitation` returns [T_mel, 2] to the range that the acoustic model predicts."""
+    """Scale F0 to the range that the acoustic model predicts; voicing stays as it is.
+
+    Parameters
+    ----------
+    columns
+        F0 in Hz and voicing [T_mel, 2], from `compute_excitation`.
+    source
+        Offset and scale of F0, in Hz.
+
+    Returns
+    -------
+    NDArray
+        (F0 - offset) / scale and voicing [T_mel, 2].
+    """
     scale = np.array([source.f0_scale, 1.0], np.float32)
     return (columns - np.array([source.f0_offset, 0.0], np.float32)) / scale

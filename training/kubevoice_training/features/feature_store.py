@@ -11,7 +11,7 @@ from kubevoice.audio.mel import MelConfig
 from numpy.typing import NDArray
 
 from kubevoice_training.features.acoustic_features import Features, Stats
-from kubevoice_training.features.excitation import excitation, normalize_excitation
+from kubevoice_training.features.excitation import compute_excitation, normalize_excitation
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.models.config import SourceConfig
 
@@ -62,27 +62,53 @@ class Utterance:
             Rows of the embedding tables.
         source
             The vocoder's harmonic source, if it has one: F0 and voicing are then two more columns of the mel.
+
+        Returns
+        -------
+        TrainingClip
+            The clip without durations.
         """
         mel = self.normalize_mel(stats)
         if source is not None:
-            mel = np.concatenate([mel, normalize_excitation(excitation(self.features.f0), source)], axis=1)
+            mel = np.concatenate([mel, normalize_excitation(compute_excitation(self.features.f0), source)], axis=1)
         return TrainingClip(self.ling, emotion, speaker, mel, self.features.f0, self.features.energy)
 
     def normalize_mel(self, stats: Stats) -> NDArray[np.float32]:
-        """Return the mel [T_mel, n_mels] with zero mean and unit deviation in each bin."""
+        """Normalise the mel to zero mean and unit deviation in each bin.
+
+        Parameters
+        ----------
+        stats
+            Mean and deviation of each bin.
+
+        Returns
+        -------
+        NDArray
+            Normalised mel [T_mel, n_mels].
+        """
         return ((self.features.mel - stats.mel_mean) / stats.mel_std).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
-    """The features of a whole dataset, and how their mels were computed."""
+    """The features of a whole dataset.
+
+    Attributes
+    ----------
+    mel
+        Settings that the mels were computed with.
+    utterances
+        The clips, in the dataset's order.
+    attribution
+        Lines that name the source of the recordings.
+    lexicon
+        Content of the dataset's lexicon.txt; empty if it has none.
+    """
 
     mel: MelConfig
     utterances: tuple[Utterance, ...]
     attribution: tuple[str, ...] = ()
-    """Lines that name the source of the recordings."""
     lexicon: str = ""
-    """Content of the dataset's lexicon.txt; empty if it has none."""
 
     @property
     def emotions(self) -> list[str]:
@@ -162,7 +188,18 @@ def _read_shard(path: Path) -> Iterator[tuple[NDArray[np.int64], Features, NDArr
 
 
 def read_features(folder: Path) -> FeatureSet:
-    """Read what `write_features` wrote."""
+    """Read what `write_features` wrote.
+
+    Parameters
+    ----------
+    folder
+        Folder of the index and the shards.
+
+    Returns
+    -------
+    FeatureSet
+        All features, in memory.
+    """
     index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     arrays = (item for path in sorted(folder.glob("shard-*.npz")) for item in _read_shard(path))
     utterances = tuple(

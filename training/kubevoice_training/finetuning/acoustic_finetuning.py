@@ -20,38 +20,72 @@ from numpy.typing import NDArray
 from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.finetuning.acoustic_step import compute_losses
-from kubevoice_training.finetuning.batch_sampler import BucketBatchSampler, step_seed
+from kubevoice_training.finetuning.batch_sampler import BucketBatchSampler, derive_step_seed
 from kubevoice_training.finetuning.collation import NO_SHARE, BatchShare, BatchSize, CollatedBatch, collate
 from kubevoice_training.finetuning.loop import LoopConfig, StepLosses
-from kubevoice_training.finetuning.lr_schedule import learning_rate
+from kubevoice_training.finetuning.lr_schedule import compute_learning_rate
 from kubevoice_training.finetuning.parameter_selection import select_trainable
 from kubevoice_training.finetuning.previews import draw_clip
 from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.runtime.process_group import ProcessGroup
 
-__all__ = ["AcousticCorpus", "AcousticFineTuning", "acoustic_loop_config"]
+__all__ = ["AcousticCorpus", "AcousticFineTuning", "build_acoustic_loop_config"]
 
 Array = NDArray[np.float32]
 TERMS = ("total", "mel", "duration", "pitch", "energy", "alignment")
 """Fields of `AcousticLosses`, and TensorBoard's curves."""
 
 
-def computes_in_bf16(precision: Precision, device: torch.device) -> bool:
-    """Return whether the network computes in bfloat16; its weights, the alignment and the losses never do."""
+def uses_bf16(precision: Precision, device: torch.device) -> bool:
+    """Decide whether the network computes in bfloat16; its weights, the alignment and the losses never do.
+
+    Parameters
+    ----------
+    precision
+        As `spec.training.precision` says.
+    device
+        Where the network computes.
+
+    Returns
+    -------
+    bool
+        With `auto`, True on a GPU that supports it.
+    """
     if precision is Precision.AUTO:
         return device.type == "cuda" and torch.cuda.is_bf16_supported()
     return precision is Precision.BF16
 
 
-def acoustic_loop_config(recipe: Recipe) -> LoopConfig:
-    """Return how long a recipe trains the acoustic model."""
+def build_acoustic_loop_config(recipe: Recipe) -> LoopConfig:
+    """Derive from a recipe how long the acoustic model is trained.
+
+    Parameters
+    ----------
+    recipe
+        `spec.training`.
+
+    Returns
+    -------
+    LoopConfig
+        Steps, interval of evaluations and early stopping.
+    """
     return LoopConfig(recipe.max_steps, recipe.save_every, recipe.early_stop_patience)
 
 
 @dataclass(frozen=True, slots=True)
 class AcousticCorpus:
-    """Clips to train on, clips held out for the dev loss, and the statistics that all are normalised by."""
+    """Clips of a dataset as the acoustic model learns from them.
+
+    Attributes
+    ----------
+    train
+        Clips to train on.
+    dev
+        Clips held out for the dev loss; may be empty.
+    stats
+        What all of them are normalised by.
+    """
 
     train: Sequence[TrainingClip]
     dev: Sequence[TrainingClip]
@@ -62,8 +96,31 @@ class AcousticCorpus:
 class AcousticFineTuning:
     """The acoustic model's `TrainingTask`: AdamW on the selected parameters, in batches of similar lengths.
 
-    Raises InputError when it is created without a clip to train on, or with a name in `recipe.trainable` that
-    matches no parameter.
+    Attributes
+    ----------
+    model
+        The acoustic model; `train_step` changes its weights.
+    corpus
+        Clips and statistics.
+    recipe
+        `spec.training`.
+    world
+        This process's rank and the world size.
+    synthesize
+        Returns waves [samples] by name, for TensorBoard; None for no audio.
+    trainable
+        The parameters that are updated. Set when the task is created.
+    optimizer
+        AdamW; `train_step` sets its learning rate and `load_state_dict` its state.
+    sampler
+        Selects the clips of each step.
+    padding_ids
+        The end-of-sentence id of each input stream, which pads a batch.
+
+    Raises
+    ------
+    InputError
+        When it is created without a clip to train on, or with a name in `recipe.trainable` that matches no parameter.
     """
 
     model: Sambert
@@ -71,12 +128,10 @@ class AcousticFineTuning:
     recipe: Recipe
     world: ProcessGroup = field(default_factory=ProcessGroup)
     synthesize: Callable[[], Mapping[str, Array]] | None = None
-    """Makes waves [samples] by name, for TensorBoard; None for no audio."""
     trainable: list[torch.nn.Parameter] = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     sampler: BucketBatchSampler = field(init=False)
     padding_ids: list[int] = field(init=False)
-    """The end-of-sentence id of each input stream, which pads a batch."""
 
     def __post_init__(self) -> None:
         if not self.corpus.train:
@@ -89,10 +144,21 @@ class AcousticFineTuning:
         self.padding_ids = [tables.eos[stream] for stream in STREAMS]
 
     def train_step(self, step: int) -> StepLosses:
-        """Update the weights with the batch of a step."""
+        """Update the weights with the batch of a step.
+
+        Parameters
+        ----------
+        step
+            Counted from 0.
+
+        Returns
+        -------
+        StepLosses
+            Losses of the whole batch, gradient norm and learning rate.
+        """
         self.model.train()
-        torch.manual_seed(step_seed(self.recipe.seed, step, self.world.rank))
-        rate = learning_rate(step, self.recipe)
+        torch.manual_seed(derive_step_seed(self.recipe.seed, step, self.world.rank))
+        rate = compute_learning_rate(step, self.recipe)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         terms = self._compute_gradients([self.corpus.train[i] for i in self.sampler.batch(step)])
@@ -116,7 +182,13 @@ class AcousticFineTuning:
 
     @torch.no_grad()
     def evaluate(self) -> StepLosses | None:
-        """Compute the mean losses over the held-out clips, without dropout."""
+        """Compute the mean losses over the held-out clips, without dropout.
+
+        Returns
+        -------
+        StepLosses or None
+            None if there are no held-out clips.
+        """
         dev, size = self.corpus.dev, self.recipe.batch_size
         if not dev:
             return None
@@ -132,21 +204,49 @@ class AcousticFineTuning:
         return StepLosses(means["total"], means)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the weights and the optimizer's state."""
+        """Return all that changes from step to step.
+
+        Returns
+        -------
+        dict
+            Weights and optimizer state by the keys of a checkpoint.
+        """
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load the weights and the optimizer's state."""
+        """Load the weights and the optimizer's state.
+
+        Parameters
+        ----------
+        state
+            What `state_dict` returned; further keys are ignored.
+        """
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
 
     def load_best(self, state: Mapping[str, Any] | None) -> None:
-        """Load the weights with the lowest dev loss; without held-out clips, the last ones stay."""
+        """Load the weights with the lowest dev loss.
+
+        Parameters
+        ----------
+        state
+            Their state; None if no step was evaluated, in which case the last weights stay.
+        """
         if state is not None:
             self.model.load_state_dict(state["model"])
 
     def write_previews(self, writer: TensorBoardWriter, step: int, *, evaluated: bool) -> None:
-        """Write audio every `recipe.sample_every` steps, and the images of one clip after each evaluation."""
+        """Write audio every `recipe.sample_every` steps, and the images of one clip after each evaluation.
+
+        Parameters
+        ----------
+        writer
+            Where to.
+        step
+            Steps made.
+        evaluated
+            Whether this step was evaluated.
+        """
         self.model.eval()
         if self.synthesize is not None and step % self.recipe.sample_every == 0:
             writer.write_audio(self.synthesize(), step)
@@ -156,7 +256,18 @@ class AcousticFineTuning:
             writer.write_images(draw_clip(self.model, batch, self.corpus.stats), step)
 
     def describe_divergence(self, step: int) -> str:
-        """Name the settings that make training diverge."""
+        """Name the settings that make training diverge.
+
+        Parameters
+        ----------
+        step
+            The step whose loss is not finite, counted from 1.
+
+        Returns
+        -------
+        str
+            The message of the error.
+        """
         return (
             f"the loss of step {step} is not finite; lower spec.training.learningRate "
             f"({self.recipe.learning_rate:g}) or spec.training.maxGradientNorm"
@@ -164,7 +275,7 @@ class AcousticFineTuning:
 
     @property
     def _uses_bf16(self) -> bool:
-        return computes_in_bf16(self.recipe.precision, self.world.device)
+        return uses_bf16(self.recipe.precision, self.world.device)
 
     def _collate(self, clips: Sequence[TrainingClip], size: BatchSize) -> CollatedBatch:
         return collate(clips, self.padding_ids, self.model.config.outputs_per_step, size).to(self.world.device)

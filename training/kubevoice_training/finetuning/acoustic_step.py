@@ -20,12 +20,26 @@ from kubevoice_training.models.aligner import (
 from kubevoice_training.models.layers import sequence_mask
 from kubevoice_training.models.sambert import AcousticBatch, AcousticOutput, Sambert, attention_band_width
 
-__all__ = ["AcousticLosses", "build_targets", "compute_losses", "per_symbol_mean", "reconstruction_losses"]
+__all__ = ["AcousticLosses", "average_per_symbol", "build_targets", "compute_losses", "compute_reconstruction_losses"]
 
 
 @dataclass(slots=True)
 class AcousticLosses:
-    """The losses of one step, scalars: each a mean times this process's share; `total` is their sum."""
+    """The losses of one step. Each is a scalar: a mean times this process's share of the batch.
+
+    Attributes
+    ----------
+    total
+        The sum of all others.
+    mel
+        Sum of the decoder's and the post-net's.
+    duration
+        Of log durations.
+    pitch, energy
+        Of the normalised values.
+    alignment
+        Forward-sum and binarization loss; 0 if durations are given.
+    """
 
     total: Tensor
     mel: Tensor
@@ -35,7 +49,7 @@ class AcousticLosses:
     alignment: Tensor
 
 
-def per_symbol_mean(values: Tensor, durations: Tensor) -> Tensor:
+def average_per_symbol(values: Tensor, durations: Tensor) -> Tensor:
     """Average frame values over each symbol.
 
     Parameters
@@ -94,7 +108,7 @@ def build_targets(
     """
     mask = sequence_mask(data.text_lengths, data.ling.shape[1])
     durations, loss = _find_durations(model, data, mask, share)
-    pitch, energy = per_symbol_mean(data.f0, durations), per_symbol_mean(data.energy, durations)
+    pitch, energy = average_per_symbol(data.f0, durations), average_per_symbol(data.energy, durations)
     padded = durations.clone()
     padded[torch.arange(len(padded)), data.text_lengths] += data.mel.shape[1] - data.mel_lengths
     return AcousticBatch(
@@ -110,10 +124,28 @@ def build_targets(
     ), loss
 
 
-def reconstruction_losses(output: AcousticOutput, batch: AcousticBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the mel, duration, pitch and energy losses (scalars): L1 over valid frames or symbols.
+def compute_reconstruction_losses(
+    output: AcousticOutput, batch: AcousticBatch
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compute L1 losses over valid frames or symbols.
 
     The mel loss is the sum of the decoder's and the post-net's; durations are compared as log(frames + 1).
+
+    Parameters
+    ----------
+    output
+        Predictions of a teacher-forced pass.
+    batch
+        Its targets.
+
+    Returns
+    -------
+    tuple
+        Mel, duration, pitch and energy loss (scalars).
+
+    References
+    ----------
+    docs/reference/sambert.md, section "Losses".
     """
     symbols = sequence_mask(batch.text_lengths, batch.ling.shape[1])
     frames = sequence_mask(batch.mel_lengths, batch.mel.shape[1]).unsqueeze(-1)
@@ -171,9 +203,14 @@ def compute_losses(
     share
         This process's share of the whole batch.
     all_reduce_max
-        Returns the largest of all processes' values: all use the widest attention band.
+        Returns the maximum of all processes' values; all use the widest attention band.
     bf16
         Whether the network computes in bfloat16. Alignment and losses stay in float32.
+
+    Returns
+    -------
+    AcousticLosses
+        Scalars with gradients.
     """
     batch, alignment = build_targets(model, data, stats, share)
     inside = sequence_mask(batch.text_lengths, batch.ling.shape[1])
@@ -182,7 +219,7 @@ def compute_losses(
     )
     with _autocast_bf16(data.mel.device.type, enabled=bf16):
         output = model(batch)
-    mel, duration, pitch, energy = reconstruction_losses(output, batch)
+    mel, duration, pitch, energy = compute_reconstruction_losses(output, batch)
     mel, duration, pitch, energy = (
         mel * share.frames,
         duration * share.symbols,

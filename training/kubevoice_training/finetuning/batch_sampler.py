@@ -8,18 +8,33 @@ import math
 import random
 from collections.abc import Sequence
 
-__all__ = ["BucketBatchSampler", "step_seed"]
+__all__ = ["BucketBatchSampler", "derive_step_seed"]
 
 BUCKET_FRAMES = 20
 """Clips whose lengths differ by less count as equally long: they are shuffled, and padding stays small."""
 
 
-def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Return the seed (63 bits) of dropout and of all else that process `rank` draws in a step."""
+def derive_step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Derive the seed of everything that is random in a step of one process, such as dropout.
+
+    Parameters
+    ----------
+    seed
+        Of the recipe.
+    step
+        Counted from 0; -1 for what is drawn before the first step.
+    rank
+        Of the process.
+
+    Returns
+    -------
+    int
+        A seed of 63 bits.
+    """
     return int.from_bytes(hashlib.sha256(f"{seed}/{step}/{rank}".encode()).digest()[:8]) >> 1
 
 
-def epoch_order(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
+def shuffle_epoch(lengths: Sequence[int], size: int, seed: int, epoch: int) -> list[list[int]]:
     """Shuffle an epoch into batches of clips of similar length.
 
     Parameters
@@ -63,8 +78,19 @@ class BucketBatchSampler:
         self._epoch, self._batches = -1, [[0]]  # the epoch that was asked for last, kept until another one is
 
     def batch(self, step: int) -> list[int]:
-        """Return the clips of step `step` (counted from 0), as indices into `lengths`."""
+        """Return the clips of a step.
+
+        Parameters
+        ----------
+        step
+            Counted from 0.
+
+        Returns
+        -------
+        list of int
+            Indices into `lengths`.
+        """
         epoch, index = divmod(step, math.ceil(len(self._lengths) / self._size))
         if epoch != self._epoch:
-            self._epoch, self._batches = epoch, epoch_order(self._lengths, self._size, self._seed, epoch)
+            self._epoch, self._batches = epoch, shuffle_epoch(self._lengths, self._size, self._seed, epoch)
         return self._batches[index]

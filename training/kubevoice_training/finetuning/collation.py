@@ -34,16 +34,32 @@ class BatchSize:
 
     @classmethod
     def from_clips(cls, clips: Sequence[TrainingClip]) -> "BatchSize":
-        """Measure the clips of a step."""
+        """Compute the size of a step's batch.
+
+        Parameters
+        ----------
+        clips
+            All clips of the step, at least one.
+
+        Returns
+        -------
+        BatchSize
+            Counts and longest lengths.
+        """
         texts, mels = [len(clip.ling) for clip in clips], [len(clip.mel) for clip in clips]
         return cls(len(clips), sum(texts), sum(mels), max(texts), max(mels))
 
 
 @dataclass(frozen=True, slots=True)
 class BatchShare:
-    """One process's share of a batch's clips, symbols and frames, 0..1.
+    """One process's share of a batch.
 
-    A loss is a mean over one of them. Means times these shares add up to the mean over the whole batch.
+    A loss is a mean over one of these three. Means times these shares add up to the mean over the whole batch.
+
+    Attributes
+    ----------
+    clips, symbols, frames
+        Shares in 0..1.
     """
 
     clips: float = 1.0
@@ -52,7 +68,20 @@ class BatchShare:
 
     @classmethod
     def from_clips(cls, clips: Sequence[TrainingClip], size: BatchSize) -> "BatchShare":
-        """Compare a process's clips with the size of the whole batch."""
+        """Compute the share of a process.
+
+        Parameters
+        ----------
+        clips
+            The process's clips.
+        size
+            Size of the whole batch.
+
+        Returns
+        -------
+        BatchShare
+            Its share of clips, symbols and frames.
+        """
         shard = BatchSize.from_clips(clips)
         return cls(shard.clips / size.clips, shard.symbols / size.symbols, shard.frames / size.frames)
 
@@ -99,7 +128,18 @@ class CollatedBatch:
     durations: Tensor | None
 
     def to(self, device: torch.device) -> "CollatedBatch":
-        """Return the batch with every tensor on `device`."""
+        """Return the batch with every tensor on a device.
+
+        Parameters
+        ----------
+        device
+            The device.
+
+        Returns
+        -------
+        CollatedBatch
+            A new batch; tensors that are there already are shared.
+        """
         tensors: dict[str, Any] = {}
         for name in self.__slots__:
             tensor = getattr(self, name)
@@ -122,8 +162,13 @@ def collate(
     outputs_per_step
         Frames of a decoder step; T_mel is a multiple of it.
     size
-        Size of the whole batch of which the clips are a shard, for equal padding in all processes. None if they are
-        the whole.
+        Size of the whole batch of which the clips are a shard, for equal padding in all processes. None if they are the
+        whole.
+
+    Returns
+    -------
+    CollatedBatch
+        Tensors on the CPU.
     """
     size = size or BatchSize.from_clips(clips)
     slots = size.longest_text + 1

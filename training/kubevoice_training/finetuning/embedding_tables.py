@@ -13,7 +13,7 @@ from kubevoice_training.features.feature_store import FeatureSet
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.voice_checkpoint import VoiceWeights
 
-__all__ = ["remap_embeddings", "with_dataset_stats"]
+__all__ = ["add_dataset_stats", "remap_embeddings"]
 
 FREE_EMOTIONS = tuple(label for label in EMOTIONS if label.startswith("placeholder"))
 
@@ -61,8 +61,20 @@ def assign_emotion_rows(known: dict[str, int], labels: Sequence[str]) -> dict[st
     return rows
 
 
-def with_dataset_stats(base: VoiceWeights, features: FeatureSet) -> VoiceWeights:
+def add_dataset_stats(base: VoiceWeights, features: FeatureSet) -> VoiceWeights:
     """Return the base voice with statistics to normalise by: its own or, if it has none, the dataset's.
+
+    Parameters
+    ----------
+    base
+        The voice to start from; it is not changed.
+    features
+        The dataset.
+
+    Returns
+    -------
+    VoiceWeights
+        The base itself if it has statistics, else a copy with those of the clips that are trained on.
 
     Raises
     ------
@@ -94,8 +106,8 @@ def _with_speaker_rows(model: Sambert, speakers: int) -> Sambert:
 def remap_embeddings(base: VoiceWeights, speakers: Sequence[str], emotions: Sequence[str]) -> VoiceWeights:
     """Return a copy of a base voice whose embedding tables have the dataset's speakers and emotions.
 
-    A speaker that the base knows keeps its embedding, a new one starts as the base's first. An emotion that the base
-    was not trained with starts as neutral, which is closer to any speech than a random vector.
+    A speaker that the base has keeps its embedding, a new one starts as the base's first. An emotion that the base was
+    not trained with starts as neutral, which is closer to any speech than a random vector.
 
     Parameters
     ----------
@@ -103,6 +115,11 @@ def remap_embeddings(base: VoiceWeights, speakers: Sequence[str], emotions: Sequ
         The voice to start from.
     speakers, emotions
         The dataset's labels.
+
+    Returns
+    -------
+    VoiceWeights
+        The voice to train. It shares the vocoder with the base.
 
     Raises
     ------

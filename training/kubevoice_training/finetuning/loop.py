@@ -46,25 +46,81 @@ class TrainingTask(Protocol):
     """What the loop needs of a network's fine-tuning."""
 
     def train_step(self, step: int) -> StepLosses:
-        """Update the weights once; `step` counts from 0. All processes call it together."""
+        """Update the weights once. All processes call it together.
+
+        Parameters
+        ----------
+        step
+            Counted from 0.
+
+        Returns
+        -------
+        StepLosses
+            Losses of the step, equal in all processes.
+        """
 
     def evaluate(self) -> StepLosses | None:
-        """Return the losses on held-out clips, or None if there are none. All processes call it together."""
+        """Compute the losses on held-out clips. All processes call it together.
+
+        Returns
+        -------
+        StepLosses or None
+            None if there are no such clips.
+        """
 
     def state_dict(self) -> dict[str, Any]:
-        """Return weights and optimizers: all that changes from step to step."""
+        """Return weights and optimizers: all that changes from step to step.
+
+        Returns
+        -------
+        dict
+            What `torch.load(weights_only=True)` can read, by the keys of a checkpoint.
+        """
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned; further keys are ignored."""
+        """Load what `state_dict` returned.
+
+        Parameters
+        ----------
+        state
+            The state; further keys are ignored.
+        """
 
     def load_best(self, state: Mapping[str, Any] | None) -> None:
-        """Leave the weights that are the result in the network: those of the best state, if one was evaluated."""
+        """Load the weights that are the result of the run into the network.
+
+        Parameters
+        ----------
+        state
+            State of the best step; None if no step was evaluated.
+        """
 
     def write_previews(self, writer: TensorBoardWriter, step: int, *, evaluated: bool) -> None:
-        """Show TensorBoard what the network predicts after `step` steps; only the main process calls it."""
+        """Write predictions of the network to TensorBoard; only the main process calls it.
+
+        Parameters
+        ----------
+        writer
+            Where to.
+        step
+            Steps made.
+        evaluated
+            Whether this step was evaluated.
+        """
 
     def describe_divergence(self, step: int) -> str:
-        """Say that a loss of step `step` (counted from 1) is not finite, and what to change."""
+        """Describe a loss that is not finite, and what to change.
+
+        Parameters
+        ----------
+        step
+            The step, counted from 1.
+
+        Returns
+        -------
+        str
+            The message of the error.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +183,12 @@ class TrainingLoop:
     """Loss of the newest step."""
 
     def resume(self) -> int:
-        """Continue from the newest checkpoint that is whole, if there is one; return the step reached.
+        """Continue from the newest checkpoint that is complete, if there is one.
+
+        Returns
+        -------
+        int
+            Steps made so far; 0 without a checkpoint.
 
         Raises
         ------

@@ -4,11 +4,28 @@ import math
 
 from kubevoice.resources.training import Recipe, Schedule
 
-__all__ = ["learning_rate"]
+__all__ = ["compute_learning_rate"]
 
 
-def learning_rate(step: int, training: Recipe) -> float:
-    """Return the rate of optimizer step `step` (counted from 0): linear warm-up, then constant or cosine decay to 0."""
+def compute_learning_rate(step: int, training: Recipe) -> float:
+    """Compute the learning rate of a step: linear warm-up, then constant or cosine decay to 0.
+
+    Parameters
+    ----------
+    step
+        Counted from 0.
+    training
+        Peak rate, warm-up, schedule and number of steps.
+
+    Returns
+    -------
+    float
+        The rate.
+
+    References
+    ----------
+    Loshchilov and Hutter, "SGDR" (arXiv 1608.03983), equation 5, without restarts, for the cosine.
+    """
     warm = min(1.0, (step + 1) / max(1, training.warmup_steps))
     if training.schedule is Schedule.CONSTANT:
         return training.learning_rate * warm

@@ -8,11 +8,22 @@ from torch import nn
 
 from kubevoice_training.models.sambert import Sambert
 
-__all__ = ["count_trainable", "parameter_groups", "select_trainable"]
+__all__ = ["count_trainable", "list_parameter_groups", "select_trainable"]
 
 
-def parameter_groups(model: Sambert) -> dict[str, tuple[str, ...]]:
-    """Return the named groups of parameters, each a tuple of glob patterns over parameter names."""
+def list_parameter_groups(model: Sambert) -> dict[str, tuple[str, ...]]:
+    """List the groups of parameters that `spec.training.trainable` can name.
+
+    Parameters
+    ----------
+    model
+        The acoustic model.
+
+    Returns
+    -------
+    dict
+        Glob patterns over parameter names, by group.
+    """
     last = model.config.decoder_layers - 1
     decoder = "mel_decoder.mel_dec"
     return {
@@ -28,14 +39,14 @@ def parameter_groups(model: Sambert) -> dict[str, tuple[str, ...]]:
     }
 
 
-def select_trainable(model: Sambert, wanted: Sequence[str]) -> list[nn.Parameter]:
+def select_trainable(model: Sambert, requested: Sequence[str]) -> list[nn.Parameter]:
     """Freeze all parameters but the selected ones.
 
     Parameters
     ----------
     model
         The acoustic model, whose parameters' `requires_grad` is set.
-    wanted
+    requested
         Names of groups, or glob patterns over parameter names.
 
     Returns
@@ -48,9 +59,9 @@ def select_trainable(model: Sambert, wanted: Sequence[str]) -> list[nn.Parameter
     InputError
         For a name that is not a group and matches no parameter. It lists the groups and the modules.
     """
-    named, groups = dict(model.named_parameters()), parameter_groups(model)
+    named, groups = dict(model.named_parameters()), list_parameter_groups(model)
     selected: set[str] = set()
-    for word in wanted:
+    for word in requested:
         patterns = groups.get(word, (word,))
         matches = {name for name in named if any(fnmatchcase(name, pattern) for pattern in patterns)}
         if not matches:
@@ -67,7 +78,18 @@ def select_trainable(model: Sambert, wanted: Sequence[str]) -> list[nn.Parameter
 
 
 def count_trainable(model: nn.Module) -> list[tuple[str, int, int]]:
-    """Return a row for each top-level module: its name, its trainable parameters, all its parameters."""
+    """Count the parameters of each top-level module.
+
+    Parameters
+    ----------
+    model
+        A network whose parameters were selected.
+
+    Returns
+    -------
+    list[tuple[str, int, int]]
+        For each module its name, its trainable parameters and all its parameters.
+    """
     rows: dict[str, list[int]] = {}
     for name, parameter in model.named_parameters():
         row = rows.setdefault(name.split(".")[0], [0, 0])

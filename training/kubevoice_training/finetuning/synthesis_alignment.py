@@ -17,7 +17,7 @@ from kubevoice.storage import Storage
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-from kubevoice_training.features.dynamic_time_warping import warping_path
+from kubevoice_training.features.dynamic_time_warping import find_warping_path
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.runtime.interruption import Interrupted
@@ -52,7 +52,7 @@ def transfer_durations(synthesized: Array, durations: Durations, recorded: Array
     NDArray
         Frames of each symbol in the recording [T_text]; they sum to T_mel.
     """
-    path = warping_path(cdist(_standardize(synthesized), _standardize(recorded)))
+    path = find_warping_path(cdist(_standardize(synthesized), _standardize(recorded)))
     frames = np.arange(len(recorded))
     first, last = (np.searchsorted(path[:, 1], frames, side) for side in ("left", "right"))
     symbols = np.repeat(np.arange(len(durations)), durations)
@@ -102,6 +102,11 @@ def add_durations(
         This process's rank and the world size.
     stopping
         Whether this process was asked to stop.
+
+    Returns
+    -------
+    list of TrainingClip
+        All clips, the same in all processes.
 
     Raises
     ------

@@ -65,17 +65,43 @@ class TensorBoardWriter:
         self._folder, self._storage, self._prefix = folder, storage, prefix
 
     def write_scalars(self, tag: str, values: Mapping[str, float], step: int) -> None:
-        """Add a point to each curve `tag/name`."""
+        """Add a point to each curve `tag/name`.
+
+        Parameters
+        ----------
+        tag
+            Group of the curves.
+        values
+            Values by name.
+        step
+            Where the points are on the axis of steps.
+        """
         for name, value in values.items():
             self._writer.add_scalar(f"{tag}/{name}", value, step)
 
     def write_images(self, images: Mapping[str, Array], step: int) -> None:
-        """Add matrices [rows, columns] by name, drawn with the first row at the bottom."""
+        """Add matrices as images.
+
+        Parameters
+        ----------
+        images
+            Matrices [rows, columns] by name; the first row is drawn at the bottom.
+        step
+            Steps made.
+        """
         for name, values in images.items():
             self._writer.add_image(name, colorize(values), step, dataformats="HWC")
 
     def write_audio(self, waves: Mapping[str, Array], step: int) -> None:
-        """Add waves [samples] in -1..1 by name."""
+        """Add audio.
+
+        Parameters
+        ----------
+        waves
+            Samples [T] in -1..1 by name.
+        step
+            Steps made.
+        """
         for name, wave in waves.items():
             self._writer.add_audio(name, wave[None], step, self._sample_rate)
 

@@ -17,14 +17,14 @@ from kubevoice.resources.training import Recipe
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kubevoice_training.finetuning.batch_sampler import step_seed
+from kubevoice_training.finetuning.batch_sampler import derive_step_seed
 from kubevoice_training.finetuning.loop import LoopConfig, StepLosses
 from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
 from kubevoice_training.finetuning.vocoder_step import ReconstructionLosses, VocoderGan
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.runtime.process_group import ProcessGroup
 
-__all__ = ["VocoderClip", "VocoderFineTuning", "vocoder_loop_config"]
+__all__ = ["VocoderClip", "VocoderFineTuning", "build_vocoder_loop_config"]
 
 SEGMENT, CONTEXT = 32, 8
 """Frames of a segment that are compared, and frames before them that the generator needs but that are not."""
@@ -52,7 +52,18 @@ class VocoderClip:
     wave: NDArray[np.int16]
 
     def last_start(self, hop: int) -> int:
-        """Return the last frame at which a whole segment may begin; below 0 if the clip is too short."""
+        """Return the last frame at which a segment may begin.
+
+        Parameters
+        ----------
+        hop
+            Samples of a frame.
+
+        Returns
+        -------
+        int
+            Below 0 if the clip is too short for a segment.
+        """
         return min(len(self.mel), len(self.wave) // hop) - SEGMENT - CONTEXT
 
 
@@ -77,8 +88,19 @@ def cut_segments(cuts: Sequence[tuple[VocoderClip, int]], hop: int) -> tuple[Ten
     return torch.from_numpy(mels.astype(np.float32)), torch.from_numpy(waves.astype(np.float32) / 32767.0).unsqueeze(1)
 
 
-def vocoder_loop_config(recipe: Recipe) -> LoopConfig:
-    """Return how long a recipe trains the vocoder; its curves follow those of the acoustic model."""
+def build_vocoder_loop_config(recipe: Recipe) -> LoopConfig:
+    """Derive from a recipe how long the vocoder is trained.
+
+    Parameters
+    ----------
+    recipe
+        `spec.training`.
+
+    Returns
+    -------
+    LoopConfig
+        Steps and interval of evaluations; its curves follow those of the acoustic model.
+    """
     return LoopConfig(
         recipe.vocoder.max_steps,
         recipe.save_every,
@@ -92,7 +114,27 @@ def vocoder_loop_config(recipe: Recipe) -> LoopConfig:
 class VocoderFineTuning:
     """The vocoder's `TrainingTask`: GAN steps on random segments of the clips.
 
-    Raises InputError when it is created without a clip of at least one segment.
+    Attributes
+    ----------
+    generator
+        The vocoder; `train_step` changes its weights, `load_best` sets the result.
+    train, dev
+        Clips to train on, and held-out clips. Those shorter than a segment are removed when the task is created.
+    mel
+        Settings of the features.
+    recipe
+        `spec.training`.
+    world
+        This process's rank and the world size.
+    gan
+        Networks and optimizers; each `train_step` changes them.
+    losses
+        Reconstruction losses.
+
+    Raises
+    ------
+    InputError
+        When it is created without a clip of at least one segment.
     """
 
     generator: Generator
@@ -112,13 +154,25 @@ class VocoderFineTuning:
                 f"no recording has the {(SEGMENT + CONTEXT) * hop / self.mel.sample_rate:.2f} s that the vocoder "
                 "learns from at once; set spec.training.vocoder.mode to Frozen"
             )
-        torch.manual_seed(step_seed(self.recipe.seed, -1))  # the discriminators' first weights
+        torch.manual_seed(derive_step_seed(self.recipe.seed, -1))  # the discriminators' first weights
         self.gan = VocoderGan.create(self.generator.to(self.world.device), GENERATOR_RATE, DISCRIMINATOR_RATE)
         self.losses = ReconstructionLosses(self.mel).to(self.world.device)
 
     def train_step(self, step: int) -> StepLosses:
-        """Update the discriminators, and the generator once they have been trained alone."""
-        torch.manual_seed(step_seed(self.recipe.seed, step, self.world.rank))
+        """Update the discriminators, and the generator once they have been trained alone.
+
+        Parameters
+        ----------
+        step
+            Counted from 0.
+
+        Returns
+        -------
+        StepLosses
+            Losses of the whole batch. The reported one is the mel loss, or the discriminators' while they are trained
+            alone.
+        """
+        torch.manual_seed(derive_step_seed(self.recipe.seed, step, self.world.rank))
         cuts = self._draw_cuts(step)
         shard = self.world.shard(cuts)
         # A process without a segment computes one that has no weight, because the others wait for it.
@@ -140,7 +194,13 @@ class VocoderFineTuning:
 
     @torch.no_grad()
     def evaluate(self) -> StepLosses | None:
-        """Compute the mel loss of the averaged generator on the middle of held-out clips."""
+        """Compute the mel loss of the averaged generator on the middle of held-out clips.
+
+        Returns
+        -------
+        StepLosses or None
+            None if there are no held-out clips.
+        """
         if not self.dev:
             return None
         cuts = [(clip, clip.last_start(self.mel.hop_length) // 2) for clip in self.dev[:DEV_SEGMENTS]]
@@ -149,29 +209,68 @@ class VocoderFineTuning:
         return StepLosses(loss, {"mel": loss})
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the GAN."""
+        """Return all that changes from step to step.
+
+        Returns
+        -------
+        dict
+            State of the GAN by the keys of a checkpoint.
+        """
         return self.gan.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Load the state of the GAN."""
+        """Load the state of the GAN.
+
+        Parameters
+        ----------
+        state
+            What `state_dict` returned; further keys are ignored.
+        """
         self.gan.load_state_dict(state)
 
     def load_best(self, state: Mapping[str, Any] | None) -> None:
-        """Load the averaged weights with the lowest dev loss, or else the newest average."""
+        """Load the averaged weights with the lowest dev loss.
+
+        Parameters
+        ----------
+        state
+            Their state; None if no step was evaluated, in which case the newest average is used.
+        """
         if state is not None:
             self.gan.averaged.load_state_dict(state["averaged"])
         self.generator.load_state_dict(self.gan.averaged.module.state_dict())
 
     def write_previews(self, writer: TensorBoardWriter, step: int, *, evaluated: bool) -> None:
-        """Write nothing: the losses say enough of a vocoder."""
+        """Write nothing: of a vocoder, TensorBoard shows the losses only.
+
+        Parameters
+        ----------
+        writer
+            Not used.
+        step
+            Not used.
+        evaluated
+            Not used.
+        """
 
     def describe_divergence(self, step: int) -> str:
-        """Say how to train without the vocoder."""
+        """Describe how to train without the vocoder.
+
+        Parameters
+        ----------
+        step
+            The step whose loss is not finite, counted from 1.
+
+        Returns
+        -------
+        str
+            The message of the error.
+        """
         return f"a loss of the vocoder's step {step} is not finite; set spec.training.vocoder.mode to Frozen"
 
     def _draw_cuts(self, step: int) -> list[tuple[VocoderClip, int]]:
         """Draw the segments of a step, longer clips more often: a pure function of seed and step."""
-        rng, hop = np.random.default_rng(step_seed(self.recipe.seed, step)), self.mel.hop_length
+        rng, hop = np.random.default_rng(derive_step_seed(self.recipe.seed, step)), self.mel.hop_length
         starts = np.array([clip.last_start(hop) + 1.0 for clip in self.train])
         chosen = rng.choice(len(self.train), self.recipe.batch_size, p=starts / starts.sum())
         return [(self.train[i], int(rng.integers(0, self.train[i].last_start(hop) + 1))) for i in chosen]

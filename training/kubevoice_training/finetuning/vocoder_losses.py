@@ -15,7 +15,7 @@ __all__ = [
     "adversarial_loss",
     "discriminator_loss",
     "feature_matching_loss",
-    "reference_loss_mel",
+    "read_reference_mel",
 ]
 
 Maps = list[Tensor]
@@ -27,8 +27,23 @@ def _stft_magnitude(wav: Tensor, n_fft: int, hop: int, window: Tensor) -> Tensor
     return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-12)
 
 
-def reference_loss_mel(params: Mapping[str, Any]) -> MelConfig:
-    """Read the `mel_loss` parameters of a KAN-TTS vocoder configuration."""
+def read_reference_mel(params: Mapping[str, Any]) -> MelConfig:
+    """Read the `mel_loss` parameters of a KAN-TTS vocoder configuration.
+
+    Parameters
+    ----------
+    params
+        Parameters by name; rates and limits in Hz, lengths in samples.
+
+    Returns
+    -------
+    MelConfig
+        Settings of the mel.
+
+    References
+    ----------
+    docs/reference/hifigan.md, section "Losses".
+    """
     rate, low, high = int(params["fs"]), params.get("fmin"), params.get("fmax")
     return MelConfig(
         sample_rate=rate,
@@ -42,7 +57,17 @@ def reference_loss_mel(params: Mapping[str, Any]) -> MelConfig:
 
 
 class MelLoss(nn.Module):
-    """L1 between log-mels mapped to [-4, 4] (docs/reference/hifigan.md, section "Losses")."""
+    """L1 between log-mels mapped to [-4, 4].
+
+    Parameters
+    ----------
+    config
+        Settings of the mel.
+
+    References
+    ----------
+    Kong, Kim and Bae, "HiFi-GAN" (arXiv 2010.05646), equation 3; docs/reference/hifigan.md, section "Losses".
+    """
 
     filters: Tensor
     window: Tensor
@@ -54,7 +79,18 @@ class MelLoss(nn.Module):
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
     def mel(self, wav: Tensor) -> Tensor:
-        """Return the mapped log-mels [B, n_mels, frames] of waves [B, 1, samples]."""
+        """Compute mapped log-mels.
+
+        Parameters
+        ----------
+        wav
+            Waves [B, 1, T] in -1..1.
+
+        Returns
+        -------
+        Tensor
+            Log-mels [B, n_mels, T_mel] in [-4, 4].
+        """
         c = self.config
         amplitude = self.filters @ _stft_magnitude(wav.squeeze(1), c.n_fft, c.hop_length, self.window)
         decibel = 20.0 * torch.log10(amplitude.clamp(min=1e-5)) - c.ref_level_db
@@ -62,7 +98,18 @@ class MelLoss(nn.Module):
 
     @override
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Return the loss (a scalar) of generated and recorded waves [B, 1, samples] in -1..1."""
+        """Compare generated with recorded waves.
+
+        Parameters
+        ----------
+        fake, real
+            Waves [B, 1, T] in -1..1.
+
+        Returns
+        -------
+        Tensor
+            The loss, a scalar.
+        """
         return F.l1_loss(self.mel(fake), self.mel(real))
 
 
@@ -86,7 +133,18 @@ class SpectralLoss(nn.Module):
 
     @override
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Return the loss (a scalar) of generated and recorded waves [B, 1, samples], averaged over resolutions."""
+        """Compare generated with recorded waves.
+
+        Parameters
+        ----------
+        fake, real
+            Waves [B, 1, T] in -1..1.
+
+        Returns
+        -------
+        Tensor
+            The loss, a scalar, averaged over resolutions.
+        """
         total = fake.new_zeros(())
         for n_fft, hop, _ in self.sizes:
             window = self.get_buffer(f"window_{n_fft}")
@@ -98,30 +156,48 @@ class SpectralLoss(nn.Module):
 
 
 def adversarial_loss(fake: list[Maps]) -> Tensor:
-    """Return the generator's least-squares loss (HiFi-GAN, equation 2), summed over discriminators.
+    """Compute the generator's least-squares loss, summed over discriminators.
 
     Parameters
     ----------
     fake
         For each discriminator its feature maps of generated waves; the last one is its output.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    References
+    ----------
+    Kong, Kim and Bae, "HiFi-GAN" (arXiv 2010.05646), equation 2.
     """
     return torch.stack([(1.0 - maps[-1]).square().mean() for maps in fake]).sum()
 
 
 def discriminator_loss(real: list[Maps], fake: list[Maps]) -> Tensor:
-    """Return the discriminators' least-squares loss (HiFi-GAN, equation 1), summed over discriminators.
+    """Compute the discriminators' least-squares loss, summed over discriminators.
 
     Parameters
     ----------
     real, fake
-        For each discriminator its feature maps of recorded and of generated waves; the last one is its output.
+        For each discriminator its feature maps of recorded and of generated waves; the last is its output.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    References
+    ----------
+    Kong, Kim and Bae, "HiFi-GAN" (arXiv 2010.05646), equation 1.
     """
     pairs = zip(real, fake, strict=True)
     return torch.stack([(1.0 - r[-1]).square().mean() + f[-1].square().mean() for r, f in pairs]).sum()
 
 
 def feature_matching_loss(real: list[Maps], fake: list[Maps], *, as_reference: bool = False) -> Tensor:
-    """Return the L1 distance between feature maps (HiFi-GAN, equation 4).
+    """Compute the L1 distance between feature maps.
 
     The real maps carry no gradient, the fake ones do. KAN-TTS detaches the fake maps instead: the loss has the same
     value, but no gradient for the generator (docs/reference/hifigan.md, section "Losses").
@@ -132,6 +208,15 @@ def feature_matching_loss(real: list[Maps], fake: list[Maps], *, as_reference: b
         For each discriminator its feature maps of recorded and of generated waves.
     as_reference
         Whether to detach the fake maps, to repeat the reference's training.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    References
+    ----------
+    Kong, Kim and Bae, "HiFi-GAN" (arXiv 2010.05646), equation 4.
     """
     terms = [
         F.l1_loss(f, r.detach())

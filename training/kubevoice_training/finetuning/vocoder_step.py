@@ -49,7 +49,13 @@ AllReduceSum = Callable[[Sequence[Tensor]], None]
 
 
 def skip_all_reduce(_tensors: Sequence[Tensor]) -> None:
-    """Sum gradients over one process: there is nothing to do."""
+    """Leave gradients as they are: the sum over a single process.
+
+    Parameters
+    ----------
+    _tensors
+        Gradients.
+    """
 
 
 class ReconstructionLosses(nn.Module):
@@ -104,7 +110,18 @@ class ReconstructionLosses(nn.Module):
         }
 
     def harmonics(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Compare the harmonics of waves [B, 1, samples]; a subclass may compare a part of the batch only."""
+        """Compare the harmonics of waves; a subclass may compare a part of the batch only.
+
+        Parameters
+        ----------
+        fake, real
+            Waves [B, 1, T] in -1..1.
+
+        Returns
+        -------
+        Tensor
+            A scalar.
+        """
         return torch.as_tensor(self.narrow(fake, real))
 
 
@@ -116,18 +133,51 @@ class WeightAverage(Protocol):
         """The network with the averaged weights."""
 
     def update_parameters(self, model: Generator) -> None:
-        """Move the average towards the network's weights."""
+        """Move the average towards the network's weights.
+
+        Parameters
+        ----------
+        model
+            The network.
+        """
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` takes."""
+        """Return the averaged weights.
+
+        Returns
+        -------
+        dict
+            What `load_state_dict` takes.
+        """
 
     def load_state_dict(self, state_dict: Any) -> Any:
-        """Take over what `state_dict` returned."""
+        """Load what `state_dict` returned.
+
+        Parameters
+        ----------
+        state_dict
+            The averaged weights.
+
+        Returns
+        -------
+        Any
+            Not used.
+        """
 
 
 @dataclass(slots=True)
 class VocoderGan:
-    """The GAN's networks, their optimizers, and the average of the generator's weights."""
+    """The GAN's networks, their optimizers, and the average of the generator's weights. Each step updates all of them.
+
+    Attributes
+    ----------
+    generator, discriminators
+        The networks.
+    averaged
+        Moving average of the generator's weights; `generator_step` updates it.
+    generator_optimizer, discriminator_optimizer
+        AdamW; the caller sets the learning rates.
+    """
 
     generator: Generator
     discriminators: Discriminators
@@ -145,6 +195,11 @@ class VocoderGan:
             The network to train.
         rate, discriminator_rate
             Learning rates of the generator and of the discriminators.
+
+        Returns
+        -------
+        VocoderGan
+            The GAN.
         """
         discriminators = Discriminators(width=DISCRIMINATOR_WIDTH, scales=0).to(next(generator.parameters()).device)
         return cls(
@@ -156,11 +211,23 @@ class VocoderGan:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that changes from step to step."""
+        """Return all that changes from step to step.
+
+        Returns
+        -------
+        dict
+            States by the keys of a checkpoint.
+        """
         return {key: getattr(self, name).state_dict() for key, name in CHECKPOINT_KEYS.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+        """Load what `state_dict` returned.
+
+        Parameters
+        ----------
+        state
+            The state; further keys are ignored.
+        """
         for key, name in CHECKPOINT_KEYS.items():
             getattr(self, name).load_state_dict(state[key])
 

@@ -32,7 +32,12 @@ BLANK_LOG_PROBABILITY = -1.0
 
 @lru_cache(maxsize=20000)
 def beta_binomial_prior(text_length: int, mel_length: int) -> NDArray[np.float32]:
-    """Return the static prior over symbols of each frame, which favours the diagonal.
+    """Compute the static prior over symbols of each frame, which favours the diagonal.
+
+    Parameters
+    ----------
+    text_length : Number of symbols.
+    mel_length : Number of frames.
 
     Returns
     -------
@@ -168,12 +173,17 @@ def monotonic_alignment_search(soft_alignment: Tensor, text_lengths: Tensor, mel
 
 
 def forward_sum_loss(log_probability: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
-    """Return the negative log-likelihood of the symbols over all monotonic alignments, averaged over utterances.
+    """Compute the negative log-likelihood of the symbols over all monotonic alignments.
 
     Parameters
     ----------
     log_probability : [B, T_mel, T_text]
     text_lengths, mel_lengths : [B]
+
+    Returns
+    -------
+    Tensor
+        Scalar, the mean over utterances.
 
     References
     ----------
@@ -189,12 +199,17 @@ def forward_sum_loss(log_probability: Tensor, text_lengths: Tensor, mel_lengths:
 
 
 def binarization_loss(soft_alignment: Tensor, durations: Tensor) -> Tensor:
-    """Return the mean of -log(soft alignment) along the hard alignment.
+    """Compute the mean of -log(soft alignment) along the hard alignment.
 
     Parameters
     ----------
     soft_alignment : [B, T_mel, T_text]
     durations : [B, T_text] in frames.
+
+    Returns
+    -------
+    Tensor
+        Scalar, the mean over valid frames.
 
     References
     ----------

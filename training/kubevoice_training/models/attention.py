@@ -15,12 +15,33 @@ __all__ = ["FftBlock", "PncaBlock", "merge_heads", "split_heads"]
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
-    """Split the channels of x [..., T, C] into contiguous groups: [..., H, T, C / H]."""
+    """Split channels into contiguous groups.
+
+    Parameters
+    ----------
+    x : [..., T, C]
+    num_heads : H, a divisor of C.
+
+    Returns
+    -------
+    Tensor
+        [..., H, T, C / H]
+    """
     return x.unflatten(-1, (num_heads, -1)).transpose(-3, -2)
 
 
 def merge_heads(x: Tensor) -> Tensor:
-    """Undo `split_heads`: [..., H, T, C / H] to [..., T, C]."""
+    """Undo `split_heads`.
+
+    Parameters
+    ----------
+    x : [..., H, T, C / H]
+
+    Returns
+    -------
+    Tensor
+        [..., T, C]
+    """
     return x.transpose(-3, -2).flatten(-2)
 
 

@@ -51,7 +51,17 @@ class PeriodDiscriminator(nn.Module):
 
     @override
     def forward(self, wav: Tensor) -> FeatureMaps:
-        """Score a waveform [B, 1, T]; feature maps are [B, C, rows, period]."""
+        """Score a waveform.
+
+        Parameters
+        ----------
+        wav : [B, 1, T]
+
+        Returns
+        -------
+        FeatureMaps
+            Feature maps [B, C, rows, period], the scores last.
+        """
         short = -wav.shape[-1] % self.period
         x = F.pad(wav, (0, short), "reflect").unflatten(-1, (-1, self.period))
         feature_maps = []
@@ -94,7 +104,17 @@ class ScaleDiscriminator(nn.Module):
 
     @override
     def forward(self, wav: Tensor) -> FeatureMaps:
-        """Score a waveform [B, 1, T]; feature maps are [B, C, T / stride]."""
+        """Score a waveform.
+
+        Parameters
+        ----------
+        wav : [B, 1, T]
+
+        Returns
+        -------
+        FeatureMaps
+            Feature maps [B, C, T / stride], the scores last.
+        """
         x, feature_maps = wav, []
         for conv in self.convs:
             x = F.leaky_relu(conv(x), SLOPE)
@@ -104,7 +124,12 @@ class ScaleDiscriminator(nn.Module):
 
 
 class WaveletPool(nn.Module):
-    """Halve the sample rate: both bands of a wavelet step, mixed by a learned convolution."""
+    """Halves the sample rate: both bands of a wavelet step, mixed by a learned convolution.
+
+    References
+    ----------
+    Daubechies, "Ten Lectures on Wavelets" (1992), table 6.1; docs/reference/hifigan.md, discriminators.
+    """
 
     bands: Tensor
 
@@ -117,7 +142,17 @@ class WaveletPool(nn.Module):
 
     @override
     def forward(self, wav: Tensor) -> Tensor:
-        """Pool a waveform [B, 1, T]; returns [B, 1, T / 2]."""
+        """Halve the sample rate of a waveform.
+
+        Parameters
+        ----------
+        wav : [B, 1, T]
+
+        Returns
+        -------
+        Tensor
+            [B, 1, T / 2]
+        """
         return F.leaky_relu(self.mix(F.conv1d(wav, self.bands, stride=2, padding=2)), SLOPE)
 
 

@@ -123,7 +123,15 @@ class _ConvTranspose(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """One kernel size of the multi-receptive-field fusion (arXiv 2010.05646, section 2.2)."""
+    """One kernel size of the multi-receptive-field fusion (arXiv 2010.05646, section 2.2).
+
+    Parameters
+    ----------
+    channels : of input and output.
+    kernel_size : of all convolutions, in samples.
+    dilations : of the first convolution of each pair.
+    causal : whether all convolutions see the past only.
+    """
 
     def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int], *, causal: bool) -> None:
         super().__init__()
@@ -134,7 +142,17 @@ class ResidualBlock(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        """Apply all dilations in turn to x [B, C, T]; returns the same shape."""
+        """Apply the convolutions of all dilations in turn.
+
+        Parameters
+        ----------
+        x : [B, C, T]
+
+        Returns
+        -------
+        Tensor
+            [B, C, T]
+        """
         for first, second in zip(self.convs1, self.convs2, strict=True):
             x = x + second(F.leaky_relu(first(F.leaky_relu(x, SLOPE)), SLOPE))
         return x

@@ -24,17 +24,49 @@ __all__ = [
 
 
 def sequence_mask(lengths: Tensor, max_length: int) -> Tensor:
-    """Return a mask [B, max_length] that is True below each of the `lengths` [B]."""
+    """Compute the mask of valid positions.
+
+    Parameters
+    ----------
+    lengths : [B]
+    max_length : T, the length with padding.
+
+    Returns
+    -------
+    Tensor
+        [B, T], True below each length.
+    """
     return torch.arange(max_length, device=lengths.device) < lengths.unsqueeze(1)
 
 
 def layer_norm(width: int) -> nn.LayerNorm:
-    """Return a layer norm over `width` channels with the reference's epsilon."""
+    """Create a layer norm with the reference's epsilon.
+
+    Parameters
+    ----------
+    width : channels.
+
+    Returns
+    -------
+    nn.LayerNorm
+        The layer.
+    """
     return nn.LayerNorm(width, eps=1e-6)
 
 
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Set x [B, T, C] to zero where the mask [B, T] is False; None masks nothing."""
+    """Set padding to zero.
+
+    Parameters
+    ----------
+    x : [B, T, C]
+    mask : [B, T], True at valid positions; None if all are.
+
+    Returns
+    -------
+    Tensor
+        [B, T, C]
+    """
     return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0.0)
 
 
@@ -112,7 +144,13 @@ class Fsmn(nn.Module):
         self.padding, self.dropout = (left, kernel_size - 1 - left), dropout
 
     def get_layers(self) -> "list[tuple[_FsmnFeedForward, _FsmnMemoryBlock]]":
-        """Return the feed-forward part and the memory block of each layer."""
+        """Return the layers with their types, which nn.ModuleList does not keep.
+
+        Returns
+        -------
+        list[tuple[_FsmnFeedForward, _FsmnMemoryBlock]]
+            The feed-forward part and the memory block of each layer.
+        """
         pairs = zip(self.ffn_lst, self.memory_block_lst, strict=True)
         return [(cast("_FsmnFeedForward", feed), cast("_FsmnMemoryBlock", memory)) for feed, memory in pairs]
 
@@ -166,5 +204,15 @@ class PreNet(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the layers to x [..., d_in]; returns [..., d_out], or the width of the last hidden layer."""
+        """Apply the layers.
+
+        Parameters
+        ----------
+        x : [..., d_in]
+
+        Returns
+        -------
+        Tensor
+            [..., d_out], or the width of the last hidden layer.
+        """
         return self.fcs(x)

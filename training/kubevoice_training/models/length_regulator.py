@@ -33,6 +33,17 @@ def regulate_length(x: Tensor, durations: Tensor, mel_length: int | None = None)
 
 
 def number_frames(durations: Tensor, mel_length: int | None = None) -> Tensor:
-    """Number the frames of each symbol from 1: durations [B, T_text], as in `regulate_length`, to [B, T_mel]."""
+    """Number the frames of each symbol from 1.
+
+    Parameters
+    ----------
+    durations : [B, T_text], whole frames; all rows sum to T_mel.
+    mel_length : T_mel, if known; nothing has to be read back from a GPU then.
+
+    Returns
+    -------
+    Tensor
+        [B, T_mel]
+    """
     starts = regulate_length((durations.cumsum(1) - durations).unsqueeze(-1), durations, mel_length).squeeze(-1)
     return torch.arange(1, starts.shape[1] + 1, device=durations.device) - starts

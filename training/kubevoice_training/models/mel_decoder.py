@@ -34,16 +34,43 @@ class MelDecoder(nn.Module):
         self.scale, self.dropout, self.n_mels = sqrt(c.decoder_units), c.dropout, c.n_mels
 
     def get_blocks(self) -> list[PncaBlock]:
-        """Return the attention blocks with their type, which nn.ModuleList does not keep."""
+        """Return the attention blocks with their type, which nn.ModuleList does not keep.
+
+        Returns
+        -------
+        list of PncaBlock
+            The blocks, first to last.
+        """
         return [cast("PncaBlock", block) for block in self.pnca]
 
     def project_input(self, memory: Tensor, previous_frames: Tensor) -> Tensor:
-        """Join memory [..., d_memory] and the previous step's last frame [..., M]: [..., units]."""
+        """Join the memory and the previous step's last frame.
+
+        Parameters
+        ----------
+        memory : [..., d_memory]
+        previous_frames : [..., M]
+
+        Returns
+        -------
+        Tensor
+            [..., units]
+        """
         joined = self.scale * self.dec_in_proj(torch.cat([memory, self.prenet(previous_frames)], dim=-1))
         return F.dropout(joined, self.dropout, self.training)
 
     def project_output(self, x: Tensor) -> Tensor:
-        """Project states [B, S, units] to frames [B, S * r, M]."""
+        """Project states to frames.
+
+        Parameters
+        ----------
+        x : [B, S, units]
+
+        Returns
+        -------
+        Tensor
+            Mel [B, S * r, M].
+        """
         return self.dec_out_proj(self.ln(x)).unflatten(-1, (-1, self.n_mels)).flatten(1, 2)
 
     @override

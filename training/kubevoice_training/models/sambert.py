@@ -102,12 +102,17 @@ class AcousticInference:
 
 
 def attention_band_width(durations: Tensor, outputs_per_step: int) -> int:
-    """Return how many decoder steps attention reaches back and ahead: the longest symbol's, rounded.
+    """Compute how many decoder steps attention reaches back and ahead: as many as the longest symbol has.
 
     Parameters
     ----------
     durations : of any shape, in frames, padding excluded.
     outputs_per_step : r, frames a decoder step.
+
+    Returns
+    -------
+    int
+        Decoder steps, rounded.
     """
     return int(durations.max().item() / outputs_per_step + 0.5)
 
@@ -128,7 +133,17 @@ class Sambert(nn.Module):
             self.align_attention = AlignAttention(config.embedding, config.n_mels)
 
     def embed_labels(self, speaker: Tensor, emotion: Tensor) -> Tensor:
-        """Embed each symbol's speaker and emotion [B, T_text]: [B, T_text, speaker_units + emotion_units]."""
+        """Embed each symbol's speaker and emotion.
+
+        Parameters
+        ----------
+        speaker, emotion : [B, T_text], rows of the embedding tables.
+
+        Returns
+        -------
+        Tensor
+            [B, T_text, speaker_units + emotion_units]
+        """
         return torch.cat([self.spk_tokenizer(speaker), self.emo_tokenizer(emotion)], dim=-1)
 
     def build_memory(self, text: Tensor, labels: Tensor, durations: Tensor, frame_mask: Tensor | None = None) -> Tensor:
@@ -225,6 +240,11 @@ class Sambert(nn.Module):
         ----------
         ling : [T_text, 4], ids.
         emotion, speaker : [T_text], rows of the embedding tables.
+
+        Returns
+        -------
+        AcousticInference
+            Mel and durations of the utterance.
 
         Raises
         ------

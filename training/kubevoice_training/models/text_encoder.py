@@ -37,7 +37,17 @@ class PositionalEncoding(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        """Add the encoding to x [B, T_text, width]; returns the same shape."""
+        """Add the encoding to embedded symbols.
+
+        Parameters
+        ----------
+        x : [B, T_text, width]
+
+        Returns
+        -------
+        Tensor
+            [B, T_text, width]
+        """
         positions = torch.arange(1, x.shape[1] + 1, device=x.device).to(self.inverse_frequencies.dtype)
         angle = positions[:, None] * self.inverse_frequencies
         return x + torch.cat([angle.sin(), angle.cos()], dim=1)

@@ -24,7 +24,18 @@ warnings.filterwarnings("ignore", message="RNN module weights are not part of si
 
 
 def reverse_sequences(x: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse the first `lengths` [B] rows of x [B, T, C]; the padding after them stays where it is."""
+    """Reverse the valid part of each sequence; the padding after it stays where it is.
+
+    Parameters
+    ----------
+    x : [B, T, C]
+    lengths : [B]
+
+    Returns
+    -------
+    Tensor
+        [B, T, C]
+    """
     positions = torch.arange(x.shape[1], device=x.device).expand(len(x), -1)
     last = lengths.unsqueeze(1) - 1
     return x.gather(1, torch.where(positions <= last, last - positions, positions).unsqueeze(-1).expand_as(x))
@@ -110,7 +121,17 @@ class DurationPredictor(nn.Module):
         return F.relu(self.fc(hidden)).squeeze(-1)
 
     def infer(self, condition: Tensor) -> Tensor:
-        """Predict with the model's own previous predictions: [B, T_text, d_condition] to log(duration + 1)."""
+        """Predict with the model's own previous predictions.
+
+        Parameters
+        ----------
+        condition : [B, T_text, d_condition]
+
+        Returns
+        -------
+        Tensor
+            log(duration + 1) [B, T_text]
+        """
         previous = condition.new_zeros(len(condition), 1, 1)
         state: tuple[Tensor, Tensor] | None = None
         predictions = []
@@ -179,7 +200,18 @@ class VarianceAdaptor(nn.Module):
         self.energy_emb = nn.Conv1d(1, c.projection, c.pitch_kernel, padding=c.pitch_kernel // 2)
 
     def add_pitch_and_energy(self, text: Tensor, pitch: Tensor, energy: Tensor) -> Tensor:
-        """Embed pitch and energy [B, T_text] and add them to text [B, T_text, projection]."""
+        """Embed pitch and energy and add them to the text.
+
+        Parameters
+        ----------
+        text : [B, T_text, projection]
+        pitch, energy : [B, T_text], normalized.
+
+        Returns
+        -------
+        Tensor
+            [B, T_text, projection]
+        """
         embedded = self.pitch_emb(pitch.unsqueeze(1)) + self.energy_emb(energy.unsqueeze(1))
         return text + embedded.transpose(1, 2)
 
@@ -221,9 +253,18 @@ class VarianceAdaptor(nn.Module):
         return Variances(text, predicted_pitch, predicted_energy, log_durations)
 
     def infer(self, text: Tensor, labels: Tensor, text_lengths: Tensor) -> Variances:
-        """Predict all three and apply the predicted pitch and energy; parameters as for `forward`.
+        """Predict all three and apply the predicted pitch and energy.
 
-        The log durations beyond the text lengths mean nothing.
+        Parameters
+        ----------
+        text : [B, T_text, projection]
+        labels : [B, T_text, d_speaker + d_emotion], speaker and emotion embeddings.
+        text_lengths : [B]
+
+        Returns
+        -------
+        Variances
+            Predictions; log durations beyond the text lengths have no meaning.
         """
         condition = torch.cat([text, labels], dim=-1)
         pitch = self.pitch_predictor(condition, text_lengths)

@@ -40,6 +40,10 @@ def round_weights(network: nn.Module) -> None:
 
     Rounding `weight_v` and `weight_g` on their own would round their product twice, and to values that float16 does not
     hold.
+
+    Parameters
+    ----------
+    network : A network with convolutions of this module.
     """
     for layer in network.modules():
         if isinstance(layer, WeightNormConv1d | WeightNormConvTranspose1d):
@@ -48,7 +52,13 @@ def round_weights(network: nn.Module) -> None:
 
 @torch.no_grad()
 def set_weight(layer: "WeightNormConv1d | WeightNormConvTranspose1d", weight: Tensor) -> None:
-    """Set the effective weight of a convolution; `weight` has the shape of its `weight_v`."""
+    """Set the effective weight of a convolution.
+
+    Parameters
+    ----------
+    layer : The convolution, changed in place.
+    weight : Of the shape of its `weight_v`.
+    """
     length = weight.flatten(1).norm(dim=1).view(-1, 1, 1)
     # A channel of zeros has no direction; it keeps the one it has.
     layer.weight_v.copy_(torch.where(length > 0, weight, layer.weight_v))
@@ -86,7 +96,17 @@ class WeightNormConv1d(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve x [B, in_channels, T]; returns [B, out_channels, T / stride]."""
+        """Convolve a sequence.
+
+        Parameters
+        ----------
+        x : [B, in_channels, T]
+
+        Returns
+        -------
+        Tensor
+            [B, out_channels, T / stride]
+        """
         weight = normalize_weight(self.weight_v, self.weight_g)
         return F.conv1d(F.pad(x, self.padding), weight, self.bias, self.stride, dilation=self.dilation)
 
@@ -112,7 +132,17 @@ class WeightNormConvTranspose1d(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        """Up-sample x [B, in_channels, T]; returns [B, out_channels, T * stride]."""
+        """Up-sample a sequence.
+
+        Parameters
+        ----------
+        x : [B, in_channels, T]
+
+        Returns
+        -------
+        Tensor
+            [B, out_channels, T * stride]
+        """
         weight = normalize_weight(self.weight_v, self.weight_g)
         padding = 0 if self.causal else self.trim // 2
         y = F.conv_transpose1d(x, weight, self.bias, stride=self.stride, padding=padding)

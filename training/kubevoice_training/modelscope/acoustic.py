@@ -114,14 +114,36 @@ def _derive_decoder_sizes(shape: Shape, tensors: Tensors) -> dict[str, Any]:
     }
 
 
-def derive_sambert_config(tensors: Tensors, half: ModelPart) -> SambertConfig:
-    """Derive the network's sizes; InputError names the tensor or the setting that none can be derived from."""
-    file, params = half.config_file, get_setting(half.config, PARAMS, half.config_file)
+def derive_sambert_config(tensors: Tensors, part: ModelPart) -> SambertConfig:
+    """Derive the acoustic model's sizes from its tensors and its configuration.
+
+    Parameters
+    ----------
+    tensors
+        State of the network, speaker table included.
+    part
+        The acoustic model's folder and configuration.
+
+    Returns
+    -------
+    SambertConfig
+        Sizes with which every tensor fits.
+
+    Raises
+    ------
+    InputError
+        If a size cannot be derived; it names the tensor or the setting.
+
+    References
+    ----------
+    docs/reference/modelscope-format.md.
+    """
+    file, params = part.config_file, get_setting(part.config, PARAMS, part.config_file)
     if not isinstance(params, Mapping):
         raise InputError(f"{file}: {PARAMS} is no mapping")
     if f"{ENCODER}.sy_emb.weight" not in tensors and f"{ENCODER}.byte_index_emb.weight" in tensors:
-        raise InputError(f"{half.checkpoint}: the voice reads bytes, not phones; our front end writes phones only")
-    shape = partial(get_shape, tensors, half.checkpoint)
+        raise InputError(f"{part.checkpoint}: the voice reads bytes, not phones; our front end writes phones only")
+    shape = partial(get_shape, tensors, part.checkpoint)
     text, decoder = _derive_text_sizes(shape, tensors), _derive_decoder_sizes(shape, tensors)
     config = SambertConfig(
         **text,
@@ -141,28 +163,43 @@ def derive_sambert_config(tensors: Tensors, half: ModelPart) -> SambertConfig:
     for key, dimensions, width in readers:
         if (d_in := shape(key, dimensions)[1]) != width:
             raise InputError(
-                f"{half.checkpoint}: {key} reads {d_in} values, but text, speaker ({SPEAKERS} or se.npy) and emotion "
+                f"{part.checkpoint}: {key} reads {d_in} values, but text, speaker ({SPEAKERS} or se.npy) and emotion "
                 f"(emo_tokenizer.weight) make {width}"
             )
     return config
 
 
-def _add_speaker_table(tensors: Tensors, half: ModelPart, table: NDArray[Any] | None) -> Tensors:
+def _add_speaker_table(tensors: Tensors, part: ModelPart, table: NDArray[Any] | None) -> Tensors:
     """Give a personal voice a table of the speakers it is to have, of one row if it is its own."""
     if SPEAKERS in tensors:
         return tensors
     if table is None:
-        if (path := half.beside("se.npy")) is None:
-            raise InputError(f"{half.folder / 'se.npy'} is missing: the voice's speaker is not in its checkpoint")
+        if (path := part.beside("se.npy")) is None:
+            raise InputError(f"{part.folder / 'se.npy'} is missing: the voice's speaker is not in its checkpoint")
         table = read_array(path).reshape(1, -1)
     return tensors | {SPEAKERS: torch.from_numpy(table.reshape(-1, table.shape[-1]).copy())}
 
 
-def load_sambert(half: ModelPart, speakers: NDArray[Any] | None = None) -> Sambert:
-    """Read the acoustic model; `speakers` [..., 192] stand in for the `se.npy` of a personal voice.
+def load_sambert(part: ModelPart, speakers: NDArray[Any] | None = None) -> Sambert:
+    """Read the acoustic model of a ModelScope voice.
 
-    Raises InputError naming file and key for whatever does not fit.
+    Parameters
+    ----------
+    part
+        Its folder and configuration.
+    speakers
+        Speaker vectors [..., 192] to use instead of the `se.npy` of a personal voice; None to read that file.
+
+    Returns
+    -------
+    Sambert
+        The network, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If a file does not fit; it names file and key.
     """
-    tensors = _add_speaker_table(read_tensors(half.checkpoint, ["model"]), half, speakers)
-    config = derive_sambert_config(tensors, half)
-    return build_network(lambda: Sambert(config), tensors, half.checkpoint, optional=(POSITIONS,))
+    tensors = _add_speaker_table(read_tensors(part.checkpoint, ["model"]), part, speakers)
+    config = derive_sambert_config(tensors, part)
+    return build_network(lambda: Sambert(config), tensors, part.checkpoint, optional=(POSITIONS,))

@@ -32,72 +32,100 @@ ATTRIBUTION = (
 
 @dataclass(frozen=True, slots=True)
 class ImportedVoice:
-    """A bundle and where it lies now."""
+    """A voice that was imported.
+
+    Attributes
+    ----------
+    name
+        From the folder of the voice.
+    path
+        Where its bundle is.
+    bundle
+        The bundle.
+    """
 
     name: str
     path: Path
     bundle: Bundle
 
 
-def _read_mel_config(half: ModelPart, config: SambertConfig, bins: int) -> MelConfig:
-    audio = get_setting(half.config, "audio_config", half.config_file)
+def _read_mel_config(part: ModelPart, config: SambertConfig, bins: int) -> MelConfig:
+    audio = get_setting(part.config, "audio_config", part.config_file)
     try:
         mel = MelConfig.from_reference(audio)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{half.config_file}: audio_config is missing or wrong: {str(error)[:200]}") from None
+        raise InputError(f"{part.config_file}: audio_config is missing or wrong: {str(error)[:200]}") from None
     if mel.n_mels != bins:
         raise InputError(
-            f"{half.config_file}: audio_config.n_mels is {mel.n_mels}, but the vocoder's tensors read {bins} bins"
+            f"{part.config_file}: audio_config.n_mels is {mel.n_mels}, but the vocoder's tensors read {bins} bins"
         )
     if not 1 <= mel.hop_length <= mel.win_length <= mel.n_fft <= 1 << 16 or not 8000 <= mel.sample_rate <= 192000:
-        raise InputError(f"{half.config_file}: audio_config has impossible lengths or an impossible sampling_rate")
+        raise InputError(f"{part.config_file}: audio_config has impossible lengths or an impossible sampling_rate")
     if config.n_mels < bins:
-        raise InputError(f"{half.checkpoint}: mel_postnet.fc.weight makes {config.n_mels} bins; {bins} are spoken")
+        raise InputError(f"{part.checkpoint}: mel_postnet.fc.weight makes {config.n_mels} bins; {bins} are spoken")
     return mel
 
 
-def _check_tables(config: SambertConfig, half: ModelPart) -> None:
+def _check_tables(config: SambertConfig, part: ModelPart) -> None:
     """Compare the embedding tables with our unit tables; one row less is a voice from before the mask."""
-    unit = get_setting(half.config, "linguistic_unit", half.config_file)
+    unit = get_setting(part.config, "linguistic_unit", part.config_file)
     language = unit.get("language") if isinstance(unit, dict) else None
     if language not in (None, "PinYin"):
         raise InputError(
-            f"{half.config_file}: linguistic_unit.language is {summarize_value(language)}; our front end reads PinYin"
+            f"{part.config_file}: linguistic_unit.language is {summarize_value(language)}; our front end reads PinYin"
         )
     sizes = UnitTables.load().sizes | {"emotions": len(EMOTIONS) + 3}
     for name, size in sizes.items():
         rows = getattr(config, name)
         if rows not in (size, size - 1):
-            raise InputError(f"{half.checkpoint}: the table of {name} has {rows} rows; {size} were expected")
+            raise InputError(f"{part.checkpoint}: the table of {name} has {rows} rows; {size} were expected")
 
 
-def _read_speakers(config: SambertConfig, half: ModelPart, name: str) -> dict[str, int]:
+def _read_speakers(config: SambertConfig, part: ModelPart, name: str) -> dict[str, int]:
     """Return the speakers by row: those that the configuration lists, or the one of a personal voice."""
     if config.speakers == 1:
         return {name: 0}
-    names = get_setting(half.config, "linguistic_unit.speaker_list", half.config_file)
+    names = get_setting(part.config, "linguistic_unit.speaker_list", part.config_file)
     if not isinstance(names, str):
-        raise InputError(f"{half.config_file}: linguistic_unit.speaker_list is no text with names between commas")
+        raise InputError(f"{part.config_file}: linguistic_unit.speaker_list is no text with names between commas")
     listed = names.split(",")
     if config.speakers - len(listed) not in (2, 3) or len(set(listed)) != len(listed) or "" in listed:
         raise InputError(
-            f"{half.config_file}: linguistic_unit.speaker_list names {len(listed)} speakers, but spk_tokenizer.weight "
-            f"of {half.checkpoint} has {config.speakers} rows; 2 or 3 more than speakers were expected"
+            f"{part.config_file}: linguistic_unit.speaker_list names {len(listed)} speakers, but spk_tokenizer.weight "
+            f"of {part.checkpoint} has {config.speakers} rows; 2 or 3 more than speakers were expected"
         )
     return {speaker: row for row, speaker in enumerate(listed)}
 
 
-def _select_emotions(wanted: Sequence[str]) -> dict[str, int]:
+def _select_emotions(requested: Sequence[str]) -> dict[str, int]:
     """Return emotions by row, neutral first. Nothing says which rows a voice was taught."""
     known = [label for label in EMOTIONS if label != "none" and not label.startswith("placeholder")]
-    if unknown := [label for label in wanted if label not in EMOTIONS]:
+    if unknown := [label for label in requested if label not in EMOTIONS]:
         raise InputError(f"there is no emotion {unknown[0]!r}; there are: {', '.join(known)}")
-    labels = sorted(wanted or known, key=lambda label: label != "neutral")
+    labels = sorted(requested or known, key=lambda label: label != "neutral")
     return {label: EMOTIONS.index(label) for label in labels}
 
 
 def load_voice(voice: ModelScopeVoice, emotions: Sequence[str] = ()) -> VoiceWeights:
-    """Load both networks of a voice and what its configuration says; InputError names file and key of any fault."""
+    """Load both networks of a voice and the settings of its configuration.
+
+    Parameters
+    ----------
+    voice
+        A voice that `find_voices` returned.
+    emotions
+        Labels that the voice is to have; empty for all of the reference's.
+
+    Returns
+    -------
+    VoiceWeights
+        The voice, with nominal statistics (`measured` is False).
+
+    Raises
+    ------
+    InputError
+        If a file does not fit; it names file and key.
+    """
     acoustic = load_sambert(voice.acoustic)
     vocoder = load_generator(voice.vocoder, voice.acoustic)
     config, bins = acoustic.config, vocoder.config.in_channels
@@ -158,10 +186,30 @@ def _sync(folder: Path) -> None:
 def import_voices(
     source: Path, out: Path, *, names: Sequence[str] = (), emotions: Sequence[str] = ()
 ) -> list[ImportedVoice]:
-    """Write the voices of a ModelScope folder as bundles: one at `out` itself, several at `out`/NAME.
+    """Write the voices of a ModelScope folder as bundles. All are written, or none is.
 
-    `names` chooses among several voices, `emotions` the labels that are offered. All appear at once or not at all.
-    Raises InputError naming file and key for whatever cannot be used, and if `out` is there already.
+    Parameters
+    ----------
+    source
+        The folder.
+    out
+        A folder that does not exist, or is empty. One voice is written to it, several to `out`/NAME.
+    names
+        Voices to import; empty for all.
+    emotions
+        Labels that the voices are to have; empty for all of the reference's.
+
+    Returns
+    -------
+    list of ImportedVoice
+        The voices that were written.
+
+    Raises
+    ------
+    InputError
+        If a file does not fit (it names file and key), a name is unknown, or `out` is not empty.
+    KubeVoiceError
+        If `out` cannot be written.
     """
     voices = find_voices(source)
     if missing := [name for name in names if name not in {voice.name for voice in voices}]:

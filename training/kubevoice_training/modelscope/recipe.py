@@ -1,16 +1,21 @@
 """The learning-rate schedule of KAN-TTS, which ours differs from (docs/reference/kantts-format.md, training runs)."""
 
-__all__ = ["noam_rate"]
+__all__ = ["compute_noam_rate"]
 
 
-def noam_rate(base: float, warmup: int, step: int) -> float:
-    """Return the learning rate at a step: linear warm-up to `base`, then decay with the root of the step.
+def compute_noam_rate(base: float, warmup: int, step: int) -> float:
+    """Compute the learning rate of a step: linear warm-up to `base`, then decay with the root of the step.
 
     Parameters
     ----------
     base : the highest learning rate.
     warmup : the step at which it is reached.
     step : 1 for the first; a lower one counts as the first.
+
+    Returns
+    -------
+    float
+        The rate.
 
     References
     ----------

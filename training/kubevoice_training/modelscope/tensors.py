@@ -46,9 +46,25 @@ def _load(path: Path) -> Any:
 
 
 def read_tensors(path: Path, keys: Sequence[str]) -> Tensors:
-    """Return the state at nested `keys` of a checkpoint, such as ("model", "generator"); optimisers stay unread.
+    """Read the state of a network from a checkpoint that is not trusted. Optimizer states are not read.
 
-    Raises InputError naming file and key for anything but finite tensors whose data is really there.
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    keys
+        Nested keys of the state, such as ("model", "generator").
+
+    Returns
+    -------
+    Tensors
+        Tensors by name; weights without normalization are split into direction and length.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, holds more than tensors, or a tensor's data does not fill its shape. It names file and
+        key.
     """
     state, where = _load(path), ""
     for key in keys:
@@ -83,7 +99,23 @@ def _split_weight_norm(tensors: Tensors) -> Tensors:
 
 
 def read_array(path: Path) -> NDArray[np.float32]:
-    """Read an .npy file of real numbers; InputError if it is anything else, or not finite."""
+    """Read an .npy file of real numbers.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    NDArray
+        At least one finite number, in float32.
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
     try:
         if path.stat().st_size > LARGEST_ARRAY:
             raise InputError(f"{path} is far larger than a vector should be")
@@ -97,7 +129,29 @@ def read_array(path: Path) -> NDArray[np.float32]:
 
 
 def get_shape(tensors: Tensors, file: Path, key: str, dimensions: int) -> tuple[int, ...]:
-    """Return a tensor's shape; InputError if it is missing or has another number of dimensions."""
+    """Return a tensor's shape.
+
+    Parameters
+    ----------
+    tensors
+        Tensors by name.
+    file
+        The checkpoint, for messages.
+    key
+        Name of the tensor.
+    dimensions
+        How many it has.
+
+    Returns
+    -------
+    tuple
+        The shape.
+
+    Raises
+    ------
+    InputError
+        If the tensor is missing or has another number of dimensions.
+    """
     if key not in tensors:
         raise InputError(f"{file}: {key} is missing")
     shape = tuple(tensors[key].shape)
@@ -107,31 +161,64 @@ def get_shape(tensors: Tensors, file: Path, key: str, dimensions: int) -> tuple[
 
 
 def count_members(tensors: Tensors, prefix: str) -> int:
-    """Count the different numbers that follow `prefix` in the names."""
+    """Count the members of a list of modules, by the numbers in the names of their tensors.
+
+    Parameters
+    ----------
+    tensors
+        Tensors by name.
+    prefix
+        Name of the list, with a dot at the end.
+
+    Returns
+    -------
+    int
+        Number of different members.
+    """
     return len({name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)})
 
 
 def build_network(
     make: Callable[[], Network], tensors: Tensors, file: Path, *, optional: Sequence[str] = ()
 ) -> Network:
-    """Return the network that `make` makes with the tensors in it, for inference.
+    """Create a network and load tensors into it.
 
-    Shapes are compared before anything is allocated. Keys that begin as one of `optional` may be left over. Raises
-    InputError listing every tensor that is missing, left over, of another shape or not finite.
+    Shapes are compared before memory is allocated.
+
+    Parameters
+    ----------
+    make
+        Creates the network.
+    tensors
+        Tensors by name.
+    file
+        The checkpoint, for messages.
+    optional
+        Prefixes of tensors that the network may lack.
+
+    Returns
+    -------
+    Network
+        The network, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If a tensor is missing, not expected, of another shape or not finite; it lists all of them.
     """
     with torch.device("meta"):
-        wanted = make().state_dict()
-    problems = [f"{key} is missing" for key in wanted if key not in tensors]
+        expected = make().state_dict()
+    problems = [f"{key} is missing" for key in expected if key not in tensors]
     for key, value in tensors.items():
-        if key not in wanted:
+        if key not in expected:
             if not key.startswith(tuple(optional)):
                 problems.append(f"{key} has no place in the network")
-        elif value.shape != wanted[key].shape:
-            problems.append(f"{key} has shape {tuple(value.shape)}; {tuple(wanted[key].shape)} was expected")
+        elif value.shape != expected[key].shape:
+            problems.append(f"{key} has shape {tuple(value.shape)}; {tuple(expected[key].shape)} was expected")
         elif not value.isfinite().all():
             problems.append(f"{key} holds values that are no numbers")
     if problems:
         raise InputError(f"{file} does not fit the network: {problems[0]}", problems)
     network = make()
-    network.load_state_dict({key: tensors[key] for key in wanted})
+    network.load_state_dict({key: tensors[key] for key in expected})
     return network.eval()

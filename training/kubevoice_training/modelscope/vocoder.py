@@ -30,33 +30,55 @@ LARGEST = 100_000
 """Of any whole number in the configuration: a hop, a dilation, a sample rate."""
 
 
-def _read_whole_numbers(value: Any, count: int, key: str, half: ModelPart) -> tuple[int, ...]:
+def _read_whole_numbers(value: Any, count: int, key: str, part: ModelPart) -> tuple[int, ...]:
     fits = isinstance(value, list) and len(value) == count
     if not fits or not all(isinstance(item, int) and 1 <= item <= LARGEST for item in value):
         raise InputError(
-            f"{half.config_file}: {PARAMS}.{key} is {summarize_value(value)}; the tensors need {count} whole numbers"
+            f"{part.config_file}: {PARAMS}.{key} is {summarize_value(value)}; the tensors need {count} whole numbers"
         )
     return tuple(value)
 
 
-def _derive_source(tensors: Tensors, params: Mapping[str, Any], half: ModelPart) -> SourceConfig | None:
+def _derive_source(tensors: Tensors, params: Mapping[str, Any], part: ModelPart) -> SourceConfig | None:
     if not any(key.startswith("source_module.") for key in tensors):
         return None
     nsf = params.get("nsf_params")
     rate = nsf.get("sampling_rate") if isinstance(nsf, Mapping) else None
     if not isinstance(rate, int) or not 1 <= rate <= LARGEST:
         raise InputError(
-            f"{half.config_file}: {PARAMS}.nsf_params.sampling_rate is {summarize_value(rate)}; give samples per second"
+            f"{part.config_file}: {PARAMS}.nsf_params.sampling_rate is {summarize_value(rate)}; give samples per second"
         )
-    harmonics = get_shape(tensors, half.checkpoint, "source_module.ffn.0.weight_v", 3)[1]
+    harmonics = get_shape(tensors, part.checkpoint, "source_module.ffn.0.weight_v", 3)[1]
     return SourceConfig(overtones=harmonics - 1, sample_rate=rate)
 
 
-def derive_generator_config(tensors: Tensors, half: ModelPart) -> GeneratorConfig:
-    """Derive the generator's sizes; InputError names the tensor or the setting that none can be derived from."""
-    file, params = half.checkpoint, get_setting(half.config, PARAMS, half.config_file)
+def derive_generator_config(tensors: Tensors, part: ModelPart) -> GeneratorConfig:
+    """Derive the generator's sizes from its tensors and its configuration.
+
+    Parameters
+    ----------
+    tensors
+        State of the network.
+    part
+        The vocoder's folder and configuration.
+
+    Returns
+    -------
+    GeneratorConfig
+        Sizes with which every tensor fits.
+
+    Raises
+    ------
+    InputError
+        If a size cannot be derived; it names the tensor or the setting.
+
+    References
+    ----------
+    docs/reference/modelscope-format.md.
+    """
+    file, params = part.checkpoint, get_setting(part.config, PARAMS, part.config_file)
     if not isinstance(params, Mapping):
-        raise InputError(f"{half.config_file}: {PARAMS} is no mapping")
+        raise InputError(f"{part.config_file}: {PARAMS} is no mapping")
     channels, in_channels, kernel = get_shape(tensors, file, "conv_pre.conv1d.weight_v", 3)
     stages = count_members(tensors, "transpose_upsamples.")
     blocks = count_members(tensors, "conv_blocks.")
@@ -69,48 +91,77 @@ def derive_generator_config(tensors: Tensors, half: ModelPart) -> GeneratorConfi
         kernels.append(get_shape(tensors, file, f"conv_blocks.{i}.convs1.0.conv1d.weight_v", 3)[2])
         given = listed[i] if isinstance(listed, list) and i < len(listed) else None
         count = count_members(tensors, f"conv_blocks.{i}.convs1.")
-        dilations.append(_read_whole_numbers(given, count, f"resblock_dilations[{i}]", half))
+        dilations.append(_read_whole_numbers(given, count, f"resblock_dilations[{i}]", part))
     causal = params.get("causal", True)
     if not isinstance(causal, bool):
         raise InputError(
-            f"{half.config_file}: {PARAMS}.causal is {summarize_value(causal)}; true or false was expected"
+            f"{part.config_file}: {PARAMS}.causal is {summarize_value(causal)}; true or false was expected"
         )
     config = GeneratorConfig(
         in_channels=in_channels,
         channels=channels,
         kernel_size=kernel,
-        upsample_scales=_read_whole_numbers(params.get("upsample_scales"), stages, "upsample_scales", half),
+        upsample_scales=_read_whole_numbers(params.get("upsample_scales"), stages, "upsample_scales", part),
         upsample_kernel_sizes=tuple(
             get_shape(tensors, file, f"transpose_upsamples.{i}.1.deconv.weight_v", 3)[2] for i in range(stages)
         ),
         resblock_kernel_sizes=tuple(kernels),
         resblock_dilations=tuple(dilations),
         causal=causal,
-        source=_derive_source(tensors, params, half),
+        source=_derive_source(tensors, params, part),
     )
     scales = config.upsample_scales
     if config.hop > LARGEST or any(k < s for k, s in zip(config.upsample_kernel_sizes, scales, strict=True)):
-        raise InputError(f"{half.config_file}: {PARAMS}.upsample_scales {scales} do not fit the tensors")
+        raise InputError(f"{part.config_file}: {PARAMS}.upsample_scales {scales} do not fit the tensors")
     return config
 
 
-def load_generator(half: ModelPart, acoustic: ModelPart | None = None) -> Generator:
-    """Read the vocoder; `acoustic` tells one with a source what its F0 is normalised by.
+def load_generator(part: ModelPart, acoustic: ModelPart | None = None) -> Generator:
+    """Read the vocoder of a ModelScope voice.
 
-    Raises InputError naming file and key for whatever does not fit.
+    Parameters
+    ----------
+    part
+        Its folder and configuration.
+    acoustic
+        The voice's acoustic model, which has the scale of F0 for a vocoder with a harmonic source; None for the default
+        scale.
+
+    Returns
+    -------
+    Generator
+        The network, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If a file does not fit; it names file and key.
     """
-    tensors = read_tensors(half.checkpoint, ["model", "generator"])
-    config = derive_generator_config(tensors, half)
+    tensors = read_tensors(part.checkpoint, ["model", "generator"])
+    config = derive_generator_config(tensors, part)
     if config.source is not None and acoustic is not None:
         offset, scale = read_f0_scaling(acoustic)
         config = replace(config, source=replace(config.source, f0_offset=offset, f0_scale=scale))
-    return build_network(lambda: Generator(config), tensors, half.checkpoint)
+    return build_network(lambda: Generator(config), tensors, part.checkpoint)
 
 
 def read_f0_scaling(acoustic: ModelPart) -> tuple[float, float]:
-    """Return offset and scale (Hz) of the F0 that an acoustic model for a harmonic source predicts.
+    """Read how an acoustic model for a harmonic source normalizes F0.
 
-    A voice's own mean and deviation, `mvn.npy`, or the range that its configuration names.
+    Parameters
+    ----------
+    acoustic
+        Its folder and configuration.
+
+    Returns
+    -------
+    tuple
+        Offset and scale in Hz: the voice's mean and deviation (`mvn.npy`), or the range in its configuration.
+
+    Raises
+    ------
+    InputError
+        If neither is usable.
     """
     params = get_setting(acoustic.config, SAMBERT_PARAMS, acoustic.config_file)
     if isinstance(params, Mapping) and params.get("nsf_norm_type", "mean_std") == "global":

@@ -7,10 +7,10 @@ from kubevoice.resources.voicemodel import Evaluation
 
 from kubevoice_training.evaluation.report import ClipReport, EvaluationReport
 from kubevoice_training.evaluation.voice_metrics import LOWER_BOUNDS, get_threshold
-from kubevoice_training.pages.html import badge, document, section, table, text
-from kubevoice_training.pages.media import picture, player
+from kubevoice_training.pages.html import escape_text, render_badge, render_document, render_section, render_table
+from kubevoice_training.pages.media import render_picture, render_player
 
-__all__ = ["evaluation_page"]
+__all__ = ["render_evaluation_page"]
 
 KINDS = {Verdict.PASSED: "good", Verdict.FAILED: "bad", Verdict.REPORTED: "plain"}
 METRICS = {
@@ -29,42 +29,63 @@ METRICS = {
 }
 
 
-def evaluation_page(
+def render_evaluation_page(
     report: EvaluationReport, revision: str, evaluation: Evaluation, verdict: Verdict, failures: Sequence[str]
 ) -> str:
-    """Return the page of one evaluation; names and texts are escaped."""
-    return document(f"{report.name}: evaluation", _parts(report, revision, evaluation, verdict, failures))
+    """Render the evaluation of a release. Names and texts are escaped.
+
+    Parameters
+    ----------
+    report
+        Metrics and clips.
+    revision
+        Digest of the bundle.
+    evaluation
+        Thresholds and policy.
+    verdict
+        Result of the quality gate.
+    failures
+        Messages of the thresholds that were missed.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    return render_document(f"{report.name}: evaluation", _render_parts(report, revision, evaluation, verdict, failures))
 
 
-def _parts(
+def _render_parts(
     report: EvaluationReport, revision: str, evaluation: Evaluation, verdict: Verdict, failures: Sequence[str]
 ) -> Iterator[str]:
-    yield f"<header><h1>{text(report.name)}{badge(verdict, KINDS[verdict])}</h1>"
-    yield f'<p class="quiet">revision {text(revision)}; policy {text(evaluation.policy)}</p></header>'
+    yield f"<header><h1>{escape_text(report.name)}{render_badge(verdict, KINDS[verdict])}</h1>"
+    yield f'<p class="quiet">revision {escape_text(revision)}; policy {escape_text(evaluation.policy)}</p></header>'
     if failures:
-        yield section("Thresholds missed", "<ul>", *(f"<li>{text(line)}</li>" for line in failures), "</ul>")
-    yield section("Metrics", _metrics(report, evaluation), _provenance(report))
-    if emotions := _emotions(report):
-        yield section("Emotions", emotions)
+        yield render_section(
+            "Thresholds missed", "<ul>", *(f"<li>{escape_text(line)}</li>" for line in failures), "</ul>"
+        )
+    yield render_section("Metrics", _render_metrics(report, evaluation), _render_provenance(report))
+    if emotions := _render_emotions(report):
+        yield render_section("Emotions", emotions)
     if report.clips:
-        yield section("Clips", _clips(report.clips))
+        yield render_section("Clips", _render_clips(report.clips))
 
 
-def _provenance(report: EvaluationReport) -> str:
+def _render_provenance(report: EvaluationReport) -> str:
     compared = sum(clip.distortion is not None for clip in report.clips)
-    kept = (
-        "kept from training"
+    origin = (
+        "that were held out from training"
         if report.held_out
-        else "of the training set, because none was held out: metrics are too good"
+        else "of the training set, because none was held out (the metrics are too good)"
     )
     export = ", ".join(f"{name} {value:.1g}" for name, value in report.export.items())
     return (
-        f'<p class="quiet">Compared with {compared} recordings {kept}. Largest difference of the exported graphs from '
-        f"torch: {text(export)}.</p>"
+        f'<p class="quiet">Compared with {compared} recordings {origin}. Largest difference of the exported graphs '
+        f"from torch: {escape_text(export)}.</p>"
     )
 
 
-def _metrics(report: EvaluationReport, evaluation: Evaluation) -> str:
+def _render_metrics(report: EvaluationReport, evaluation: Evaluation) -> str:
     rows = []
     for metric, (name, meaning) in METRICS.items():
         value, limit = report.metrics.get(metric), get_threshold(metric, evaluation)
@@ -72,46 +93,49 @@ def _metrics(report: EvaluationReport, evaluation: Evaluation) -> str:
         passed = (
             value is not None and limit is not None and (value >= limit if metric in LOWER_BOUNDS else value <= limit)
         )
-        mark = "" if limit is None else badge("met", "good") if passed else badge("missed", "bad")
+        mark = "" if limit is None else render_badge("met", "good") if passed else render_badge("missed", "bad")
         why = f"; {report.missing[metric]}" if value is None and metric in report.missing else ""
         shown = "not measured" if value is None else f"{value:.3g}"
         threshold = "" if limit is None else f"{sign} {limit:.3g}"
-        rows.append((text(name), shown, threshold, mark, f'<span class="quiet">{text(meaning + why)}</span>'))
-    return table(("metric", "measured", "threshold", "", "meaning"), rows, words=(0, 4))
+        rows.append(
+            (escape_text(name), shown, threshold, mark, f'<span class="quiet">{escape_text(meaning + why)}</span>')
+        )
+    return render_table(("metric", "measured", "threshold", "", "meaning"), rows, words=(0, 4))
 
 
-def _emotions(report: EvaluationReport) -> str:
+def _render_emotions(report: EvaluationReport) -> str:
     """What is known of each emotion: a sentence in it, its length and pitch, and the duration error of its clips."""
 
-    def figure(prefix: str, label: str, digits: str) -> str:
+    def format_metric(prefix: str, label: str, digits: str) -> str:
         value = report.metrics.get(f"{prefix}.{label}")
         return "" if value is None else format(value, digits)
 
     rows = [
         (
-            text(label),
-            player(sound),
-            figure("seconds", label, ".2f"),
-            figure("f0Median", label, ".0f"),
-            figure("durationError", label, ".3f"),
+            escape_text(label),
+            render_player(sound),
+            format_metric("seconds", label, ".2f"),
+            format_metric("f0Median", label, ".0f"),
+            format_metric("durationError", label, ".3f"),
         )
         for label, sound in report.samples.items()
     ]
     head = ("emotion", "one sentence", "seconds", "median F0, Hz", "duration error")
-    return table(head, rows, words=(0, 1)) if rows else ""
+    return render_table(head, rows, words=(0, 1)) if rows else ""
 
 
-def _clips(clips: Sequence[ClipReport]) -> str:
+def _render_clips(clips: Sequence[ClipReport]) -> str:
     def optional(value: float | None, digits: str) -> str:
         return "" if value is None else format(value, digits)
 
     rows = [
         (
-            f'<b>{text(clip.text)}</b><br><span class="quiet">{text(clip.emotion)} {text(clip.speaker)}'
-            + (f"<br>recognized: {text(clip.transcript)}" if clip.transcript is not None else "")
+            f'<b>{escape_text(clip.text)}</b><br><span class="quiet">'
+            f"{escape_text(clip.emotion)} {escape_text(clip.speaker)}"
+            + (f"<br>recognized: {escape_text(clip.transcript)}" if clip.transcript is not None else "")
             + "</span>",
-            picture(clip.picture, "spectrogram of the voice") + player(clip.sound),
-            picture(clip.recorded_picture, "spectrogram of the recording") + player(clip.recorded_sound),
+            render_picture(clip.picture, "spectrogram of the voice") + render_player(clip.sound),
+            render_picture(clip.recorded_picture, "spectrogram of the recording") + render_player(clip.recorded_sound),
             optional(clip.distortion, ".2f"),
             optional(clip.f0_error, ".1f"),
             f"{clip.seconds:.2f}" + (f" / {clip.recorded_seconds:.2f}" if clip.recorded_seconds else ""),
@@ -119,4 +143,4 @@ def _clips(clips: Sequence[ClipReport]) -> str:
         for clip in clips
     ]
     head = ("text", "synthesized", "recorded", "distortion, dB", "F0 error, Hz", "seconds")
-    return table(head, rows, words=(0, 1, 2))
+    return render_table(head, rows, words=(0, 1, 2))

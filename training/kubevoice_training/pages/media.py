@@ -1,15 +1,39 @@
 """Elements of a page that play and show data URIs."""
 
-from kubevoice_training.pages.html import text
+from kubevoice_training.pages.html import escape_text
 
-__all__ = ["picture", "player"]
-
-
-def player(sound: str) -> str:
-    """Return an audio element for a data URI; nothing for an empty one."""
-    return f'<audio controls preload="none" src="{text(sound)}"></audio>' if sound else ""
+__all__ = ["render_picture", "render_player"]
 
 
-def picture(source: str, alt: str) -> str:
-    """Return an image element for a data URI; nothing for an empty one."""
-    return f'<img src="{text(source)}" alt="{text(alt)}">' if source else ""
+def render_player(sound: str) -> str:
+    """Render an audio element.
+
+    Parameters
+    ----------
+    sound
+        A data URI.
+
+    Returns
+    -------
+    str
+        HTML; empty for an empty URI.
+    """
+    return f'<audio controls preload="none" src="{escape_text(sound)}"></audio>' if sound else ""
+
+
+def render_picture(source: str, alt: str) -> str:
+    """Render an image element.
+
+    Parameters
+    ----------
+    source
+        A data URI.
+    alt
+        Text that describes the image.
+
+    Returns
+    -------
+    str
+        HTML; empty for an empty URI.
+    """
+    return f'<img src="{escape_text(source)}" alt="{escape_text(alt)}">' if source else ""

@@ -53,7 +53,18 @@ def _dev_loss(entry: CheckpointEntry) -> float:
 
 
 def select_retained(entries: Sequence[CheckpointEntry]) -> list[CheckpointEntry]:
-    """Return the newest entries and the one with the lowest dev loss, oldest first."""
+    """Select the newest checkpoints and the one with the lowest dev loss.
+
+    Parameters
+    ----------
+    entries
+        All checkpoints.
+
+    Returns
+    -------
+    list of CheckpointEntry
+        Those to retain, oldest first.
+    """
     by_step = sorted(entries, key=lambda entry: entry.step)
     best = min((e for e in by_step if e.dev_loss is not None), key=_dev_loss, default=None)
     return [entry for entry in by_step if entry in by_step[-RETAINED:] or entry is best]
@@ -61,7 +72,15 @@ def select_retained(entries: Sequence[CheckpointEntry]) -> list[CheckpointEntry]
 
 @dataclass(frozen=True, slots=True)
 class CheckpointStore:
-    """Checkpoints under `prefix` of `storage`, written and read by way of the local folder `scratch`."""
+    """The checkpoints of one run in a storage.
+
+    Attributes
+    ----------
+    storage, prefix
+        Where they are.
+    scratch
+        Local folder through which they are written and read.
+    """
 
     storage: Storage
     prefix: str
@@ -91,7 +110,12 @@ class CheckpointStore:
         self._prune({e.name for e in entries})
 
     def load_newest(self) -> dict[str, Any] | None:
-        """Return the state of the newest undamaged checkpoint; None if there is no checkpoint yet.
+        """Load the newest undamaged checkpoint.
+
+        Returns
+        -------
+        dict
+            Its state; None if there is no checkpoint yet.
 
         Raises
         ------
@@ -101,7 +125,12 @@ class CheckpointStore:
         return self._load_first_undamaged(sorted(self._entries(), key=lambda entry: -entry.step))
 
     def load_best(self) -> dict[str, Any] | None:
-        """Return the state of the undamaged checkpoint with the lowest dev loss; None if no step was evaluated.
+        """Load the undamaged checkpoint with the lowest dev loss.
+
+        Returns
+        -------
+        dict
+            Its state; None if no step was evaluated.
 
         Raises
         ------

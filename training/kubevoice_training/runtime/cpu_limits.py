@@ -10,7 +10,18 @@ CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 def read_cpu_limit(cpu_max: Path = CPU_MAX) -> int | None:
-    """Return the control group's limit in whole cores, rounded up; None if there is no limit."""
+    """Read the CPU limit of this container.
+
+    Parameters
+    ----------
+    cpu_max
+        The control group's file, for tests.
+
+    Returns
+    -------
+    int or None
+        Whole cores, rounded up; None if there is no limit.
+    """
     try:
         quota, period = cpu_max.read_text(encoding="ascii").split()
         return max(1, math.ceil(int(quota) / int(period)))

@@ -45,7 +45,23 @@ class ProcessGroup(World):
         return torch.device("cuda", self.local_rank) if torch.cuda.is_available() else torch.device("cpu")
 
     def all_reduce_max(self, value: int) -> int:
-        """Return the maximum of all processes' values."""
+        """Compute the maximum of all processes' values.
+
+        Parameters
+        ----------
+        value
+            This process's value.
+
+        Returns
+        -------
+        int
+            The maximum, the same in all processes.
+
+        Raises
+        ------
+        KubeVoiceError
+            If another process is lost.
+        """
         if self.size == 1:
             return value
         maximum = torch.tensor(value)
@@ -54,7 +70,18 @@ class ProcessGroup(World):
         return int(maximum)
 
     def all_reduce_sum(self, tensors: Sequence[Tensor]) -> None:
-        """Replace each tensor by its sum over all processes."""
+        """Replace each tensor by its sum over all processes.
+
+        Parameters
+        ----------
+        tensors
+            Tensors of the same shapes in all processes; changed in place.
+
+        Raises
+        ------
+        KubeVoiceError
+            If another process is lost.
+        """
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
@@ -64,13 +91,45 @@ class ProcessGroup(World):
             tensor.copy_(total.view_as(tensor))
 
     def sum_scalars(self, scalars: Mapping[str, Tensor]) -> dict[str, float]:
-        """Return each scalar's sum over all processes, by name."""
+        """Compute each scalar's sum over all processes.
+
+        Parameters
+        ----------
+        scalars
+            Scalars by name, the same names in all processes.
+
+        Returns
+        -------
+        dict
+            Sums by name.
+
+        Raises
+        ------
+        KubeVoiceError
+            If another process is lost.
+        """
         total = torch.stack(list(scalars.values())).double().cpu()
         self.all_reduce_sum([total])
         return dict(zip(scalars, total.tolist(), strict=True))
 
     def broadcast(self, compute: Callable[[], T]) -> T:
-        """Return in every process what `compute` returns in the main process; the others do not call it."""
+        """Compute a value in the main process and return it in all processes.
+
+        Parameters
+        ----------
+        compute
+            Called in the main process only. Its result can be pickled.
+
+        Returns
+        -------
+        T
+            Its result.
+
+        Raises
+        ------
+        KubeVoiceError
+            If another process is lost.
+        """
         if self.size == 1:
             return compute()
         box: list[T | None] = [compute() if self.is_main_process else None]
@@ -95,7 +154,7 @@ def _explain_lost_process() -> Iterator[None]:
 def join_process_group(
     world: World, artifacts: Storage, prefix: str, stopping: Callable[[], bool]
 ) -> Iterator[ProcessGroup]:
-    """Initialise torch's process group for the time of the block; nothing happens for a single process.
+    """Initialise torch's process group while the block runs. A single process needs no group.
 
     Parameters
     ----------

@@ -121,14 +121,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve_telemetry(port: int | None, progress: ProgressFile) -> Iterator[None]:
-    """Serve the stage's progress while the block runs.
+    """Serve the stage's progress over HTTP while the block runs.
 
     Parameters
     ----------
     port
-        TCP port; None for no server. One that cannot be opened is logged, and the block runs without a server.
+        TCP port; None for no server. If it cannot be opened, that is logged and there is no server.
     progress
         What is served; the stage updates it.
+
+    Yields
+    ------
+    None
+        Nothing.
     """
     if port is None:
         yield

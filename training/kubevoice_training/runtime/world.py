@@ -38,12 +38,37 @@ class World:
         return self.rank == 0
 
     def shard(self, items: Sequence[T]) -> list[T]:
-        """Return this process's share of a list that is the same in all processes; it may be empty."""
+        """Return this process's part of a list.
+
+        Parameters
+        ----------
+        items
+            The same in all processes.
+
+        Returns
+        -------
+        list of T
+            Every `size`-th item; may be empty.
+        """
         return list(items[self.rank :: self.size])
 
 
 def read_integer(environ: Mapping[str, str], name: str, default: int) -> int:
     """Read an integer from the environment.
+
+    Parameters
+    ----------
+    environ
+        Environment variables.
+    name
+        Of the variable.
+    default
+        Value if it is not set.
+
+    Returns
+    -------
+    int
+        The value.
 
     Raises
     ------
@@ -60,8 +85,18 @@ def read_world(environ: Mapping[str, str]) -> World:
     """Read this process's rank and the world size from the environment.
 
     RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE are set by torchrun and by `launcher`. An Indexed Job sets
-    JOB_COMPLETION_INDEX in each of its KUBEVOICE_NODES pods; without that index, as on one machine, a process is
-    alone even if KUBEVOICE_NODES is set.
+    JOB_COMPLETION_INDEX in each of its KUBEVOICE_NODES pods. Without that index there is a single process, even if
+    KUBEVOICE_NODES is set.
+
+    Parameters
+    ----------
+    environ
+        Environment variables.
+
+    Returns
+    -------
+    World
+        Rank and sizes.
 
     Raises
     ------

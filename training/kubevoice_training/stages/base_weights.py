@@ -15,7 +15,25 @@ __all__ = ["fetch_base"]
 
 
 def fetch_base(base: BaseVoice, context: Context) -> VoiceWeights:
-    """Load the voice to start from: `builtin://NAME`, or a bundle with a checkpoint at any storage URI."""
+    """Load the voice to start from: `builtin://NAME`, or a bundle with a checkpoint at any storage URI.
+
+    Parameters
+    ----------
+    base
+        Where the voice is, and the digest it is pinned to.
+    context
+        The stage's working directory and options.
+
+    Returns
+    -------
+    VoiceWeights
+        Its networks, statistics and labels.
+
+    Raises
+    ------
+    InputError
+        If the voice has no checkpoint, or it is damaged.
+    """
     manifest = fetch_base_manifest(base, context.options)
     storage = open_base_storage(base, context.options)
     with tempfile.TemporaryDirectory(dir=context.workdir) as folder:

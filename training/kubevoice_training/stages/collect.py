@@ -8,9 +8,24 @@ __all__ = ["collect"]
 
 
 def collect(spec: CollectSpec, context: Context) -> CollectResult:
-    """Delete the objects below each prefix; a prefix without objects is not an error.
+    """Delete the objects below each prefix. A prefix without objects is not an error.
 
-    Raises InputError for a prefix that leaves the artifacts or names all of them.
+    Parameters
+    ----------
+    spec
+        The prefixes.
+    context
+        Where to delete and what to report to.
+
+    Returns
+    -------
+    CollectResult
+        Number of objects deleted.
+
+    Raises
+    ------
+    InputError
+        If a prefix is outside of the artifacts, or names all of them.
     """
     deleted = 0
     for number, prefix in enumerate(spec.prefixes, 1):

@@ -32,12 +32,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a stage runs with.
+    """The resources of one run of a stage.
 
     Attributes
     ----------
     stage
-        Which one it is.
+        Which stage runs.
     key
         Hash of its spec, which names its output.
     workdir
@@ -65,11 +65,22 @@ class Context:
 
     @property
     def prefix(self) -> str:
-        """Where this stage's output lives in the artifacts storage."""
+        """Prefix of this stage's output in the artifacts storage."""
         return f"{self.stage}/{self.key}"
 
     def fresh_folder(self, name: str) -> Path:
-        """Return an empty folder in the working directory; what an earlier run left there is removed."""
+        """Create an empty folder in the working directory. Files of an earlier run in it are removed.
+
+        Parameters
+        ----------
+        name
+            Of the folder.
+
+        Returns
+        -------
+        Path
+            Its path.
+        """
         folder = self.workdir / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -77,16 +88,53 @@ class Context:
 
 
 def fetch_folder(uri: str, digest: str | None, folder: Path, options: S3Options) -> Path:
-    """Fetch a published tree into `folder` and verify every file; files that are there already are reused.
+    """Fetch a published tree and verify every file. Files that are there already are not fetched again.
 
-    Raises InputError if the tree is not what `digest` names or a file is damaged.
+    Parameters
+    ----------
+    uri
+        Where the tree is.
+    digest
+        Its digest; None accepts any.
+    folder
+        Where the files are written.
+    options
+        How to connect to S3 storage.
+
+    Returns
+    -------
+    Path
+        `folder`.
+
+    Raises
+    ------
+    InputError
+        If the tree does not have this digest, or a file is damaged.
     """
     fetch_tree(connect(uri, options), "", folder, digest)
     return folder
 
 
 def fetch_features(uri: str, digest: str, context: Context) -> FeatureSet:
-    """Fetch and read the features that prepare published."""
+    """Fetch and read the features that prepare published.
+
+    Parameters
+    ----------
+    uri, digest
+        Where they are, and their digest.
+    context
+        The stage's working directory and options.
+
+    Returns
+    -------
+    FeatureSet
+        All features, in memory.
+
+    Raises
+    ------
+    InputError
+        If they do not have this digest, or a file is damaged.
+    """
     return read_features(fetch_folder(uri, digest, context.workdir / "features", context.options))
 
 
@@ -98,7 +146,22 @@ def open_base_storage(base: BaseVoice, options: S3Options) -> Storage:
 def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
     """Read the base voice's manifest.
 
-    Raises InputError if there is none, or it is not the one that `base.sha256` pins.
+    Parameters
+    ----------
+    base
+        Where the voice is, and the digest it is pinned to.
+    options
+        How to connect to S3 storage.
+
+    Returns
+    -------
+    VoiceManifest
+        The manifest.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is damaged, or not the one that `base.sha256` pins.
     """
     storage = open_base_storage(base, options)
     if not storage.exists("voice.json"):
@@ -114,7 +177,25 @@ def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
 
 
 def fetch_base_mel(base: BaseVoice, options: S3Options) -> MelConfig:
-    """Read how the base voice's mels are computed; the dataset's must be computed in the same way."""
+    """Read the settings of the base voice's mels; the dataset's must be computed with the same ones.
+
+    Parameters
+    ----------
+    base
+        Where the voice is, and the digest it is pinned to.
+    options
+        How to connect to S3 storage.
+
+    Returns
+    -------
+    MelConfig
+        Settings of the mel.
+
+    Raises
+    ------
+    InputError
+        If the voice has no checkpoint, or it is damaged.
+    """
     listed = fetch_base_manifest(base, options).files.get(f"checkpoint/{LABELS}")
     body = open_base_storage(base, options).read(f"checkpoint/{LABELS}") if listed else b""
     if hash_text(body) != listed:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kubevoice_training.dataset import Clip, check_dataset, raise_on_faults
 from kubevoice_training.dataset.faults import Waveform
-from kubevoice_training.features.acoustic_features import extract, resample, trim_silence
+from kubevoice_training.features.acoustic_features import extract_features, resample, trim_silence
 from kubevoice_training.features.feature_store import Utterance, write_features
 from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_base_mel
 
@@ -29,8 +29,23 @@ TARGET_RMS = 0.08
 """RMS level of all recordings of a speaker together. One gain for each speaker keeps emotions as loud as they are."""
 
 
-def in_dev_split(clip_id: str, seed: int, fraction: float) -> bool:
-    """Return whether a clip is held out. It depends on the id's hash, so a new clip moves no other one."""
+def is_in_dev_split(clip_id: str, seed: int, fraction: float) -> bool:
+    """Decide whether a clip is held out. This depends on its id only, so a new clip does not move any other one.
+
+    Parameters
+    ----------
+    clip_id
+        The clip's id, which is hashed.
+    seed
+        Of the split.
+    fraction
+        Share of the clips that are held out.
+
+    Returns
+    -------
+    bool
+        True for clips that are held out.
+    """
     draw = int.from_bytes(hashlib.sha256(f"{seed}/{clip_id}".encode()).digest()[:4])
     return draw < fraction * 2**32
 
@@ -57,7 +72,15 @@ class ResampledAudio:
         self._samples: dict[str, int] = defaultdict(int)  # by speaker
 
     def append(self, clip: Clip, sound: Waveform) -> None:
-        """Resample, trim and write the recording of a clip."""
+        """Resample, trim and write the recording of a clip.
+
+        Parameters
+        ----------
+        clip
+            The clip, whose speaker the level is counted for.
+        sound
+            Its recording.
+        """
         wave = trim_silence(resample(sound.samples, sound.rate, self._sample_rate), self._sample_rate)
         self._lengths.append(len(wave))
         self._energy[clip.speaker] += float(np.square(wave, dtype=np.float64).sum())
@@ -66,13 +89,25 @@ class ResampledAudio:
         self._file.write(wave.astype(np.float32, copy=False).tobytes())
 
     def compute_gains(self) -> dict[str, float]:
-        """Return for each speaker the factor that brings all of the speaker's recordings to `TARGET_RMS`."""
+        """Compute for each speaker the factor that brings all of the speaker's recordings to `TARGET_RMS`.
+
+        Returns
+        -------
+        dict
+            Factors by speaker.
+        """
         return {
             speaker: TARGET_RMS / np.sqrt(energy / self._samples[speaker]) for speaker, energy in self._energy.items()
         }
 
     def read_all(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the waves [samples] in the order in which they were appended, and delete the file."""
+        """Read the recordings back, and delete the file after the last one.
+
+        Yields
+        ------
+        NDArray
+            Samples [T] of each recording, in the order in which they were appended.
+        """
         self._file.close()
         with self._path.open("rb") as file:
             for length in self._lengths:
@@ -94,9 +129,9 @@ def _build_utterances(
             text=clip.text,
             emotion=clip.emotion,
             speaker=clip.speaker,
-            dev=in_dev_split(clip.id, spec.seed, spec.dev_fraction),
+            dev=is_in_dev_split(clip.id, spec.seed, spec.dev_fraction),
             ling=np.stack([ids[stream] for stream in STREAMS], axis=1),
-            features=extract(leveled.astype(np.float32), mel),
+            features=extract_features(leveled.astype(np.float32), mel),
             wave=(leveled * 32767.0).round().astype(np.int16),
         )
         context.progress.report(number, len(clips))
@@ -112,6 +147,18 @@ def _read_attribution(storage: Storage) -> list[str]:
 
 def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
     """Check the dataset, compute its features and publish them. Each recording is read and resampled once.
+
+    Parameters
+    ----------
+    spec
+        Dataset, base voice and dev split.
+    context
+        The stage's resources.
+
+    Returns
+    -------
+    PrepareResult
+        Where the features are, their digest, and what is in them.
 
     Raises
     ------

@@ -32,13 +32,13 @@ from kubevoice_training.evaluation.voice_metrics import (
 )
 from kubevoice_training.export.equivalence import measure_export_differences
 from kubevoice_training.export.onnx_export import TOLERANCE, export_graphs
-from kubevoice_training.features.acoustic_features import extract
+from kubevoice_training.features.acoustic_features import extract_features
 from kubevoice_training.features.feature_store import FeatureSet, Utterance
-from kubevoice_training.pages.evaluation import evaluation_page
+from kubevoice_training.pages.evaluation import render_evaluation_page
 from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_features, fetch_folder
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 
-__all__ = ["GATE_METRICS", "emotion_samples", "release", "write_voice"]
+__all__ = ["GATE_METRICS", "release", "write_emotion_samples", "write_voice"]
 
 SAMPLE_TEXT = "今天我们一起学习中文。"
 MEASURED_CLIPS = 16
@@ -83,7 +83,7 @@ def write_voice(weights: VoiceWeights, folder: Path) -> VoiceManifest:
     )
 
 
-def emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
+def write_emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
     """Speak one sentence in every emotion into `folder`; return each one's length (s) and median F0 (Hz)."""
     folder.mkdir(exist_ok=True)
     found: dict[str, float] = {}
@@ -91,7 +91,7 @@ def emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
     for label in (emotion.label for emotion in engine.manifest.emotions):
         audio = synthesize_text(engine, SAMPLE_TEXT, Controls(emotion=label))
         soundfile.write(folder / f"{label}.flac", np.clip(audio, -1.0, 1.0), engine.sample_rate, subtype="PCM_16")
-        f0 = extract(audio, mel).f0
+        f0 = extract_features(audio, mel).f0
         found[f"seconds.{label}"] = round(len(audio) / engine.sample_rate, 3)
         found[f"f0Median.{label}"] = round(float(np.median(f0[f0 > 0])), 1) if (f0 > 0).any() else 0.0
     return found
@@ -163,7 +163,7 @@ def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
     }
     manifest = manifest.model_copy(update={"export_max_abs_diff": differences})
     engine = Engine(bundle)
-    metrics = emotion_samples(engine, folder / "samples")
+    metrics = write_emotion_samples(engine, folder / "samples")
     spoken, factor = _speak(engine, features, spec.evaluation.sentences, context)
     figures, missing = compute_metrics(spoken, features.mel)
     metrics |= _rounded({"realTimeFactor": factor} | figures)
@@ -219,7 +219,7 @@ def release(spec: ReleaseSpec, context: Context) -> ReleaseResult:
     measured = _read_measured(context.artifacts, revision)
     verdict, failures = check_quality_gate(metrics, spec.evaluation, measured.missing if measured else None)
     if measured is not None:
-        page = evaluation_page(measured, revision, spec.evaluation, verdict, failures)
+        page = render_evaluation_page(measured, revision, spec.evaluation, verdict, failures)
         context.artifacts.write(f"{_bundle_prefix(revision)}/{REPORT}", page.encode())
     context.progress.report(1, 1)
     return ReleaseResult(

@@ -8,21 +8,21 @@ from kubevoice.resources.voicemodel import VocoderMode
 from kubevoice.storage import publish_tree
 from numpy.typing import NDArray
 
-from kubevoice_training.features.excitation import excitation
+from kubevoice_training.features.excitation import compute_excitation
 from kubevoice_training.features.feature_store import FeatureSet, Utterance
 from kubevoice_training.features.training_clip import TrainingClip
 from kubevoice_training.finetuning.acoustic_finetuning import (
     AcousticCorpus,
     AcousticFineTuning,
-    acoustic_loop_config,
+    build_acoustic_loop_config,
 )
-from kubevoice_training.finetuning.embedding_tables import remap_embeddings, with_dataset_stats
+from kubevoice_training.finetuning.embedding_tables import add_dataset_stats, remap_embeddings
 from kubevoice_training.finetuning.loop import TrainingLoop
 from kubevoice_training.finetuning.parameter_selection import count_trainable
 from kubevoice_training.finetuning.previews import synthesize_previews
 from kubevoice_training.finetuning.synthesis_alignment import add_durations
 from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
-from kubevoice_training.finetuning.vocoder_finetuning import VocoderClip, VocoderFineTuning, vocoder_loop_config
+from kubevoice_training.finetuning.vocoder_finetuning import VocoderClip, VocoderFineTuning, build_vocoder_loop_config
 from kubevoice_training.runtime.checkpoint_store import CheckpointStore
 from kubevoice_training.runtime.process_group import ProcessGroup, join_process_group
 from kubevoice_training.stages.base_weights import fetch_base
@@ -36,6 +36,18 @@ def normalize_corpus(features: FeatureSet, weights: VoiceWeights) -> AcousticCor
     """Normalise the clips' mels by the base voice's statistics, and look up the rows of its embedding tables.
 
     Clips with more symbols than frames cannot be aligned and are left out.
+
+    Parameters
+    ----------
+    features
+        The dataset.
+    weights
+        The voice to train, with the dataset's labels.
+
+    Returns
+    -------
+    AcousticCorpus
+        Clips to train on, held-out clips, and the statistics.
     """
     split: dict[bool, list[TrainingClip]] = {True: [], False: []}
     for u in features.utterances:
@@ -69,7 +81,7 @@ def _vocoder_clips(features: FeatureSet, weights: VoiceWeights, *, dev: bool) ->
         mel = u.normalize_mel(weights.stats)
         if weights.vocoder.config.source is None:
             return mel
-        return np.concatenate([mel, excitation(u.features.f0)], axis=1)
+        return np.concatenate([mel, compute_excitation(u.features.f0)], axis=1)
 
     return [VocoderClip(vocoder_input(u), u.wave) for u in features.utterances if u.dev is dev]
 
@@ -94,14 +106,31 @@ class VoiceTraining:
     total: int
 
     def resume(self) -> int:
-        """Continue from the newest checkpoints; return the step reached, of both loops together."""
+        """Continue from the newest checkpoints.
+
+        Returns
+        -------
+        int
+            Steps made so far, of both loops together.
+
+        Raises
+        ------
+        KubeVoiceError
+            If all checkpoints of a loop are damaged.
+        """
         reached = self.acoustic.resume()
         if self.vocoder is not None and (further := self.vocoder.resume()) > 0:
             reached = self.acoustic.config.max_steps + further
         return reached
 
     def set_writer(self, writer: TensorBoardWriter) -> None:
-        """Let both loops write to TensorBoard."""
+        """Let both loops write to TensorBoard.
+
+        Parameters
+        ----------
+        writer
+            The writer of the main process.
+        """
         self.acoustic.writer = writer
         if self.vocoder is not None:
             self.vocoder.writer = writer
@@ -113,7 +142,18 @@ class VoiceTraining:
             self.vocoder.train()
 
     def publish(self, context: Context) -> TrainResult:
-        """Publish the weights as a checkpoint; only the main process calls it."""
+        """Publish the weights as a checkpoint. Only the main process calls it.
+
+        Parameters
+        ----------
+        context
+            The stage's resources.
+
+        Returns
+        -------
+        TrainResult
+            Where the checkpoint is, its digest, and its losses.
+        """
         folder, loop = context.fresh_folder("checkpoint"), self.acoustic
         self.weights.acoustic.cpu()
         self.weights.vocoder.cpu()
@@ -131,7 +171,7 @@ class VoiceTraining:
 def _prepare_training(spec: TrainSpec, context: Context, group: ProcessGroup) -> VoiceTraining:
     """Fetch features and base voice, and create the loops."""
     features = fetch_features(spec.features_uri, spec.features_digest, context)
-    base = with_dataset_stats(fetch_base(spec.base, context), features)
+    base = add_dataset_stats(fetch_base(spec.base, context), features)
     weights = remap_embeddings(base, features.speakers, features.emotions)
     recipe, scratch = spec.training, context.fresh_folder("scratch")
     trains_vocoder = recipe.vocoder.mode is VocoderMode.FINE_TUNE
@@ -148,7 +188,7 @@ def _prepare_training(spec: TrainSpec, context: Context, group: ProcessGroup) ->
             world=group,
             synthesize=lambda: synthesize_previews(weights.acoustic, weights.vocoder, weights.emotions),
         ),
-        config=acoustic_loop_config(recipe),
+        config=build_acoustic_loop_config(recipe),
         store=CheckpointStore(context.artifacts, f"{context.prefix}/steps", scratch),
         on_step=on_step,
         stopping=context.stopping,
@@ -165,7 +205,7 @@ def _prepare_training(spec: TrainSpec, context: Context, group: ProcessGroup) ->
             recipe=recipe,
             world=group,
         ),
-        config=vocoder_loop_config(recipe),
+        config=build_vocoder_loop_config(recipe),
         store=CheckpointStore(context.artifacts, f"{context.prefix}/vocoder-steps", scratch),
         on_step=lambda step, loss, dev: on_step(recipe.max_steps + step, loss, dev),
         stopping=context.stopping,
@@ -175,7 +215,19 @@ def _prepare_training(spec: TrainSpec, context: Context, group: ProcessGroup) ->
 
 
 def train(spec: TrainSpec, context: Context) -> TrainResult:
-    """Fine-tune and publish the best checkpoint. Continues where an earlier run of the same spec stopped.
+    """Fine-tune a voice and publish its best checkpoint. Continues where an earlier run of the same spec stopped.
+
+    Parameters
+    ----------
+    spec
+        Features, base voice and recipe.
+    context
+        The stage's resources.
+
+    Returns
+    -------
+    TrainResult
+        Where the checkpoint is, its digest, and its losses.
 
     Raises
     ------
