@@ -22,7 +22,8 @@ import torch
 from base_data import MEL, Recording, recordings, texts
 from base_steps import Average, Step, adam, captured, keep, set_rate
 from kubevoice_training.features.acoustic_features import Stats
-from kubevoice_training.finetuning.vocoder_step import BETAS, ReconstructionLosses, VocoderGan
+from kubevoice_training.finetuning.reconstruction_losses import ReconstructionLosses
+from kubevoice_training.finetuning.vocoder_step import BETAS, VocoderGan
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.weight_norm import (

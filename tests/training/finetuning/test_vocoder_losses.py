@@ -3,8 +3,8 @@
 import pytest
 import torch
 from kubevoice.audio.mel import MelConfig
+from kubevoice_training.finetuning.reconstruction_losses import ReconstructionLosses
 from kubevoice_training.finetuning.vocoder_losses import feature_matching_loss
-from kubevoice_training.finetuning.vocoder_step import ReconstructionLosses
 from kubevoice_training.models.discriminators import Discriminators
 from torch.nn import functional as F
 

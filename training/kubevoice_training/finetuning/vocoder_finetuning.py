@@ -19,8 +19,9 @@ from torch import Tensor
 
 from kubevoice_training.finetuning.batch_sampler import derive_step_seed
 from kubevoice_training.finetuning.loop import LoopConfig, StepLosses
+from kubevoice_training.finetuning.reconstruction_losses import ReconstructionLosses
 from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
-from kubevoice_training.finetuning.vocoder_step import ReconstructionLosses, VocoderGan
+from kubevoice_training.finetuning.vocoder_step import VocoderGan
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.runtime.process_group import ProcessGroup
 

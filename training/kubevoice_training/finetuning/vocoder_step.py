@@ -1,22 +1,19 @@
-"""One training step of HiFi-GAN: the losses that the generator learns from, and the updates of both networks.
+"""One training step of HiFi-GAN: the updates of both networks.
 
 Kong, Kim & Bae, "HiFi-GAN" (arXiv 2010.05646), section 2.4. Spectral losses are added to the paper's mel loss: while
 the discriminators are young, the generator learns far more from them in a step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from kubevoice.audio.mel import MelConfig
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from typing_extensions import override
 
+from kubevoice_training.finetuning.reconstruction_losses import ReconstructionLosses
 from kubevoice_training.finetuning.vocoder_losses import (
-    MelLoss,
-    SpectralLoss,
     adversarial_loss,
     discriminator_loss,
     feature_matching_loss,
@@ -24,12 +21,10 @@ from kubevoice_training.finetuning.vocoder_losses import (
 from kubevoice_training.models.discriminators import Discriminators
 from kubevoice_training.models.hifigan import Generator
 
-__all__ = ["ReconstructionLosses", "VocoderGan"]
+__all__ = ["VocoderGan"]
 
 LOSS_WEIGHTS = {"mel": 45.0, "short_mel": 15.0, "stft": 10.0, "harmonics": 45.0, "adv": 1.0, "maps": 2.0}
 """Weight of each loss; the mel's is the paper's (equation 5), because words are understood by their mel."""
-HARMONICS_BELOW = 2000.0
-"""Hz; below, a voice's harmonics are heard one by one."""
 EMA_DECAY = 0.998
 """Decay of the moving average of the generator's weights, which is what ships."""
 DISCRIMINATOR_WIDTH = 0.125
@@ -56,73 +51,6 @@ def skip_all_reduce(_tensors: Sequence[Tensor]) -> None:
     _tensors
         Gradients.
     """
-
-
-class ReconstructionLosses(nn.Module):
-    """Distances between generated and recorded waves, by name.
-
-    `mel`
-        Log-mels of the voice's own frames, up to 12 kHz.
-    `short_mel`
-        Log-mels of 17 ms frames, because consonants are over within 20 ms.
-    `stft`
-        Magnitude spectra at three resolutions.
-    `harmonics`
-        Log-mels of 85 ms frames in narrow bands up to 2 kHz: they show whether harmonics waver, which is heard as
-        hoarseness.
-    """
-
-    def __init__(self, config: MelConfig) -> None:
-        super().__init__()
-        long = MelConfig(
-            sample_rate=config.sample_rate,
-            n_fft=config.n_fft,
-            win_length=config.win_length,
-            hop_length=config.hop_length,
-            n_mels=config.n_mels,
-            fmin=0.0,
-            fmax=min(12_000.0, config.sample_rate / 2),
-        )
-        short = replace(long, n_fft=512, win_length=400, hop_length=120, n_mels=64)
-        narrow = replace(long, n_fft=2048, win_length=2048, hop_length=300, fmax=HARMONICS_BELOW)
-        self.long, self.short, self.narrow = MelLoss(long), MelLoss(short), MelLoss(narrow)
-        self.spectral = SpectralLoss(((512, 80, 320), (1024, 180, 800), (256, 40, 160)))
-
-    @override
-    def forward(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """Compare generated with recorded waves.
-
-        Parameters
-        ----------
-        fake, real
-            Waves in -1..1, shape [B, 1, samples].
-
-        Returns
-        -------
-        dict
-            Scalars by name, not yet weighted.
-        """
-        return {
-            "mel": self.long(fake, real),
-            "short_mel": self.short(fake, real),
-            "stft": self.spectral(fake, real),
-            "harmonics": self.harmonics(fake, real),
-        }
-
-    def harmonics(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Compare the harmonics of waves; a subclass may compare a part of the batch only.
-
-        Parameters
-        ----------
-        fake, real
-            Waves [B, 1, T] in -1..1.
-
-        Returns
-        -------
-        Tensor
-            A scalar.
-        """
-        return torch.as_tensor(self.narrow(fake, real))
 
 
 class WeightAverage(Protocol):
