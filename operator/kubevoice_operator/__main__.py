@@ -52,20 +52,20 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
         help="Secret that pods of stages and replicas pull with, of their namespace (repeatable)",
     )
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
-    given = parser.parse_args(arguments)
-    lease_namespace = given.lease_namespace or (given.namespace[0] if given.namespace else _own_namespace())
-    if given.namespace and lease_namespace not in given.namespace:
+    args = parser.parse_args(arguments)
+    lease_namespace = args.lease_namespace or (args.namespace[0] if args.namespace else _own_namespace())
+    if args.namespace and lease_namespace not in args.namespace:
         # The watch of the Lease is how the operator knows that its watches live.
         parser.error(f"--lease-namespace {lease_namespace} must be one of the namespaces looked after")
     options = Options(
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",
-        lease=Key(lease_namespace, given.lease_name),
-        namespaces=tuple(given.namespace),
-        port=given.port,
-        images=Images(given.training_image, given.serving_image, tuple(given.image_pull_secret)),
-        elect=not given.no_election,
+        lease=Key(lease_namespace, args.lease_name),
+        namespaces=tuple(args.namespace),
+        port=args.port,
+        images=Images(args.training_image, args.serving_image, tuple(args.image_pull_secret)),
+        elect=not args.no_election,
     )
-    return options, given.log_level
+    return options, args.log_level
 
 
 async def _main(options: Options) -> None:
@@ -79,7 +79,18 @@ async def _main(options: Options) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the operator until it is asked to stop. Ends with 1 if it lost the Lease, to be started anew."""
+    """Run the operator until it is asked to stop. Ends with 1 if it lost the Lease, to be started anew.
+
+    Parameters
+    ----------
+    arguments
+        Command line; None takes the process's.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 1 if the Lease was lost.
+    """
     options, level = _options(arguments)
     logs.configure(level)
     asyncio.run(_main(options))

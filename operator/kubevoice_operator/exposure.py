@@ -34,12 +34,25 @@ class ExposurePlan:
 
 
 def plan_exposure(model: VoiceModel, observed: ObservedState) -> ExposurePlan:
-    """Render the exposure objects once and compare them with those that were applied last."""
+    """Render the exposure objects once and compare them with those that were applied last.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    observed
+        Which exposure objects exist.
+
+    Returns
+    -------
+    ExposurePlan
+        What to apply and to delete, and what is missing in the cluster.
+    """
     if (exposure := observed.exposure) is None:
         return ExposurePlan()
-    wanted = {item["kind"]: item for item in render_exposure(model)}
+    desired = {item["kind"]: item for item in render_exposure(model)}
     return ExposurePlan(
-        kinds=tuple(wanted),
-        apply=tuple(item for kind, item in wanted.items() if exposure.applied.get(kind) != content_hash(item)),
-        remove=tuple(kind for kind in exposure.applied if kind not in wanted),
+        kinds=tuple(desired),
+        apply=tuple(item for kind, item in desired.items() if exposure.applied.get(kind) != content_hash(item)),
+        remove=tuple(kind for kind in exposure.applied if kind not in desired),
     )

@@ -38,7 +38,18 @@ class PruningPlan:
 
 
 def cleanup_name(model: VoiceModel) -> str:
-    """Return the name of the Job that deletes the whole voice; it contains the UID of the VoiceModel."""
+    """Return the name of the Job that deletes the whole voice; it contains the UID of the VoiceModel.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+
+    Returns
+    -------
+    str
+        The Job's name.
+    """
     return f"{model.metadata.name}-cleanup-{model.metadata.uid[:8]}"
 
 
@@ -63,17 +74,38 @@ def plan_pruning(
     images: Images,
     now: datetime,
 ) -> PruningPlan:
-    """Decide which artifacts to delete. A revision stays in the history until its artifacts are deleted."""
+    """Decide which artifacts to delete. A revision stays in the history until its artifacts are deleted.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    pipeline
+        How far the stages of the wanted revision are.
+    observed
+        The Jobs that exist.
+    revisions
+        The revision history, the newest first.
+    images
+        Images used where the VoiceModel names none.
+    now
+        Time of this reconciliation.
+
+    Returns
+    -------
+    PruningPlan
+        The Job to create, if any, and the history that is left.
+    """
     create: list[dict[str, Any]] = []
     delete: list[str] = []
-    wanted = model.spec.deletion_policy is DeletionPolicy.DELETE and bool(model.metadata.uid)
+    deletes_voice = model.spec.deletion_policy is DeletionPolicy.DELETE and bool(model.metadata.uid)
     cleanup = observed.jobs.get(cleanup_name(model))
-    if wanted and cleanup is None:
+    if deletes_voice and cleanup is None:
         create.append(_render_cleanup(model, images))
     # It waits suspended, so it is recreated when image, credentials or placement change meanwhile.
     template_hash = pod_template_hash(model, Stage.COLLECT)
     template_changed = cleanup is not None and cleanup.template_hash not in (None, template_hash)
-    if cleanup is not None and not cleanup.deleting and (template_changed or not wanted):
+    if cleanup is not None and not cleanup.deleting and (template_changed or not deletes_voice):
         delete.append(cleanup_name(model))
     paths = prunable_artifacts(model, pipeline, revisions)
     if not paths:
@@ -88,8 +120,8 @@ def plan_pruning(
     elif job.phase is JobPhase.SUCCEEDED:
         return PruningPlan(tuple(create), tuple(delete), retained_revisions(model, revisions))
     elif job.phase is JobPhase.FAILED and job.finished_at is not None:
-        left = RETRY_SECONDS - (now - job.finished_at).total_seconds()
-        if left > 0:
-            return PruningPlan(tuple(create), tuple(delete), revisions, left)
+        seconds_left = RETRY_SECONDS - (now - job.finished_at).total_seconds()
+        if seconds_left > 0:
+            return PruningPlan(tuple(create), tuple(delete), revisions, seconds_left)
         delete.append(name)
     return PruningPlan(tuple(create), tuple(delete), revisions)

@@ -33,7 +33,18 @@ class JobActions:
 
 
 def retry_delay(attempts: int) -> float:
-    """Return the seconds to wait after `attempts` failures: exponential back-off from 10 to 600 s."""
+    """Return the seconds to wait after `attempts` failures: exponential back-off from 10 to 600 s.
+
+    Parameters
+    ----------
+    attempts
+        Failures so far, at least 1.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
     return float(min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** (attempts - 1)))
 
 
@@ -49,11 +60,11 @@ def _seconds_to_retry(model: VoiceModel, step: PipelineStep, job: ObservedJob, n
 
 def _list_obsolete(observed: ObservedState, pipeline: Pipeline) -> list[str]:
     """List Jobs of inputs that are no longer wanted: active ones at once, others when the new revision is released."""
-    wanted = {step.job_name for step in pipeline.steps}
+    desired = {step.job_name for step in pipeline.steps}
     return [
         name
         for name, job in observed.jobs.items()
-        if name not in wanted
+        if name not in desired
         and job.stage is not None
         and job.stage is not Stage.COLLECT
         and not job.deleting
@@ -99,6 +110,6 @@ def job_actions(  # noqa: PLR0911  # one case each
         return recreate if suspended or template_changed else no_change
     if job.phase is JobPhase.FAILED and template_changed:
         return recreate
-    if suspended or (left := _seconds_to_retry(model, step, job, now)) is None:
+    if suspended or (seconds_left := _seconds_to_retry(model, step, job, now)) is None:
         return no_change
-    return recreate if left <= 0 else JobActions(delete=no_change.delete, recheck_seconds=left)
+    return recreate if seconds_left <= 0 else JobActions(delete=no_change.delete, recheck_seconds=seconds_left)

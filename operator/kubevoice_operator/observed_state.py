@@ -89,7 +89,13 @@ class ObservedJob:
             return None
 
     def failure(self) -> StageFailure:
-        """Return why the Job failed: the container's own message, or Kubernetes' reason if it was killed."""
+        """Return why the Job failed: the container's own message, or Kubernetes' reason if it was killed.
+
+        Returns
+        -------
+        StageFailure
+            With reason, message and whether trying again may help.
+        """
         if self.reason == "DeadlineExceeded":
             message = "it took longer than spec.training.activeDeadlineSeconds; allow more time, or train fewer steps"
             return StageFailure(reason=Reason.DEADLINE_EXCEEDED, message=message)

@@ -53,12 +53,34 @@ class Pipeline:
 
 
 def voice_folder(model: VoiceModel) -> str:
-    """Return the folder of a voice, relative to artifactsUri: all its artifacts are there and nothing else is."""
+    """Return the folder of a voice, relative to artifactsUri: all its artifacts are there and nothing else is.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+
+    Returns
+    -------
+    str
+        NAMESPACE/NAME.
+    """
     return f"{model.metadata.namespace}/{model.metadata.name}"
 
 
 def voice_storage(model: VoiceModel) -> StorageSpec:
-    """Return the storage of a VoiceModel with artifactsUri narrowed to the voice's own folder."""
+    """Return the storage of a VoiceModel with artifactsUri narrowed to the voice's own folder.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+
+    Returns
+    -------
+    StorageSpec
+        The narrowed storage.
+    """
     storage = model.spec.storage
     return storage.model_copy(update={"artifacts_uri": f"{storage.artifacts_uri.rstrip('/')}/{voice_folder(model)}"})
 

@@ -69,10 +69,10 @@ def _plan_service(
     """Render the RayService; None if what was applied last is the same, or it should not exist."""
     if rollout.traffic is None or model.spec.serving.suspend:
         return None
-    wanted = render_rayservice(model, rollout.traffic, images)
-    if observed.service is not None and observed.service.applied == content_hash(wanted):
+    desired = render_rayservice(model, rollout.traffic, images)
+    if observed.service is not None and observed.service.applied == content_hash(desired):
         return None
-    return wanted
+    return desired
 
 
 def _plan_bounds(model: VoiceModel, observed: ObservedState) -> tuple[int, int] | None:
@@ -84,8 +84,8 @@ def _plan_bounds(model: VoiceModel, observed: ObservedState) -> tuple[int, int] 
     if observed.service is None or (current := observed.service.bounds) is None:
         return None
     least, most = worker_bounds(model)
-    wanted = least, max(most, min(current[1], observed.service.workers))
-    return wanted if current != wanted else None
+    desired = least, max(most, min(current[1], observed.service.workers))
+    return desired if current != desired else None
 
 
 def plan(model: VoiceModel, observed: ObservedState, now: datetime, images: Images) -> Plan:

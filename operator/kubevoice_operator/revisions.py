@@ -53,10 +53,10 @@ def update_history(
     tuple of Revision
         The newest first.
     """
-    known = {revision.digest: revision for revision in model.status.revisions}
+    by_digest = {revision.digest: revision for revision in model.status.revisions}
     released = pipeline.released
     if released is not None:
-        old = known.get(released.revision)
+        old = by_digest.get(released.revision)
         new = Revision(
             digest=released.revision,
             uri=released.uri,
@@ -68,9 +68,9 @@ def update_history(
             reason=old.reason if old else "",
             artifacts=_artifacts(pipeline, released),
         )
-        known = known | {new.digest: new} if old else {new.digest: new} | known
+        by_digest = by_digest | {new.digest: new} if old else {new.digest: new} | by_digest
     updated = []
-    for revision in known.values():
+    for revision in by_digest.values():
         refusal = ""
         if released is not None and revision.digest == released.revision:
             if released.verdict is Verdict.FAILED:
@@ -83,15 +83,43 @@ def update_history(
 
 
 def retained_revisions(model: VoiceModel, revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
-    """Return the revisions within spec.revisionHistoryLimit: those that serve, then the newest."""
+    """Return the revisions within spec.revisionHistoryLimit: those that serve, then the newest.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    revisions
+        The revision history, the newest first.
+
+    Returns
+    -------
+    tuple of Revision
+        In the order of the history.
+    """
     serving = [r for r in revisions if r.state in (RevisionState.SERVING, RevisionState.CANARY)]
-    others = [r for r in revisions if r not in serving]
-    retained = serving + others[: max(0, model.spec.revision_history_limit - len(serving))]
+    idle = [r for r in revisions if r not in serving]
+    retained = serving + idle[: max(0, model.spec.revision_history_limit - len(serving))]
     return tuple(r for r in revisions if r in retained)
 
 
 def prunable_artifacts(model: VoiceModel, pipeline: Pipeline, revisions: tuple[Revision, ...]) -> tuple[str, ...]:
-    """List artifacts that only revisions beyond the history limit need; none unless deletionPolicy is Delete."""
+    """List artifacts that only revisions beyond the history limit need; none unless deletionPolicy is Delete.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    pipeline
+        How far the stages of the wanted revision are; their artifacts are kept.
+    revisions
+        The revision history, the newest first.
+
+    Returns
+    -------
+    tuple of str
+        Folders, relative to the voice's folder.
+    """
     if model.spec.deletion_policy is not DeletionPolicy.DELETE:
         return ()
     retained = retained_revisions(model, revisions)

@@ -42,7 +42,20 @@ class RolloutDecision:
 
 
 def bundle_uri(model: VoiceModel, revision: str) -> str:
-    """Return the URI at which release publishes a revision."""
+    """Return the URI at which release publishes a revision.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    revision
+        Digest of the bundle.
+
+    Returns
+    -------
+    str
+        file:// or s3://.
+    """
     return f"{voice_storage(model).artifacts_uri}/bundles/{revision.removeprefix('sha256:')}"
 
 
@@ -54,8 +67,8 @@ def _stable_bundle(model: VoiceModel) -> BundleRef | None:
     return None
 
 
-def _was_rolled_back(known: tuple[Revision, ...], digest: str) -> bool:
-    return any(r.digest == digest and r.reason.startswith(Reason.CANARY_BACKED_OUT) for r in known)
+def _was_rolled_back(revisions: tuple[Revision, ...], digest: str) -> bool:
+    return any(r.digest == digest and r.reason.startswith(Reason.CANARY_BACKED_OUT) for r in revisions)
 
 
 def _choose_target(model: VoiceModel, pipeline: Pipeline) -> BundleRef | None:
@@ -131,20 +144,20 @@ def _advance_canary(
         if not answering and deadline <= 0:
             return roll_back(f"it did not answer within {rollout.progress_deadline_seconds} s")
         since = now if answering else None
-        left = float(rollout.steps[step].pause_seconds) if answering else deadline
+        seconds_left = float(rollout.steps[step].pause_seconds) if answering else deadline
     else:
         since = begun.step_started_at
-        left = rollout.steps[step].pause_seconds - (now - since).total_seconds()
-        while left <= 0:
+        seconds_left = rollout.steps[step].pause_seconds - (now - since).total_seconds()
+        while seconds_left <= 0:
             step, since = step + 1, now
             if step == len(rollout.steps):
                 return _promote(target, begun)
-            left = float(rollout.steps[step].pause_seconds)
+            seconds_left = float(rollout.steps[step].pause_seconds)
     return RolloutDecision(
         TrafficSplit(stable, target, rollout.steps[step].weight),
         target,
         status=begun.model_copy(update={"step": step, "step_started_at": since}),
-        recheck_seconds=max(1.0, left),
+        recheck_seconds=max(1.0, seconds_left),
     )
 
 
@@ -191,12 +204,12 @@ def decide_rollout(model: VoiceModel, pipeline: Pipeline, observed: ObservedStat
         return _advance_canary(model, stable, target, begun, observed, now)
     if _all_replicas_serve(model, observed.service, target.revision) or model.spec.serving.suspend:
         return RolloutDecision(TrafficSplit(target), target, pinned)
-    left = rollout.progress_deadline_seconds - (now - begun.started_at).total_seconds()
+    seconds_left = rollout.progress_deadline_seconds - (now - begun.started_at).total_seconds()
     return RolloutDecision(
         TrafficSplit(target),
         target,
         pinned,
         status=begun.model_copy(update={"step": None, "step_started_at": None}),
-        overdue=left <= 0,
-        recheck_seconds=left if left > 0 else None,
+        overdue=seconds_left <= 0,
+        recheck_seconds=seconds_left if seconds_left > 0 else None,
     )

@@ -41,7 +41,7 @@ POD_ISSUE_REASONS = (
 """Reasons of a Job that still runs but whose pods have a problem."""
 
 
-def _serving(model: VoiceModel, observed: ObservedState, rollout: RolloutDecision) -> ServingStatus:
+def _build_serving(model: VoiceModel, observed: ObservedState, rollout: RolloutDecision) -> ServingStatus:
     service = observed.service
     replicas = service.replicas if service else ()
     by_revision: dict[str, int] = {}
@@ -65,7 +65,7 @@ def _serving(model: VoiceModel, observed: ObservedState, rollout: RolloutDecisio
     )
 
 
-def _training(model: VoiceModel, pipeline: Pipeline) -> TrainingStatus:
+def _build_training(model: VoiceModel, pipeline: Pipeline) -> TrainingStatus:
     total = model.spec.training.max_steps
     step = next((step for step in pipeline.steps if step.stage is Stage.TRAIN), None)
     progress = step.job.progress if step and step.job else None
@@ -165,13 +165,24 @@ def _last_failure(
 
 
 def human_duration(seconds: float) -> str:
-    """Write a duration as kubectl does: 45s, 12m30s, 3h5m, 2d4h."""
-    whole = max(0, round(seconds))
+    """Write a duration as kubectl does: 45s, 12m30s, 3h5m, 2d4h.
+
+    Parameters
+    ----------
+    seconds
+        The duration.
+
+    Returns
+    -------
+    str
+        The two largest units.
+    """
+    total = max(0, round(seconds))
     for unit, name, part, part_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= unit:
-            rest = whole % unit // part
-            return f"{whole // unit}{name}{rest}{part_name}" if rest else f"{whole // unit}{name}"
-    return f"{whole}s"
+        if total >= unit:
+            rest = total % unit // part
+            return f"{total // unit}{name}{rest}{part_name}" if rest else f"{total // unit}{name}"
+    return f"{total}s"
 
 
 def _display(pipeline: Pipeline, training: TrainingStatus, serving: ServingStatus) -> Display:
@@ -198,8 +209,8 @@ def _display(pipeline: Pipeline, training: TrainingStatus, serving: ServingStatu
 
 
 def _phase(model: VoiceModel, conditions: dict[ConditionType, ConditionValue], pipeline: Pipeline) -> Phase:
-    made = pipeline.released is not None
-    if model.spec.serving.suspend if made else model.spec.training.suspend:
+    is_released = pipeline.released is not None
+    if model.spec.serving.suspend if is_released else model.spec.training.suspend:
         return Phase.SUSPENDED
     ready = conditions[ConditionType.READY]
     if ready.state is State.TRUE:
@@ -245,7 +256,7 @@ def build_status(
     VoiceModelStatus
         The status to write. A condition's transition time changes only when its status does.
     """
-    serving, training = _serving(model, observed, rollout), _training(model, pipeline)
+    serving, training = _build_serving(model, observed, rollout), _build_training(model, pipeline)
     model = model.model_copy(update={"status": model.status.model_copy(update={"revisions": revisions})})
     values = build_conditions(model, pipeline, observed, rollout, exposure, serving)
     conditions = tuple(condition for condition in model.status.conditions if condition.type in values)

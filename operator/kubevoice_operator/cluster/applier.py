@@ -39,6 +39,16 @@ def _refusal(error: ApiException) -> str:
 async def catch_refusal(request: Awaitable[None]) -> str | None:
     """Await a request; return the API server's message if it refuses it, None if it succeeds.
 
+    Parameters
+    ----------
+    request
+        A request to the API server.
+
+    Returns
+    -------
+    str or None
+        The message of the refusal.
+
     Raises
     ------
     ApiException
@@ -52,7 +62,24 @@ async def catch_refusal(request: Awaitable[None]) -> str | None:
 
 
 async def apply_object(api: KubernetesApi, cache: ResourceCache, wanted: Mapping[str, Any], *, ours: bool) -> None:
-    """Apply an object server-side; force conflicts only if it is `ours` already. Raises ApiException."""
+    """Apply an object on the server side.
+
+    Parameters
+    ----------
+    api
+        The Kubernetes API.
+    cache
+        Gets the answer.
+    wanted
+        The object as rendered.
+    ours
+        Whether the operator owns the object already; only then conflicts are forced.
+
+    Raises
+    ------
+    ApiException
+        If the API server refuses a request or does not answer.
+    """
     meta = wanted["metadata"]
     annotations = meta.get("annotations", {}) | {HASH_ANNOTATION: content_hash(dict(wanted))}
     annotated = {**wanted, "metadata": meta | {"annotations": annotations}}
@@ -64,6 +91,19 @@ async def apply_exposure(
     api: KubernetesApi, cache: ResourceCache, key: Key, desired: Plan, observed: ObservedState
 ) -> dict[str, tuple[Reason, str]]:
     """Apply and delete exposure objects as the plan says.
+
+    Parameters
+    ----------
+    api
+        The Kubernetes API.
+    cache
+        Gets the answers.
+    key
+        Namespace and name of the VoiceModel.
+    desired
+        The plan, with the exposure objects to apply and to delete.
+    observed
+        What exists.
 
     Returns
     -------

@@ -17,7 +17,13 @@ RunInBackground = Callable[[Coroutine[Any, Any, Any]], "asyncio.Future[Any]"]
 
 @asynccontextmanager
 async def background_loop() -> AsyncIterator[RunInBackground]:
-    """Start the loop; yield a function that runs a coroutine in it and returns a future of the caller's loop."""
+    """Run a second event loop in a thread while the block runs.
+
+    Yields
+    ------
+    RunInBackground
+        A function that runs a coroutine in that loop and returns a future of the caller's loop.
+    """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="background", daemon=True)
     thread.start()

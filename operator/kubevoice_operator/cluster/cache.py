@@ -34,7 +34,18 @@ class Children:
     policies: dict[str, Object] = field(default_factory=dict)
 
     def by_kind(self, kind: str) -> dict[str, Object]:
-        """Return the objects of a kind."""
+        """Return the objects of a kind.
+
+        Parameters
+        ----------
+        kind
+            The kind, as in the objects' `kind`.
+
+        Returns
+        -------
+        dict
+            The objects by name.
+        """
         return {
             "Job": self.jobs,
             "Pod": self.pods,
@@ -47,7 +58,18 @@ class Children:
 
 
 def key_of(body: Object) -> Key | None:
-    """Return the VoiceModel that an object is or belongs to; None if it belongs to none."""
+    """Return the VoiceModel that an object is or belongs to; None if it belongs to none.
+
+    Parameters
+    ----------
+    body
+        An object as the API server sent it.
+
+    Returns
+    -------
+    Key or None
+        Namespace and name of the VoiceModel.
+    """
     meta = body["metadata"]
     if body.get("kind") == KIND:
         return Key(meta["namespace"], meta["name"])
@@ -74,19 +96,53 @@ class ResourceCache:
         """What belongs to each; also of a VoiceModel that is gone, until its last object is."""
 
     def model(self, key: Key) -> Object | None:
-        """Return a VoiceModel; None if there is none."""
+        """Return a VoiceModel; None if there is none.
+
+        Parameters
+        ----------
+        key
+            Namespace and name of the VoiceModel.
+
+        Returns
+        -------
+        dict or None
+            The VoiceModel as the API server sent it.
+        """
         return self._models.get(key)
 
     def models(self) -> Iterator[Object]:
-        """Iterate over all VoiceModels."""
+        """Iterate over all VoiceModels.
+
+        Yields
+        ------
+        dict
+            A VoiceModel.
+        """
         return iter(tuple(self._models.values()))
 
     def children(self, key: Key) -> Children:
-        """Return the objects that belong to a VoiceModel."""
+        """Return the objects that belong to a VoiceModel.
+
+        Parameters
+        ----------
+        key
+            Namespace and name of the VoiceModel.
+
+        Returns
+        -------
+        Children
+            The objects by kind; empty if there are none.
+        """
         return self._children.setdefault(key, Children())
 
     def cleanups(self) -> Iterator[tuple[Key, Object]]:
-        """Iterate over all cleanup Jobs, waiting or running, with the key of their VoiceModel."""
+        """Iterate over all cleanup Jobs, waiting or running, with the key of their VoiceModel.
+
+        Yields
+        ------
+        tuple
+            The key and the Job.
+        """
         for key, children in tuple(self._children.items()):
             for job in tuple(children.jobs.values()):
                 if CLEANUP_LABEL in job["metadata"].get("labels", {}):
@@ -94,6 +150,11 @@ class ResourceCache:
 
     def put(self, body: Object) -> Key | None:
         """Store an object unless a newer version is known: answers to writes arrive before their watch events.
+
+        Parameters
+        ----------
+        body
+            An object as the API server sent it.
 
         Returns
         -------
@@ -107,14 +168,25 @@ class ResourceCache:
             name: Any = key
         else:
             objects, name = self.children(key).by_kind(body["kind"]), body["metadata"]["name"]
-        known = objects.get(name)
-        same = known is not None and known["metadata"].get("uid") == body["metadata"].get("uid")
-        if known is None or not same or _version(body) >= _version(known):
+        cached = objects.get(name)
+        same = cached is not None and cached["metadata"].get("uid") == body["metadata"].get("uid")
+        if cached is None or not same or _version(body) >= _version(cached):
             objects[name] = {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != "managedFields"}}
         return key
 
     def remove(self, body: Object) -> Key | None:
-        """Remove an object that was deleted; return the VoiceModel it belonged to."""
+        """Remove an object that was deleted.
+
+        Parameters
+        ----------
+        body
+            An object as the API server sent it.
+
+        Returns
+        -------
+        Key or None
+            The VoiceModel it belonged to; None if it belonged to none.
+        """
         if (key := key_of(body)) is None:
             return None
         if body["kind"] == KIND:
@@ -127,16 +199,44 @@ class ResourceCache:
         return key
 
     def missed_deletions(self, kind: str, uids: Collection[str], version: int) -> list[Object]:
-        """Return cached objects of a kind older than `version` that a list of `uids` as of then does not have."""
-        known = self._known(kind)
-        return [body for body in known if body["metadata"]["uid"] not in uids and _version(body) < version]
+        """Find deletions that no watch has reported.
+
+        Parameters
+        ----------
+        kind
+            The kind that was listed.
+        uids
+            UIDs of the listed objects.
+        version
+            The resourceVersion of the list.
+
+        Returns
+        -------
+        list of dict
+            Cached objects that are older than the list and not in it.
+        """
+        cached = self._cached_objects(kind)
+        return [body for body in cached if body["metadata"]["uid"] not in uids and _version(body) < version]
 
     def missed_updates(self, kind: str, versions: Mapping[str, int]) -> dict[str, int]:
-        """Return those of the listed `versions`, by UID, that are newer than what the cache has."""
-        known = {body["metadata"]["uid"]: _version(body) for body in self._known(kind)}
-        return {uid: version for uid, version in versions.items() if known.get(uid, -1) < version}
+        """Find changes that no watch has reported.
 
-    def _known(self, kind: str) -> list[Object]:
+        Parameters
+        ----------
+        kind
+            The kind that was listed.
+        versions
+            The resourceVersion of each listed object, by UID.
+
+        Returns
+        -------
+        dict
+            Those that are newer than the cached objects, by UID.
+        """
+        cached = {body["metadata"]["uid"]: _version(body) for body in self._cached_objects(kind)}
+        return {uid: version for uid, version in versions.items() if cached.get(uid, -1) < version}
+
+    def _cached_objects(self, kind: str) -> list[Object]:
         if kind == KIND:
             return list(self._models.values())
         return [body for children in self._children.values() for body in children.by_kind(kind).values()]

@@ -23,7 +23,18 @@ MAX_ERROR = 1000
 
 
 def service_url(key: Key) -> str:
-    """Return the URL of a voice inside the cluster; KubeRay names the Service."""
+    """Return the URL of a voice inside the cluster; KubeRay names the Service.
+
+    Parameters
+    ----------
+    key
+        Namespace and name of the VoiceModel.
+
+    Returns
+    -------
+    str
+        http, the Service's name in the cluster and its port.
+    """
     return f"http://{serve_service(key.name)}.{key.namespace}.svc:{HTTP_PORT}"
 
 
@@ -46,7 +57,18 @@ class DataPlaneClient:
             return None
 
     async def fetch_progress(self, address: str) -> Progress | None:
-        """Return the progress of the trainer at a pod's address; None if it does not answer or makes no sense."""
+        """Ask a trainer for its progress.
+
+        Parameters
+        ----------
+        address
+            IP address of its pod.
+
+        Returns
+        -------
+        Progress or None
+            None if it does not answer, or its answer cannot be parsed.
+        """
         host = f"[{address}]" if ":" in address else address
         body = await self._get(f"http://{host}:{TELEMETRY_PORT}/progress")
         try:
@@ -55,7 +77,18 @@ class DataPlaneClient:
             return None
 
     async def fetch_revisions(self, key: Key) -> RevisionsResponse | None:
-        """Return what each replica of a voice serves, and the request counts; None if nothing answers."""
+        """Ask a voice for what its replicas serve, and for its request counts.
+
+        Parameters
+        ----------
+        key
+            Namespace and name of the VoiceModel.
+
+        Returns
+        -------
+        RevisionsResponse or None
+            None if nothing answers, or the answer cannot be parsed.
+        """
         body = await self._get(f"{service_url(key)}/v1/revisions")
         return parse_revisions(body) if body else None
 
@@ -72,6 +105,11 @@ async def _read_body(answer: aiohttp.ClientResponse) -> bytes | None:
 
 def parse_revisions(body: bytes) -> RevisionsResponse | None:
     """Parse the answer of /v1/revisions.
+
+    Parameters
+    ----------
+    body
+        The answer's body.
 
     Returns
     -------

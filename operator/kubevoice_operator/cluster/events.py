@@ -81,7 +81,20 @@ def _serving_events(before: VoiceModelStatus, after: VoiceModelStatus) -> list[E
 
 
 def diff_events(before: VoiceModelStatus, after: VoiceModelStatus) -> list[EventNote]:
-    """Return the Events for the changes from one status to the next, each message once."""
+    """Return the Events for the changes from one status to the next, each message once.
+
+    Parameters
+    ----------
+    before
+        The status before a reconciliation.
+    after
+        The status after it.
+
+    Returns
+    -------
+    list of EventNote
+        In the order in which they happened.
+    """
     notes = []
     for kind in STAGES:
         new = find_condition(after.conditions, kind)

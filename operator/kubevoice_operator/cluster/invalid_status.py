@@ -12,7 +12,22 @@ __all__ = ["invalid_status"]
 
 
 def invalid_status(raw: Any, error: ValidationError, now: datetime) -> VoiceModelStatus:
-    """Build the status that names each invalid field; the rest of the previous status is kept if it can be parsed."""
+    """Build the status that names each invalid field; the rest of the previous status is kept if it can be parsed.
+
+    Parameters
+    ----------
+    raw
+        The VoiceModel as the API server sent it.
+    error
+        Why it cannot be parsed.
+    now
+        Time of this reconciliation.
+
+    Returns
+    -------
+    VoiceModelStatus
+        With Ready false, and the invalid fields in its message.
+    """
     try:
         before = VoiceModelStatus.model_validate(raw.get("status") or {})
     except ValidationError:

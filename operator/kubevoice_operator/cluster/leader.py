@@ -24,10 +24,27 @@ class LeaseApi(Protocol):
     """Access to the Lease."""
 
     async def read_lease(self) -> Lease | None:
-        """Return the Lease, or None if there is none."""
+        """Read the Lease.
+
+        Returns
+        -------
+        Lease or None
+            None if there is none.
+        """
 
     async def write_lease(self, lease: Lease) -> bool:
-        """Create or replace the Lease; return False if another process changed it first."""
+        """Create or replace the Lease.
+
+        Parameters
+        ----------
+        lease
+            What to write; its version is that of the Lease as it was read.
+
+        Returns
+        -------
+        bool
+            False if another process changed it first.
+        """
 
 
 def _timestamp() -> str:

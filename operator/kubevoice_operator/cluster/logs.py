@@ -15,6 +15,18 @@ class JsonFormatter(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
+        """Write a record as one line of JSON.
+
+        Parameters
+        ----------
+        record
+            The record.
+
+        Returns
+        -------
+        str
+            Time, level, logger, message, the VoiceModel it is about, and the traceback of an error.
+        """
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -30,7 +42,13 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Log to stdout from `level` up; kopf's own chatter about single events only from warnings up."""
+    """Log to stdout. kopf's messages about single events are logged from warnings up only.
+
+    Parameters
+    ----------
+    level
+        The lowest level that is logged.
+    """
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

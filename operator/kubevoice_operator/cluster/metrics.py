@@ -73,7 +73,17 @@ class OperatorMetrics:
         )
 
     def update(self, namespace: str, name: str, status: VoiceModelStatus) -> None:
-        """Set the metrics of a VoiceModel from its status."""
+        """Set the metrics of a VoiceModel from its status.
+
+        Parameters
+        ----------
+        namespace
+            The VoiceModel's namespace.
+        name
+            Its name.
+        status
+            Its status as it was written last.
+        """
         for gauge, kind in ((self.degraded, ConditionType.DEGRADED), (self.available, ConditionType.AVAILABLE)):
             condition = find_condition(status.conditions, kind)
             gauge.labels(namespace, name).set(condition is not None and condition.status is State.TRUE)
@@ -82,12 +92,26 @@ class OperatorMetrics:
             self.replicas.labels(namespace, name, state).set(count)
 
     def forget(self, namespace: str, name: str) -> None:
-        """Remove the metrics of a VoiceModel that is gone."""
+        """Remove the metrics of a VoiceModel that is gone.
+
+        Parameters
+        ----------
+        namespace
+            The VoiceModel's namespace.
+        name
+            Its name.
+        """
         for gauge in (self.degraded, self.available, self.replicas):
             gauge.remove_by_labels({"namespace": namespace, "name": name})
 
     def count_phases(self, phases: Iterable[str]) -> None:
-        """Set the number of VoiceModels in every phase."""
+        """Set the number of VoiceModels in every phase.
+
+        Parameters
+        ----------
+        phases
+            The phase of every VoiceModel.
+        """
         counts = Counts(phases)
         for phase in Phase:
             self.models.labels(str(phase)).set(counts[str(phase)])

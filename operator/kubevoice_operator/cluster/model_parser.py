@@ -38,8 +38,8 @@ class VoiceModelParser:
             If the spec is not valid.
         """
         version = (raw["metadata"].get("uid"), raw["metadata"].get("generation"))
-        known = self._specs.get(key)
-        spec = known[1] if known is not None and known[0] == version else raw.get("spec")
+        cached = self._specs.get(key)
+        spec = cached[1] if cached is not None and cached[0] == version else raw.get("spec")
         try:
             status = VoiceModelStatus.model_validate(raw.get("status") or {})
         except ValidationError:
@@ -49,5 +49,11 @@ class VoiceModelParser:
         return model
 
     def forget(self, key: Key) -> None:
-        """Drop the parsed spec of a VoiceModel that is gone."""
+        """Drop the parsed spec of a VoiceModel that is gone.
+
+        Parameters
+        ----------
+        key
+            Namespace and name of the VoiceModel.
+        """
         self._specs.pop(key, None)

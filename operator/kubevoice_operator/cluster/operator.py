@@ -65,7 +65,13 @@ class Operator:
         cleared by `_handle`."""
 
     def find_problem(self) -> str | None:
-        """Return what is wrong with the watches; None if they work."""
+        """Look for a watch that does not work.
+
+        Returns
+        -------
+        str or None
+            What is wrong; None if the watches work.
+        """
         # Without election nothing renews the Lease, so no event may come for long.
         if self._options.elect and self._heartbeat.age > SILENCE_SECONDS:
             return f"no watch event for {self._heartbeat.age:.0f} s"

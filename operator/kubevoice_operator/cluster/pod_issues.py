@@ -31,7 +31,18 @@ SLOW_START_SECONDS = 300
 
 
 def parse_timestamp(text: str | None) -> datetime | None:
-    """Parse a Kubernetes timestamp; None if there is none."""
+    """Parse a Kubernetes timestamp; None if there is none.
+
+    Parameters
+    ----------
+    text
+        RFC 3339, as Kubernetes writes it.
+
+    Returns
+    -------
+    datetime or None
+        With its time zone.
+    """
     return datetime.fromisoformat(text) if text else None
 
 
@@ -41,7 +52,20 @@ def _containers(pod: Object) -> Iterable[Object]:
 
 
 def find_termination(pod: Object, container: str | None = None) -> Object | None:
-    """Return the terminated state of a pod's container (the first, unless named); None if it has not ended."""
+    """Return the terminated state of a pod's container (the first, unless named); None if it has not ended.
+
+    Parameters
+    ----------
+    pod
+        The pod.
+    container
+        Name of the container; None for the first.
+
+    Returns
+    -------
+    dict or None
+        The container's `terminated` state.
+    """
     for status in pod.get("status", {}).get("containerStatuses", ()):
         if container in (None, status["name"]):
             terminated: Object | None = status.get("state", {}).get("terminated")

@@ -35,7 +35,13 @@ class WorkQueue(Generic[K]):
         return len(self._waiting)
 
     def add(self, key: K) -> None:
-        """Enqueue `key`, to be handled as soon as a worker is free."""
+        """Enqueue `key`, to be handled as soon as a worker is free.
+
+        Parameters
+        ----------
+        key
+            What to handle.
+        """
         self.cancel(key)
         if key in self._busy:
             self._dirty.add(key)
@@ -45,25 +51,45 @@ class WorkQueue(Generic[K]):
             self._ready.put_nowait(key)
 
     def add_later(self, key: K, seconds: float) -> None:
-        """Enqueue `key` after `seconds`, unless it is due sooner already."""
+        """Enqueue `key` after `seconds`, unless it is due sooner already.
+
+        Parameters
+        ----------
+        key
+            What to handle.
+        seconds
+            How long to wait.
+        """
         due = self._clock() + seconds
-        known = self._timers.get(key)
-        if known is not None and known[0] <= due:
+        timer = self._timers.get(key)
+        if timer is not None and timer[0] <= due:
             return
         self.cancel(key)
         self._timers[key] = (due, asyncio.get_running_loop().call_later(seconds, self.add, key))
 
     def cancel(self, key: K) -> None:
-        """Cancel the delayed enqueueing of `key`."""
-        if (known := self._timers.pop(key, None)) is not None:
-            known[1].cancel()
+        """Cancel the delayed enqueueing of `key`.
+
+        Parameters
+        ----------
+        key
+            What not to handle later.
+        """
+        if (timer := self._timers.pop(key, None)) is not None:
+            timer[1].cancel()
 
     async def wait_idle(self) -> None:
         """Wait until no key is due and no worker is busy."""
         await self._idle.wait()
 
     async def run_worker(self, handle: Callable[[K], Awaitable[None]]) -> None:
-        """Handle keys until cancelled. Start one task of it for each worker; `handle` must not raise."""
+        """Handle keys until cancelled. Start one task of it for each worker; `handle` must not raise.
+
+        Parameters
+        ----------
+        handle
+            Handles one key; never runs twice at the same time for the same key.
+        """
         while True:
             key = await self._ready.get()
             self._waiting.discard(key)

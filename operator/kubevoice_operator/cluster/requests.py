@@ -39,7 +39,13 @@ class Identities(NamedTuple):
 
 @contextmanager
 def ignore_missing() -> Iterator[None]:
-    """Ignore the API server's answer that an object does not exist; let any other error through."""
+    """Ignore the API server's answer that an object does not exist; let any other error through.
+
+    Raises
+    ------
+    ApiException
+        For any other answer than 404.
+    """
     try:
         yield
     except ApiException as error:

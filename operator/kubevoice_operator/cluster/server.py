@@ -22,6 +22,11 @@ async def serve(port: int, metrics: OperatorMetrics, find_problem: Callable[[], 
     find_problem
         Returns what is wrong with this process, or None. If something is, /healthz answers 503 and the kubelet restarts
         the container. /readyz answers 200 as soon as the process runs, also in a replica that waits to lead.
+
+    Returns
+    -------
+    AppRunner
+        aiohttp's runner of the server.
     """
 
     async def healthz(_: web.Request) -> web.Response:

@@ -133,7 +133,22 @@ def _observe_job(job: Object, pods: list[Object], progress: Progress | None, now
 
 
 def observe_jobs(children: Children, progress: Mapping[str, Progress], now: datetime) -> dict[str, ObservedJob]:
-    """Return every Job of a VoiceModel by name; `progress` is what running ones reported."""
+    """Read the state of every Job of a VoiceModel.
+
+    Parameters
+    ----------
+    children
+        The VoiceModel's objects.
+    progress
+        What running trainers reported, by Job.
+    now
+        Time of this reconciliation.
+
+    Returns
+    -------
+    dict
+        The Jobs by name.
+    """
     return {
         name: _observe_job(job, _job_pods(children, name), progress.get(name), now)
         for name, job in children.jobs.items()
@@ -141,7 +156,18 @@ def observe_jobs(children: Children, progress: Mapping[str, Progress], now: date
 
 
 def unrecorded_results(children: Children) -> dict[str, str]:
-    """Return results that are only in a pod so far, by Job. A pod may disappear with its node."""
+    """Find results that are only in a pod so far. A pod may disappear with its node.
+
+    Parameters
+    ----------
+    children
+        The VoiceModel's objects.
+
+    Returns
+    -------
+    dict
+        The termination message by Job.
+    """
     results = {}
     for name, job in children.jobs.items():
         if _phase(job)[0] is not JobPhase.SUCCEEDED or RESULT_ANNOTATION in job["metadata"].get("annotations", {}):
@@ -233,7 +259,22 @@ def observe_service(
 def observe_exposure(
     children: Children, name: str, exposure_errors: Mapping[str, tuple[Reason, str]]
 ) -> ObservedExposure:
-    """Return which exposure objects of a VoiceModel exist; `exposure_errors` says why others could not be applied."""
+    """Read which exposure objects of a VoiceModel exist.
+
+    Parameters
+    ----------
+    children
+        The VoiceModel's objects.
+    name
+        The VoiceModel's name, which its exposure objects have too.
+    exposure_errors
+        Why objects could not be applied, by kind.
+
+    Returns
+    -------
+    ObservedExposure
+        The hashes of what exists, and the errors.
+    """
     metadata = {kind: children.by_kind(kind)[name]["metadata"] for kind in EXPOSURE if name in children.by_kind(kind)}
     applied = {
         kind: meta["annotations"][HASH_ANNOTATION]

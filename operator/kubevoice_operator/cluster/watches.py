@@ -53,19 +53,32 @@ class DisabledDiffStorage(kopf.DiffBaseStorage):
 
     @override
     def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return nothing to compare."""
         return kopf.BodyEssence({})
 
     @override
     def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Return None: nothing was stored."""
         return None
 
     @override
     def store(self, **_: Any) -> None:
-        return None
+        """Store nothing."""
 
 
 def build_settings(namespaces: Collection[str]) -> kopf.OperatorSettings:
-    """Return kopf's settings for watching `namespaces`, or the whole cluster if there are none."""
+    """Configure kopf to watch, and to write nothing.
+
+    Parameters
+    ----------
+    namespaces
+        Namespaces to watch; empty for the whole cluster.
+
+    Returns
+    -------
+    OperatorSettings
+        kopf's settings.
+    """
     settings = kopf.OperatorSettings()
     # An operator limited to namespaces may not list namespaces or resource definitions.
     settings.scanning.disabled = bool(namespaces)
@@ -88,7 +101,22 @@ def build_settings(namespaces: Collection[str]) -> kopf.OperatorSettings:
 
 
 def build_registry(cache: ResourceCache, enqueue: Enqueue, heartbeat: Heartbeat) -> kopf.OperatorRegistry:
-    """Return kopf's registry with one handler for all resources: update the cache, then `enqueue` the VoiceModel."""
+    """Register one handler for all resources: it updates the cache and enqueues the VoiceModel.
+
+    Parameters
+    ----------
+    cache
+        Gets every object.
+    enqueue
+        Called with the key of the VoiceModel that changed.
+    heartbeat
+        Called at every event.
+
+    Returns
+    -------
+    OperatorRegistry
+        kopf's registry.
+    """
     registry = kopf.OperatorRegistry()
 
     async def handle_event(event: Any, **_: Any) -> None:

@@ -49,14 +49,41 @@ class LocalBackend:
         self.serving = LocalServing(home / "serving", port)
 
     def status(self, name: str) -> VoiceModelStatus:
-        """Return the last status written; an empty one if there is none that can be read."""
+        """Read the last status of a VoiceModel.
+
+        Parameters
+        ----------
+        name
+            The VoiceModel's name.
+
+        Returns
+        -------
+        VoiceModelStatus
+            Empty if there is none that can be read.
+        """
         try:
             return VoiceModelStatus.model_validate_json((self._home / "status" / f"{name}.json").read_bytes())
         except (OSError, ValidationError):
             return VoiceModelStatus()
 
     def model(self, name: str) -> VoiceModel:
-        """Return a VoiceModel as it was last brought up. InputError if it was not, or cannot be read."""
+        """Read a VoiceModel as it was last brought up.
+
+        Parameters
+        ----------
+        name
+            The VoiceModel's name.
+
+        Returns
+        -------
+        VoiceModel
+            As it was saved.
+
+        Raises
+        ------
+        InputError
+            If it was never brought up, or cannot be read.
+        """
         try:
             return VoiceModel.model_validate_json(self._model_file(name).read_bytes())
         except (OSError, ValidationError):
@@ -65,14 +92,26 @@ class LocalBackend:
             ) from None
 
     def save_model(self, model: VoiceModel) -> None:
-        """Save a VoiceModel, so that it can be brought up again by name."""
+        """Save a VoiceModel, so that it can be brought up again by name.
+
+        Parameters
+        ----------
+        model
+            The VoiceModel.
+        """
         write_atomically(self._model_file(model.metadata.name), model.model_dump_json(by_alias=True, indent=1))
 
     def _model_file(self, name: str) -> Path:
         return self._home / "models" / f"{name}.json"
 
     def names(self) -> list[str]:
-        """Return the VoiceModels that were ever brought up here."""
+        """List the VoiceModels that were ever brought up here.
+
+        Returns
+        -------
+        list of str
+            Their names, sorted.
+        """
         return sorted(path.stem for path in (self._home / "status").glob("*.json"))
 
     def up(self, model: VoiceModel, callbacks: UpCallbacks) -> VoiceModelStatus:
@@ -146,13 +185,32 @@ class LocalBackend:
         return self._plan(model, dataset).status
 
     def down(self) -> bool:
-        """Stop serving; artifacts and results stay. Return whether anything ran."""
+        """Stop serving; artifacts and results stay.
+
+        Returns
+        -------
+        bool
+            Whether anything ran.
+        """
         with exclusive(self._home):
             return self.serving.stop()
 
 
 def stage_error(step: PipelineStep, log: Path) -> KubeVoiceError:
-    """Return the error of a failed step: the container's message, and all problems that its log lists."""
+    """Return the error of a failed step: the container's message, and all problems that its log lists.
+
+    Parameters
+    ----------
+    step
+        The step that failed.
+    log
+        The file with its output.
+
+    Returns
+    -------
+    KubeVoiceError
+        An InputError if trying again is useless.
+    """
     if step.job is None:
         return KubeVoiceError(f"{step.stage} did not run")
     failure = step.job.failure()

@@ -15,7 +15,22 @@ __all__ = ["dataset_fingerprint", "exclusive", "write_atomically"]
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write, sync, rename: a reader sees the old file or the new one, also after a crash. Only the owner reads it."""
+    """Write a file so that a reader sees the old content or the new one, also after a crash.
+
+    Only the owner can read the file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    text
+        Its new content.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
@@ -28,7 +43,18 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextmanager
 def exclusive(home: Path) -> Iterator[None]:
-    """Hold the state folder; KubeVoiceError if another process does. The lock dies with its process."""
+    """Hold the lock of the state folder while the block runs. The lock ends with its process.
+
+    Parameters
+    ----------
+    home
+        The state folder.
+
+    Raises
+    ------
+    KubeVoiceError
+        If another process holds it.
+    """
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("a+") as lock:
         try:
@@ -46,7 +72,20 @@ def exclusive(home: Path) -> Iterator[None]:
 
 
 def dataset_fingerprint(uri: str, options: S3Options) -> str:
-    """Return a cheap digest of what a dataset looks like: names, sizes and, on disk, times of its files."""
+    """Compute a digest of names, sizes and, on disk, times of a dataset's files, without reading them.
+
+    Parameters
+    ----------
+    uri
+        Where the dataset is.
+    options
+        How to connect to S3.
+
+    Returns
+    -------
+    str
+        Some hex digits of a SHA-256.
+    """
     storage = connect(uri, options)
     local = re.match(r"file://(/.*)", storage.uri)
     lines = []

@@ -12,7 +12,33 @@ LOOPBACK = "127.0.0.1"
 def request(
     port: int, method: str, path: str, body: Any = None, *, token: str | None = None, timeout: float = 5.0
 ) -> tuple[int, Any]:
-    """Return status and JSON of the answer (None if it is no JSON). Raises OSError if nothing answers."""
+    """Send a request to a server on loopback.
+
+    Parameters
+    ----------
+    port
+        Its port.
+    method
+        GET, PUT or DELETE.
+    path
+        Path and query.
+    body
+        Sent as JSON; None sends no body.
+    token
+        Sent as a bearer token.
+    timeout
+        Seconds to wait for each part of the answer.
+
+    Returns
+    -------
+    tuple
+        Status, and the answer's JSON; None if it is not JSON.
+
+    Raises
+    ------
+    OSError
+        If nothing answers.
+    """
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout)
     try:

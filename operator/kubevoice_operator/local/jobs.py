@@ -40,11 +40,28 @@ class LocalJobs:
         self._folder = folder
 
     def log(self, name: str) -> Path:
-        """Return where a Job's output goes."""
+        """Return where a Job's output goes.
+
+        Parameters
+        ----------
+        name
+            The Job's name.
+
+        Returns
+        -------
+        Path
+            The file, which may not exist yet.
+        """
         return self._folder / name / "log"
 
     def observe(self) -> dict[str, ObservedJob]:
-        """Return every Job that has ended, by name."""
+        """Return every Job that has ended, by name.
+
+        Returns
+        -------
+        dict
+            The Jobs by name.
+        """
         jobs = {}
         for exit_file in self._folder.glob("*/exit.json"):
             code = json.loads(exit_file.read_text())["exitCode"]
@@ -87,14 +104,14 @@ class LocalJobs:
         shutil.rmtree(folder / "workspace", ignore_errors=True)
         mounts = mount_volumes(pod, container, folder)
         (folder / "termination-message").unlink(missing_ok=True)
-        words = [
+        command = [
             mounts.translate(word) for word in [*container["command"], *_without_listen_port(container.get("args", []))]
         ]
-        if words[0] == "python":
-            words[0] = sys.executable
+        if command[0] == "python":
+            command[0] = sys.executable
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603  # the command was rendered by this program
-                words, stdout=log, stderr=log, env=mounts.environment(container), start_new_session=True
+                command, stdout=log, stderr=log, env=mounts.environment(container), start_new_session=True
             )
         write_atomically(folder / "pid", str(process.pid))
         deadline = time.monotonic() + job["spec"]["activeDeadlineSeconds"]

@@ -19,17 +19,38 @@ class Mounts:
     caches: Path
 
     def translate(self, value: str) -> str:
-        """Return `value`, or its host path if it is a path at or below one of the mounts."""
+        """Translate a container's path into a path of this machine.
+
+        Parameters
+        ----------
+        value
+            Any text.
+
+        Returns
+        -------
+        str
+            `value`, or its host path if it is a path at or below one of the mounts.
+        """
         for inside in sorted(self.paths, key=len, reverse=True):
             if value == inside or value.startswith(f"{inside}/"):
                 return f"{self.paths[inside]}{value[len(inside) :]}"
         return value
 
     def environment(self, container: Mapping[str, Any]) -> dict[str, str]:
-        """Return this process's environment with the container's `env` over it, paths translated.
+        """Build the environment of a container's process: this process's, with the container's `env` over it.
 
-        `envFrom` names Secrets; on one machine the credentials are those of the user's own environment. HOME is
-        the user's too, but nothing is left there: ONNX Runtime, for one, makes files in the user's cache folder.
+        Paths are translated. `envFrom` names Secrets; on one machine the credentials are those of the user's own
+        environment. HOME is the user's too, but ONNX Runtime is kept from making files in the user's cache folder.
+
+        Parameters
+        ----------
+        container
+            The container, as in the pod's spec.
+
+        Returns
+        -------
+        dict
+            Environment variables.
         """
         named = {item["name"]: self.translate(item["value"]) for item in container.get("env", []) if "value" in item}
         named.pop("HOME", None)
@@ -37,9 +58,23 @@ class Mounts:
 
 
 def mount_volumes(pod: Mapping[str, Any], container: Mapping[str, Any], folder: Path) -> Mounts:
-    """Make a folder for each volume that `container` mounts: emptyDir as one, downwardAPI with its files.
+    """Make a folder for each volume that a container mounts: emptyDir as one, downwardAPI with its files.
 
-    A Secret is the folder of its name in `secrets` beside `folder`; what is in it is the user's to write.
+    A Secret is the folder of its name in `secrets` beside `folder`; the user writes its files.
+
+    Parameters
+    ----------
+    pod
+        The pod template.
+    container
+        The container.
+    folder
+        Where the volumes' folders are made.
+
+    Returns
+    -------
+    Mounts
+        Host paths by mount path.
     """
     volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
     paths = {}

@@ -49,12 +49,43 @@ class RayProcess:
     token: str
 
     def request(self, method: str, body: Any = None, *, timeout: float = 5.0) -> tuple[int, Any]:
-        """Call Serve's API. Raises OSError if nothing answers."""
+        """Call Serve's API.
+
+        Parameters
+        ----------
+        method
+            GET, PUT or DELETE.
+        body
+            Sent as JSON; None sends no body.
+        timeout
+            Seconds to wait for each part of the answer.
+
+        Returns
+        -------
+        tuple
+            Status, and the answer's JSON.
+
+        Raises
+        ------
+        OSError
+            If nothing answers.
+        """
         return request(self.dashboard_port, method, SERVE_API, body, token=self.token, timeout=timeout)
 
 
 def port_is_free(port: int) -> bool:
-    """Tell whether a server may bind the port on loopback."""
+    """Tell whether a server may bind the port on loopback.
+
+    Parameters
+    ----------
+    port
+        TCP port.
+
+    Returns
+    -------
+    bool
+        False if another process listens on it.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -114,17 +145,23 @@ class LocalRay:
         return self._folder / "ray.log"
 
     def running(self) -> RayProcess | None:
-        """Return the head node if it is alive."""
-        found = self._recorded()
-        return found if found and _identity(found.pid) == found.started else None
+        """Look for the head node.
 
-    def _recorded(self) -> RayProcess | None:
+        Returns
+        -------
+        RayProcess or None
+            None if it is not alive.
+        """
+        head = self._read_record()
+        return head if head and _identity(head.pid) == head.started else None
+
+    def _read_record(self) -> RayProcess | None:
         """Return the head node started last, if that was since this machine booted."""
         try:
-            found = RayProcess(**json.loads((self._folder / "ray.json").read_text()))
+            head = RayProcess(**json.loads((self._folder / "ray.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
-        return found if found.started.startswith(f"{_boot()}/") else None
+        return head if head.started.startswith(f"{_boot()}/") else None
 
     def _temporary_folder(self) -> Path:
         """Return Ray's session folder: in ours, unless the sockets' paths would grow too long for the kernel."""
@@ -135,7 +172,23 @@ class LocalRay:
         return Path(tempfile.gettempdir()) / f"kubevoice-{os.getuid()}-{name}"
 
     def start(self, environment: dict[str, str]) -> RayProcess:
-        """Start a head node and wait until its Serve API answers. KubeVoiceError names the log if it does not."""
+        """Start a head node and wait until its Serve API answers.
+
+        Parameters
+        ----------
+        environment
+            Environment variables beside this process's.
+
+        Returns
+        -------
+        RayProcess
+            The head node.
+
+        Raises
+        ------
+        KubeVoiceError
+            If it ends or does not answer; the message names the log.
+        """
         gcs, dashboard, agent, agent_grpc, metrics, client = _free_ports(6)
         temporary = self._temporary_folder()
         temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -167,15 +220,15 @@ class LocalRay:
                     "RAY_AUTH_TOKEN": token,
                 },
             )
-        found = RayProcess(process.pid, _identity(process.pid), dashboard, token)
-        write_atomically(self._folder / "ray.json", json.dumps(asdict(found)))
+        head = RayProcess(process.pid, _identity(process.pid), dashboard, token)
+        write_atomically(self._folder / "ray.json", json.dumps(asdict(head)))
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
             try:
-                if found.request("GET")[0] == 200:
-                    return found
+                if head.request("GET")[0] == 200:
+                    return head
             except OSError:
                 pass
             time.sleep(0.2)
@@ -183,15 +236,21 @@ class LocalRay:
         raise KubeVoiceError(f"Ray did not start within {START_SECONDS:.0f} s; its log is {self.log}")
 
     def stop(self) -> bool:
-        """Stop the head node and all it started, also when the head itself was killed; tell whether anything ran."""
-        found = self._recorded()
+        """Stop the head node and all processes that it started, also if the head itself was killed.
+
+        Returns
+        -------
+        bool
+            Whether anything ran.
+        """
+        head = self._read_record()
         # A pid is not given away while a session bears it: if it lives, it is the head or another program of that pid.
-        if found is None or (_stat(found.pid) and _identity(found.pid) != found.started):
+        if head is None or (_stat(head.pid) and _identity(head.pid) != head.started):
             return False
-        members = _session(found.pid)
+        members = _session(head.pid)
         for number in (signal.SIGTERM, signal.SIGKILL):
-            _signal(_session(found.pid), number)
-            self._await_end(found.pid)
+            _signal(_session(head.pid), number)
+            self._await_end(head.pid)
         if self._head:
             self._head.wait()
         (self._folder / "ray.json").unlink(missing_ok=True)

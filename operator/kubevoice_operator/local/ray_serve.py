@@ -36,7 +36,13 @@ class LocalServing:
         return f"http://{LOOPBACK}:{self._port}"
 
     def observe(self) -> ObservedService | None:
-        """Return what is applied and what replicas say; None if nothing runs."""
+        """Read what is applied, and what each replica serves.
+
+        Returns
+        -------
+        ObservedService or None
+            None if nothing runs.
+        """
         running = self.ray.running()
         try:
             applied = json.loads((self._folder / "applied.json").read_text())
@@ -69,9 +75,19 @@ class LocalServing:
         return replicas, next((replica.error for replica in replicas if replica.error), None)
 
     def apply(self, service: Mapping[str, Any]) -> None:
-        """Hand the config to Ray, starting Ray if none runs. A voice that is served goes on until its successor can.
+        """Apply the config to Ray, and start Ray if none runs. A served voice answers until its successor can.
 
-        Raises InputError if the port belongs to somebody else, or if the API keys that are asked for are not there.
+        Parameters
+        ----------
+        service
+            The RayService as rendered.
+
+        Raises
+        ------
+        InputError
+            If another process has the port, or if the Secret with the API keys does not exist.
+        KubeVoiceError
+            If Ray does not start, or refuses the config.
         """
         worker = service["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]["template"]
         container = worker["spec"]["containers"][0]
@@ -111,19 +127,31 @@ class LocalServing:
         return config
 
     def wait(self, name: str, revision: str, deadline_seconds: float) -> None:
-        """Wait until every replica says it serves `revision` of voice `name`.
+        """Wait until every replica serves a revision.
 
-        Raises KubeVoiceError when the deadline passes, or when Ray Serve gives up.
+        Parameters
+        ----------
+        name
+            The voice.
+        revision
+            Digest of the bundle.
+        deadline_seconds
+            How long to wait.
+
+        Raises
+        ------
+        KubeVoiceError
+            If the deadline passes, or Ray Serve reports a failure.
         """
         deadline = time.monotonic() + deadline_seconds
         while True:
-            found = self.observe()
-            if found is None:
+            service = self.observe()
+            if service is None:
                 raise KubeVoiceError(f"Ray stopped while the voice was being rolled out; its log is {self.ray.log}")
-            if found.replicas and all(r.voices.get(name) == revision for r in found.replicas):
+            if service.replicas and all(r.voices.get(name) == revision for r in service.replicas):
                 return
-            if found.error:
-                raise KubeVoiceError(found.error)
+            if service.error:
+                raise KubeVoiceError(service.error)
             if time.monotonic() > deadline:
                 raise KubeVoiceError(
                     f"no replica served revision {revision[:19]} within {deadline_seconds:.0f} s "
@@ -132,7 +160,13 @@ class LocalServing:
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> bool:
-        """Stop serving; tell whether anything ran."""
+        """Stop serving.
+
+        Returns
+        -------
+        bool
+            Whether anything ran.
+        """
         stopped = self.ray.stop()
         (self._folder / "applied.json").unlink(missing_ok=True)
         return stopped

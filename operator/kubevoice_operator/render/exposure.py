@@ -79,6 +79,16 @@ def render_exposure(model: VoiceModel) -> tuple[Object, ...]:
     """Render the objects that spec.serving.expose asks for, the same for the same VoiceModel.
 
     While serving is suspended there is no Ingress and no HTTPRoute, but terminating pods keep their NetworkPolicy.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+
+    Returns
+    -------
+    tuple of dict
+        An Ingress, an HTTPRoute and a NetworkPolicy, those that are wanted.
     """
     serving = model.spec.serving
     objects: list[Object] = []

@@ -47,6 +47,18 @@ def pod_template_hash(model: VoiceModel, stage: Stage) -> str:
 
     A Job cannot be changed, so an unfinished one is recreated when this hash changes. Its work is kept under the
     stage's cache key. The refresh annotation is part of the hash, so a user can ask for a retry with it.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    stage
+        The stage.
+
+    Returns
+    -------
+    str
+        16 hex digits.
     """
     training, storage = model.spec.training, model.spec.storage
     template: dict[str, Any] = {

@@ -62,7 +62,20 @@ class Images:
 
 
 def labels(model: VoiceModel, stage: Stage | None = None) -> dict[str, str]:
-    """Return the labels of an object that belongs to `model`; with the stage's label for objects of a stage."""
+    """Return the labels of an object that belongs to `model`; with the stage's label for objects of a stage.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    stage
+        The stage whose object it is; None for the VoiceModel's other objects.
+
+    Returns
+    -------
+    dict
+        Labels.
+    """
     common = {
         "app.kubernetes.io/name": "kubevoice",
         "app.kubernetes.io/instance": model.metadata.name,
@@ -74,7 +87,18 @@ def labels(model: VoiceModel, stage: Stage | None = None) -> dict[str, str]:
 
 
 def owner_references(model: VoiceModel) -> list[dict[str, Any]]:
-    """Name `model` as the owner, so that Kubernetes removes what belongs to it. Empty without a cluster."""
+    """Name `model` as the owner, so that Kubernetes removes what belongs to it. Empty without a cluster.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+
+    Returns
+    -------
+    list of dict
+        One owner reference; none without a cluster.
+    """
     if not model.metadata.uid:
         return []
     return [
@@ -90,7 +114,24 @@ def owner_references(model: VoiceModel) -> list[dict[str, Any]]:
 
 
 def voice_object(model: VoiceModel, api_version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the one object of a kind that a VoiceModel has: of its name, with its labels, and its own."""
+    """Return the one object of a kind that a VoiceModel has: of its name, with its labels, and its own.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    api_version
+        Group and version.
+    kind
+        The kind.
+    spec
+        The object's spec.
+
+    Returns
+    -------
+    dict
+        The object.
+    """
     metadata: dict[str, Any] = {
         "name": model.metadata.name,
         "namespace": model.metadata.namespace,
@@ -102,10 +143,32 @@ def voice_object(model: VoiceModel, api_version: str, kind: str, spec: dict[str,
 
 
 def serve_service(name: str) -> str:
-    """Return the name of the Service that KubeRay makes for the RayService of this name."""
+    """Return the name of the Service that KubeRay makes for the RayService of this name.
+
+    Parameters
+    ----------
+    name
+        The RayService's name.
+
+    Returns
+    -------
+    str
+        The Service's name.
+    """
     return f"{name}-serve-svc"
 
 
 def content_hash(rendered: dict[str, Any]) -> str:
-    """Return the hash of a rendered object: 16 hex digits of SHA-256 of its canonical JSON."""
+    """Return the hash of a rendered object: 16 hex digits of SHA-256 of its canonical JSON.
+
+    Parameters
+    ----------
+    rendered
+        The object.
+
+    Returns
+    -------
+    str
+        16 hex digits.
+    """
     return hash_json(rendered)[:16]

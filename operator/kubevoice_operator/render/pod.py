@@ -22,7 +22,13 @@ USER = 10001
 
 
 def pod_security() -> dict[str, Any]:
-    """Return a pod's security context: not root, with the runtime's default seccomp profile."""
+    """Return a pod's security context: not root, with the runtime's default seccomp profile.
+
+    Returns
+    -------
+    dict
+        A `securityContext`.
+    """
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,
@@ -33,12 +39,29 @@ def pod_security() -> dict[str, Any]:
 
 
 def container_security() -> dict[str, Any]:
-    """Return a container's security context: no capabilities and no privilege escalation."""
+    """Return a container's security context: no capabilities and no privilege escalation.
+
+    Returns
+    -------
+    dict
+        A `securityContext`.
+    """
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def placement(pods: Pods) -> dict[str, Any]:
-    """Return node selector and tolerations."""
+    """Return node selector and tolerations.
+
+    Parameters
+    ----------
+    pods
+        The part of the spec that says where pods run.
+
+    Returns
+    -------
+    dict
+        `nodeSelector` and `tolerations`, those that are set.
+    """
     scheduling: dict[str, Any] = {}
     if pods.node_selector:
         scheduling["nodeSelector"] = dict(pods.node_selector)
@@ -48,14 +71,36 @@ def placement(pods: Pods) -> dict[str, Any]:
 
 
 def pull_secrets(images: Images) -> dict[str, Any]:
-    """Return `imagePullSecrets`; empty without any."""
+    """Return `imagePullSecrets`; empty without any.
+
+    Parameters
+    ----------
+    images
+        Images and their pull secrets.
+
+    Returns
+    -------
+    dict
+        `imagePullSecrets`, or nothing.
+    """
     if not images.pull_secrets:
         return {}
     return {"imagePullSecrets": [{"name": name} for name in images.pull_secrets]}
 
 
 def storage_env(storage: StorageSpec) -> dict[str, Any]:
-    """Return `env` and `envFrom` of a container that uses storage; credentials stay in their Secret."""
+    """Return `env` and `envFrom` of a container that uses storage; credentials stay in their Secret.
+
+    Parameters
+    ----------
+    storage
+        The storage.
+
+    Returns
+    -------
+    dict
+        `env` and `envFrom`.
+    """
     access: dict[str, Any] = {"env": [{"name": "HOME", "value": "/tmp"}]}  # noqa: S108  # the only writable place
     if storage.ca_bundle_ref:
         access["env"].append({"name": "AWS_CA_BUNDLE", "value": f"{CA_DIR}/ca.crt"})
@@ -65,7 +110,18 @@ def storage_env(storage: StorageSpec) -> dict[str, Any]:
 
 
 def storage_volumes(storage: StorageSpec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return volumes and mounts of the storage's CA bundle; empty lists if the spec names none."""
+    """Return volumes and mounts of the storage's CA bundle; empty lists if the spec names none.
+
+    Parameters
+    ----------
+    storage
+        The storage.
+
+    Returns
+    -------
+    tuple
+        Volumes of the pod, and mounts of the container.
+    """
     if (ref := storage.ca_bundle_ref) is None:
         return [], []
     volume = {"name": "ca", "configMap": {"name": ref.config_map, "items": [{"key": ref.key, "path": "ca.crt"}]}}

@@ -66,7 +66,18 @@ Object = dict[str, Any]
 
 
 def worker_bounds(model: VoiceModel) -> tuple[int, int]:
-    """Return the minimum and maximum of worker pods; each holds one replica, and a canary needs one more."""
+    """Return the minimum and maximum of worker pods; each holds one replica, and a canary needs one more.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+
+    Returns
+    -------
+    tuple of int
+        Minimum and maximum.
+    """
     serving = model.spec.serving
     canary = CANARY_ROOM if serving.rollout.strategy is Strategy.CANARY else 0
     return serving.min_replicas, serving.max_replicas + canary
@@ -76,7 +87,7 @@ def _mount(volume: str, path: str) -> Object:
     return {"name": volume, "mountPath": path}
 
 
-def _tracing(model: VoiceModel) -> dict[str, str]:
+def _tracing_env(model: VoiceModel) -> dict[str, str]:
     """Return OpenTelemetry's standard environment variables; empty without spec.serving.tracing."""
     if (tracing := model.spec.serving.tracing) is None:
         return {}
@@ -90,7 +101,7 @@ def _tracing(model: VoiceModel) -> dict[str, str]:
 
 
 def _container(model: VoiceModel, images: Images, name: str, ports: dict[str, int], resources: Object) -> Object:
-    environment = {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT, **PROXY_ENVIRONMENT, **_tracing(model)}
+    environment = {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT, **PROXY_ENVIRONMENT, **_tracing_env(model)}
     return {
         "name": name,
         "image": model.spec.serving.image or images.serving,

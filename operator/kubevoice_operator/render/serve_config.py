@@ -94,6 +94,16 @@ def replica_cpus(model: VoiceModel) -> int:
     """Return the Ray CPUs of one replica; a worker has as many, so it holds one replica.
 
     Ray's CPUs are only for placement. The pod's own resources set the limit.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+
+    Returns
+    -------
+    int
+        At least 1.
     """
     return math.ceil(model.spec.serving.replica.cpu)
 
@@ -107,6 +117,16 @@ def restart_fingerprint(model: VoiceModel) -> Object:
 
     They are part of the cluster's template, so a change makes KubeRay prepare a new cluster. Within a running cluster
     a replacement replica would find no free worker.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+
+    Returns
+    -------
+    dict
+        The settings by name.
     """
     return {"args": ARGUMENTS, "actor": _actor(model), "ingress": INGRESS_ACTOR, "builders": [BUILD, BUILD_CANARY]}
 
