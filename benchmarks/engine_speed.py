@@ -103,7 +103,7 @@ def default_16k() -> dict[str, float]:
         memory = replace(engine.encode(units, [Controls()] * len(units)).memory, band=BAND)
         decoder = engine._decoder  # noqa: SLF001  # the stage alone
         spent = least({
-            "engine": lambda: engine.speak(units, Controls()),
+            "engine": lambda: engine.synthesize(units, Controls()),
             "engine, decoder": lambda: list(DecoderState(decoder, memory).iter_blocks(DecoderScheduler(), len(mel))),
             "eager, acoustic": lambda: acoustic.infer(ling, *rows),
             "eager, vocoder": lambda: vocoder(mel.T.unsqueeze(0)),
@@ -133,7 +133,7 @@ def shipped(packages: Path | None, voices: Path | None) -> dict[str, float]:
     """Real-time factor of the voice that ships, and of Kokoro if its packages are given."""
     engine, analysis = Engine.load(builtin_voice("builtin://base")), analyse(TEXT)
     units = [unit for sentence in analysis.sentences for unit in sentence.units]
-    runs = {"engine": lambda: engine.speak(units, Controls(speaker=SPEAKER))}
+    runs = {"engine": lambda: engine.synthesize(units, Controls(speaker=SPEAKER))}
     if packages and voices:
         teacher = Teacher(packages, voices)
         phones = teacher.phones(analysis)

@@ -70,7 +70,7 @@ def check_ssml(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what an SSML document asks for, and what of it is not obeyed; exit code 2 if it cannot be spoken.
+    """Show the spans of an SSML document and the parts without effect; exit code 2 if it is not valid.
 
     Parameters
     ----------

@@ -199,7 +199,7 @@ def test_a_document_is_checked(kubevoice, tmp_path):
     spoken = tmp_path / "letter.wav"
     found = kubevoice("say", "--ssml", path.read_text(encoding="utf-8"), "-o", str(spoken))
     assert (found.returncode, spoken.exists()) == (0, True)
-    assert "line 1, column 28: <blink> is not known" in found.stderr
+    assert "line 1, column 28: <blink> is unknown" in found.stderr
     path.write_text("<speak>你好", encoding="utf-8")
     found = kubevoice("ssml", "check", str(path))
     assert found.returncode == 2

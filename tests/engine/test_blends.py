@@ -36,7 +36,7 @@ def test_shares_are_what_was_written(manifest, speaker, shares):
         ("first+nobody", "no speaker 'nobody'; it has: first, second"),
         ("first(-1)", r"no speaker 'first\(-1\)'"),
         ("first(1e9)+second", r"no speaker 'first\(1e9\)'"),
-        ("first(0)+second(0)", "a blend of nobody"),
+        ("first(0)+second(0)", "a blend without a share"),
         ("first+", "no speaker ''"),
         ("", "no speaker ''"),
     ],
@@ -61,7 +61,7 @@ def test_a_blend_of_real_speakers_lies_between_them():
     units = analyse("今天天气真好。").sentences[0].units
 
     def spoken(speaker):
-        return engine.speak(units, Controls(speaker=speaker))
+        return engine.synthesize(units, Controls(speaker=speaker))
 
     woman, man, both = (spoken(one) for one in ("zf_xiaoxiao", "zm_yunxi", "zf_xiaoxiao+zm_yunxi"))
     np.testing.assert_array_equal(spoken("zf_xiaoxiao(1)+zm_yunxi(0)"), woman)

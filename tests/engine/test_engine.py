@@ -32,7 +32,7 @@ def columns(audio):
 
 
 def frames(engine, **controls):
-    return len(engine.synthesize(UNITS, **controls)) / BINS / len(UNITS)
+    return len(engine.synthesize(UNITS, Controls(**controls))) / BINS / len(UNITS)
 
 
 def test_audio_has_hop_samples_for_every_frame_of_every_unit(engine):
@@ -79,15 +79,15 @@ def test_an_octave_up_doubles_the_pitch_in_hertz(engine):
     stats = engine.manifest.stats
 
     def hertz(**controls):
-        return columns(engine.synthesize(UNITS, **controls))[1, 0] * stats.pitch_std + stats.pitch_mean
+        return columns(engine.synthesize(UNITS, Controls(**controls)))[1, 0] * stats.pitch_std + stats.pitch_mean
 
     assert hertz(pitch=12.0) == pytest.approx(2 * hertz(), rel=1e-5)
     assert hertz(pitch=-12.0) == pytest.approx(hertz() / 2, rel=1e-5)
 
 
 def test_volume_is_a_factor(engine):
-    np.testing.assert_array_equal(engine.synthesize(UNITS, volume=0.5), engine.synthesize(UNITS) * 0.5)
-    assert not engine.synthesize(UNITS, volume=0.0).any()
+    np.testing.assert_array_equal(engine.synthesize(UNITS, Controls(volume=0.5)), engine.synthesize(UNITS) * 0.5)
+    assert not engine.synthesize(UNITS, Controls(volume=0.0)).any()
 
 
 def test_the_same_request_gives_the_same_samples(engine):
@@ -96,18 +96,18 @@ def test_the_same_request_gives_the_same_samples(engine):
 
 def test_what_the_voice_cannot_do_is_refused_with_what_it_can(engine):
     with pytest.raises(InputError, match=r"no emotion 'angry'; it has: neutral, happy"):
-        engine.synthesize(UNITS, emotion="angry")
+        engine.synthesize(UNITS, Controls(emotion="angry"))
     with pytest.raises(InputError, match=r"no speaker 'third'; it has: first, second"):
-        engine.synthesize(UNITS, speaker="third")
+        engine.synthesize(UNITS, Controls(speaker="third"))
     with pytest.raises(InputError, match=r"no speaker number 2; give 0 to 1"):
-        engine.synthesize(UNITS, speaker=2)
-    with pytest.raises(InputError, match="nothing to speak"):
+        engine.synthesize(UNITS, Controls(speaker=2))
+    with pytest.raises(InputError, match="nothing to synthesize"):
         engine.synthesize([])
 
 
 def test_every_control_out_of_range_is_listed(engine):
     with pytest.raises(InputError) as caught:
-        engine.synthesize(UNITS, speed=5.0, volume=-1.0, intensity=float("nan"), pitch=13.0)
+        engine.synthesize(UNITS, Controls(speed=5.0, volume=-1.0, intensity=float("nan"), pitch=13.0))
     named = [problem.split(" is ")[0] for problem in caught.value.problems]
     assert named == ["intensity", "speed", "pitch", "volume"]
 
@@ -162,7 +162,7 @@ def test_a_voice_reads_by_its_own_lexicon_and_a_request_before_it(toy, tmp_path)
     engine = Engine(seal_bundle(folder, toy.manifest))
 
     def spoken(text, lexicon):
-        return engine.speak(analyse(text, FrontEndConfig(lexicon)).sentences[0].units, Controls())
+        return engine.synthesize(analyse(text, FrontEndConfig(lexicon)).sentences[0].units, Controls())
 
     theirs = {"好": ("hao3", "hao3", "hao3")}
     np.testing.assert_array_equal(synthesize_text(engine, "好。", Controls()), spoken("好。", {"好": ("hao3", "hao3")}))
@@ -177,7 +177,7 @@ def test_a_voice_that_knows_english_speaks_its_phones(toy, tmp_path, english, sa
     engine = Engine(seal_bundle(folder, toy.manifest.model_copy(update={"english": english})))
     phones = analyse("我用Windows", FrontEndConfig(english="phones")).sentences[0].units
     audio = synthesize_text(engine, "我用Windows", Controls())
-    assert np.array_equal(audio, engine.speak(phones, Controls())) is same
+    assert np.array_equal(audio, engine.synthesize(phones, Controls())) is same
 
 
 def test_a_damaged_lexicon_of_a_voice_is_told(toy, tmp_path):

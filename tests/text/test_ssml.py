@@ -88,7 +88,7 @@ def test_times_are_taken_with_their_unit_or_in_milliseconds(time, seconds):
         ("<speak>你好", "line 1, column 10", "well-formed"),
         ("<speak>\n<break time='soon'/></speak>", "line 2, column 1", "500ms"),
         ("<text/>", "line 1, column 1", "<speak>"),
-        ('<!DOCTYPE s [<!ENTITY a "b">]><speak>&a;</speak>', "line 1", "not taken"),
+        ('<!DOCTYPE s [<!ENTITY a "b">]><speak>&a;</speak>', "line 1", "are refused"),
         ('<speak><audio src="http://host/a.wav"/></speak>', "line 1, column 8", "refused"),
         ('<speak><phoneme ph="ni3">你好</phoneme></speak>', "line 1", "1 syllables for 2"),
         ('<speak><phoneme ph="nnn3">你</phoneme></speak>', "line 1", "not a pinyin syllable"),

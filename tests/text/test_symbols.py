@@ -42,7 +42,7 @@ def test_other_languages_have_tables_of_their_own(language, size):
 @pytest.mark.parametrize(
     ("symbols", "said"),
     [
-        (UNIT.replace("a_c", "nope"), "unit 0 .*'nope' is no sy"),
+        (UNIT.replace("a_c", "nope"), "unit 0 .*'nope' is not a sy"),
         (UNIT + " " + UNIT.replace("happy", "joy"), "unit 1 .*emo_category"),
         (UNIT.replace("$M7", ""), "needs the fields"),
     ],

@@ -73,7 +73,7 @@ def read_document(document: Document, config: FrontEndConfig = PLAIN) -> tuple[P
             if span.seconds:
                 parts.append(span)
     if not any(isinstance(part, Passage) for part in parts):
-        raise SilentError("the SSML document has nothing that can be spoken in Mandarin; give it some Chinese text")
+        raise SilentError("the SSML document has nothing that can be spoken in Mandarin; add some Chinese text")
     return tuple(parts)
 
 

@@ -48,7 +48,7 @@ def analyse(text: str, config: FrontEndConfig = PLAIN) -> Analysis:
     """
     sentences = analyse_spans([Speech(text, Style(), 0)], config)
     if not sentences:
-        raise SilentError(f"{text[:40]!r} has nothing that can be synthesized in Mandarin; add some Chinese text")
+        raise SilentError(f"{text[:40]!r} has nothing that can be spoken in Mandarin; add some Chinese text")
     return Analysis(text, tuple(sentences))
 
 

@@ -77,7 +77,7 @@ def test_the_engine_says_what_torch_says(voice, text):
     mel = acoustic.infer(ling, torch.full((len(ling),), HAPPY), torch.full((len(ling),), SECOND)).postnet_mel
     with torch.inference_mode():
         expected = vocoder(mel.T.unsqueeze(0))[0, 0].numpy()
-    found = engine.speak(sentence.units, Controls(speaker="second", emotion="happy"))
+    found = engine.synthesize(sentence.units, Controls(speaker="second", emotion="happy"))
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < 1e-4
 
@@ -101,7 +101,7 @@ def test_weights_that_were_rounded_are_stored_in_half_the_room(voice, tmp_path):
 def test_pieces_are_what_all_at_once_gives_however_they_are_cut(voice, frames):
     _, _, engine = voice
     (sentence,) = analyse("今天天气真好，我们一起去公园散步。").sentences
-    whole = engine.speak(sentence.units, Controls(volume=0.5))
+    whole = engine.synthesize(sentence.units, Controls(volume=0.5))
     pieces = list(engine.stream(sentence.units, Controls(volume=0.5), first_chunk_frames=frames))
     assert (len(pieces) > 3) == (frames < 10_000)
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
@@ -118,8 +118,8 @@ def test_the_vocoder_is_causal_so_that_audio_can_be_sent_before_it_is_finished(v
 def test_speed_stretches_every_symbol(voice):
     _, _, engine = voice
     (sentence,) = analyse("今天天气真好。").sentences
-    normal = len(engine.speak(sentence.units, Controls()))
-    slow = len(engine.speak(sentence.units, Controls(speed=0.5)))
+    normal = len(engine.synthesize(sentence.units, Controls()))
+    slow = len(engine.synthesize(sentence.units, Controls(speed=0.5)))
     assert slow / normal == pytest.approx(2.0, rel=0.15)  # durations are whole frames
 
 

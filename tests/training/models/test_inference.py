@@ -70,7 +70,7 @@ def test_the_engine_streams_what_it_speaks(weights):
     manifest = bundle.manifest.model_copy(update={"vocoder_context": weights.vocoder.config.receptive_field})
     engine = Engine(type(bundle)(bundle.path, manifest, bundle.digest))
     units = [unit for sentence in analyse(TEXTS[1]).sentences for unit in sentence.units]
-    whole = engine.speak(units, Controls(emotion="happy"))
+    whole = engine.synthesize(units, Controls(emotion="happy"))
     for frames in (1 << 20, 48, 31):
         pieces = list(engine.stream(units, Controls(emotion="happy"), first_chunk_frames=frames))
         assert (len(pieces) == 1) == (frames == 1 << 20)
@@ -80,9 +80,9 @@ def test_the_engine_streams_what_it_speaks(weights):
 def test_sentences_spoken_at_once_are_each_alone():
     engine = Engine.load(builtin_voice("builtin://base"))
     sentences = [analyse(text).sentences[0].units for text in TEXTS]
-    alone = [engine.speak(units, Controls()) for units in sentences]
+    alone = [engine.synthesize(units, Controls()) for units in sentences]
     with ThreadPoolExecutor(len(sentences)) as pool:
-        together = list(pool.map(lambda units: engine.speak(units, Controls()), sentences))
+        together = list(pool.map(lambda units: engine.synthesize(units, Controls()), sentences))
     for found, expected in zip(together, alone, strict=True):
         np.testing.assert_array_equal(found, expected)
 

@@ -75,10 +75,10 @@ def test_an_imported_voice_says_what_its_networks_say(model, imported, name):
     for text in SENTENCES:
         (sentence,) = analyse(text).sentences
         expected = said_by_torch(weights, sentence.units, "sad", speaker, source_noise)
-        found = engine.speak(sentence.units, Controls(speaker=speaker, emotion="sad"))
+        found = engine.synthesize(sentence.units, Controls(speaker=speaker, emotion="sad"))
         assert found.shape == expected.shape
         assert np.abs(found - expected).max() < 1e-4
-        again = engine.speak(sentence.units, Controls(speaker=speaker, emotion="sad"))
+        again = engine.synthesize(sentence.units, Controls(speaker=speaker, emotion="sad"))
         assert (again == found).all()  # a source's noise, too
 
 
@@ -86,7 +86,7 @@ def test_an_imported_voice_says_what_its_networks_say(model, imported, name):
 def test_streamed_pieces_are_the_whole(imported, name):
     engine = Engine.load(imported[name].path)
     (sentence,) = analyse(SENTENCES[-1]).sentences
-    whole = engine.speak(sentence.units, Controls(volume=0.5))
+    whole = engine.synthesize(sentence.units, Controls(volume=0.5))
     pieces = list(engine.stream(sentence.units, Controls(volume=0.5), first_chunk_frames=7))
     assert len(pieces) > 3 if name in ("zhitian_emo", "legacy") else len(pieces) == 1
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
@@ -124,7 +124,7 @@ def test_a_real_voice_comes_back_as_it_was(tmp_path):
         (sentence,) = analyse(text).sentences
         wanted = Controls(speaker=engine.manifest.speakers[1], emotion="happy", speed=1.1)
         np.testing.assert_allclose(
-            engine.speak(sentence.units, wanted), original.speak(sentence.units, wanted), atol=1e-4
+            engine.synthesize(sentence.units, wanted), original.synthesize(sentence.units, wanted), atol=1e-4
         )
 
 
