@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kubevoice.resources.crd import crd
+from kubevoice.resources.crd import build_crd
 
 Schema = dict[str, Any]
 
@@ -66,7 +66,7 @@ def _rules(node: Schema, path: str) -> Iterator[str]:
 
 def reference() -> str:
     """Return the page."""
-    schema = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    schema = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     lines = [HEAD]
     for part in ("spec", "status"):
         lines += [f"## {part}", "", "| Field | Type | Default | |", "|---|---|---|---|", *_rows(schema[part], ""), ""]

@@ -14,27 +14,84 @@ SHORT = 16
 
 
 def hash_text(content: str | bytes) -> str:
-    """Return the SHA-256 of `content` (text as UTF-8) as 64 hex digits."""
+    """Compute the SHA-256 of text or bytes.
+
+    Parameters
+    ----------
+    content
+        Text is hashed as UTF-8.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+    """
     data = content.encode() if isinstance(content, str) else content
     return hashlib.sha256(data).hexdigest()
 
 
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content as 64 hex digits; the file is read in blocks."""
+    """Compute the SHA-256 of a file's content, which is read in blocks.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def canonical_json(value: Any) -> str:
-    """Write a JSON value in the one way that digests are made of: keys sorted, no spaces."""
+    """Write a JSON value in the form that digests are computed of: keys sorted, no spaces.
+
+    Parameters
+    ----------
+    value
+        What `json` can write.
+
+    Returns
+    -------
+    str
+        The JSON text.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def hash_json(value: Any) -> str:
-    """Return the SHA-256 of a JSON value as 64 hex digits; the order of its keys does not matter."""
+    """Compute the SHA-256 of a JSON value; the order of its keys does not matter.
+
+    Parameters
+    ----------
+    value
+        What `json` can write.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+    """
     return hash_text(canonical_json(value))
 
 
 def short_hash(content: str | bytes, digits: int = SHORT) -> str:
-    """Return the first `digits` hex digits of the SHA-256 of `content`, for names of files and objects."""
+    """Compute a short hash for names of files and objects.
+
+    Parameters
+    ----------
+    content
+        Text is hashed as UTF-8.
+    digits
+        Number of hex digits.
+
+    Returns
+    -------
+    str
+        The first `digits` hex digits of the SHA-256.
+    """
     return hash_text(content)[:digits]

@@ -29,7 +29,22 @@ class Cue:
 
 
 def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
-    """Return the cues of a speech of `text`, at least one for each sentence, in order and never at the same time."""
+    """Split a speech into cues, at least one for each sentence.
+
+    Parameters
+    ----------
+    text
+        Plain text or SSML.
+    timing
+        When each word is spoken.
+    ssml
+        Whether `text` is SSML.
+
+    Returns
+    -------
+    list of Cue
+        In order, without overlap.
+    """
     written = MARKUP.sub(lambda match: HIDDEN * len(match[0]), text) if ssml else text
     shown: Callable[[str], str] = _shown_markup if ssml else _shown
     cues: list[Cue] = []
@@ -50,11 +65,11 @@ def _shown_markup(text: str) -> str:
     return _shown(html.unescape(text.replace(HIDDEN, "")))
 
 
-def _end(written: str, known: int, following: Sequence[SentenceTime]) -> int:
-    """Return where a sentence ends: figures between the last place known of it and the next may be of either."""
-    next_known = next((one.begin for one in following if one.begin is not None), known)
-    ends = [match.end() for match in BOUNDARY.finditer(written, known, max(known, next_known))]
-    return ends[-1] if ends else known
+def _end(written: str, offsets: int, following: Sequence[SentenceTime]) -> int:
+    """Return where a sentence ends: figures between the last place offsets of it and the next may be of either."""
+    next_known = next((one.begin for one in following if one.begin is not None), offsets)
+    ends = [match.end() for match in BOUNDARY.finditer(written, offsets, max(offsets, next_known))]
+    return ends[-1] if ends else offsets
 
 
 def _cuts(words: Sequence[WordTime], written: str, begin: int, end: int) -> Iterator[tuple[int, int, bool]]:
@@ -66,8 +81,8 @@ def _cuts(words: Sequence[WordTime], written: str, begin: int, end: int) -> Iter
             while place > begin and written[place - 1] in PAIRS:
                 place -= 1
         elif before.offset is not None:
-            known = [one.offset for one in before.characters if one.offset is not None]
-            place = known[-1] + len(before.characters[-1].char) if known else before.offset + len(before.text)
+            offsets = [one.offset for one in before.characters if one.offset is not None]
+            place = offsets[-1] + len(before.characters[-1].char) if offsets else before.offset + len(before.text)
             while place < end and written[place] in PAUSES + STOPS + CLOSERS:
                 place += 1
         else:
@@ -100,7 +115,18 @@ def _clock(seconds: float, point: str) -> str:
 
 
 def to_srt(cues: Sequence[Cue]) -> str:
-    """Write cues as SubRip."""
+    """Write cues as SubRip.
+
+    Parameters
+    ----------
+    cues
+        In order.
+
+    Returns
+    -------
+    str
+        The file's text.
+    """
     return "\n".join(
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}\n"
         for number, cue in enumerate(cues, 1)
@@ -108,7 +134,18 @@ def to_srt(cues: Sequence[Cue]) -> str:
 
 
 def to_vtt(cues: Sequence[Cue]) -> str:
-    """Write cues as WebVTT, in which `&`, `<` and `>` are written as entities."""
+    """Write cues as WebVTT; `&`, `<` and `>` become entities.
+
+    Parameters
+    ----------
+    cues
+        In order.
+
+    Returns
+    -------
+    str
+        The file's text.
+    """
     lines = (
         f"\n{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{html.escape(cue.text, quote=False)}\n" for cue in cues
     )
@@ -116,7 +153,18 @@ def to_vtt(cues: Sequence[Cue]) -> str:
 
 
 def to_json(timing: Timing) -> str:
-    """Write every time, in seconds."""
+    """Write every time, in seconds.
+
+    Parameters
+    ----------
+    timing
+        When each word is spoken.
+
+    Returns
+    -------
+    str
+        JSON.
+    """
     return json.dumps(asdict(timing), ensure_ascii=False)
 
 
@@ -124,5 +172,22 @@ WRITERS: Mapping[str, Callable[[Sequence[Cue]], str]] = {"srt": to_srt, "vtt": t
 
 
 def render_subtitles(kind: str, text: str, timing: Timing, *, ssml: bool = False) -> str:
-    """Write the times of a speech of `text` as json, srt or vtt."""
+    """Write the times of a speech as a file.
+
+    Parameters
+    ----------
+    kind
+        json, srt or vtt.
+    text
+        Plain text or SSML.
+    timing
+        When each word is spoken.
+    ssml
+        Whether `text` is SSML.
+
+    Returns
+    -------
+    str
+        The file's text.
+    """
     return to_json(timing) if kind == "json" else WRITERS[kind](build_cues(text, timing, ssml=ssml))

@@ -16,7 +16,20 @@ class CamelModel(BaseModel):
 
 
 def field_path(location: Sequence[int | str], root: str) -> str:
-    """Join the `loc` of a pydantic error with dots; an empty one is the whole document, named by `root`."""
+    """Join the `loc` of a pydantic error with dots.
+
+    Parameters
+    ----------
+    location
+        Keys and indices.
+    root
+        Name of the whole document, for an empty location.
+
+    Returns
+    -------
+    str
+        As in `spec.dataset.uri`.
+    """
     return ".".join(map(str, location)) or root
 
 

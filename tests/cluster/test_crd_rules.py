@@ -10,13 +10,13 @@ import pytest
 import yaml
 from kubelet import voice
 from kubernetes.client.exceptions import ApiException
-from kubevoice.resources.crd import crd
+from kubevoice.resources.crd import build_crd
 from rest import APPLY, Rest
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+SCHEMA = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 NAMESPACE = "rules"
 DIGEST = "sha256:" + "0" * 64
 FULL = {

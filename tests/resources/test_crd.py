@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonschema import Draft4Validator
-from kubevoice.resources.crd import crd, render_crd
+from kubevoice.resources.crd import build_crd, render_crd
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "crds" / "voicemodels.kubevoice.io.yaml"
@@ -35,7 +35,7 @@ def nodes(schema, path=""):
 
 @pytest.fixture(scope="module")
 def version():
-    return crd()["spec"]["versions"][0]
+    return build_crd()["spec"]["versions"][0]
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,18 @@ PAGE_MICROSECONDS = "100000"
 
 
 def to_pcm16(samples: ArrayLike) -> NDArray[np.int16]:
-    """Round float samples to 16 bits; what lies outside [-1, 1] is held at full scale, never wrapped."""
+    """Round samples to 16 bits. Samples outside [-1, 1] are clipped.
+
+    Parameters
+    ----------
+    samples
+        In [-1, 1], any shape.
+
+    Returns
+    -------
+    NDArray of int16
+        The same shape.
+    """
     scaled = np.rint(np.asarray(samples, dtype=np.float32) * np.float32(32768.0))
     pcm: NDArray[np.int16] = np.clip(scaled, -32768, 32767).astype("<i2")
     return pcm
@@ -51,17 +62,51 @@ class Encoder(Protocol):
     """Makes a file of samples that come bit by bit."""
 
     def push(self, samples: ArrayLike) -> bytes:
-        """Take the next samples [T] in [-1, 1]; return what of the file is ready, perhaps nothing."""
+        """Encode the next samples.
+
+        Parameters
+        ----------
+        samples
+            [T], in [-1, 1].
+
+        Returns
+        -------
+        bytes
+            What of the file is ready; may be empty.
+        """
 
     def finish(self) -> bytes:
-        """Return the rest of the file."""
+        """End the file.
+
+        Returns
+        -------
+        bytes
+            The rest of it.
+        """
 
 
 def open_encoder(sample_rate: int, audio_format: str) -> Encoder:
     """Begin a file of one channel that is sent while it is made.
 
-    `pcm` is headerless little-endian int16, `opus` is an Ogg file, `aac` an ADTS stream. The head of a `wav` says that
-    its length is not known, that of a `flac` says nothing of it. Raises InputError for an unknown format.
+    `pcm` is headerless little-endian int16, `opus` is an Ogg file, `aac` an ADTS stream. The header of a `wav` says
+    that its length is unknown, that of a `flac` has no length.
+
+    Parameters
+    ----------
+    sample_rate
+        In Hz.
+    audio_format
+        wav, flac, mp3, opus, aac or pcm.
+
+    Returns
+    -------
+    Encoder
+        Takes the samples.
+
+    Raises
+    ------
+    InputError
+        If the format is unknown.
     """
     if audio_format not in _ENCODERS:
         raise InputError(f"unknown audio format {audio_format!r}; choose one of {', '.join(FORMATS)}")
@@ -69,9 +114,26 @@ def open_encoder(sample_rate: int, audio_format: str) -> Encoder:
 
 
 def encode_audio(samples: ArrayLike, sample_rate: int, audio_format: str) -> bytes:
-    """Encode mono samples [T] in [-1, 1] whole; a `wav` and a `flac` then say how long they are.
+    """Encode mono samples as a complete file. The headers of `wav` and `flac` have its length.
 
-    Raises InputError for an unknown format.
+    Parameters
+    ----------
+    samples
+        [T], in [-1, 1].
+    sample_rate
+        In Hz.
+    audio_format
+        As in `open_encoder`.
+
+    Returns
+    -------
+    bytes
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the format is unknown.
     """
     if audio_format in ("wav", "flac"):
         import soundfile  # loads a shared library

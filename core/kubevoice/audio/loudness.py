@@ -39,9 +39,19 @@ def _k_weighting(frequencies: NDArray[np.float64], rate: int) -> NDArray[np.floa
 
 
 def loudness(samples: Array, rate: int) -> float:
-    """Return the integrated loudness of mono samples [T] in LUFS; minus infinity if nothing is above the gate.
+    """Measure integrated loudness. Less than one block of 0.4 s is measured as one block.
 
-    What is shorter than a block of 0.4 s is taken as one block.
+    Parameters
+    ----------
+    samples
+        [T], mono, in [-1, 1].
+    rate
+        Sample rate in Hz.
+
+    Returns
+    -------
+    float
+        LUFS; minus infinity if nothing is above the gate.
     """
     size = len(samples)
     if not size:
@@ -65,9 +75,21 @@ def loudness(samples: Array, rate: int) -> float:
 
 
 def to_loudness(samples: Array, rate: int, target: float) -> Array:
-    """Return samples [T] at `target` LUFS, or as near to it as they come without a peak above -1 dBFS.
+    """Scale samples to a loudness, or as near to it as a peak of -1 dBFS allows. Silence stays silence.
 
-    Silence stays as it is.
+    Parameters
+    ----------
+    samples
+        [T], mono, in [-1, 1].
+    rate
+        Sample rate in Hz.
+    target
+        In LUFS.
+
+    Returns
+    -------
+    NDArray
+        [T], the scaled samples.
     """
     measured = loudness(samples, rate)
     if not np.isfinite(measured):

@@ -47,7 +47,23 @@ class MelConfig:
 
     @classmethod
     def from_reference(cls, audio: Mapping[str, Any]) -> Self:
-        """Read the `audio_config` of a KAN-TTS configuration; KeyError, TypeError or ValueError if it is none."""
+        """Read the `audio_config` of a KAN-TTS configuration.
+
+        Parameters
+        ----------
+        audio
+            The section of the YAML file.
+
+        Returns
+        -------
+        MelConfig
+            The same settings.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If a setting is missing or has a wrong type or value.
+        """
         rate = int(audio["sampling_rate"])
         low, high = audio.get("fmin"), audio.get("fmax")
         return cls(
@@ -81,7 +97,24 @@ def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=8)
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> Array:
-    """Return area-normalised triangular filters, shape [n_mels, n_fft // 2 + 1]."""
+    """Compute area-normalised triangular filters.
+
+    Parameters
+    ----------
+    sample_rate
+        In Hz.
+    n_fft
+        Samples of a frame's Fourier transform.
+    n_mels
+        Number of filters.
+    fmin, fmax
+        Lowest and highest frequency in Hz.
+
+    Returns
+    -------
+    NDArray
+        [n_mels, n_fft // 2 + 1].
+    """
     ends = _hz_to_mel(np.array([fmin, fmax]))
     edges = _mel_to_hz(np.linspace(ends[0], ends[1], n_mels + 2))
     bins = np.fft.rfftfreq(n_fft, 1.0 / sample_rate)
@@ -103,7 +136,20 @@ def _window(win_length: int, n_fft: int) -> Array:
 
 
 def magnitude(wav: Array, config: MelConfig) -> Array:
-    """Return the magnitude STFT of `wav` [samples]: [frames, n_fft // 2 + 1], frames = samples // hop + 1."""
+    """Compute the magnitude of the short-time Fourier transform.
+
+    Parameters
+    ----------
+    wav
+        [T], samples.
+    config
+        Window, hop and FFT sizes.
+
+    Returns
+    -------
+    NDArray
+        [T // hop + 1, n_fft // 2 + 1].
+    """
     signal = wav.astype(np.float32)
     if config.preemphasis:
         signal[1:] -= np.float32(config.preemphasis) * wav[:-1].astype(np.float32)
@@ -113,7 +159,20 @@ def magnitude(wav: Array, config: MelConfig) -> Array:
 
 
 def range_normalize(amplitude: Array, config: MelConfig) -> Array:
-    """Map amplitudes to decibels and from [min_level_db, 0] to the configuration's range, clipped."""
+    """Convert amplitudes to decibels and map [min_level_db, 0] to the configuration's range, clipped.
+
+    Parameters
+    ----------
+    amplitude
+        Any shape, linear.
+    config
+        The range and levels.
+
+    Returns
+    -------
+    NDArray
+        The same shape.
+    """
     decibel = 20.0 * np.log10(np.maximum(1e-5, amplitude)) - config.ref_level_db
     share = np.clip((decibel - config.min_level_db) / -config.min_level_db, 0.0, 1.0)
     ranged = 2.0 * share - 1.0 if config.symmetric else share
@@ -121,5 +180,18 @@ def range_normalize(amplitude: Array, config: MelConfig) -> Array:
 
 
 def log_mel(wav: Array, config: MelConfig) -> Array:
-    """Return the range-normalised log-mel spectrogram of `wav` [samples]: [frames, n_mels]."""
+    """Compute the range-normalised log-mel spectrogram.
+
+    Parameters
+    ----------
+    wav
+        [T], samples in [-1, 1].
+    config
+        Its settings.
+
+    Returns
+    -------
+    NDArray
+        [T // hop + 1, n_mels].
+    """
     return range_normalize(magnitude(wav, config) @ config.filters.T, config)

@@ -84,12 +84,38 @@ class Condition(Part):
 
 
 def find_condition(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
-    """Return the condition of a type, if there is one."""
+    """Find the condition of a type.
+
+    Parameters
+    ----------
+    conditions
+        The conditions of a status.
+    kind
+        The type.
+
+    Returns
+    -------
+    Condition or None
+        None if there is none of the type.
+    """
     return next((condition for condition in conditions if condition.type is kind), None)
 
 
 def with_condition(conditions: Iterable[Condition], new: Condition) -> tuple[Condition, ...]:
-    """Put `new` in the place of the condition of its type; the transition time moves only when the status does."""
+    """Replace the condition of a type. The transition time changes only when the status does.
+
+    Parameters
+    ----------
+    conditions
+        The conditions of a status.
+    new
+        The new condition.
+
+    Returns
+    -------
+    tuple of Condition
+        All conditions, in the same order.
+    """
     kept = tuple(conditions)
     if (old := find_condition(kept, new.type)) is None:
         return (*kept, new)

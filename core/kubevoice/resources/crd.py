@@ -8,7 +8,7 @@ from kubevoice.resources.schema import cel
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import GROUP, KIND, NAME_LENGTH, VERSION, VoiceModelSpec
 
-__all__ = ["crd", "render_crd"]
+__all__ = ["build_crd", "render_crd"]
 
 Schema = dict[str, Any]
 
@@ -75,8 +75,14 @@ def _schema(model: Any) -> Schema:
     return _structural({k: v for k, v in raw.items() if k != "$defs"}, raw.get("$defs", {}))
 
 
-def crd() -> Schema:
-    """Return the CustomResourceDefinition as a plain dict."""
+def build_crd() -> Schema:
+    """Build the CustomResourceDefinition.
+
+    Returns
+    -------
+    dict
+        The object.
+    """
     singular, plural = KIND.lower(), f"{KIND.lower()}s"
     spec = _schema(VoiceModelSpec)
     status = _schema(VoiceModelStatus)
@@ -132,6 +138,12 @@ def crd() -> Schema:
 
 
 def render_crd() -> str:
-    """Return the CRD as YAML, the same text every time."""
+    """Write the CustomResourceDefinition as YAML, the same text every time.
+
+    Returns
+    -------
+    str
+        YAML.
+    """
     head = "# Generated from core/kubevoice/resources by `kubevoice crd`; edit the types, not this file.\n"
-    return head + yaml.safe_dump(crd(), sort_keys=False, width=110, allow_unicode=True)
+    return head + yaml.safe_dump(build_crd(), sort_keys=False, width=110, allow_unicode=True)

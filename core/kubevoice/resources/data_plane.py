@@ -48,7 +48,13 @@ class StorageConfig(CamelModel):
     path_style: bool = False
 
     def options(self) -> S3Options:
-        """Return the storage layer's own options."""
+        """Convert to the storage layer's options.
+
+        Returns
+        -------
+        S3Options
+            The options.
+        """
         return S3Options(endpoint=self.endpoint, region=self.region, path_style=self.path_style)
 
 
@@ -80,7 +86,13 @@ class SynthesizerConfig(CamelModel):
         return self
 
     def to_user_config(self) -> dict[str, Any]:
-        """Return it as the JSON object that a Serve config takes; settings that are None are left out."""
+        """Write it as the `user_config` of a Serve deployment.
+
+        Returns
+        -------
+        dict
+            A JSON object, without settings that are None.
+        """
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @property
@@ -129,7 +141,13 @@ class IngressConfig(CamelModel):
     access: AccessConfig = AccessConfig()
 
     def to_user_config(self) -> dict[str, Any]:
-        """Return it as the JSON object that a Serve config takes."""
+        """Write it as the `user_config` of a Serve deployment.
+
+        Returns
+        -------
+        dict
+            A JSON object.
+        """
         return self.model_dump(mode="json", by_alias=True)
 
 

@@ -38,20 +38,54 @@ class Part(CamelModel):
 
 
 def cel(*rules: tuple[str, str], **more: Any) -> dict[str, Any]:
-    """Schema extras with CEL rules, each (expression, message)."""
+    """Build the schema extras of CEL rules.
+
+    Returns
+    -------
+    dict
+        Values for a field's `json_schema_extra`.
+    """
     return {RULES: [{"rule": rule, "message": text} for rule, text in rules], **more}
 
 
 def immutable(what: str) -> dict[str, Any]:
-    """Schema extras for a field that cannot change, because a change could not be honoured."""
+    """Build the schema extras of a field that cannot change, because a change could not be honoured.
+
+    Parameters
+    ----------
+    what
+        Names the field in the API server's message.
+
+    Returns
+    -------
+    dict
+        Values for a field's `json_schema_extra`.
+    """
     return cel(("self == oldSelf", f"{what} cannot be changed; make another VoiceModel"))
 
 
 def list_type(kind: str, *keys: str) -> dict[str, Any]:
-    """Schema extras that say how server-side apply merges a list: atomic, set, or map by `keys`."""
+    """Build the schema extras that say how server-side apply merges a list.
+
+    Parameters
+    ----------
+    kind
+        atomic, set, or map (by `keys`).
+
+    Returns
+    -------
+    dict
+        Values for a field's `json_schema_extra`.
+    """
     return {"x-kubernetes-list-type": kind} | ({"x-kubernetes-list-map-keys": list(keys)} if keys else {})
 
 
 def open_object() -> dict[str, Any]:
-    """Schema extras for a piece of a Kubernetes object that is passed on as it is."""
+    """Build the schema extras of a part of a Kubernetes object that is passed on as it is.
+
+    Returns
+    -------
+    dict
+        Values for a field's `json_schema_extra`.
+    """
     return {"x-kubernetes-preserve-unknown-fields": True}

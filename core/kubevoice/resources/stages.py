@@ -162,10 +162,22 @@ class Progress(CamelModel):
 
 
 def spec_key(stage: Stage, spec: BaseModel) -> str:
-    """Return the key of a stage's Job and of its output: 16 hex digits of SHA-256.
+    """Compute the key of a stage's Job and of its output.
 
     The spec is serialised as canonical JSON, so equal specs have equal keys. Of the storage only `artifacts_uri`
     counts: a rotated credential or another endpoint of the same artifacts must not train a voice again.
+
+    Parameters
+    ----------
+    stage
+        The stage.
+    spec
+        Its spec.
+
+    Returns
+    -------
+    str
+        16 hex digits of SHA-256.
     """
     content = spec.model_dump(mode="json", by_alias=True, exclude={"storage": STORAGE_ACCESS_FIELDS})
     return short_hash(f"{stage}\n{canonical_json(content)}")

@@ -130,5 +130,11 @@ class Training(Pods, Recipe):
     }
 
     def recipe(self) -> Recipe:
-        """Return the part that decides the result: where a training runs does not change its result."""
+        """Select the settings that decide the result. Where a training runs does not change its result.
+
+        Returns
+        -------
+        Recipe
+            The settings.
+        """
         return Recipe.model_validate(self.model_dump(include=set(Recipe.model_fields)))

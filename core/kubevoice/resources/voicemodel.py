@@ -128,7 +128,7 @@ class StorageSpec(Part):
     }
 
     def s3_options(self) -> S3Options:
-        """Return how the S3 client reaches it; credentials and AWS_CA_BUNDLE come from the environment."""
+        """Build the options of the S3 client. Credentials and AWS_CA_BUNDLE come from the environment."""
         return S3Options(endpoint=self.endpoint, region=self.region, path_style=self.path_style)
 
 
@@ -239,8 +239,24 @@ def _problem(error: Any) -> str:
 def load_voicemodel(source: str | Path, *, artifacts: Path | None = None) -> VoiceModel:
     """Read one VoiceModel from YAML text or a file.
 
-    A URI that is a plain path is taken relative to the file's folder and becomes a file:// URI. Without
-    spec.storage, artifacts go to the folder `artifacts`, if one is given. Raises InputError with every problem.
+    A URI that is a plain path is relative to the file's folder and becomes a file:// URI.
+
+    Parameters
+    ----------
+    source
+        YAML text, or the path of a file.
+    artifacts
+        Folder for artifacts if the VoiceModel has no spec.storage.
+
+    Returns
+    -------
+    VoiceModel
+        The parsed object.
+
+    Raises
+    ------
+    InputError
+        If it is not valid; the message has every problem.
     """
     if isinstance(source, Path):
         try:

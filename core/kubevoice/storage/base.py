@@ -45,40 +45,174 @@ class Storage(Protocol):
         ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """List what lies under `prefix`, sorted by key."""
+        """List objects, sorted by key.
+
+        Parameters
+        ----------
+        prefix
+            What their keys begin with.
+
+        Yields
+        ------
+        ObjectInfo
+            Key and size of an object.
+
+        Raises
+        ------
+        StorageError
+            If the storage cannot be reached or refuses the request.
+        """
         ...
 
     def exists(self, key: str) -> bool:
-        """Tell whether there is an object of that key."""
+        """Check whether an object exists.
+
+        Parameters
+        ----------
+        key
+            Path below the storage's root.
+
+        Returns
+        -------
+        bool
+            True if it does.
+
+        Raises
+        ------
+        StorageError
+            If the storage cannot be reached or refuses the request.
+        """
         ...
 
     def read(self, key: str) -> bytes:
-        """Return an object's content."""
+        """Read an object.
+
+        Parameters
+        ----------
+        key
+            Path below the storage's root.
+
+        Returns
+        -------
+        bytes
+            Its content.
+
+        Raises
+        ------
+        StorageError
+            If the storage cannot be reached or refuses the request.
+        ObjectNotFoundError
+            If there is no such object.
+        """
         ...
 
     def write(self, key: str, data: bytes) -> None:
-        """Store `data`."""
+        """Write an object; readers see the old content or the new one.
+
+        Parameters
+        ----------
+        key
+            Path below the storage's root.
+        data
+            Its content.
+
+        Raises
+        ------
+        StorageError
+            If the storage cannot be reached or refuses the request.
+        """
         ...
 
     def download(self, key: str, path: Path) -> None:
-        """Copy an object to a local file."""
+        """Copy an object to a local file.
+
+        Parameters
+        ----------
+        key
+            Path below the storage's root.
+        path
+            The file.
+
+        Raises
+        ------
+        StorageError
+            If the storage cannot be reached or refuses the request.
+        ObjectNotFoundError
+            If there is no such object.
+        """
         ...
 
     def upload(self, path: Path, key: str) -> None:
-        """Copy a local file to an object."""
+        """Copy a local file to an object.
+
+        Parameters
+        ----------
+        path
+            The file.
+        key
+            Path below the storage's root.
+
+        Raises
+        ------
+        StorageError
+            If the storage cannot be reached or refuses the request.
+        """
         ...
 
     def delete(self, key: str) -> None:
-        """Remove an object; nothing happens if there is none."""
+        """Delete an object; nothing happens if there is none.
+
+        Parameters
+        ----------
+        key
+            Path below the storage's root.
+
+        Raises
+        ------
+        StorageError
+            If the storage cannot be reached or refuses the request.
+        """
         ...
 
     def delete_below(self, path: str) -> int:
-        """Remove the object `path` and all that lies below the folder `path`; return how many objects that were."""
+        """Delete the object `path` and all objects below the folder `path`.
+
+        Parameters
+        ----------
+        path
+            Key or folder.
+
+        Returns
+        -------
+        int
+            Number of deleted objects.
+
+        Raises
+        ------
+        StorageError
+            If the storage cannot be reached or refuses the request.
+        """
         ...
 
 
 def validate_key(key: str) -> str:
-    """Return `key` if it stays below its root; InputError otherwise. Keys come from datasets and manifests."""
+    """Check that a key stays below its root. Keys come from datasets and manifests.
+
+    Parameters
+    ----------
+    key
+        The key.
+
+    Returns
+    -------
+    str
+        The same key.
+
+    Raises
+    ------
+    InputError
+        If it is absolute or leads out of the root.
+    """
     parts = PurePosixPath(key).parts
     if not parts or key.startswith("/") or ".." in parts or "\\" in key or any(ord(c) < 32 for c in key):
         raise InputError(f"{key!r} is no path inside the storage; use a relative path without '..'")

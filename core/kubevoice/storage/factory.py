@@ -12,9 +12,24 @@ __all__ = ["connect"]
 
 
 def connect(uri: str, options: S3Options | None = None) -> Storage:
-    """Open `s3://bucket/prefix`, `file:///path` or a plain path. Nothing is contacted yet.
+    """Open a storage. Nothing is contacted yet.
 
-    Raises InputError for another scheme, a missing bucket or a file:// URI that names a host.
+    Parameters
+    ----------
+    uri
+        `s3://bucket/prefix`, `file:///path` or a plain path.
+    options
+        How to connect to S3; None takes the defaults.
+
+    Returns
+    -------
+    Storage
+        The storage.
+
+    Raises
+    ------
+    InputError
+        For another scheme, a missing bucket, or a file:// URI with a host.
     """
     parts = urlsplit(uri)
     match parts.scheme:

@@ -19,7 +19,18 @@ __all__ = ["LocalStorage", "atomic_file", "explain_os_errors"]
 
 @contextmanager
 def explain_os_errors(what: str) -> Iterator[None]:
-    """Turn an OSError into a message that says what to do."""
+    """Turn an OSError of the block into a StorageError that says what to do.
+
+    Parameters
+    ----------
+    what
+        What was done, for the message.
+
+    Raises
+    ------
+    StorageError
+        In place of the OSError.
+    """
     try:
         yield
     except FileNotFoundError:
@@ -38,7 +49,18 @@ def explain_os_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears at `path`, whole and on disk, when the block ends well, and not at all otherwise."""
+    """Open a file that appears at `path` when the block ends without an error, and not at all otherwise.
+
+    Parameters
+    ----------
+    path
+        Where the file appears, complete and synced.
+
+    Yields
+    ------
+    IO
+        Open for writing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", suffix=".part", dir=path.parent)
     temporary = Path(name)
@@ -75,8 +97,8 @@ class LocalStorage(Storage):
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         if prefix:
             validate_key(prefix)
-        found = (path for path in self._root.rglob("*") if path.is_file() and not path.name.endswith(".part"))
-        keys = sorted((path.relative_to(self._root).as_posix(), path) for path in found)
+        files = (path for path in self._root.rglob("*") if path.is_file() and not path.name.endswith(".part"))
+        keys = sorted((path.relative_to(self._root).as_posix(), path) for path in files)
         for key, path in keys:
             if key.startswith(prefix):
                 yield ObjectInfo(key, path.stat().st_size)
@@ -121,6 +143,6 @@ class LocalStorage(Storage):
                 return 1
             if not target.is_dir():
                 return 0
-            count = sum(1 for found in target.rglob("*") if found.is_file() and not found.name.endswith(".part"))
+            count = sum(1 for file in target.rglob("*") if file.is_file() and not file.name.endswith(".part"))
             shutil.rmtree(target)
         return count

@@ -139,10 +139,10 @@ class S3Storage(Storage):
     @override
     def delete_below(self, path: str) -> int:
         folder = validate_key(path)
-        found = [item.key for item in self.list(f"{folder}/")]
+        keys = [item.key for item in self.list(f"{folder}/")]
         if self.exists(folder):
-            found.append(folder)
+            keys.append(folder)
         with ThreadPoolExecutor(WORKERS) as pool:  # one by one: not every server knows DeleteObjects
-            for done in [pool.submit(self.delete, key) for key in found]:
+            for done in [pool.submit(self.delete, key) for key in keys]:
                 done.result()
-        return len(found)
+        return len(keys)

@@ -35,9 +35,21 @@ def _is_transient(error: Exception) -> bool:
 
 
 def retry_transient(call: Callable[[], T], patience_seconds: float, what: str) -> T:
-    """Return what `call` returns, retrying transient errors with growing pauses.
+    """Call a function until it raises no transient error, with growing pauses.
 
-    The last error is raised once `patience_seconds` have passed since the first one.
+    Parameters
+    ----------
+    call
+        The function.
+    patience_seconds
+        Time since the first error after which the last one is raised.
+    what
+        What it does, for the log.
+
+    Returns
+    -------
+    T
+        What `call` returns.
     """
     deadline, pause = None, FIRST_PAUSE_SECONDS
     while True:
@@ -56,7 +68,24 @@ def retry_transient(call: Callable[[], T], patience_seconds: float, what: str) -
 
 @contextmanager
 def explain_s3(what: str, bucket: str, where: str) -> Iterator[None]:
-    """Turn the errors of botocore into ObjectNotFoundError (no such object) or StorageError (all others)."""
+    """Turn errors of botocore into errors that say what to do.
+
+    Parameters
+    ----------
+    what
+        What was done, for the message.
+    bucket
+        The bucket.
+    where
+        The endpoint.
+
+    Raises
+    ------
+    ObjectNotFoundError
+        If there is no such object.
+    StorageError
+        For any other error.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -28,7 +28,18 @@ def _digest(files: Files) -> str:
 
 
 def tree_digest(folder: Path) -> str:
-    """Return the digest of a folder's files: SHA-256 over their paths and digests."""
+    """Compute the digest of a folder's files: SHA-256 over their paths and digests.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Returns
+    -------
+    str
+        "sha256:" and 64 hex digits.
+    """
     return _digest(_files(folder))
 
 
@@ -48,13 +59,46 @@ def _manifest(storage: Storage, prefix: str) -> Files | None:
 
 
 def published_digest(storage: Storage, prefix: str) -> str | None:
-    """Return the digest of the tree published under `prefix`, or None if there is none, or only part of one."""
+    """Read the digest of a published tree.
+
+    Parameters
+    ----------
+    storage
+        Where it is.
+    prefix
+        Its folder.
+
+    Returns
+    -------
+    str or None
+        None if there is no tree, or only a part of one.
+    """
     files = _manifest(storage, prefix)
     return None if files is None else _digest(files)
 
 
 def publish_tree(folder: Path, storage: Storage, prefix: str) -> str:
-    """Upload a folder under `prefix`, its manifest last; return its digest. Does nothing if it is there already."""
+    """Upload a folder, its manifest last. Nothing is uploaded if it is there already.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    storage
+        Where it goes.
+    prefix
+        Its folder there.
+
+    Returns
+    -------
+    str
+        The tree's digest.
+
+    Raises
+    ------
+    StorageError
+        If the storage cannot be reached or refuses the request.
+    """
     files = _files(folder)
     digest = _digest(files)
     if published_digest(storage, prefix) == digest:
@@ -67,20 +111,40 @@ def publish_tree(folder: Path, storage: Storage, prefix: str) -> str:
 
 
 def fetch_tree(storage: Storage, prefix: str, folder: Path, digest: str | None = None) -> str:
-    """Bring a published tree to `folder`, checking every file; return its digest.
+    """Download a published tree and check every file. A folder that has the tree already is left as it is.
 
-    A folder that already holds the tree is left as it is. Raises InputError if nothing is published under `prefix`
-    and KubeVoiceError if the tree, or a file on the way, is not what the digest says.
+    Parameters
+    ----------
+    storage
+        Where it is.
+    prefix
+        Its folder there.
+    folder
+        Where it goes.
+    digest
+        What the tree's digest must be; None accepts any.
+
+    Returns
+    -------
+    str
+        The tree's digest.
+
+    Raises
+    ------
+    InputError
+        If nothing is published under `prefix`.
+    KubeVoiceError
+        If the tree or a file is not what the digest says.
     """
     where = f"{storage.uri}/{prefix}".rstrip("/")
     files = _manifest(storage, prefix)
     if files is None:
         raise InputError(f"{where}: nothing is published there ({MANIFEST} is missing)")
-    found = _digest(files)
-    if digest is not None and digest != found:
-        raise KubeVoiceError(f"{where} has digest {found}, expected {digest}; it was replaced, publish it again")
-    if folder.is_dir() and tree_digest(folder) == found:
-        return found
+    actual = _digest(files)
+    if digest is not None and digest != actual:
+        raise KubeVoiceError(f"{where} has digest {actual}, expected {digest}; it was replaced, publish it again")
+    if folder.is_dir() and tree_digest(folder) == actual:
+        return actual
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -92,7 +156,7 @@ def fetch_tree(storage: Storage, prefix: str, folder: Path, digest: str | None =
         temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return found
+    return actual
 
 
 def _fetch(storage: Storage, prefix: str, name: str, digest: str, folder: Path) -> None:

@@ -19,7 +19,23 @@ def _voices_dir() -> Path:
 
 
 def builtin_voice(uri: str) -> Path:
-    """Return the folder of `builtin://NAME`; InputError names the voices there are."""
+    """Find a voice that ships with the package.
+
+    Parameters
+    ----------
+    uri
+        `builtin://NAME`.
+
+    Returns
+    -------
+    Path
+        Its folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such voice; the message names those there are.
+    """
     name = uri.removeprefix(SCHEME).strip("/")
     voices_dir = _voices_dir()
     names = sorted(p.parent.name for p in voices_dir.glob("*/voice.json"))

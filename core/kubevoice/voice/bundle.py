@@ -30,7 +30,18 @@ class Bundle:
     digest: str
 
     def front_end_config(self) -> FrontEndConfig:
-        """Return the voice's settings of the front end; InputError if its lexicon is damaged."""
+        """Read the voice's settings of the front end.
+
+        Returns
+        -------
+        FrontEndConfig
+            The settings, with its lexicon.
+
+        Raises
+        ------
+        InputError
+            If the lexicon is damaged.
+        """
         english: English = "phones" if self.manifest.english else "syllables"
         if LEXICON_FILE not in self.manifest.files:
             return FrontEndConfig(english=english)
@@ -39,7 +50,18 @@ class Bundle:
 
 
 def bundle_digest(path: Path) -> str:
-    """Return the revision of the bundle in `path`: "sha256:" and 64 hex digits."""
+    """Compute the revision of a bundle.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+
+    Returns
+    -------
+    str
+        "sha256:" and 64 hex digits.
+    """
     return f"sha256:{hash_file(path / MANIFEST)}"
 
 
@@ -80,7 +102,24 @@ def load_bundle(path: Path, *, verify: bool = True) -> Bundle:
 
 
 def verify_file(path: Path, name: str, digest: str, *, read: bool) -> str | None:
-    """Return what is wrong with a file of the bundle in `path`, None if nothing; its digest only if `read`."""
+    """Check a file of a bundle.
+
+    Parameters
+    ----------
+    path
+        The bundle's folder.
+    name
+        The file.
+    digest
+        What voice.json says.
+    read
+        Whether to compute its digest; if not, only its existence is checked.
+
+    Returns
+    -------
+    str or None
+        What is wrong; None if nothing is.
+    """
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts:
         return f"{name}: path leaves the bundle"
@@ -92,7 +131,20 @@ def verify_file(path: Path, name: str, digest: str, *, read: bool) -> str | None
 
 
 def seal_bundle(path: Path, manifest: VoiceManifest) -> Bundle:
-    """Write voice.json for the files now in `path`, listing each with its digest; the last step of a release."""
+    """Write voice.json with the digest of each file in a folder: the last step of a release.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    manifest
+        What voice.json says beside the digests.
+
+    Returns
+    -------
+    Bundle
+        The bundle.
+    """
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file() and p.name != MANIFEST)
     sealed = manifest.model_copy(update={"files": {name: hash_file(path / name) for name in names}})
     temporary = path / f".{MANIFEST}.tmp"

@@ -41,7 +41,18 @@ class ModelPart:
     """Files that were named outright, by what they are called in a folder."""
 
     def beside(self, name: str) -> Path | None:
-        """Return a file of the half's folder, or the one named for it, if it is there."""
+        """Find another file of this part.
+
+        Parameters
+        ----------
+        name
+            Name of the file in the part's folder.
+
+        Returns
+        -------
+        Path or None
+            The file, or the one that was named for it; None if there is neither.
+        """
         path = self.elsewhere.get(name, self.folder / name)
         return path if path.is_file() else None
 
@@ -77,19 +88,55 @@ def _read_text(path: Path) -> str:
 
 
 def read_config(path: Path) -> Mapping[str, Any]:
-    """Read a YAML configuration; InputError if it is damaged or no mapping."""
+    """Read a YAML configuration.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Mapping
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or not a mapping.
+    """
     try:
-        found = yaml.load(_read_text(path), _Loader)  # noqa: S506  # a safe loader
+        config = yaml.load(_read_text(path), _Loader)  # noqa: S506  # a safe loader
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} is not valid YAML: {reason}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path} holds no configuration, but {type(found).__name__}")
-    return found
+    if not isinstance(config, dict):
+        raise InputError(f"{path} holds no configuration, but {type(config).__name__}")
+    return config
 
 
 def get_setting(config: Mapping[str, Any], path: str, file: Path) -> Any:
-    """Return the value at a dotted path; InputError naming file and key if it is not there."""
+    """Look up a setting.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    path
+        Keys, joined by dots.
+    file
+        The configuration's file, for the message.
+
+    Returns
+    -------
+    Any
+        The value.
+
+    Raises
+    ------
+    InputError
+        If it is missing; the message names file and key.
+    """
     value: Any = config
     for key in path.split("."):
         if not isinstance(value, Mapping) or key not in value:
@@ -99,7 +146,18 @@ def get_setting(config: Mapping[str, Any], path: str, file: Path) -> Any:
 
 
 def summarize_value(value: Any) -> str:
-    """Return an untrusted value in a few characters, for a message."""
+    """Shorten an untrusted value for a message.
+
+    Parameters
+    ----------
+    value
+        Anything.
+
+    Returns
+    -------
+    str
+        A few characters.
+    """
     try:
         return reprlib.repr(value)
     except ValueError:  # Python writes no number of thousands of digits
@@ -114,7 +172,23 @@ def _newest_checkpoint(folder: Path) -> Path:
 
 
 def read_model_part(folder: Path) -> ModelPart:
-    """Read `config.yaml` and find the newest of `ckpt/checkpoint_NUMBER.pth`; InputError if either is missing."""
+    """Read `config.yaml` and find the newest of `ckpt/checkpoint_NUMBER.pth`.
+
+    Parameters
+    ----------
+    folder
+        Folder of the acoustic model or of the vocoder.
+
+    Returns
+    -------
+    ModelPart
+        Configuration and checkpoint.
+
+    Raises
+    ------
+    InputError
+        If either is missing.
+    """
     config_file = folder / "config.yaml"
     return ModelPart(read_config(config_file), config_file, _newest_checkpoint(folder / "ckpt"), folder)
 
@@ -126,13 +200,13 @@ def _read_both_parts(folder: Path, name: str) -> ModelScopeVoice | None:
     return None
 
 
-def _listed(index: Path) -> list[str]:
+def _read_index(index: Path) -> list[str]:
     """Return the names in voices.json, the first being the default."""
     try:
-        found = json.loads(_read_text(index))
+        listing = json.loads(_read_text(index))
     except (ValueError, RecursionError):
         raise InputError(f"{index} is not valid JSON") from None
-    names = found.get("voices") if isinstance(found, dict) else None
+    names = listing.get("voices") if isinstance(listing, dict) else None
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{index}: voices must be a list of names")
     for name in names:
@@ -156,7 +230,7 @@ def _named_voice(file: Path) -> ModelScopeVoice:
             raise InputError(f"{file}: {key} is {summarize_value(value)}; the path of a file was expected")
         return file.parent / value
 
-    def half(kind: str, elsewhere: Mapping[str, Path | None]) -> ModelPart:
+    def read_part(kind: str, elsewhere: Mapping[str, Path | None]) -> ModelPart:
         checkpoint, config_file = path(f"{kind}_ckpt"), path(f"{kind}_config")
         if checkpoint is None or config_file is None:
             raise InputError(
@@ -166,21 +240,33 @@ def _named_voice(file: Path) -> ModelScopeVoice:
             checkpoint = _newest_checkpoint(checkpoint)
         audio = path("audio_config")
         config = {**read_config(config_file), **(read_config(audio) if audio else {})}
-        there = {name: found for name, found in elsewhere.items() if found is not None}
-        return ModelPart(config, config_file, checkpoint, config_file.parent, there)
+        named_files = {name: path for name, path in elsewhere.items() if path is not None}
+        return ModelPart(config, config_file, checkpoint, config_file.parent, named_files)
 
     name = named.get("voice_name", file.stem)
     if not isinstance(name, str) or not SIMPLE_NAME.fullmatch(name):
         raise InputError(f"{file}: voice_name is {summarize_value(name)}, which is not the name of a voice")
-    acoustic = half("am", {"se.npy": path("se_file"), "mvn.npy": path("mvn_file")})
-    return ModelScopeVoice(name, acoustic, half("voc", {}))
+    acoustic = read_part("am", {"se.npy": path("se_file"), "mvn.npy": path("mvn_file")})
+    return ModelScopeVoice(name, acoustic, read_part("voc", {}))
 
 
 def find_voices(root: Path) -> list[ModelScopeVoice]:
-    """Return the voices of a model folder, a base model's folder or a single voice's folder, the default first.
+    """Find the voices of a model folder, of a base model's folder, or of a single voice's folder.
 
-    `root` may be a file, too, that names the parts of one voice wherever they are. Raises InputError if there is none,
-    or if a part of one is missing or damaged.
+    Parameters
+    ----------
+    root
+        The folder, or a file that names the parts of one voice.
+
+    Returns
+    -------
+    list of ModelScopeVoice
+        The default voice first.
+
+    Raises
+    ------
+    InputError
+        If there is none, or a part of one is missing or damaged.
     """
     if root.is_file():
         return [_named_voice(root)]
@@ -189,10 +275,10 @@ def find_voices(root: Path) -> list[ModelScopeVoice]:
     voices_dir = root / "voices"
     if voices_dir.is_dir():
         index = voices_dir / "voices.json"
-        names = _listed(index) if index.is_file() else sorted(p.name for p in voices_dir.iterdir() if p.is_dir())
+        names = _read_index(index) if index.is_file() else sorted(p.name for p in voices_dir.iterdir() if p.is_dir())
         candidates = [(voices_dir / name, name) for name in names]
-    elif found := _read_both_parts(root, root.resolve().name):
-        return [found]
+    elif voice := _read_both_parts(root, root.resolve().name):
+        return [voice]
     else:
         candidates = [(path, path.name) for path in sorted(root.glob("basemodel_*"))]
     voices = []
