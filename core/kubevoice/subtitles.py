@@ -65,11 +65,11 @@ def _shown_markup(text: str) -> str:
     return _shown(html.unescape(text.replace(HIDDEN, "")))
 
 
-def _end(written: str, offsets: int, following: Sequence[SentenceTime]) -> int:
-    """Return where a sentence ends: figures between the last place offsets of it and the next may be of either."""
-    next_known = next((one.begin for one in following if one.begin is not None), offsets)
-    ends = [match.end() for match in BOUNDARY.finditer(written, offsets, max(offsets, next_known))]
-    return ends[-1] if ends else offsets
+def _end(written: str, position: int, following: Sequence[SentenceTime]) -> int:
+    """Return where a sentence ends; figures between its last known position and the next sentence belong to either."""
+    next_known = next((one.begin for one in following if one.begin is not None), position)
+    ends = [match.end() for match in BOUNDARY.finditer(written, position, max(position, next_known))]
+    return ends[-1] if ends else position
 
 
 def _cuts(words: Sequence[WordTime], written: str, begin: int, end: int) -> Iterator[tuple[int, int, bool]]:
