@@ -6,10 +6,10 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
 from objects import applications, pod, pod_spec, rayservice, run_pod, service
+
+from voices import s3_client
 
 pytestmark = pytest.mark.xdist_group("node")
 
@@ -69,14 +69,7 @@ def test_a_pod_reaches_itself_over_its_service(node, namespace):
 
 def test_a_pod_and_we_share_s3(node, namespace):
     s3 = node.s3
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3.endpoint,
-        region_name=s3.region,
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-        config=Config(s3={"addressing_style": "path"}, proxies={}),
-    )
+    client = s3_client(s3)
     client.create_bucket(Bucket="fixture")
     client.put_object(Bucket="fixture", Key="from-pod/question", Body="听见了吗".encode())
     node.apply([s3.secret("s3", namespace)])
