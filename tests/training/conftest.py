@@ -114,20 +114,36 @@ class Runner:
         return json.loads(found[0].read_text())["step"] if found else 0
 
 
-@pytest.fixture
-def make(tmp_path):
-    """Make a Runner whose dataset is a part of the example's."""
-    (tmp_path / "data").mkdir()
+def link_dataset(folder):
+    """Make a dataset of a part of the example's."""
+    folder.mkdir()
     with (EXAMPLE / "metadata.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))[:CLIPS]
-    with (tmp_path / "data" / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    (tmp_path / "data" / "wavs").mkdir()
+    (folder / "wavs").mkdir()
     for row in rows:
-        os.link(EXAMPLE / row["wav_path"], tmp_path / "data" / row["wav_path"])
+        os.link(EXAMPLE / row["wav_path"], folder / row["wav_path"])
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make a Runner whose dataset is a part of the example's."""
+    link_dataset(tmp_path / "data")
     return lambda steps, **where: Runner(tmp_path, steps, **where)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """The result of `prepare`, for trainings of the same dataset."""
+    folder = tmp_path_factory.mktemp("prepared")
+    link_dataset(folder / "data")
+    runner = Runner(folder, 1)
+    code, result = runner.run("prepare", runner.prepare_spec())
+    assert code == 0, runner.log("prepare")
+    return result
 
 
 @pytest.fixture

@@ -134,9 +134,8 @@ def test_a_stop_is_passed_on_to_every_process_of_a_pod():
     parent.stdout.close()
 
 
-def test_torchrun_trains_a_voice(make):
+def test_torchrun_trains_a_voice(make, prepared):
     stages = make(2)
-    _, prepared = stages.run("prepare", stages.prepare_spec())
     (stages.folder / "train.json").write_text(stages.train_spec(prepared).model_dump_json(by_alias=True))
     words = ["--nproc-per-node=2", "-m", "kubevoice_training", "train"]
     words += ["--spec", "train.json", "--workdir", "work", "--result", "result.json"]

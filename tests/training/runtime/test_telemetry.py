@@ -68,9 +68,8 @@ def test_a_port_in_use_is_said_and_the_stage_goes_on(progress, capsys):
     assert progress.latest.percent == 100.0
 
 
-def test_a_running_stage_tells_how_far_it_is(make):
+def test_a_running_stage_tells_how_far_it_is(make, prepared):
     stages, port = make(500), free_port()
-    _, prepared = stages.run("prepare", stages.prepare_spec())
     process = stages.begin("train", stages.train_spec(prepared), listen=port)
 
     def told():

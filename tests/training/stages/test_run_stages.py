@@ -38,9 +38,8 @@ def test_recordings_become_a_voice_that_speaks(make):
     assert Engine.load(bundle).revision == released["revision"]
 
 
-def test_training_that_was_stopped_goes_on_from_its_checkpoint(make):
+def test_training_that_was_stopped_goes_on_from_its_checkpoint(make, prepared):
     stages = make(40)
-    _, prepared = stages.run("prepare", stages.prepare_spec())
     spec = stages.train_spec(prepared)
     process = stages.begin("train", spec)
     stages.until(lambda: stages.latest() >= 8, process)
