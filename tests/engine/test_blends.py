@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubevoice.engine import Controls, Engine
-from kubevoice.engine.controls import speaker_weights
+from kubevoice.engine.controls import build_speaker_weights
 from kubevoice.errors import InputError
 from kubevoice.text import analyse
 from kubevoice.voice import builtin_voice, load_bundle
@@ -27,7 +27,7 @@ def manifest(toy):
     ],
 )
 def test_shares_are_what_was_written(manifest, speaker, shares):
-    assert tuple(speaker_weights(manifest, speaker)[:2]) == shares
+    assert tuple(build_speaker_weights(manifest, speaker)[:2]) == shares
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_shares_are_what_was_written(manifest, speaker, shares):
 )
 def test_what_is_wrong_with_a_blend_is_told(manifest, speaker, message):
     with pytest.raises(InputError, match=message):
-        speaker_weights(manifest, speaker)
+        build_speaker_weights(manifest, speaker)
 
 
 @given(st.text("first second()+.0123456789\n", max_size=30) | st.text(max_size=20))
 def test_whatever_is_written_is_shares_of_one_or_an_error(toy, text):
     try:
-        weights = speaker_weights(toy.manifest, text)
+        weights = build_speaker_weights(toy.manifest, text)
     except InputError:
         return
     assert weights.sum() == pytest.approx(1.0)

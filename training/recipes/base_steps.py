@@ -76,8 +76,8 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def keep(path: Path, state: dict[str, Any], averaged: nn.Module) -> None:
     """Write a training's checkpoint, and what ships of it in float16 to packed/ beside it.
 
-    That is small enough to come back from a lent machine at any time, for nobody says when it goes. `state` has the
-    step and the seconds spent, and whatever else the training goes on from.
+    The float16 weights are small enough to be copied from another machine at any time. `state` has the step, the
+    seconds spent, and whatever else the training continues from.
     """
     halves = {name: x.half() if x.is_floating_point() else x for name, x in averaged.state_dict().items()}
     _write(path, state)

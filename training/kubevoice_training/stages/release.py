@@ -1,7 +1,8 @@
-"""Stage three: a checkpoint in; out comes a voice bundle, exported, measured and judged.
+"""Stage three: a checkpoint in; out comes a voice bundle, exported and measured, and the result of the quality gate.
 
-Export and measurement depend on the checkpoint, not on the thresholds, so they are kept apart from the verdict:
-another threshold judges the same bundle again within seconds. A page with both is left beside the bundle.
+Export and measurement depend on the checkpoint, not on the thresholds, so they are kept apart from the quality gate:
+another threshold is compared with the metrics of the same bundle within seconds. A page with both is written beside
+the bundle.
 """
 
 import json
@@ -84,61 +85,74 @@ def write_voice(weights: VoiceWeights, folder: Path) -> VoiceManifest:
 
 
 def write_emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
-    """Speak one sentence in every emotion into `folder`; return each one's length (s) and median F0 (Hz)."""
+    """Synthesize one sentence in every emotion.
+
+    Parameters
+    ----------
+    engine
+        The voice.
+    folder
+        Where a FLAC file for each emotion is written.
+
+    Returns
+    -------
+    dict
+        Length in seconds and median F0 in Hz of each emotion, as `seconds.LABEL` and `f0Median.LABEL`.
+    """
     folder.mkdir(exist_ok=True)
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     mel = MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop)
     for label in (emotion.label for emotion in engine.manifest.emotions):
         audio = synthesize_text(engine, SAMPLE_TEXT, Controls(emotion=label))
         soundfile.write(folder / f"{label}.flac", np.clip(audio, -1.0, 1.0), engine.sample_rate, subtype="PCM_16")
         f0 = extract_features(audio, mel).f0
-        found[f"seconds.{label}"] = round(len(audio) / engine.sample_rate, 3)
-        found[f"f0Median.{label}"] = round(float(np.median(f0[f0 > 0])), 1) if (f0 > 0).any() else 0.0
-    return found
+        metrics[f"seconds.{label}"] = round(len(audio) / engine.sample_rate, 3)
+        metrics[f"f0Median.{label}"] = round(float(np.median(f0[f0 > 0])), 1) if (f0 > 0).any() else 0.0
+    return metrics
 
 
-def _measured(features: FeatureSet) -> tuple[Utterance, ...]:
-    """Dev clips where there are any; clips that were trained on flatter the voice, but still show a broken one."""
+def _select_clips(features: FeatureSet) -> tuple[Utterance, ...]:
+    """Select held-out clips, or training clips if there are none: those only show whether the voice is broken."""
     dev = [u for u in features.utterances if u.dev]
     return tuple((dev or list(features.utterances))[:MEASURED_CLIPS])
 
 
-def _speak(
+def _synthesize(
     engine: Engine, features: FeatureSet, sentences: tuple[str, ...], context: Context
 ) -> tuple[list[SynthesizedClip], float]:
-    """Speak the clips to compare and the sentences the user chose, recognise them, and tell the real-time factor."""
-    clips = _measured(features)
-    wanted: list[tuple[str, Controls, Utterance | None]]
-    wanted = [(u.text, Controls(speaker=u.speaker, emotion=u.emotion), u) for u in clips]
-    wanted += [(text, Controls(), None) for text in sentences]
+    """Synthesize the clips to compare and the user's sentences, recognise them, and measure the real-time factor."""
+    clips = _select_clips(features)
+    requests: list[tuple[str, Controls, Utterance | None]]
+    requests = [(u.text, Controls(speaker=u.speaker, emotion=u.emotion), u) for u in clips]
+    requests += [(text, Controls(), None) for text in sentences]
     began = time.perf_counter()
-    audio = [synthesize_text(engine, text, controls) for text, controls, _ in wanted]
+    audio = [synthesize_text(engine, text, controls) for text, controls, _ in requests]
     factor = (time.perf_counter() - began) * engine.sample_rate / max(1, sum(map(len, audio)))
     # The sentences the user chose, or else the clips: short words are hard to recognise without context.
     first = len(clips) if sentences else 0
     transcripts = [None] * first + recognize_clips(audio[first:], engine.sample_rate, context.progress.report)
-    spoken = [
+    synthesized = [
         replace(analyze_clip(text, samples, features.mel, utterance), transcript=transcript)
-        for (text, _, utterance), samples, transcript in zip(wanted, audio, transcripts, strict=True)
+        for (text, _, utterance), samples, transcript in zip(requests, audio, transcripts, strict=True)
     ]
-    return spoken, factor
+    return synthesized, factor
 
 
-def _rounded(metrics: dict[str, float]) -> dict[str, float]:
+def _round_metrics(metrics: dict[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.4g}") for name, value in metrics.items()}
 
 
-def _differences(bundle: Bundle, weights: VoiceWeights) -> dict[str, float]:
+def _measure_differences(bundle: Bundle, weights: VoiceWeights) -> dict[str, float]:
     """Return each graph's largest difference from torch over ten texts; KubeVoiceError if one is too large."""
-    found = measure_export_differences(bundle, weights).onnx
-    for name, value in found.items():
+    differences = measure_export_differences(bundle, weights).onnx
+    for name, value in differences.items():
         if not value <= TOLERANCE:
             raise KubeVoiceError(f"exported {name} differs from torch by {value:.2g} on real text; not released")
-    return {name: float(f"{value:.2g}") for name, value in found.items()}
+    return {name: float(f"{value:.2g}") for name, value in differences.items()}
 
 
 def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
-    """Export, measure and publish; return the revision and its figures."""
+    """Export, measure and publish; return the revision and its metrics."""
     features = fetch_features(spec.features_uri, spec.features_digest, context)
     checkpoint = fetch_folder(spec.checkpoint_uri, spec.checkpoint_digest, context.workdir / "weights", context.options)
     weights = load_weights(checkpoint)
@@ -158,19 +172,20 @@ def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
         }
     )
     bundle = seal_bundle(folder, manifest)
-    differences = {
-        name: max(value, manifest.export_max_abs_diff[name]) for name, value in _differences(bundle, weights).items()
-    }
+    measured = _measure_differences(bundle, weights)
+    differences = {name: max(value, manifest.export_max_abs_diff[name]) for name, value in measured.items()}
     manifest = manifest.model_copy(update={"export_max_abs_diff": differences})
     engine = Engine(bundle)
     metrics = write_emotion_samples(engine, folder / "samples")
-    spoken, factor = _speak(engine, features, spec.evaluation.sentences, context)
-    figures, missing = compute_metrics(spoken, features.mel)
-    metrics |= _rounded({"realTimeFactor": factor} | figures)
+    synthesized, factor = _synthesize(engine, features, spec.evaluation.sentences, context)
+    values, missing = compute_metrics(synthesized, features.mel)
+    metrics |= _round_metrics({"realTimeFactor": factor} | values)
     bundle = seal_bundle(folder, manifest.model_copy(update={"metrics": metrics}))
     publish_tree(folder, context.artifacts, _bundle_prefix(bundle.digest))
     samples = {path.stem: soundfile.read(path, dtype="float32")[0] for path in sorted((folder / "samples").iterdir())}
-    report = build_report(spec.name, spoken, features.mel, (metrics, missing), samples, manifest.export_max_abs_diff)
+    report = build_report(
+        spec.name, synthesized, features.mel, (metrics, missing), samples, manifest.export_max_abs_diff
+    )
     # Beside the bundle's files but not among them: a page must not change a revision.
     context.artifacts.write(f"{_bundle_prefix(bundle.digest)}/{MEASURED}", report.model_dump_json().encode())
     return bundle.digest, metrics
@@ -191,41 +206,57 @@ def _candidate_key(spec: ReleaseSpec) -> str:
     return f"candidates/{short_hash(json.dumps(parts), 32)}.json"
 
 
-def _known(storage: Storage, key: str) -> tuple[str, dict[str, float]] | None:
+def _read_candidate(storage: Storage, key: str) -> tuple[str, dict[str, float]] | None:
     """Return what an earlier release of the same checkpoint made, if its bundle is still there."""
     if not storage.exists(key):
         return None
     try:
-        found = json.loads(storage.read(key))
-        revision, metrics = str(found["revision"]), {str(k): float(v) for k, v in found["metrics"].items()}
+        candidate = json.loads(storage.read(key))
+        revision, metrics = str(candidate["revision"]), {str(k): float(v) for k, v in candidate["metrics"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise KubeVoiceError(f"{storage.uri}/{key} is damaged; delete it and release again") from None
     return (revision, metrics) if published_digest(storage, _bundle_prefix(revision)) else None
 
 
 def release(spec: ReleaseSpec, context: Context) -> ReleaseResult:
-    """Make the bundle of a checkpoint, or find it made, and judge it.
+    """Build the bundle of a checkpoint, unless an earlier release has, and apply the quality gate.
 
-    Raises InputError for a checkpoint or features that are not what the spec's digests say, KubeVoiceError if an
-    exported graph differs from the network.
+    Parameters
+    ----------
+    spec
+        The stage's spec.
+    context
+        What the stage runs with.
+
+    Returns
+    -------
+    ReleaseResult
+        The revision, its metrics, and the result of the quality gate.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint or the features are not what the spec's digests say.
+    KubeVoiceError
+        If an exported graph differs from the network.
     """
     key = _candidate_key(spec)
-    found = _known(context.artifacts, key)
-    if found is None:
-        found = _build(spec, context)
-        body = json.dumps({"revision": found[0], "metrics": found[1]}, sort_keys=True)
+    candidate = _read_candidate(context.artifacts, key)
+    if candidate is None:
+        candidate = _build(spec, context)
+        body = json.dumps({"revision": candidate[0], "metrics": candidate[1]}, sort_keys=True)
         context.artifacts.write(key, body.encode())
-    revision, metrics = found
+    revision, metrics = candidate
     measured = _read_measured(context.artifacts, revision)
-    verdict, failures = check_quality_gate(metrics, spec.evaluation, measured.missing if measured else None)
+    result, failures = check_quality_gate(metrics, spec.evaluation, measured.missing if measured else None)
     if measured is not None:
-        page = render_evaluation_page(measured, revision, spec.evaluation, verdict, failures)
+        page = render_evaluation_page(measured, revision, spec.evaluation, result, failures)
         context.artifacts.write(f"{_bundle_prefix(revision)}/{REPORT}", page.encode())
     context.progress.report(1, 1)
     return ReleaseResult(
         revision=revision,
         uri=f"{context.artifacts.uri}/{_bundle_prefix(revision)}",
         metrics={name: metrics[name] for name in GATE_METRICS if name in metrics},
-        verdict=verdict,
+        verdict=result,
         failures=failures,
     )
