@@ -196,7 +196,7 @@ def test_a_gpu_that_is_given_and_not_used_is_told_once(toy):
             capture_output=True,
             text=True,
             check=True,
-        ).stderr.count("was given a GPU")
+        ).stderr.count("this process has a GPU")
         for given in ("", "0")
     }
     assert told == {"": 0, "0": int("CUDAExecutionProvider" not in onnxruntime.get_available_providers())}

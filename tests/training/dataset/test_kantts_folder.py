@@ -72,7 +72,7 @@ def test_emotions_come_from_their_file(folder):
 @pytest.mark.parametrize(
     ("prosody", "complaint"),
     [
-        ("a\t你好#4\n\tni3\n", "2 characters, its pinyin speaks 1"),
+        ("a\t你好#4\n\tni3\n", "2 characters, its pinyin covers 1"),
         ("a\t你好#4\n\tni3 hello\n", "'hello' is not a pinyin syllable"),
         ("a\t你好#4\n\tni3 xyz3\n", "'xyz' does not exist"),
         ("a\t你好#4\n", "has no pinyin"),

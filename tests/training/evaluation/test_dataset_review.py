@@ -9,7 +9,7 @@ import soundfile as sf
 from kubevoice.storage import connect
 from kubevoice.text import analyse
 from kubevoice_training.dataset.faults import Waveform
-from kubevoice_training.evaluation import dataset_review, noise
+from kubevoice_training.evaluation import dataset_groups, dataset_review, noise
 from kubevoice_training.evaluation.recording_metrics import compute_modified_z_scores, measure_recording
 from kubevoice_training.pages.dataset import render_dataset_page
 
@@ -109,7 +109,8 @@ def test_noise_is_rated_where_the_network_is_installed(write):
 
 
 def test_noise_that_cannot_be_rated_is_said_not_to_be_measured(write, monkeypatch):
-    monkeypatch.setattr(dataset_review, "is_noise_model_installed", lambda: False)
+    for module in (dataset_groups, dataset_review):
+        monkeypatch.setattr(module, "is_noise_model_installed", lambda: False)
     found = write([("a", "你好", "neutral", buzz())])
     assert found.groups[0].noise is None
     assert "not measured" in kinds(found)["noise"].message
