@@ -76,7 +76,7 @@ def test_a_dataset_that_is_wrong_is_not_tried_again_until_somebody_says_so(voice
 def test_a_pod_that_used_too_much_memory_is_named_and_its_job_is_not_tried_again(voices):
     voices.make("memory", training=FAST)
     voices.report("memory", "prepare", ended(137, reason="OOMKilled"))
-    assert "used more memory" in voices.wait_condition("memory", "DatasetReady", "False", "OutOfMemory")
+    assert "exceeded its memory limit" in voices.wait_condition("memory", "DatasetReady", "False", "OutOfMemory")
     assert voices.status("memory")["lastFailure"]["reason"] == "OutOfMemory"
 
 
