@@ -1,4 +1,4 @@
-"""`bench`: how soon and how fast a voice speaks, in this process or behind a server, alone and under load."""
+"""`bench`: how soon and how fast a voice synthesizes, in this process or behind a server, alone and under load."""
 
 import json
 import os

@@ -29,7 +29,7 @@ AUDIO_FORMATS = ("wav", "flac", "mp3", "opus", "aac", "pcm")
 
 
 def _get_format(path: Path, formats: tuple[str, ...]) -> str:
-    """Return the format that the suffix of a file names; InputError if it is none of `formats`."""
+    """Return the format that the suffix of a file names; InputError if it is not one of `formats`."""
     file_format = path.suffix.removeprefix(".").lower()
     if file_format not in formats:
         raise InputError(f"{path}: the name must end with .{', .'.join(formats)}")

@@ -77,7 +77,7 @@ def import_voice(
         list[str] | None, typer.Option(help="Offer this emotion; may be repeated. [all that have a name]")
     ] = None,
 ) -> None:
-    """Make a ModelScope voice a bundle: to speak with, to serve, and to fine-tune from as spec.base.uri.
+    """Convert a ModelScope voice into a bundle, to synthesize with, to serve, and to fine-tune from as spec.base.uri.
 
     A folder with several voices becomes a folder with a bundle for each.
 

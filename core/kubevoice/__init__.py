@@ -1,1 +1,1 @@
-"""What every part of KubeVoice speaks: resources, text, audio, voice bundles and storage."""
+"""What all parts of KubeVoice share: resources, text, audio, voice bundles and storage."""

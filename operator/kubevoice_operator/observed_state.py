@@ -79,7 +79,7 @@ class ObservedJob:
         Returns
         -------
         Result or None
-            None if the Job has not succeeded, or its message is no such result.
+            None if the Job has not succeeded, or its message cannot be parsed.
         """
         if self.phase is not JobPhase.SUCCEEDED:
             return None

@@ -153,7 +153,7 @@ class SynthesisResult:
 
 @dataclass(frozen=True, slots=True)
 class SpeechTiming:
-    """When the words of a request are heard, as one revision of a voice speaks them."""
+    """When the words of a request begin and end in the audio of one revision of a voice."""
 
     voice: str
     revision: str
@@ -187,7 +187,7 @@ class Refusal:
     problems : tuple of str
         Every fault, if there are several.
     silent : bool
-        Whether the only fault is that the text has nothing to speak.
+        Whether the only fault is that nothing in the text can be synthesized.
     """
 
     message: str

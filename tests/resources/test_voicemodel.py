@@ -187,11 +187,11 @@ def test_the_longest_name_is_accepted():
 
 @pytest.mark.parametrize("text", ["a: [", "\tx: 1", "key: : :"])
 def test_what_is_no_yaml_is_said_to_be_none(text):
-    assert "is no YAML" in str(refusal(text))
+    assert "is not valid YAML" in str(refusal(text))
 
 
 def test_yaml_tags_make_no_objects(tmp_path):
-    assert "is no YAML" in str(refusal(f"!!python/object/apply:os.mkdir ['{tmp_path}/made']"))
+    assert "is not valid YAML" in str(refusal(f"!!python/object/apply:os.mkdir ['{tmp_path}/made']"))
     assert not list(tmp_path.iterdir())
 
 

@@ -82,7 +82,7 @@ class SynthesizerConfig(CamelModel):
         if len(set(names)) < len(names):
             raise ValueError(f"two voices share a name: {', '.join(names)}")
         if self.default and self.default not in names:
-            raise ValueError(f"default {self.default!r} is none of the voices: {', '.join(names)}")
+            raise ValueError(f"default {self.default!r} is not one of the voices: {', '.join(names)}")
         return self
 
     def to_user_config(self) -> dict[str, Any]:

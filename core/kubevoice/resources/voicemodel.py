@@ -269,7 +269,7 @@ def load_voicemodel(source: str | Path, *, artifacts: Path | None = None) -> Voi
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
-        raise InputError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise InputError(f"{name} holds {len(documents)} YAML documents; write exactly one VoiceModel in it")
     document = documents[0]

@@ -215,5 +215,5 @@ def validate_key(key: str) -> str:
     """
     parts = PurePosixPath(key).parts
     if not parts or key.startswith("/") or ".." in parts or "\\" in key or any(ord(c) < 32 for c in key):
-        raise InputError(f"{key!r} is no path inside the storage; use a relative path without '..'")
+        raise InputError(f"{key!r} is not a path inside the storage; use a relative path without '..'")
     return "/".join(parts)

@@ -55,7 +55,7 @@ def _manifest(storage: Storage, prefix: str) -> Files | None:
         files = json.loads(storage.read(key))["files"]
         return {validate_key(str(name)): str(digest) for name, digest in files.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise KubeVoiceError(f"{storage.uri}/{key} is no manifest; delete it and publish the folder again") from None
+        raise KubeVoiceError(f"{storage.uri}/{key} is not a manifest; delete it and publish the folder again") from None
 
 
 def published_digest(storage: Storage, prefix: str) -> str | None:

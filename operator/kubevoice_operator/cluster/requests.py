@@ -212,7 +212,7 @@ class ApiRequests:
         return created
 
     async def delete(self, resource: Resource, key: Key, propagation: str) -> None:
-        """Delete an object; one that does not exist is no error.
+        """Delete an object; one that does not exist is not an error.
 
         Parameters
         ----------

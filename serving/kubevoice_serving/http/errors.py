@@ -65,7 +65,7 @@ class ApiError(HTTPException):
 
 
 def make_refusal_error(refusal: Refusal, param: str) -> ApiError:
-    """Return the error for text or controls that the voice cannot speak.
+    """Return the error for text or controls that the voice cannot synthesize.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 Each sentence is a request of its own, and all of them make one file. So a sentence goes to whichever replica is free,
 and is cached like any other. What makes them one speech is here: pauses, playback time, the encoder, and that one
-revision speaks all of it.
+revision synthesizes all of it.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class IncrementalSpeech:
     metrics : HttpMetrics
         Where each sentence is counted.
     request : SynthesisRequest
-        How to speak; its text and format are replaced.
+        How to synthesize; its text and format are replaced.
     audio_format : str
         Format of the file.
     """
@@ -75,7 +75,7 @@ class IncrementalSpeech:
         Parameters
         ----------
         text : str
-            The sentence with the white space around it; passed over if there is nothing to speak in it.
+            The sentence with the white space around it; skipped if nothing in it can be synthesized.
 
         Yields
         ------
@@ -85,7 +85,7 @@ class IncrementalSpeech:
         Raises
         ------
         ApiError
-            For text or controls that the voice cannot speak, or if the voice's sample rate has changed.
+            For text or controls that the voice cannot synthesize, or if the voice's sample rate has changed.
         AtCapacityError, UnavailableError
             As `Backend.stream`; a speech that has begun waits PATIENCE_SECONDS before the former.
         """
@@ -127,7 +127,7 @@ class IncrementalSpeech:
         Raises
         ------
         ApiError
-            If the text had nothing to speak.
+            If nothing in the text can be synthesized.
         """
         if self._encoder is None:
             message = "there is nothing in the text that can be spoken in Mandarin; send some Chinese text"

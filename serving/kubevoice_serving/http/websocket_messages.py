@@ -70,7 +70,7 @@ class SentenceStarted(Event):
     begin: int
     finish: int
     start: float = Field(description="Seconds from the beginning of the audio.")
-    revision: str = Field(description="The revision that speaks it; it changes if a rollout comes between.")
+    revision: str = Field(description="The revision that synthesizes it; it changes if a rollout comes between.")
 
 
 class Flushed(Event):

@@ -62,7 +62,8 @@ class Synthesis:
 
     Notes
     -----
-    Iterating runs on the scheduler's thread. It raises InputError for text or controls that the voice cannot speak.
+    Iterating runs on the scheduler's thread. It raises InputError for text or controls that the voice cannot
+    synthesize.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Synthesis:
         Raises
         ------
         InputError
-            For text or controls that the voice cannot speak.
+            For text or controls that the voice cannot synthesize.
         """
         encoder = open_encoder(self._engine.sample_rate, self.request.audio_format)
         times = Times()
@@ -214,7 +215,7 @@ def compute_timing(request: SynthesisRequest, voice: str, engine: Engine) -> Spe
     Raises
     ------
     InputError
-        For text or controls that the voice cannot speak.
+        For text or controls that the voice cannot synthesize.
     """
     script = build_script(engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
     return SpeechTiming(voice, engine.revision, time_parts(engine, script.parts, request.controls))

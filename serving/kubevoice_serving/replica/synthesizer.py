@@ -124,7 +124,7 @@ class Synthesizer:
         Returns
         -------
         SynthesisResult or Refusal
-            The speech, or why the voice cannot speak the request.
+            The speech, or why the voice cannot synthesize the request.
 
         Raises
         ------
@@ -209,7 +209,7 @@ class Synthesizer:
         Returns
         -------
         SpeechTiming or Refusal
-            The times, or why the voice cannot speak the request.
+            The times, or why the voice cannot synthesize the request.
 
         Raises
         ------

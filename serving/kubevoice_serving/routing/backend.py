@@ -41,7 +41,7 @@ class Backend(Protocol):
         Returns
         -------
         SynthesisResult or Refusal
-            The speech, or why the voice cannot speak the request.
+            The speech, or why the voice cannot synthesize the request.
         """
 
     def stream(self, request: SynthesisRequest) -> AsyncGenerator[SpeechItem, None]:
@@ -78,7 +78,7 @@ class Backend(Protocol):
         Returns
         -------
         SpeechTiming or Refusal
-            Times in seconds from the beginning of the audio, or why the voice cannot speak the request.
+            Times in seconds from the beginning of the audio, or why the voice cannot synthesize the request.
         """
 
     async def analyze(

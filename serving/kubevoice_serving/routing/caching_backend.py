@@ -79,7 +79,7 @@ class CachingBackend:
         Returns
         -------
         SynthesisResult or Refusal
-            The speech, or why the voice cannot speak the request.
+            The speech, or why the voice cannot synthesize the request.
 
         Raises
         ------

@@ -92,7 +92,7 @@ class Canary:
         Returns
         -------
         SynthesisResult or Refusal
-            The speech, or why the voice cannot speak the request.
+            The speech, or why the voice cannot synthesize the request.
 
         Raises
         ------

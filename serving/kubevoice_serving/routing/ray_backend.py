@@ -77,7 +77,7 @@ class RayBackend:
         Returns
         -------
         SynthesisResult or Refusal
-            The speech, or why the voice cannot speak the request.
+            The speech, or why the voice cannot synthesize the request.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class RayBackend:
         return await await_replica(self._stable.synthesize.remote(request))
 
     async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
-        """Compute when the words of a request are heard, as the stable revision speaks them.
+        """Compute when the words of a request begin and end in the audio of the stable revision.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class RayBackend:
         Returns
         -------
         SpeechTiming or Refusal
-            The times, or why the voice cannot speak the request.
+            The times, or why the voice cannot synthesize the request.
 
         Raises
         ------

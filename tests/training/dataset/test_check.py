@@ -153,7 +153,7 @@ def test_all_bad_rows_are_reported_in_one_go(folder):
         (HEAD.encode(), "has no rows"),
         (b"id,text\na,b\n", "has no column emotion, wav_path"),
         ("id,text,emotion,wav_path\na,你".encode("gbk"), "is not UTF-8"),
-        (b'id,text,emotion,wav_path\n"a,b\n', "is no CSV"),
+        (b'id,text,emotion,wav_path\n"a,b\n', "is not valid CSV"),
     ],
 )
 def test_a_folder_that_is_no_dataset_is_refused(folder, data, complaint):

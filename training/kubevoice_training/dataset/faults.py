@@ -52,7 +52,7 @@ def _find_label_fault(row: DatasetRow, mapping: Mapping[str, str]) -> str | None
     if not label:
         return "the emotion is empty; write neutral if there is none"
     if not LABEL.fullmatch(label):
-        return f"emotion {label[:40]!r} is no label; use lower-case letters, digits, - and _"
+        return f"emotion {label[:40]!r} is not a label; use lower-case letters, digits, - and _"
     target = mapping.get(label, label)
     if target != label and target not in EMOTIONS and target not in STYLES:
         return f"emotion {label!r} is mapped to {target!r}, which no voice knows; correct spec.dataset.emotions"
@@ -134,7 +134,7 @@ def decode_audio(data: bytes) -> Waveform:
     if len(samples) < frames:
         raise InputError(f"ends after {len(samples) / rate:.2f} of {seconds:.2f} s; copy it again")
     if not np.isfinite(samples).all():
-        raise InputError("has samples that are no numbers (NaN or infinite); export it again")
+        raise InputError("has samples that are not numbers (NaN or infinite); export it again")
     if float(np.abs(samples).max(initial=0.0)) < 1e-4:
         raise InputError("is silent; record it again")
     return Waveform(samples, rate)

@@ -34,7 +34,7 @@ def strip_boundaries(marked: str) -> str:
 
 
 def _normalize_syllable(written: str) -> str:
-    """Spell one syllable as our tables do; InputError if it is none."""
+    """Spell one syllable as our tables do; InputError if it is not a syllable."""
     match = SYLLABLE.fullmatch(written)
     if match is None:
         raise InputError(f"{written[:20]!r} is not a pinyin syllable; write one such as ni3, and no other language")

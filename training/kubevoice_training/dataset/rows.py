@@ -103,7 +103,7 @@ def read_rows(data: bytes) -> list[DatasetRow]:
             fields = {name: (record.get(name) or "").strip() for name in (*REQUIRED, "speaker")}
             rows.append(DatasetRow(f"{METADATA} row {number}", fields))
     except csv.Error as error:
-        raise InputError(f"{METADATA} line {reader.line_num} is no CSV: {error}") from None
+        raise InputError(f"{METADATA} line {reader.line_num} is not valid CSV: {error}") from None
     if not rows:
         raise InputError(f"{METADATA} has no rows; add a line for each recording")
     return rows

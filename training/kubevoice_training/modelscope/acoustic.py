@@ -140,7 +140,7 @@ def derive_sambert_config(tensors: Tensors, part: ModelPart) -> SambertConfig:
     """
     file, params = part.config_file, get_setting(part.config, PARAMS, part.config_file)
     if not isinstance(params, Mapping):
-        raise InputError(f"{file}: {PARAMS} is no mapping")
+        raise InputError(f"{file}: {PARAMS} is not a mapping")
     if f"{ENCODER}.sy_emb.weight" not in tensors and f"{ENCODER}.byte_index_emb.weight" in tensors:
         raise InputError(f"{part.checkpoint}: the voice reads bytes, not phones; our front end writes phones only")
     shape = partial(get_shape, tensors, part.checkpoint)

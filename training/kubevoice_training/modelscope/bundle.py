@@ -1,4 +1,4 @@
-"""Importing: a ModelScope voice folder in, voice bundles out, which the engine speaks and training starts from."""
+"""Importing: a ModelScope voice folder in, voice bundles out, which the engine loads and training starts from."""
 
 import os
 import tempfile
@@ -87,7 +87,7 @@ def _read_speakers(config: SambertConfig, part: ModelPart, name: str) -> dict[st
         return {name: 0}
     names = get_setting(part.config, "linguistic_unit.speaker_list", part.config_file)
     if not isinstance(names, str):
-        raise InputError(f"{part.config_file}: linguistic_unit.speaker_list is no text with names between commas")
+        raise InputError(f"{part.config_file}: linguistic_unit.speaker_list is not text with names between commas")
     listed = names.split(",")
     if config.speakers - len(listed) not in (2, 3) or len(set(listed)) != len(listed) or "" in listed:
         raise InputError(

@@ -30,7 +30,7 @@ def _load(path: Path) -> Any:
         if zipped:
             with zipfile.ZipFile(path) as archive:
                 if sum(entry.file_size for entry in archive.infolist()) > size:
-                    raise InputError(f"{path} claims to unpack to more than it holds; it is no checkpoint of torch")
+                    raise InputError(f"{path} claims to unpack to more than it holds; it is not a checkpoint of torch")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of pickles that it then refuses
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
@@ -42,7 +42,7 @@ def _load(path: Path) -> Any:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise InputError(f"{path} is damaged or cut short ({reason}); fetch it again") from None
     except (MemoryError, OverflowError, RecursionError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no checkpoint of torch ({type(error).__name__}); fetch it again") from None
+        raise InputError(f"{path} is not a checkpoint of torch ({type(error).__name__}); fetch it again") from None
 
 
 def read_tensors(path: Path, keys: Sequence[str]) -> Tensors:
@@ -77,7 +77,7 @@ def read_tensors(path: Path, keys: Sequence[str]) -> Tensors:
     tensors: Tensors = {}
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or not value.is_floating_point():
-            raise InputError(f"{path}: {where}.{name} is no tensor of real numbers")
+            raise InputError(f"{path}: {where}.{name} is not a tensor of real numbers")
         # A tensor may claim any shape over a few bytes by visiting them again and again.
         if value.numel() == 0 or value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise InputError(f"{path}: {where}.{name} claims a shape {tuple(value.shape)} that its data does not fill")
@@ -122,9 +122,9 @@ def read_array(path: Path) -> NDArray[np.float32]:
         array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False), np.float32)
     except (OSError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, OverflowError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise InputError(f"{path} is no readable .npy file ({reason})") from None
+        raise InputError(f"{path} is not a readable .npy file ({reason})") from None
     if array.size == 0 or not np.isfinite(array).all():
-        raise InputError(f"{path} is empty or holds values that are no numbers")
+        raise InputError(f"{path} is empty or holds values that are not numbers")
     return array
 
 
@@ -216,7 +216,7 @@ def build_network(
         elif value.shape != expected[key].shape:
             problems.append(f"{key} has shape {tuple(value.shape)}; {tuple(expected[key].shape)} was expected")
         elif not value.isfinite().all():
-            problems.append(f"{key} holds values that are no numbers")
+            problems.append(f"{key} holds values that are not numbers")
     if problems:
         raise InputError(f"{file} does not fit the network: {problems[0]}", problems)
     network = make()

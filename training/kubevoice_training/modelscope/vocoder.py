@@ -78,7 +78,7 @@ def derive_generator_config(tensors: Tensors, part: ModelPart) -> GeneratorConfi
     """
     file, params = part.checkpoint, get_setting(part.config, PARAMS, part.config_file)
     if not isinstance(params, Mapping):
-        raise InputError(f"{part.config_file}: {PARAMS} is no mapping")
+        raise InputError(f"{part.config_file}: {PARAMS} is not a mapping")
     channels, in_channels, kernel = get_shape(tensors, file, "conv_pre.conv1d.weight_v", 3)
     stages = count_members(tensors, "transpose_upsamples.")
     blocks = count_members(tensors, "conv_blocks.")
@@ -167,7 +167,7 @@ def read_f0_scaling(acoustic: ModelPart) -> tuple[float, float]:
     if isinstance(params, Mapping) and params.get("nsf_norm_type", "mean_std") == "global":
         low, high = params.get("nsf_f0_global_minimum", 30.0), params.get("nsf_f0_global_maximum", 730.0)
         if not all(isinstance(x, int | float) and abs(x) < LARGEST for x in (low, high)) or not low < high:
-            raise InputError(f"{acoustic.config_file}: nsf_f0_global_minimum and _maximum are no range in Hz")
+            raise InputError(f"{acoustic.config_file}: nsf_f0_global_minimum and _maximum are not a range in Hz")
         return float(low), float(high) - float(low)
     if (path := acoustic.beside("mvn.npy")) is None:
         raise InputError(f"{acoustic.folder / 'mvn.npy'} is missing: the voice's F0 was normalised by it")

@@ -41,7 +41,7 @@ __all__ = ["add_websocket_route"]
 
 PATH = "/v1/audio/speech/stream"
 IDLE_SECONDS = 60.0
-"""A connection is closed if no message comes for this long while there is nothing to speak."""
+"""A connection is closed if no message comes for this long while there is no text to synthesize."""
 CALLER_MESSAGES = (StartMessage, TextMessage, FlushMessage, EndMessage)
 SERVER_EVENTS = (SpeechStarted, SentenceStarted, Timestamps, Flushed, AudioDone, ErrorEvent)
 UPGRADE_RESPONSES: dict[int | str, dict[str, Any]] = {
