@@ -100,7 +100,7 @@ def test_text_with_commas_and_quotes_is_read(folder):
         ("b,你好,neutral,wavs/two.wav", "has 2 channels"),
         ("b,你好,neutral,wavs/silent.wav", "is silent"),
         ("b,你好,neutral,wavs/empty.wav", "is empty (0 bytes)"),
-        ("b,你好,neutral,wavs/nan.wav", "no numbers"),
+        ("b,你好,neutral,wavs/nan.wav", "not numbers"),
         ("b,你好,neutral,wavs/long.flac", "lasts 7200.00 s"),
         ("=1+1,你好,neutral,wavs/a.wav", "'=1+1' is not usable"),
         ("b,你好,hapy,wavs/a.wav", "did you mean 'happy'?"),
