@@ -61,7 +61,7 @@ def work(metrics, site, turn):
         last_transition_time="2026-01-01T00:00:00Z",
     )
     replicas = ServingStatus(replicas=Replicas(desired=2, ready=1))
-    metrics.show("voices", "mei", VoiceModelStatus(conditions=(available,), serving=replicas))
+    metrics.update("voices", "mei", VoiceModelStatus(conditions=(available,), serving=replicas))
     metrics.queue.set(turn)
     metrics.errors.labels("api").inc()
     metrics.reaction_seconds.observe(0.1)
