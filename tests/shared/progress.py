@@ -40,11 +40,14 @@ class RunningTests:
         self._over.set()
 
     def end(self, *_):
-        """Answer SIGTERM as Ctrl-C is answered, which reaches the workers too: fixtures clean up."""
+        """Answer SIGTERM as Ctrl-C is answered, in the workers too: fixtures clean up.
+
+        Not by SIGINT, which is ignored in what a shell runs in the background.
+        """
         self.print()
         for worker in find_children():
             with suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGINT)
+                os.kill(worker, signal.SIGTERM)
         raise KeyboardInterrupt
 
     def print(self):
