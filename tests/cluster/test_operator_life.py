@@ -144,8 +144,28 @@ def workers(voice):
     return [pod for pod in voice.pods("ray.io/node-type=worker") if pod["status"]["phase"] == "Running"]
 
 
-def ready_replicas(voice):
-    return voice.status["serving"]["replicas"]["ready"]
+def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_request(node, mei):
+    mei.apply(
+        serving={"maxReplicas": 2, "targetOngoingRequests": 1, "upscaleDelaySeconds": 1, "downscaleDelaySeconds": 15}
+    )
+    mei.wait_ready(180)
+
+    def ready():
+        return mei.status["serving"]["replicas"]["ready"]
+
+    mei.wait("bounds on the running cluster", lambda: bounds(node, mei)[1] >= 2, 60)
+    clients = [Client(mei) for _ in range(6)]
+    for client in clients:
+        client.start()
+    try:
+        mei.wait("a second replica", lambda: len(workers(mei)) == 2 and ready() == 2, 240)
+    finally:
+        for client in clients:
+            client.__exit__()
+    assert [failure for client in clients for failure in client.failures] == []
+    mei.wait("one replica again", lambda: len(workers(mei)) == 1 and ready() == 1, 240)
+    code, _, _ = mei.speak()
+    assert code == 200
 
 
 def bounds(node, voice):
@@ -154,43 +174,20 @@ def bounds(node, voice):
     return group["minReplicas"], group["maxReplicas"]
 
 
-def test_replicas_and_pods_grow_under_load_without_a_failed_request(node, mei):
-    mei.apply(
-        serving={"maxReplicas": 2, "targetOngoingRequests": 1, "upscaleDelaySeconds": 1, "downscaleDelaySeconds": 15}
-    )
-    mei.wait_ready(180)
-    mei.wait("bounds on the running cluster", lambda: bounds(node, mei)[1] >= 2, 60)
-    clients = [Client(mei) for _ in range(6)]
-    for client in clients:
-        client.start()
-    try:
-        mei.wait("a second replica", lambda: len(workers(mei)) == 2 and ready_replicas(mei) == 2, 240)
-    finally:
-        for client in clients:
-            client.__exit__()
-    assert [failure for client in clients for failure in client.failures] == []
-
-
-def test_kubectl_scale_moves_the_floor_of_the_running_cluster(node, mei):
-    """The two replicas that the load brought stay after it, because they are the floor now."""
+def test_kubectl_scale_moves_the_floor_of_the_running_cluster_and_a_lower_ceiling_cuts_nobody(node, mei):
     (before,) = listed(node, "rayclusters", mei.namespace)
     node.kubectl("scale", f"vm/{mei.name}", "-n", mei.namespace, "--replicas=2")
     mei.model["spec"]["serving"]["minReplicas"] = 2
     mei.wait("the floor", lambda: bounds(node, mei)[0] == 2, 60)
-    mei.wait("two replicas", lambda: ready_replicas(mei) == 2, 240)
+    mei.wait("two replicas", lambda: mei.status["serving"]["replicas"]["ready"] == 2, 240)
     (after,) = listed(node, "rayclusters", mei.namespace)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
-
-
-def test_replicas_shrink_without_load_and_a_lower_ceiling_cuts_nobody(node, mei):
     with Client(mei) as client:
-        mei.apply(serving={"minReplicas": 1})
-        mei.wait("one replica", lambda: ready_replicas(mei) == 1, 240)
-        mei.apply(serving={"maxReplicas": 1})
+        mei.apply(serving={"minReplicas": 1, "maxReplicas": 1})
         mei.wait("one worker", lambda: len(workers(mei)) == 1, 240)
         mei.wait("the bounds", lambda: bounds(node, mei) == (1, 1), 30)
     assert client.failures == []
-    assert ready_replicas(mei) == 1
+    assert mei.status["serving"]["replicas"]["ready"] == 1
 
 
 def test_a_canary_gets_its_share_and_takes_over(mei):
