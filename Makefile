@@ -7,7 +7,6 @@
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= examples/hsk-words.yaml
-PROCESSES ?= 2
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && exit; done)
 
@@ -30,12 +29,12 @@ down: ## stop what `make demo` started
 
 .PHONY: test
 test: lint ## lint, then every test that needs no cluster
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.installed ## the tests on a real Kubernetes, which runs on this machine (as root, with Go)
 	MYPYPATH=tests/cluster $(BIN)/mypy -p testcluster
-	$(BIN)/python -m pytest tests/cluster --numprocesses $(PROCESSES) --dist loadgroup --no-loadscope-reorder -v
+	$(BIN)/python -m pytest tests/cluster --numprocesses 2 --dist loadgroup --no-loadscope-reorder -v
 
 .PHONY: cluster
 cluster: $(VENV)/.installed ## keep that Kubernetes up until Ctrl-C

@@ -84,7 +84,7 @@ def dataset_fingerprint(uri: str, options: S3Options) -> str:
     Returns
     -------
     str
-        Some hex digits of a SHA-256.
+        16 hex digits of a SHA-256.
     """
     storage = connect(uri, options)
     local = re.match(r"file://(/.*)", storage.uri)
