@@ -33,12 +33,12 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     images = Images()
     parser = argparse.ArgumentParser(prog="kubevoice_operator", description="The KubeVoice operator.")
     parser.add_argument(
-        "--namespace", action="append", default=[], help="namespace to look after (repeatable); all if none is named"
+        "--namespace", action="append", default=[], help="namespace to manage (repeatable); all if none is named"
     )
     parser.add_argument(
         "--lease-namespace",
         default=None,
-        help="namespace of the Lease; by default the first one looked after, or the operator's own",
+        help="namespace of the Lease; by default the first managed one, or the operator's own",
     )
     parser.add_argument("--lease-name", default="kubevoice-operator")
     parser.add_argument("--no-election", action="store_true", help="act without a Lease: for a single local process")
@@ -55,8 +55,8 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     args = parser.parse_args(arguments)
     lease_namespace = args.lease_namespace or (args.namespace[0] if args.namespace else _own_namespace())
     if args.namespace and lease_namespace not in args.namespace:
-        # The watch of the Lease is how the operator knows that its watches live.
-        parser.error(f"--lease-namespace {lease_namespace} must be one of the namespaces looked after")
+        # The operator watches the Lease to see that its watches work.
+        parser.error(f"--lease-namespace {lease_namespace} must be one of the managed namespaces")
     options = Options(
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}_{os.getpid()}",
         lease=Key(lease_namespace, args.lease_name),
@@ -73,13 +73,13 @@ async def _main(options: Options) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if not await run_operator(options, stop):
-        # At once: another acts already, and what is under way here could take its time to end.
+        # At once: another replica may lead already, and running tasks could take long to end.
         logging.shutdown()
         os._exit(LOST)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the operator until it is asked to stop. Ends with 1 if it lost the Lease, to be started anew.
+    """Run the operator until it is stopped. Ends with 1 if it lost the Lease, so that Kubernetes restarts it.
 
     Parameters
     ----------

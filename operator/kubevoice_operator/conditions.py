@@ -70,7 +70,7 @@ def _evaluated_condition(pipeline: Pipeline) -> ConditionValue:
     if (released := pipeline.released) is None:
         return ConditionValue(State.UNKNOWN, Reason.WAITING, "no bundle to evaluate yet")
     state, reason = VERDICTS[released.verdict]
-    return ConditionValue(state, reason, "; ".join(released.failures) or "every figure is within its threshold")
+    return ConditionValue(state, reason, "; ".join(released.failures) or "every metric is within its threshold")
 
 
 def _available_condition(  # noqa: PLR0911  # one state each
@@ -106,7 +106,7 @@ def _rollout_condition(
     service = observed.service
     if serving.revision == serving.target_revision and rollout.status is None:
         if observed.serving_refusal:
-            # The revision is the same: an image, resources or options of the spec are not what runs.
+            # The revision is the same: the image, resources or options that run differ from the spec.
             return ConditionValue(
                 State.FALSE, Reason.REFUSED_BY_API, f"replicas run as before; {observed.serving_refusal}"
             )
@@ -168,8 +168,8 @@ def _ready_condition(
     rolled_out: ConditionValue,
 ) -> ConditionValue:
     """Return Ready: whether replicas serve the spec as it is written; if not, the first thing that is missing."""
-    # The serving revision stays as it is while the new one is not ready.
-    still_serving = f"; revision {serving.revision[7:19]} goes on serving" if serving.revision else ""
+    # The serving revision does not change until the new one is ready.
+    still_serving = f"; revision {serving.revision[7:19]} keeps serving" if serving.revision else ""
     if available.state is not State.TRUE and serving.target_revision is not None:
         return available
     if model.spec.revision is None:

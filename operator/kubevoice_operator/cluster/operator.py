@@ -72,7 +72,7 @@ class Operator:
         str or None
             What is wrong; None if the watches work.
         """
-        # Without election nothing renews the Lease, so no event may come for long.
+        # Without election nothing renews the Lease, so a long time without events is normal.
         if self._options.elect and self._heartbeat.age > SILENCE_SECONDS:
             return f"no watch event for {self._heartbeat.age:.0f} s"
         return self._audit.watch_problem

@@ -72,7 +72,7 @@ async def _lead_if_elected(
             lost, leading = run_in_background(election.renew_until_lost()), asyncio.ensure_future(lead())
             await asyncio.wait({lost, leading}, return_when=asyncio.FIRST_COMPLETED)
             if lost.done():
-                # Another process may lead already, so everything here must end at once.
+                # Another process may lead already, so this one must end at once.
                 leading.cancel()
                 await asyncio.wait({leading}, timeout=SHUTDOWN_SECONDS)
                 return False

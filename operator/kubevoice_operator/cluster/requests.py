@@ -71,7 +71,7 @@ async def load_client() -> client.ApiClient:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException:
         await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    # To look for a proxy and for ~/.netrc costs two threads a request, so it is done only where there is a proxy.
+    # Finding a proxy and reading ~/.netrc costs two threads a request, so it is done only if a proxy is set.
     configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     return client.ApiClient(configuration)
 

@@ -1,7 +1,7 @@
 """A Ray of our own on this machine: one head node in a session of its own.
 
-The HTTP port is bound to loopback. Ray binds its internal ports to every interface, whatever it is told, so a token
-that only this user can read is asked of whoever connects.
+The HTTP port is bound to loopback. Ray binds its internal ports to every interface, whatever its settings are, so every
+connection needs a token that only this user can read.
 """
 
 import json
@@ -211,11 +211,11 @@ class LocalRay:
                 env=environment
                 | RAY_ENVIRONMENT
                 | {
-                    # What runs before the HTTP side of a cluster would listen on every address of this machine, so it
-                    # does only for somebody who asks for it, to measure.
+                    # A cluster's HAProxy would listen on every address of this machine, so it is on only if the user
+                    # sets this variable, for a benchmark.
                     SWITCH: os.environ.get(SWITCH, "0"),
                     "RAY_TMPDIR": str(temporary),
-                    # Who reaches Ray's ports may run any code: without a token that is every user of this machine.
+                    # Anyone who reaches Ray's ports can run any code: without a token, every user of this machine.
                     "RAY_AUTH_MODE": "token",
                     "RAY_AUTH_TOKEN": token,
                 },
@@ -244,7 +244,8 @@ class LocalRay:
             Whether anything ran.
         """
         head = self._read_record()
-        # A pid is not given away while a session bears it: if it lives, it is the head or another program of that pid.
+        # The kernel does not reuse the pid of a session that has processes: a process with this pid is the head, or the
+        # session has ended.
         if head is None or (_stat(head.pid) and _identity(head.pid) != head.started):
             return False
         members = _session(head.pid)

@@ -46,9 +46,9 @@ for others to end."""
 DRAIN_SECONDS = 180
 """Time for a replica that is stopped to finish its requests: the longest text allowed takes about this long."""
 RAY_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # it would call out of the cluster
-    # Our code blocks no event loop, so it needs none of its own: handing requests from one to the other and back takes
-    # a third of what Ray costs a request.
+    "RAY_USAGE_STATS_ENABLED": "0",  # it would connect to a server outside the cluster
+    # Our code does not block the event loop, so it needs no loop of its own: passing requests between two loops is a
+    # third of Ray's cost of a request.
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
 }
