@@ -1,10 +1,11 @@
-"""How the operator does with many VoiceModels, on a real API server with real controllers and no node.
+"""Measure the operator with many VoiceModels, on a real API server with real controllers and no node.
 
     .venv/bin/python benchmarks/operator_scale.py --idle-seconds 600 --output benchmarks/results/operator_scale.json
 
-Every VoiceModel gets its first Job and that Job's pod. Then a hundred pods at once are said to find no node, and the
-time is taken from the answer to that request until a watch shows the status of the VoiceModel that tells of it: the
-benchmark's own clock and eyes, not the operator's. After that, nothing happens for a while, and nothing may be written.
+Every VoiceModel gets its first Job and that Job's pod. Then the status of a hundred pods is set to unschedulable at
+once. A latency lasts from the response to that request until a watch shows the new condition of the VoiceModel. Clock
+and watch are the benchmark's own, not the operator's. In the idle phase at the end nothing changes, and the operator
+must not write.
 """
 
 import argparse
@@ -26,147 +27,174 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "cluster"
 
 import operators
 import testcluster
+from cluster_probe import (
+    VOICES,
+    Api,
+    ConditionWatcher,
+    OperatorProbe,
+    compute_quantiles,
+    connect,
+    count_requests,
+    diff_counters,
+    find_quantile_bound,
+)
 from kubelet import JOB_NAME, voice
-from seen import VOICES, Api, Process, Seen, connected, histogram_quantile, quantiles, requests, since
 
 NAMESPACES = 10
 IN_FLIGHT = 32
-"""Connections, made while filling: a hundred new ones at once would measure TLS."""
+"""Requests at a time. Filling opens as many connections; a hundred new ones at once would measure TLS."""
 PODS = "api/v1"
 MERGE = "application/merge-patch+json"
-OURS = ("voicemodels", "jobs", "pods", "events", "rayservices", "rayclusters")
+RESOURCES = ("voicemodels", "jobs", "pods", "events", "rayservices", "rayclusters")
 TARGETS = {"latencyP95Seconds": 1.0, "peakRssMb": 300, "idleWrites": 0}
 SPREAD = 10.0
-"""Seconds over which as many changes come one by one, as they do in life."""
+"""Seconds over which the same number of changes is spread in the phase `oneByOne`."""
 REASON = "Unschedulable"
-FULL = {"type": "PodScheduled", "status": "False", "reason": REASON, "message": "0/0 nodes are available."}
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": REASON, "message": "0/0 nodes are available."}
 
 
-async def all_of(jobs: Iterable[Callable[[], Awaitable[Any]]], in_flight: int = IN_FLIGHT) -> None:
-    """Do everything, so much of it at the same time."""
-    gate = asyncio.Semaphore(in_flight)
+async def run_concurrently(calls: Iterable[Callable[[], Awaitable[Any]]], in_flight: int = IN_FLIGHT) -> None:
+    """Make all calls, at most `in_flight` at a time."""
+    semaphore = asyncio.Semaphore(in_flight)
 
-    async def one(job: Callable[[], Awaitable[Any]]) -> None:
-        async with gate:
-            await job()
+    async def run_one(call: Callable[[], Awaitable[Any]]) -> None:
+        async with semaphore:
+            await call()
 
     async with asyncio.TaskGroup() as group:
-        for job in jobs:
-            group.create_task(one(job))
+        for call in calls:
+            group.create_task(run_one(call))
 
 
-async def fill(api: Api, seen: Seen, count: int) -> dict[str, str]:
-    """Make the VoiceModels; return the pod of each, once all are told of as running."""
-    places = [(f"scale-{i % NAMESPACES}", f"voice-{i:04}") for i in range(count)]
+async def create_voices(api: Api, watcher: ConditionWatcher, count: int) -> dict[str, str]:
+    """Create the VoiceModels and return the pod of each, once all are reported as running."""
+    names = [(f"scale-{i % NAMESPACES}", f"voice-{i:04}") for i in range(count)]
 
-    def make(namespace: str, name: str) -> Callable[[], Awaitable[Any]]:
+    def build_request(namespace: str, name: str) -> Callable[[], Awaitable[Any]]:
         path = f"{VOICES}/namespaces/{namespace}/voicemodels"
         return lambda: api.call("POST", path, voice(name, namespace))
 
-    await all_of(make(*place) for place in places)
-    await seen.count("Running", count, 900)
+    await run_concurrently(build_request(*name) for name in names)
+    await watcher.wait_for_count("Running", count, 900)
     pods: dict[str, str] = {}
     async with asyncio.timeout(900):
-        # The Job controller makes twenty a second.
+        # The Job controller creates twenty pods a second.
         while len(pods) < count:
             await asyncio.sleep(1)
-            found = (await api.call("GET", f"{PODS}/pods?labelSelector={JOB_NAME}"))["items"]
+            items = (await api.call("GET", f"{PODS}/pods?labelSelector={JOB_NAME}"))["items"]
             pods = {f"{m['namespace']}/{m['labels']['kubevoice.io/voicemodel']}": m["name"] for m in
-                    (pod["metadata"] for pod in found)}  # fmt: skip
+                    (pod["metadata"] for pod in items)}  # fmt: skip
     return pods
 
 
-async def change(api: Api, seen: Seen, pods: dict[str, str], over: float = 0) -> list[float]:
-    """Let pods find no node, all at once or one by one; return how long each VoiceModel took to tell of it."""
-    told: dict[str, float] = {}
-    before = Counter(seen.reason.values())[REASON]
+async def change_pods(api: Api, watcher: ConditionWatcher, pods: dict[str, str], spread: float = 0) -> list[float]:
+    """Make pods unschedulable and measure how soon the status of each VoiceModel shows it.
 
-    def report(key: str, pod: str, wait: float) -> Callable[[], Awaitable[Any]]:
-        async def say() -> None:
+    Parameters
+    ----------
+    pods
+        The pod of each VoiceModel, by `namespace/name`.
+    spread
+        Seconds over which the changes are spread evenly. With 0 all are made at once.
+
+    Returns
+    -------
+    list[float]
+        The latency of each VoiceModel, in seconds.
+    """
+    answer_times: dict[str, float] = {}
+    before = Counter(watcher.reasons.values())[REASON]
+
+    def build_change(key: str, pod: str, wait: float) -> Callable[[], Awaitable[Any]]:
+        async def patch_status() -> None:
             await asyncio.sleep(wait)
             path = f"{PODS}/namespaces/{key.partition('/')[0]}/pods/{pod}/status"
-            await api.call("PATCH", path, {"status": {"conditions": [FULL]}}, MERGE)
-            told[key] = time.monotonic()
+            await api.call("PATCH", path, {"status": {"conditions": [UNSCHEDULABLE]}}, MERGE)
+            answer_times[key] = time.monotonic()
 
-        return say
+        return patch_status
 
-    pace = over / len(pods)
-    await all_of(
-        (report(key, pod, i * pace) for i, (key, pod) in enumerate(pods.items())),
-        in_flight=len(pods) if over else IN_FLIGHT,
+    interval = spread / len(pods)
+    await run_concurrently(
+        (build_change(key, pod, i * interval) for i, (key, pod) in enumerate(pods.items())),
+        in_flight=len(pods) if spread else IN_FLIGHT,
     )
-    await seen.count(REASON, before + len(pods), 60)
-    return [max(0.0, seen.at[key, REASON] - at) for key, at in told.items()]
+    await watcher.wait_for_count(REASON, before + len(pods), 60)
+    return [max(0.0, watcher.first_seen[key, REASON] - at) for key, at in answer_times.items()]
 
 
-async def settled(process: Process) -> None:
-    """Wait until nothing is asked of the API server any more."""
+async def wait_until_idle(probe: OperatorProbe) -> None:
+    """Wait until the operator has sent no request to the API server for five seconds."""
     while True:
-        before = process.metrics()
+        before = probe.read_metrics()
         await asyncio.sleep(5)
-        if not requests(before, process.metrics()):
+        if not count_requests(before, probe.read_metrics()):
             return
 
 
-async def measure(api: Api, process: Process, given: argparse.Namespace) -> dict[str, Any]:
-    """Run the whole; return the figures."""
-    seen = Seen()
+async def measure(api: Api, probe: OperatorProbe, args: argparse.Namespace) -> dict[str, Any]:
+    """Run all phases beside a watch of the VoiceModels and return the metrics."""
+    watcher = ConditionWatcher()
     async with asyncio.TaskGroup() as group:
-        helpers = [group.create_task(seen.watch(api)), group.create_task(process.guard())]
-        figures = await figures_of(api, process, seen, given)
+        helpers = [group.create_task(watcher.watch(api)), group.create_task(probe.raise_when_ended())]
+        metrics = await run_phases(api, probe, watcher, args)
         for helper in helpers:
             helper.cancel()
-    return figures
+    return metrics
 
 
-async def figures_of(api: Api, process: Process, seen: Seen, given: argparse.Namespace) -> dict[str, Any]:
-    """Fill, change, idle."""
-    figures: dict[str, Any] = {"voiceModels": given.count, "rssEmptyMb": process.rss()["nowMb"]}
-    began, before, cpu = time.monotonic(), process.metrics(), process.cpu_seconds()
-    pods = await fill(api, seen, given.count)
-    figures["fill"] = {
+async def run_phases(
+    api: Api, probe: OperatorProbe, watcher: ConditionWatcher, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Create the VoiceModels, change pods, then idle; return the metrics of each phase."""
+    metrics: dict[str, Any] = {"voiceModels": args.count, "rssEmptyMb": probe.measure_rss()["nowMb"]}
+    began, before, cpu = time.monotonic(), probe.read_metrics(), probe.measure_cpu()
+    pods = await create_voices(api, watcher, args.count)
+    metrics["fill"] = {
         "seconds": round(time.monotonic() - began, 1),
-        "cpuSeconds": round(process.cpu_seconds() - cpu, 1),
-        "requests": requests(before, process.metrics()),
+        "cpuSeconds": round(probe.measure_cpu() - cpu, 1),
+        "requests": count_requests(before, probe.read_metrics()),
     }
-    await settled(process)
-    figures["change"] = {"at once": given.changes, "rounds": []}
+    await wait_until_idle(probe)
+    metrics["change"] = {"at once": args.changes, "rounds": []}
     latencies: list[float] = []
-    for start in range(0, given.rounds * given.changes, given.changes):
-        before, cpu = process.metrics(), process.cpu_seconds()
-        some = dict(sorted(pods.items())[start : start + given.changes])
-        found = await change(api, seen, some)
-        await settled(process)
-        added, latencies = since(before, process.metrics()), latencies + found
-        figures["change"]["rounds"].append(
-            quantiles(found)
+    for start in range(0, args.rounds * args.changes, args.changes):
+        before, cpu = probe.read_metrics(), probe.measure_cpu()
+        some = dict(sorted(pods.items())[start : start + args.changes])
+        seconds = await change_pods(api, watcher, some)
+        await wait_until_idle(probe)
+        added, latencies = diff_counters(before, probe.read_metrics()), latencies + seconds
+        metrics["change"]["rounds"].append(
+            compute_quantiles(seconds)
             | {
-                "operatorsOwnP95AtMost": histogram_quantile(added, "kubevoice_operator_reaction_seconds", 0.95),
-                "requestsPerChange": round(sum(requests(before, process.metrics()).values()) / given.changes, 2),
-                "requests": requests(before, process.metrics()),
-                "cpuSeconds": round(process.cpu_seconds() - cpu, 2),
+                "operatorsOwnP95AtMost": find_quantile_bound(added, "kubevoice_operator_reaction_seconds", 0.95),
+                "requestsPerChange": round(
+                    sum(count_requests(before, probe.read_metrics()).values()) / args.changes, 2
+                ),
+                "requests": count_requests(before, probe.read_metrics()),
+                "cpuSeconds": round(probe.measure_cpu() - cpu, 2),
             }
         )
-    figures["change"]["seconds"] = quantiles(latencies)
-    rest = dict(sorted(pods.items())[-given.changes :])
-    figures["oneByOne"] = {"over": SPREAD, "seconds": quantiles(await change(api, seen, rest, SPREAD))}
-    await settled(process)
-    before, writes, cpu = process.metrics(), await api.writes(), process.cpu_seconds()
-    await asyncio.sleep(given.idle_seconds)
-    after = since(writes, await api.writes())
-    figures["idle"] = {
-        "seconds": given.idle_seconds,
-        "writes": {name: int(after.get(name, 0)) for name in OURS},
+    metrics["change"]["seconds"] = compute_quantiles(latencies)
+    rest = dict(sorted(pods.items())[-args.changes :])
+    metrics["oneByOne"] = {"over": SPREAD, "seconds": compute_quantiles(await change_pods(api, watcher, rest, SPREAD))}
+    await wait_until_idle(probe)
+    before, writes, cpu = probe.read_metrics(), await api.count_writes(), probe.measure_cpu()
+    await asyncio.sleep(args.idle_seconds)
+    after = diff_counters(writes, await api.count_writes())
+    metrics["idle"] = {
+        "seconds": args.idle_seconds,
+        "writes": {name: int(after.get(name, 0)) for name in RESOURCES},
         "leaseWrites": int(after.get("leases", 0)),
-        "requests": requests(before, process.metrics()),
-        "cpuShare": round((process.cpu_seconds() - cpu) / max(1, given.idle_seconds), 4),
+        "requests": count_requests(before, probe.read_metrics()),
+        "cpuShare": round((probe.measure_cpu() - cpu) / max(1, args.idle_seconds), 4),
     }
-    figures["rss"], figures["cpuSeconds"] = process.rss(), round(process.cpu_seconds(), 1)
-    return figures
+    metrics["rss"], metrics["cpuSeconds"] = probe.measure_rss(), round(probe.measure_cpu(), 1)
+    return metrics
 
 
-def machine() -> dict[str, Any]:
-    """Describe this machine."""
+def describe_machine() -> dict[str, Any]:
+    """Return processors, memory, load and Python of this machine."""
     names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
@@ -178,39 +206,39 @@ def machine() -> dict[str, Any]:
     }
 
 
-async def run(given: argparse.Namespace, cluster: testcluster.Cluster, folder: str) -> dict[str, Any]:
-    """Measure on a cluster, with one operator."""
+async def run_on_cluster(args: argparse.Namespace, cluster: testcluster.Cluster, folder: str) -> dict[str, Any]:
+    """Install one operator on a cluster and measure it; return the report."""
     operators.install(cluster)
     for i in range(NAMESPACES):
         cluster.namespace(f"scale-{i}")
-    said = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": machine()}
+    origin = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": describe_machine()}
     with operators.operator(cluster, folder) as operator:
-        async with connected(cluster.kubeconfig) as api:
-            figures = await measure(api, Process(operator), given)
+        async with connect(cluster.kubeconfig) as api:
+            metrics = await measure(api, OperatorProbe(operator), args)
     reached = {
-        "latencyP95Seconds": figures["change"]["seconds"]["p95"],
-        "peakRssMb": figures["rss"]["peakMb"],
-        "idleWrites": sum(figures["idle"]["writes"].values()),
+        "latencyP95Seconds": metrics["change"]["seconds"]["p95"],
+        "peakRssMb": metrics["rss"]["peakMb"],
+        "idleWrites": sum(metrics["idle"]["writes"].values()),
     }
-    return said | {"targets": TARGETS, "reached": reached} | figures
+    return origin | {"targets": TARGETS, "reached": reached} | metrics
 
 
 def main() -> int:
-    """Run the benchmark, print the figures; return 1 if a target is missed."""
+    """Run the benchmark and print its report; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="VoiceModels")
     parser.add_argument("--changes", type=int, default=100, help="pods whose status changes at once")
     parser.add_argument("--rounds", type=int, default=5, help="how often, each time with other pods")
     parser.add_argument("--idle-seconds", type=int, default=60, help="how long nothing happens at the end")
-    parser.add_argument("--output", type=Path, help="file for the figures, as JSON")
-    given = parser.parse_args()
+    parser.add_argument("--output", type=Path, help="file for the report, as JSON")
+    args = parser.parse_args()
     with testcluster.control_plane() as cluster, tempfile.TemporaryDirectory() as folder:
-        figures = asyncio.run(run(given, cluster, folder))
-    text = json.dumps(figures, indent=2) + "\n"
+        report = asyncio.run(run_on_cluster(args, cluster, folder))
+    text = json.dumps(report, indent=2) + "\n"
     print(text, end="")
-    if given.output:
-        given.output.write_text(text, encoding="utf-8")
-    return int(any(figures["reached"][name] > bound for name, bound in TARGETS.items()))
+    if args.output:
+        args.output.write_text(text, encoding="utf-8")
+    return int(any(report["reached"][name] > bound for name, bound in TARGETS.items()))
 
 
 if __name__ == "__main__":
