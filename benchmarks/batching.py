@@ -1,10 +1,11 @@
-"""What it saves to make the decoder's steps of several listeners together.
+"""Measure what decoder batching saves: steps of several listeners in one call of the decoder.
 
     .venv/bin/python benchmarks/batching.py --output benchmarks/results/batching.json
 
-So many sentences of the voice that ships are spoken piece by piece in turns, as a replica does for its listeners, each
-decoded alone and all in a batch. One thread, CPU time over the length of the audio; both ways by turns, the least of
-several rounds. The samples of both ways are compared: the largest difference between them is in the result.
+The built-in voice synthesizes one sentence for each listener, chunk by chunk in turn, as a replica does: first with a
+decoder call for each listener, then with batched calls. The result is the real-time factor, as CPU time on one thread.
+Both ways alternate, and the minimum of several rounds counts. The result also has the largest difference between the
+samples of both ways.
 """
 
 import argparse
@@ -32,29 +33,37 @@ LISTENERS = (1, 2, 4, 8, 16)
 ROUNDS = 7
 
 
-def spoken(engine: Engine, listeners: int, *, together: bool) -> tuple[float, list[NDArray[np.float32]]]:
-    """Speak to so many by turns; return the CPU seconds of it and what each hears."""
-    scheduler = DecoderScheduler() if together else None
+def synthesize_for_listeners(
+    engine: Engine, listeners: int, *, batched: bool
+) -> tuple[float, list[NDArray[np.float32]]]:
+    """Synthesize a sentence for each of `listeners`, chunk by chunk in turn.
+
+    Returns
+    -------
+    tuple[float, list[NDArray[np.float32]]]
+        CPU seconds, and the audio of each listener as [samples].
+    """
+    scheduler = DecoderScheduler() if batched else None
     parts = [build_script(engine, TEXTS[number % len(TEXTS)]).parts for number in range(listeners)]
     began = time.process_time()
     streams: list[Iterator[NDArray[np.float32]]] = [
         synthesize_parts(engine, one, Controls(), scheduler=scheduler) for one in parts
     ]
-    heard: list[list[NDArray[np.float32]]] = [[] for _ in parts]
+    chunks: list[list[NDArray[np.float32]]] = [[] for _ in parts]
     waiting = list(range(listeners))
     while waiting:
-        # Whose audio runs out first, as nobody has heard any yet.
-        number = min(waiting, key=lambda one: sum(map(len, heard[one])))
-        piece = next(streams[number], None)
-        if piece is None:
+        # The listener with the least audio runs out first.
+        number = min(waiting, key=lambda one: sum(map(len, chunks[one])))
+        chunk = next(streams[number], None)
+        if chunk is None:
             waiting.remove(number)
         else:
-            heard[number].append(piece)
-    return time.process_time() - began, [np.concatenate(pieces) for pieces in heard]
+            chunks[number].append(chunk)
+    return time.process_time() - began, [np.concatenate(parts) for parts in chunks]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all numbers of listeners and print the report as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
@@ -62,31 +71,31 @@ def main() -> None:
     rows = []
     for listeners in LISTENERS:
         best = {False: float("inf"), True: float("inf")}
-        heard: dict[bool, list[NDArray[np.float32]]] = {}
+        audio: dict[bool, list[NDArray[np.float32]]] = {}
         for _ in range(ROUNDS):
-            for together in (False, True):
-                seconds, heard[together] = spoken(engine, listeners, together=together)
-                best[together] = min(best[together], seconds)
-        audio = sum(map(len, heard[True])) / engine.sample_rate
+            for batched in (False, True):
+                seconds, audio[batched] = synthesize_for_listeners(engine, listeners, batched=batched)
+                best[batched] = min(best[batched], seconds)
+        duration = sum(map(len, audio[True])) / engine.sample_rate
         rows.append(
             {
                 "listeners": listeners,
-                "alone": round(best[False] / audio, 4),
-                "together": round(best[True] / audio, 4),
+                "alone": round(best[False] / duration, 4),
+                "together": round(best[True] / duration, 4),
                 "ratio": round(best[True] / best[False], 3),
                 "largestDifference": max(
-                    float(np.abs(one - other).max()) for one, other in zip(heard[False], heard[True], strict=True)
+                    float(np.abs(one - other).max()) for one, other in zip(audio[False], audio[True], strict=True)
                 ),
             }
         )
-    result = {
+    report = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} after",
         "realTimeFactor": rows,
     }
-    print(json.dumps(result, indent=1))
+    print(json.dumps(report, indent=1))
     if args.output:
-        args.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        args.output.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

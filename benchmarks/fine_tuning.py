@@ -1,12 +1,13 @@
-"""What the example's fine-tuning gains over the voice it starts from, on clips that neither was trained on.
+"""Measure what the example's fine-tuning gains over its base voice, on clips that neither was trained on.
 
     make demo
     .venv/bin/python benchmarks/fine_tuning.py .kubevoice/jobs > benchmarks/results/fine_tuning.json
 
-Both are exported, spoken by the engine and compared with the recordings; the dev loss is training's own. Then each
-says the words of training/recipes/hsk-heldout.csv, which are in no training data, or the texts of --words, and
-Whisper-base listens, in pinyin. The base has heard other recordings of the example's speaker, so little is left to
-gain; its rows for the example's emotions are its own. Of a speaker it never heard: training/recipes/new_speaker.py.
+Both voices are exported, and the engine's speech is compared with the recordings. The dev loss is that of training.
+Then both synthesize the words of training/recipes/hsk-heldout.csv, which are in no training data, or the texts of
+--words, and Whisper-base transcribes the speech; errors are counted in pinyin. The base voice was trained on other
+recordings of the example's speaker, so the gain is small. It keeps its own rows for the example's emotions. For a
+speaker that the base voice was not trained on, see training/recipes/new_speaker.py.
 """
 
 import argparse
@@ -40,16 +41,16 @@ WORDS = Path(__file__).parents[1] / "training" / "recipes" / "hsk-heldout.csv"
 
 
 @torch.no_grad()
-def dev_losses(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
-    """Return every term of the loss over the held-out clips."""
+def compute_dev_losses(weights: VoiceWeights, features: FeatureSet) -> dict[str, float]:
+    """Return each term of the loss over the held-out clips."""
     tables, model = UnitTables.load(), weights.acoustic.eval()
     clips, eos = normalize_corpus(features, weights).dev, [tables.eos[stream] for stream in STREAMS]
     terms = compute_losses(model, collate(clips, eos, model.config.outputs_per_step), weights.stats)
     return {name: float(getattr(terms, name)) for name in terms.__slots__}
 
 
-def word_errors(engine: Engine, speaker: str, path: Path) -> dict[str, float]:
-    """Return the share of wrong syllables of the texts of a file, without tones and with them."""
+def measure_word_errors(engine: Engine, speaker: str, path: Path) -> dict[str, float]:
+    """Return the pinyin error rate of the texts of a CSV file, without tones and with them."""
     with path.open(encoding="utf-8", newline="") as file:
         words = [row["text"] for row in csv.DictReader(file)]
     pairs = [
@@ -62,26 +63,26 @@ def word_errors(engine: Engine, speaker: str, path: Path) -> dict[str, float]:
     }
 
 
-def heard(weights: VoiceWeights, features: FeatureSet, path: Path) -> dict[str, float]:
-    """Return the figures of the held-out clips, and of the texts of a file, as the voice speaks them."""
+def measure_voice(weights: VoiceWeights, features: FeatureSet, path: Path) -> dict[str, float]:
+    """Return the metrics of a voice's speech, for the held-out clips and for the texts of a CSV file."""
     with tempfile.TemporaryDirectory() as folder:
         engine = Engine(seal_bundle(Path(folder), write_voice(weights, Path(folder))))
-        spoken = [
+        clips = [
             analyze_clip(
                 u.text, synthesize_text(engine, u.text, Controls(speaker=u.speaker, emotion=u.emotion)), features.mel, u
             )
             for u in features.utterances
             if u.dev
         ]
-        words = word_errors(engine, features.speakers[0], path)
-    figures, _ = compute_metrics(spoken, features.mel)
-    return figures | words
+        words = measure_word_errors(engine, features.speakers[0], path)
+    metrics, _ = compute_metrics(clips, features.mel)
+    return metrics | words
 
 
 def main() -> None:
-    """Print both voices' figures as JSON."""
+    """Measure both voices and print the report as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("jobs", type=Path, help="where `make demo` left its stages")
+    parser.add_argument("jobs", type=Path, help="folder in which `make demo` wrote its stages")
     parser.add_argument("--words", type=Path, default=WORDS, help="CSV with a column text")
     args = parser.parse_args()
     folder = next(args.jobs.glob("*-train-*")) / "workspace"
@@ -91,19 +92,19 @@ def main() -> None:
         features.speakers,
         features.emotions,
     )
-    result: dict[str, object] = {
+    report: dict[str, object] = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "clips": sum(u.dev for u in features.utterances),
     }
     for name, weights in (("base", base), ("fineTuned", tuned)):
-        figures = {f"loss.{term}": value for term, value in dev_losses(weights, features).items()} | heard(
-            weights, features, args.words
-        )
-        result[name] = {
-            key: float(np.format_float_positional(value, 4, fractional=False)) for key, value in figures.items()
+        metrics = {
+            f"loss.{term}": value for term, value in compute_dev_losses(weights, features).items()
+        } | measure_voice(weights, features, args.words)
+        report[name] = {
+            key: float(np.format_float_positional(value, 4, fractional=False)) for key, value in metrics.items()
         }
-    json.dump(result, sys.stdout, indent=1)
+    json.dump(report, sys.stdout, indent=1)
     print()
 
 

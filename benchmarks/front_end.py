@@ -1,11 +1,11 @@
-"""How right and how fast the front end is, beside other libraries.
+"""Measure the accuracy and the speed of the front end, beside other libraries.
 
     python -m venv peers && peers/bin/pip install wetext==0.1.8
     peers/bin/pip install --no-deps g2pM==0.1.2.5 zh-normalization==0.0.2
     .venv/bin/python benchmarks/front_end.py ../shared/data/frontend --peers peers/lib/python3.11/site-packages
 
-Text normalisation and sandhi are scored on the development sets. Polyphones are not: the network that ships was trained
-on all of them. training/recipes/polyphones.py without --all holds a tenth out and prints its scores.
+Text normalisation and sandhi are scored on the development sets. Polyphones are not, because the built-in network was
+trained on all of theirs. training/recipes/polyphones.py without --all holds a tenth out and prints its scores.
 """
 
 import argparse
@@ -28,88 +28,88 @@ SENTENCE_TARGET_MS, START_TARGET_SECONDS, SHARE_TARGET = 2.0, 1.5, 95.0
 START = "import time\nfrom kubevoice.text import analyse\nanalyse('他行走在银行门口。')\nprint(time.process_time())"
 
 
-def strict(text: str) -> str:
-    """Return a text without punctuation, letters in one case."""
+def normalise_strictly(text: str) -> str:
+    """Return a text without punctuation, in lower case."""
     return PUNCTUATION.sub("", text).lower()
 
 
-def lenient(text: str) -> str:
-    """Return it with 幺 as 一, 两 as 二 and without 零, on which the sets disagree."""
-    return strict(text).replace("幺", "一").replace("两", "二").replace("零", "").replace("〇", "")
+def normalise_leniently(text: str) -> str:
+    """Return a text for which 幺 equals 一, 两 equals 二 and 零 is left out: the development sets disagree on these."""
+    return normalise_strictly(text).replace("幺", "一").replace("两", "二").replace("零", "").replace("〇", "")
 
 
-def normalisation(rows: list[dict[str, str]]) -> dict[str, dict[str, float]]:
-    """Return the share in percent that is right, by source."""
+def score_normalisation(rows: list[dict[str, str]]) -> dict[str, dict[str, float]]:
+    """Return the percentage of rows that are normalised as expected, by source."""
     from kubevoice.text.characters import clean
     from kubevoice.text.normalisation import normalise
 
     right: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     for row in rows:
-        said = normalise(clean(row["input"])).text
-        pair = [(form(said) == form(row["expected"])) for form in (strict, lenient)]
+        output = normalise(clean(row["input"])).text
+        pair = [(form(output) == form(row["expected"])) for form in (normalise_strictly, normalise_leniently)]
         right[row["source"]].append((pair[0], pair[1]))
     return {
         source: {
-            "rows": len(found),
-            "exact": round(100 * statistics.mean(a for a, _ in found), 1),
-            "lenient": round(100 * statistics.mean(b for _, b in found), 1),
+            "rows": len(pairs),
+            "exact": round(100 * statistics.mean(exact for exact, _ in pairs), 1),
+            "lenient": round(100 * statistics.mean(lenient for _, lenient in pairs), 1),
         }
-        for source, found in right.items()
+        for source, pairs in right.items()
     }
 
 
-def sandhi(rows: list[dict[str, list[str]]]) -> dict[str, object]:
-    """Return how many are right, and which are not."""
+def score_sandhi(rows: list[dict[str, list[str]]]) -> dict[str, object]:
+    """Return the number of rows with the expected readings, and the texts of the others."""
     from kubevoice.text import analyse
 
     wrong = []
     for row in rows:
         text = str(row["text"])
-        said = [s.pinyin for sentence in analyse(text).sentences for word in sentence.words for s in word.syllables]
-        if said != row["pinyin"]:
+        readings = [s.pinyin for sentence in analyse(text).sentences for word in sentence.words for s in word.syllables]
+        if readings != row["pinyin"]:
             wrong.append(text)
     return {"rows": len(rows), "right": len(rows) - len(wrong), "wrong": wrong}
 
 
-def readers() -> dict[str, Callable[[str], object]]:
-    """Return what reads a sentence: ours, and the libraries that are installed."""
+def load_readers() -> dict[str, Callable[[str], object]]:
+    """Return the functions that read a sentence: this front end's, and those of the libraries that are installed."""
     import pypinyin
     from kubevoice.text import analyse
 
-    found: dict[str, Callable[[str], object]] = {"kubevoice": analyse}
+    readers: dict[str, Callable[[str], object]] = {"kubevoice": analyse}
     try:
         import wetext
 
         normalizer = wetext.Normalizer(lang="zh", operator="tn", remove_erhua=False, remove_interjections=False)
         style = pypinyin.Style.TONE3
-        found["wetext + pypinyin"] = lambda text: pypinyin.lazy_pinyin(normalizer.normalize(text), style=style)
+        readers["wetext + pypinyin"] = lambda text: pypinyin.lazy_pinyin(normalizer.normalize(text), style=style)
     except ImportError:
         print("wetext is not installed; see --help", file=sys.stderr)
     try:
         import g2pM
 
-        found["g2pM"] = g2pM.G2pM()
+        readers["g2pM"] = g2pM.G2pM()
     except ImportError:
         print("g2pM is not installed; see --help", file=sys.stderr)
     try:
         import zh_normalization
 
-        normalizer_of_paddle = zh_normalization.TextNormalizer()
-        found["zh-normalization"] = normalizer_of_paddle.normalize
+        paddle_normalizer = zh_normalization.TextNormalizer()
+        readers["zh-normalization"] = paddle_normalizer.normalize
     except ImportError:
         print("zh-normalization is not installed; see --help", file=sys.stderr)
-    return found
+    return readers
 
 
-def speed(sentences: list[str]) -> dict[str, dict[str, float]]:
-    """Return CPU milliseconds a sentence, in rounds that take turns, and the ratio to ours in the same round."""
+def measure_speed(sentences: list[str]) -> dict[str, dict[str, float]]:
+    """Return CPU milliseconds per sentence, and the ratio to this front end in the same round; readers alternate."""
     times: dict[str, list[float]] = defaultdict(list)
-    everyone = readers()
-    for read in everyone.values():
+    readers = load_readers()
+    for read in readers.values():
         for sentence in sentences[:20]:
             read(sentence)
     for _ in range(ROUNDS):
-        for name, read in everyone.items():
+        for name, read in readers.items():
             began = time.process_time()
             for sentence in sentences:
                 read(sentence)
@@ -117,15 +117,15 @@ def speed(sentences: list[str]) -> dict[str, dict[str, float]]:
     ours = times["kubevoice"]
     return {
         name: {
-            "milliseconds": round(statistics.median(found), 3),
-            "ratio": round(statistics.median(a / b for a, b in zip(found, ours, strict=True)), 3),
+            "milliseconds": round(statistics.median(rounds), 3),
+            "ratio": round(statistics.median(a / b for a, b in zip(rounds, ours, strict=True)), 3),
         }
-        for name, found in times.items()
+        for name, rounds in times.items()
     }
 
 
 def main() -> int:
-    """Measure, print, and return 1 if a target is missed."""
+    """Measure and print the report as JSON; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of the development sets")
     parser.add_argument("--peers", type=Path, help="site-packages with g2pM and zh-normalization")
@@ -142,21 +142,21 @@ def main() -> int:
         float(subprocess.run([sys.executable, "-c", START], check=True, capture_output=True, text=True).stdout)  # noqa: S603
         for _ in range(5)
     ]
-    result = {
+    report = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f}",
-        "normalisation": normalisation(rows["tn_dev"]),
-        "sandhi": sandhi(rows["sandhi_dev"]),
+        "normalisation": score_normalisation(rows["tn_dev"]),
+        "sandhi": score_sandhi(rows["sandhi_dev"]),
         "start": {"cpuSeconds": round(statistics.median(starts), 2)},
-        "sentence": speed([text for text in texts if 28 <= len(text) <= 32][:100]),
+        "sentence": measure_speed([text for text in texts if 28 <= len(text) <= 32][:100]),
     }
-    text = json.dumps(result, ensure_ascii=False, indent=2)
+    text = json.dumps(report, ensure_ascii=False, indent=2)
     print(text)
     if args.output:
         args.output.write_text(text + "\n", encoding="utf-8")
-    missed = [share for share in result["normalisation"].values() if share["lenient"] < SHARE_TARGET]
-    slow = result["sentence"]["kubevoice"]["milliseconds"] > SENTENCE_TARGET_MS
-    late = result["start"]["cpuSeconds"] > START_TARGET_SECONDS
+    missed = [share for share in report["normalisation"].values() if share["lenient"] < SHARE_TARGET]
+    slow = report["sentence"]["kubevoice"]["milliseconds"] > SENTENCE_TARGET_MS
+    late = report["start"]["cpuSeconds"] > START_TARGET_SECONDS
     return int(bool(missed) or slow or late)
 
 

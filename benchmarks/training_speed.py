@@ -1,12 +1,12 @@
-"""How fast a training step is and how much memory it takes, beside the same network written without a thought of speed.
+"""Measure the speed and the peak memory of a training step, beside a plain implementation of the same network.
 
     .venv/bin/python benchmarks/training_speed.py --output benchmarks/results/training_speed.json
 
-"Plain" is the product's own network and step with these parts replaced by what one would write first: attention that
-makes its weights, the aligner's distances as one difference, and Python loops over frames and symbols for the
-monotonic alignment, the means per symbol and the repetition of rows. Both make the same losses, which is checked.
-Every measurement is a process of its own, plain and ours by turns, so that both meet the same noise of the machine;
-the least time of a step counts, for noise only adds.
+"Plain" is the product's own network and step with these parts replaced by their simplest form: attention that computes
+its weights, the aligner's distances as one difference, and Python loops over frames and symbols for the monotonic
+alignment, the means per symbol and the repetition of rows. The losses of both are compared and must agree. Each
+measurement is a process of its own. Plain and ours alternate, so that both run under the same load, and the minimum
+time of a step counts, because other load only adds time.
 """
 
 import argparse
@@ -43,33 +43,33 @@ SIZES = {
         decoder_inner=512, postnet_layers=3, postnet_inner=256, postnet_memory=128,
     ),
 }  # fmt: skip
-"""The reference's 24 kHz voice, and the voice that ships."""
+"""The sizes of the reference's 24 kHz voice, and of the built-in voice."""
 SYMBOLS, FRAMES = (30, 80), (250, 600)
-"""Of clips of 2.5 to 6 seconds."""
+"""Ranges for clips of 2.5 to 6 seconds."""
 
 
-def clips(count: int) -> list[TrainingClip]:
-    """Make clips of noise: the same every time."""
+def build_clips(count: int) -> list[TrainingClip]:
+    """Build clips of random features; the same on every call."""
     rng = np.random.default_rng(1)
-    found = []
+    clips = []
     for _ in range(count):
         n, t = int(rng.integers(*SYMBOLS)), int(rng.integers(*FRAMES))
         ling = np.stack([rng.integers(0, size - 3, n) for size in (147, 10, 8, 8)], axis=1)
         f0 = np.where(rng.random(t) < 0.7, rng.uniform(80, 300, t), 0.0).astype(np.float32)
         mel = rng.standard_normal((t, 80)).astype(np.float32)
-        found.append(TrainingClip(ling, int(rng.integers(0, 8)), 0, mel, f0, rng.random(t).astype(np.float32)))
-    return found
+        clips.append(TrainingClip(ling, int(rng.integers(0, 8)), 0, mel, f0, rng.random(t).astype(np.float32)))
+    return clips
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
-    """Attention as its formula says (Vaswani et al., arXiv 1706.03762, eq. 1)."""
+def attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """Compute scaled dot-product attention by its formula (Vaswani et al., arXiv 1706.03762, eq. 1)."""
     score = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
     score = score if mask is None else score.masked_fill(~mask, float("-inf"))
     return F.dropout(score.softmax(dim=-1), dropout) @ v
 
 
-def plain_align(self: aligner.AlignAttention, mel: Tensor, text: Tensor, mask: Tensor, prior: Tensor) -> tuple:
-    """Align by the difference of every frame and every symbol."""
+def align_plainly(self: aligner.AlignAttention, mel: Tensor, text: Tensor, mask: Tensor, prior: Tensor) -> tuple:
+    """Compute the aligner's soft alignment from the differences of all frames and symbols."""
     keys = self.key_proj(text.transpose(1, 2)).transpose(1, 2)
     queries = self.query_proj(mel.transpose(1, 2)).transpose(1, 2)
     distance = (queries.unsqueeze(2) - keys.unsqueeze(1)).square().sum(-1)
@@ -77,7 +77,7 @@ def plain_align(self: aligner.AlignAttention, mel: Tensor, text: Tensor, mask: T
     return log_probability.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(dim=-1), log_probability
 
 
-def plain_repeat(x: Tensor, durations: Tensor, _total: int | None = None) -> Tensor:
+def repeat_plainly(x: Tensor, durations: Tensor, _total: int | None = None) -> Tensor:
     """Repeat rows one by one."""
     rows = [
         torch.stack([row for row, times in zip(item, repeats.tolist(), strict=True) for _ in range(times)])
@@ -86,36 +86,36 @@ def plain_repeat(x: Tensor, durations: Tensor, _total: int | None = None) -> Ten
     return torch.stack(rows)
 
 
-def plain_mean(values: Tensor, durations: Tensor) -> Tensor:
-    """Average the frames of each symbol in turn."""
-    found = torch.zeros(durations.shape)
+def average_plainly(values: Tensor, durations: Tensor) -> Tensor:
+    """Average the non-zero frames of each symbol, one symbol after another."""
+    means = torch.zeros(durations.shape)
     for i, repeats in enumerate(durations.tolist()):
         at = 0
         for n, times in enumerate(repeats):
             frames = [value for value in values[i, at : at + times].tolist() if value]
-            found[i, n] = sum(frames) / len(frames) if frames else 0.0
+            means[i, n] = sum(frames) / len(frames) if frames else 0.0
             at += times
-    return found
+    return means
 
 
-def replaced() -> list:
-    """Return the patches that make the product plain."""
+def build_plain_patches() -> list:
+    """Return the patches that replace the product's functions by the plain ones."""
     return [
-        patch.object(F, "scaled_dot_product_attention", plain_attention),
-        patch.object(aligner.AlignAttention, "forward", plain_align),
-        patch.object(aligner, "_search_path", aligner._search_path.py_func),  # noqa: SLF001  # numba's own way back to Python
+        patch.object(F, "scaled_dot_product_attention", attend_plainly),
+        patch.object(aligner.AlignAttention, "forward", align_plainly),
+        patch.object(aligner, "_search_path", aligner._search_path.py_func),  # noqa: SLF001  # the Python function under numba's
         patch.object(aligner, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
         patch.object(collation, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
-        patch.object(acoustic_step, "average_per_symbol", plain_mean),
-        patch.object(sambert, "regulate_length", plain_repeat),
-        patch.object(length_regulator, "regulate_length", plain_repeat),
+        patch.object(acoustic_step, "average_per_symbol", average_plainly),
+        patch.object(sambert, "regulate_length", repeat_plainly),
+        patch.object(length_regulator, "regulate_length", repeat_plainly),
     ]
 
 
-def stepper(size: str, batch: int) -> Callable[[], float]:
-    """Return a function that makes one whole step of fine-tuning, from clips to weights, and returns its loss."""
+def build_step(size: str, batch: int) -> Callable[[], float]:
+    """Return a function that makes one step of fine-tuning, from clips to updated weights, and returns the loss."""
     torch.manual_seed(0)
-    model, data, eos = sambert.Sambert(SIZES[size]), clips(batch), [145, 8, 6, 6]
+    model, data, eos = sambert.Sambert(SIZES[size]), build_clips(batch), [145, 8, 6, 6]
     stats = Stats(np.zeros(80, np.float32), np.ones(80, np.float32), 180.0, 60.0, 0.5, 0.3)
     optimizer = torch.optim.AdamW(model.parameters(), lr=Recipe().learning_rate)
 
@@ -135,11 +135,11 @@ def stepper(size: str, batch: int) -> Callable[[], float]:
 
 
 def measure(size: str, kind: str, batch: int, steps: int) -> dict[str, float]:
-    """Time steps in this process, the first, which compiles, apart."""
+    """Measure steps in this process; the first, in which numba compiles, does not count."""
     torch.set_num_threads(1)
-    for one in replaced() if kind == "plain" else []:
+    for one in build_plain_patches() if kind == "plain" else []:
         one.start()
-    step = stepper(size, batch)
+    step = build_step(size, batch)
     first, seconds = step(), []
     for _ in range(steps):
         began = time.process_time()
@@ -150,20 +150,20 @@ def measure(size: str, kind: str, batch: int, steps: int) -> dict[str, float]:
 
 
 def compare(size: str, batch: int, steps: int, rounds: int) -> dict[str, object]:
-    """Measure both kinds by turns; return the best of each."""
-    found: dict[str, list[dict[str, float]]] = {"ours": [], "plain": []}
+    """Measure both kinds alternately; return the best of each."""
+    measurements: dict[str, list[dict[str, float]]] = {"ours": [], "plain": []}
     for _ in range(rounds):
-        for kind, rows in found.items():
-            words = [sys.executable, __file__, "--one", size, kind, "--batch", str(batch), "--steps", str(steps)]
-            answer = subprocess.run(words, check=True, capture_output=True, text=True).stdout  # noqa: S603  # ourselves
-            rows.append(json.loads(answer))
+        for kind, rows in measurements.items():
+            command = [sys.executable, __file__, "--one", size, kind, "--batch", str(batch), "--steps", str(steps)]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603  # this script
+            rows.append(json.loads(output))
     best = {
         kind: {
             "stepsPerSecond": round(1.0 / min(row["secondsPerStep"] for row in rows), 3),
             "peakMb": round(min(row["peakMb"] for row in rows)),
             "loss": round(rows[0]["loss"], 4),
         }
-        for kind, rows in found.items()
+        for kind, rows in measurements.items()
     }
     ours, plain = best["ours"], best["plain"]
     same = abs(ours["loss"] - plain["loss"]) < 0.05 * plain["loss"]
@@ -172,7 +172,7 @@ def compare(size: str, batch: int, steps: int, rounds: int) -> dict[str, object]
 
 
 def main() -> int:
-    """Measure what is asked for and write it; return 1 if plain is faster or says something else."""
+    """Measure all sizes and print the report; return 1 if plain is faster or its loss differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3)
@@ -183,7 +183,7 @@ def main() -> int:
     if args.one:
         print(json.dumps(measure(*args.one, args.batch, args.steps)))
         return 0
-    result: dict[str, Any] = {
+    report: dict[str, Any] = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread, torch {torch.__version__}",
         "loadBefore": [round(x, 1) for x in os.getloadavg()],
@@ -191,11 +191,11 @@ def main() -> int:
         "batch": args.batch,
         "sizes": {size: compare(size, args.batch, args.steps, args.rounds) for size in SIZES},
     }
-    text = json.dumps(result, indent=1)
+    text = json.dumps(report, indent=1)
     print(text)
     if args.output:
         args.output.write_text(text + "\n", encoding="utf-8")
-    return int(not all(row["sameLoss"] and row["faster"] >= 1.0 for row in result["sizes"].values()))
+    return int(not all(row["sameLoss"] and row["faster"] >= 1.0 for row in report["sizes"].values()))
 
 
 if __name__ == "__main__":
