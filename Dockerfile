@@ -30,9 +30,9 @@ RUN --mount=type=secret,id=index --mount=type=secret,id=certificates --mount=typ
 FROM builder AS training-packages
 # A pattern of packages to leave out, for who brings them otherwise, such as torch of a certain accelerator.
 ARG WITHOUT=
-COPY requirements/training.lock images/without.py /build/
+COPY requirements/training.lock images/filter_lock.py /build/
 RUN --mount=type=secret,id=index --mount=type=secret,id=certificates --mount=type=cache,target=/build/cache \
-    python3 /build/without.py "${WITHOUT}" < /build/training.lock > /build/chosen.lock \
+    python3 /build/filter_lock.py "${WITHOUT}" < /build/training.lock > /build/chosen.lock \
     && sh /build/with-index /build/tools/bin/uv pip install --quiet --python /opt/kubevoice --no-deps \
         --require-hashes --compile-bytecode -r /build/chosen.lock
 

@@ -1,4 +1,4 @@
-"""`sbom.py NAME`: print what is in this image as a CycloneDX document: Python, its packages and Debian's."""
+"""`sbom.py NAME`: print a CycloneDX document of this image: Python, its packages and Debian's packages."""
 
 import json
 import platform
@@ -14,13 +14,13 @@ NAME_LENGTH = 80
 DEBIAN_FIELDS = ("${Package}", "${Version}", "${Architecture}")
 
 
-def document(name: str) -> dict[str, Any]:
-    """Return the document of the image `name`; the same packages make the same document."""
+def build_document(name: str) -> dict[str, Any]:
+    """Return the document of the image `name`. It depends on the installed packages alone."""
     python = platform.python_version()
     components = [_component(f"pkg:generic/python@{python}", "python", python, "PSF-2.0")]
-    components += [*(_python(found) for found in distributions()), *_debian()]
+    components += [*map(_python_component, distributions()), *_list_debian()]
     components.sort(key=lambda component: component["purl"])
-    version = next(found.version for found in distributions() if found.name == "kubevoice")
+    version = next(package.version for package in distributions() if package.name == "kubevoice")
     return {
         "bomFormat": "CycloneDX",
         "specVersion": SPEC_VERSION,
@@ -30,33 +30,36 @@ def document(name: str) -> dict[str, Any]:
     }
 
 
-def _python(found: Distribution) -> dict[str, Any]:
-    name = re.sub(r"[-_.]+", "-", found.name).lower()
-    return _component(f"pkg:pypi/{name}@{found.version}", found.name, found.version, _licence(found))
+def _python_component(package: Distribution) -> dict[str, Any]:
+    name = re.sub(r"[-_.]+", "-", package.name).lower()
+    return _component(f"pkg:pypi/{name}@{package.version}", package.name, package.version, _find_licence(package))
 
 
-def _licence(found: Distribution) -> str:
-    """Return the licence's name; the older field has as often the whole text, and then classifiers name it."""
-    if expression := found.metadata["License-Expression"]:
+def _find_licence(package: Distribution) -> str:
+    """Return the name of the licence.
+
+    The older field License often has the whole text. Then the classifiers name the licence.
+    """
+    if expression := package.metadata["License-Expression"]:
         return str(expression)
-    text = str(found.metadata["License"] or "")
+    text = str(package.metadata["License"] or "")
     if text and len(text) <= NAME_LENGTH and "\n" not in text:
         return text
-    classifiers = found.metadata.get_all("Classifier") or []
+    classifiers = package.metadata.get_all("Classifier") or []
     return ", ".join(line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License :: "))
 
 
-def _debian() -> list[dict[str, Any]]:
+def _list_debian() -> list[dict[str, Any]]:
     query = ["dpkg-query", "--show", "--showformat", "\t".join(DEBIAN_FIELDS) + "\n"]
-    listed = subprocess.run(query, check=True, capture_output=True, text=True).stdout  # noqa: S603  # fixed words
+    output = subprocess.run(query, check=True, capture_output=True, text=True).stdout  # noqa: S603  # fixed arguments
     system = platform.freedesktop_os_release()
-    found = []
-    for line in listed.splitlines():
+    components = []
+    for line in output.splitlines():
         name, version, architecture = line.split("\t")
-        marks = f"arch={architecture}&distro={system['ID']}-{system.get('VERSION_ID', '')}"
-        purl = f"pkg:deb/{system['ID']}/{quote(name)}@{quote(version)}?{marks}"
-        found.append(_component(purl, name, version, ""))
-    return found
+        qualifiers = f"arch={architecture}&distro={system['ID']}-{system.get('VERSION_ID', '')}"
+        purl = f"pkg:deb/{system['ID']}/{quote(name)}@{quote(version)}?{qualifiers}"
+        components.append(_component(purl, name, version, ""))
+    return components
 
 
 def _component(purl: str, name: str, version: str, licence: str) -> dict[str, Any]:
@@ -65,4 +68,4 @@ def _component(purl: str, name: str, version: str, licence: str) -> dict[str, An
 
 
 if __name__ == "__main__":
-    json.dump(document(sys.argv[1]), sys.stdout, indent=1, ensure_ascii=False)
+    json.dump(build_document(sys.argv[1]), sys.stdout, indent=1, ensure_ascii=False)

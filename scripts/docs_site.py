@@ -1,7 +1,6 @@
-"""MkDocs hook: the READMEs as home pages, links out of docs/ as plain names, and a page of API reference a package.
+"""MkDocs hook: READMEs become home pages, links out of docs/ plain names; each package gets API reference pages.
 
-The pages are written to be read in the repository. On the site, which may be all that somebody has, there is no file
-beside docs/ to link to.
+The pages are written for the repository. The site contains docs/ alone, so links to other files would be broken.
 """
 
 import posixpath
@@ -13,44 +12,44 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-__all__ = ["api_pages", "on_config", "on_files", "on_page_markdown", "rewrite_links"]
+__all__ = ["build_api_pages", "on_config", "on_files", "on_page_markdown", "rewrite_links"]
 
 ROOT = Path(__file__).resolve().parents[1]
 HOMES = {"README.md": "index.md", "README.zh.md": "zh/index.md"}
 """Files of the repository that are pages of the site."""
-PARTS = {
+PACKAGES = {
     "Core": "core/kubevoice",
     "Training": "training/kubevoice_training",
     "Serving": "serving/kubevoice_serving",
     "Operator": "operator/kubevoice_operator",
     "Command line": "cli/kubevoice_cli",
 }
-"""The roots of the packages that the API reference documents, by their heading in the navigation."""
+"""The roots of the packages that the API reference documents, by their title in the navigation."""
 LINK = re.compile(r"(?P<image>!?)\[(?P<label>[^\]]*)\]\((?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
 
 def rewrite_links(text: str, source: str, page: str) -> str:
-    """Return Markdown whose relative links, written for the file `source` of the repository, hold on the page `page`.
+    """Return Markdown of the file `source` with its relative links rewritten for the page `page`.
 
-    `page` is relative to docs/. What is not on the site is named instead of linked.
+    `source` is relative to the repository, `page` to docs/. A link to a file that is not on the site becomes a name.
     """
 
-    def link(match: re.Match[str]) -> str:
+    def rewrite(match: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), match["target"]))
         on_site = HOMES.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
         if on_site is None:
             return f"`{path}`" if match["label"].strip("`") == path else f"{match['label']} (`{path}`)"
-        here = posixpath.relpath(on_site, PurePosixPath(page).parent.as_posix())
-        return f"{match['image']}[{match['label']}]({here}{match['anchor'] or ''})"
+        target = posixpath.relpath(on_site, PurePosixPath(page).parent.as_posix())
+        return f"{match['image']}[{match['label']}]({target}{match['anchor'] or ''})"
 
-    return LINK.sub(link, text)
+    return LINK.sub(rewrite, text)
 
 
-def api_pages(root: str) -> dict[str, str]:
-    """Return the API reference of the package at `root`: a page's path to its Markdown, one page a subpackage.
+def build_api_pages(root: str) -> dict[str, str]:
+    """Return the API reference of the package at `root`: Markdown by path of the page, one page for each subpackage.
 
-    A page has a directive for the package and for each of its modules; mkdocstrings replaces it by what it reads in
-    the source, without importing it.
+    A page has a directive for the package and for each of its modules. mkdocstrings replaces the directive by the
+    docstrings, which it reads from the source without importing it.
     """
     top = ROOT / root
     pages = {}
@@ -64,8 +63,10 @@ def api_pages(root: str) -> dict[str, str]:
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the API reference to the navigation."""
-    parts = [{part: [{Path(page).stem: page} for page in api_pages(root)]} for part, root in PARTS.items()]
-    config.nav = [*(config.nav or []), {"API": parts}]
+    sections = [
+        {title: [{Path(page).stem: page} for page in build_api_pages(root)]} for title, root in PACKAGES.items()
+    ]
+    config.nav = [*(config.nav or []), {"API": sections}]
     return config
 
 
@@ -74,8 +75,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for readme, page in HOMES.items():
         text = (ROOT / readme).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=rewrite_links(text, readme, page)))
-    for root in PARTS.values():
-        for page, text in api_pages(root).items():
+    for root in PACKAGES.values():
+        for page, text in build_api_pages(root).items():
             files.append(File.generated(config, page, content=text))
     return files
 

@@ -1,4 +1,4 @@
-"""Throw random text and damaged SSML at the front end: no crash, nothing slow, no error but ours.
+"""Read random text and damaged SSML with the front end. Fail at any error but InputError, and at a slow input.
 
 .venv/bin/python scripts/fuzz_front_end.py --strings 1000000 --documents 100000
 """
@@ -25,7 +25,7 @@ RANGES = (
     (0, 0xD7FF),
     (0x20000, 0x2A6DF),
 )
-PIECES = (
+FRAGMENTS = (
     "2024-05-01",
     "3:30",
     "¥1.5万",
@@ -65,29 +65,46 @@ TAGS = (
 )
 
 
-def text_of(draw: random.Random) -> str:
-    """Return random characters of several scripts, with some of what the rules look for."""
-    found = []
-    for _ in range(draw.randrange(1, LONGEST)):
-        low, high = draw.choice(RANGES)
-        found.append(draw.choice(PIECES) if draw.random() < 0.05 else chr(draw.randint(low, high)))
-    return "".join(found)
+def make_text(rng: random.Random) -> str:
+    """Return random characters of several scripts, and fragments that normalisation rules match."""
+    characters = []
+    for _ in range(rng.randrange(1, LONGEST)):
+        low, high = rng.choice(RANGES)
+        characters.append(rng.choice(FRAGMENTS) if rng.random() < 0.05 else chr(rng.randint(low, high)))
+    return "".join(characters)
 
 
-def document_of(draw: random.Random) -> str:
-    """Return a document of random elements, most often not well-formed."""
-    pieces = (draw.choice(TAGS) if draw.random() < 0.6 else text_of(draw)[:8] for _ in range(draw.randrange(12)))
-    return f"<speak>{''.join(pieces)}</speak>"
+def make_document(rng: random.Random) -> str:
+    """Return a document of random elements; most are not well-formed."""
+    fragments = (rng.choice(TAGS) if rng.random() < 0.6 else make_text(rng)[:8] for _ in range(rng.randrange(12)))
+    return f"<speak>{''.join(fragments)}</speak>"
 
 
-def tried(
+def fuzz(
     count: int, make: Callable[[random.Random], str], read: Callable[[str], object], seed: int
 ) -> tuple[int, float]:
-    """Read `count` inputs; return how many were refused, and the slowest's CPU seconds. Other errors are raised."""
-    draw = random.Random(seed)  # noqa: S311  # an input generator
+    """Read random inputs.
+
+    Parameters
+    ----------
+    count
+        How many inputs to read.
+    make
+        Makes an input.
+    read
+        Reads an input; may raise InputError.
+    seed
+        The seed of the random generator.
+
+    Returns
+    -------
+    tuple[int, float]
+        The number of inputs refused by InputError, and the CPU seconds of the slowest.
+    """
+    rng = random.Random(seed)  # noqa: S311  # an input generator
     refused, slowest = 0, 0.0
     for _ in range(count):
-        text = make(draw)
+        text = make(rng)
         began = time.process_time()
         try:
             read(text)
@@ -96,15 +113,15 @@ def tried(
         except Exception:
             print(f"input: {text!a}", file=sys.stderr)
             raise
-        spent = time.process_time() - began
-        if spent > max(slowest, SLOW_SECONDS):
-            print(f"{1000 * spent:.0f} ms: {text!a}", file=sys.stderr)
-        slowest = max(slowest, spent)
+        seconds = time.process_time() - began
+        if seconds > max(slowest, SLOW_SECONDS):
+            print(f"{1000 * seconds:.0f} ms: {text!a}", file=sys.stderr)
+        slowest = max(slowest, seconds)
     return refused, slowest
 
 
 def main() -> int:
-    """Try both kinds of input; return 1 if one took longer than it may."""
+    """Fuzz text and documents; return 1 if an input took longer than SLOW_SECONDS."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--strings", type=int, default=100_000)
     parser.add_argument("--documents", type=int, default=20_000)
@@ -113,10 +130,10 @@ def main() -> int:
     analyse("热身iPhone，3个。")
     worst = 0.0
     for name, count, make, read in (
-        ("strings", args.strings, text_of, analyse),
-        ("documents", args.documents, document_of, lambda text: read_document(parse(text))),
+        ("strings", args.strings, make_text, analyse),
+        ("documents", args.documents, make_document, lambda text: read_document(parse(text))),
     ):
-        refused, slowest = tried(count, make, read, args.seed)
+        refused, slowest = fuzz(count, make, read, args.seed)
         print(f"{count} {name}: {refused} refused, slowest {1000 * slowest:.1f} ms of CPU")
         worst = max(worst, slowest)
     return int(worst > SLOW_SECONDS)

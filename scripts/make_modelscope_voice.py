@@ -1,9 +1,9 @@
-"""Write the checkpoint of a voice bundle as a ModelScope voice folder, to see what `kubevoice voice import` does.
+"""Write the checkpoint of a voice bundle as a ModelScope voice folder, to try `kubevoice voice import` with.
 
     python scripts/make_modelscope_voice.py voices/base MODEL --name mei
 
-MODEL gets configuration.json and voices/NAME/{am,voc}, laid out as KAN-TTS does. Statistics of mel and pitch have no
-place in that layout and stay behind.
+MODEL gets configuration.json and voices/NAME/{am,voc} in KAN-TTS's layout. That layout has no statistics of mel and
+pitch, so they are not written.
 """
 
 import argparse
@@ -23,8 +23,8 @@ POSITIONS = "text_encoder.ling_enc.position_enc.position_enc"
 LONGEST_TEXT = 800
 
 
-def audio_config(mel: MelConfig) -> dict[str, Any]:
-    """Say how the mel is made in the reference's words."""
+def build_audio_config(mel: MelConfig) -> dict[str, Any]:
+    """Return the mel configuration with the reference's keys."""
     return {
         "sampling_rate": mel.sample_rate,
         "n_fft": mel.n_fft,
@@ -38,8 +38,8 @@ def audio_config(mel: MelConfig) -> dict[str, Any]:
     }
 
 
-def acoustic_params(config: SambertConfig) -> dict[str, Any]:
-    """Say what no tensor of the acoustic model shows."""
+def build_acoustic_params(config: SambertConfig) -> dict[str, Any]:
+    """Return the settings of the acoustic model that its tensors do not determine."""
     return {
         "encoder_num_heads": config.heads,
         "decoder_num_heads": config.decoder_heads,
@@ -49,8 +49,8 @@ def acoustic_params(config: SambertConfig) -> dict[str, Any]:
     }
 
 
-def vocoder_params(config: GeneratorConfig) -> dict[str, Any]:
-    """Say what no tensor of the vocoder shows."""
+def build_vocoder_params(config: GeneratorConfig) -> dict[str, Any]:
+    """Return the settings of the vocoder that its tensors do not determine."""
     return {
         "upsample_scales": list(config.upsample_scales),
         "resblock_dilations": [list(dilations) for dilations in config.resblock_dilations],
@@ -58,14 +58,14 @@ def vocoder_params(config: GeneratorConfig) -> dict[str, Any]:
     }
 
 
-def sinusoids(length: int, width: int) -> Tensor:
-    """The table of positions that such checkpoints hold, [1, length, width]: sines, then cosines."""
+def build_positions(length: int, width: int) -> Tensor:
+    """Return the position table of KAN-TTS's checkpoints, [1, length, width]: sines, then cosines."""
     half = width // 2
     angle = torch.arange(1, length + 1)[:, None] * 10000.0 ** (-torch.arange(half) / (half - 1))
     return torch.cat([angle.sin(), angle.cos()], dim=1).unsqueeze(0)
 
 
-def write_half(folder: Path, config: dict[str, Any], model: Any, step: int) -> None:
+def write_model(folder: Path, config: dict[str, Any], model: Any, step: int) -> None:
     """Write the configuration and the checkpoint of the acoustic model or the vocoder."""
     (folder / "ckpt").mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
@@ -73,25 +73,25 @@ def write_half(folder: Path, config: dict[str, Any], model: Any, step: int) -> N
 
 
 def main() -> None:
-    """Write the folder."""
+    """Read the arguments and write the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--name", default="mei")
     args = parser.parse_args()
     weights = load_weights(args.bundle / "checkpoint")
-    audio, config = audio_config(weights.mel), weights.acoustic.config
+    audio, config = build_audio_config(weights.mel), weights.acoustic.config
     speakers = sorted(weights.speakers, key=lambda name: weights.speakers[name])
     acoustic = {
         "audio_config": audio,
         "linguistic_unit": {"speaker_list": ",".join(speakers)},
-        "Model": {"KanTtsSAMBERT": {"params": acoustic_params(config)}},
+        "Model": {"KanTtsSAMBERT": {"params": build_acoustic_params(config)}},
     }
-    vocoder = {"audio_config": audio, "Model": {"Generator": {"params": vocoder_params(weights.vocoder.config)}}}
+    vocoder = {"audio_config": audio, "Model": {"Generator": {"params": build_vocoder_params(weights.vocoder.config)}}}
     voice = args.out / "voices" / args.name
-    state = weights.acoustic.state_dict() | {POSITIONS: sinusoids(LONGEST_TEXT, config.embedding)}
-    write_half(voice / "am", acoustic, state, 0)
-    write_half(voice / "voc", vocoder, {"generator": weights.vocoder.state_dict()}, 0)
+    state = weights.acoustic.state_dict() | {POSITIONS: build_positions(LONGEST_TEXT, config.embedding)}
+    write_model(voice / "am", acoustic, state, 0)
+    write_model(voice / "voc", vocoder, {"generator": weights.vocoder.state_dict()}, 0)
     (args.out / "voices" / "voices.json").write_text(json.dumps({"voices": [args.name]}))
     card = {"model": {"type": "sambert-hifigan", "sample_rate": weights.mel.sample_rate}}
     (args.out / "configuration.json").write_text(json.dumps(card))

@@ -1,8 +1,8 @@
-"""Compile pypinyin-dict's phrases into the table that the front end loads in a tenth of the time.
+"""Compile pypinyin-dict's phrases into a table that the front end loads in a tenth of the time.
 
     python scripts/make_phrases.py
 
-Kept are phrases with a character that has more than one reading, for the others tell nothing about how it is read.
+Only phrases with a polyphone are in the table; the others do not help to choose a reading.
 """
 
 import lzma
@@ -15,11 +15,11 @@ from pypinyin_dict.phrase_pinyin_data import large_pinyin
 
 TABLE = Path(__file__).parents[1] / "core" / "kubevoice" / "text" / "tables" / "phrases.txt.xz"
 RARE = 2
-"""A reading that fewer phrases have is most often a slip of the dictionary."""
+"""A reading that fewer phrases have is usually an error of the dictionary."""
 
 
-def compiled() -> bytes:
-    """Return the table: readings by character, a line each; then the phrases; then a code a character for each."""
+def compile_table() -> bytes:
+    """Return the table: a line of readings for each character, a line of phrases, and a line of their reading codes."""
     spelled: dict[str, str] = {}
     phrases: dict[str, tuple[str, ...]] = {}
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -32,14 +32,14 @@ def compiled() -> bytes:
         phrases[phrase] = tuple(spelled[reading[0]] for reading in readings)
         for character, reading in zip(phrase, phrases[phrase], strict=True):
             counts[character][reading] += 1
-    ambiguous = {c for c, found in counts.items() if sum(n >= RARE for n in found.values()) > 1}
-    kept = sorted(phrase for phrase in phrases if not ambiguous.isdisjoint(phrase))
-    letters = sorted({character for phrase in kept for character in phrase})
+    ambiguous = {c for c, numbers in counts.items() if sum(n >= RARE for n in numbers.values()) > 1}
+    chosen = sorted(phrase for phrase in phrases if not ambiguous.isdisjoint(phrase))
+    letters = sorted({character for phrase in chosen for character in phrase})
     order = {c: [reading for reading, _ in counts[c].most_common(len(CODES))] for c in letters}
-    codes = ["".join(CODES[order[c].index(r)] for c, r in zip(p, phrases[p], strict=True)) for p in kept]
+    codes = ["".join(CODES[order[c].index(r)] for c, r in zip(p, phrases[p], strict=True)) for p in chosen]
     lines = [f"{c} {' '.join(order[c])}" for c in letters]
-    return "\n".join([*lines, "", " ".join(kept), " ".join(codes)]).encode()
+    return "\n".join([*lines, "", " ".join(chosen), " ".join(codes)]).encode()
 
 
 if __name__ == "__main__":
-    TABLE.write_bytes(lzma.compress(compiled(), preset=9))
+    TABLE.write_bytes(lzma.compress(compile_table(), preset=9))

@@ -1,4 +1,4 @@
-"""Write docs/voicemodel.md: every field of a VoiceModel, from the CRD and so from the types.
+"""Write docs/voicemodel.md: every field of a VoiceModel, from the CRD.
 
 python scripts/make_reference.py [OUTPUT]
 """
@@ -21,23 +21,23 @@ Every field of `kubevoice.io/v1alpha1` VoiceModel, written by `scripts/make_refe
 """
 
 
-def _kind(node: Schema) -> str:
+def _describe_kind(node: Schema) -> str:
     if "enum" in node:
         return " \\| ".join(f"`{value}`" for value in node["enum"])
     kind: str = node.get("type", "any")
     if kind == "array":
-        return f"list of {_kind(node['items'])}"
-    return f"map of {_kind(node['additionalProperties'])}" if "additionalProperties" in node else kind
+        return f"list of {_describe_kind(node['items'])}"
+    return f"map of {_describe_kind(node['additionalProperties'])}" if "additionalProperties" in node else kind
 
 
-def _bounds(node: Schema) -> str:
+def _describe_bounds(node: Schema) -> str:
     low, high = node.get("minimum"), node.get("maximum")
     above = "more than" if node.get("exclusiveMinimum") else "from"
     parts = [f"{above} {low:,}" if low is not None else "", f"to {high:,}" if high is not None else ""]
     return f"({' '.join(part for part in parts if part)})" if any(parts) else ""
 
 
-def _default(node: Schema, *, required: bool) -> str:
+def _describe_default(node: Schema, *, required: bool) -> str:
     if required:
         return "required"
     value = node.get("default")
@@ -47,33 +47,40 @@ def _default(node: Schema, *, required: bool) -> str:
     return ", ".join(f"`{v if isinstance(v, str) else json.dumps(v)}`" for v in values)
 
 
-def _rows(node: Schema, prefix: str) -> Iterator[str]:
+def _iter_rows(node: Schema, prefix: str) -> Iterator[str]:
     for name, field in node.get("properties", {}).items():
         path = f"{prefix}{name}"
         inner = field.get("items", field) if field.get("type") == "array" else field
-        text = " ".join(part for part in (field.get("description", ""), _bounds(field)) if part)
-        default = _default(field, required=name in node.get("required", ()))
-        yield f"| `{path}` | {_kind(field)} | {default} | {text} |"
-        yield from _rows(inner, f"{path}[]." if inner is not field else f"{path}.")
+        text = " ".join(part for part in (field.get("description", ""), _describe_bounds(field)) if part)
+        default = _describe_default(field, required=name in node.get("required", ()))
+        yield f"| `{path}` | {_describe_kind(field)} | {default} | {text} |"
+        yield from _iter_rows(inner, f"{path}[]." if inner is not field else f"{path}.")
 
 
-def _rules(node: Schema, path: str) -> Iterator[str]:
+def _iter_rules(node: Schema, path: str) -> Iterator[str]:
     for rule in node.get("x-kubernetes-validations", ()):
         yield f"- `{path}`: {rule['message']}"
     for name, field in node.get("properties", {}).items():
-        yield from _rules(field, f"{path}.{name}")
+        yield from _iter_rules(field, f"{path}.{name}")
 
 
-def reference() -> str:
-    """Return the page."""
+def build_page() -> str:
+    """Return the page as Markdown."""
     schema = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     lines = [HEAD]
     for part in ("spec", "status"):
-        lines += [f"## {part}", "", "| Field | Type | Default | |", "|---|---|---|---|", *_rows(schema[part], ""), ""]
-        if rules := list(_rules(schema[part], part)):
+        lines += [
+            f"## {part}",
+            "",
+            "| Field | Type | Default | |",
+            "|---|---|---|---|",
+            *_iter_rows(schema[part], ""),
+            "",
+        ]
+        if rules := list(_iter_rules(schema[part], part)):
             lines += ["Rules, checked by the API server and by `kubevoice up`:", "", *rules, ""]
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    (Path(sys.argv[1]) if len(sys.argv) > 1 else OUTPUT).write_text(reference(), encoding="utf-8")
+    (Path(sys.argv[1]) if len(sys.argv) > 1 else OUTPUT).write_text(build_page(), encoding="utf-8")

@@ -101,10 +101,10 @@ def test_the_script_still_makes_these_clips():
     sys.modules[spec.name] = script  # dataclasses look their module up
     spec.loader.exec_module(script)
     with tarfile.open(ARCHIVE) as archive:
-        held_out, chosen = script.choose(script.read_words(archive))
+        held_out, chosen = script.choose_words(script.read_words(archive))
         recording = script.decode(script.read_member(archive, chosen[0].path))
     assert [(word.id, word.text) for word in held_out] == [(row["id"], row["text"]) for row in HELD_OUT]
     assert {word.id for word in chosen} == {row["id"] for row in ROWS if row["emotion"] == "neutral"}
-    for row, audio in script.versions(chosen[0], recording, emotional=True):
+    for row, audio in script.iter_versions(chosen[0], recording, emotional=True):
         assert row in ROWS
         np.testing.assert_allclose(audio, sf.read(DATA / row["wav_path"])[0], atol=1e-3)

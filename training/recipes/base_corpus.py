@@ -30,17 +30,17 @@ from kubevoice.text import UnitTables, analyse
 from kubevoice_training.features.acoustic_features import extract_features, load_audio
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-from make_hsk_words import MANNERS, Manner, act  # a script beside us, not a package
+from make_hsk_words import PROSODY_CHANGES, ProsodyChange, change_prosody  # a script, not a package
 
 ACTED = {
-    **MANNERS,
-    "angry": Manner(pitch=1.10, pitch_range=1.45, rate=1.18, gain_db=4.0),
-    "serious": Manner(pitch=0.93, pitch_range=0.80, rate=0.92, gain_db=0.0),
-    "polite": Manner(pitch=1.06, pitch_range=0.90, rate=0.95, gain_db=-1.0),
-    "narrative": Manner(pitch=0.96, pitch_range=1.15, rate=0.90, gain_db=0.0),
-    "encouraging": Manner(pitch=1.12, pitch_range=1.30, rate=1.05, gain_db=1.5),
-    "calm": Manner(pitch=0.92, pitch_range=0.65, rate=0.86, gain_db=-2.5),
-    "urgent": Manner(pitch=1.16, pitch_range=0.95, rate=1.30, gain_db=3.0),
+    **PROSODY_CHANGES,
+    "angry": ProsodyChange(pitch=1.10, pitch_range=1.45, rate=1.18, gain_db=4.0),
+    "serious": ProsodyChange(pitch=0.93, pitch_range=0.80, rate=0.92, gain_db=0.0),
+    "polite": ProsodyChange(pitch=1.06, pitch_range=0.90, rate=0.95, gain_db=-1.0),
+    "narrative": ProsodyChange(pitch=0.96, pitch_range=1.15, rate=0.90, gain_db=0.0),
+    "encouraging": ProsodyChange(pitch=1.12, pitch_range=1.30, rate=1.05, gain_db=1.5),
+    "calm": ProsodyChange(pitch=0.92, pitch_range=0.65, rate=0.86, gain_db=-2.5),
+    "urgent": ProsodyChange(pitch=1.16, pitch_range=0.95, rate=1.30, gain_db=3.0),
 }
 SENTENCES_ACTED, WORDS_ACTED = 60, 40
 """Clips of each emotion and style; the sentences are those that came with the first corpus."""
@@ -105,7 +105,7 @@ def act_copy(out: Path, job: tuple[Row, str, float]) -> Row:
     copy = replace(row, id=f"{row.id}_{emotion}", emotion=emotion, audio=f"{row.id}_{emotion}.ogg")
     if not (out / "audio" / copy.audio).exists():
         wav = read_audio(out, replace(row, gain=1.0)).astype(np.float64)
-        write_opus(out / "audio" / copy.audio, act(wav, ACTED[emotion], reference))
+        write_opus(out / "audio" / copy.audio, change_prosody(wav, ACTED[emotion], reference))
     return copy
 
 

@@ -132,10 +132,10 @@ def _concerns(path: Path, part: str) -> bool:
 
 
 def _torch_lock() -> str:
-    """Return what the training image is built without, as a lock file."""
-    without = runpy.run_path(str(REPOSITORY / "images" / "without.py"))["without"]
+    """Return the lock file of PyTorch and its packages, which the training image leaves out."""
+    exclude_packages = runpy.run_path(str(REPOSITORY / "images" / "filter_lock.py"))["exclude_packages"]
     lock = (REPOSITORY / "requirements" / "training.lock").read_text()
-    return str(without(lock, rf"(?!(?:{TORCH})$).*"))
+    return str(exclude_packages(lock, rf"(?!(?:{TORCH})$).*"))
 
 
 def _torch() -> Path:
