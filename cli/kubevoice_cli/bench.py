@@ -1,4 +1,4 @@
-"""`bench`: how soon and how fast a voice synthesizes, in this process or behind a server, alone and under load."""
+"""`bench`: measure first audio, latency and throughput of a voice, in this process or on a server."""
 
 import json
 import os
@@ -29,19 +29,21 @@ TEXTS = (
 BYTES_PER_SAMPLE, CHUNK_BYTES = 2, 1 << 16
 OVERHEAD_REQUESTS = 20
 HIGHEST_RATE = 1000.0
-"""Requests a second; more would measure this program."""
+"""Requests a second; at a higher rate this program is the limit."""
 
 
 def bench(
     *,
-    url: Annotated[str | None, typer.Option(help="Ask this server instead of speaking here.")] = None,
+    url: Annotated[str | None, typer.Option(help="Measure this server instead of this process.")] = None,
     voice: Annotated[str | None, typer.Option(help="Folder of a bundle or builtin://NAME; with --url, a name.")] = None,
     listeners: Annotated[int, typer.Option(help="Closed loop: listeners at once.", min=1, max=256)] = 1,
     rate: Annotated[
-        float | None, typer.Option(help="Open loop instead: requests a second, however long they take.")
+        float | None, typer.Option(help="Open loop instead: requests a second, sent without waiting for responses.")
     ] = None,
     requests: Annotated[int, typer.Option(help="Requests in all.", min=1, max=100_000)] = 20,
-    text: Annotated[list[str] | None, typer.Option(help="What is said; may be repeated. [four sentences]")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Text to synthesize; may be repeated. [four sentences]")
+    ] = None,
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime, without --url.", min=1)] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object.")] = False,
 ) -> None:
@@ -73,7 +75,7 @@ def bench(
         raise InputError(f"--rate is {rate:g}; it must be above 0 and at most {HIGHEST_RATE:g}")
     target = server_target(url, voice) if url else _engine_target(voice, threads)
     texts = tuple(text) if text else TEXTS
-    closed_loop(target, texts, 1, 2)  # what is loaded once is not measured
+    closed_loop(target, texts, 1, 2)  # warms up, so that loading is not measured
     began = time.monotonic()
     timings = (
         closed_loop(target, texts, listeners, requests) if rate is None else open_loop(target, texts, rate, requests)
@@ -137,7 +139,7 @@ def server_target(url: str, voice: str | None) -> Target:
 
 
 def _measure_overhead(url: str, voice: str | None, texts: tuple[str, ...]) -> float:
-    """Return the median of what a whole answer takes beyond queue and synthesis, in milliseconds."""
+    """Return the median time of a complete response without queue and synthesis, in milliseconds."""
     extra = []
     for number in range(OVERHEAD_REQUESTS):
         body = {"input": texts[number % len(texts)], "response_format": "wav"} | ({"voice": voice} if voice else {})
@@ -150,7 +152,7 @@ def _measure_overhead(url: str, voice: str | None, texts: tuple[str, ...]) -> fl
 
 
 def _measure_cached(url: str, voice: str | None, text: str) -> float | None:
-    """Return the median time of an answer from the response cache, in milliseconds; None if the server has none."""
+    """Return the median time of a response from the response cache, in milliseconds; None if the server has none."""
     body = {"input": text, "response_format": "mp3"} | ({"voice": voice} if voice else {})
     times = []
     for _ in range(OVERHEAD_REQUESTS):

@@ -82,7 +82,7 @@ def open_request(
     body : dict
         Fields of the request.
     bypass_cache : bool
-        Whether the server synthesizes even what its response cache has.
+        Whether the server synthesizes even if its response cache has the result.
     route : str
         Path of the API.
 
@@ -120,7 +120,9 @@ def open_request(
             raise _make_refusal(url, response.status, response.read())
         yield response
     except (OSError, http.client.HTTPException) as error:
-        raise KubeVoiceError(f"{url} does not answer ({error}); is the voice up? See `kubevoice status`") from None
+        raise KubeVoiceError(
+            f"{url} does not answer ({error}); check with `kubevoice status` whether the voice is served"
+        ) from None
     finally:
         connection.close()
 

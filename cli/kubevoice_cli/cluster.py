@@ -132,7 +132,7 @@ class Cluster:
             raise KubeVoiceError(f"{self._server} refused ({error.status}): {_read_message(error)}") from None
         except (HTTPError, OSError) as error:
             raise KubeVoiceError(
-                f"the cluster {self._server} cannot be reached: {error}; does kubectl get voicemodels work?"
+                f"the cluster {self._server} cannot be reached: {error}; check `kubectl get voicemodels`"
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""`dataset`: looking at recordings before anything is trained."""
+"""`dataset`: check recordings before training."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Check recordings.", no_args_is_help=True)
 SHOWN_CLIPS = 5
-"""Clips named under each piece of advice in the terminal; --json and --html have them all."""
+"""Clips listed below each advice in the terminal; --json and --html list all."""
 
 
 @app.callback()
@@ -38,19 +38,19 @@ def check_dataset(
     *,
     pinyin_tones: Annotated[
         PinyinTones,
-        typer.Option(help="What the tones of a KAN-TTS folder's pinyin are; sandhi is applied to AsWritten."),
+        typer.Option(help="How the pinyin of a KAN-TTS folder writes tones; sandhi is applied to AsWritten."),
     ] = PinyinTones.AS_SPOKEN,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
 ) -> None:
-    """Measure a dataset and find every fault of it; exit code 2 if it cannot be trained on.
+    """Measure a dataset and list every fault; exit code 2 if it cannot be trained on.
 
     Parameters
     ----------
     folder : str
         Folder or address of the dataset.
     pinyin_tones : PinyinTones
-        What the tones of a KAN-TTS folder's pinyin are.
+        How the pinyin of a KAN-TTS folder writes tones.
     as_json : bool
         Whether the review is printed as JSON.
     html : Path or None
@@ -112,4 +112,4 @@ def _show(review: "DatasetReview") -> None:
         for line in item.clips[:SHOWN_CLIPS]:
             errors.print(f"  {plain(line)}")
         if len(item.clips) > SHOWN_CLIPS:
-            errors.print(f"  and {len(item.clips) - SHOWN_CLIPS} more; --json or --html names them all")
+            errors.print(f"  and {len(item.clips) - SHOWN_CLIPS} more; --json and --html list all")

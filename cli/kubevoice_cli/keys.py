@@ -1,4 +1,4 @@
-"""`key`: an API key and its line in the keys file."""
+"""`key`: make an API key and its line for the keys file."""
 
 from typing import Annotated
 
@@ -10,13 +10,13 @@ from kubevoice_cli.console import answers, errors, plain
 __all__ = ["key"]
 
 
-def key(name: Annotated[str, typer.Argument(help="Who gets it; logs and metrics show this name.")]) -> None:
-    """Make an API key: the line for the keys file goes to stdout, the key itself to stderr, this once.
+def key(name: Annotated[str, typer.Argument(help="Name of the caller, shown in logs and metrics.")]) -> None:
+    """Make an API key. Its line for the keys file goes to stdout; the key itself goes to stderr and is not stored.
 
     Parameters
     ----------
     name : str
-        Name of the key, which logs and metrics show.
+        Name of the caller, shown in logs and metrics.
 
     Raises
     ------

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 SLACK_SECONDS = 0.005
-"""A gap shorter than this is not heard."""
+"""A shorter gap is not audible."""
 
 
 @dataclass(frozen=True, slots=True)

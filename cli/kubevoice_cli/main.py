@@ -60,8 +60,8 @@ def _options(
 
 
 def _stop(number: int, _frame: FrameType | None) -> Never:
-    # As an exception, so that running stages are stopped on the way out.
-    errors.print("stopped; run the same command again to go on from here")
+    # An exception, so that the context managers stop running stages.
+    errors.print("stopped; run the same command again to continue")
     raise SystemExit(INTERRUPTED if number == signal.SIGINT else TERMINATED)
 
 
@@ -83,6 +83,6 @@ def run() -> None:
             raise
         sys.exit(_report(error))
     except BrokenPipeError:
-        # The reader went away, as `head` does; nothing is wrong, and flushing again would fail again.
+        # The reader closed the pipe, as `head` does. That is not an error, and another flush would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -1,4 +1,4 @@
-"""`rollback`: an older revision serves, until the pin is removed."""
+"""`rollback`: serve an older revision until the pin is removed."""
 
 from typing import Annotated, Any
 
@@ -47,25 +47,27 @@ def choose_revision(revisions: tuple[Revision, ...], prefix: str | None) -> Revi
         if not matches:
             raise InputError(f"no revision begins with {prefix!r}; there are: {_list_revisions(revisions)}")
         if len(matches) > 1:
-            raise InputError(f"{prefix!r} may be any of: {_list_revisions(tuple(matches))}; write more of its digits")
+            raise InputError(
+                f"{prefix!r} matches several revisions: {_list_revisions(tuple(matches))}; give more digits"
+            )
         return matches[0]
     answering = next((i for i, r in enumerate(revisions) if r.state in ANSWERING), None)
     if answering is None:
-        raise InputError(f"no revision serves, so none comes before it; name one of: {_list_revisions(revisions)}")
+        raise InputError(f"no revision serves now; name one of: {_list_revisions(revisions)}")
     older = [r for r in revisions[answering + 1 :] if r.state in GOOD]
     if not older:
-        raise InputError(f"there is no revision before the one that serves; there are: {_list_revisions(revisions)}")
+        raise InputError(f"no revision is older than the one that serves; there are: {_list_revisions(revisions)}")
     return older[0]
 
 
 def rollback(
     name: Annotated[str, typer.Argument(help="VoiceModel.", show_default=False)],
     revision: Annotated[
-        str | None, typer.Argument(help="Digest of a revision, or how it begins. [the one before that which serves]")
+        str | None, typer.Argument(help="Digest of a revision, or its first digits. [the one before the serving one]")
     ] = None,
     *,
     namespace: Namespace = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Go on with the newest revision.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Remove the pin and serve the newest revision.")] = False,
     port: Port = DEFAULT_PORT,
 ) -> None:
     """Serve an older revision of a voice (spec.revision), until --undo.
@@ -75,7 +77,7 @@ def rollback(
     name : str
         Name of the VoiceModel.
     revision : str or None
-        How the digest of a revision begins; None is the one before that which serves.
+        First digits of a revision's digest; None is the revision before the serving one.
     namespace : Namespace
         Namespace in a cluster; None is this machine.
     undo : bool
@@ -91,7 +93,7 @@ def rollback(
         If the cluster cannot be reached.
     """
     if undo and revision is not None:
-        raise InputError(f"--undo goes on with the newest revision; to have {revision}, leave --undo out")
+        raise InputError(f"--undo returns to the newest revision; to serve {revision}, omit --undo")
     if namespace is not None:
         _roll_back_on_cluster(Cluster(namespace), name, revision, undo=undo)
     else:
@@ -111,7 +113,7 @@ def _roll_back_here(backend: LocalBackend, name: str, prefix: str | None, *, und
     model = backend.model(name)
     chosen = None if undo else choose_revision(backend.status(name).revisions, prefix)
     pinned_model = _update_spec(model, revision=chosen.digest if chosen else None)
-    # A rollback waits for no training: changes of recordings or spec are trained on later.
+    # A rollback does not wait for training. A changed spec or dataset is trained by the next `up`.
     suspended = (
         _update_spec(pinned_model, training=pinned_model.spec.training.model_copy(update={"suspend": True}))
         if chosen
@@ -129,9 +131,9 @@ def _update_spec(model: VoiceModel, **changes: Any) -> VoiceModel:
 def _print_outcome(name: str, chosen: Revision | None, pinned: str | None, options: str, where: str) -> None:
     if chosen is None:
         before = f"no longer pinned to {short_digest(pinned)}" if pinned else "not pinned"
-        errors.print(plain(f"{name} is {before} {where}: it goes on with its newest revision"))
+        errors.print(plain(f"{name} is {before} {where}: it serves its newest revision"))
         return
     rejected = f"; it was rejected: {chosen.reason}" if chosen.state is RevisionState.REJECTED else ""
     word = "stays" if pinned == chosen.digest else "is"
     errors.print(plain(f"{name} {word} pinned to revision {short_digest(chosen.digest)} {where}{rejected}"))
-    errors.print(plain(f"Go on with the newest: kubevoice rollback {name} --undo{options}"))
+    errors.print(plain(f"To return to the newest: kubevoice rollback {name} --undo{options}"))

@@ -70,7 +70,7 @@ def check_ssml(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the spans of an SSML document and the parts without effect; exit code 2 if it is not valid.
+    """Show the spans of an SSML document and its ignored parts; exit code 2 if it is not valid.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def check_ssml(
     Raises
     ------
     InputError
-        If the document cannot be spoken.
+        If the document cannot be synthesized.
     """
     document = parse(_read_text(path))
     read_document(document)
@@ -107,7 +107,7 @@ def check_ssml(
 
 
 def say(
-    text: Annotated[str, typer.Argument(help="What to say, in Chinese.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="Text to synthesize, in Chinese.", show_default=False)],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help=f"File to write: {', '.join(AUDIO_FORMATS)}.")] = Path(
         "speech.wav"
@@ -116,7 +116,9 @@ def say(
         str | None,
         typer.Option(help=f"Folder of a bundle or builtin://NAME; with --url, a name there. [{DEFAULT_VOICE}]"),
     ] = None,
-    url: Annotated[str | None, typer.Option(help="Ask this server instead of speaking here.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Send the request to this server instead of synthesizing in this process.")
+    ] = None,
     emotion: Annotated[str | None, typer.Option(help="Emotion of the voice.")] = None,
     intensity: Annotated[float, typer.Option(help="0 is neutral, 1 as trained, 2 twice that.")] = 1.0,
     speaker: Annotated[str | None, typer.Option(help="Speaker of the voice, or a blend: anna(2)+ben(1).")] = None,
@@ -127,11 +129,13 @@ def say(
     lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
     subtitles_to: Annotated[
         Path | None,
-        typer.Option("--subtitles", help=f"Write when each word is heard, too: {', '.join(SUBTITLE_FORMATS)}."),
+        typer.Option(
+            "--subtitles", help=f"Also write the times of all words to this file: {', '.join(SUBTITLE_FORMATS)}."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads of ONNX Runtime.", min=1)] = 1,
 ) -> None:
-    """Speak into a file. No server is needed.
+    """Synthesize a text into a file. No server is needed.
 
     Parameters
     ----------

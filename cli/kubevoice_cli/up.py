@@ -57,7 +57,7 @@ def _synthesize_samples(name: str, url: str, emotions: list[str]) -> list[Path]:
 
 
 def up(file: File, *, port: Port = DEFAULT_PORT) -> None:
-    """Make the voice of a VoiceModel and serve it here; what was done before is reused.
+    """Train the voice of a VoiceModel and serve it on this machine; finished stages are reused.
 
     Parameters
     ----------
@@ -95,9 +95,9 @@ def _report_outcome(model: VoiceModel, reached: VoiceModelStatus) -> None:
     if model.spec.serving.expose.auth is None or KEY_VARIABLE in os.environ:
         for path in _synthesize_samples(name, url, list(reached.dataset.per_emotion)):
             answers.print(plain(str(path)))
-        errors.print(f"\nThe files say {SENTENCE} Play one with a sound player, such as: ffplay -nodisp -autoexit FILE")
+        errors.print(f"\nTheir text is {SENTENCE} To play a file: ffplay -nodisp -autoexit FILE")
     else:
-        errors.print(f"Callers need an API key; the commands here take theirs from {KEY_VARIABLE}")
+        errors.print(f"Callers need an API key; kubevoice commands read it from {KEY_VARIABLE}")
     errors.print(f"Voice {name} is served: web page [bold]{url}/[/], API {url}/docs")
     errors.print(f"Stop it with: {plain(with_home('kubevoice down'))}")
 
@@ -119,11 +119,11 @@ def with_home(command: str) -> str:
 
 
 def down(*, port: Port = DEFAULT_PORT) -> None:
-    """Stop serving on this machine. Voices and results stay; `up` takes them up again.
+    """Stop serving on this machine. Voices and results stay; `up` reuses them.
 
     Parameters
     ----------
     port : Port
         Port that is served on.
     """
-    errors.print("stopped" if LocalBackend(home(), port).down() else plain(f"nothing of {home()} was running"))
+    errors.print("stopped" if LocalBackend(home(), port).down() else plain(f"nothing was running from {home()}"))

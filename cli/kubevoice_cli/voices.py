@@ -1,4 +1,4 @@
-"""`voice`: looking at voice bundles, and making them from ModelScope voices."""
+"""`voice`: show, import and export bundles."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +11,7 @@ from kubevoice_cli.console import answers, plain
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Look at voice bundles, import and export voices.", no_args_is_help=True)
+app = typer.Typer(help="Show bundles; import and export voices.", no_args_is_help=True)
 
 
 class ExportFormat(StrEnum):
@@ -24,7 +24,7 @@ class ExportFormat(StrEnum):
 def show(
     bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or builtin://NAME.", show_default=False)],
 ) -> None:
-    """Show what a bundle says about itself, after checking every file against its digest.
+    """Check every file of a bundle against its digest and show its manifest.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ def import_voice(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="Folder to write, which must not be there yet.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist.", show_default=False)],
     *,
-    voice: Annotated[list[str] | None, typer.Option(help="Import this voice of several; may be repeated.")] = None,
+    voice: Annotated[list[str] | None, typer.Option(help="Import only this voice; may be repeated. [all]")] = None,
     emotion: Annotated[
-        list[str] | None, typer.Option(help="Offer this emotion; may be repeated. [all that have a name]")
+        list[str] | None, typer.Option(help="Import only this emotion; may be repeated. [all that have a name]")
     ] = None,
 ) -> None:
-    """Convert a ModelScope voice into a bundle, to synthesize with, to serve, and to fine-tune from as spec.base.uri.
+    """Convert a ModelScope voice into a bundle that can be served, and fine-tuned as spec.base.uri.
 
     A folder with several voices becomes a folder with a bundle for each.
 
@@ -90,7 +90,7 @@ def import_voice(
     voice : list of str or None
         Voices to import; None is all.
     emotion : list of str or None
-        Emotions to offer; None is all that have a name.
+        Emotions to import; None is all that have a name.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def export_voice(
         Path | None, typer.Option("--output", "-o", help="Folder to write. [torchscript/ in the bundle's folder]")
     ] = None,
 ) -> None:
-    """Export a voice to another format, checked against torch over ten texts. The bundle and its revision stay.
+    """Export a voice to another format and compare it with torch on ten texts. The bundle does not change.
 
     Parameters
     ----------

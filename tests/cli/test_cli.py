@@ -220,7 +220,7 @@ def test_a_voice_is_measured(kubevoice):
 
 def test_down_with_nothing_running_is_fine_and_says_where_it_looked(kubevoice, tmp_path):
     found = kubevoice("down")
-    assert (found.returncode, found.stderr.strip()) == (0, f"nothing of {tmp_path / 'home'} was running")
+    assert (found.returncode, found.stderr.strip()) == (0, f"nothing was running from {tmp_path / 'home'}")
 
 
 def test_what_up_says_to_type_finds_the_state_of_up(tmp_path, monkeypatch):

@@ -38,11 +38,15 @@ def test_the_revision_before_the_one_that_serves_or_the_one_that_is_named(entrie
 @pytest.mark.parametrize(
     ("entries", "wanted", "complaint"),
     [
-        ([], None, "no revision serves, so none comes before it; name one of: none"),
-        ([("a", "Serving")], None, "no revision before the one that serves; there are: aaaa00000000 (Serving)"),
+        ([], None, "no revision serves now; name one of: none"),
+        ([("a", "Serving")], None, "no revision is older than the one that serves; there are: aaaa00000000 (Serving)"),
         ([("a", "Serving"), ("b", "Rejected")], None, "bbbb00000000 (Rejected)"),
         ([("a", "Serving"), ("b", "Superseded")], "c", "no revision begins with 'c'; there are: aaaa00000000"),
-        ([("a", "Serving"), ("d", "Superseded")], "aa", "'aa' may be any of: aaaa00000000 (Serving), aa1111111111"),
+        (
+            [("a", "Serving"), ("d", "Superseded")],
+            "aa",
+            "'aa' matches several revisions: aaaa00000000 (Serving), aa1111111111",
+        ),
         ([("a", "Serving")], "", "no revision begins with ''"),
     ],
 )
@@ -80,7 +84,7 @@ def test_without_a_cluster_it_says_so_in_one_line(kubevoice, tmp_path, words):
     [
         (("rollback", "mei"), "there is no VoiceModel 'mei' here"),
         (("rollback", "../mei"), "there is no VoiceModel '../mei' here"),
-        (("rollback", "mei", "abc", "--undo"), "leave --undo out"),
+        (("rollback", "mei", "abc", "--undo"), "omit --undo"),
     ],
 )
 def test_bad_input_is_exit_code_2(kubevoice, words, complaint):
