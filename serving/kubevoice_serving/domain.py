@@ -1,4 +1,4 @@
-"""Values that cross between the HTTP process and the replicas. They hold no logic and are pickled by Ray."""
+"""Values passed between the HTTP process and the replicas. They have no logic; Ray pickles them."""
 
 from dataclasses import dataclass, field
 from typing import Self
@@ -89,7 +89,7 @@ class SynthesisRequest:
 
 @dataclass(frozen=True, slots=True)
 class SpeechHead:
-    """What is known of a speech when its first samples exist.
+    """What is known of a speech when its first samples are ready.
 
     Attributes
     ----------
@@ -196,7 +196,7 @@ class Refusal:
 
     @classmethod
     def from_error(cls, error: InputError) -> Self:
-        """Return the refusal that says what an InputError says.
+        """Return a refusal with the message of an InputError.
 
         Parameters
         ----------

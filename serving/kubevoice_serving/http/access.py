@@ -63,7 +63,7 @@ class AccessControl:
         self.configure(config or AccessConfig())
 
     def configure(self, config: AccessConfig) -> None:
-        """Take new rules. What has been counted of callers is kept if the rate limit stays the same.
+        """Set new rules. The counts of callers are kept if the rate limit stays the same.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class AccessControl:
             return
         rule = f"each caller may send {self._limiter.requests_per_minute} requests a minute"
         if requests > self._limiter.requests_per_minute:
-            message = f"{rule}, and this counts as {requests} more; send fewer at once"
+            message = f"{rule}, and this request counts as {requests} more; send fewer texts"
             raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "rate_exceeded", message)
         caller = f"key {name}" if name else f"address {_client_address(scope)}"
         if wait := self._limiter.acquire(caller, time.monotonic(), requests):
@@ -139,7 +139,9 @@ class AccessControl:
         """Refuse scripts of web sites that are not allowed. Browsers do not check WebSockets themselves."""
         origin, origins = headers.get("origin"), self.config.cors_origins
         if origin and urlsplit(origin).netloc != headers.get("host") and not {origin, "*"} & {*origins}:
-            message = f"scripts of {origin[:100]} may not call; whoever runs the service can add it to corsOrigins"
+            message = (
+                f"scripts of {origin[:100]} may not call; ask the administrator of the service to add it to corsOrigins"
+            )
             raise ApiError(HTTPStatus.FORBIDDEN, "origin_not_allowed", message)
 
 
@@ -156,7 +158,7 @@ def _read_key_subprotocol(scope: Scope) -> str:
 def _client_address(scope: Scope) -> str:
     """Return the address of the client.
 
-    Ray's proxy appends the address that called it to X-Forwarded-For; what the caller itself claims comes before.
+    Ray's proxy appends the address that called it to X-Forwarded-For; what the caller itself sent comes before it.
     """
     if forwarded := Headers(scope=scope).getlist("x-forwarded-for"):
         return forwarded[-1].rpartition(",")[2].strip()
@@ -175,13 +177,13 @@ def _authenticate(keys: ApiKeyFile, authorization: str) -> str:
         raise ApiError(HTTPStatus.UNAUTHORIZED, "missing_api_key", message, headers=challenge)
     try:
         name = keys.find(key.strip())
-    except KubeVoiceError:  # the log says why; a caller need not know where the file is
+    except KubeVoiceError:  # the log says why; the message does not reveal where the file is
         message = f"the server cannot read its API keys; its log says why; try again in {UNAVAILABLE_SECONDS} s"
         retry = {"Retry-After": str(UNAVAILABLE_SECONDS)}
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "keys_unavailable", message, headers=retry) from None
     if name is None:
         challenge = {"WWW-Authenticate": 'Bearer realm="kubevoice", error="invalid_token"'}
-        message = "this API key is unknown; ask whoever runs the service for one"
+        message = "this API key is unknown; ask the administrator of the service for one"
         raise ApiError(HTTPStatus.UNAUTHORIZED, "invalid_api_key", message, headers=challenge)
     return name
 

@@ -70,8 +70,8 @@ def generate_key(name: str) -> tuple[str, ApiKeyEntry]:
     """
     if not NAME.fullmatch(name):
         raise InputError(
-            f"{name!r} cannot name a key; up to 63 letters, digits, '.', '_' and '-' can, of which the first is a "
-            "letter or a digit"
+            f"{name!r} is not a valid name of a key: use up to 63 letters, digits, '.', '_' and '-', the first of "
+            "them a letter or a digit"
         )
     key = f"kv-{secrets.token_urlsafe(32)}"
     return key, ApiKeyEntry(name, _hash_key(key))
@@ -112,7 +112,7 @@ def parse_keys(data: bytes) -> tuple[ApiKeyEntry, ...]:
         if entry.name != name_of[entry.digest]
     ]
     if not entries and not problems:
-        problems.append("there is no key in it")
+        problems.append("it has no key")
     if problems:
         raise InputError(f"{problems[0]}; `kubevoice key NAME` prints a line", problems)
     return tuple(entries)

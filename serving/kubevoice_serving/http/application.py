@@ -1,4 +1,4 @@
-"""The HTTP application: middleware and routes over a `Backend`. It knows nothing of Ray or of engines."""
+"""The HTTP application: middleware and routes over a `Backend`. It depends neither on Ray nor on engines."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 WEBUI = Path(__file__).parents[1] / "webui"
 CLEANUP_SECONDS = 3600.0
 NO_ROOM_SECONDS = 60
-"""When a caller may try again whose recording the disk had no room for."""
+"""When a caller may try again if the disk had no room for its recording."""
 CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
 
 
@@ -68,11 +68,11 @@ def create_app(backend: Backend, recordings: Recordings, access: AccessControl) 
     FastAPI
         An ASGI application.
     """
-    get_tracer()  # loads the exporter now, so that the first request need not wait for it
+    get_tracer()  # loads the exporter now, so that the first request does not wait for it
     metrics = HttpMetrics()
     app = FastAPI(title="KubeVoice", version=version("kubevoice"), lifespan=_clean_up_recordings(recordings))
     add_error_handlers(app)
-    # The last one added is the first to see a request.
+    # The middleware that is added last runs first.
     app.add_middleware(BodyLimit)
     app.add_middleware(AccessMiddleware, access=access)
     app.add_middleware(DynamicCorsMiddleware, access=access)
@@ -94,7 +94,7 @@ def _clean_up_recordings(recordings: Recordings) -> Callable[[FastAPI], Abstract
 
     async def clean_up_forever() -> None:
         while True:
-            with suppress(OSError):  # a full or vanished disk must not end the clean-up
+            with suppress(OSError):  # a full or missing disk must not end this task
                 await asyncio.to_thread(recordings.delete_expired)
             await asyncio.sleep(CLEANUP_SECONDS)
 
@@ -131,8 +131,10 @@ def _add_legacy_routes(app: FastAPI, backend: Backend, metrics: HttpMetrics, rec
         try:
             recording_id = await asyncio.to_thread(recordings.save, result.audio)
         except OSError as error:
-            logger.error("a recording cannot be stored: %s", error)  # noqa: TRY400  # the traceback says nothing more
-            message = f"no recording can be stored now ({error.strerror}); POST /v1/audio/speech needs no room"
+            logger.error("a recording cannot be stored: %s", error)  # noqa: TRY400  # the traceback adds nothing
+            message = (
+                f"the recording cannot be stored now ({error.strerror}); POST /v1/audio/speech needs no disk space"
+            )
             raise ApiError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "no_room", message, headers={"Retry-After": str(NO_ROOM_SECONDS)}
             ) from None
@@ -161,7 +163,7 @@ def _add_list_routes(app: FastAPI, backend: Backend) -> None:
 
     @app.get("/v1/revisions", tags=["operations"])
     async def revisions() -> RevisionsResponse:
-        """List the revision of each voice in each replica, and what became of the requests of each track."""
+        """List the revision of each voice in each replica, and the outcomes of the requests of each track."""
         return RevisionsResponse(replicas=tuple(await backend.list_replicas()), traffic=backend.track_traffic())
 
 

@@ -1,4 +1,4 @@
-"""The body of a batch, and the batch result: the manifest that comes back with its files."""
+"""The body of a batch, and the batch result: the manifest that is returned with its files."""
 
 import re
 from dataclasses import dataclass
@@ -51,13 +51,13 @@ Item = Annotated[BatchItem | InvalidBatchItem, PlainValidator(_parse_item, json_
 
 
 class BatchRequest(StrictModel):
-    """The texts of a batch. An item that is wrong does not make the batch invalid."""
+    """The texts of a batch. An invalid item does not make the batch invalid."""
 
     items: list[Item] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
 class BatchItemResult(BaseModel):
-    """What became of an item."""
+    """The result of an item."""
 
     id: str
     status: int = Field(description="The status of a request of its own: 200, or that of `error`.")
@@ -71,7 +71,7 @@ class BatchItemResult(BaseModel):
 
 
 class BatchResultManifest(BaseModel):
-    """What became of all items, in their order: manifest.json of the ZIP file."""
+    """The results of all items, in their order: manifest.json of the ZIP file."""
 
     total: int
     succeeded: int

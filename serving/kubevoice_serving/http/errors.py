@@ -1,4 +1,4 @@
-"""Errors over HTTP: one JSON shape, and a status that says whether the caller or the server is at fault."""
+"""Errors over HTTP: one JSON form, and a status that tells the caller's errors from the server's."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -31,7 +31,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for 
 
 
 class ApiError(HTTPException):
-    """A response other than success. FastAPI takes any other exception while it reads a body for bad JSON.
+    """A response other than success. FastAPI treats any other exception while it reads a body as malformed JSON.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ async def _handle_retry_error(request: Request, error: AtCapacityError | Unavail
 
 async def _handle_http_error(request: Request, error: HTTPException) -> JSONResponse:
     if error.status_code == HTTPStatus.BAD_REQUEST and (reason := _explain_unreadable(error.__cause__)):
-        message = f"the body is not JSON that can be read: {reason}"
+        message = f"the body cannot be read as JSON: {reason}"
         return make_error_response(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", message))
     message = f"{request.method} {request.url.path}: {error.detail}"
     code = HTTPStatus(error.status_code).name.lower()
@@ -179,7 +179,7 @@ async def _handle_http_error(request: Request, error: HTTPException) -> JSONResp
 
 
 def _explain_unreadable(cause: BaseException | None) -> str | None:
-    """Say why FastAPI could not read a body, other than by JSON's grammar; None if that was not the cause."""
+    """Return why FastAPI could not read a body; None if the cause is the JSON's syntax."""
     match cause:
         case UnicodeDecodeError():
             return "it is not in UTF-8"
@@ -202,7 +202,7 @@ async def _handle_validation_error(request: Request, error: RequestValidationErr
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make `app` answer expected errors in the one shape; `ObservabilityMiddleware` answers unexpected ones.
+    """Make `app` answer expected errors in this form; `ObservabilityMiddleware` answers unexpected ones.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Events that are sent while speech is made: OpenAI's, and one more for timestamps."""
+"""Events that are sent during synthesis: OpenAI's, and one for timestamps."""
 
 import base64
 from typing import Any, Literal, Self
@@ -49,9 +49,9 @@ class AudioDelta(Event):
 
 
 class Timestamps(Event):
-    """When words, characters and bookmarks are heard, sent before they are, in seconds from the beginning of the audio.
+    """Times of words, characters and bookmarks in seconds from the beginning of the audio; sent before their audio.
 
-    All such events of a speech together have what /v1/audio/subtitles answers.
+    Together these events have the times that /v1/audio/subtitles returns.
     """
 
     type: Literal["speech.audio.timestamps"] = "speech.audio.timestamps"
@@ -161,4 +161,4 @@ def document_models(app: FastAPI, *models: type[BaseModel]) -> None:
         document["components"]["schemas"] |= schemas["$defs"]
         return document
 
-    app.openapi = build_with_models  # type: ignore[method-assign]  # as FastAPI's documentation has it
+    app.openapi = build_with_models  # type: ignore[method-assign]  # as FastAPI's documentation describes

@@ -1,8 +1,8 @@
-"""Incremental speech: a speech whose text comes bit by bit.
+"""Incremental speech: a speech whose text arrives in parts.
 
-Each sentence is a request of its own, and all of them make one file. So a sentence goes to whichever replica is free,
-and is cached like any other. What makes them one speech is here: pauses, playback time, the encoder, and that one
-revision synthesizes all of it.
+Each sentence is a request of its own, and all of them make one file. So a sentence goes to whichever replica is free
+and is cached like any other. This module joins them: pauses, playback time, the encoder, and the same revision for all
+sentences.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ class IncrementalSpeech:
                     if not first.silent:
                         raise make_refusal_error(first, "start")
                     return
-                assert isinstance(first, SpeechHead)  # noqa: S101  # streams begin so
+                assert isinstance(first, SpeechHead)  # noqa: S101  # the first item of a stream
                 async for before in self._begin_sentence(first):
                     yield before
                 start, finish = self._samples / first.sample_rate, begin + len(text.strip())
@@ -159,7 +159,7 @@ class IncrementalSpeech:
             yield SpeechStarted.model_validate(fields | {"sample_rate": head.sample_rate})
             return
         if head.sample_rate != self._head.sample_rate:
-            message = f"voice {head.voice} has been replaced by one at {head.sample_rate} Hz; begin again"
+            message = f"voice {head.voice} has been replaced by one at {head.sample_rate} Hz; start a new speech"
             raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "voice_replaced", message)
         self._head = head
         pause = round(SENTENCE_PAUSE_SECONDS / self._request.controls.speed * head.sample_rate)
@@ -168,8 +168,8 @@ class IncrementalSpeech:
 
     async def _encode(self, pcm: bytes) -> bytes:
         """Return the bytes of the file that are ready after these int16 samples, and move `_playback_end` on."""
-        assert self._head is not None  # noqa: S101  # there are samples, so
-        assert self._encoder is not None  # noqa: S101  # it has begun
+        assert self._head is not None  # noqa: S101  # set with the first sentence
+        assert self._encoder is not None  # noqa: S101  # likewise
         samples = np.frombuffer(pcm, "<i2")
         self._samples += len(samples)
         self._playback_end = max(self._playback_end, time.monotonic()) + len(samples) / self._head.sample_rate

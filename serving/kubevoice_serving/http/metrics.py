@@ -170,7 +170,7 @@ class ObservabilityMiddleware:
                 method, route = scope.get("method", "WEBSOCKET"), getattr(scope.get("route"), "path", "unknown")
                 status = status or CLIENT_CLOSED_REQUEST
                 self._metrics.requests.labels(method, route, status).inc()
-                if scope["type"] == "http":  # a WebSocket lasts as long as its caller likes
+                if scope["type"] == "http":  # the caller decides how long a WebSocket lasts
                     self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
                 if key_name := scope.get(KEY_NAME):
                     self._metrics.key_requests.labels(key_name).inc()

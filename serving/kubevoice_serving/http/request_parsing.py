@@ -32,7 +32,9 @@ def check_text(text: str, param: str) -> None:
     if not text.strip():
         raise ApiError(HTTPStatus.BAD_REQUEST, "empty_text", f"{param} is empty; send text to speak", param=param)
     if len(text) > MAX_CHARACTERS:
-        message = f"{param} has {len(text)} characters; at most {MAX_CHARACTERS} are taken at once: split the text"
+        message = (
+            f"{param} has {len(text)} characters; split the text: at most {MAX_CHARACTERS} are allowed in one request"
+        )
         raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", message, param=param)
 
 

@@ -43,13 +43,13 @@ Text = Annotated[str, AfterValidator(_check_surrogates)]
 
 
 class StrictModel(BaseModel):
-    """A model that refuses fields it does not have."""
+    """A model that rejects unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class SpeechOptions(StrictModel):
-    """How something should be spoken."""
+    """Voice, controls and readings of a request."""
 
     model: str = Field("kubevoice", description="Accepted for OpenAI's clients; the voice decides.")
     voice: Annotated[str | None, BeforeValidator(_unwrap_voice)] = Field(
@@ -70,16 +70,18 @@ class SpeechOptions(StrictModel):
 
 
 class SpeechInput(SpeechOptions):
-    """What should be spoken, and how."""
+    """The text to synthesize, and its options."""
 
-    input: Text = Field(description=f"Text to speak, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"])
+    input: Text = Field(
+        description=f"Text to synthesize, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"]
+    )
     ssml: bool = Field(False, description="The input is an SSML document (docs/ssml.md).")
     loudness: float | None = Field(
         None,
         ge=-40,
         le=-5,
         description="Integrated loudness in LUFS (BS.1770) that the speech is brought to, without peaks above -1 dBFS. "
-        "It is known once everything is synthesized, so this is not streamed.",
+        "It is known only after synthesis, so it cannot be combined with streaming.",
         examples=[-16],
     )
 
@@ -88,7 +90,7 @@ AudioFormat = Literal["mp3", "wav", "flac", "opus", "aac", "pcm"]
 
 
 class SpeechRequest(SpeechInput):
-    """OpenAI's body for speech, with what a SAMBERT voice can do besides."""
+    """OpenAI's body for speech, with more fields for a SAMBERT voice."""
 
     response_format: AudioFormat = Field(
         "mp3", description="`pcm` is headerless little-endian int16 at the rate in X-Sample-Rate."
@@ -98,17 +100,17 @@ class SpeechRequest(SpeechInput):
     )
     timestamps: bool = Field(
         False,
-        description="With `sse`, events `speech.audio.timestamps` say when words, characters and bookmarks are heard.",
+        description="With `sse`, also send events `speech.audio.timestamps`: times of words, characters and bookmarks.",
     )
     stream: bool | None = Field(
         None,
-        description="Send speech while it is made. Omitted, all formats but wav and flac are, whose headers could "
-        "not have their length then.",
+        description="Stream the speech. If omitted, all formats are streamed but wav and flac, because their "
+        "headers contain their length.",
     )
 
 
 class SubtitlesRequest(SpeechInput):
-    """The body of /v1/audio/speech; the response is when each word is heard."""
+    """The body of /v1/audio/speech; the response has the time of each word."""
 
     format: Literal["json", "srt", "vtt"] = Field(
         "json", description="`json` has the times of words, characters and bookmarks in seconds."
@@ -152,10 +154,10 @@ class AnalyzedSyllable(BaseModel):
 
 
 class SsmlNotice(BaseModel):
-    """Something in an SSML document that was ignored; its text is spoken all the same."""
+    """A part of an SSML document that was ignored; its text is synthesized."""
 
     message: str
-    line: int | None = Field(description="From 1; null for what the voice lacks.")
+    line: int | None = Field(description="From 1; null if the voice lacks what was asked for.")
     column: int | None
 
 

@@ -1,4 +1,4 @@
-"""Errors over a WebSocket: an event with the error, and a close code made of the HTTP status.
+"""Errors over a WebSocket: an event with the error, and a close code derived from the HTTP status.
 
 A refused handshake is accepted first, because browsers show scripts no response to a handshake.
 """
@@ -14,7 +14,7 @@ from kubevoice_serving.http.websocket_messages import ErrorEvent
 __all__ = ["choose_subprotocol", "close_with_error", "reject_handshake", "to_http_status"]
 
 SUBPROTOCOL = "kubevoice"
-"""The subprotocol that is chosen if it is offered: browsers want one chosen where one is offered."""
+"""Accepted if the caller offers it: browsers fail a connection that accepts none of the subprotocols they offer."""
 NORMAL_CLOSE, FIRST_ERROR_CLOSE = 1000, 4000
 """Close codes: of success, and the first of an application's own, to which the HTTP status is added."""
 

@@ -22,11 +22,13 @@ __all__ = [
 
 
 class StartMessage(SpeechOptions):
-    """The first message: how all of the text should be spoken."""
+    """The first message: the options for the whole text."""
 
     type: Literal["start"]
-    response_format: AudioFormat = Field("pcm", description="Of the binary messages, which together are one file.")
-    timestamps: bool = Field(False, description="Send when words and characters are heard.")
+    response_format: AudioFormat = Field(
+        "pcm", description="Format of the binary messages, which together are one file."
+    )
+    timestamps: bool = Field(False, description="Send the times of words and characters.")
 
 
 class TextMessage(StrictModel):
@@ -37,7 +39,7 @@ class TextMessage(StrictModel):
 
 
 class FlushMessage(StrictModel):
-    """Speak what has come so far, even if its last sentence is not complete."""
+    """Synthesize the text so far, even if its last sentence is not complete."""
 
     type: Literal["flush"]
 

@@ -1,4 +1,4 @@
-"""A ZIP file that is sent while it is made."""
+"""A ZIP file that is streamed while it is written."""
 
 import io
 import time
@@ -42,7 +42,7 @@ class _UnsentBuffer:
 
 
 class ZipStream:
-    """Writes a ZIP file piece by piece. Each entry is added complete, so that its header has its size."""
+    """Writes a ZIP file in parts. Each entry is added complete, so that its header has its size."""
 
     def __init__(self) -> None:
         self._buffer = _UnsentBuffer()

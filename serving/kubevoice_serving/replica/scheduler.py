@@ -1,9 +1,9 @@
 """The scheduler of a replica: one thread computes for all listeners, one chunk at a time, earliest deadline first.
 
-Two sentences at once on one core would only make both late. So the chunk of the listener whose audio runs out first is
+Computing two sentences at once on one core would delay both. So the chunk of the listener whose audio runs out first is
 computed first (earliest deadline first; C. L. Liu and J. W. Layland, "Scheduling Algorithms for Multiprogramming in a
-Hard-Real-Time Environment", Journal of the ACM 20(1), 1973, section 7). New listeners hear something soon, and nobody's
-audio stops before the replica is at capacity.
+Hard-Real-Time Environment", Journal of the ACM 20(1), 1973, section 7). New listeners get audio soon, and no
+playback is interrupted before the replica is at capacity.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ class DeadlineScheduler:
 
     @property
     def at_capacity(self) -> bool:
-        """Whether one more stream would be too much.
+        """Whether the replica cannot take one more stream.
 
         That is so if the thread could not compute for all as fast as they listen, if somebody's audio is running out
         already, or if too many streams wait for their first chunk. With no stream there is always room for one.

@@ -68,7 +68,7 @@ class Synthesizer:
         self._loading: asyncio.Task[None] | None = None
         """The background load of the last configuration, also after it has ended; set by `reconfigure`."""
         self._scheduler, self._batch = DeadlineScheduler(), DecoderScheduler()
-        get_tracer()  # loads the exporter now, so that the first request need not wait for it
+        get_tracer()  # loads the exporter now, so that the first request does not wait for it
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Load the voices of a configuration and serve them.
@@ -144,7 +144,7 @@ class Synthesizer:
                 return Refusal.from_error(error)
 
     async def stream(self, request: SynthesisRequest) -> AsyncIterator[ReplicaItem]:
-        """Synthesize and yield the file while it is made.
+        """Stream a speech.
 
         A request that continues a speech is always taken; a new one gets AtCapacityError while the scheduler is at
         capacity. Closing the iterator stops the work after the chunk that is being computed.

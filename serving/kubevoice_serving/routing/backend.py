@@ -45,7 +45,7 @@ class Backend(Protocol):
         """
 
     def stream(self, request: SynthesisRequest) -> AsyncGenerator[SpeechItem, None]:
-        """Synthesize and yield the file while it is made.
+        """Stream a speech.
 
         Close the generator to stop the work.
 

@@ -25,9 +25,9 @@ __all__ = ["CachingBackend"]
 
 
 class CachingBackend:
-    """Knows which revision each voice should have, so that a result of an earlier revision is never sent.
+    """Knows which revision each voice should have, so that it never sends a result of an earlier revision.
 
-    While there is a canary every request goes to a replica: cached results would say nothing about it.
+    While there is a canary every request goes to a replica, so that all of them count in its analysis.
 
     Parameters
     ----------

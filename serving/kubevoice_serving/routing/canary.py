@@ -1,4 +1,4 @@
-"""The canary as the HTTP process sees it: another application of the same Ray, which may come and go at any time."""
+"""Requests to the canary: another application of the same Ray, which may start and end at any time."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ POLL_SECONDS = 1.0
 
 
 class CanaryGoneError(Exception):
-    """The canary went away before one of its replicas took the request."""
+    """The canary ended before one of its replicas took the request."""
 
 
 class Canary:
@@ -97,7 +97,7 @@ class Canary:
         Raises
         ------
         CanaryGoneError
-            If the canary goes away before a replica has taken the request.
+            If the canary ends before a replica has taken the request.
         AtCapacityError, UnavailableError
             As `await_replica`.
         """
@@ -126,7 +126,7 @@ class Canary:
         Raises
         ------
         CanaryGoneError
-            If the canary goes away before a replica has taken the request.
+            If the canary ends before a replica has taken the request.
         """
         call: Any = self._handle.options(stream=True).stream.remote(request)
         try:
@@ -137,7 +137,7 @@ class Canary:
         return call
 
     async def _wait_assigned(self, call: Any, assignment: Coroutine[Any, Any, Any]) -> None:
-        """Wait until a replica has taken the call. Ray itself would wait for ever for a replica that never comes."""
+        """Wait until a replica has taken the call. Ray itself would wait for ever for a replica that never starts."""
         assigned = asyncio.ensure_future(assignment)
         gone = asyncio.ensure_future(self._gone.wait())
         try:

@@ -1,8 +1,8 @@
-"""What a worker pod runs before it ends: `python -m kubevoice_serving.routing.drain SECONDS`.
+"""Command that a worker pod runs before it ends: `python -m kubevoice_serving.routing.drain SECONDS`.
 
-It tells Ray that the node goes away. Ray then starts a replica elsewhere if there is room, sends this one no more
-requests and lets it finish those it has. The pod ends when replica and proxy have gone, when the head has gone, or when
-the seconds are over.
+It tells Ray to drain the node. Ray then starts a replica elsewhere if there is room, sends this one no more
+requests and lets it finish those it has. The pod ends when replica and proxy have ended, when the head has
+ended, or when the time is over.
 """
 
 import argparse
@@ -22,7 +22,7 @@ POLL_SECONDS, CONNECT_SECONDS = 0.5, 3.0
 
 
 def _is_head_reachable() -> bool:
-    """Return whether the head, named by RAY_ADDRESS, accepts connections: without it no request comes or goes."""
+    """Return whether the head, named by RAY_ADDRESS, accepts connections; without the head there are no requests."""
     host, _, port = os.environ.get("RAY_ADDRESS", "").rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS):

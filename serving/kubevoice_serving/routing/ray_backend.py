@@ -30,7 +30,7 @@ __all__ = ["RayBackend"]
 class RayBackend:
     """The replicas of the deployment `Synthesizer`, and of a canary when there is one.
 
-    A canary that fails costs a caller time, never the answer: the request goes to a stable replica instead.
+    If the canary fails, the request goes to a stable replica, so the caller gets a response, only later.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class RayBackend:
 
 
 async def _relay_stream(call: Any, counter: TrafficCounter) -> AsyncGenerator[SpeechItem, None]:
-    """Yield the items of a replica's stream and count what became of it; cancel the call when nobody listens."""
+    """Yield the items of a replica's stream and count its outcome; cancel the call when the caller leaves."""
     began = time.perf_counter()
     try:
         while True:
@@ -236,7 +236,7 @@ async def _count_result(
     request: SynthesisRequest,
     counter: TrafficCounter,
 ) -> SynthesisResult | Refusal:
-    """Synthesize and count what became of it. A request that no replica took says nothing about the track."""
+    """Synthesize and count the outcome. A request that no replica took is not counted."""
     began = time.perf_counter()
     try:
         result = await synthesize(request)

@@ -1,7 +1,7 @@
-"""The response cache: results of earlier requests, kept in this process and, if there is one, in Redis.
+"""The response cache: results of earlier requests, kept in this process and, if configured, in Redis.
 
-An entry's key is a digest of the voice, its revision and everything that was asked for (see `make_cache_key`). So an
-entry never becomes wrong, only unused, and nothing is invalidated.
+An entry's key is a digest of the voice, its revision and every option of the request (see `make_cache_key`). So an
+entry never becomes stale, and no entry is invalidated.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ KEY_PREFIX = "kubevoice:2:"
 CONNECT_SECONDS, RESPONSE_SECONDS = 0.25, 0.1
 TIMES = TypeAdapter(Times)
 REDIS_BACKOFF_SECONDS = 5.0
-"""How long Redis is not asked after it failed."""
+"""How long Redis is not used after it failed."""
 
 
 def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, whole: bool) -> str:
@@ -113,7 +113,7 @@ def deserialize_result(data: bytes, tier: str) -> SynthesisResult | None:
 
 
 class MemoryTier:
-    """The tier in this process; the entries used longest ago make room for new ones.
+    """The tier in this process; the least recently used entries are deleted for new ones.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class MemoryTier:
 
 
 class RedisTier:
-    """The tier in Redis. While Redis is slow or away it acts as if it were empty, and is not asked for a while.
+    """The tier in Redis. If Redis is slow or does not answer, the tier acts as empty and does not use it for a while.
 
     Parameters
     ----------
@@ -231,12 +231,12 @@ class RedisTier:
                 return await command()
         except (RedisError, OSError, TimeoutError) as error:
             self._retry_at = time.monotonic() + REDIS_BACKOFF_SECONDS
-            logger.warning("Redis does not answer (%s); it is not asked for %g s", error, REDIS_BACKOFF_SECONDS)
+            logger.warning("Redis does not answer (%s); it is not used for %g s", error, REDIS_BACKOFF_SECONDS)
             return None
 
 
 class ResponseCache:
-    """Both tiers: the memory tier is asked first, and gets what the Redis tier had.
+    """Both tiers: the memory tier is read first, and stores what is read from the Redis tier.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Single flight: equal computations at the same time are done once."""
+"""Single flight: equal computations at the same time are made once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

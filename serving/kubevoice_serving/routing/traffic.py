@@ -1,4 +1,4 @@
-"""Counts what becomes of the requests of a track, stable or canary."""
+"""Counts the outcomes of the requests of a track, stable or canary."""
 
 import math
 from collections import deque

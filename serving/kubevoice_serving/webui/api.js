@@ -1,4 +1,4 @@
-/** Calls of the server that the page came from. A failure throws an ApiError with the message of the server. */
+/** Calls to the page's server. A failure throws an ApiError with the server's message. */
 
 export class ApiError extends Error {
   constructor(status, message) {
@@ -7,7 +7,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The API key is kept until the tab is closed, and no other tab can read it. */
+/** The API key is stored until the tab is closed; no other tab can read it. */
 export const setKey = (key) => sessionStorage.setItem("key", key.replace(/[^\x21-\x7e]/g, ""));
 export const key = () => sessionStorage.getItem("key") ?? "";
 

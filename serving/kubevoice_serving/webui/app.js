@@ -1,4 +1,4 @@
-/** The page: sends requests to the server, and plays, draws and keeps the speech that comes back. */
+/** The page: sends requests to the server; plays, draws and stores the speech. */
 
 import { call, json, key, setKey, stream } from "./api.js";
 import {
@@ -12,7 +12,7 @@ import { Take } from "./take.js";
 import { draw } from "./waveform.js";
 
 let take = null;
-let controller = new AbortController(); // of the requests of the present take
+let controller = new AbortController(); // for the requests of the current take
 let frame = 0;
 let lastBody = null; // the request of the take that is shown
 const reading = new Reading($("reading"), openCorrection);
@@ -31,7 +31,7 @@ function showError(error) {
   showStatus(error.status === 401 ? `${t("keyHint")} (${error.message})` : error.message, true);
 }
 
-/** Stop the present take; the samples that have come are kept. */
+/** Stop the current take; the samples received so far are kept. */
 function stopTake() {
   controller.abort();
   controller = new AbortController();
@@ -85,7 +85,7 @@ async function speak() {
   else if (!signal.aborted) showPlaying(false);
 }
 
-/** Show the words with their times. Speech goes on if the request fails. */
+/** Show the words with their times. Playback continues if the request fails. */
 async function showReading(body, newTake, signal) {
   try {
     const timing = await json("v1/audio/subtitles", body, signal);
@@ -97,7 +97,7 @@ async function showReading(body, newTake, signal) {
   }
 }
 
-/** Draw and mark words from the next frame on; there is never more than one such loop. */
+/** Draw and mark words from the next frame on; only one such loop runs. */
 function watch() {
   cancelAnimationFrame(frame);
   frame = requestAnimationFrame(follow);

@@ -111,7 +111,7 @@ export function showExamples() {
   );
 }
 
-/** Set the form to what it is when the page is opened. */
+/** Set the form to its initial state. */
 export function resetForm() {
   lexicon = {};
   $("text").value = EXAMPLES[0];

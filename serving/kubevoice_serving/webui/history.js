@@ -9,7 +9,7 @@ function load() {
     const stored = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "[]");
     return Array.isArray(stored) ? stored.filter((each) => typeof each?.request?.input === "string") : [];
   } catch {
-    return []; // something else wrote there
+    return []; // not written by this page
   }
 }
 

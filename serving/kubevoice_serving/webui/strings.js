@@ -1,4 +1,4 @@
-/** The texts of the page, in Chinese and in English; the choice is kept in this browser. */
+/** The texts of the page, in Chinese and in English. The browser stores the chosen language. */
 
 const STRINGS = {
   zh: {
@@ -13,12 +13,12 @@ const STRINGS = {
     api: "接口", voices: "音色列表", metrics: "指标",
   },
   en: {
-    text: "Text", ssml: "SSML document", plain: "Plain text", placeholder: "Chinese text to speak…", example: "Example",
+    text: "Text", ssml: "SSML document", plain: "Plain text", placeholder: "Chinese text to synthesize…", example: "Example",
     voice: "Voice", emotion: "Emotion", speaker: "Speaker", format: "Format", intensity: "Intensity", speed: "Speed",
     pitch: "Pitch", volume: "Volume", speak: "Speak", stop: "Stop", pause: "Pause", resume: "Resume", reset: "Reset",
     download: "Download", first: "First audio", seconds: "Length", revision: "Revision",
-    reading: "Pinyin", readingHint: "Click a word to correct how it is read", history: "History", restore: "Restore settings", clear: "Clear", speaking: "Speaking…", stopped: "Stopped",
-    broken: "The speech was interrupted; the part that arrived is below", key: "API key",
+    reading: "Pinyin", readingHint: "Click a word to correct its reading", history: "History", restore: "Restore settings", clear: "Clear", speaking: "Synthesizing…", stopped: "Stopped",
+    broken: "The speech was interrupted; the part that was received is below", key: "API key",
     keyHint: "This server needs an API key; enter it in the settings", settings: "Settings", theme: "Light or dark",
     language: "中文", correct: "Correct the reading", pinyin: "Pinyin with tone digits", save: "Save", cancel: "Cancel",
     forget: "Restore the default reading", corrections: "Corrected readings", waveform: "Waveform", links: "Links", api: "API",

@@ -1,6 +1,6 @@
-/** One take: samples that are played while they arrive, and are kept to be played again. */
+/** One take: samples that are played on arrival and stored for replay. */
 
-const LEAD_SECONDS = 0.08; // between the arrival of the first chunk and its playback: scheduling takes that long
+const LEAD_SECONDS = 0.08; // from the first chunk's arrival to its playback; scheduling takes that long
 
 export class Take {
   constructor(rate) {
@@ -9,7 +9,7 @@ export class Take {
     this.length = 0;
     this.complete = false;
     this.context = new AudioContext({ sampleRate: rate });
-    this.runs = []; // {at: context time, from: seconds of the take, until}: what is played when; between runs are gaps
+    this.runs = []; // {at: context time, from: seconds of the take, until}; between runs are gaps
     this.next = 0;
   }
 

@@ -16,7 +16,7 @@ export function draw(canvas, take, position) {
   const expected = Math.max(take.expected ?? 0, take.seconds, 0.001);
   const step = width / BARS;
   const values = measurePeaks(take, expected);
-  const loudest = Math.max(0.05, ...values); // quiet speech fills the height too, silence does not
+  const loudest = Math.max(0.05, ...values); // quiet speech fills the height, silence does not
   values.forEach((peak, i) => {
     const barHeight = Math.max(2, (peak / loudest) * (height - 4));
     context.fillStyle = (i + 0.5) / BARS * expected <= position ? style.color : style.borderColor;

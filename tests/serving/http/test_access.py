@@ -174,7 +174,7 @@ def test_a_key_is_recognized_by_its_digest():
 
 @pytest.mark.parametrize("name", ["", "a b", "a\nb", "-a", "x" * 64, "美"])
 def test_a_name_that_cannot_be_in_a_line_is_refused(name):
-    with pytest.raises(InputError, match="cannot name a key"):
+    with pytest.raises(InputError, match="is not a valid name of a key"):
         generate_key(name)
 
 

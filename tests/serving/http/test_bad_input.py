@@ -115,7 +115,7 @@ def test_a_full_disk_fails_recordings_alone(tmp_path, toy):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
         assert (status, headers["Retry-After"]) == (503, "60")
-        assert "no recording can be stored" in message("/api/tts", body)
+        assert "the recording cannot be stored" in message("/api/tts", body)
         assert spoken[0] == 200
         assert list((tmp_path / "recordings").iterdir()) == []
         assert site.call("POST", "/api/tts", {"text": "你好。"})[0] == 200

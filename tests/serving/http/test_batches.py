@@ -120,7 +120,7 @@ def test_each_file_is_what_a_request_of_its_own_gives(site, toy):
         ({"input": "好", "stream": True}, 422, "invalid_value", "stream: Extra inputs"),
         ({"input": "好", "id": "../x"}, 422, "invalid_value", "id: "),
         ({"input": "好", "id": ".hidden"}, 422, "invalid_value", "id: "),
-        ({"input": "好", "id": "FIRST"}, 422, "invalid_value", "another item is called"),
+        ({"input": "好", "id": "FIRST"}, 422, "invalid_value", "another item has the id"),
         ({"input": "好", "id": "001"}, 422, "invalid_value", "id: "),
         ({"id": "first", "faults": []}, 422, "invalid_value", "input: Field required"),
         ("好", 422, "invalid_value", "item: "),
@@ -130,7 +130,7 @@ def test_each_file_is_what_a_request_of_its_own_gives(site, toy):
 def test_an_invalid_item_fails_no_other(site, bad, status, code, message_part):
     wanted = [{"input": "你好。"}, {"id": "first", "input": "再见。"}, bad, {"input": "好的。"}]
     if bad == {"input": "好", "id": "001"}:
-        message_part = "another item is called '001'"
+        message_part = "another item has the id '001'"
     files, manifest = batch(site, wanted)
     assert [name.partition(".")[0] for name in files] == ["001", "first", "004"]
     assert all(files.values())

@@ -40,12 +40,12 @@ MAX_BATCH_CHARACTERS = 16_384
 CONCURRENCY = 4
 """Items that are being synthesized, or wait for the one before them to be sent."""
 DUE_SECONDS = 30.0
-"""When an item is due: a single request goes before an item that came less than this earlier."""
+"""When an item is due after its arrival: single requests that arrive within this time go first."""
 AT_CAPACITY_SECONDS = 60.0
 """How long an item is tried again while all replicas are at capacity."""
 ZIP: dict[int | str, dict[str, Any]] = {
     HTTPStatus.OK: {
-        "description": "A ZIP file: ID.FORMAT for each item that could be spoken, and last manifest.json, "
+        "description": "A ZIP file: ID.FORMAT for each item that could be synthesized, and last manifest.json, "
         "a BatchResultManifest.",
         "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
     }
@@ -74,7 +74,7 @@ def add_batch_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, access
     async def batch(
         body: BatchRequest, http_request: Request, cache_control: Annotated[str, Header()] = ""
     ) -> StreamingResponse:
-        """Synthesize many texts; an error of one of them fails no other."""
+        """Synthesize many texts; an error of one text does not affect the others."""
         items = _parse_items(body, bypass_cache=is_cache_bypassed(cache_control))
         access.charge(http_request.scope, len(items) - 1)  # one was counted when it was admitted
         headers = {"Content-Disposition": 'attachment; filename="speech.zip"'}
@@ -85,7 +85,7 @@ def _parse_items(body: BatchRequest, *, bypass_cache: bool) -> list[ParsedItem]:
     """Check the items. Raises ApiError if they have too many characters together."""
     total = sum(len(item.input) for item in body.items if not isinstance(item, InvalidBatchItem))
     if total > MAX_BATCH_CHARACTERS:
-        message = f"the items have {total} characters; at most {MAX_BATCH_CHARACTERS} are taken at once: send fewer"
+        message = f"the items have {total} characters; send at most {MAX_BATCH_CHARACTERS} in one request"
         raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", message, param="items")
     items: list[ParsedItem] = []
     used_names: set[str] = set()
@@ -106,7 +106,7 @@ def _parse_item(
     if isinstance(item, InvalidBatchItem):
         raise make_invalid_value_error(item.faults)
     if name.casefold() in used_names:
-        raise make_invalid_value_error([("id", f"another item is called {name!r}, too; give each a name of its own")])
+        raise make_invalid_value_error([("id", f"another item has the id {name!r}, too; give each item its own id")])
     check_text(item.input, "input")
     return replace(
         parse_synthesis_request(item, item.input, ssml=item.ssml),
@@ -118,7 +118,7 @@ def _parse_item(
 
 
 async def _iterate_zip(backend: Backend, metrics: HttpMetrics, items: list[ParsedItem]) -> AsyncIterator[bytes]:
-    """Yield the ZIP file while it is made: items in their order, CONCURRENCY of them at a time."""
+    """Yield the ZIP file during synthesis: items in their order, CONCURRENCY of them at a time."""
     zip_stream, results = ZipStream(), []
     waiting, tasks = deque(items), deque[asyncio.Task[SynthesisResult | ApiError]]()
     try:
@@ -145,7 +145,7 @@ async def _iterate_zip(backend: Backend, metrics: HttpMetrics, items: list[Parse
 async def _synthesize_item(
     backend: Backend, metrics: HttpMetrics, request: SynthesisRequest | ApiError
 ) -> SynthesisResult | ApiError:
-    """Synthesize one item. It waits while all replicas are at capacity, because a batch is in no hurry."""
+    """Synthesize one item. It waits while all replicas are at capacity, because a batch is not urgent."""
     if isinstance(request, ApiError):
         return request
     give_up = time.monotonic() + AT_CAPACITY_SECONDS

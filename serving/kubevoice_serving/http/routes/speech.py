@@ -1,4 +1,4 @@
-"""The route for speech: a complete file, a file that is sent while it is made, or server-sent events."""
+"""The route for speech: a complete file, a streamed file, or server-sent events."""
 
 import json
 from collections.abc import AsyncIterator
@@ -31,16 +31,14 @@ from kubevoice_serving.tracing import current_span
 __all__ = ["add_speech_route", "is_cache_bypassed", "synthesize"]
 
 FORMATS_WITH_LENGTH = ("wav", "flac")
-"""Formats whose headers say how long they are, so that they are complete before they are sent."""
+"""Formats whose headers contain their length, so that they are sent only when they are complete."""
 MAX_NOTICES = 8
-"""Notices that a response header holds."""
+"""Most notices in a response header."""
 TIMESTAMPS_NEED_EVENTS = (
-    "an audio file has no room for timestamps; set stream_format to sse for events that have them, "
+    "an audio file cannot contain timestamps; set stream_format to sse for events that have them, "
     "or send the same request to /v1/audio/subtitles"
 )
-LOUDNESS_NEEDS_WHOLE = (
-    "loudness is known once everything is synthesized; leave out stream and stream_format, or loudness"
-)
+LOUDNESS_NEEDS_WHOLE = "loudness is known only after synthesis; omit stream and stream_format, or omit loudness"
 SPEECH_RESPONSES: dict[int | str, dict[str, Any]] = {
     HTTPStatus.OK: {
         "description": "The file; with `sse`, events.",
@@ -143,17 +141,17 @@ async def synthesize(backend: Backend, metrics: HttpMetrics, request: SynthesisR
 async def _stream_response(
     backend: Backend, metrics: HttpMetrics, request: SynthesisRequest, *, events: bool
 ) -> StreamingResponse:
-    """Respond with speech while it is made.
+    """Stream speech.
 
-    What goes wrong before the first chunk is an error like any other. Later there is no status left to report it with:
-    the connection is cut, so that the caller sees that the file is not complete.
+    A failure before the first chunk is reported as an error. A later one closes the connection, because the status has
+    been sent: so the caller sees that the file is not complete.
     """
     check_text(request.text, "input")
     items = backend.stream(request)
     head = await anext(items)
     if isinstance(head, Refusal):
         raise make_refusal_error(head, "input")
-    assert isinstance(head, SpeechHead)  # noqa: S101  # streams begin so
+    assert isinstance(head, SpeechHead)  # noqa: S101  # the first item of a stream
     current_span().set_attributes(**head.trace_attributes, streaming=True)
 
     async def iterate_body() -> AsyncIterator[bytes]:

@@ -1,7 +1,7 @@
 """The route for timestamps and subtitles.
 
-It is apart from the one for speech: times come from durations, which the encoder alone predicts. So they can be had
-before, after or without the audio, whatever its format, and whether it was cached or not.
+It is separate from the route for speech because the encoder alone predicts the durations. So the times are available
+before, after or without the audio, in every format, and also for cached speech.
 """
 
 from fastapi import FastAPI, Response
@@ -35,7 +35,7 @@ def add_subtitles_route(app: FastAPI, backend: Backend) -> None:
 
     @app.post("/v1/audio/subtitles", tags=["speech"], response_class=Response, responses=ERRORS)
     async def subtitles(body: SubtitlesRequest) -> Response:
-        """Return when each word of the same request's speech is heard, or subtitles for it."""
+        """Return the times of the words in the same request's speech, or subtitles for it."""
         check_text(body.input, "input")
         timing = await backend.compute_timing(parse_synthesis_request(body, body.input, ssml=body.ssml))
         if isinstance(timing, Refusal):

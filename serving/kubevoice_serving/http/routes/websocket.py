@@ -1,6 +1,6 @@
-"""The route for incremental speech: a WebSocket that takes text as it is written and sends speech meanwhile.
+"""The route for incremental speech: a WebSocket that receives text and sends speech at the same time.
 
-Here are its messages, limits and end; `incremental` makes the speech.
+This module handles messages, limits and the end; `incremental` makes the speech.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ def add_websocket_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) ->
         openapi_extra=messages,
     )
     async def upgrade() -> NoReturn:
-        """Synthesize text as it comes, over a WebSocket."""
+        """Synthesize text as it arrives, over a WebSocket."""
         message = f"{PATH} is a WebSocket; connect to it with ws:// or wss://"
         raise ApiError(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, headers={"Upgrade": "websocket"})
 
@@ -169,10 +169,12 @@ class _Connection:
             message = await self._receive_message()
             if isinstance(message, StartMessage):
                 raise ApiError(HTTPStatus.BAD_REQUEST, "already_started", "a connection makes one speech; open another")
-            # A flush counts as a character, so that a caller who sends nothing else comes to an end.
+            # A flush counts as a character, so that a caller who sends only flushes reaches the limit.
             size += len(message.text) if isinstance(message, TextMessage) else 1
             if size > MAX_CHARACTERS:
-                reason = f"more than {MAX_CHARACTERS} characters have come; end the speech and open another connection"
+                reason = (
+                    f"the text has more than {MAX_CHARACTERS} characters; end the speech and open another connection"
+                )
                 raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "text_too_long", reason, param="text")
             for sentence in splitter.feed(message.text) if isinstance(message, TextMessage) else splitter.flush():
                 self._queue.put_nowait(sentence)
@@ -180,7 +182,7 @@ class _Connection:
                 self._queue.put_nowait(message)
             if isinstance(message, EndMessage):
                 await self._receive_text()
-                raise ApiError(HTTPStatus.BAD_REQUEST, "ended", "a message came after the one of type end")
+                raise ApiError(HTTPStatus.BAD_REQUEST, "ended", "a message arrived after the one of type end")
 
     async def _receive_message(self) -> Message:
         """Return the next message. Raises ApiError if it is invalid, or if none comes."""
@@ -190,7 +192,7 @@ class _Connection:
                     return _parse_message(await self._receive_text())
             except TimeoutError:
                 if self._queue.empty() and not self._synthesizing:
-                    reason = f"no message has come for {IDLE_SECONDS:g} s; send one, or end the speech"
+                    reason = f"no message arrived for {IDLE_SECONDS:g} s; send one, or end the speech"
                     raise ApiError(HTTPStatus.REQUEST_TIMEOUT, "idle", reason) from None
 
     async def _receive_text(self) -> str | None:
