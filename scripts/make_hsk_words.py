@@ -1,11 +1,11 @@
-"""Make the example data set: recordings of HSK words, some of them changed with WORLD to sound happy or sad.
+"""Make the example dataset: recordings of HSK words, some of them changed with WORLD to sound happy or sad.
 
     python scripts/make_hsk_words.py hsk-words-mandarin.tar examples/hsk-words
 
 The archive has words.csv (id,text,path) and one MP3 for each word, read by Yue Tan (CC BY-SA 3.0 US). The output
 folder gets wavs/*.flac (24 kHz, mono, 16 bit) and metadata.csv (id,text,emotion,wav_path). The same archive
 and the same library versions give the same bytes. The words held out for evaluation are written to
-training/recipes/hsk-heldout.csv and are not in the data set.
+training/recipes/hsk-heldout.csv and are not in the dataset.
 
 A happy version has a higher F0 with a wider range, and is faster and louder than the recording; a sad one is the
 opposite. The changes use the WORLD vocoder (Morise, Yokomori and Ozawa, 2016).
@@ -80,7 +80,7 @@ def sample_evenly(words: Sequence[Word], count: int) -> list[Word]:
 
 
 def choose_words(words: Iterable[Word]) -> tuple[list[Word], list[Word]]:
-    """Return the held-out words and the words of the data set, each in the archive's order."""
+    """Return the held-out words and the words of the dataset, each in the archive's order."""
     longer = [word for word in words if len(word.text) >= 2]
     held_out = sample_evenly(longer, HELD_OUT)
     held_out_texts = {word.text for word in held_out}
@@ -194,7 +194,7 @@ def write_table(path: Path, rows: Sequence[dict[str, str]]) -> None:
 
 
 def make_dataset(archive_path: Path, output: Path, held_out_path: Path) -> list[dict[str, str]]:
-    """Write the data set and the list of held-out words; return the rows of metadata.csv."""
+    """Write the dataset and the list of held-out words; return the rows of metadata.csv."""
     wavs = output / "wavs"
     wavs.mkdir(parents=True, exist_ok=True)
     for old in wavs.glob("*.flac"):
@@ -214,7 +214,7 @@ def make_dataset(archive_path: Path, output: Path, held_out_path: Path) -> list[
 
 
 def main() -> None:
-    """Read the arguments and make the data set."""
+    """Read the arguments and make the dataset."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="hsk-words-mandarin.tar")
     parser.add_argument("output", type=Path, help="folder to write, e.g. examples/hsk-words")

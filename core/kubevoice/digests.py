@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["DIGEST_PATTERN", "canonical_json", "hash_file", "hash_json", "hash_text", "short_hash"]
 
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
-"""How the digest of a data set or of a bundle is written."""
+"""How the digest of a dataset or of a bundle is written."""
 SHORT = 16
 """Hex digits of a short digest: 64 bits, enough to tell the few thousand objects of one cluster apart."""
 

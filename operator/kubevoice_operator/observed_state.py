@@ -152,7 +152,7 @@ class ObservedState:
     """Everything that was observed of one VoiceModel; Jobs by name."""
 
     dataset_version: str = ""
-    """A new value makes prepare run again: the refresh annotation; on one machine a fingerprint of the data set."""
+    """A new value makes prepare run again: the refresh annotation; on one machine a fingerprint of the dataset."""
     jobs: Mapping[str, ObservedJob] = field(default_factory=dict)
     service: ObservedService | None = None
     serving_missing: str | None = None

@@ -98,7 +98,7 @@ def resolve_pipeline(model: VoiceModel, observed: ObservedState) -> Pipeline:
     model
         The VoiceModel whose spec the stages are made from.
     observed
-        The Jobs that exist, and the version of the data set.
+        The Jobs that exist, and the version of the dataset.
 
     Returns
     -------

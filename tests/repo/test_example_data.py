@@ -1,4 +1,4 @@
-"""The example data set is whole, licensed, and its emotions differ as its README says."""
+"""The example dataset is whole, licensed, and its emotions differ as its README says."""
 
 import csv
 import importlib.util

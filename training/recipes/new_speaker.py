@@ -1,4 +1,4 @@
-"""A data set of a speaker that the base voice never heard, to show what a fine-tuning learns of one.
+"""A dataset of a speaker that the base voice was not trained on, to measure what fine-tuning learns of a new speaker.
 
     python training/recipes/new_speaker.py SENTENCES OUT --teacher teacher/lib/python3.11/site-packages \
         --voices package/voices
@@ -40,7 +40,7 @@ VOICE = {
 
 
 def main() -> None:
-    """Read the sentences; write them as a data set, and the voice that learns from it."""
+    """Read the sentences; write them as a dataset, and the VoiceModel that trains on it."""
     parser = options(__doc__)
     parser.add_argument("--count", type=int, default=120)
     parser.add_argument("--speaker", default="af_heart", help="a voice of the teacher's")

@@ -1,6 +1,6 @@
 """Loudness as broadcasters measure it: ITU-R BS.1770-4, annex 1, for one channel.
 
-pyloudnorm, which reviews data sets, needs scipy, which the serving image does without.
+pyloudnorm, which reviews datasets, needs scipy, which the serving image does without.
 """
 
 import numpy as np

@@ -38,7 +38,7 @@ TEMPLATE_HASH_ANNOTATION = "kubevoice.io/shape"  # Jobs of earlier versions carr
 RESULT_ANNOTATION = "kubevoice.io/result"
 """The result of a Job, copied from its pod, which may disappear with its node."""
 REFRESH_ANNOTATION = "kubevoice.io/refresh"
-"""Set by users to any new value to read the data set again and retry what failed."""
+"""Set by users to any new value to read the dataset again and retry what failed."""
 VOICE_LABEL = "kubevoice.io/voicemodel"
 STAGE_LABEL = "kubevoice.io/stage"
 KEY_LABEL = "kubevoice.io/key"
