@@ -36,7 +36,7 @@ def _load(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError:
         raise InputError(
-            f"{path} holds more than tensors, or is damaged; it is refused, for loading it could run code"
+            f"{path} holds more than tensors, or is damaged; it is refused, because loading it could run code"
         ) from None
     except (OSError, ValueError, RuntimeError, EOFError, KeyError, IndexError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
