@@ -292,7 +292,12 @@ def active_cluster(node, mei):
 
 
 def alone(node, mei):
-    """Wait until only the serving cluster has pods: a third cluster would find no room on the node."""
+    """Remove all Ray clusters but the serving one: a third would find no room on the node.
+
+    KubeRay would wait for requests under way first, for three minutes.
+    """
+    for old in ray_clusters(node, mei) - {active_cluster(node, mei)}:
+        node.kubectl("delete", "raycluster", old, "-n", mei.namespace, "--wait=false")
 
     def owners():
         return {pod["metadata"]["labels"]["ray.io/cluster"] for pod in mei.pods("ray.io/cluster")}

@@ -1,6 +1,6 @@
 """The ways to a voice: what is made, when, and what is said of it.
 
-Rendered objects are compared with golden/exposure.yaml, too; see test_plan.py for how it is written.
+Rendered objects are compared with golden/exposure.yaml, too; see test_planner.py for how it is written.
 """
 
 import os

@@ -1,7 +1,7 @@
 """What is planned for a VoiceModel, from nothing to a replica that says it serves the revision.
 
 The rendered objects are compared with golden/*.yaml, too. After a wanted change run
-`KUBEVOICE_UPDATE_GOLDEN=1 pytest tests/operator/test_plan.py` and read the diff.
+`KUBEVOICE_UPDATE_GOLDEN=1 pytest tests/operator/test_planner.py` and read the diff.
 """
 
 import json

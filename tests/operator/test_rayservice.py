@@ -222,6 +222,15 @@ def test_a_worker_may_take_longer_to_leave_than_a_request_to_finish():
     assert render()["rayClusterDeletionDelaySeconds"] >= finish
 
 
+def test_no_pod_uses_up_its_grace_period():
+    """The shell that KubeRay starts would ignore SIGTERM as process 1."""
+    for group in (cluster()["headGroupSpec"], worker()[0]):
+        pod = group["template"]["spec"]
+        assert pod["shareProcessNamespace"]
+    (container,) = cluster()["headGroupSpec"]["template"]["spec"]["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "3"]
+
+
 def test_every_pod_pulls_with_the_secrets_that_the_operator_was_given():
     found = render(images=Images(serving="mirror/serving:1", pull_secrets=("mirror", "other")))["rayClusterConfig"]
     for group in (found["headGroupSpec"], *found["workerGroupSpecs"]):
