@@ -7,6 +7,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= examples/hsk-words.yaml
+TEST_PROCESSES ?= 2
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && exit; done)
 
@@ -29,7 +30,7 @@ down: ## stop what `make demo` started
 
 .PHONY: test
 test: lint ## lint, then every test that needs no cluster
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.installed ## the tests on a real Kubernetes, which runs on this machine (as root, with Go)

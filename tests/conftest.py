@@ -37,10 +37,15 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="module")
 def only_ray():
-    """Make this module's Ray the only one that tests start: two would take each other's ports."""
+    """Make this module's Ray the only one that tests start: two would take each other's ports.
+
+    Ray runs its workers at nice 15, where other tests on the same cores would starve them.
+    """
     with (Path(tempfile.gettempdir()) / f"kubevoice-tests-ray-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_worker_niceness", "0")
+            yield
 
 
 @pytest.fixture(scope="session")
