@@ -32,7 +32,7 @@ def request(
     Returns
     -------
     tuple
-        Status, and the answer's JSON; None if it is not JSON.
+        Status, and the answer's JSON, or its text if it is not JSON.
 
     Raises
     ------
@@ -53,4 +53,4 @@ def request(
     try:
         return answer.status, json.loads(text)
     except ValueError:
-        return answer.status, None
+        return answer.status, text.decode(errors="replace")

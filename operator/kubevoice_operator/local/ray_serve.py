@@ -52,8 +52,8 @@ class LocalServing:
             return None
         error = None
         try:
-            _, answer = running.request("GET")
-            application = (answer or {}).get("applications", {}).get(APPLICATION, {})
+            status, answer = running.request("GET")
+            application = answer.get("applications", {}).get(APPLICATION, {}) if status == 200 else {}
             if application.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
                 error = f"Ray Serve: {_last_line(application)}; logs are in {self._folder}"
         except OSError as failure:
