@@ -3,7 +3,7 @@
 import pytest
 
 import voices
-from voices import Voice, listed
+from voices import Voice
 
 pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
 
@@ -63,7 +63,7 @@ def test_a_voice_waits_for_quota_gives_way_to_a_more_urgent_one_and_goes_on(kueu
     patient.wait("its word that it goes on", lambda: trainer(patient) and "continuing at step" in log(), 180)
     (same,) = patient.jobs("train")
     assert same["metadata"]["uid"] == job["metadata"]["uid"], "the Job that Kueue holds must not be made anew"
-    admitted = [w for w in listed(kueue, "workloads", namespace) if "patient-train" in w["metadata"]["name"]]
+    admitted = [w for w in kueue.items("workloads", namespace) if "patient-train" in w["metadata"]["name"]]
     conditions = {c["type"]: c["status"] for c in admitted[0]["status"]["conditions"]}
     assert conditions["Admitted"] == "True"
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import voices
-from voices import HTTP, Client, Voice, listed
+from voices import HTTP, Client, Voice, list_objects
 
 pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
 
@@ -154,7 +154,7 @@ def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_req
         return mei.status["serving"]["replicas"]["ready"]
 
     mei.wait("bounds on the running cluster", lambda: bounds(node, mei)[1] >= 2, 60)
-    clients = [Client(mei) for _ in range(6)]
+    clients = [Client(mei, pause=0) for _ in range(6)]
     for client in clients:
         client.start()
     try:
@@ -169,18 +169,18 @@ def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_req
 
 
 def bounds(node, voice):
-    (cluster,) = listed(node, "rayclusters", voice.namespace, f"kubevoice.io/voicemodel={voice.name}")
+    (cluster,) = list_objects(node, "rayclusters", voice.namespace, f"kubevoice.io/voicemodel={voice.name}")
     group = cluster["spec"]["workerGroupSpecs"][0]
     return group["minReplicas"], group["maxReplicas"]
 
 
 def test_kubectl_scale_moves_the_floor_of_the_running_cluster_and_a_lower_ceiling_cuts_nobody(node, mei):
-    (before,) = listed(node, "rayclusters", mei.namespace)
+    (before,) = list_objects(node, "rayclusters", mei.namespace)
     node.kubectl("scale", f"vm/{mei.name}", "-n", mei.namespace, "--replicas=2")
     mei.model["spec"]["serving"]["minReplicas"] = 2
     mei.wait("the floor", lambda: bounds(node, mei)[0] == 2, 60)
     mei.wait("two replicas", lambda: mei.status["serving"]["replicas"]["ready"] == 2, 240)
-    (after,) = listed(node, "rayclusters", mei.namespace)
+    (after,) = list_objects(node, "rayclusters", mei.namespace)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     with Client(mei) as client:
         mei.apply(serving={"minReplicas": 1, "maxReplicas": 1})
@@ -283,7 +283,7 @@ def test_a_pod_of_ray_that_is_killed_comes_back_with_the_voice(node, mei, kind):
 
 
 def ray_clusters(node, mei):
-    found = listed(node, "rayclusters", mei.namespace)
+    found = list_objects(node, "rayclusters", mei.namespace)
     return {cluster["metadata"]["name"] for cluster in found if not cluster["metadata"].get("deletionTimestamp")}
 
 

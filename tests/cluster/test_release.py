@@ -11,7 +11,7 @@ from prometheus_server import PrometheusServer, scrape_configs
 from testcluster.products import image_name
 
 import voices
-from voices import Client, Voice, listed
+from voices import Client, Voice, list_objects
 
 pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
 
@@ -38,7 +38,9 @@ def voice(node):
 
 
 def operator_pods(node):
-    return {pod["metadata"]["uid"] for pod in listed(node, "pods", SYSTEM, "app.kubernetes.io/component=operator")}
+    return {
+        pod["metadata"]["uid"] for pod in list_objects(node, "pods", SYSTEM, "app.kubernetes.io/component=operator")
+    }
 
 
 def ray_cluster(voice):

@@ -7,11 +7,13 @@ import threading
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import boto3
 import operators
 from botocore.config import Config
+from rest import Rest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "hsk-words"
@@ -103,10 +105,14 @@ def voicemodel(s3, name, namespace, dataset, *, steps=6, **spec):
     }
 
 
-def listed(cluster, kind, namespace, labels=""):
-    """Return the objects of a kind; kubectl prints nothing at all if there are none."""
-    found = cluster.get(kind, "-n", namespace, *(("-l", labels) if labels else ()))
-    return found["items"] if found else []
+@cache
+def connect(kubeconfig):
+    """Return a kept connection to an API server: tests that wait ask it several times a second."""
+    return Rest(kubeconfig)
+
+
+def list_objects(cluster, kind, namespace, labels=""):
+    return connect(cluster.kubeconfig).list(kind, namespace, labels)
 
 
 class Voice:
@@ -129,7 +135,7 @@ class Voice:
 
     @property
     def raw(self):
-        return self.cluster.get("vm", self.name, "-n", self.namespace)
+        return connect(self.cluster.kubeconfig).get("voicemodels", self.namespace, self.name)
 
     @property
     def status(self):
@@ -140,11 +146,11 @@ class Voice:
 
     def jobs(self, stage=None):
         labels = f"kubevoice.io/voicemodel={self.name}" + (f",kubevoice.io/stage={stage}" if stage else "")
-        return listed(self.cluster, "jobs", self.namespace, labels)
+        return list_objects(self.cluster, "jobs", self.namespace, labels)
 
     def pods(self, labels=""):
         selector = f"kubevoice.io/voicemodel={self.name}" + (f",{labels}" if labels else "")
-        return listed(self.cluster, "pods", self.namespace, selector)
+        return list_objects(self.cluster, "pods", self.namespace, selector)
 
     def story(self):
         return self.cluster.kubectl("describe", "vm", self.name, "-n", self.namespace)
@@ -187,16 +193,19 @@ class Voice:
 
 
 class Client(threading.Thread):
-    """Asks for speech all the time, and remembers when an answer was no speech."""
+    """Asks for speech all the time, and remembers when an answer was no speech.
 
-    def __init__(self, voice):
+    It waits `pause` seconds after each answer: without a pause one client keeps a replica busy, and the node's cores.
+    """
+
+    def __init__(self, voice, pause=0.3):
         super().__init__(daemon=True)
-        self.voice, self.revisions, self.failures = voice, [], []
+        self.voice, self.pause, self.revisions, self.failures = voice, pause, [], []
         self._over = threading.Event()
         self._endpoint = voice.endpoint()
 
     def run(self):
-        while not self._over.is_set():
+        while not self._over.wait(self.pause):
             try:
                 status, headers, body = self.voice.speak(endpoint=self._endpoint)
             except OSError as error:
