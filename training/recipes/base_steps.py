@@ -1,6 +1,6 @@
-"""What the base voice's two trainings share: steps that a GPU repeats as one CUDA graph, and what ships of them.
+"""Share what both trainings of the base voice need: steps as CUDA graphs, averaged weights and checkpoints.
 
-Launching a step's thousands of small kernels takes several times as long as they run.
+A step has thousands of small kernels. Launching them one by one takes several times as long as running them.
 """
 
 import copy
@@ -12,17 +12,18 @@ import torch
 from base_data import PACKED
 from torch import Tensor, nn
 
-AVERAGING = 0.999
-"""Decay of the weights' moving average, which is what ships: it speaks more clearly than the last step's weights."""
-WARM = 3
-"""Steps before one is captured, in which libraries choose their kernels."""
+AVERAGE_DECAY = 0.999
+"""Decay of the moving average of the weights. The average is released, because it is more intelligible than the last
+step's weights."""
+WARM_UP_CALLS = 3
+"""Calls of a step before its capture, in which libraries choose their kernels."""
 
 Step = Callable[..., dict[str, Tensor]]
-"""Takes tensors of unchanging shapes, makes one step of training, returns its losses by name."""
+"""Takes tensors of constant shapes, makes a training step, and returns the losses by name."""
 
 
 class Average(nn.Module):
-    """Moving average of a network's weights in place, which a CUDA graph can hold."""
+    """Moving average of a network's weights, updated in place so that a CUDA graph can contain the update."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -30,42 +31,54 @@ class Average(nn.Module):
 
     @torch.no_grad()
     def update_parameters(self, network: nn.Module) -> None:
-        """Go a step towards the network."""
-        torch._foreach_lerp_(list(self.module.parameters()), list(network.parameters()), 1.0 - AVERAGING)
+        """Move the average towards the network's weights."""
+        torch._foreach_lerp_(list(self.module.parameters()), list(network.parameters()), 1.0 - AVERAGE_DECAY)
 
 
-def captured(step: Step, inputs: tuple[Tensor, ...], pool: Any = None) -> Step:
-    """Make a few steps, then return the step as one CUDA graph; graphs of one `pool` share their memory."""
-    held = tuple(each.clone() for each in inputs)
+def capture_graph(step: Step, inputs: tuple[Tensor, ...], pool: Any = None) -> Step:
+    """Make WARM_UP_CALLS steps, then return the step as one CUDA graph.
+
+    Parameters
+    ----------
+    step
+        The step.
+    inputs
+        Tensors with the shapes that the step will be called with.
+    pool
+        A memory pool for graphs that do not run at the same time.
+    """
+    buffers = tuple(each.clone() for each in inputs)
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(WARM):
-            step(*held)
+        for _ in range(WARM_UP_CALLS):
+            step(*buffers)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, pool=pool):
-        figures = step(*held)
+        losses = step(*buffers)
 
-    def replay(*given: Tensor) -> dict[str, Tensor]:
-        for place, each in zip(held, given, strict=True):
-            place.copy_(each)
+    def replay(*tensors: Tensor) -> dict[str, Tensor]:
+        for buffer, each in zip(buffers, tensors, strict=True):
+            buffer.copy_(each)
         graph.replay()
-        return figures
+        return losses
 
     return replay
 
 
-def adam(network: nn.Module, rate: float, betas: tuple[float, float], decay: float = 0.0) -> torch.optim.Optimizer:
-    """Return AdamW over what of the network is taught; on a GPU its rate lies there, where a graph reads it."""
-    taught = [each for each in network.parameters() if each.requires_grad]
-    gpu = taught[0].is_cuda
-    lr = torch.tensor(rate, device=taught[0].device) if gpu else rate
-    return torch.optim.AdamW(taught, lr=lr, betas=betas, weight_decay=decay, capturable=gpu)
+def build_optimizer(
+    network: nn.Module, rate: float, betas: tuple[float, float], decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """Return AdamW for the trainable parameters; on a GPU the learning rate is a tensor that a graph can read."""
+    trainable = [each for each in network.parameters() if each.requires_grad]
+    gpu = trainable[0].is_cuda
+    lr = torch.tensor(rate, device=trainable[0].device) if gpu else rate
+    return torch.optim.AdamW(trainable, lr=lr, betas=betas, weight_decay=decay, capturable=gpu)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate, in place where a graph holds it."""
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate; in place if it is a tensor that a graph reads."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
@@ -73,19 +86,27 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"] = rate
 
 
-def keep(path: Path, state: dict[str, Any], averaged: nn.Module) -> None:
-    """Write a training's checkpoint, and what ships of it in float16 to packed/ beside it.
+def save_checkpoint(path: Path, state: dict[str, Any], average: nn.Module) -> None:
+    """Write the checkpoint of a training, and its averaged weights as float16 to packed/ beside it.
 
-    The float16 weights are small enough to be copied from another machine at any time. `state` has the step, the
-    seconds spent, and whatever else the training continues from.
+    The float16 weights are small enough to copy to another machine.
+
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    state
+        The keys `step` and `spent` (seconds), and everything else that the training resumes from.
+    average
+        The network with the averaged weights.
     """
-    halves = {name: x.half() if x.is_floating_point() else x for name, x in averaged.state_dict().items()}
+    weights = {name: x.half() if x.is_floating_point() else x for name, x in average.state_dict().items()}
     _write(path, state)
-    _write(path.parent / PACKED / path.name, {"averaged": halves, "step": state["step"], "spent": state["spent"]})
+    _write(path.parent / PACKED / path.name, {"averaged": weights, "step": state["step"], "spent": state["spent"]})
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:
-    """Write beside its place, then rename."""
+    """Write a file atomically."""
     path.parent.mkdir(exist_ok=True)
     torch.save(state, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)

@@ -1,8 +1,8 @@
-"""Make the shipped base voice from what base_acoustic.py and base_vocoder.py trained.
+"""Make the built-in base voice of the weights that base_acoustic.py and base_vocoder.py trained.
 
     python training/recipes/base_voice.py voices/base --start voices/base/checkpoint --acoustic DIR --vocoder DIR
 
-DIR is the folder packed/ of a training. What is not given stays as it was in the voice that training started from.
+DIR is the folder packed/ of a training. A network that is not given stays that of the voice in --start.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from base_data import EMOTION_ROWS, SPEAKERS
-from base_vocoder import convolutions
+from base_vocoder import list_convolutions
 from kubevoice.engine import Engine
 from kubevoice.voice import load_bundle, seal_bundle
 from kubevoice_training.models.hifigan import Generator
@@ -25,8 +25,8 @@ from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights, save
 from pydantic import JsonValue
 from torch import Tensor
 
-FRONT_END = ("variance_adaptor.", "spk_tokenizer.", "emo_tokenizer.")
-"""Parts that know speakers, emotions, pitch and durations: half of a new style is none."""
+PROSODY_PARTS = ("variance_adaptor.", "spk_tokenizer.", "emo_tokenizer.")
+"""Modules of speakers, emotions, pitch and durations. They are not averaged, because a mean of styles is no style."""
 ATTRIBUTION = (
     (
         "Speaker hsk: recordings by Yue Tan (2009), Shtooka 'Collection audio libre de mots chinois (mandarin)', "
@@ -36,69 +36,90 @@ ATTRIBUTION = (
 )
 
 
-def averaged(folder: Path, name: str) -> dict[str, Any]:
-    """Read the averaged weights that a training left, how many steps it made, and in how many seconds."""
+def load_averaged(folder: Path, name: str) -> dict[str, Any]:
+    """Return the averaged weights of a training, its number of steps, and its seconds."""
     state: dict[str, Any] = torch.load(folder / f"{name}.pt", map_location="cpu", weights_only=True)
     return state
 
 
-def blend(started: Sambert, trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:
-    """Average the weights that training began and ended with, but for those that say how it is spoken."""
-    blended = {}
-    for name, before in started.state_dict().items():
+def blend(before_model: Sambert, trained: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Interpolate the weights before and after training, except those of PROSODY_PARTS, which are the trained ones.
+
+    Parameters
+    ----------
+    share
+        Weight of the trained weights, 0 to 1.
+    """
+    weights = {}
+    for name, before in before_model.state_dict().items():
         after = trained[name].to(before.dtype)
-        average = before.is_floating_point() and not name.startswith(FRONT_END)
-        blended[name] = torch.lerp(before, after, share) if average else after
-    return blended
+        average = before.is_floating_point() and not name.startswith(PROSODY_PARTS)
+        weights[name] = torch.lerp(before, after, share) if average else after
+    return weights
 
 
 @torch.no_grad()
-def between(before: Generator, after: Generator, share: float) -> None:
-    """Average the weights of two vocoders into the second."""
-    for old, new in zip(convolutions(before), convolutions(after), strict=True):
+def interpolate_vocoders(before: Generator, after: Generator, share: float) -> None:
+    """Set the weights of `after` to an interpolation of both vocoders' weights.
+
+    Parameters
+    ----------
+    share
+        Weight of `after`, 0 to 1.
+    """
+    for old, new in zip(list_convolutions(before), list_convolutions(after), strict=True):
         olds, news = (normalize_weight(layer.weight_v, layer.weight_g) for layer in (old, new))
         set_weight(new, torch.lerp(olds, news, share))
         if old.bias is not None and new.bias is not None:
             new.bias.copy_(torch.lerp(old.bias, new.bias, share))
 
 
-def carry(weights: VoiceWeights, manner: str) -> None:
-    """Move the embedding of an emotion, of NAME=FACTOR, so much further from neutral's."""
-    name, factor = manner.split("=")
+def move_emotion(weights: VoiceWeights, setting: str) -> None:
+    """Move the embedding of an emotion away from neutral's.
+
+    Parameters
+    ----------
+    setting
+        NAME=FACTOR; the factor of the distance.
+    """
+    name, factor = setting.split("=")
     rows, emotions = weights.acoustic.emo_tokenizer.weight.data, weights.emotions
     rows[emotions[name]] = torch.lerp(rows[emotions["neutral"]], rows[emotions[name]], float(factor))
 
 
-def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
-    """Put new weights into the voice that they were trained from; say how they were trained."""
+def load_trained_voice(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
+    """Put new weights into the voice in --start; return it, and how it was trained."""
     weights = load_weights(args.start)
     before = load_bundle(args.start.parent)
-    given = {"acoustic": args.acoustic, "vocoder": args.vocoder}
-    stays = ("carried", *(name for name, folder in given.items() if not folder))
+    folders = {"acoustic": args.acoustic, "vocoder": args.vocoder}
+    unchanged = ("carried", *(name for name, folder in folders.items() if not folder))
     summary: dict[str, JsonValue] = {"continuedFrom": before.digest}
-    summary |= {name: value for name, value in before.manifest.training.items() if name.startswith(stays)}
+    summary |= {name: value for name, value in before.manifest.training.items() if name.startswith(unchanged)}
     if args.acoustic:
-        state = averaged(args.acoustic, "acoustic")
+        state = load_averaged(args.acoustic, "acoustic")
         weights.acoustic.load_state_dict(blend(weights.acoustic, state["averaged"], args.share))
         weights.speakers, weights.emotions = {name: row for row, name in enumerate(SPEAKERS)}, dict(EMOTION_ROWS)
         summary |= {"acousticSteps": state["step"], "acousticMinutes": round(state["spent"] / 60, 1)}
         summary |= {"acousticShare": args.share}
     if args.vocoder:
-        state = averaged(args.vocoder, "vocoder")
+        state = load_averaged(args.vocoder, "vocoder")
         channels = len(state["averaged"]["conv_pre.conv1d.bias"])
-        started, weights.vocoder = weights.vocoder, Generator(replace(weights.vocoder.config, channels=channels)).eval()
+        start_vocoder, weights.vocoder = (
+            weights.vocoder,
+            Generator(replace(weights.vocoder.config, channels=channels)).eval(),
+        )
         weights.vocoder.load_state_dict(state["averaged"])
         if args.share < 1.0:
-            if channels != started.config.channels:
+            if channels != start_vocoder.config.channels:
                 raise SystemExit(
                     f"--share {args.share}: the vocoder in {args.vocoder} has {channels} channels and that in "
-                    f"{args.start} {started.config.channels}, so that they have no mean; give --share 1"
+                    f"{args.start} {start_vocoder.config.channels}, so they cannot be averaged; give --share 1"
                 )
-            between(started, weights.vocoder, args.share)
+            interpolate_vocoders(start_vocoder, weights.vocoder, args.share)
         summary |= {"vocoderSteps": state["step"], "vocoderMinutes": round(state["spent"] / 60, 1)}
         summary |= {"vocoderShare": args.share}
-    for manner in args.carry:
-        carry(weights, manner)
+    for setting in args.carry:
+        move_emotion(weights, setting)
     if args.carry:
         earlier = summary.get("carried")
         summary["carried"] = [*(earlier if isinstance(earlier, list) else []), *args.carry]
@@ -106,20 +127,26 @@ def load(args: argparse.Namespace) -> tuple[VoiceWeights, dict[str, JsonValue]]:
 
 
 def main() -> None:
-    """Export, speak samples, seal, and put the folder in place."""
+    """Export the voice, synthesize samples, seal the bundle and replace the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--start", type=Path, required=True, help="checkpoint folder that training started from")
     parser.add_argument("--acoustic", type=Path)
     parser.add_argument("--vocoder", type=Path)
-    parser.add_argument("--share", type=float, default=1.0, help="of the new weights; the rest are the old")
-    parser.add_argument("--carry", nargs="*", default=[], metavar="EMOTION=FACTOR", help="make emotions stand out more")
+    parser.add_argument("--share", type=float, default=1.0, help="weight of the trained weights, 0 to 1")
+    parser.add_argument(
+        "--carry",
+        nargs="*",
+        default=[],
+        metavar="EMOTION=FACTOR",
+        help="move the embedding of an emotion away from neutral's",
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.out.parent) as scratch:
         folder = Path(scratch) / "voice"
         folder.mkdir()
-        # What ships is rounded to float16, so the graphs are made from the rounded weights too.
-        trained, summary = load(args)
+        # The checkpoint is rounded to float16. Export the rounded weights, too.
+        trained, summary = load_trained_voice(args)
         save_weights(trained, folder / "checkpoint")
         weights = load_weights(folder / "checkpoint")
         manifest = write_voice(weights, folder).model_copy(

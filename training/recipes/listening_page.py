@@ -1,9 +1,9 @@
-"""Make a page to hear a voice by: everyday sentences in each of its emotions and styles, one HTML file.
+"""Make a listening page of a voice: everyday sentences in each of its emotions and styles, in one HTML file.
 
     python training/recipes/listening_page.py builtin://base listening.html --speaker zf_xiaoxiao
 
-Speaks the first sentences of everyday.csv in every emotion, measures each, and writes players, spectrograms and a table
-of what tells the emotions apart. The file holds everything it shows: any browser opens it without a network.
+The voice synthesizes the first sentences of everyday.csv in every emotion. The page has players, spectrograms and a
+table of the prosody of each emotion. It contains all its audio and images, so a browser opens it without a network.
 """
 
 import argparse
@@ -19,13 +19,13 @@ SENTENCES = Path(__file__).with_name("everyday.csv")
 
 
 def main() -> None:
-    """Speak, measure, write."""
+    """Synthesize and measure the sentences and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("voice", help="folder of a bundle, or builtin://NAME")
     parser.add_argument("output", type=Path, help="HTML file for the page")
     parser.add_argument("--sentences", type=int, default=30)
-    parser.add_argument("--speaker", help="the voice's first otherwise")
-    parser.add_argument("--emotion", action="append", help="may be repeated; all that the voice has otherwise")
+    parser.add_argument("--speaker", help="the voice's first speaker by default")
+    parser.add_argument("--emotion", action="append", help="may be repeated; all emotions by default")
     args = parser.parse_args()
     if args.sentences < 1:
         parser.error("--sentences must be at least 1")
@@ -33,13 +33,13 @@ def main() -> None:
     with SENTENCES.open(encoding="utf-8", newline="") as file:
         sentences = [row["text"] for row in csv.DictReader(file)][: args.sentences]
     speaker = args.speaker or engine.manifest.speakers[0]
-    takes: dict[str, list[ProsodySample]] = {}
+    samples: dict[str, list[ProsodySample]] = {}
     for emotion in args.emotion or [each.label for each in engine.manifest.emotions]:
-        takes[emotion] = [
+        samples[emotion] = [
             synthesize_and_measure(engine, text, Controls(speaker=speaker, emotion=emotion)) for text in sentences
         ]
         print(emotion, flush=True)
-    page = render_listening_page(engine.manifest.name, speaker, engine.sample_rate, takes)
+    page = render_listening_page(engine.manifest.name, speaker, engine.sample_rate, samples)
     args.output.write_text(page, encoding="utf-8")
     print(f"{args.output}: {len(page.encode()) / 1e6:.1f} MB")
 

@@ -1,10 +1,10 @@
-"""Measure how a voice's emotions and styles differ, and what intensity does to each.
+"""Measure how a voice's emotions and styles differ, and the effect of intensity on each.
 
     python training/recipes/measure_emotions.py builtin://base --output training/recipes/emotions-result.json
 
-Speaks the first sentences of everyday.csv in every emotion at intensity 1 and 2 (0 is neutral), and prints for each
-the medians of F0, of its range, of the speaking rate and of loudness. "stepsToNearest" is how many noticeable steps
-(`kubevoice_training.evaluation.prosody_metrics.steps_apart`) the emotion is from the one most like it.
+The voice synthesizes the first sentences of everyday.csv in every emotion at intensity 1 and 2 (0 is neutral). The
+script prints the medians of F0, its range, the speaking rate and the loudness. "stepsToNearest" is the number of just
+noticeable steps (`kubevoice_training.evaluation.prosody_metrics.count_noticeable_steps`) to the most similar emotion.
 """
 
 import argparse
@@ -29,44 +29,46 @@ SENTENCES = Path(__file__).with_name("everyday.csv")
 INTENSITIES = (1.0, 2.0)
 
 
-def measured(engine: Engine, speaker: str, sentences: list[str]) -> dict[str, dict[float, ProsodyMetrics]]:
-    """Return how each emotion is delivered at each intensity."""
-    found: dict[str, dict[float, ProsodyMetrics]] = {}
+def measure_emotions(engine: Engine, speaker: str, sentences: list[str]) -> dict[str, dict[float, ProsodyMetrics]]:
+    """Return the median prosody of each emotion, by intensity."""
+    metrics: dict[str, dict[float, ProsodyMetrics]] = {}
     for emotion in (each.label for each in engine.manifest.emotions):
-        found[emotion] = {}
+        metrics[emotion] = {}
         for intensity in INTENSITIES[:1] if emotion == "neutral" else INTENSITIES:
             controls = Controls(speaker=speaker, emotion=emotion, intensity=intensity)
-            found[emotion][intensity] = compute_median(
+            metrics[emotion][intensity] = compute_median(
                 [synthesize_and_measure(engine, text, controls).prosody for text in sentences]
             )
-            print(speaker, emotion, intensity, found[emotion][intensity], flush=True)
-    return found
+            print(speaker, emotion, intensity, metrics[emotion][intensity], flush=True)
+    return metrics
 
 
-def rounded(found: ProsodyMetrics) -> dict[str, float]:
-    """Return the figures as they are reported."""
+def round_metrics(metrics: ProsodyMetrics) -> dict[str, float]:
+    """Return metrics with the keys and the rounding of the report."""
     units = {"f0": "f0Hz", "f0_range": "f0RangeSemitones", "rate": "syllablesPerSecond", "level": "lufs"}
-    return {units[name]: round(value, 2) for name, value in asdict(found).items()}
+    return {units[name]: round(value, 2) for name, value in asdict(metrics).items()}
 
 
-def table(found: dict[str, dict[float, ProsodyMetrics]]) -> dict[str, dict[str, object]]:
-    """Return each emotion's figures, and which other one is nearest to it."""
+def build_table(metrics: dict[str, dict[float, ProsodyMetrics]]) -> dict[str, dict[str, object]]:
+    """Return the report of each emotion: its metrics, and the nearest other emotion."""
     rows: dict[str, dict[str, object]] = {}
-    for emotion, levels in found.items():
+    for emotion, by_intensity in metrics.items():
         others = {
-            name: count_noticeable_steps(levels[1.0], other[1.0]) for name, other in found.items() if name != emotion
+            name: count_noticeable_steps(by_intensity[1.0], other[1.0])
+            for name, other in metrics.items()
+            if name != emotion
         }
         nearest = min(others, key=others.__getitem__)
-        rows[emotion] = {f"intensity{level:g}": rounded(each) for level, each in levels.items()}
+        rows[emotion] = {f"intensity{level:g}": round_metrics(each) for level, each in by_intensity.items()}
         rows[emotion] |= {"nearest": nearest, "stepsToNearest": round(others[nearest], 2)}
     return rows
 
 
 def main() -> None:
-    """Speak, measure, compare."""
+    """Measure all speakers and write the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("voice", help="folder of a bundle, or builtin://NAME")
-    parser.add_argument("--speaker", action="append", help="may be repeated; zf_xiaoxiao, zm_yunxi and hsk otherwise")
+    parser.add_argument("--speaker", action="append", help="may be repeated; zf_xiaoxiao, zm_yunxi and hsk by default")
     parser.add_argument("--sentences", type=int, default=15)
     parser.add_argument("--output", type=Path, help="JSON file for the result")
     args = parser.parse_args()
@@ -78,7 +80,7 @@ def main() -> None:
         "voice": engine.manifest.name,
         "revision": engine.revision,
         "sentences": len(sentences),
-        "speakers": {speaker: table(measured(engine, speaker, sentences)) for speaker in speakers},
+        "speakers": {speaker: build_table(measure_emotions(engine, speaker, sentences)) for speaker in speakers},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
     }

@@ -1,13 +1,13 @@
-"""Measure how natural voices and folders of audio sound, by DistillMOS (Stahl & Gamper, arXiv 2502.05356): 1 to 5.
+"""Measure the naturalness of voices and folders of audio with DistillMOS (Stahl & Gamper, arXiv 2502.05356): 1 to 5.
 
     python -m venv distillmos
     distillmos/bin/pip install --no-deps distillmos==0.9.1 xls-r-sqa==0.1.0 einops==0.8.2
     python training/recipes/measure_naturalness.py builtin://base FOLDER ... \
         --packages distillmos/lib/python3.11/site-packages --speakers zf_xiaoxiao zm_yunxi --output RESULT
 
-A voice speaks sentences of everyday.csv, which nothing was trained on, by each of the speakers; of a folder all .wav
-and .flac files are measured, such as the teacher's or another program's reading of the same sentences. Audio is
-resampled to 16 kHz, and its largest sample becomes 0.7, before it is measured.
+A voice synthesizes sentences of everyday.csv, which are in no training data, with each of the speakers. In a folder all
+.wav and .flac files are measured, for example the teacher's speech of the same sentences. Audio is resampled to 16 kHz
+and scaled to a peak of 0.7 before it is measured.
 """
 
 import argparse
@@ -30,13 +30,13 @@ SENTENCES = Path(__file__).with_name("everyday.csv")
 RATE, LEVEL = 16000, 0.7
 BUILTIN = "builtin://"
 Scorer = Callable[[np.ndarray, int], float]
-"""Takes samples [T] and their rate, returns the score."""
+"""Takes samples [T] and their rate in Hz, and returns the score."""
 
 
 def load_scorer(packages: Path) -> Scorer:
     """Return DistillMOS from the packages it was installed in.
 
-    Of torchaudio it needs nothing but that a module of that name can be imported.
+    It imports torchaudio but does not use it, so an empty module takes its place.
     """
     sys.path.append(str(packages))
     sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
@@ -52,23 +52,23 @@ def load_scorer(packages: Path) -> Scorer:
     return score
 
 
-def voice_clips(voice: str, speaker: str, count: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield what a voice says of the sentences, and its rate."""
+def iter_voice_clips(voice: str, speaker: str, count: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield a voice's speech of the sentences, samples [T], and its sample rate."""
     engine = Engine.load(builtin_voice(voice) if voice.startswith(BUILTIN) else Path(voice))
     with SENTENCES.open(encoding="utf-8", newline="") as file:
         for row in list(csv.DictReader(file))[:count]:
             yield synthesize_text(engine, row["text"], Controls(speaker=speaker)), engine.sample_rate
 
 
-def folder_clips(folder: Path) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield the recordings in a folder and their rates."""
+def iter_folder_clips(folder: Path) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the audio files of a folder, samples [T], and their sample rates."""
     for path in sorted((*folder.glob("*.wav"), *folder.glob("*.flac"))):
         audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
         yield audio.mean(axis=1), rate
 
 
-def summary(name: str, clips: Iterator[tuple[np.ndarray, int]], score: Scorer) -> dict[str, object]:
-    """Return the mean and deviation of the scores of some clips."""
+def measure_clips(name: str, clips: Iterator[tuple[np.ndarray, int]], score: Scorer) -> dict[str, object]:
+    """Print and return the mean and the standard deviation of the scores of some clips."""
     scores = [score(audio, rate) for audio, rate in clips]
     result: dict[str, object] = {
         "what": name,
@@ -81,7 +81,7 @@ def summary(name: str, clips: Iterator[tuple[np.ndarray, int]], score: Scorer) -
 
 
 def main() -> None:
-    """Measure everything that is named."""
+    """Measure all voices and folders of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="+", help="folder of a bundle, builtin://NAME, or folder of audio")
     parser.add_argument("--packages", type=Path, required=True)
@@ -95,10 +95,10 @@ def main() -> None:
     for what in args.what:
         if what.startswith(BUILTIN) or (Path(what) / "voice.json").exists():
             for speaker in args.speakers:
-                clips = voice_clips(what, speaker, args.sentences)
-                results.append(summary(f"{what} {speaker}", clips, score))
+                clips = iter_voice_clips(what, speaker, args.sentences)
+                results.append(measure_clips(f"{what} {speaker}", clips, score))
         else:
-            results.append(summary(Path(what).name, folder_clips(Path(what)), score))
+            results.append(measure_clips(Path(what).name, iter_folder_clips(Path(what)), score))
     if args.output:
         args.output.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

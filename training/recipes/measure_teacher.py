@@ -1,10 +1,11 @@
-"""How much of the teacher's own reading Whisper-base mistakes: what a voice that learns from it can hope for.
+"""Measure the recognition error of the teacher's own speech, a bound for a voice that is trained on it.
 
     python training/recipes/measure_teacher.py training/recipes/everyday.csv --speakers zf_xiaoxiao af_heart \
         --teacher teacher/lib/python3.11/site-packages --voices package/voices
 
-Teacher and voices are those of base_sentences.py; it gets the syllables that our front end reads. Prints one JSON line
-a speaker, pinyin error rates as measure_heldout.py counts them. Texts that the teacher cannot spell are left out.
+Teacher and voices are those of base_sentences.py; the teacher gets the readings of our front end. The script prints a
+JSON line for each speaker, with pinyin error rates computed as in measure_heldout.py. Texts that the teacher cannot
+spell are left out.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from kubevoice_training.evaluation.recognition import compute_pinyin_error_rate,
 
 
 def main() -> None:
-    """Read, recognise, count."""
+    """Synthesize and transcribe the texts and print the error rates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", type=Path, help="CSV with a column text")
     parser.add_argument("--speakers", nargs="+", required=True)
@@ -29,8 +30,8 @@ def main() -> None:
         texts = [row["text"] for row in csv.DictReader(file)]
     teacher = Teacher(args.teacher, args.voices, args.speakers)
     for speaker in args.speakers:
-        spoken = ((text, teacher.heard(analyse(text), speaker)) for text in texts)
-        pairs = [(text, transcribe(audio, SAMPLE_RATE)) for text, audio in spoken if audio is not None]
+        speech = ((text, teacher.try_synthesize(analyse(text), speaker)) for text in texts)
+        pairs = [(text, transcribe(audio, SAMPLE_RATE)) for text, audio in speech if audio is not None]
         result = {
             "speaker": speaker,
             "texts": len(pairs),

@@ -1,14 +1,15 @@
-"""Copy synthesis of recordings by a voice's vocoder, beside Griffin-Lim and WORLD: how like, and how well understood.
+"""Measure copy synthesis by a voice's vocoder, beside Griffin-Lim and WORLD: distortion, PESQ and recognition error.
 
     python -m venv peers && peers/bin/pip install librosa==0.11.0 pesq==0.0.4
     python training/recipes/measure_vocoder.py builtin://base hsk-words-mandarin.tar \
         --peers peers/lib/python3.11/site-packages --output training/recipes/vocoder-result.json
 
-The recordings are those of hsk-heldout.csv, which the base's vocoder was never trained on, trimmed and as loud as its
-corpus. It and Griffin-Lim get their mel: 80 bands up to 8 kHz, every 10 ms. WORLD gets more, for it analyses the
-recording itself: F0, the whole spectral envelope and aperiodicity, every 5 ms. Distortion is in dB over mel cepstra,
-less is better, and PESQ is wide band (ITU-T P.862.2), 4.64 at best. Whisper-base listens to copies and recordings, in
-toneless pinyin: what it mistakes in recordings is the instrument's. Without --peers, only what needs none is measured.
+The recordings are those of hsk-heldout.csv, which the base's vocoder was not trained on, trimmed and scaled to the
+level of its corpus. The vocoder and Griffin-Lim get their mel: 80 bands up to 8 kHz, every 10 ms. WORLD gets more,
+because it analyses the recording itself: F0, the spectral envelope and aperiodicity, every 5 ms. Distortion is in dB
+of mel cepstra; less is better. PESQ is wide band (ITU-T P.862.2), at most 4.64. Whisper-base transcribes copies and
+recordings. The error rate is that of pinyin without tones, and that of the recordings is the error of the recogniser.
+Without --peers, Griffin-Lim and PESQ are not measured.
 """
 
 import argparse
@@ -41,31 +42,31 @@ WORDS = Path(__file__).with_name("hsk-heldout.csv")
 PESQ_RATE = 16_000
 ITERATIONS = 60
 
-Copy = Callable[[np.ndarray], np.ndarray]
-"""What makes a waveform anew, samples [S] from samples [S]."""
+Copier = Callable[[np.ndarray], np.ndarray]
+"""Analyses samples [S] and returns synthesized samples [S]."""
 
 
-def held_out(archive: Path, mel: MelConfig) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the held-out words and their recordings, samples [S]."""
+def iter_held_out(archive: Path, mel: MelConfig) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the held-out words and their recordings, samples [S], trimmed and scaled."""
     with tarfile.open(archive) as tar, WORDS.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             member = tar.extractfile(f"mp3/{row['id']}.mp3")
-            assert member is not None  # noqa: S101  # a file, not a folder
+            assert member is not None  # noqa: S101  # None for a folder only
             wav = trim_silence(load_audio(io.BytesIO(member.read()), mel.sample_rate), mel.sample_rate)
             level = TARGET_RMS / np.sqrt(np.mean(wav**2))
             yield row["text"], np.clip(wav * level, -0.99, 0.99).astype(np.float32)
 
 
-def by_vocoder(voice: Path) -> Copy:
-    """Copy by the vocoder as it ships."""
+def build_vocoder_copier(voice: Path) -> Copier:
+    """Return copy synthesis by the vocoder of a bundle."""
     weights = load_weights(voice / "checkpoint")
     vocoder = VocoderSession(onnxruntime.InferenceSession(voice / "vocoder.onnx"), load_bundle(voice).manifest)
     mean, deviation = weights.stats.mel_mean, weights.stats.mel_std
     return lambda wav: vocoder.generate(((log_mel(wav, weights.mel) - mean) / deviation).astype(np.float32))
 
 
-def by_griffin_lim(mel: MelConfig) -> Copy:
-    """Copy by librosa's fast Griffin-Lim (Perraudin 2013), once it has inverted the mel filters."""
+def build_griffin_lim_copier(mel: MelConfig) -> Copier:
+    """Return copy synthesis by librosa's inverse mel filters and fast Griffin-Lim (Perraudin 2013)."""
     import librosa
 
     def copy(wav: np.ndarray) -> np.ndarray:
@@ -73,14 +74,14 @@ def by_griffin_lim(mel: MelConfig) -> Copy:
         amplitude = librosa.feature.inverse.mel_to_stft(
             10.0 ** (decibel.T / 20.0), sr=mel.sample_rate, n_fft=mel.n_fft, power=1.0, fmin=mel.fmin, fmax=mel.fmax
         )
-        made = librosa.griffinlim(amplitude, n_iter=ITERATIONS, hop_length=mel.hop_length, random_state=0)
-        return np.asarray(made)
+        audio = librosa.griffinlim(amplitude, n_iter=ITERATIONS, hop_length=mel.hop_length, random_state=0)
+        return np.asarray(audio)
 
     return copy
 
 
-def by_world(mel: MelConfig) -> Copy:
-    """Copy by WORLD (Morise, Yokomori and Ozawa 2016) as it comes."""
+def build_world_copier(mel: MelConfig) -> Copier:
+    """Return copy synthesis by WORLD (Morise, Yokomori and Ozawa 2016) with its defaults."""
 
     def copy(wav: np.ndarray) -> np.ndarray:
         return pyworld.synthesize(*pyworld.wav2world(wav.astype(np.float64), mel.sample_rate), mel.sample_rate)
@@ -88,38 +89,40 @@ def by_world(mel: MelConfig) -> Copy:
     return copy
 
 
-def pesq_of(wav: np.ndarray, copied: np.ndarray, rate: int) -> float:
-    """Return wide-band PESQ of a copy."""
+def measure_pesq(wav: np.ndarray, audio: np.ndarray, rate: int) -> float:
+    """Return the wide-band PESQ of a copy, both [S] at `rate` Hz."""
     from pesq import pesq
 
-    reference, degraded = (soxr.resample(each, rate, PESQ_RATE) for each in (wav, copied))
+    reference, degraded = (soxr.resample(each, rate, PESQ_RATE) for each in (wav, audio))
     return float(pesq(PESQ_RATE, reference, degraded, "wb"))
 
 
-def measure_recognition_error(words: list[str], spoken: list[np.ndarray], rate: int) -> float:
-    """Return the share of the words' syllables that Whisper mistakes."""
-    pairs = [(to_pinyin(word), to_pinyin(transcribe(wav, rate))) for word, wav in zip(words, spoken, strict=True)]
+def measure_recognition_error(words: list[str], speech: list[np.ndarray], rate: int) -> float:
+    """Return the pinyin error rate, without tones, of Whisper's transcripts."""
+    pairs = [(to_pinyin(word), to_pinyin(transcribe(wav, rate))) for word, wav in zip(words, speech, strict=True)]
     return round(
-        sum(compute_edit_distance(said, heard) for said, heard in pairs) / sum(len(said) for said, _ in pairs), 4
+        sum(compute_edit_distance(expected, recognised) for expected, recognised in pairs)
+        / sum(len(expected) for expected, _ in pairs),
+        4,
     )
 
 
-def copies_of(recordings: list[np.ndarray], copy: Copy) -> Iterator[np.ndarray]:
-    """Yield a copy of each recording, as long as it."""
+def iter_copies(recordings: list[np.ndarray], copy: Copier) -> Iterator[np.ndarray]:
+    """Yield a copy of each recording, of the same length."""
     for wav in recordings:
-        made = copy(wav).astype(np.float32)
-        yield np.pad(made, (0, max(0, len(wav) - len(made))))[: len(wav)]
+        audio = copy(wav).astype(np.float32)
+        yield np.pad(audio, (0, max(0, len(wav) - len(audio))))[: len(wav)]
 
 
-def measured(
+def measure_copies(
     words: list[str], recordings: list[np.ndarray], copies: list[np.ndarray], mel: MelConfig
 ) -> dict[str, float | str]:
-    """Return the figures of copies of the recordings: means, and the recognition error."""
+    """Return the metrics of copies: mean distortion, mean PESQ, and the recognition error."""
     distortions, scores = [], []
-    for wav, copied in zip(recordings, copies, strict=True):
-        distortions.append(compare_features(extract_features(copied, mel), extract_features(wav, mel), mel).distortion)
+    for wav, audio in zip(recordings, copies, strict=True):
+        distortions.append(compare_features(extract_features(audio, mel), extract_features(wav, mel), mel).distortion)
         if find_spec("pesq"):
-            scores.append(pesq_of(wav, copied, mel.sample_rate))
+            scores.append(measure_pesq(wav, audio, mel.sample_rate))
     return {
         "melCepstralDistortion": round(float(np.mean(distortions)), 3),
         "pesq": round(float(np.mean(scores)), 3) if scores else "not measured",
@@ -128,7 +131,7 @@ def measured(
 
 
 def main() -> None:
-    """Copy, compare, print."""
+    """Measure all copiers and print the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("voice", help="folder of a bundle, or builtin://NAME")
     parser.add_argument("archive", type=Path, help="hsk-words-mandarin.tar")
@@ -139,11 +142,11 @@ def main() -> None:
         sys.path.append(str(args.peers))
     voice = builtin_voice(args.voice) if args.voice.startswith("builtin://") else Path(args.voice)
     mel = load_weights(voice / "checkpoint").mel
-    found = list(held_out(args.archive, mel))
-    words, recordings = [word for word, _ in found], [wav for _, wav in found]
-    copies = {"vocoder": by_vocoder(voice), "WORLD": by_world(mel)}
+    clips = list(iter_held_out(args.archive, mel))
+    words, recordings = [word for word, _ in clips], [wav for _, wav in clips]
+    copies = {"vocoder": build_vocoder_copier(voice), "WORLD": build_world_copier(mel)}
     if find_spec("librosa"):
-        copies["Griffin-Lim"] = by_griffin_lim(mel)
+        copies["Griffin-Lim"] = build_griffin_lim_copier(mel)
     result: dict[str, object] = {
         "voice": load_bundle(voice).manifest.name,
         "recordings": len(recordings),
@@ -154,7 +157,7 @@ def main() -> None:
         "Griffin-Lim": "not measured",
     }
     for name, copy in copies.items():
-        result[name] = measured(words, recordings, list(copies_of(recordings, copy)), mel)
+        result[name] = measure_copies(words, recordings, list(iter_copies(recordings, copy)), mel)
     print(json.dumps(result, indent=1))
     if args.output:
         args.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")

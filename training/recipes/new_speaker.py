@@ -6,19 +6,19 @@
     kubevoice up -f OUT/voice.yaml
     python benchmarks/fine_tuning.py OUT/home/jobs --words training/recipes/everyday.csv
 
-A voice of the teacher's, made for another language, of which the base has nothing, reads Mandarin sentences that no
-other has read. The eighth voice for Mandarin, zf_xiaoni, will not do: her tones are not the standard's
-(measure_teacher.py). Teacher and SENTENCES are those of base_sentences.py. OUT gets metadata.csv, wavs/ and voice.yaml,
-made anew by each run.
+A voice of the teacher for another language, which is not in the base's corpus, synthesizes Mandarin sentences that no
+other voice has. The eighth Mandarin voice, zf_xiaoni, is not suitable, because her tones are not standard
+(measure_teacher.py). Teacher and SENTENCES are those of base_sentences.py. Each run writes metadata.csv, wavs/ and
+voice.yaml into OUT again.
 """
 
 import csv
 
 import yaml
-from base_sentences import Teacher, by_coverage, candidates, options
+from base_sentences import Teacher, build_parser, order_by_coverage, sample_sentences
 
 FIRST = 4000
-"""Number of the first sentence; the base's own teacher came to 2,423."""
+"""Number of the first sentence. The base's corpus has sentences up to number 2,423."""
 VOICE = {
     "apiVersion": "kubevoice.io/v1alpha1",
     "kind": "VoiceModel",
@@ -41,23 +41,23 @@ VOICE = {
 
 def main() -> None:
     """Read the sentences; write them as a dataset, and the VoiceModel that trains on it."""
-    parser = options(__doc__)
+    parser = build_parser(__doc__)
     parser.add_argument("--count", type=int, default=120)
-    parser.add_argument("--speaker", default="af_heart", help="a voice of the teacher's")
+    parser.add_argument("--speaker", default="af_heart", help="a voice of the teacher")
     args = parser.parse_args()
     (args.out / "wavs").mkdir(parents=True, exist_ok=True)
     teacher, rows = Teacher(args.teacher, args.voices, (args.speaker,)), list[dict[str, str]]()
-    for analysis in by_coverage(candidates(args.sentences))[FIRST:]:
+    for analysis in order_by_coverage(sample_sentences(args.sentences))[FIRST:]:
         if len(rows) == args.count:
             break
         name = f"{len(rows):03}"
         path = f"wavs/{name}.flac"
-        if teacher.read(analysis, args.speaker, args.out / path) is not None:
+        if teacher.write_speech(analysis, args.speaker, args.out / path) is not None:
             rows.append({"id": name, "text": analysis.text, "emotion": "neutral", "wav_path": path})
     if len(rows) < args.count:
         raise SystemExit(
-            f"{args.sentences}: {len(rows)} of {args.count} sentences were read, for it has too few after the first "
-            f"{FIRST}; give a longer file or a smaller --count"
+            f"{args.sentences}: {len(rows)} of {args.count} sentences were synthesized, because it has too few after "
+            f"the first {FIRST}; give a longer file or a smaller --count"
         )
     with (args.out / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, ["id", "text", "emotion", "wav_path"])

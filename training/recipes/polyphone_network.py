@@ -1,4 +1,4 @@
-"""The network of polyphones.py, and its teacher."""
+"""The network that polyphones.py trains, and its teacher, the network of g2pM."""
 
 import pickle
 from pathlib import Path
@@ -11,18 +11,18 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from typing_extensions import override
 
-__all__ = ["Network", "Teacher", "export"]
+__all__ = ["Network", "Teacher", "export_network"]
 
 LETTER, WORD, READING, PLACE, HIDDEN = 96, 8, 32, 8, 128
 TEACHER_LETTER, TEACHER_HIDDEN = 64, 32
 BEGIN, END, UNKNOWN = "\uc2dc", "\ub05d", "<UNK>"
-"""g2pM's tokens around a sentence, and for what it does not know."""
+"""g2pM's tokens at both ends of a sentence, and for unknown characters."""
 
 
-def _run(lstm: nn.LSTM, rows: Tensor, lengths: Tensor | None) -> Tensor:
+def _run_lstm(lstm: nn.LSTM, rows: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
-        found: Tensor = lstm(rows)[0]
-        return found
+        output: Tensor = lstm(rows)[0]
+        return output
     packed = pack_padded_sequence(rows, lengths, batch_first=True, enforce_sorted=False)
     return pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=rows.shape[1])[0]
 
@@ -39,19 +39,19 @@ class Teacher(nn.Module):
 
     @classmethod
     def load(cls, folder: Path, inventory: Inventory) -> Self:
-        """Read the weights of an installed g2pM, its rows put in the order of our characters."""
-        read = {
-            name: pickle.loads((folder / f"{name}.pkl").read_bytes())  # noqa: S301  # a package that was installed
+        """Read the weights of an installed g2pM; the rows of its embedding in the order of `inventory`."""
+        files = {
+            name: pickle.loads((folder / f"{name}.pkl").read_bytes())  # noqa: S301  # an installed package
             for name in ("char2idx", "class2idx", "np_ckpt")
         }
-        weights = {name: torch.tensor(value) for name, value in read["np_ckpt"].items()}
-        known = read["char2idx"]
+        weights = {name: torch.tensor(value) for name, value in files["np_ckpt"].items()}
+        ids = files["char2idx"]
         self = cls(len(inventory.characters) + 1)
         order = [
-            known[UNKNOWN],
-            *(known.get(c, known[UNKNOWN]) for c in inventory.characters),
-            known[BEGIN],
-            known[END],
+            ids[UNKNOWN],
+            *(ids.get(c, ids[UNKNOWN]) for c in inventory.characters),
+            ids[BEGIN],
+            ids[END],
         ]
         self.letters.weight.data = weights["embedding.weight"][order].float()
         for name, parameter in self.lstm.named_parameters():
@@ -62,28 +62,28 @@ class Teacher(nn.Module):
             layers.append(nn.Linear(weight.shape[1], weight.shape[0]))
             layers[-1].weight.data, layers[-1].bias.data = weight, bias
         self.out = nn.Sequential(layers[0], nn.ReLU(), layers[1])
-        self.classes = {name.replace("u:", "v"): i for name, i in read["class2idx"].items()}
+        self.classes = {name.replace("u:", "v"): i for name, i in files["class2idx"].items()}
         return self
 
-    def hidden(self, letters: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return what the LSTM makes of ids [B, T]: [B, T, 64]."""
+    def encode(self, letters: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the LSTM's outputs [B, T, 64] for ids [B, T]."""
         total = self.letters.num_embeddings
         begin = torch.full_like(letters[:, :1], total - 2)
         end = torch.full_like(letters[:, :1], total - 1)
-        around = torch.cat([begin, letters, end], dim=1)
+        padded = torch.cat([begin, letters, end], dim=1)
         if lengths is not None:
-            around = around.scatter(1, lengths.unsqueeze(1) + 1, end)
+            padded = padded.scatter(1, lengths.unsqueeze(1) + 1, end)
             lengths = lengths + 2
-        return _run(self.lstm, self.letters(around), lengths)[:, 1:-1]
+        return _run_lstm(self.lstm, self.letters(padded), lengths)[:, 1:-1]
 
     @override
     def forward(self, letters: Tensor) -> Tensor:
-        found: Tensor = self.out(self.hidden(letters))
-        return found
+        scores: Tensor = self.out(self.encode(letters))
+        return scores
 
 
 class Network(nn.Module):
-    """Scores of readings from characters, words and the dictionary's votes."""
+    """Scores readings by characters, words and the readings of the phrase dictionary."""
 
     def __init__(self, letters: int, readings: int, outputs: int, teacher: Teacher) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Network(nn.Module):
         )
 
     def encode(self, letter: Tensor, word: Tensor, *votes: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return [B, T, width] from the inputs of `FEATURES`, [B, T] each."""
+        """Return hidden states [B, T, width] for the inputs of `FEATURES`, [B, T] each."""
         forward, forward_place, backward, backward_place = votes
         rows = self.drop(
             torch.cat(
@@ -115,19 +115,25 @@ class Network(nn.Module):
                 dim=-1,
             )
         )
-        own = self.drop(_run(self.lstm, rows, lengths))
-        return torch.cat([own, self.drop(self.teacher.hidden(letter, lengths)), rows], dim=-1)
+        own = self.drop(_run_lstm(self.lstm, rows, lengths))
+        return torch.cat([own, self.drop(self.teacher.encode(letter, lengths)), rows], dim=-1)
 
     @override
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return scores [N, readings] of a sentence: the inputs of `FEATURES`, [T] each, then the places asked [N]."""
-        *found, asked = inputs
-        scores: Tensor = self.head(self.encode(*(row.unsqueeze(0) for row in found))[0][asked])
+        """Return scores [N, readings] of a sentence.
+
+        Parameters
+        ----------
+        *inputs
+            The inputs of `FEATURES`, [T] each, then the places [N] of the characters to read.
+        """
+        *features, places = inputs
+        scores: Tensor = self.head(self.encode(*(row.unsqueeze(0) for row in features))[0][places])
         return scores
 
 
-def _halve(model: onnx.ModelProto) -> None:
-    """Store the tables of embeddings as float16, with a cast after each: they are most of the file."""
+def _store_embeddings_as_float16(model: onnx.ModelProto) -> None:
+    """Store the embedding tables, which are most of the file, as float16, with a cast after each Gather."""
     for tensor in list(model.graph.initializer):
         uses = [node for node in model.graph.node if tensor.name in node.input]
         if (
@@ -145,18 +151,18 @@ def _halve(model: onnx.ModelProto) -> None:
             model.graph.node.insert(list(model.graph.node).index(node) + 1, cast)
 
 
-def export(network: Network, inventory: Inventory, path: Path) -> None:
-    """Write the network, with its alphabet, as ONNX."""
+def export_network(network: Network, inventory: Inventory, path: Path) -> None:
+    """Write the network and its inventory as ONNX."""
     network.teacher.out = nn.Identity()
-    example = tuple(torch.zeros(5, dtype=torch.int64) for _ in FEATURES)
+    inputs = tuple(torch.zeros(5, dtype=torch.int64) for _ in FEATURES)
     names = [*FEATURES, "asked"]
     axes = {name: {0: "length"} for name in FEATURES} | {"asked": {0: "asked"}, "scores": {0: "asked"}}
     torch.onnx.export(
-        network, (*example, torch.tensor([1, 3])), str(path), input_names=names, output_names=["scores"],
+        network, (*inputs, torch.tensor([1, 3])), str(path), input_names=names, output_names=["scores"],
         dynamic_axes=axes, opset_version=17, dynamo=False,
     )  # fmt: skip
     model = onnx.load(path)
-    _halve(model)
+    _store_embeddings_as_float16(model)
     onnx.helper.set_model_props(model, {"inventory": inventory.dumps()})
     onnx.checker.check_model(model)
     onnx.save(model, path)

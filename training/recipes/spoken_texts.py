@@ -1,8 +1,8 @@
-"""Texts that the teacher reads for the base voice: sentences of g2pL's training set, and patterns of spoken language.
+"""Texts for the base voice's corpus: sentences of g2pL's training set, and patterns of spoken language.
 
 spoken.csv has the patterns of each kind of text; {slots} in them are filled with words of spoken-words.json, with whole
 numbers ({n60}: 1 to 60) or with digits ({d4}: four of them). Both files were written for this project and have its
-licence. g2pL's training set is Apache-2.0. Texts that anything is measured by are never given out.
+licence. g2pL's training set is Apache-2.0. Texts that are used for evaluation are excluded.
 """
 
 import csv
@@ -13,75 +13,75 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from base_data import texts as measured_texts
+from base_data import read_texts
 from kubevoice.errors import KubeVoiceError
 from kubevoice.text import Analysis, FrontEndConfig, analyse
 
 KINDS = {"news": 30, "question": 13, "exclamation": 7, "number": 11, "short": 5, "talk": 15, "english": 19}
-"""How many of a hundred texts are of each kind; questions and exclamations come from both sources in turn."""
-MEASURED = ("everyday.csv", "everyday-choosing.csv", "hsk-heldout.csv", "hsk-choosing.csv")
+"""How many of a hundred texts are of each kind. Questions and exclamations come from both sources alternately."""
+EVALUATION_LISTS = ("everyday.csv", "everyday-choosing.csv", "hsk-heldout.csv", "hsk-choosing.csv")
 LENGTHS = range(4, 43)
 CANDIDATES = 6000
 SPEAKABLE = re.compile(r"[一-鿿，。！？、；：]+")
 SLOT = re.compile(r"\{([a-z]+)(\d*)\}")
 FOLDER = Path(__file__).parent
 SPOKEN_WORDS: dict[str, list[str]] = json.loads((FOLDER / "spoken-words.json").read_text(encoding="utf-8"))
-"""Words for the slots, by name."""
+"""Words for the slots, by name of the slot."""
 
 
-def _bare(text: str) -> str:
+def _strip_punctuation(text: str) -> str:
     return re.sub(r"\W", "", text)
 
 
-def hidden_texts() -> frozenset[str]:
-    """Return the texts that metrics are measured on, without their punctuation."""
-    return frozenset(_bare(text) for name in MEASURED for text in measured_texts(name))
+def load_excluded_texts() -> frozenset[str]:
+    """Return the texts that are used for evaluation, without punctuation."""
+    return frozenset(_strip_punctuation(text) for name in EVALUATION_LISTS for text in read_texts(name))
 
 
-def pinyin(analysis: Analysis) -> list[str]:
-    """Return the syllables of a text, tones after sandhi."""
+def get_pinyin(analysis: Analysis) -> list[str]:
+    """Return the pinyin of the syllables of a text, tones after sandhi."""
     return [each.pinyin for sentence in analysis.sentences for word in sentence.words for each in word.syllables]
 
 
-def _erhua_lexicon() -> dict[str, tuple[str, ...]]:
-    """Return readings of the words with erhua, which the segmentation would cut before their last character."""
-    return {word: (*pinyin(analyse(word[:-1])), "er2") for word in SPOKEN_WORDS["erhua"]}
+def _build_erhua_lexicon() -> dict[str, tuple[str, ...]]:
+    """Return a lexicon of the words with erhua, which word segmentation would divide before their last character."""
+    return {word: (*get_pinyin(analyse(word[:-1])), "er2") for word in SPOKEN_WORDS["erhua"]}
 
 
-FRONT_END = FrontEndConfig(english="phones", lexicon=_erhua_lexicon())
-"""The base learns English words by their own phones."""
+FRONT_END = FrontEndConfig(english="phones", lexicon=_build_erhua_lexicon())
+"""The base voice reads English words as English phones."""
 
 
-def ordered_by_coverage(analyses: list[Analysis], seed: int) -> list[Analysis]:
-    """Put texts in an order in which no toned syllable waits long."""
-    syllables = [set(pinyin(each)) for each in analyses]
+def order_by_coverage(analyses: list[Analysis], seed: int) -> list[Analysis]:
+    """Sort texts so that rare toned syllables come early."""
+    syllables = [set(get_pinyin(each)) for each in analyses]
     counts = Counter(name for each in syllables for name in each)
-    draw = random.Random(seed)  # noqa: S311 - nothing secret
+    rng = random.Random(seed)  # noqa: S311  # not for security
     weights = [sum(1.0 / counts[name] for name in each) / max(1, len(each)) ** 0.5 for each in syllables]
-    keys = [-weight * draw.uniform(0.3, 1.0) for weight in weights]
+    keys = [-weight * rng.uniform(0.3, 1.0) for weight in weights]
     return [analyses[i] for i in sorted(range(len(analyses)), key=keys.__getitem__)]
 
 
-def fill(pattern: str, words: dict[str, list[str]], draw: random.Random) -> str:
-    """Fill the slots of a pattern; a slot that is there twice gets two values."""
+def fill_pattern(pattern: str, words: dict[str, list[str]], rng: random.Random) -> str:
+    """Fill the slots of a pattern; two slots of one name get different words."""
     used: set[str] = set()
 
-    def value(slot: re.Match[str]) -> str:
+    def draw_value(slot: re.Match[str]) -> str:
         name, size = slot[1], slot[2]
         if size and name == "n":
-            return str(draw.randint(1, int(size)))
+            return str(rng.randint(1, int(size)))
         if size and name == "d":
-            return "".join(draw.choices("0123456789", k=int(size)))
-        chosen = draw.choice([word for word in words[name + size] if word not in used])
-        used.add(chosen)
-        return chosen
+            return "".join(rng.choices("0123456789", k=int(size)))
+        word = rng.choice([each for each in words[name + size] if each not in used])
+        used.add(word)
+        return word
 
-    return SLOT.sub(value, pattern)
+    return SLOT.sub(draw_value, pattern)
 
 
-def _analysed(texts: Iterator[str], hidden: frozenset[str]) -> Iterator[Analysis]:
+def _analyse_texts(texts: Iterator[str], excluded: frozenset[str]) -> Iterator[Analysis]:
     for text in texts:
-        if _bare(text) in hidden:
+        if _strip_punctuation(text) in excluded:
             continue
         try:
             yield analyse(text, FRONT_END)
@@ -89,21 +89,21 @@ def _analysed(texts: Iterator[str], hidden: frozenset[str]) -> Iterator[Analysis
             continue
 
 
-def _written(path: Path, ending: str) -> list[str]:
+def _read_sentences(path: Path, ending: str) -> list[str]:
     lines = dict.fromkeys(line.strip().replace("▁", "") for line in path.read_text(encoding="utf-8").splitlines())
     usable = [line for line in lines if len(line) in LENGTHS and SPEAKABLE.fullmatch(line) and line[-1] in ending]
-    return random.Random(0).sample(usable, min(CANDIDATES, len(usable)))  # noqa: S311 - nothing secret
+    return random.Random(0).sample(usable, min(CANDIDATES, len(usable)))  # noqa: S311  # not for security
 
 
-def _spoken(kind: str) -> Iterator[str]:
-    """Fill every pattern of a kind once, then all of them again in another order, for ever."""
+def _fill_patterns(kind: str) -> Iterator[str]:
+    """Yield texts of all patterns of a kind, then again in another order, without end."""
     with (FOLDER / "spoken.csv").open(encoding="utf-8", newline="") as file:
         patterns = [row["text"] for row in csv.DictReader(file) if row["kind"] == kind]
-    draw = random.Random(kind)  # noqa: S311 - nothing secret
+    rng = random.Random(kind)  # noqa: S311  # not for security
     while True:
-        draw.shuffle(patterns)
+        rng.shuffle(patterns)
         for pattern in patterns:
-            yield fill(pattern, SPOKEN_WORDS, draw)
+            yield fill_pattern(pattern, SPOKEN_WORDS, rng)
 
 
 def _alternate(one: Iterator[Analysis], other: Iterator[Analysis]) -> Iterator[Analysis]:
@@ -113,21 +113,23 @@ def _alternate(one: Iterator[Analysis], other: Iterator[Analysis]) -> Iterator[A
                 yield following
 
 
-def analysed_texts(kind: str, sentences: Path) -> Iterator[Analysis]:
-    """Yield analysed texts of a kind, of those written for this project without end.
+def iter_texts(kind: str, sentences: Path) -> Iterator[Analysis]:
+    """Yield analysed texts of a kind. Kinds with patterns of this project have no end.
 
     Parameters
     ----------
     kind : one of KINDS
     sentences : g2pL's training set, one sentence a line
     """
-    hidden = hidden_texts()
+    excluded = load_excluded_texts()
     endings = {"news": "。", "question": "？", "exclamation": "！"}
     if kind not in endings:
-        yield from _analysed(_spoken(kind), hidden)
+        yield from _analyse_texts(_fill_patterns(kind), excluded)
         return
-    written = ordered_by_coverage(list(_analysed(iter(_written(sentences, endings[kind])), hidden)), seed=len(kind))
+    sentences_by_coverage = order_by_coverage(
+        list(_analyse_texts(iter(_read_sentences(sentences, endings[kind])), excluded)), seed=len(kind)
+    )
     if kind == "news":
         while True:
-            yield from written
-    yield from _alternate(_analysed(_spoken(kind), hidden), iter(written))
+            yield from sentences_by_coverage
+    yield from _alternate(_analyse_texts(_fill_patterns(kind), excluded), iter(sentences_by_coverage))

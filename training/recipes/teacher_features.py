@@ -1,11 +1,11 @@
-"""Analyse the corpus of teacher_corpus.py for the acoustic model; restartable, and goes on as the corpus grows.
+"""Compute the features of teacher_corpus.py's corpus for the acoustic model; a later run adds new clips.
 
     python training/recipes/teacher_features.py CORPUS OUT --teacher teacher/lib/python3.11/site-packages
 
 OUT gets shards of up to 256 clips: features-NUMBER.npz with each clip's units, durations, mel, F0 and energy, and
-rows-NUMBER.json with what it says and who says it. The mel is that of HiFi-GAN's universal generator, which learned
-at 22,050 Hz and is used at 24,000, in steps of half a decibel. Durations are the teacher's own: it says how long each
-of its phones lasts, in steps of 25 ms, and each of ours is spelled with some of its.
+rows-NUMBER.json with its text, speaker and emotion. The mel is that of HiFi-GAN's universal generator, which was
+trained at 22,050 Hz and is used at 24,000, in steps of half a decibel. Durations come from the teacher: it returns the
+duration of each of its phones in steps of 25 ms, and each of our units corresponds to some of its phones.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 from acted_teacher import Speller
 from base_data import STREAMS
 from base_sentences import SAMPLE_RATE
-from corpus_coverage import index_lines
+from corpus_coverage import read_index_lines
 from kubevoice.audio.mel import MelConfig
 from kubevoice.text import UnitTables, analyse
 from kubevoice_training.features.acoustic_features import extract_features, load_audio
@@ -28,13 +28,13 @@ from spoken_texts import FRONT_END
 MEL = MelConfig(hop_length=256, fmin=0.0, min_level_db=-120.0, filter_rate=22050)
 TOKEN_SAMPLES = 600
 """Samples of one step of the teacher's durations."""
-EARLY = 1150
-"""Samples by which what is heard comes before the teacher's own times; where fricatives and pauses fit best."""
-SHARD = 256
-STEPS = 240
-"""Of the mel's range [0, 1], as it is stored."""
+ADVANCE_SAMPLES = 1150
+"""Samples by which the audio is ahead of the teacher's durations, measured at fricatives and pauses."""
+SHARD_CLIPS = 256
+MEL_STEPS = 240
+"""Steps of the mel's range [0, 1] in a shard."""
 INITIAL_SHARE = 0.25
-"""Of a syllable that the teacher spells without an initial, which we have a unit for."""
+"""Share of the initial in a syllable that the teacher spells without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,19 @@ class ClipFeatures:
     samples: int
 
 
-def unit_durations(
+def compute_unit_durations(
     owners: Sequence[int], token_frames: Sequence[int], lead: int, start: int, silent: Sequence[bool], frames: int
 ) -> np.ndarray:
-    """Turn the durations of the teacher's phones into those of units.
+    """Compute the durations of units from those of the teacher's phones.
 
     Parameters
     ----------
-    owners : the unit that each of the teacher's phones belongs to, never falling
-    token_frames : how long each lasts, in steps of 600 samples
-    lead : steps before the first
-    start : samples that were cut off before the clip begins
-    silent : of each unit, whether it is a boundary, which may last no frame
-    frames : of the clip
+    owners : the unit of each of the teacher's phones, in ascending order
+    token_frames : duration of each phone, in steps of 600 samples
+    lead : steps before the first phone
+    start : samples that were trimmed before the clip
+    silent : whether each unit is a prosodic boundary, which may have no frame
+    frames : number of frames of the clip
 
     Returns
     -------
@@ -81,41 +81,45 @@ def unit_durations(
         Frames of each unit; they sum to `frames`.
     """
     ends = np.zeros(len(silent))
-    for owner, end in zip(owners, (lead + np.cumsum(token_frames)) * TOKEN_SAMPLES - start - EARLY, strict=True):
+    for owner, end in zip(
+        owners, (lead + np.cumsum(token_frames)) * TOKEN_SAMPLES - start - ADVANCE_SAMPLES, strict=True
+    ):
         ends[owner] = end
     ends = np.maximum.accumulate(ends) / MEL.hop_length
     starts = np.concatenate([[0.0], ends[:-1]])
-    spelled = set(owners)
+    spelled_units = set(owners)
     for unit in range(len(silent) - 1):
-        if unit not in spelled and not silent[unit]:
+        if unit not in spelled_units and not silent[unit]:
             ends[unit] = starts[unit] + INITIAL_SHARE * (ends[unit + 1] - starts[unit])
     edges = np.clip(np.round(ends), 0, frames).astype(int)
     edges[-1] = frames
     durations = np.diff(np.concatenate([[0], edges]))
     for unit in map(int, np.flatnonzero((durations == 0) & ~np.asarray(silent))):
         neighbours = [n for n in (unit - 1, unit + 1) if 0 <= n < len(durations)]
-        giver = max(neighbours, key=lambda n: durations[n])
-        if durations[giver] > 1:
-            durations[giver] -= 1
+        neighbour = max(neighbours, key=lambda n: durations[n])
+        if durations[neighbour] > 1:
+            durations[neighbour] -= 1
             durations[unit] = 1
     return durations
 
 
 def analyse_clip(corpus: Path, line: dict[str, Any], speller: Speller) -> ClipFeatures | None:
-    """Return a clip's features, None if its text is spelled differently from what was spoken."""
+    """Return a clip's features; None if the front end now spells its text differently."""
     analysis = analyse(line["text"], FRONT_END)
-    spelt = speller.spell(analysis)
-    if "".join(phone for phone, _ in spelt) != line["tokens"]:
+    phones = speller.spell(analysis)
+    if "".join(phone for phone, _ in phones) != line["tokens"]:
         return None
     units = [unit for sentence in analysis.sentences for unit in sentence.units]
     ids = UnitTables.load().encode(units)
     wav = load_audio(corpus / "wavs" / f"{line['id']}.flac", SAMPLE_RATE)
     features = extract_features(wav, MEL)
     silent = [unit.sy.startswith("#") for unit in units]
-    owners = [owner for _, owner in spelt]
+    owners = [owner for _, owner in phones]
     return ClipFeatures(
         ling=np.stack([ids[stream] for stream in STREAMS], axis=1),
-        durations=unit_durations(owners, line["frames"], line["lead"], line["start"], silent, len(features.mel)),
+        durations=compute_unit_durations(
+            owners, line["frames"], line["lead"], line["start"], silent, len(features.mel)
+        ),
         mel=features.mel,
         f0=features.f0,
         energy=features.energy,
@@ -125,7 +129,7 @@ def analyse_clip(corpus: Path, line: dict[str, Any], speller: Speller) -> ClipFe
 
 
 def write_shard(out: Path, number: int, clips: Sequence[tuple[dict[str, Any], ClipFeatures]]) -> None:
-    """Write clips; the rows, which say that the shard is there, come last."""
+    """Write a shard. The rows are written last, because they mark the shard as complete."""
     rows = [
         {name: line[name] for name in ("id", "text", "kind", "speaker", "emotion")}
         | {"power": clip.power, "samples": clip.samples}
@@ -136,7 +140,7 @@ def write_shard(out: Path, number: int, clips: Sequence[tuple[dict[str, Any], Cl
         "frames": np.array([len(clip.mel) for _, clip in clips]),
         "ling": np.concatenate([clip.ling for _, clip in clips]).astype(np.int16),
         "durations": np.concatenate([clip.durations for _, clip in clips]).astype(np.int16),
-        "mel": np.concatenate([np.round(clip.mel * STEPS) for _, clip in clips]).astype(np.uint8),
+        "mel": np.concatenate([np.round(clip.mel * MEL_STEPS) for _, clip in clips]).astype(np.uint8),
         "f0": np.concatenate([clip.f0 for _, clip in clips]).astype(np.float16),
         "energy": np.concatenate([clip.energy for _, clip in clips]).astype(np.float32),
     }
@@ -162,7 +166,7 @@ def read_shards(folder: Path) -> Iterator[tuple[dict[str, Any], ClipFeatures]]:
                 ClipFeatures(
                     ling.astype(np.int64),
                     durations.astype(np.int64),
-                    mel.astype(np.float32) / STEPS,
+                    mel.astype(np.float32) / MEL_STEPS,
                     f0.astype(np.float32),
                     energy,
                     row["power"],
@@ -172,7 +176,7 @@ def read_shards(folder: Path) -> Iterator[tuple[dict[str, Any], ClipFeatures]]:
 
 
 def main() -> None:
-    """Analyse what is new in the corpus."""
+    """Compute the features of new clips."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("out", type=Path)
@@ -180,21 +184,21 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     paths = sorted(args.out.glob("rows-*.json"))
-    done = {row["id"] for path in paths for row in json.loads(path.read_text(encoding="utf-8"))}
-    lines = [line for line in index_lines(args.corpus) if line["id"] not in done]
+    existing = {row["id"] for path in paths for row in json.loads(path.read_text(encoding="utf-8"))}
+    lines = [line for line in read_index_lines(args.corpus) if line["id"] not in existing]
     speller, number, clips, left_out = Speller(args.teacher), len(paths), list[tuple[dict[str, Any], ClipFeatures]](), 0
     for line in lines:
         if (clip := analyse_clip(args.corpus, line, speller)) is None:
             left_out += 1
             continue
         clips.append((line, clip))
-        if len(clips) == SHARD or line is lines[-1]:
+        if len(clips) == SHARD_CLIPS or line is lines[-1]:
             write_shard(args.out, number, clips)
             number, clips = number + 1, []
             print(f"{number} shards", flush=True)
     if clips:
         write_shard(args.out, number, clips)
-    print(f"{len(done) + len(lines) - left_out} clips, {left_out} left out of {len(lines)} new ones")
+    print(f"{len(existing) + len(lines) - left_out} clips, {left_out} left out of {len(lines)} new ones")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_a_taught_acoustic_model_aligns_as_before(corpus, tmp_path):
 
 def test_what_is_dropped_can_be_nothing_but_in_pre_nets(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "training" / "recipes")
-    model = importlib.import_module("base_acoustic").dropping(load_weights(START).acoustic, 0.0).train()
+    model = importlib.import_module("base_acoustic").copy_with_dropout(load_weights(START).acoustic, 0.0).train()
     mel = torch.ones(1, 6, 80)
     assert torch.equal(model.mel_postnet(mel), model.mel_postnet(mel))
     memory, steps = torch.ones(1, 2, model.config.memory_width), torch.tensor([2])
@@ -100,7 +100,7 @@ def test_harmonics_are_compared_where_the_mel_has_the_recordings_pitch(monkeypat
     monkeypatch.syspath_prepend(ROOT / "training" / "recipes")
     recipe = importlib.import_module("base_vocoder")
     torch.manual_seed(0)
-    real, losses = 0.1 * torch.randn(4, 1, 9600), recipe.Closeness(recipe.MEL)
+    real, losses = 0.1 * torch.randn(4, 1, 9600), recipe.RecordedPitchLosses(recipe.MEL)
     predicted, true = real.clone(), real.clone()
     predicted[1::2], true[::2] = 0.0, 0.0
     assert float(losses(predicted, real)["harmonics"]) == 0.0 < float(losses(predicted, real)["mel"])
@@ -141,5 +141,5 @@ def test_half_way_between_two_vocoders_each_convolution_makes_their_mean(monkeyp
     mel = torch.randn(1, 80, 4)
     with torch.no_grad():
         mean = (before.conv_pre(mel) + after.conv_pre(mel)) / 2
-        recipe.between(before, after, 0.5)
+        recipe.interpolate_vocoders(before, after, 0.5)
         torch.testing.assert_close(after.conv_pre(mel), mean)

@@ -19,25 +19,25 @@ def recipes(monkeypatch):
 
 
 def test_units_last_as_long_as_their_phones_do():
-    from teacher_features import EARLY, MEL, unit_durations
+    from teacher_features import ADVANCE_SAMPLES, MEL, compute_unit_durations
 
     steps = [4, 8, 2, 6]  # of 600 samples: an initial, a final of two phones, a pause
-    found = unit_durations([0, 1, 1, 2], steps, 0, -EARLY, [False, False, True], 47)
+    found = compute_unit_durations([0, 1, 1, 2], steps, 0, -ADVANCE_SAMPLES, [False, False, True], 47)
     assert found.sum() == 47
     np.testing.assert_allclose(found * MEL.hop_length, [2400, 6000, 3600], atol=MEL.hop_length)
 
 
 def test_an_initial_that_is_not_spelled_takes_a_part_of_the_final():
-    from teacher_features import EARLY, unit_durations
+    from teacher_features import ADVANCE_SAMPLES, compute_unit_durations
 
-    found = unit_durations([1], [16], 0, -EARLY, [False, False], 37)
+    found = compute_unit_durations([1], [16], 0, -ADVANCE_SAMPLES, [False, False], 37)
     assert found.tolist() == [9, 28]
 
 
 def test_every_phone_gets_a_frame_and_a_boundary_may_get_none():
-    from teacher_features import EARLY, unit_durations
+    from teacher_features import ADVANCE_SAMPLES, compute_unit_durations
 
-    found = unit_durations([0, 1, 3], [0, 9, 4], 0, -EARLY, [False, False, True, False], 30)
+    found = compute_unit_durations([0, 1, 3], [0, 9, 4], 0, -ADVANCE_SAMPLES, [False, False, True, False], 30)
     assert found[2] == 0
     assert min(found[[0, 1, 3]]) >= 1
     assert found.sum() == 30
@@ -66,13 +66,13 @@ def shard(folder, clips):
 
 
 def test_shards_give_back_what_was_put_into_them(tmp_path):
-    from teacher_features import STEPS, read_shards
+    from teacher_features import MEL_STEPS, read_shards
 
     made = shard(tmp_path, 3)
     for (line, features), (row, read) in zip(made, read_shards(tmp_path), strict=True):
         assert row["id"] == line["id"]
         np.testing.assert_array_equal(read.durations, features.durations)
-        np.testing.assert_allclose(read.mel, features.mel, atol=0.51 / STEPS)
+        np.testing.assert_allclose(read.mel, features.mel, atol=0.51 / MEL_STEPS)
         np.testing.assert_allclose(read.f0, features.f0, rtol=1e-3)
 
 

@@ -21,9 +21,9 @@ def recipes(monkeypatch):
 
 
 def test_every_beginning_of_the_list_is_balanced():
-    from teacher_corpus import planned_clips
+    from teacher_corpus import plan_clips
 
-    clips = list(itertools.islice(planned_clips(), 1800))
+    clips = list(itertools.islice(plan_clips(), 1800))
     assert len({clip.id for clip in clips}) == len(clips)
     for count in (900, 1800):
         emotions = Counter(clip.emotion for clip in clips[:count])
@@ -38,29 +38,29 @@ def test_every_beginning_of_the_list_is_balanced():
 
 
 def test_the_list_is_the_same_in_every_run():
-    from teacher_corpus import planned_clips
+    from teacher_corpus import plan_clips
 
-    first, second = (list(itertools.islice(planned_clips(), 300)) for _ in range(2))
+    first, second = (list(itertools.islice(plan_clips(), 300)) for _ in range(2))
     assert first == second
 
 
 def test_texts_that_anything_is_measured_by_are_not_read(tmp_path):
-    from base_data import texts
-    from spoken_texts import analysed_texts
+    from base_data import read_texts
+    from spoken_texts import iter_texts
 
-    measured = sorted(texts("everyday.csv") | texts("everyday-choosing.csv"))
+    measured = sorted(read_texts("everyday.csv") | read_texts("everyday-choosing.csv"))
     others = ["他们在河边▁种▁了一排柳树。", "这座城市的冬天很少下雪。"]
     (tmp_path / "sentences").write_text("\n".join([*measured, *others]), encoding="utf-8")
-    read = {analysis.text for analysis in itertools.islice(analysed_texts("news", tmp_path / "sentences"), 20)}
+    read = {analysis.text for analysis in itertools.islice(iter_texts("news", tmp_path / "sentences"), 20)}
     assert read == {line.replace("▁", "") for line in others}
 
 
 def test_every_pattern_can_be_filled_and_read_and_is_of_its_kind(tmp_path):
-    from spoken_texts import KINDS, SLOT, analysed_texts
+    from spoken_texts import KINDS, SLOT, iter_texts
 
     (tmp_path / "sentences").write_text("", encoding="utf-8")
     for kind in set(KINDS) - {"news"}:
-        for analysis in itertools.islice(analysed_texts(kind, tmp_path / "sentences"), 90):
+        for analysis in itertools.islice(iter_texts(kind, tmp_path / "sentences"), 90):
             assert not SLOT.search(analysis.text)
             if kind == "english":
                 words = [word for sentence in analysis.sentences for word in sentence.words]
@@ -69,14 +69,14 @@ def test_every_pattern_can_be_filled_and_read_and_is_of_its_kind(tmp_path):
 
 
 def test_a_slot_that_is_there_twice_gets_two_words():
-    from spoken_texts import fill
+    from spoken_texts import fill_pattern
 
     draw = random.Random(0)  # noqa: S311 - nothing secret
     for _ in range(20):
-        first, second = fill("{word}{word}", {"word": ["甲", "乙"]}, draw)
+        first, second = fill_pattern("{word}{word}", {"word": ["甲", "乙"]}, draw)
         assert first != second
-    assert re.fullmatch(r"\d{4}", fill("{d4}", {}, draw))
-    assert 1 <= int(fill("{n7}", {}, draw)) <= 7
+    assert re.fullmatch(r"\d{4}", fill_pattern("{d4}", {}, draw))
+    assert 1 <= int(fill_pattern("{n7}", {}, draw)) <= 7
 
 
 def test_every_english_phone_of_the_units_can_be_spelled_for_the_teacher():
@@ -94,20 +94,20 @@ def test_every_english_phone_of_the_units_can_be_spelled_for_the_teacher():
     [("wanr2", "wa2"), ("zher4", "zhe4"), ("haizi3", None), ("er2", None), ("tangr1", "ta1"), ("pair2", "pa2")],
 )
 def test_erhua_replaces_a_coda(pinyin, plain):
-    from acted_teacher import without_erhua
+    from acted_teacher import strip_erhua
 
-    assert without_erhua(pinyin) == plain
+    assert strip_erhua(pinyin) == plain
 
 
 def test_erhua_of_the_words_is_one_syllable():
-    from spoken_texts import FRONT_END, SPOKEN_WORDS, pinyin
+    from spoken_texts import FRONT_END, SPOKEN_WORDS, get_pinyin
 
     for word in SPOKEN_WORDS["erhua"]:
-        assert "er2" not in pinyin(analyse(f"说起{word}，他就来劲。", FRONT_END)), word
+        assert "er2" not in get_pinyin(analyse(f"说起{word}，他就来劲。", FRONT_END)), word
 
 
 def test_contours_change_as_asked_where_there_is_voice():
-    from acted_teacher import CONTOURS, DURATIONS, open_contours
+    from acted_teacher import CONTOURS, DURATIONS, add_contour_inputs
 
     contours = list(CONTOURS.values())
     nodes = [helper.make_node("Identity", [name], [tensor]) for name, tensor in zip("ab", contours, strict=True)]
@@ -122,7 +122,7 @@ def test_contours_change_as_asked_where_there_is_voice():
     )
     model = helper.make_model(helper.make_graph(nodes, "contours", inputs, outputs))
     model.opset_import[0].version, model.ir_version = 17, 9
-    open_contours(model)
+    add_contour_inputs(model)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     raw = np.array([100.0, 400.0, 0.0, 200.0], np.float32)
     asked = {"f0_median": 200.0, "f0_range": 2.0, "f0_factor": 1.5, "energy_shift": 0.25}
@@ -143,10 +143,10 @@ def test_an_index_loses_a_line_that_was_cut_off(tmp_path):
 
 
 def test_the_report_counts_hours_phones_and_tones():
-    from corpus_coverage import coverage
+    from corpus_coverage import measure_coverage
 
     line = {"text": "你好，Tom。", "speaker": "a", "emotion": "neutral", "kind": "short", "seconds": 36.0}
-    report = coverage([line, line | {"speaker": "b", "emotion": "sad"}])
+    report = measure_coverage([line, line | {"speaker": "b", "emotion": "sad"}])
     assert report["hours"] == 0.02
     assert report["hoursByEmotion"] == {"neutral": 0.01, "sad": 0.01}
     assert report["tonePairs"] == {"23": 2}
