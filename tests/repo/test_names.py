@@ -18,6 +18,9 @@ PACKAGES = {
     "cli": "cli/kubevoice_cli",
 }
 MODULES = sorted(path for root in PACKAGES.values() for path in (ROOT / root).rglob("*.py"))
+SCRIPTS = {"benchmarks": "benchmarks", "images": "images", "scripts": "scripts", "recipes": "training/recipes"}
+NAMED = PACKAGES | SCRIPTS
+"""Folders whose names and texts the glossary rules."""
 PAGES = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "charts/*/README.md", "examples/**/*.md", "voices/*.md")
@@ -45,7 +48,7 @@ def avoided():
             continue
         for match in AVOIDED.finditer(cells[3]):
             if match["name"]:
-                identifiers[match["name"]] |= {match["scope"]} if match["scope"] else set(PACKAGES)
+                identifiers[match["name"]] |= {match["scope"]} if match["scope"] else set(NAMED)
             else:
                 words.add(match["word"])
     return identifiers, words
@@ -88,7 +91,7 @@ def test_no_name_is_one_that_the_glossary_avoids():
     identifiers, _ = avoided()
     found = [
         f"{relative(path)}:{line} {name}"
-        for package, root in PACKAGES.items()
+        for package, root in NAMED.items()
         for path in sorted((ROOT / root).rglob("*.py"))
         for name, line in defined_names(parse(path))
         if package in identifiers.get(name, ())
@@ -99,7 +102,8 @@ def test_no_name_is_one_that_the_glossary_avoids():
 def test_no_text_has_a_word_that_the_glossary_avoids():
     _, words = avoided()
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b", re.IGNORECASE)
-    texts = [(path, text, line) for path in MODULES for text, line in prose(path)]
+    modules = sorted(path for root in NAMED.values() for path in (ROOT / root).rglob("*.py"))
+    texts = [(path, text, line) for path in modules for text, line in prose(path)]
     texts += [
         (path, text, line)
         for path in PAGES
