@@ -35,9 +35,9 @@ def test_silence_has_none_and_stays_silent(samples):
 
 @pytest.mark.parametrize("seconds", [0.05, 0.4, 3.0])
 def test_samples_come_to_the_loudness_asked_for(seconds):
-    found = to_loudness(tone(24000, seconds=seconds, level=0.01), 24000, -20.0)
-    assert found.dtype == np.float32
-    assert loudness(found, 24000) == pytest.approx(-20.0, abs=0.1)
+    samples = to_loudness(tone(24000, seconds=seconds, level=0.01), 24000, -20.0)
+    assert samples.dtype == np.float32
+    assert loudness(samples, 24000) == pytest.approx(-20.0, abs=0.1)
 
 
 def test_no_peak_comes_near_to_clipping():

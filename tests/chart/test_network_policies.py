@@ -44,8 +44,8 @@ def ray_labels(kind):
 
 
 def chart_labels(name):
-    (found,) = (o for o in rendered(OPEN) if o["kind"] == "Deployment" and o["metadata"]["name"] == name)
-    return found["spec"]["template"]["metadata"]["labels"]
+    (deployment,) = (o for o in rendered(OPEN) if o["kind"] == "Deployment" and o["metadata"]["name"] == name)
+    return deployment["spec"]["template"]["metadata"]["labels"]
 
 
 PODS = {
@@ -71,10 +71,10 @@ def pods():
 
 @pytest.fixture(scope="module")
 def policies():
-    found = {}
+    policies_by_name = {}
     for name, values in (("open", OPEN), ("strict", STRICT)):
-        found[name] = [item for item in rendered(values) if item["kind"] == "NetworkPolicy"]
-    return found
+        policies_by_name[name] = [item for item in rendered(values) if item["kind"] == "NetworkPolicy"]
+    return policies_by_name
 
 
 def matches(selector, labels):
@@ -217,10 +217,10 @@ def test_without_names_everybody_may_call_and_read_metrics(policies, pods):
 def test_with_clients_named_and_no_readers_of_metrics_only_clients_call(pods):
     peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "apps"}}}]
     values = {"networkPolicy": OPEN["networkPolicy"] | {"clients": peers}}
-    found = [item for item in rendered(values) if item["kind"] == "NetworkPolicy"]
-    assert may(found, pods, "application", "head", 8000)
-    assert not may(found, pods, "stranger", "head", 8000)
-    assert may(found, pods, "stranger", "head", 8080)
+    policies = [item for item in rendered(values) if item["kind"] == "NetworkPolicy"]
+    assert may(policies, pods, "application", "head", 8000)
+    assert not may(policies, pods, "stranger", "head", 8000)
+    assert may(policies, pods, "stranger", "head", 8080)
 
 
 def test_a_redis_of_ones_own_is_reached_where_it_is_said_to_be(policies, pods):

@@ -19,8 +19,8 @@ PASSWORD = r"""a "quoted" 'pass' $word \ with # everything"""  # noqa: S105
 
 
 def container(**values):
-    found = rendered({"redis": {"enabled": True, "megabytes": 3} | values})
-    (deployment,) = (o for o in found if o["kind"] == "Deployment" and o["metadata"]["name"] == "kubevoice-redis")
+    objects = rendered({"redis": {"enabled": True, "megabytes": 3} | values})
+    (deployment,) = (o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == "kubevoice-redis")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return container
 
@@ -75,16 +75,16 @@ def test_it_forgets_the_least_used_when_it_is_full_and_writes_nothing(run):
 
 
 def test_only_who_has_the_password_comes_in_whatever_is_in_it(run):
-    asked = container(passwordSecret="redis")
-    client, port, secrets = run(asked, PASSWORD)
+    redis = container(passwordSecret="redis")
+    client, port, secrets = run(redis, PASSWORD)
     client.close()
     for password in (None, "wrong"):
         with pytest.raises(AuthenticationError), Redis(port=port, password=password, retry=ONCE) as stranger:
             stranger.ping()
     everywhere = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert PASSWORD not in everywhere
-    probe = asked["readinessProbe"]["exec"]["command"]
-    assert probe == asked["livenessProbe"]["exec"]["command"]
+    probe = redis["readinessProbe"]["exec"]["command"]
+    assert probe == redis["livenessProbe"]["exec"]["command"]
     probe = [word.replace("redis-cli", f"redis-cli -p {port}") for word in probe]
     for password, code in ((PASSWORD, 0), ("wrong", 1)):
         environment = os.environ | dict.fromkeys(secrets, password)

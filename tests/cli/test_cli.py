@@ -43,16 +43,16 @@ def kubevoice(tmp_path):
 
 
 def test_crd_writes_what_is_committed(kubevoice, tmp_path):
-    found = kubevoice("crd", "-o", "crd.yaml")
-    assert found.returncode == 0, found.stderr
+    result = kubevoice("crd", "-o", "crd.yaml")
+    assert result.returncode == 0, result.stderr
     committed = ROOT / "crds" / "voicemodels.kubevoice.io.yaml"
     assert (tmp_path / "crd.yaml").read_text(encoding="utf-8") == committed.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", ["srt", "vtt", "json"])
 def test_say_writes_when_words_are_heard(kubevoice, tmp_path, kind):
-    found = kubevoice("say", "你好。再见。", "-o", "hello.wav", "--subtitles", f"hello.{kind}")
-    assert found.returncode == 0, found.stderr
+    result = kubevoice("say", "你好。再见。", "-o", "hello.wav", "--subtitles", f"hello.{kind}")
+    assert result.returncode == 0, result.stderr
     written = (tmp_path / f"hello.{kind}").read_text(encoding="utf-8")
     if kind == "json":
         assert json.loads(written)["duration"] == pytest.approx(sf.info(tmp_path / "hello.wav").duration, abs=1e-3)
@@ -62,8 +62,8 @@ def test_say_writes_when_words_are_heard(kubevoice, tmp_path, kind):
 
 
 def test_say_writes_a_sound_of_the_right_kind(kubevoice, tmp_path):
-    found = kubevoice("say", "你好。", "-o", "hello.wav", "--emotion", "happy", "--speed", "1.2")
-    assert found.returncode == 0, found.stderr
+    result = kubevoice("say", "你好。", "-o", "hello.wav", "--emotion", "happy", "--speed", "1.2")
+    assert result.returncode == 0, result.stderr
     audio, rate = sf.read(tmp_path / "hello.wav")
     assert rate == 24_000
     assert 0.3 < len(audio) / rate < 4
@@ -85,10 +85,10 @@ def test_say_writes_a_sound_of_the_right_kind(kubevoice, tmp_path):
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(kubevoice, tmp_path, words, complaint):
-    found = kubevoice(*words)
-    assert found.returncode == 2, found.stderr
-    assert complaint in found.stderr
-    assert len(found.stderr.strip().splitlines()) == 1
+    result = kubevoice(*words)
+    assert result.returncode == 2, result.stderr
+    assert complaint in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.glob("x.*"))
 
 
@@ -97,10 +97,10 @@ def test_a_bad_dataset_stops_up_with_every_row_named_each_time(kubevoice, tmp_pa
     data = tmp_path / "data"
     data.mkdir()
     (data / "metadata.csv").write_text("id,text,emotion,wav_path\na,你好,neutral,a.wav\nb,再见,neutral,../b.wav\n")
-    found = kubevoice("up", "-f", "voice.yaml")
-    assert found.returncode == 2
-    assert "row 1 (id a)" in found.stderr
-    assert "row 2 (id b)" in found.stderr
+    result = kubevoice("up", "-f", "voice.yaml")
+    assert result.returncode == 2
+    assert "row 1 (id a)" in result.stderr
+    assert "row 2 (id b)" in result.stderr
     again = kubevoice("up", "-f", "voice.yaml")
     assert (again.returncode, "row 1 (id a)" in again.stderr) == (2, True)
 
@@ -111,15 +111,15 @@ def test_dataset_check_measures_names_every_fault_and_writes_a_page(kubevoice, t
     sf.write(data / "a.wav", [0.1, -0.1] * 6000, 24_000)
     rows = "id,text,emotion,wav_path\na,你好,neutral,a.wav\n"
     (data / "metadata.csv").write_text(rows, encoding="utf-8")
-    found = kubevoice("dataset", "check", data.as_uri(), "--html", "page.html", "--json")
-    assert found.returncode == 0, found.stderr
-    assert json.loads(found.stdout)["groups"][0]["emotion"] == "neutral"
+    result = kubevoice("dataset", "check", data.as_uri(), "--html", "page.html", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["groups"][0]["emotion"] == "neutral"
     assert "can be trained on" in (tmp_path / "page.html").read_text(encoding="utf-8")
     (data / "metadata.csv").write_text(rows + "b,abc,neutral,../b.wav\n", encoding="utf-8")
-    found = kubevoice("dataset", "check", "data")
-    assert (found.returncode, found.stderr.count("row 2 (id b)")) == (2, 2)
-    assert "advice: neutral of default has 0.0 minutes" in found.stderr
-    assert "neutral  default  1" in found.stdout
+    result = kubevoice("dataset", "check", "data")
+    assert (result.returncode, result.stderr.count("row 2 (id b)")) == (2, 2)
+    assert "advice: neutral of default has 0.0 minutes" in result.stderr
+    assert "neutral  default  1" in result.stdout
 
 
 def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp_path):
@@ -133,13 +133,13 @@ def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp
     (tmp_path / "voice.yaml").write_text(VOICEMODEL + training)
     missing = tmp_path / "data" / row["wav_path"]
     missing.rename(tmp_path / "aside")
-    assert (found := kubevoice("up", "-f", "voice.yaml")).returncode == 2
-    assert f"(id {row['id']})" in found.stderr
+    assert (result := kubevoice("up", "-f", "voice.yaml")).returncode == 2
+    assert f"(id {row['id']})" in result.stderr
     (tmp_path / "aside").rename(missing)
 
     def newest_step():
-        found = list((tmp_path / "home" / "artifacts").glob("default/mei/train/*/steps/latest.json"))
-        return json.loads(found[0].read_text())["step"] if found else 0
+        paths = list((tmp_path / "home" / "artifacts").glob("default/mei/train/*/steps/latest.json"))
+        return json.loads(paths[0].read_text())["step"] if paths else 0
 
     for _ in range(2):
         begun = newest_step()
@@ -157,9 +157,9 @@ def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp
             assert time.monotonic() < deadline
             time.sleep(0.1)
         os.killpg(up.pid, signal.SIGINT)  # as a terminal does
-        _, said = up.communicate(timeout=120)
+        _, errors = up.communicate(timeout=120)
         assert up.returncode == 130
-        assert "Traceback" not in said
+        assert "Traceback" not in errors
         with pytest.raises(ProcessLookupError):
             os.killpg(up.pid, 0)
     (log,) = (tmp_path / "home" / "jobs").glob("*-train-*/log")
@@ -167,9 +167,9 @@ def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp
 
 
 def test_text_shows_the_reading(kubevoice):
-    found = kubevoice("text", text="银行行长\n")
-    assert found.returncode == 0, found.stderr
-    assert [(s["offset"], s["pinyin"]) for s in json.loads(found.stdout)["pinyin"]] == [
+    result = kubevoice("text", text="银行行长\n")
+    assert result.returncode == 0, result.stderr
+    assert [(s["offset"], s["pinyin"]) for s in json.loads(result.stdout)["pinyin"]] == [
         (0, "yin2"),
         (1, "hang2"),
         (2, "hang2"),
@@ -180,47 +180,47 @@ def test_text_shows_the_reading(kubevoice):
 def test_text_takes_a_lexicon(kubevoice, tmp_path):
     own = tmp_path / "own.txt"
     own.write_text("重庆\tzhong4 qing4\n", encoding="utf-8")
-    found = kubevoice("text", "--lexicon", str(own), text="重庆\n")
-    assert [s["pinyin"] for s in json.loads(found.stdout)["pinyin"]] == ["zhong4", "qing4"]
+    result = kubevoice("text", "--lexicon", str(own), text="重庆\n")
+    assert [s["pinyin"] for s in json.loads(result.stdout)["pinyin"]] == ["zhong4", "qing4"]
     own.write_text("重庆 zhong4\n", encoding="utf-8")
-    found = kubevoice("text", "--lexicon", str(own), text="重庆\n")
-    assert found.returncode == 2
-    assert "own.txt line 1: there is no tab" in found.stderr
+    result = kubevoice("text", "--lexicon", str(own), text="重庆\n")
+    assert result.returncode == 2
+    assert "own.txt line 1: there is no tab" in result.stderr
 
 
 def test_a_document_is_checked(kubevoice, tmp_path):
     path = tmp_path / "letter.xml"
     path.write_text('<speak>你好<break time="1s"/><blink>再见</blink></speak>', encoding="utf-8")
-    found = kubevoice("ssml", "check", str(path), "--json")
-    assert found.returncode == 0, found.stderr
-    answer = json.loads(found.stdout)
+    result = kubevoice("ssml", "check", str(path), "--json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
     assert [span["kind"] for span in answer["spans"]] == ["speech", "break", "speech"]
     assert [(notice["line"], notice["column"]) for notice in answer["notices"]] == [(1, 28)]
     spoken = tmp_path / "letter.wav"
-    found = kubevoice("say", "--ssml", path.read_text(encoding="utf-8"), "-o", str(spoken))
-    assert (found.returncode, spoken.exists()) == (0, True)
-    assert "line 1, column 28: <blink> is unknown" in found.stderr
+    result = kubevoice("say", "--ssml", path.read_text(encoding="utf-8"), "-o", str(spoken))
+    assert (result.returncode, spoken.exists()) == (0, True)
+    assert "line 1, column 28: <blink> is unknown" in result.stderr
     path.write_text("<speak>你好", encoding="utf-8")
-    found = kubevoice("ssml", "check", str(path))
-    assert found.returncode == 2
-    assert "SSML line 1, column 10" in found.stderr
+    result = kubevoice("ssml", "check", str(path))
+    assert result.returncode == 2
+    assert "SSML line 1, column 10" in result.stderr
 
 
 def test_a_voice_is_measured(kubevoice):
-    found = kubevoice("bench", "--requests", "3", "--listeners", "2", "--text", "你好。", "--json")
-    assert found.returncode == 0, found.stderr
-    answer = json.loads(found.stdout)
+    result = kubevoice("bench", "--requests", "3", "--listeners", "2", "--text", "你好。", "--json")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
     assert (answer["requests"], answer["errors"]) == (3, 0)
     assert 0 < answer["first_audio_ms_p50"] <= answer["total_ms_p50"]
     assert answer["audio_seconds"] > 1
-    found = kubevoice("bench", "--url", "http://127.0.0.1:9", "--requests", "2")
-    assert found.returncode == 1
-    assert "does not answer" in found.stdout + found.stderr
+    result = kubevoice("bench", "--url", "http://127.0.0.1:9", "--requests", "2")
+    assert result.returncode == 1
+    assert "does not answer" in result.stdout + result.stderr
 
 
 def test_down_with_nothing_running_is_fine_and_says_where_it_looked(kubevoice, tmp_path):
-    found = kubevoice("down")
-    assert (found.returncode, found.stderr.strip()) == (0, f"nothing was running from {tmp_path / 'home'}")
+    result = kubevoice("down")
+    assert (result.returncode, result.stderr.strip()) == (0, f"nothing was running from {tmp_path / 'home'}")
 
 
 def test_what_up_says_to_type_finds_the_state_of_up(tmp_path, monkeypatch):
@@ -244,8 +244,8 @@ def test_a_port_in_use_is_told_from_a_free_one():
 
 
 def test_key_prints_a_line_for_the_file_and_the_key_apart(kubevoice):
-    found = kubevoice("key", "mei")
-    assert found.returncode == 0, found.stderr
-    key = re.search(r"kv-[\w-]{43}", found.stderr)[0]
-    assert found.stdout == f"mei sha256:{hashlib.sha256(key.encode()).hexdigest()}\n"
+    result = kubevoice("key", "mei")
+    assert result.returncode == 0, result.stderr
+    key = re.search(r"kv-[\w-]{43}", result.stderr)[0]
+    assert result.stdout == f"mei sha256:{hashlib.sha256(key.encode()).hexdigest()}\n"
     assert kubevoice("key", "no name").returncode == 2

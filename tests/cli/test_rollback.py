@@ -68,15 +68,15 @@ def kubevoice(tmp_path):
 
 @pytest.mark.parametrize("words", [("rollback", "mei"), ("status", "mei"), ("status",)])
 def test_without_a_cluster_it_says_so_in_one_line(kubevoice, tmp_path, words):
-    found = kubevoice(*words, "-n", "voices")
-    assert (found.returncode, "set KUBECONFIG" in found.stderr) == (1, True), found.stderr
+    result = kubevoice(*words, "-n", "voices")
+    assert (result.returncode, "set KUBECONFIG" in result.stderr) == (1, True), result.stderr
     (tmp_path / "away").write_text(
         "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], "
         "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}], users: [{name: u, user: {token: t}}]}"
     )
-    found = kubevoice(*words, "-n", "voices", kubeconfig="away")
-    assert (found.returncode, "http://127.0.0.1:9 cannot be reached" in found.stderr) == (1, True), found.stderr
-    assert len(found.stderr.strip().splitlines()) == 1
+    result = kubevoice(*words, "-n", "voices", kubeconfig="away")
+    assert (result.returncode, "http://127.0.0.1:9 cannot be reached" in result.stderr) == (1, True), result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ def test_without_a_cluster_it_says_so_in_one_line(kubevoice, tmp_path, words):
     ],
 )
 def test_bad_input_is_exit_code_2(kubevoice, words, complaint):
-    found = kubevoice(*words)
-    assert (found.returncode, complaint in found.stderr) == (2, True), found.stderr
+    result = kubevoice(*words)
+    assert (result.returncode, complaint in result.stderr) == (2, True), result.stderr

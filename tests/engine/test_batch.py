@@ -47,7 +47,7 @@ def encoded(engine, text, wishes):
 def by_turns(streams):
     """What each stream yields, a piece of each in turn."""
     rounds = list(zip_longest(*streams))
-    return [np.concatenate([piece for piece in heard if piece is not None]) for heard in zip(*rounds, strict=True)]
+    return [np.concatenate([chunk for chunk in pieces if chunk is not None]) for pieces in zip(*rounds, strict=True)]
 
 
 @pytest.mark.parametrize("voice", ["toy", "base"])
@@ -56,8 +56,8 @@ def test_everybody_hears_in_a_batch_what_he_hears_alone(voice, toy):
     sentences = [encoded(engine, text, wishes) for text in TEXTS for wishes in WISHES]
     alone = [np.concatenate(list(engine.decode(one))) for one in sentences]
     scheduler = DecoderScheduler()
-    together = by_turns([engine.decode(one, first_chunk_frames=12, scheduler=scheduler) for one in sentences])
-    for one, other in zip(alone, together, strict=True):
+    batched = by_turns([engine.decode(one, first_chunk_frames=12, scheduler=scheduler) for one in sentences])
+    for one, other in zip(alone, batched, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
@@ -105,12 +105,12 @@ def test_a_step_that_fails_is_the_matter_of_whom_it_was_made_for(toy):
     alone = np.concatenate(list(engine.decode(sentence)))
     scheduler = DecoderScheduler()
     other, leader = (engine.decode(sentence, scheduler=scheduler) for _ in range(2))
-    heard = next(other)
+    chunk = next(other)
     next(leader)
     decoder.fails_at = len(decoder.sizes) + 5
     with pytest.raises(MemoryError):
         list(leader)
-    np.testing.assert_array_equal(np.concatenate([heard, *other]), alone)
+    np.testing.assert_array_equal(np.concatenate([chunk, *other]), alone)
 
 
 def test_voices_do_not_share_steps(toy, other_toy):

@@ -189,7 +189,7 @@ def test_a_damaged_lexicon_of_a_voice_is_told(toy, tmp_path):
 
 def test_a_gpu_that_is_given_and_not_used_is_told_once(toy):
     program = f"from kubevoice.engine import Engine; from pathlib import Path; Engine.load(Path({str(toy.path)!r}))"
-    told = {
+    messages = {
         given: subprocess.run(
             [sys.executable, "-c", program],
             env=os.environ | {"CUDA_VISIBLE_DEVICES": given},
@@ -199,4 +199,4 @@ def test_a_gpu_that_is_given_and_not_used_is_told_once(toy):
         ).stderr.count("this process has a GPU")
         for given in ("", "0")
     }
-    assert told == {"": 0, "0": int("CUDAExecutionProvider" not in onnxruntime.get_available_providers())}
+    assert messages == {"": 0, "0": int("CUDAExecutionProvider" not in onnxruntime.get_available_providers())}

@@ -16,12 +16,12 @@ FRAMES = {"rest": [10.0, 10.0, 8.0], "trained": [8.0, 12.0, 8.0]}
 def encoder(outputs, feeds):
     """Durations grow with a hundredth of the pitch that is added, as those of a real encoder hang on it."""
     row = "rest" if feeds["emotion_weights"][0, 0] else "trained"
-    found = {
+    values = {
         "pitch": np.array(HERTZ[row]) + feeds["pitch_shift"],
         "energy": np.array(ENERGY[row]) + feeds["energy_shift"],
         "durations": (np.array(FRAMES[row]) + 0.01 * feeds["pitch_shift"]) * feeds["duration_scale"],
     }
-    return [found[name] for name in outputs]
+    return [values[name] for name in outputs]
 
 
 def spoken(extra, speed=1.0):
@@ -49,8 +49,8 @@ def test_what_has_no_pitch_at_rest_keeps_its_own():
 
 def test_symbols_that_ask_for_no_more_stay_as_they_are():
     pitch, energy, durations = spoken([1.0, 0.0, 0.0])
-    for found, of in ((pitch, HERTZ), (energy, ENERGY), (durations, FRAMES)):
-        np.testing.assert_allclose(found[1:], of["trained"][1:], rtol=1e-6)
+    for values, of in ((pitch, HERTZ), (energy, ENERGY), (durations, FRAMES)):
+        np.testing.assert_allclose(values[1:], of["trained"][1:], rtol=1e-6)
 
 
 def test_speed_stays_a_factor_of_its_own():

@@ -85,8 +85,8 @@ def test_a_deletion_that_no_watch_told_of_is_found():
     cache.put(thing(name="gone", version=3, uid="gone"))
     cache.put(thing(name="there", version=3, uid="there"))
     cache.put(thing(name="young", version=9, uid="young"))
-    found = cache.missed_deletions("Job", {"there"}, version=5)
-    assert [body["metadata"]["name"] for body in found] == ["gone"], "the list is older than the young one"
+    missed = cache.missed_deletions("Job", {"there"}, version=5)
+    assert [body["metadata"]["name"] for body in missed] == ["gone"], "the list is older than the young one"
     assert [body["metadata"]["name"] for body in cache.missed_deletions("VoiceModel", (), 5)] == ["mei"]
 
 

@@ -56,8 +56,8 @@ def test_an_answer_is_read_whole_or_not_at_all_and_no_redirect_is_followed(pod, 
         async with calling() as client:
             return await client._get(pod + path)
 
-    found = asyncio.run(ask())
-    assert (found if found is None else len(found)) == length
+    answers = asyncio.run(ask())
+    assert (answers if answers is None else len(answers)) == length
 
 
 def test_a_pod_that_is_not_there_says_nothing():
@@ -80,7 +80,7 @@ def test_a_newer_replica_may_say_more_than_is_known_and_its_error_is_cut():
 
 
 @pytest.mark.parametrize(
-    "said",
+    "body",
     [
         b"",
         b"[]",
@@ -101,5 +101,5 @@ def test_a_newer_replica_may_say_more_than_is_known_and_its_error_is_cut():
         b'{"replicas": ' + b"[" * 100_000,
     ],
 )
-def test_an_answer_that_makes_no_sense_says_nothing(said):
-    assert parse_revisions(said) is None
+def test_an_answer_that_makes_no_sense_says_nothing(body):
+    assert parse_revisions(body) is None

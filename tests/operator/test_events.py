@@ -14,11 +14,11 @@ PREPARE, DEGRADED, AVAILABLE = ConditionType.DATASET_READY, ConditionType.DEGRAD
 
 
 def status(*conditions, **parts):
-    found = tuple(
+    conditions = tuple(
         Condition(type=kind, status=state, reason=reason, message=message, last_transition_time=NOW)
         for kind, state, reason, message in conditions
     )
-    return VoiceModelStatus(conditions=found, **parts)
+    return VoiceModelStatus(conditions=conditions, **parts)
 
 
 def prepare(state, reason, message=""):
@@ -30,7 +30,7 @@ RUNNING = prepare(State.UNKNOWN, Reason.RUNNING, "prepare is running")
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "reasons"),
     [
         (NOTHING, prepare(State.UNKNOWN, Reason.WAITING, "prepare is about to start"), []),
         (NOTHING, RUNNING, ["PrepareStarted"]),
@@ -44,8 +44,8 @@ RUNNING = prepare(State.UNKNOWN, Reason.RUNNING, "prepare is running")
         (NOTHING, prepare(State.TRUE, Reason.SUCCEEDED), []),
     ],
 )
-def test_stages(before, after, told):
-    assert [note.reason for note in diff_events(before, after)] == told
+def test_stages(before, after, reasons):
+    assert [note.reason for note in diff_events(before, after)] == reasons
 
 
 @pytest.mark.parametrize(("state", "warning"), [(State.FALSE, True), (State.UNKNOWN, False)])
@@ -102,9 +102,9 @@ def test_a_revision_is_rejected_once():
         return status(revisions=(revision,))
 
     rejected = judged(RevisionState.REJECTED, "GateFailed: too slow")
-    told = diff_events(NOTHING, rejected)
-    assert told == [EventNote("RevisionRejected", "111111111111: GateFailed: too slow", warning=True)]
-    assert diff_events(judged(RevisionState.SUPERSEDED), rejected) == told
+    events = diff_events(NOTHING, rejected)
+    assert events == [EventNote("RevisionRejected", "111111111111: GateFailed: too slow", warning=True)]
+    assert diff_events(judged(RevisionState.SUPERSEDED), rejected) == events
     assert diff_events(rejected, rejected) == []
 
 

@@ -39,8 +39,8 @@ def planned(model, **exposure):
     return plan(model, ObservedState(exposure=ObservedExposure(**exposure)), NOW, Images())
 
 
-def exposed(found):
-    condition = find_condition(found.status.conditions, ConditionType.EXPOSED)
+def exposed(result):
+    condition = find_condition(result.status.conditions, ConditionType.EXPOSED)
     return condition and (condition.status, condition.reason, condition.message)
 
 
@@ -66,43 +66,43 @@ def test_an_ingress_has_no_annotations_but_those_given():
 
 def test_what_is_there_as_it_should_be_is_left_alone_and_told():
     voice = model(ingress=INGRESS, networkPolicy=True)
-    found = planned(voice, applied=applied(voice))
-    assert (found.expose, found.unexpose) == ((), ())
-    assert exposed(found)[:2] == (State.TRUE, Reason.EXPOSED)
+    result = planned(voice, applied=applied(voice))
+    assert (result.expose, result.unexpose) == ((), ())
+    assert exposed(result)[:2] == (State.TRUE, Reason.EXPOSED)
 
 
 def test_what_is_missing_or_changed_is_applied():
     before, after = model(ingress=INGRESS), model(ingress=INGRESS | {"className": "nginx"}, networkPolicy=True)
-    found = planned(after, applied=applied(before))
-    assert [item["kind"] for item in found.expose] == ["NetworkPolicy", "Ingress"]
-    assert exposed(found)[:2] == (State.UNKNOWN, Reason.WAITING)
+    result = planned(after, applied=applied(before))
+    assert [item["kind"] for item in result.expose] == ["NetworkPolicy", "Ingress"]
+    assert exposed(result)[:2] == (State.UNKNOWN, Reason.WAITING)
 
 
 def test_what_is_no_longer_asked_for_goes_and_so_does_its_condition():
     before = model(ingress=INGRESS, networkPolicy=True)
     status = planned(before, applied=applied(before)).status
     after = model().model_copy(update={"status": status})
-    found = planned(after, applied=applied(before))
-    assert sorted(found.unexpose) == ["Ingress", "NetworkPolicy"]
-    assert exposed(found) is None
+    result = planned(after, applied=applied(before))
+    assert sorted(result.unexpose) == ["Ingress", "NetworkPolicy"]
+    assert exposed(result) is None
 
 
 @pytest.mark.parametrize("way", [{"ingress": INGRESS}, {"httpRoute": ROUTE}])
 def test_a_suspended_voice_has_no_way_in_but_stays_protected(way):
     before = model(networkPolicy=True, **way)
-    found = planned(model(suspend=True, networkPolicy=True, **way), applied=applied(before))
-    assert found.unexpose == tuple({"ingress": "Ingress", "httpRoute": "HTTPRoute"}[name] for name in way)
-    assert found.expose == ()
+    result = planned(model(suspend=True, networkPolicy=True, **way), applied=applied(before))
+    assert result.unexpose == tuple({"ingress": "Ingress", "httpRoute": "HTTPRoute"}[name] for name in way)
+    assert result.expose == ()
 
 
 def test_what_hinders_one_is_told_and_nothing_else_stops():
     voice = model(httpRoute=ROUTE, networkPolicy=True)
     exposure_errors = {"HTTPRoute": (Reason.GATEWAY_API_NOT_INSTALLED, "install the Gateway API")}
-    found = planned(voice, errors=exposure_errors)
-    assert exposed(found) == (State.FALSE, Reason.GATEWAY_API_NOT_INSTALLED, "HTTPRoute: install the Gateway API")
-    assert [job["metadata"]["labels"]["kubevoice.io/stage"] for job in found.jobs] == ["prepare"]
+    result = planned(voice, errors=exposure_errors)
+    assert exposed(result) == (State.FALSE, Reason.GATEWAY_API_NOT_INSTALLED, "HTTPRoute: install the Gateway API")
+    assert [job["metadata"]["labels"]["kubevoice.io/stage"] for job in result.jobs] == ["prepare"]
 
 
 def test_on_one_machine_there_is_nothing_to_make():
-    found = plan(model(ingress=INGRESS, networkPolicy=True), ObservedState(), NOW, Images())
-    assert (found.expose, found.unexpose, exposed(found)) == ((), (), None)
+    result = plan(model(ingress=INGRESS, networkPolicy=True), ObservedState(), NOW, Images())
+    assert (result.expose, result.unexpose, exposed(result)) == ((), (), None)

@@ -34,8 +34,8 @@ def test_silence_lasts_from_one_beat_to_the_next(clock):
 
 
 def handlers(cache, woken, heart):
-    found = build_registry(cache, woken.append, heart)
-    return {handler.selector.any_name: handler.fn for handler in found._watching.get_all_handlers()}
+    registry = build_registry(cache, woken.append, heart)
+    return {handler.selector.any_name: handler.fn for handler in registry._watching.get_all_handlers()}
 
 
 def test_every_event_is_a_beat_and_wakes_whom_it_is_about(clock):
@@ -63,11 +63,11 @@ def test_the_probe_says_what_is_wrong(problem, status):
         try:
             port = next(address[1] for address in runner.addresses if len(address) == 2)  # of IPv4
             async with aiohttp.ClientSession() as session:
-                said = []
+                statuses = []
                 for path in ("healthz", "readyz", "metrics"):
                     async with session.get(f"http://127.0.0.1:{port}/{path}") as answer:
-                        said.append((answer.status, await answer.text()))
-                return said
+                        statuses.append((answer.status, await answer.text()))
+                return statuses
         finally:
             await runner.cleanup()
 

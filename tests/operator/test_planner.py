@@ -72,11 +72,11 @@ def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None, refused=Non
 
 @pytest.mark.parametrize(("done", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
 def test_each_stage_follows_the_one_before(done, following):
-    found = after(STAGES[:done])
-    (job,) = found.jobs
+    result = after(STAGES[:done])
+    (job,) = result.jobs
     assert job["metadata"]["labels"]["kubevoice.io/stage"] == following
     assert job["metadata"]["name"].startswith(f"mei-{following}-")
-    assert found.service is None
+    assert result.service is None
 
 
 def test_the_same_input_gives_the_same_plan_and_another_spec_another_job():
@@ -151,26 +151,26 @@ def test_the_most_workers_never_sink_below_those_that_are_there(there, workers, 
 
 def test_a_refusal_is_told_while_an_older_revision_serves():
     old = ObservedService("", "http://mei", (ReplicaState(replica="a", voices={"mei": DIGEST}),))
-    found = after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")
-    ready = find_condition(found.status.conditions, ConditionType.READY)
+    result = after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")
+    ready = find_condition(result.status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.FALSE, Reason.REFUSED_BY_API)
     assert "no such image is allowed" in ready.message
 
 
 def test_a_refused_change_of_what_serves_is_told_though_the_revision_is_the_right_one():
     service = ObservedService("before", "http://mei", (ReplicaState(replica="a", voices={"mei": REVISION}),))
-    found = after(STAGES, service=service, refused="the API server refuses it: no such image is allowed")
-    conditions = {c.type: (c.status, c.reason) for c in found.status.conditions}
+    result = after(STAGES, service=service, refused="the API server refuses it: no such image is allowed")
+    conditions = {c.type: (c.status, c.reason) for c in result.status.conditions}
     assert conditions[ConditionType.READY] == (State.FALSE, Reason.REFUSED_BY_API)
     assert conditions[ConditionType.DEGRADED] == (State.TRUE, Reason.REFUSED_BY_API)
     assert conditions[ConditionType.AVAILABLE] == (State.TRUE, Reason.SERVING)
-    assert "no such image is allowed" in find_condition(found.status.conditions, ConditionType.READY).message
-    assert found.status.serving.revision == REVISION
+    assert "no such image is allowed" in find_condition(result.status.conditions, ConditionType.READY).message
+    assert result.status.serving.revision == REVISION
 
 
 def test_a_revision_that_fails_the_gate_is_not_served():
-    found = after(STAGES, verdict=Verdict.FAILED)
-    assert (found.service, found.status.phase) == (None, Phase.FAILED)
+    result = after(STAGES, verdict=Verdict.FAILED)
+    assert (result.service, result.status.phase) == (None, Phase.FAILED)
 
 
 def test_a_job_that_failed_is_not_made_again_and_says_why():
@@ -178,9 +178,9 @@ def test_a_job_that_failed_is_not_made_again_and_says_why():
     (job,) = plan(model, ObservedState(), NOW, Images()).jobs
     message = StageFailure(reason="InvalidInput", message="metadata.csv row 2: no such file").model_dump_json()
     jobs = {job["metadata"]["name"]: ObservedJob(JobPhase.FAILED, message, 2)}
-    found = plan(model, ObservedState(jobs=jobs), NOW, Images())
-    assert (found.jobs, found.status.phase) == ((), Phase.FAILED)
-    assert "metadata.csv row 2" in found.status.model_dump_json()
+    result = plan(model, ObservedState(jobs=jobs), NOW, Images())
+    assert (result.jobs, result.status.phase) == ((), Phase.FAILED)
+    assert "metadata.csv row 2" in result.status.model_dump_json()
 
 
 def test_suspend_makes_no_job():
@@ -232,8 +232,8 @@ Readable.add_representer(
 
 @pytest.mark.parametrize("done", range(4))
 def test_objects_are_rendered_as_recorded(done):
-    found = after(STAGES[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
-    rendered = found.service or found.jobs[0]
+    result = after(STAGES[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
+    rendered = result.service or result.jobs[0]
     path = GOLDEN / f"{done}-{rendered['kind'].lower()}.yaml"
     written = yaml.dump(rendered, Dumper=Readable, sort_keys=False, width=120)
     if os.environ.get("KUBEVOICE_UPDATE_GOLDEN"):

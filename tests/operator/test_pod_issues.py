@@ -14,8 +14,8 @@ def pod(**status):
 
 
 def container(waiting=None, last=None, **state):
-    found = {"name": "stage", "image": "voice:1", "state": {"waiting": waiting} if waiting else state}
-    return found | ({"lastState": {"terminated": last}} if last else {})
+    status = {"name": "stage", "image": "voice:1", "state": {"waiting": waiting} if waiting else state}
+    return status | ({"lastState": {"terminated": last}} if last else {})
 
 
 def scheduled(status, seconds=0, **more):
@@ -37,10 +37,10 @@ def scheduled(status, seconds=0, **more):
     ],
 )
 def test_a_container_that_waits_in_vain(word, reason, advice):
-    found = find_pod_issue(pod(containerStatuses=[container({"reason": word, "message": "said so"})]), NOW)
-    assert (found.reason, found.pod) == (reason, "p")
-    assert "said so" in found.message
-    assert advice in found.message
+    issue = find_pod_issue(pod(containerStatuses=[container({"reason": word, "message": "said so"})]), NOW)
+    assert (issue.reason, issue.pod) == (reason, "p")
+    assert "said so" in issue.message
+    assert advice in issue.message
 
 
 @pytest.mark.parametrize("word", ["ContainerCreating", "PodInitializing", ""])
@@ -63,16 +63,16 @@ def test_a_crash_by_memory_is_called_so_and_another_says_how_it_ended():
 
 def test_no_room():
     condition = scheduled("False", reason="Unschedulable", message="0/3 nodes are available")
-    found = find_pod_issue(pod(conditions=[condition]), NOW)
-    assert (found.reason, found.message) == (Reason.UNSCHEDULABLE, "0/3 nodes are available")
+    issue = find_pod_issue(pod(conditions=[condition]), NOW)
+    assert (issue.reason, issue.message) == (Reason.UNSCHEDULABLE, "0/3 nodes are available")
     assert find_pod_issue(pod(conditions=[scheduled("False", reason="SchedulingGated")]), NOW) is None
 
 
 @pytest.mark.parametrize(("seconds", "slow"), [(299, False), (301, True)])
 def test_a_start_that_takes_very_long(seconds, slow):
-    found = find_pod_issue(pod(conditions=[{"type": "Ready", "status": "False"}, scheduled("True", seconds)]), NOW)
-    assert (found is not None) == slow
-    assert not slow or "kubectl describe pod p" in found.message
+    issue = find_pod_issue(pod(conditions=[{"type": "Ready", "status": "False"}, scheduled("True", seconds)]), NOW)
+    assert (issue is not None) == slow
+    assert not slow or "kubectl describe pod p" in issue.message
 
 
 def test_a_pod_that_runs_has_ended_or_goes_away_has_no_trouble():

@@ -68,10 +68,10 @@ def test_what_comes_while_a_key_is_worked_on_is_done_once_more_and_never_beside_
 
 
 def test_later_becomes_sooner_but_not_later():
-    found = []
+    handled = []
 
     async def handle(_, key):
-        found.append(key)
+        handled.append(key)
 
     async def test(queue):
         queue.add_later("slow", 0.05)
@@ -85,26 +85,26 @@ def test_later_becomes_sooner_but_not_later():
         await idle(queue)
 
     working(test, handle)
-    assert found == ["now", "fast", "slow"]
+    assert handled == ["now", "fast", "slow"]
 
 
 def test_a_key_that_is_busy_does_not_keep_others():
-    held, found = asyncio.Event(), []
+    held, handled = asyncio.Event(), []
 
     async def handle(_, key):
         if key == "slow":
             await held.wait()
-        found.append(key)
+        handled.append(key)
 
     async def test(queue):
         queue.add("slow")
         queue.add("fast")
-        await until(lambda: found == ["fast"])
+        await until(lambda: handled == ["fast"])
         held.set()
         await idle(queue)
 
     working(test, handle, workers=2)
-    assert found == ["fast", "slow"]
+    assert handled == ["fast", "slow"]
 
 
 def test_who_waits_for_rest_waits_for_keys_that_are_due_and_worked_on():

@@ -165,12 +165,12 @@ def test_workers_have_room_for_every_replica_and_a_canary(serving, bounds):
 )
 def test_one_replica_fills_one_worker(replica, slots, request_):
     group, container = worker(f"{{replica: {replica}}}")
-    asked = applications(f"{{replica: {replica}}}")[0]["deployments"][1]["ray_actor_options"]
+    options = applications(f"{{replica: {replica}}}")[0]["deployments"][1]["ray_actor_options"]
     assert group["rayStartParams"]["num-cpus"] == str(slots)
-    assert asked["num_cpus"] == slots
+    assert options["num_cpus"] == slots
     assert container["resources"]["requests"]["cpu"] == request_
     gpus = int(container["resources"]["limits"].get("nvidia.com/gpu", 0))
-    assert asked["num_gpus"] == gpus == (1 if "gpu" in replica else 0)
+    assert options["num_gpus"] == gpus == (1 if "gpu" in replica else 0)
 
 
 def test_the_http_side_needs_no_cpu_and_no_worker():
@@ -180,12 +180,15 @@ def test_the_http_side_needs_no_cpu_and_no_worker():
 
 
 def test_only_the_autoscaler_gets_a_token_and_only_workers_get_credentials():
-    found = cluster()
-    head, workers = found["headGroupSpec"]["template"]["spec"], found["workerGroupSpecs"][0]["template"]["spec"]
+    cluster_config = cluster()
+    head, workers = (
+        cluster_config["headGroupSpec"]["template"]["spec"],
+        cluster_config["workerGroupSpecs"][0]["template"]["spec"],
+    )
     for pod in (head, workers):
         assert pod["automountServiceAccountToken"] is False
     directory = "/var/run/secrets/kubernetes.io/serviceaccount"
-    assert directory in [mount["mountPath"] for mount in found["autoscalerOptions"]["volumeMounts"]]
+    assert directory in [mount["mountPath"] for mount in cluster_config["autoscalerOptions"]["volumeMounts"]]
     for container in head["containers"] + workers["containers"]:
         assert directory not in [mount["mountPath"] for mount in container["volumeMounts"]]
     assert "envFrom" not in head["containers"][0]
@@ -193,12 +196,15 @@ def test_only_the_autoscaler_gets_a_token_and_only_workers_get_credentials():
 
 
 def test_every_container_meets_the_restricted_standard_and_has_a_place_to_write():
-    found = cluster()
-    pods = [found["headGroupSpec"]["template"]["spec"], found["workerGroupSpecs"][0]["template"]["spec"]]
+    cluster_config = cluster()
+    pods = [
+        cluster_config["headGroupSpec"]["template"]["spec"],
+        cluster_config["workerGroupSpecs"][0]["template"]["spec"],
+    ]
     for pod in pods:
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    for container in [c for pod in pods for c in pod["containers"]] + [found["autoscalerOptions"]]:
+    for container in [c for pod in pods for c in pod["containers"]] + [cluster_config["autoscalerOptions"]]:
         assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         (home,) = [variable["value"] for variable in container["env"] if variable["name"] == "HOME"]
         assert home in [mount["mountPath"] for mount in container["volumeMounts"]]
@@ -232,8 +238,10 @@ def test_no_pod_uses_up_its_grace_period():
 
 
 def test_every_pod_pulls_with_the_secrets_that_the_operator_was_given():
-    found = render(images=Images(serving="mirror/serving:1", pull_secrets=("mirror", "other")))["rayClusterConfig"]
-    for group in (found["headGroupSpec"], *found["workerGroupSpecs"]):
+    cluster_config = render(images=Images(serving="mirror/serving:1", pull_secrets=("mirror", "other")))[
+        "rayClusterConfig"
+    ]
+    for group in (cluster_config["headGroupSpec"], *cluster_config["workerGroupSpecs"]):
         assert group["template"]["spec"]["imagePullSecrets"] == [{"name": "mirror"}, {"name": "other"}]
         assert group["template"]["spec"]["containers"][0]["image"] == "mirror/serving:1"
     assert "imagePullSecrets" not in cluster()["headGroupSpec"]["template"]["spec"]

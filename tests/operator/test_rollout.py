@@ -56,20 +56,20 @@ def canary_result(requests, errors, seconds):
 
 @pytest.mark.parametrize(("requests", "errors"), [(100, 10), (19, 19)])
 def test_a_canary_keeps_its_share_while_errors_are_few_or_say_too_little(requests, errors):
-    found = canary_result(requests, errors, 5)
-    assert (found.traffic.stable.revision, found.traffic.canary.revision, found.traffic.weight) == (OLD, NEW, 10)
-    assert found.rejected is None
+    result = canary_result(requests, errors, 5)
+    assert (result.traffic.stable.revision, result.traffic.canary.revision, result.traffic.weight) == (OLD, NEW, 10)
+    assert result.rejected is None
 
 
 def test_a_canary_with_too_many_errors_is_taken_back():
-    found = canary_result(100, 11, 5)
-    assert (found.traffic.stable.revision, found.traffic.canary) == (OLD, None)
-    assert "11 of its 100 requests failed" in found.rejected
+    result = canary_result(100, 11, 5)
+    assert (result.traffic.stable.revision, result.traffic.canary) == (OLD, None)
+    assert "11 of its 100 requests failed" in result.rejected
 
 
 def test_a_canary_takes_over_after_its_last_pause():
-    found = canary_result(100, 0, 60)
-    assert (found.traffic.stable.revision, found.traffic.canary, found.rejected) == (NEW, None, None)
+    result = canary_result(100, 0, 60)
+    assert (result.traffic.stable.revision, result.traffic.canary, result.rejected) == (NEW, None, None)
 
 
 @pytest.mark.parametrize(("policy", "paths"), [("Delete", ("train/x", "bundles/1")), ("Retain", ())])

@@ -27,9 +27,9 @@ def job(*conditions, annotations=None, **spec):
 
 def pod(name, second=0, phase="Pending", index=None, **state):
     labels = {} if index is None else {"batch.kubernetes.io/job-completion-index": str(index)}
-    found = thing("Pod", name, {"batch.kubernetes.io/job-name": JOB} | labels)
-    found["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:{second:02}Z"
-    return found | {"status": {"phase": phase, "containerStatuses": [{"name": "stage", "image": "", "state": state}]}}
+    body = thing("Pod", name, {"batch.kubernetes.io/job-name": JOB} | labels)
+    body["metadata"]["creationTimestamp"] = f"2026-01-01T00:00:{second:02}Z"
+    return body | {"status": {"phase": phase, "containerStatuses": [{"name": "stage", "image": "", "state": state}]}}
 
 
 def children(*bodies):
@@ -63,15 +63,15 @@ def test_where_a_job_stands(body, phase):
 
 def test_a_job_that_runs_has_the_progress_that_its_pod_told():
     progress = Progress(stage=Stage.TRAIN, step=1, total=4, percent=25)
-    found = observed(job(annotations={"kubevoice.io/shape": "s"}), pod("a", running={}), progress=progress)
-    assert (found.progress, found.pod, found.stage, found.template_hash) == (progress, "a", Stage.TRAIN, "s")
-    assert found.pod_issue is None
+    state = observed(job(annotations={"kubevoice.io/shape": "s"}), pod("a", running={}), progress=progress)
+    assert (state.progress, state.pod, state.stage, state.template_hash) == (progress, "a", Stage.TRAIN, "s")
+    assert state.pod_issue is None
 
 
 def test_the_answer_is_the_pods_until_it_stands_on_the_job():
     done, answer = job({"type": "Complete"}), {"exitCode": 0, "message": "{}"}
-    found = observed(done, pod("a", phase="Succeeded", terminated=answer))
-    assert (found.message, found.exit_code) == ("{}", 0)
+    state = observed(done, pod("a", phase="Succeeded", terminated=answer))
+    assert (state.message, state.exit_code) == ("{}", 0)
     kept = observed(job({"type": "Complete"}, annotations={"kubevoice.io/result": "kept"}))
     assert kept.message == "kept"
 
@@ -154,8 +154,8 @@ def test_a_pod_that_is_done_but_not_yet_counted_is_no_trouble():
 
 def test_a_deadline_is_named_whatever_the_pod_says():
     late = job({"type": "Failed", "reason": "DeadlineExceeded"})
-    found = observed(late, pod("a", phase="Failed", terminated={"exitCode": 143, "reason": "Error"}))
-    assert (found.reason, found.finished_at) == ("DeadlineExceeded", NOW)
+    state = observed(late, pod("a", phase="Failed", terminated={"exitCode": 143, "reason": "Error"}))
+    assert (state.reason, state.finished_at) == ("DeadlineExceeded", NOW)
 
 
 def test_a_job_of_another_making_has_no_stage():
@@ -174,8 +174,8 @@ ACTIVE = {"activeServiceStatus": {"rayClusterName": "mei-1"}}
 
 def test_a_service_with_what_its_replicas_say():
     replica = ReplicaState(replica="a", voices={"mei": "r"})
-    found = observe_service(children(rayservice()), "mei", URL, RevisionsResponse(replicas=(replica,)), NOW)
-    assert (found.applied, found.url, found.replicas, found.cluster, found.bounds) == ("h", URL, (replica,), None, None)
+    state = observe_service(children(rayservice()), "mei", URL, RevisionsResponse(replicas=(replica,)), NOW)
+    assert (state.applied, state.url, state.replicas, state.cluster, state.bounds) == ("h", URL, (replica,), None, None)
 
 
 def test_none_or_one_that_goes_is_no_service():
@@ -189,8 +189,8 @@ def test_bounds_are_those_of_the_cluster_that_answers():
         return thing("RayCluster", name, spec={"workerGroupSpecs": [{"minReplicas": least, "maxReplicas": most}]})
 
     bodies = (rayservice(ACTIVE), cluster("mei-1", 1, 4), cluster("mei-0", 2, 9))
-    found = observe_service(children(*bodies), "mei", URL, None, NOW)
-    assert (found.cluster, found.bounds) == ("mei-1", (1, 4))
+    state = observe_service(children(*bodies), "mei", URL, None, NOW)
+    assert (state.cluster, state.bounds) == ("mei-1", (1, 4))
 
 
 def test_workers_are_those_of_the_cluster_that_answers():
@@ -198,8 +198,8 @@ def test_workers_are_those_of_the_cluster_that_answers():
         return thing("Pod", name, {"ray.io/node-type": kind, "ray.io/cluster": cluster})
 
     pods = (ray("a", "worker", "mei-1"), ray("b", "worker", "mei-1"), ray("c", "worker", "mei-0"))
-    found = observe_service(children(rayservice(ACTIVE), *pods, ray("d", "head", "mei-1")), "mei", URL, None, NOW)
-    assert found.workers == 2
+    state = observe_service(children(rayservice(ACTIVE), *pods, ray("d", "head", "mei-1")), "mei", URL, None, NOW)
+    assert state.workers == 2
 
 
 def test_what_ray_serve_complains_about():
@@ -207,8 +207,8 @@ def test_what_ray_serve_complains_about():
         "applicationStatuses": {"voice": {"status": "DEPLOY_FAILED", "message": "x\nValueError: no such bundle\n"}}
     }
     for part in ("activeServiceStatus", "pendingServiceStatus"):
-        found = observe_service(children(rayservice({part: failed})), "mei", URL, None, NOW)
-        assert found.error == "Ray Serve: ValueError: no such bundle"
+        state = observe_service(children(rayservice({part: failed})), "mei", URL, None, NOW)
+        assert state.error == "Ray Serve: ValueError: no such bundle"
     fine = {"activeServiceStatus": {"applicationStatuses": {"voice": {"status": "RUNNING"}}}}
     assert observe_service(children(rayservice(fine)), "mei", URL, None, NOW).error is None
 
@@ -218,6 +218,6 @@ def test_the_trouble_of_a_service_is_that_of_its_own_pods():
     ray["status"] = {"phase": "Pending", "containerStatuses": [pod("x", waiting={"reason": "ErrImagePull"})
                      ["status"]["containerStatuses"][0]]}  # fmt: skip
     stage = pod("a", waiting={"reason": "CreateContainerConfigError"})
-    found = observe_service(children(rayservice(), ray, stage), "mei", URL, None, NOW)
-    assert (found.pod_issue.pod, found.pod_issue.reason) == ("ray", Reason.IMAGE_PULL_FAILED)
+    state = observe_service(children(rayservice(), ray, stage), "mei", URL, None, NOW)
+    assert (state.pod_issue.pod, state.pod_issue.reason) == ("ray", Reason.IMAGE_PULL_FAILED)
     assert observe_service(children(rayservice(), stage), "mei", URL, None, NOW).pod_issue is None

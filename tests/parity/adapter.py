@@ -51,23 +51,23 @@ def encode(am_dir, symbols):
 
 def am_infer(am_dir, inputs):
     model, speaker = _speaking(am_dir, inputs)
-    found = model.infer(torch.from_numpy(inputs["ling"]), torch.from_numpy(inputs["emo"]), speaker)
+    output = model.infer(torch.from_numpy(inputs["ling"]), torch.from_numpy(inputs["emo"]), speaker)
     answers = {
-        "dec_outputs": found.decoder_mel.numpy(),
-        "postnet_outputs": found.postnet_mel.numpy(),
-        "log_durations": found.log_durations.numpy(),
-        "durations_float": found.unrounded_durations.numpy(),
-        "durations": found.durations.numpy(),
-        "pitch": found.pitch.numpy(),
-        "energy": found.energy.numpy(),
+        "dec_outputs": output.decoder_mel.numpy(),
+        "postnet_outputs": output.postnet_mel.numpy(),
+        "log_durations": output.log_durations.numpy(),
+        "durations_float": output.unrounded_durations.numpy(),
+        "durations": output.durations.numpy(),
+        "pitch": output.pitch.numpy(),
+        "energy": output.energy.numpy(),
     }
-    answers |= {"x_band_width": found.band_width, "h_band_width": found.band_width}
+    answers |= {"x_band_width": output.band_width, "h_band_width": output.band_width}
     answers["length"] = len(answers["postnet_outputs"])
     half = read_model_part(Path(am_dir))
     if half.config["Model"]["KanTtsSAMBERT"]["params"].get("NSF"):
         offset, scale = read_f0_scaling(half)
         source = SourceConfig(f0_offset=offset, f0_scale=scale)
-        answers["mel_denorm"] = denormalize_f0(found.postnet_mel, source).numpy()
+        answers["mel_denorm"] = denormalize_f0(output.postnet_mel, source).numpy()
     return answers
 
 

@@ -35,8 +35,8 @@ def test_a_cited_function_is_where_the_page_says(file, name):
 
 @pytest.mark.parametrize(("file", "name"), SHORT, ids=str)
 def test_a_file_named_within_its_package_is_there(file, name):
-    found = [path for root in PACKAGES for path in (ROOT / root).rglob(file) if path.as_posix().endswith(f"/{file}")]
-    assert any(not name or defines(ast.parse(path.read_text(encoding="utf-8")).body, name.split(".")) for path in found)
+    paths = [path for root in PACKAGES for path in (ROOT / root).rglob(file) if path.as_posix().endswith(f"/{file}")]
+    assert any(not name or defines(ast.parse(path.read_text(encoding="utf-8")).body, name.split(".")) for path in paths)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -27,12 +27,12 @@ def read(path):
 
 def anchors(path):
     """The anchors of a page's headings, as GitHub and the site make them."""
-    found = set()
+    names = set()
     prose = CODE.sub(lambda code: code[0] if code[0].startswith("`") and "\n" not in code[0] else "", read(path))
     for title in re.findall(r"^#+ +(.*)$", prose, re.MULTILINE):
         slug = re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
-        found.add(next(s for s in (slug, *(f"{slug}-{n}" for n in range(1, 99))) if s not in found))
-    return found
+        names.add(next(s for s in (slug, *(f"{slug}-{n}" for n in range(1, 99))) if s not in names))
+    return names
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -100,10 +100,10 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     # Not with --quiet, which keeps --strict from counting warnings.
-    found = subprocess.run(
+    result = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     )
-    assert found.returncode == 0, found.stdout + found.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     return folder
 
 
@@ -115,8 +115,8 @@ def test_the_site_has_both_languages(site):
 
 def test_the_site_loads_nothing_from_elsewhere(site):
     loaded = re.compile(r"<(?:script|img|link|iframe|source)\b[^>]*\b(?:src|href)=\"?(https?:)?//[^>]*>")
-    found = {tag[0] for page in site.rglob("*.html") for tag in loaded.finditer(read(page))}
-    assert {tag for tag in found if 'rel="canonical"' not in tag} == set()
+    tags = {tag[0] for page in site.rglob("*.html") for tag in loaded.finditer(read(page))}
+    assert {tag for tag in tags if 'rel="canonical"' not in tag} == set()
 
 
 def test_the_api_reference_has_the_packages_and_their_signatures(site):

@@ -89,14 +89,14 @@ def test_the_glossary_says_which_words_to_avoid():
 
 def test_no_name_is_one_that_the_glossary_avoids():
     identifiers, _ = avoided()
-    found = [
+    violations = [
         f"{relative(path)}:{line} {name}"
         for package, root in NAMED.items()
         for path in sorted((ROOT / root).rglob("*.py"))
         for name, line in defined_names(parse(path))
         if package in identifiers.get(name, ())
     ]
-    assert found == []
+    assert violations == []
 
 
 def test_no_text_has_a_word_that_the_glossary_avoids():
@@ -109,8 +109,10 @@ def test_no_text_has_a_word_that_the_glossary_avoids():
         for path in PAGES
         for line, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
     ]
-    found = [f"{relative(path)}:{line} {match[0]}" for path, text, line in texts for match in pattern.finditer(text)]
-    assert found == []
+    violations = [
+        f"{relative(path)}:{line} {match[0]}" for path, text, line in texts for match in pattern.finditer(text)
+    ]
+    assert violations == []
 
 
 def test_a_public_class_name_is_used_once():

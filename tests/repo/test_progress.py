@@ -43,15 +43,15 @@ def test_a_run_that_is_cut_off_has_named_its_test(tmp_path, workers, interval, e
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment | {"PYTHONPATH": str(SHARED)}, stdout=subprocess.PIPE, text=True
     ) as run:
-        said = ""
+        output = ""
         if end == signal.SIGKILL:
-            while "running for" not in said:
-                said += run.stdout.readline()
+            while "running for" not in output:
+                output += run.stdout.readline()
         else:
             while not (tmp_path / "reached").exists():
                 assert run.poll() is None
                 time.sleep(0.05)
         run.send_signal(end)
-        said += run.communicate(timeout=60)[0]
-    assert "s: test_waits.py::test_that_waits" in said
+        output += run.communicate(timeout=60)[0]
+    assert "s: test_waits.py::test_that_waits" in output
     assert (tmp_path / "cleaned").exists() or end == signal.SIGKILL

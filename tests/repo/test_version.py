@@ -15,8 +15,8 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 def test_the_command_tells_it():
     command = [sys.executable, "-c", "from kubevoice_cli.main import run; run()", "version"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (found.returncode, found.stdout) == (0, f"{VERSION}\n"), found.stderr
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, f"{VERSION}\n"), result.stderr
 
 
 def test_the_changelog_begins_with_it():

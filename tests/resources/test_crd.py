@@ -123,7 +123,7 @@ def test_every_rule_has_a_message(fields):
     ],
 )
 def test_what_no_schema_can_say_is_a_rule(fields, path, rule):
-    assert rule in [found["rule"] for found in fields[path]["x-kubernetes-validations"]]
+    assert rule in [validation["rule"] for validation in fields[path]["x-kubernetes-validations"]]
 
 
 def test_status_and_scale_are_subresources_with_paths_that_exist(version, fields):
@@ -161,5 +161,5 @@ def test_examples_are_valid_by_the_schema(schema, path):
 def test_bad_values_are_refused_by_the_schema(schema, part, field, value):
     example = yaml.safe_load((ROOT / "examples" / "minimal.yaml").read_text(encoding="utf-8"))
     example["spec"].setdefault(part, {})[field] = value
-    found = ["/".join(map(str, error.absolute_path)) for error in Draft4Validator(schema).iter_errors(example)]
-    assert found == [f"spec/{part}/{field}"]
+    paths = ["/".join(map(str, error.absolute_path)) for error in Draft4Validator(schema).iter_errors(example)]
+    assert paths == [f"spec/{part}/{field}"]

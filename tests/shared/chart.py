@@ -57,7 +57,7 @@ def panel_queries(namespace, voicemodel):
     variables = {"$__rate_interval": "15s", "$__range": "5m", "$namespace": namespace, "$voicemodel": voicemodel}
     panels = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))["panels"]
     return [
-        (panel["title"], re.sub(r"\$\w+", lambda found: variables[found[0]], target["expr"]))
+        (panel["title"], re.sub(r"\$\w+", lambda match: variables[match[0]], target["expr"]))
         for panel in panels
         for target in panel.get("targets", ())
     ]

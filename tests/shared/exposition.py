@@ -26,9 +26,9 @@ def _samples(metrics, more):
 
 def ours():
     """Names of our samples, each with the labels that it has after a scrape by the chart's PodMonitors."""
-    found = dict(_samples(OperatorMetrics(), ()))
-    found |= dict(_samples(ServingMetrics(), {"voicemodel"}))
-    return found | {f"kubevoice_stage_{figure}": {"stage", "voicemodel", *PLACE} for figure in METRICS}
+    metrics = dict(_samples(OperatorMetrics(), ()))
+    metrics |= dict(_samples(ServingMetrics(), {"voicemodel"}))
+    return metrics | {f"kubevoice_stage_{figure}": {"stage", "voicemodel", *PLACE} for figure in METRICS}
 
 
 def rays():

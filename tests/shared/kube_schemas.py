@@ -17,14 +17,14 @@ def closed(schema):
         return [closed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: closed(value) for key, value in schema.items()}
+    strict_schema = {key: closed(value) for key, value in schema.items()}
     if isinstance(schema.get("properties"), dict) and schema.get("x-kubernetes-preserve-unknown-fields") is not True:
-        found.setdefault("additionalProperties", False)
+        strict_schema.setdefault("additionalProperties", False)
     if schema.get("x-kubernetes-int-or-string") is True:
-        found["type"] = ["integer", "string"]
+        strict_schema["type"] = ["integer", "string"]
     if isinstance(schema.get("$ref"), str):
-        found["$ref"] = schema["$ref"].replace(PREFIX, "#/definitions/")
-    return found
+        strict_schema["$ref"] = schema["$ref"].replace(PREFIX, "#/definitions/")
+    return strict_schema
 
 
 def _builtin(group, version, kind):

@@ -53,8 +53,8 @@ def call(serving, method, path, body=None, *, cached=False, headers=None):
     connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
     try:
         payload = None if body is None else json.dumps(body)
-        told = {"Content-Type": "application/json"} | ({} if cached else {"Cache-Control": "no-cache"})
-        connection.request(method, path, payload, told | (headers or {}))
+        defaults = {"Content-Type": "application/json"} | ({} if cached else {"Cache-Control": "no-cache"})
+        connection.request(method, path, payload, defaults | (headers or {}))
         answer = connection.getresponse()
         return answer.status, answer.headers, answer.read()
     finally:

@@ -109,8 +109,8 @@ class PrometheusServer:
 
     def query(self, expression):
         """The samples of an instant query: labels, and value."""
-        found = json.loads(self._get("/api/v1/query", query=expression))["data"]["result"]
-        return [(sample["metric"], float(sample["value"][1])) for sample in found]
+        samples = json.loads(self._get("/api/v1/query", query=expression))["data"]["result"]
+        return [(sample["metric"], float(sample["value"][1])) for sample in samples]
 
     def shows(self, expression):
         """Whether an instant query gives any number."""

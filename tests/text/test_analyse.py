@@ -62,11 +62,11 @@ def test_readings_and_tones_in_context(text, reading):
 
 
 def test_each_syllable_names_its_character_in_the_input():
-    found = analyse("\ufeff我買了3個花儿，不对。").as_dict()["pinyin"]
-    assert [(s["char"], s["offset"]) for s in found] == [
+    syllables = analyse("\ufeff我買了3個花儿，不对。").as_dict()["pinyin"]
+    assert [(s["char"], s["offset"]) for s in syllables] == [
         ("我", 1), ("买", 2), ("了", 3), ("三", None), ("个", 5), ("花儿", 6), ("不", 9), ("对", 10),
     ]  # fmt: skip
-    assert (found[6]["base"], found[6]["pinyin"]) == ("bu4", "bu2")
+    assert (syllables[6]["base"], syllables[6]["pinyin"]) == ("bu4", "bu2")
 
 
 def test_a_lexicon_overrules_the_dictionary():

@@ -97,5 +97,5 @@ def test_say_as_reads_or_refuses_anything(kind, text):
 
 
 def test_what_is_left_as_written_keeps_its_place():
-    found = normalise(clean("買3個"))
-    assert (found.text, found.origins) == ("买三个", (0, None, 2))
+    traced = normalise(clean("買3個"))
+    assert (traced.text, traced.origins) == ("买三个", (0, None, 2))

@@ -18,7 +18,7 @@ def breathed(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "groups",
     [
         "今天天气不错",
         "我把钥匙/忘在办公室里了",
@@ -29,8 +29,8 @@ def breathed(text: str) -> str:
         "会议改到明天/下午三点开始",
     ],
 )
-def test_a_breath_group_ends_where_people_end_it(said: str) -> None:
-    assert breathed(said.replace("/", "")) == said
+def test_a_breath_group_ends_where_people_end_it(groups: str) -> None:
+    assert breathed(groups.replace("/", "")) == groups
 
 
 @pytest.mark.parametrize("text", ["我们昨天晚上在学校门口等了三个小时的汽车", "孩子们都在院子里玩得很开心很快乐"])

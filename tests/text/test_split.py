@@ -33,8 +33,8 @@ def test_where_sentences_end(text, expected):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\u2028"])
 def test_a_line_of_plain_text_ends_its_sentence(end):
-    found = analyse(f"标题{end}今天是2026年{end}11月。").sentences
-    assert [sentence.text for sentence in found] == ["标题", "今天是二零二六年", "十一月。"]
+    sentences = analyse(f"标题{end}今天是2026年{end}11月。").sentences
+    assert [sentence.text for sentence in sentences] == ["标题", "今天是二零二六年", "十一月。"]
 
 
 def test_a_line_of_a_document_ends_nothing():
@@ -46,9 +46,9 @@ def test_a_line_of_a_document_ends_nothing():
 @given(TEXT)
 @example("“" + "好。" * 300)
 def test_nothing_is_lost_or_doubled(text):
-    found = cut(text)
-    assert "".join("".join(found).split()) == "".join(text.split())
-    assert all(len(sentence) <= 120 for sentence in found)
+    sentences = cut(text)
+    assert "".join("".join(sentences).split()) == "".join(text.split())
+    assert all(len(sentence) <= 120 for sentence in sentences)
 
 
 @given(TEXT, st.lists(st.integers(0, 400), max_size=12))
@@ -56,8 +56,8 @@ def test_nothing_is_lost_or_doubled(text):
 def test_pieces_make_the_same_sentences(text, places):
     splitter = Splitter()
     edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
-    found = [s for a, b in pairwise(edges) for s in splitter.feed(text[a:b])] + splitter.flush()
-    assert [s.strip() for s in found if s.strip()] == cut(text)
+    sentences = [s for a, b in pairwise(edges) for s in splitter.feed(text[a:b])] + splitter.flush()
+    assert [s.strip() for s in sentences if s.strip()] == cut(text)
 
 
 def test_a_sentence_is_told_as_soon_as_it_cannot_change():

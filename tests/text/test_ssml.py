@@ -22,13 +22,13 @@ def styles(document):
 
 def test_styles_nest_and_silences_and_marks_stand_where_they_are():
     document = parse(DOCUMENT)
-    found = styles(DOCUMENT)
-    assert (found["我很"].emotion, found["我很"].intensity) == ("happy", 1.5)
-    assert found["高兴"].emotion == "happy"
-    assert found["高兴"].volume > 1
-    assert found["快"].rate == pytest.approx(1.2)
-    assert found["慢"].rate == pytest.approx(0.6)
-    assert (found["慢"].pitch, round(found["快"].volume, 2)) == (-2, 2.0)
+    parts = styles(DOCUMENT)
+    assert (parts["我很"].emotion, parts["我很"].intensity) == ("happy", 1.5)
+    assert parts["高兴"].emotion == "happy"
+    assert parts["高兴"].volume > 1
+    assert parts["快"].rate == pytest.approx(1.2)
+    assert parts["慢"].rate == pytest.approx(0.6)
+    assert (parts["慢"].pitch, round(parts["快"].volume, 2)) == (-2, 2.0)
     assert [span for span in document.spans if isinstance(span, Mark)] == [Mark("here")]
     assert Break(0.5) in document.spans
     assert not document.notices
@@ -37,9 +37,9 @@ def test_styles_nest_and_silences_and_marks_stand_where_they_are():
 def test_the_reading_obeys_and_every_syllable_names_its_place_in_the_document():
     passages = [part for part in read_document(parse(DOCUMENT)) if isinstance(part, Passage)]
     syllables = [s for p in passages for word in p.sentence.words for s in word.syllables]
-    said = " ".join(s.pinyin for s in syllables)
-    assert "chong2 zhang3 lai2" in said
-    assert said.endswith("shi4 jie4 wei4 sheng1 zu3 zhi1 yi1 er4")
+    pinyin = " ".join(s.pinyin for s in syllables)
+    assert "chong2 zhang3 lai2" in pinyin
+    assert pinyin.endswith("shi4 jie4 wei4 sheng1 zu3 zhi1 yi1 er4")
     assert all(s.offset is None or DOCUMENT[s.offset] == s.char[0] for s in syllables)
     assert sum(s.offset is not None for s in syllables) > 8
     for passage in passages:

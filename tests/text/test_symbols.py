@@ -40,15 +40,15 @@ def test_other_languages_have_tables_of_their_own(language, size):
 
 
 @pytest.mark.parametrize(
-    ("symbols", "said"),
+    ("symbols", "message"),
     [
         (UNIT.replace("a_c", "nope"), "unit 0 .*'nope' is not a sy"),
         (UNIT + " " + UNIT.replace("happy", "joy"), "unit 1 .*emo_category"),
         (UNIT.replace("$M7", ""), "needs the fields"),
     ],
 )
-def test_what_cannot_be_read_is_named(symbols, said):
-    with pytest.raises(InputError, match=said):
+def test_what_cannot_be_read_is_named(symbols, message):
+    with pytest.raises(InputError, match=message):
         SymbolReader.from_config({"speaker_list": "F7,M7"}).encode(symbols)
 
 

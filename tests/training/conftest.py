@@ -81,10 +81,10 @@ class Runner:
         )
 
     def train_spec(self, prepared):
-        found = PrepareResult.model_validate(prepared)
+        result = PrepareResult.model_validate(prepared)
         return TrainSpec(
-            features_uri=found.features_uri,
-            features_digest=found.features_digest,
+            features_uri=result.features_uri,
+            features_digest=result.features_digest,
             base=self.spec.base,
             storage=self.spec.storage,
             training=self.spec.training,
@@ -110,8 +110,8 @@ class Runner:
 
     def latest(self):
         """Step of the newest checkpoint."""
-        found = list((self.folder / "artifacts").glob("train/*/steps/latest.json"))
-        return json.loads(found[0].read_text())["step"] if found else 0
+        paths = list((self.folder / "artifacts").glob("train/*/steps/latest.json"))
+        return json.loads(paths[0].read_text())["step"] if paths else 0
 
 
 def link_dataset(folder):

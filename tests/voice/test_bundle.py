@@ -28,9 +28,9 @@ def bundle(tmp_path):
 
 
 def test_a_sealed_bundle_is_read_as_it_was_written(bundle):
-    found = load_bundle(bundle.path)
-    assert (found.manifest, found.digest) == (bundle.manifest, bundle.digest)
-    assert set(found.manifest.files) == set(GRAPHS)
+    loaded = load_bundle(bundle.path)
+    assert (loaded.manifest, loaded.digest) == (bundle.manifest, bundle.digest)
+    assert set(loaded.manifest.files) == set(GRAPHS)
 
 
 def test_the_digest_follows_the_content(bundle, tmp_path):

@@ -149,8 +149,8 @@ def test_unusual_characters_do_not_fail_the_rest_of_a_text(site):
 def described(tmp_path_factory, toy):
     """The operations of the OpenAPI document, over the application it describes, by method and path."""
     app, *_ = make_app(tmp_path_factory.mktemp("described"), toy)
-    found = (result.ok() for result in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations())
-    return {f"{operation.method.upper()} {operation.path}": operation for operation in found}
+    operations = (result.ok() for result in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations())
+    return {f"{operation.method.upper()} {operation.path}": operation for operation in operations}
 
 
 OPERATIONS = [

@@ -135,9 +135,9 @@ def test_an_invalid_item_fails_no_other(site, bad, status, code, message_part):
     assert [name.partition(".")[0] for name in files] == ["001", "first", "004"]
     assert all(files.values())
     assert (manifest["total"], manifest["succeeded"], manifest["failed"]) == (4, 3, 1)
-    found = manifest["items"][2]
-    assert (found["status"], found["error"]["code"], found["file"]) == (status, code, None)
-    assert message_part in found["error"]["message"]
+    item = manifest["items"][2]
+    assert (item["status"], item["error"]["code"], item["file"]) == (status, code, None)
+    assert message_part in item["error"]["message"]
 
 
 def test_an_invalid_item_keeps_its_id(site):
@@ -158,9 +158,9 @@ def test_an_invalid_item_keeps_its_id(site):
     ],
 )
 def test_an_invalid_batch_is_refused_as_a_whole(site, body, status, message_part):
-    found, _, answer = site.call("POST", PATH, body)
+    code, _, answer = site.call("POST", PATH, body)
     error = json.loads(answer)["error"]
-    assert found == status
+    assert code == status
     assert message_part in error["message"]
 
 
@@ -265,6 +265,6 @@ def test_a_zip_stream_keeps_nothing_that_was_sent_and_every_header_has_a_size():
     for part in parts:  # the local head: signature, version, flags, method, time, date, sum, sizes
         _, _, flags, method, _, _, _, packed, size = struct.unpack_from("<IHHHHHIII", part)
         assert (flags & 8, method, packed, size) == (0, 0, 10_000, 10_000)
-    with zipfile.ZipFile(io.BytesIO(b"".join(parts) + archive.finish())) as found:
-        assert found.testzip() is None
-        assert [found.read(name)[:1] for name in found.namelist()] == [b"\0", b"\1", b"\2"]
+    with zipfile.ZipFile(io.BytesIO(b"".join(parts) + archive.finish())) as unzipped:
+        assert unzipped.testzip() is None
+        assert [unzipped.read(name)[:1] for name in unzipped.namelist()] == [b"\0", b"\1", b"\2"]

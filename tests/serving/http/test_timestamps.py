@@ -75,13 +75,13 @@ def test_timestamps_are_those_of_the_audio(site, toy):
 def test_timestamps_of_a_sentence_come_before_its_audio(site, toy):
     """Each event comes before the chunk in which its first word begins, and long before the end."""
     received, _ = events(site, input=TEXT, pitch=1.0)
-    heard, sentences = 0.0, 0
+    seconds, sentences = 0.0, 0
     for event in received:
         if event["type"] == "speech.audio.timestamps":
             sentences += len(event["sentences"])
-            assert all(one["start"] > heard - 1e-6 for one in event["sentences"])
+            assert all(one["start"] > seconds - 1e-6 for one in event["sentences"])
         elif event["type"] == "speech.audio.delta":
-            heard += len(base64.b64decode(event["audio"])) / 2 / toy.manifest.sample_rate
+            seconds += len(base64.b64decode(event["audio"])) / 2 / toy.manifest.sample_rate
     assert sentences == 3
     kinds = [event["type"].rpartition(".")[2] for event in received]
     assert kinds[0] == "timestamps"

@@ -107,29 +107,29 @@ def test_the_order_of_events(site, toy):
     }
     done = {"input_tokens": len(TEXT), "output_tokens": 0, "total_tokens": len(TEXT)}
     assert caller.events[-1] == {"type": "speech.audio.done", "usage": done}
-    heard = 0
+    samples = 0
     for event in caller.events[1:-1]:
         if isinstance(event, int):
-            heard += event
+            samples += event
             continue
         assert TEXT[event["begin"] : event["finish"]] == event["text"]
-        assert event["start"] == pytest.approx(heard / 2 / toy.manifest.sample_rate)
-    assert heard == len(caller.audio)
+        assert event["start"] == pytest.approx(samples / 2 / toy.manifest.sample_rate)
+    assert samples == len(caller.audio)
 
 
 def test_times_are_those_of_the_same_text_at_once(site):
     caller = send_text(site, [TEXT[:9], "", TEXT[9:]], timestamps=True, speed=1.3)
-    found = [one for event in caller.of("speech.audio.timestamps") for one in event["sentences"]]
+    sentences = [one for event in caller.of("speech.audio.timestamps") for one in event["sentences"]]
     whole = json.loads(site.call("POST", "/v1/audio/subtitles", {"input": TEXT, "speed": 1.3})[2])
 
     def flat(sentences):
         words = [word for sentence in sentences for word in sentence["words"]]
         return [one for word in words for one in (word, *word["characters"])]
 
-    for mine, theirs in zip(flat(found), flat(whole["sentences"]), strict=True):
+    for mine, theirs in zip(flat(sentences), flat(whole["sentences"]), strict=True):
         assert (mine["start"], mine["end"]) == pytest.approx((theirs["start"], theirs["end"]))
         assert mine["offset"] == theirs["offset"]
-    assert [(s["begin"], s["finish"]) for s in found] == [(s["begin"], s["finish"]) for s in whole["sentences"]]
+    assert [(s["begin"], s["finish"]) for s in sentences] == [(s["begin"], s["finish"]) for s in whole["sentences"]]
 
 
 @pytest.mark.parametrize("audio_format", ["wav", "flac", "mp3", "opus", "aac"])
@@ -327,8 +327,8 @@ def test_sentences_are_cached_for_all_requests(site):
 
 def hits(site):
     exposition = site.call("GET", "/metrics")[2].decode()
-    found = re.search(r'^kubevoice_cache_requests_total{tier="memory"} (\S+)$', exposition, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    match = re.search(r'^kubevoice_cache_requests_total{tier="memory"} (\S+)$', exposition, re.MULTILINE)
+    return float(match[1]) if match else 0.0
 
 
 def test_metrics_count_connections_by_how_they_ended(site):

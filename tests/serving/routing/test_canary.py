@@ -51,15 +51,15 @@ def replicas(serving):
     _, answer = serving.ray.running().request("GET")
     return {
         (application, deployment): {replica["actor_id"]: replica["pid"] for replica in state["replicas"]}
-        for application, found in answer["applications"].items()
-        for deployment, state in found["deployments"].items()
+        for application, details in answer["applications"].items()
+        for deployment, state in details["deployments"].items()
     }
 
 
 def in_progress(serving):
     exposition = call(serving, "GET", "/metrics")[2].decode()
-    (found,) = re.findall(r"^kubevoice_speech_in_progress (\S+)$", exposition, re.MULTILINE)
-    return float(found)
+    (count,) = re.findall(r"^kubevoice_speech_in_progress (\S+)$", exposition, re.MULTILINE)
+    return float(count)
 
 
 def is_alone(serving):

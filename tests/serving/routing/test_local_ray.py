@@ -29,9 +29,9 @@ pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray"
 
 def deep(folder):
     """A folder below, at the depth where Ray's sockets, in a folder there, are about as long as the kernel takes."""
-    found = folder / ("x" * max(1, 45 - len(str(folder))))
-    found.mkdir()
-    return found
+    path = folder / ("x" * max(1, 45 - len(str(folder))))
+    path.mkdir()
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -252,9 +252,9 @@ def test_a_caller_who_leaves_ends_the_work(serving):
     ],
 )
 def test_bad_requests_get_an_error_that_says_what_is_wrong(serving, fields, status, words):
-    found, _, body = speak(serving, **fields)
+    code, _, body = speak(serving, **fields)
     error = json.loads(body)["error"]
-    assert found == status
+    assert code == status
     assert words in error["message"]
 
 
@@ -268,8 +268,8 @@ def test_lists_page_and_metrics(serving, toy):
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     speak(serving)
     assert b"kubevoice_" in call(serving, "GET", "/metrics")[2]
-    found = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": "你好", "lexicon": {"好": "hao4"}})[2])
-    assert [(s["char"], s["pinyin"]) for s in found["pinyin"]] == [("你", "ni3"), ("好", "hao4")]
+    analysis = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": "你好", "lexicon": {"好": "hao4"}})[2])
+    assert [(s["char"], s["pinyin"]) for s in analysis["pinyin"]] == [("你", "ni3"), ("好", "hao4")]
     document = {"text": "<speak><w>长</w></speak>", "ssml": True}
     assert json.loads(call(serving, "POST", "/v1/text/analyze", document)[2])["pinyin"][0]["offset"] == 10
 
@@ -285,11 +285,13 @@ def test_an_ssml_document_is_spoken(serving):
     assert seconds('<speak><prosody rate="2">今天天气真好。</prosody></speak>') < 0.8 * plain
     document = '<speak>你好<blink>，</blink><voice name="nobody">再见</voice></speak>'
     _, headers, _ = speak(serving, input=document, ssml=True)
-    told = json.loads(headers["X-Notices"])
-    assert [(notice["line"], notice["column"]) for notice in told] == [(1, 10), (None, None)]
-    assert "has no speaker 'nobody'; it has: first, second" in told[1]["message"]
-    found = json.loads(call(serving, "POST", "/v1/text/analyze", {"text": document, "ssml": True, "voice": "toy"})[2])
-    assert found["notices"] == told
+    notices = json.loads(headers["X-Notices"])
+    assert [(notice["line"], notice["column"]) for notice in notices] == [(1, 10), (None, None)]
+    assert "has no speaker 'nobody'; it has: first, second" in notices[1]["message"]
+    analysis = json.loads(
+        call(serving, "POST", "/v1/text/analyze", {"text": document, "ssml": True, "voice": "toy"})[2]
+    )
+    assert analysis["notices"] == notices
 
 
 def test_the_legacy_api_keeps_a_file(serving):

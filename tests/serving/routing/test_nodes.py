@@ -105,8 +105,8 @@ class Ray:
 
     def running(self, deployment):
         """Addresses of the nodes with a running replica."""
-        found = self.serve()[1]["applications"]["voice"]["deployments"].get(deployment, {"replicas": []})
-        return sorted(r["node_ip"] for r in found["replicas"] if r["state"] == "RUNNING")
+        state = self.serve()[1]["applications"]["voice"]["deployments"].get(deployment, {"replicas": []})
+        return sorted(r["node_ip"] for r in state["replicas"] if r["state"] == "RUNNING")
 
     def stop(self):
         for node in self.nodes.values():
@@ -120,18 +120,18 @@ def load(replicas, more=""):
 
 @pytest.fixture(scope="module")
 def ray(tmp_path_factory, toy):
-    found = Ray(tmp_path_factory.mktemp("nodes"))
-    cluster = render_rayservice(load(1), TrafficSplit(BundleRef(toy.digest, str(toy.path))), Images())
-    cluster = cluster["spec"]["rayClusterConfig"]
-    head, workers = cluster["headGroupSpec"]["rayStartParams"], cluster["workerGroupSpecs"][0]["rayStartParams"]
+    cluster = Ray(tmp_path_factory.mktemp("nodes"))
+    service = render_rayservice(load(1), TrafficSplit(BundleRef(toy.digest, str(toy.path))), Images())
+    config = service["spec"]["rayClusterConfig"]
+    head, workers = config["headGroupSpec"]["rayStartParams"], config["workerGroupSpecs"][0]["rayStartParams"]
     try:
-        found.start(HEAD, head, "--head", f"--port={found.gcs}", f"--dashboard-port={found.dashboard}")
-        until(lambda: found.serve()[0] == 200)
+        cluster.start(HEAD, head, "--head", f"--port={cluster.gcs}", f"--dashboard-port={cluster.dashboard}")
+        until(lambda: cluster.serve()[0] == 200)
         for address in WORKERS:
-            found.start(address, workers, f"--address={HEAD}:{found.gcs}")
-        yield found
+            cluster.start(address, workers, f"--address={HEAD}:{cluster.gcs}")
+        yield cluster
     finally:
-        found.stop()
+        cluster.stop()
 
 
 def apply(ray, toy, replicas, more=""):

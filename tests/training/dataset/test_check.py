@@ -59,10 +59,10 @@ def test_a_dataset_may_bring_readings_of_its_own(folder):
     (folder / "metadata.csv").write_text(f"{HEAD}a,重庆,neutral,wavs/a.wav\n", encoding="utf-8")
     without = check_dataset(connect(str(folder)), {})
     (folder / "lexicon.txt").write_text("重庆\tzhong4 qing4\n", encoding="utf-8")
-    found = check_dataset(connect(str(folder)), {})
-    assert found.clips[0].units == analyse("重庆", FrontEndConfig({"重庆": ("zhong4", "qing4")})).sentences[0].units
-    assert found.clips[0].units != without.clips[0].units
-    assert found.digest != without.digest
+    report = check_dataset(connect(str(folder)), {})
+    assert report.clips[0].units == analyse("重庆", FrontEndConfig({"重庆": ("zhong4", "qing4")})).sentences[0].units
+    assert report.clips[0].units != without.clips[0].units
+    assert report.digest != without.digest
     (folder / "lexicon.txt").write_text("重庆\tzhong9\n好\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"lexicon\.txt line 1: 'zhong9'"):
         check_dataset(connect(str(folder)), {})
@@ -127,14 +127,14 @@ def test_each_fault_is_named_with_its_row(folder, row, complaint, long_silence):
     shutil.copyfile(long_silence, wavs / "long.flac")
     tone(folder.with_name(f"{folder.name}-outside.wav"))
     (wavs / "link.wav").symlink_to(folder.with_name(f"{folder.name}-outside.wav"))
-    found = [p for p in problems(folder, row) if p.startswith("metadata.csv row 2")]
-    assert len(found) == 1
-    assert complaint in found[0]
+    faults = [p for p in problems(folder, row) if p.startswith("metadata.csv row 2")]
+    assert len(faults) == 1
+    assert complaint in faults[0]
 
 
 def test_all_bad_rows_are_reported_in_one_go(folder):
-    found = problems(folder, "b,你好,neutral,wavs/b.wav", "c,abc,neutral,wavs/a.wav", "d,你好,hapy,../x")
-    assert [p.split(":")[0] for p in found] == [
+    faults = problems(folder, "b,你好,neutral,wavs/b.wav", "c,abc,neutral,wavs/a.wav", "d,你好,hapy,../x")
+    assert [p.split(":")[0] for p in faults] == [
         "metadata.csv row 2 (id b)",
         "metadata.csv row 3 (id c)",
         "metadata.csv row 4 (id d)",
@@ -142,7 +142,7 @@ def test_all_bad_rows_are_reported_in_one_go(folder):
     ]
     with pytest.raises(InputError) as caught:
         raise_on_faults(check_dataset(connect(str(folder)), {}), "demo")
-    assert caught.value.problems == tuple(found)
+    assert caught.value.problems == tuple(faults)
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,8 @@ def write(tmp_path):
     return write
 
 
-def kinds(found):
-    return {item.kind: item for item in found.advice}
+def kinds(review):
+    return {item.kind: item for item in review.advice}
 
 
 def test_loudness_follows_the_standard():
@@ -64,10 +64,10 @@ def test_only_runs_at_full_scale_are_clipping():
 
 def test_pauses_and_rate_leave_out_the_ends():
     quiet = np.zeros(RATE, np.float32)
-    found = measured(np.concatenate([quiet, buzz(), quiet, quiet, buzz(), quiet]), "你好世界")
-    assert found.pause == pytest.approx(2.0, abs=0.05)
-    assert found.speech == pytest.approx(4.0, abs=0.05)
-    assert found.syllables_per_second == pytest.approx(1.0, abs=0.02)
+    clip = measured(np.concatenate([quiet, buzz(), quiet, quiet, buzz(), quiet]), "你好世界")
+    assert clip.pause == pytest.approx(2.0, abs=0.05)
+    assert clip.speech == pytest.approx(4.0, abs=0.05)
+    assert clip.syllables_per_second == pytest.approx(1.0, abs=0.02)
 
 
 def test_an_outlier_does_not_hide_itself():
@@ -82,9 +82,9 @@ def test_each_way_to_be_worse_is_advised_on(write):
     rows.append(("loud", "你好", "neutral", buzz(level=0.9)))
     rows.append(("cut", "你好", "neutral", np.clip(buzz(level=0.11) * 20, -1, 1)))
     rows.append(("pause", "你好世界", "neutral", np.concatenate([buzz(), np.zeros(2 * RATE, np.float32), buzz()])))
-    found = write(rows)
-    advice = kinds(found)
-    assert found.trainable
+    review = write(rows)
+    advice = kinds(review)
+    assert review.trainable
     assert "0.3 minutes" in advice["minutes"].message
     for kind, name, row in (
         ("rate", "fast", 11),
@@ -96,8 +96,8 @@ def test_each_way_to_be_worse_is_advised_on(write):
 
 
 def test_low_sample_rates_are_advised_on(write):
-    found = kinds(write([("a", "你好", "neutral", buzz())], rate=16_000))
-    assert found["rate of samples"].clips == ("a.wav, metadata.csv row 1: 16000 Hz",)
+    advice = kinds(write([("a", "你好", "neutral", buzz())], rate=16_000))
+    assert advice["rate of samples"].clips == ("a.wav, metadata.csv row 1: 16000 Hz",)
 
 
 def test_noise_is_rated_where_the_network_is_installed(write):
@@ -111,10 +111,10 @@ def test_noise_is_rated_where_the_network_is_installed(write):
 def test_noise_that_cannot_be_rated_is_said_not_to_be_measured(write, monkeypatch):
     for module in (dataset_groups, dataset_review):
         monkeypatch.setattr(module, "is_noise_model_installed", lambda: False)
-    found = write([("a", "你好", "neutral", buzz())])
-    assert found.groups[0].noise is None
-    assert "not measured" in kinds(found)["noise"].message
-    assert "not measured" in render_dataset_page(found)
+    review = write([("a", "你好", "neutral", buzz())])
+    assert review.groups[0].noise is None
+    assert "not measured" in kinds(review)["noise"].message
+    assert "not measured" in render_dataset_page(review)
 
 
 def test_a_sample_of_many_recordings_is_bounded_and_does_not_depend_on_their_order():
@@ -140,8 +140,8 @@ class Tags(HTMLParser):
 
 def test_the_page_shows_hostile_text_as_text_and_loads_nothing(write):
     rows = [(f"n{i}", "你好", "neutral", buzz(0.9 + i / 50)) for i in range(10)]
-    found = write([*rows, ("bad", "再见", HOSTILE, buzz()), ("odd", f"你{HOSTILE}", "neutral", buzz(0.2))])
-    page = render_dataset_page(found)
+    review = write([*rows, ("bad", "再见", HOSTILE, buzz()), ("odd", f"你{HOSTILE}", "neutral", buzz(0.2))])
+    page = render_dataset_page(review)
     tags = Tags()
     tags.feed(page)
     assert "<script" not in page
@@ -153,12 +153,12 @@ def test_the_page_shows_hostile_text_as_text_and_loads_nothing(write):
 
 
 def test_json_says_everything(write):
-    found = write([("a", "你好", "neutral", buzz()), ("b", "abc", "happy", buzz())])
-    said = json.loads(json.dumps(dataset_review.dump_review(found)))
-    assert (said["trainable"], said["clips"]) == (False, 1)
-    assert [fault.split(":")[0] for fault in said["faults"]] == ["metadata.csv row 2 (id b)"]
-    assert said["groups"][0]["sampleRates"] == {"24000": 1}
-    assert said["groups"][0]["lufs"]["median"] == pytest.approx(-25, abs=2)
+    review = write([("a", "你好", "neutral", buzz()), ("b", "abc", "happy", buzz())])
+    data = json.loads(json.dumps(dataset_review.dump_review(review)))
+    assert (data["trainable"], data["clips"]) == (False, 1)
+    assert [fault.split(":")[0] for fault in data["faults"]] == ["metadata.csv row 2 (id b)"]
+    assert data["groups"][0]["sampleRates"] == {"24000": 1}
+    assert data["groups"][0]["lufs"]["median"] == pytest.approx(-25, abs=2)
 
 
 def test_an_empty_review_is_a_page_too(write):

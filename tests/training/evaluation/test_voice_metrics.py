@@ -61,11 +61,11 @@ def test_distortion_is_in_decibel_of_cepstra():
     nepers = 0.2
     shifted = recorded.mel * 0 + 0.5 + (nepers * bands * 20 / np.log(10) / 100).astype(np.float32)
     flat = recorded.mel * 0 + 0.5
-    found = compare_features(
+    comparison = compare_features(
         type(recorded)(shifted, recorded.f0, recorded.energy), type(recorded)(flat, recorded.f0, recorded.energy), MEL
     )
     # The third cepstrum of a cosine of amplitude a is a / 2 by this transform.
-    assert found.distortion == pytest.approx(10 * np.sqrt(2) / np.log(10) * nepers / 2, rel=0.01)
+    assert comparison.distortion == pytest.approx(10 * np.sqrt(2) / np.log(10) * nepers / 2, rel=0.01)
 
 
 def test_pitch_that_is_off_by_ten_hertz_is_off_by_ten_hertz():
@@ -140,12 +140,12 @@ def test_the_page_has_players_pictures_and_verdict_and_loads_nothing():
     page = render_evaluation_page(
         report, "sha256:0", wanted, *check_quality_gate(report.metrics, wanted, report.missing)
     )
-    found = Links()
-    found.feed(page)
-    assert "script" not in found.tags
+    links = Links()
+    links.feed(page)
+    assert "script" not in links.tags
     assert "&lt;script&gt;" in page
-    assert (found.tags.count("audio"), found.tags.count("img")) == (4, 3)
-    assert all(link.startswith(("data:audio/mpeg;base64,", "data:image/webp;base64,")) for link in found.links)
+    assert (links.tags.count("audio"), links.tags.count("img")) == (4, 3)
+    assert all(link.startswith(("data:audio/mpeg;base64,", "data:image/webp;base64,")) for link in links.links)
     assert "not measured" in page
     assert ">Failed</span>" in page
     assert ">met</span>" in page

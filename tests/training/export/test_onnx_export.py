@@ -77,9 +77,9 @@ def test_the_engine_says_what_torch_says(voice, text):
     mel = acoustic.infer(ling, torch.full((len(ling),), HAPPY), torch.full((len(ling),), SECOND)).postnet_mel
     with torch.inference_mode():
         expected = vocoder(mel.T.unsqueeze(0))[0, 0].numpy()
-    found = engine.synthesize(sentence.units, Controls(speaker="second", emotion="happy"))
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).max() < 1e-4
+    audio = engine.synthesize(sentence.units, Controls(speaker="second", emotion="happy"))
+    assert audio.shape == expected.shape
+    assert np.abs(audio - expected).max() < 1e-4
 
 
 def test_weights_that_were_rounded_are_stored_in_half_the_room(voice, tmp_path):
@@ -90,9 +90,9 @@ def test_weights_that_were_rounded_are_stored_in_half_the_room(voice, tmp_path):
     rounded = load_weights(tmp_path / "checkpoint")
     export_graphs(rounded.acoustic, rounded.vocoder, tmp_path)
     for name in ("encoder", "decoder", "postnet", "vocoder"):
-        found = onnx.load(tmp_path / f"{name}.onnx").graph.initializer
+        initializers = onnx.load(tmp_path / f"{name}.onnx").graph.initializer
         # What up-samples has sums of weights, which need not be half numbers.
-        big = [x for x in found if np.prod(x.dims) >= 1000 and not x.name.startswith("upsamplers.")]
+        big = [x for x in initializers if np.prod(x.dims) >= 1000 and not x.name.startswith("upsamplers.")]
         kinds = {x.data_type for x in big} - {onnx.TensorProto.INT64}
         assert kinds == {onnx.TensorProto.FLOAT16}, name
 
@@ -143,12 +143,14 @@ def networks(weights):
 @pytest.mark.filterwarnings("ignore:.torch.jit.load. is deprecated:FutureWarning")
 def test_torchscript_says_what_torch_says_over_ten_texts(released):
     target = released.path / "torchscript"
-    found = export_torchscript(released, target)
+    differences = export_torchscript(released, target)
     assert (
-        set(found.torchscript) == set(found.onnx) == {f"{n}.onnx" for n in ("encoder", "decoder", "postnet", "vocoder")}
+        set(differences.torchscript)
+        == set(differences.onnx)
+        == {f"{n}.onnx" for n in ("encoder", "decoder", "postnet", "vocoder")}
     )
-    assert max(found.torchscript.values()) < 1e-5
-    assert max(found.onnx.values()) < 1e-3
+    assert max(differences.torchscript.values()) < 1e-5
+    assert max(differences.onnx.values()) < 1e-3
     assert json.loads((target / "export.json").read_text())["texts"] == len(TEXTS) == 10
     assert load_bundle(released.path).digest == released.digest
     vocoder = torch.jit.load(target / "vocoder.pt")
@@ -163,10 +165,10 @@ class Silent(torch.nn.Module):
 def test_a_graph_that_is_not_the_networks_is_found_out(released):
     weights = load_weights(released.path / "checkpoint")
     weights.acoustic.mel_postnet.fc.bias.data += 0.1
-    found = measure_export_differences(released, weights, {"vocoder.onnx": Silent()})
-    assert found.onnx["postnet.onnx"] == pytest.approx(0.1, rel=0.01)
-    assert found.onnx["vocoder.onnx"] < 1e-3
-    assert found.torchscript["vocoder.onnx"] > 1e-3
+    differences = measure_export_differences(released, weights, {"vocoder.onnx": Silent()})
+    assert differences.onnx["postnet.onnx"] == pytest.approx(0.1, rel=0.01)
+    assert differences.onnx["vocoder.onnx"] < 1e-3
+    assert differences.torchscript["vocoder.onnx"] > 1e-3
 
 
 def test_a_bundle_without_checkpoint_is_not_exported(voice, tmp_path):

@@ -24,16 +24,16 @@ def test_pitch_is_found_in_hertz(hertz):
 
 
 def test_silence_has_no_pitch_and_the_lowest_mel():
-    found = extract_features(np.zeros(RATE, np.float32), MEL)
-    assert not found.f0.any()
-    assert found.mel.max() == 0.0
+    features = extract_features(np.zeros(RATE, np.float32), MEL)
+    assert not features.f0.any()
+    assert features.mel.max() == 0.0
 
 
 def test_all_features_share_one_time_grid():
-    found = extract_features(buzz(150.0, 0.777), MEL)
+    features = extract_features(buzz(150.0, 0.777), MEL)
     frames = int(RATE * 0.777) // MEL.hop_length + 1
-    assert found.mel.shape == (frames, MEL.n_mels)
-    assert found.f0.shape == found.energy.shape == (frames,)
+    assert features.mel.shape == (frames, MEL.n_mels)
+    assert features.f0.shape == features.energy.shape == (frames,)
 
 
 def test_twice_the_amplitude_is_six_decibels_more_in_every_band():
@@ -59,6 +59,6 @@ def test_silence_around_speech_is_trimmed_to_a_margin():
 def test_sound_files_are_read_as_mono_at_the_wanted_rate(tmp_path):
     stereo = np.stack([buzz(200.0), np.zeros(RATE, np.float32)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, RATE, subtype="FLOAT")
-    found = load_audio(tmp_path / "a.wav", RATE // 2)
-    assert len(found) == RATE // 2
-    assert np.abs(found).max() == pytest.approx(0.15, abs=0.03)
+    samples = load_audio(tmp_path / "a.wav", RATE // 2)
+    assert len(samples) == RATE // 2
+    assert np.abs(samples).max() == pytest.approx(0.15, abs=0.03)

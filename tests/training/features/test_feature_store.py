@@ -26,10 +26,10 @@ def test_every_utterance_comes_back(tmp_path, monkeypatch, count):
     monkeypatch.setattr(feature_store, "SHARD", 3)
     mel = MelConfig(sample_rate=16_000, hop_length=200)
     write_features(tmp_path, mel, utterances(count), ["Somebody, CC BY"])
-    found = read_features(tmp_path)
-    assert (found.mel, found.attribution, len(found.utterances)) == (mel, ("Somebody, CC BY",), count)
+    features = read_features(tmp_path)
+    assert (features.mel, features.attribution, len(features.utterances)) == (mel, ("Somebody, CC BY",), count)
     assert len(list(tmp_path.glob("shard-*.npz"))) == -(-count // 3)
-    for old, new in zip(utterances(count), found.utterances, strict=True):
+    for old, new in zip(utterances(count), features.utterances, strict=True):
         for name in ("id", "text", "emotion", "speaker", "dev"):
             assert getattr(new, name) == getattr(old, name)
         assert np.array_equal(new.ling, old.ling)
@@ -41,9 +41,9 @@ def test_every_utterance_comes_back(tmp_path, monkeypatch, count):
 
 def test_neutral_comes_first_and_speakers_as_they_appear(tmp_path):
     write_features(tmp_path, MelConfig(), utterances(4))
-    found = read_features(tmp_path)
-    assert found.emotions == ["neutral", "happy"]
-    assert found.speakers == ["speaker0", "speaker1", "speaker2"]
+    features = read_features(tmp_path)
+    assert features.emotions == ["neutral", "happy"]
+    assert features.speakers == ["speaker0", "speaker1", "speaker2"]
 
 
 def test_features_from_before_waves_were_kept_are_read(tmp_path):

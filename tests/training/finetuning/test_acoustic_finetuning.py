@@ -37,23 +37,23 @@ def test_a_run_killed_at_any_moment_gives_what_it_would_have_given(tmp_path):
         child.kill()
         assert finished(child) == -signal.SIGKILL
     assert finished(process(train, killed, recipe)) == 0
-    expected, found = Diary(whole / "diary").lines(), Diary(killed / "diary").lines()
+    expected, lines = Diary(whole / "diary").lines(), Diary(killed / "diary").lines()
     assert len(expected) == STEPS
-    assert len(found) >= STEPS  # some may have been made again
-    assert set(found) == set(expected)
+    assert len(lines) >= STEPS  # some may have been made again
+    assert set(lines) == set(expected)
     weights, wanted = (torch.load(folder / "weights.pt") for folder in (killed, whole))
     assert all(torch.equal(weights[name], wanted[name]) for name in wanted)
 
 
 def test_the_seed_decides(tmp_path):
-    told = []
+    diaries = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run = finetuning(tmp_path / name, {"max_steps": 6, "seed": seed})
-        torch.rand(len(told) + 1)  # whatever was drawn before
+        torch.rand(len(diaries) + 1)  # whatever was drawn before
         run.train()
-        told.append(Diary(tmp_path / name / "diary").lines())
-    assert told[0] == told[1]
-    assert not set(told[0]) & set(told[2])
+        diaries.append(Diary(tmp_path / name / "diary").lines())
+    assert diaries[0] == diaries[1]
+    assert not set(diaries[0]) & set(diaries[2])
 
 
 def test_training_ends_early_when_the_dev_loss_gets_no_better(tmp_path):

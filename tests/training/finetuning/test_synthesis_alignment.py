@@ -36,14 +36,18 @@ def run(clips, model, folder, world=None, *, stopping=False):
 def test_durations_follow_a_slower_reading_in_another_timbre(seed):
     rng = np.random.default_rng(seed)
     sounds = rng.standard_normal((6, 20)) * 3
-    said, read = rng.integers(2, 9, 6), rng.integers(4, 20, 6)
-    said[2] = 0  # says nothing of this one
-    read[2] = 0
-    noise, timbre = rng.standard_normal((read.sum(), 20)) * 0.3, rng.standard_normal(20) * 2
-    found = transfer_durations(np.repeat(sounds, said, axis=0), said, np.repeat(sounds, read, axis=0) + noise + timbre)
-    assert found.sum() == read.sum()
-    assert found[2] == 0
-    assert np.abs(found.cumsum() - read.cumsum()).max() <= 1
+    synthesized_durations, recorded_durations = rng.integers(2, 9, 6), rng.integers(4, 20, 6)
+    synthesized_durations[2] = 0  # says nothing of this one
+    recorded_durations[2] = 0
+    noise, timbre = rng.standard_normal((recorded_durations.sum(), 20)) * 0.3, rng.standard_normal(20) * 2
+    durations = transfer_durations(
+        np.repeat(sounds, synthesized_durations, axis=0),
+        synthesized_durations,
+        np.repeat(sounds, recorded_durations, axis=0) + noise + timbre,
+    )
+    assert durations.sum() == recorded_durations.sum()
+    assert durations[2] == 0
+    assert np.abs(durations.cumsum() - recorded_durations.cumsum()).max() <= 1
 
 
 def test_every_frame_goes_to_a_symbol(clips, voice, tmp_path):
@@ -55,11 +59,11 @@ def test_every_frame_goes_to_a_symbol(clips, voice, tmp_path):
 def test_training_uses_the_durations_as_they_are(clips, voice, tmp_path):
     timed_clips = run(clips, voice, tmp_path)
     batch, loss = build_targets(voice, collate(timed_clips, [0] * 4, CONFIG.outputs_per_step), corpus().stats)
-    for clip, found in zip(timed_clips, batch.durations, strict=True):
+    for clip, durations in zip(timed_clips, batch.durations, strict=True):
         n = len(clip.ling)
-        assert found[:n].tolist() == clip.durations.tolist()
-        assert found[n] == batch.mel.shape[1] - len(clip.mel)  # the padding
-        assert not found[n + 1 :].any()
+        assert durations[:n].tolist() == clip.durations.tolist()
+        assert durations[n] == batch.mel.shape[1] - len(clip.mel)  # the padding
+        assert not durations[n + 1 :].any()
     assert loss == 0
 
 
@@ -82,9 +86,9 @@ class Apart(ProcessGroup):
 def test_each_process_aligns_its_shard(clips, voice, tmp_path):
     whole = run(clips, voice, tmp_path / "whole")
     parts = [run(clips, voice, tmp_path / str(rank), Apart(rank, 3)) for rank in range(3)]
-    for clip, *found in zip(whole, *parts, strict=True):
-        assert np.array_equal(clip.durations, sum(part.durations for part in found))
-        assert sum(part.durations.any() for part in found) == 1
+    for clip, *aligned_clips in zip(whole, *parts, strict=True):
+        assert np.array_equal(clip.durations, sum(part.durations for part in aligned_clips))
+        assert sum(part.durations.any() for part in aligned_clips) == 1
 
 
 def test_alignment_can_be_stopped_and_leaves_nothing(clips, voice, tmp_path):

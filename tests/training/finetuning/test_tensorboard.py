@@ -83,10 +83,10 @@ def test_steps_that_are_made_again_are_told_once(run, tmp_path):
 
 
 def test_a_picture_has_its_first_row_at_the_bottom_and_goes_from_dark_to_bright():
-    found = colorize(np.array([[0.0, 1.0], [2.0, 4.0]], np.float32), 7)
-    assert found.shape == (6, 4, 3)
-    assert found[-1, 0].tolist() == [68, 1, 84]
-    assert found[0, -1].tolist() == [253, 231, 37]
-    brightness = [int(found[y, x].sum()) for y, x in ((5, 0), (5, 3), (0, 0), (0, 3))]
+    image = colorize(np.array([[0.0, 1.0], [2.0, 4.0]], np.float32), 7)
+    assert image.shape == (6, 4, 3)
+    assert image[-1, 0].tolist() == [68, 1, 84]
+    assert image[0, -1].tolist() == [253, 231, 37]
+    brightness = [int(image[y, x].sum()) for y, x in ((5, 0), (5, 3), (0, 0), (0, 3))]
     assert brightness == sorted(brightness)
     assert colorize(np.zeros((300, 1), np.float32)).tolist() == [[[68, 1, 84]] * 2] * 300

@@ -24,8 +24,8 @@ def test_a_run_that_was_stopped_gives_what_it_would_have_given(tmp_path):
     assert again.resume() == 5
     again.train()
     assert Diary(tmp_path / "stopped" / "diary").lines() == Diary(tmp_path / "whole" / "diary").lines()
-    wanted, found = whole.task.generator.state_dict(), again.task.generator.state_dict()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    expected, weights = whole.task.generator.state_dict(), again.task.generator.state_dict()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
 def test_the_generator_waits_for_its_discriminators_and_then_learns(tmp_path):

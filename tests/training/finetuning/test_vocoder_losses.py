@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 
 def maps(*discriminators):
-    return [[torch.tensor(values) for values in found] for found in discriminators]
+    return [[torch.tensor(values) for values in activations] for activations in discriminators]
 
 
 REAL = maps([[1.0, 2.0], [5.0], [9.0]], [[3.0], [0.0]])

@@ -27,40 +27,40 @@ def weights():
 def utterances(weights):
     """Units as ids, with an emotion and a speaker of their own."""
     emotions, speakers = list(weights.emotions.values()), list(weights.speakers.values())
-    found = []
+    inputs = []
     for number, text in enumerate(TEXTS):
         ids = UnitTables.load().encode([unit for s in analyse(text).sentences for unit in s.units])
         ling = torch.from_numpy(np.stack([ids[stream] for stream in STREAMS], axis=1))
         row = torch.ones(len(ling), dtype=torch.int64)
-        found.append((ling, row * emotions[number], row * speakers[number]))
-    return found
+        inputs.append((ling, row * emotions[number], row * speakers[number]))
+    return inputs
 
 
 def test_a_batch_is_spoken_as_each_alone(weights, utterances):
-    together = weights.acoustic.infer_batch(*zip(*utterances, strict=True))
-    assert len({int(found.band_width) for found in together}) > 1  # attention reaches as far as each one's own band
-    for utterance, found in zip(utterances, together, strict=True):
+    batched = weights.acoustic.infer_batch(*zip(*utterances, strict=True))
+    assert len({int(output.band_width) for output in batched}) > 1  # attention reaches as far as each one's own band
+    for utterance, output in zip(utterances, batched, strict=True):
         alone = weights.acoustic.infer(*utterance)
-        assert found.durations.tolist() == alone.durations.tolist()
+        assert output.durations.tolist() == alone.durations.tolist()
         for name in ("log_durations", "pitch", "energy", "decoder_mel", "postnet_mel"):
-            torch.testing.assert_close(getattr(found, name), getattr(alone, name), atol=2e-5, rtol=1e-4, msg=name)
+            torch.testing.assert_close(getattr(output, name), getattr(alone, name), atol=2e-5, rtol=1e-4, msg=name)
 
 
 def test_one_symbol_is_spoken(weights, utterances):
     ling, emotion, speaker = (item[:1] for item in utterances[1])
     alone = weights.acoustic.infer(ling, emotion, speaker)
-    together = weights.acoustic.infer_batch(
+    batched = weights.acoustic.infer_batch(
         [ling, utterances[2][0]], [emotion, utterances[2][1]], [speaker] * 1 + [utterances[2][2]]
     )
-    torch.testing.assert_close(together[0].postnet_mel, alone.postnet_mel, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(batched[0].postnet_mel, alone.postnet_mel, atol=2e-5, rtol=1e-4)
 
 
 def test_a_causal_vocoders_batch_is_each_alone(weights, utterances):
     mels = [weights.acoustic.infer(*utterance).postnet_mel for utterance in utterances]
     padded = torch.nn.utils.rnn.pad_sequence(mels, batch_first=True).transpose(1, 2)
     with torch.inference_mode():
-        together = weights.vocoder(padded)[:, 0]
-        for wave, mel in zip(together, mels, strict=True):
+        batched = weights.vocoder(padded)[:, 0]
+        for wave, mel in zip(batched, mels, strict=True):
             alone = weights.vocoder(mel.T.unsqueeze(0))[0, 0]
             torch.testing.assert_close(wave[: len(alone)], alone, atol=1e-5, rtol=0.0)
 
@@ -82,9 +82,9 @@ def test_sentences_spoken_at_once_are_each_alone():
     sentences = [analyse(text).sentences[0].units for text in TEXTS]
     alone = [engine.synthesize(units, Controls()) for units in sentences]
     with ThreadPoolExecutor(len(sentences)) as pool:
-        together = list(pool.map(lambda units: engine.synthesize(units, Controls()), sentences))
-    for found, expected in zip(together, alone, strict=True):
-        np.testing.assert_array_equal(found, expected)
+        parallel = list(pool.map(lambda units: engine.synthesize(units, Controls()), sentences))
+    for audio, expected in zip(parallel, alone, strict=True):
+        np.testing.assert_array_equal(audio, expected)
 
 
 PUBLISHED = {  # the reference's configurations and the receptive fields measured with it (docs/reference/hifigan.md)
@@ -145,5 +145,5 @@ def test_a_long_texts_phase_does_not_drift():
 
 def test_a_source_reads_hertz_and_yes_or_no():
     mel = torch.tensor([[0.5, 0.0, 0.6], [0.5, -4.0, 0.59], [0.5, 1.0, 2.0]])
-    found = denormalize_f0(mel, SourceConfig(f0_offset=200.0, f0_scale=50.0))
-    assert found.tolist() == [[0.5, 200.0, 1.0], [0.5, 30.0, 0.0], [0.5, 250.0, 1.0]]
+    f0 = denormalize_f0(mel, SourceConfig(f0_offset=200.0, f0_scale=50.0))
+    assert f0.tolist() == [[0.5, 200.0, 1.0], [0.5, 30.0, 0.0], [0.5, 250.0, 1.0]]

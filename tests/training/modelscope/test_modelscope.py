@@ -41,7 +41,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def imported(model, tmp_path_factory):
-    return {found.name: found for found in import_voices(model, tmp_path_factory.mktemp("voices") / "out")}
+    return {voice.name: voice for voice in import_voices(model, tmp_path_factory.mktemp("voices") / "out")}
 
 
 def said_by_torch(weights, units, emotion, speaker, noise):
@@ -69,17 +69,17 @@ def source_noise(samples, harmonics):
 @pytest.mark.parametrize("name", KINDS)
 def test_an_imported_voice_says_what_its_networks_say(model, imported, name):
     engine = Engine.load(imported[name].path)
-    (voice,) = [found for found in find_voices(model) if found.name == name]
+    (voice,) = [each for each in find_voices(model) if each.name == name]
     weights = load_voice(voice)
     speaker = list(weights.speakers)[-1]
     for text in SENTENCES:
         (sentence,) = analyse(text).sentences
         expected = said_by_torch(weights, sentence.units, "sad", speaker, source_noise)
-        found = engine.synthesize(sentence.units, Controls(speaker=speaker, emotion="sad"))
-        assert found.shape == expected.shape
-        assert np.abs(found - expected).max() < 1e-4
+        audio = engine.synthesize(sentence.units, Controls(speaker=speaker, emotion="sad"))
+        assert audio.shape == expected.shape
+        assert np.abs(audio - expected).max() < 1e-4
         again = engine.synthesize(sentence.units, Controls(speaker=speaker, emotion="sad"))
-        assert (again == found).all()  # a source's noise, too
+        assert (again == audio).all()  # a source's noise, too
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -104,8 +104,8 @@ def test_a_bundle_tells_where_it_comes_from(imported):
 
 
 def test_one_voice_of_several_and_the_emotions_offered(model, tmp_path):
-    (found,) = import_voices(model, tmp_path / "out", names=["legacy"], emotions=["happy", "neutral"])
-    assert found.path == tmp_path / "out"
+    (voice,) = import_voices(model, tmp_path / "out", names=["legacy"], emotions=["happy", "neutral"])
+    assert voice.path == tmp_path / "out"
     assert [e.label for e in load_bundle(tmp_path / "out").manifest.emotions] == ["neutral", "happy"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
 
@@ -134,11 +134,11 @@ def test_base_models_and_trainers_folders_are_voices_too(tmp_path, halves):
     write_voice(folder)
     for new, old in zip(halves, ("am", "voc"), strict=True):
         (folder / old).rename(folder / new)
-    (found,) = find_voices(folder)
-    assert found.name == "basemodel_16k"
-    assert found.acoustic.checkpoint.name == "checkpoint_980000.pth"
+    (voice,) = find_voices(folder)
+    assert voice.name == "basemodel_16k"
+    assert voice.acoustic.checkpoint.name == "checkpoint_980000.pth"
     if halves[0] == "sambert":
-        assert find_voices(tmp_path)[0].acoustic == found.acoustic
+        assert find_voices(tmp_path)[0].acoustic == voice.acoustic
 
 
 def test_a_file_may_name_the_parts_of_a_voice(model, imported, tmp_path):
@@ -161,8 +161,8 @@ def test_a_file_may_name_the_parts_of_a_voice(model, imported, tmp_path):
     }
     path = tmp_path / "custom.json"
     path.write_text(json.dumps(named))
-    (found,) = import_voices(path, tmp_path / "out")
-    assert found.bundle.digest == imported["personal"].bundle.digest
+    (voice,) = import_voices(path, tmp_path / "out")
+    assert voice.bundle.digest == imported["personal"].bundle.digest
     for change, reason in (
         ({"am_ckpt": None}, "custom.json: am_ckpt or am_config is missing"),
         ({"voc_config": 3}, "custom.json: voc_config is 3"),
@@ -332,11 +332,11 @@ def test_a_fault_is_named_and_leaves_nothing_behind(plain, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "voice"
     shutil.copytree(plain, folder)
-    name, change, said = FAULTS[fault]
+    name, change, message = FAULTS[fault]
     change(folder / name)
     with pytest.raises(InputError) as error:
         import_voices(folder, tmp_path / "out")
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert str(folder) in str(error.value)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["voice"]
 

@@ -36,12 +36,12 @@ def file(tmp_path_factory):
 def page(file):
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        opened, asked, refused = browser.new_page(), [], []
-        opened.on("request", lambda request: asked.append(request.url))
+        opened, requests, refused = browser.new_page(), [], []
+        opened.on("request", lambda request: requests.append(request.url))
         opened.on("console", lambda message: refused.append(message.text))
         opened.goto(file.as_uri())
         yield opened
-        assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+        assert {url.partition(":")[0] for url in requests} <= {"file", "data"}
         assert refused == []
         browser.close()
 

@@ -73,8 +73,8 @@ def test_both_networks_learn_go_on_and_leave_what_ships(corpus, tmp_path):
         assert 0 < first["step"] < second["step"], name
         assert any(not torch.equal(first["averaged"][key], second["averaged"][key]) for key in first["averaged"]), name
     assert len(second["averaged"]["conv_pre.conv1d.bias"]) == WIDER
-    durations, said = np.load(corpus / "durations.npy"), np.load(corpus / "predicted.npy")
-    assert durations.sum() == len(said) == len(np.load(corpus / "decoded" / "mel.npy"))
+    durations, predicted = np.load(corpus / "durations.npy"), np.load(corpus / "predicted.npy")
+    assert durations.sum() == len(predicted) == len(np.load(corpus / "decoded" / "mel.npy"))
 
 
 def test_a_taught_acoustic_model_aligns_as_before(corpus, tmp_path):

@@ -22,25 +22,25 @@ def test_units_last_as_long_as_their_phones_do():
     from teacher_features import ADVANCE_SAMPLES, MEL, compute_unit_durations
 
     steps = [4, 8, 2, 6]  # of 600 samples: an initial, a final of two phones, a pause
-    found = compute_unit_durations([0, 1, 1, 2], steps, 0, -ADVANCE_SAMPLES, [False, False, True], 47)
-    assert found.sum() == 47
-    np.testing.assert_allclose(found * MEL.hop_length, [2400, 6000, 3600], atol=MEL.hop_length)
+    durations = compute_unit_durations([0, 1, 1, 2], steps, 0, -ADVANCE_SAMPLES, [False, False, True], 47)
+    assert durations.sum() == 47
+    np.testing.assert_allclose(durations * MEL.hop_length, [2400, 6000, 3600], atol=MEL.hop_length)
 
 
 def test_an_initial_that_is_not_spelled_takes_a_part_of_the_final():
     from teacher_features import ADVANCE_SAMPLES, compute_unit_durations
 
-    found = compute_unit_durations([1], [16], 0, -ADVANCE_SAMPLES, [False, False], 37)
-    assert found.tolist() == [9, 28]
+    durations = compute_unit_durations([1], [16], 0, -ADVANCE_SAMPLES, [False, False], 37)
+    assert durations.tolist() == [9, 28]
 
 
 def test_every_phone_gets_a_frame_and_a_boundary_may_get_none():
     from teacher_features import ADVANCE_SAMPLES, compute_unit_durations
 
-    found = compute_unit_durations([0, 1, 3], [0, 9, 4], 0, -ADVANCE_SAMPLES, [False, False, True, False], 30)
-    assert found[2] == 0
-    assert min(found[[0, 1, 3]]) >= 1
-    assert found.sum() == 30
+    durations = compute_unit_durations([0, 1, 3], [0, 9, 4], 0, -ADVANCE_SAMPLES, [False, False, True, False], 30)
+    assert durations[2] == 0
+    assert min(durations[[0, 1, 3]]) >= 1
+    assert durations.sum() == 30
 
 
 def shard(folder, clips):

@@ -125,8 +125,8 @@ def test_contours_change_as_asked_where_there_is_voice():
     add_contour_inputs(model)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     raw = np.array([100.0, 400.0, 0.0, 200.0], np.float32)
-    asked = {"f0_median": 200.0, "f0_range": 2.0, "f0_factor": 1.5, "energy_shift": 0.25}
-    given = {name: np.array([value], np.float32) for name, value in asked.items()}
+    values = {"f0_median": 200.0, "f0_range": 2.0, "f0_factor": 1.5, "energy_shift": 0.25}
+    given = {name: np.array([value], np.float32) for name, value in values.items()}
     f0, energy = session.run(["f0", "energy"], {"a": raw, "b": raw, **given})
     np.testing.assert_allclose(f0, [75.0, 1200.0, 0.0, 300.0], rtol=1e-5)
     np.testing.assert_allclose(energy, raw + 0.25)

@@ -140,6 +140,6 @@ def test_torchrun_trains_a_voice(make, prepared):
     words = ["--nproc-per-node=2", "-m", "kubevoice_training", "train"]
     words += ["--spec", "train.json", "--workdir", "work", "--result", "result.json"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", *words]
-    found = subprocess.run(command, cwd=stages.folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
-    assert found.returncode == 0
+    result = subprocess.run(command, cwd=stages.folder, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False)
+    assert result.returncode == 0
     assert TrainResult.model_validate_json((stages.folder / "result.json").read_bytes()).step == 2

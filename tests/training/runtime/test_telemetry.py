@@ -39,8 +39,8 @@ def test_progress_and_metrics_are_told_from_the_first_report_on(progress):
         assert "kubevoice_stage" not in get(port, "/metrics")[1]
         progress.report(3, 10, loss=1.5)
         status, body = get(port, "/progress")
-        found = Progress.model_validate_json(body)
-        assert (status, found.stage, found.step, found.percent, found.loss) == (200, Stage.TRAIN, 3, 30.0, 1.5)
+        answer = Progress.model_validate_json(body)
+        assert (status, answer.stage, answer.step, answer.percent, answer.loss) == (200, Stage.TRAIN, 3, 30.0, 1.5)
         progress.report(4, 10, loss=1.25, dev_loss=2.0)  # at once after: the file is spared, the answer is new
         assert json.loads(get(port, "/progress")[1])["step"] == 4
         metrics = get(port, "/metrics")[1]
@@ -72,17 +72,17 @@ def test_a_running_stage_tells_how_far_it_is(make, prepared):
     stages, port = make(500), free_port()
     process = stages.begin("train", stages.train_spec(prepared), listen=port)
 
-    def told():
+    def read_progress():
         try:
             status, body = get(port, "/progress")
         except ConnectionRefusedError:
             return None
         return Progress.model_validate_json(body) if status == 200 else None
 
-    stages.until(lambda: (found := told()) and found.step >= 2, process)
-    found = told()
-    assert (found.stage, found.total) == (Stage.TRAIN, 500)
-    assert found.loss > 0
+    stages.until(lambda: (progress := read_progress()) and progress.step >= 2, process)
+    progress = read_progress()
+    assert (progress.stage, progress.total) == (Stage.TRAIN, 500)
+    assert progress.loss > 0
     process.kill()
     process.wait()
 

@@ -55,37 +55,37 @@ def level(utterance):
 
 def test_silence_at_both_ends_is_cut(prepared):
     quiet = np.zeros(24_000)
-    found = prepared({"a": (np.concatenate([quiet, buzz(), quiet]), 24_000, "你好", "mei")})["a"]
-    assert len(found.wave) / 24_000 == pytest.approx(1.06, abs=0.05)
-    assert len(found.features.f0) == pytest.approx(106, abs=5)
+    clip = prepared({"a": (np.concatenate([quiet, buzz(), quiet]), 24_000, "你好", "mei")})["a"]
+    assert len(clip.wave) / 24_000 == pytest.approx(1.06, abs=0.05)
+    assert len(clip.features.f0) == pytest.approx(106, abs=5)
 
 
 def test_speakers_are_evened_out_and_each_keeps_its_own_dynamics(prepared):
-    found = prepared(
+    clips = prepared(
         {
             "soft": (buzz(level=0.02), 24_000, "你好", "mei"),
             "loud": (buzz(level=0.04), 24_000, "再见", "mei"),
             "other": (buzz(level=0.8), 24_000, "你好", "wang"),
         }
     )
-    assert level(found["loud"]) / level(found["soft"]) == pytest.approx(2.0, rel=0.02)
-    together = np.concatenate([found["soft"].wave, found["loud"].wave]) / 32768.0
-    assert np.sqrt(np.mean(together**2)) == pytest.approx(level(found["other"]), rel=0.02)
+    assert level(clips["loud"]) / level(clips["soft"]) == pytest.approx(2.0, rel=0.02)
+    samples = np.concatenate([clips["soft"].wave, clips["loud"].wave]) / 32768.0
+    assert np.sqrt(np.mean(samples**2)) == pytest.approx(level(clips["other"]), rel=0.02)
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
 def test_other_sample_rates_are_brought_to_the_voices(prepared, rate):
-    found = prepared({"a": (buzz(rate=rate, hertz=200), rate, "你好", "mei")})["a"]
-    assert len(found.wave) == pytest.approx(24_000, abs=24)
-    voiced = found.features.f0[found.features.f0 > 0]
+    clip = prepared({"a": (buzz(rate=rate, hertz=200), rate, "你好", "mei")})["a"]
+    assert len(clip.wave) == pytest.approx(24_000, abs=24)
+    voiced = clip.features.f0[clip.features.f0 > 0]
     assert np.median(voiced) == pytest.approx(200.0, rel=0.01)
 
 
 def test_traditional_characters_become_the_units_of_simplified_ones(prepared):
-    found = prepared(
+    clips = prepared(
         {
             "old": (buzz(), 24_000, "今天天氣真好，我們學習漢語。", "mei"),
             "new": (buzz(), 24_000, "今天天气真好，我们学习汉语。", "mei"),
         }
     )
-    np.testing.assert_array_equal(found["old"].ling, found["new"].ling)
+    np.testing.assert_array_equal(clips["old"].ling, clips["new"].ling)
