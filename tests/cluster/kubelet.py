@@ -110,20 +110,20 @@ class Voices:
 
     def condition(self, name, kind):
         """A condition's status, reason and message; Nones while there is none."""
-        found = next((c for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
-        return found.get("status"), found.get("reason"), found.get("message", "")
+        match = next((c for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
+        return match.get("status"), match.get("reason"), match.get("message", "")
 
     def events(self, name):
         """Reasons of the Events about a VoiceModel, the oldest first."""
-        found = [e for e in self.rest.list("events", self.namespace) if e["regarding"]["name"] == name]
-        return [e["reason"] for e in sorted(found, key=lambda e: e["eventTime"] or "")]
+        own = [e for e in self.rest.list("events", self.namespace) if e["regarding"]["name"] == name]
+        return [e["reason"] for e in sorted(own, key=lambda e: e["eventTime"] or "")]
 
     def jobs(self, name, stage=None):
         """The Jobs of a VoiceModel that are not on their way out, by name."""
-        found = self.rest.list("jobs", self.namespace, f"app.kubernetes.io/instance={name}")
+        jobs = self.rest.list("jobs", self.namespace, f"app.kubernetes.io/instance={name}")
         return {
             job["metadata"]["name"]: job
-            for job in found
+            for job in jobs
             if "deletionTimestamp" not in job["metadata"]
             and stage in (None, job["metadata"]["labels"]["kubevoice.io/stage"])
         }
@@ -136,10 +136,10 @@ class Voices:
 
     def pods(self, job):
         """The pods of a Job that have not ended."""
-        found = self.rest.list("pods", self.namespace, f"{JOB_NAME}={job['metadata']['name']}")
+        pods = self.rest.list("pods", self.namespace, f"{JOB_NAME}={job['metadata']['name']}")
         return [
             pod
-            for pod in found
+            for pod in pods
             if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("phase") in ("Pending", "Running")
         ]
 
@@ -173,8 +173,8 @@ class Voices:
         """What stands in the namespace, for a test that failed."""
         lines = []
         for model in self.rest.list("voicemodels", self.namespace):
-            said = {c["type"]: f"{c['status']} {c['reason']} {c.get('message', '')}" for c in _conditions(model)}
-            lines += [model["metadata"]["name"], *(f"  {kind}: {text}" for kind, text in said.items())]
+            conditions = {c["type"]: f"{c['status']} {c['reason']} {c.get('message', '')}" for c in _conditions(model)}
+            lines += [model["metadata"]["name"], *(f"  {kind}: {text}" for kind, text in conditions.items())]
         for plural in ("jobs", "pods"):
             for item in self.rest.list(plural, self.namespace):
                 lines.append(f"{plural[:-1]} {item['metadata']['name']} {item['status']}")

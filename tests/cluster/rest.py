@@ -59,8 +59,8 @@ class Rest:
         return self.call("GET", self.path(plural, namespace, name))
 
     def list(self, plural, namespace, selector=""):
-        found = self.call("GET", self.path(plural, namespace) + (f"?labelSelector={selector}" if selector else ""))
-        return found["items"] if found else []
+        answer = self.call("GET", self.path(plural, namespace) + (f"?labelSelector={selector}" if selector else ""))
+        return answer["items"] if answer else []
 
     def create(self, plural, namespace, body):
         return self.call("POST", self.path(plural, namespace), body)

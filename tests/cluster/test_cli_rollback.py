@@ -38,17 +38,17 @@ def test_back_to_the_revision_before_and_on_again(voices, kubevoice):
     voices.make("mei")
     voices.run("mei")
     voices.wait("the first revision", lambda: states(voices) == {REVISION: "Serving"})
-    found = kubevoice("rollback", "mei")
-    assert (found.returncode, "no revision before the one that serves" in found.stderr) == (2, True), found.stderr
+    result = kubevoice("rollback", "mei")
+    assert (result.returncode, "no revision before the one that serves" in result.stderr) == (2, True), result.stderr
     old = voices.job("mei", "release")["metadata"]["name"]
     voices.edit("mei", {"evaluation": {"maxPinyinErrorRate": 0.2}})
     release_anew(voices, old)
     voices.wait("the second", lambda: states(voices) == {NEWER: "Serving", REVISION: "Superseded"})
 
-    found = kubevoice("rollback", "mei")
-    assert found.returncode == 0, found.stderr
-    assert f"mei is pinned to revision {'1' * 12} in namespace rollback" in found.stderr
-    assert "kubevoice rollback mei --undo -n rollback" in found.stderr
+    result = kubevoice("rollback", "mei")
+    assert result.returncode == 0, result.stderr
+    assert f"mei is pinned to revision {'1' * 12} in namespace rollback" in result.stderr
+    assert "kubevoice rollback mei --undo -n rollback" in result.stderr
     assert voices.get("mei")["spec"]["revision"] == REVISION
     voices.wait("the operator to follow", lambda: states(voices) == {NEWER: "Superseded", REVISION: "Serving"})
     assert voices.status("mei")["serving"]["targetRevision"] == REVISION
@@ -65,12 +65,12 @@ def test_back_to_the_revision_before_and_on_again(voices, kubevoice):
 
 
 def test_a_name_or_a_digest_that_is_not_there(voices, kubevoice):
-    found = kubevoice("rollback", "may")
-    assert (found.returncode, "there are: mei" in found.stderr) == (2, True), found.stderr
-    found = kubevoice("rollback", "mei", "fff")
-    assert (found.returncode, f"{'2' * 12} (" in found.stderr) == (2, True), found.stderr
-    found = kubevoice("status", namespace="nowhere")
-    assert (found.returncode, len(found.stdout.splitlines())) == (0, 1)
+    result = kubevoice("rollback", "may")
+    assert (result.returncode, "there are: mei" in result.stderr) == (2, True), result.stderr
+    result = kubevoice("rollback", "mei", "fff")
+    assert (result.returncode, f"{'2' * 12} (" in result.stderr) == (2, True), result.stderr
+    result = kubevoice("status", namespace="nowhere")
+    assert (result.returncode, len(result.stdout.splitlines())) == (0, 1)
 
 
 def release_anew(voices, old):

@@ -119,11 +119,11 @@ IMMUTABLE = "artifactsUri cannot be changed; make another VoiceModel"
 
 def merged(whole, part):
     """`whole` with the values of `part` in their places."""
-    found = dict(whole)
+    result = dict(whole)
     for key, value in part.items():
-        both = isinstance(value, dict) and isinstance(found.get(key), dict)
-        found[key] = merged(found[key], value) if both else value
-    return found
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result
 
 
 def beyond(node):
@@ -204,9 +204,9 @@ def test_the_whole_is_valid(rest):
 def test_rules(rest, metadata, spec, message):
     body = voice("mei", NAMESPACE, **merged(FULL, spec))
     body["metadata"] |= metadata
-    status, said = refusal(rest, body)
+    status, answer = refusal(rest, body)
     assert status == 422
-    assert message in said
+    assert message in answer
 
 
 def test_every_rule_is_tested():
@@ -221,9 +221,9 @@ def test_every_rule_is_tested():
 @pytest.mark.parametrize(("path", "value"), list(bounds(SCHEMA["properties"]["spec"])))
 def test_bounds(rest, path, value):
     spec = spoilt(path, value)
-    status, said = refusal(rest, voice("mei", NAMESPACE, **spec))
+    status, answer = refusal(rest, voice("mei", NAMESPACE, **spec))
     assert status == 422
-    assert "spec." + "".join(f"[{step}]" if step == 0 else f".{step}" for step in path if step != "key")[1:] in said
+    assert "spec." + "".join(f"[{step}]" if step == 0 else f".{step}" for step in path if step != "key")[1:] in answer
 
 
 def test_where_artifacts_lie_cannot_be_changed(rest):
@@ -243,8 +243,8 @@ def test_defaults_are_filled_in(rest):
 
 def test_an_unknown_field_is_refused_by_a_strict_client(rest, control_plane):
     body = voice("mei", NAMESPACE, training={"maxStep": 9})
-    status, said = refusal(rest, body)
-    assert (status, 'unknown field "spec.training.maxStep"' in said) == (400, True)
+    status, answer = refusal(rest, body)
+    assert (status, 'unknown field "spec.training.maxStep"' in answer) == (400, True)
     with pytest.raises(RuntimeError, match=r"spec\.training\.maxStep"):
         control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=json.dumps(body))
 

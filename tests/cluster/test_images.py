@@ -29,13 +29,13 @@ def manifests(node):
     def content(digest):
         return json.loads(node.sandbox.run("ctr", "--namespace=k8s.io", "content", "get", digest))
 
-    found = {}
+    manifests = {}
     for part in PARTS:
         listed = node.sandbox.run("ctr", "--namespace=k8s.io", "images", "ls", f"name=={image_name(part)}")
         (digest,) = [word for word in listed.split() if word.startswith("sha256:")]
         manifest = content(digest)
-        found[part] = manifest["layers"], content(manifest["config"]["digest"])
-    return found
+        manifests[part] = manifest["layers"], content(manifest["config"]["digest"])
+    return manifests
 
 
 def printed(node, namespace, part, script):
@@ -67,11 +67,11 @@ def test_an_image_says_what_it_is(manifests, part):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_bill_of_materials_lists_what_is_inside(node, namespace, part):
-    found = json.loads(printed(node, namespace, part, "cat /opt/kubevoice/sbom.cdx.json"))
-    assert (found["bomFormat"], found["metadata"]["component"]["name"]) == ("CycloneDX", f"kubevoice-{part}")
-    names = {component["name"] for component in found["components"]}
+    sbom = json.loads(printed(node, namespace, part, "cat /opt/kubevoice/sbom.cdx.json"))
+    assert (sbom["bomFormat"], sbom["metadata"]["component"]["name"]) == ("CycloneDX", f"kubevoice-{part}")
+    names = {component["name"] for component in sbom["components"]}
     assert {KNOWN[part], "kubevoice", "python", "libc6"} <= names
-    assert all(component["purl"].startswith("pkg:") for component in found["components"])
+    assert all(component["purl"].startswith("pkg:") for component in sbom["components"])
 
 
 def test_kuberay_finds_the_programs_it_calls(node, namespace):

@@ -40,8 +40,8 @@ def job(name, namespace, cpu, *command):
 
 def test_a_suspended_job_runs_once_there_is_room(kueue, namespace):
     def status(name):
-        found = kueue.get("job", name, "-n", namespace)
-        return found["spec"]["suspend"], found.get("status", {}).get("succeeded", 0)
+        body = kueue.get("job", name, "-n", namespace)
+        return body["spec"]["suspend"], body.get("status", {}).get("succeeded", 0)
 
     kueue.apply([job("first", namespace, "600m", "sleep", "1000")])
     kueue.wait("admission", lambda: not status("first")[0])

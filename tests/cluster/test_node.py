@@ -39,9 +39,9 @@ def fetch(address, port, path="/"):
 
 
 def test_the_node_offers_what_the_machine_has(node):
-    (found,) = node.get("nodes")["items"]
+    (item,) = node.get("nodes")["items"]
     cores = len(Path("/proc/cpuinfo").read_text().split("processor\t")) - 1
-    assert int(found["status"]["allocatable"]["cpu"]) == cores
+    assert int(item["status"]["allocatable"]["cpu"]) == cores
 
 
 def test_what_the_restricted_standard_forbids_is_refused(node, namespace):

@@ -77,8 +77,8 @@ def test_what_belongs_to_somebody_else_is_left_alone_and_told(voices, rest):
 def test_the_gateway_api_may_come_later(voices, rest, control_plane):
     route = lambda: rest.get("httproutes", voices.namespace, "routed")  # noqa: E731
     voices.make("routed", **expose(httpRoute=ROUTE, networkPolicy=True))
-    said = voices.wait_condition("routed", "Exposed", "False", "GatewayApiNotInstalled")
-    assert "install the Gateway API" in said
+    message = voices.wait_condition("routed", "Exposed", "False", "GatewayApiNotInstalled")
+    assert "install the Gateway API" in message
     assert rest.get("networkpolicies", voices.namespace, "routed")
     voices.run("routed", ("prepare",))
     assert voices.job("routed", "train")

@@ -29,14 +29,14 @@ def make(node, namespace, dataset):
 
     def voice(name, uri=dataset, **spec):
         spec = {"serving": {"suspend": True}} | spec
-        found = Voice(node, voices.voicemodel(node.s3, name, namespace, uri, **spec))
-        made.append(found)
-        return found
+        created = Voice(node, voices.voicemodel(node.s3, name, namespace, uri, **spec))
+        made.append(created)
+        return created
 
     yield voice
-    for found in made:
-        found.delete()
-        found.wait("the end of its pods", lambda found=found: not found.pods(), 180)
+    for each in made:
+        each.delete()
+        each.wait("the end of its pods", lambda each=each: not each.pods(), 180)
 
 
 def running_trainer(voice):
@@ -47,8 +47,8 @@ def running_trainer(voice):
 
 def test_an_image_that_cannot_be_pulled_is_told_and_mended(make):
     voice = make("image", training={"image": "kubevoice/nowhere:1"}).apply()
-    told = voice.wait_condition("DatasetReady", "False", "ImagePullFailed")["message"]
-    assert "kubevoice/nowhere:1" in told
+    message = voice.wait_condition("DatasetReady", "False", "ImagePullFailed")["message"]
+    assert "kubevoice/nowhere:1" in message
     assert voice.status["lastFailure"]["reason"] == "ImagePullFailed"
     assert voice.status["lastFailure"]["pod"]
     assert voice.condition("Degraded")["status"] == "True"
@@ -59,8 +59,8 @@ def test_an_image_that_cannot_be_pulled_is_told_and_mended(make):
 
 def test_gpus_that_are_not_there_are_told_and_train_together_when_they_come(node, make):
     voice = make("gpu", training={"gpusPerNode": 1, "nodes": 2}).apply()
-    told = voice.wait_condition("Trained", "False", "Unschedulable", timeout=240)["message"]
-    assert "nvidia.com/gpu" in told
+    message = voice.wait_condition("Trained", "False", "Unschedulable", timeout=240)["message"]
+    assert "nvidia.com/gpu" in message
     (name,) = [item["metadata"]["name"] for item in node.get("nodes")["items"]]
     advertise(node, name, 2)
     try:
@@ -83,8 +83,8 @@ def test_a_trainer_without_memory_is_told_and_goes_on_with_more(make):
     little = {"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"memory": "200Mi"}}
     enough = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "3Gi"}}
     voice = make("memory", training={"resources": little, "backoffLimit": 0}).apply()
-    told = voice.wait_condition("Trained", "False", "OutOfMemory", timeout=240)["message"]
-    assert "spec.training.resources.limits.memory" in told
+    message = voice.wait_condition("Trained", "False", "OutOfMemory", timeout=240)["message"]
+    assert "spec.training.resources.limits.memory" in message
     assert voice.status["lastFailure"]["exitCode"] == 137
     voice.apply(training={"resources": enough})
     voice.wait_condition("Trained", timeout=240)
@@ -118,8 +118,8 @@ def test_a_dataset_error_is_told_once_and_read_again_when_asked(node, make):
         Bucket="datasets", Key="broken/metadata.csv", Body="id,text,emotion,wav_path\na,你好,neutral,a.wav\n".encode()
     )
     voice = make("broken", "s3://datasets/broken/").apply()
-    told = voice.wait_condition("DatasetReady", "False", "InvalidInput", timeout=180)["message"]
-    assert "row 1 (id a)" in told
+    message = voice.wait_condition("DatasetReady", "False", "InvalidInput", timeout=180)["message"]
+    assert "row 1 (id a)" in message
     (job,) = voice.jobs()
     assert job["status"]["failed"] == 1, "bad input must not be tried again"
     voices.upload_dataset(node.s3, "broken", clips=9)
@@ -130,8 +130,8 @@ def test_a_dataset_error_is_told_once_and_read_again_when_asked(node, make):
 
 def test_a_stage_that_takes_too_long_is_told(make):
     voice = make("slow", training={"maxSteps": 100000, "activeDeadlineSeconds": 60}).apply()
-    told = voice.wait_condition("Trained", "False", "DeadlineExceeded", timeout=400)["message"]
-    assert "activeDeadlineSeconds" in told
+    message = voice.wait_condition("Trained", "False", "DeadlineExceeded", timeout=400)["message"]
+    assert "activeDeadlineSeconds" in message
 
 
 def test_a_trainer_that_is_killed_or_drained_goes_on_from_its_checkpoint(node, make):

@@ -18,12 +18,12 @@ WATCHED = ("voicemodels", "jobs", "pods", "events", "rayservices", "rayclusters"
 
 def writes(rest):
     """How often anybody has written each kind of object with success, as the API server counts."""
-    found = Counter()
+    counts = Counter()
     for labels, value in re.findall(r"^apiserver_request_total\{(.*)\} (\S+)$", rest.text("metrics"), re.MULTILINE):
-        said = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-        if said["verb"] in WRITES and said["code"].startswith("2"):
-            found[said["resource"]] += int(float(value))
-    return found
+        named_labels = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        if named_labels["verb"] in WRITES and named_labels["code"].startswith("2"):
+            counts[named_labels["resource"]] += int(float(value))
+    return counts
 
 
 def ten(voices):
@@ -34,13 +34,13 @@ def ten(voices):
     voices.make("held", training={"suspend": True})
     voices.make("queued", training={"queueName": "speech"})
     voices.make("cleanup", deletionPolicy="Delete", serving={"suspend": True})
-    for name, said, reason in (
+    for name, status, reason in (
         ("pull", waiting("ImagePullBackOff", "no"), "ImagePullFailed"),
         ("config", waiting("CreateContainerConfigError", "no"), "PodConfigError"),
         ("rows", ended(2, failure("InvalidInput", "row 2")), "InvalidInput"),
     ):
         voices.make(name)
-        voices.report(name, "prepare", said)
+        voices.report(name, "prepare", status)
         voices.wait_condition(name, "DatasetReady", "False", reason)
     voices.make("served")
     voices.run("served")
@@ -76,7 +76,7 @@ def test_ten_idle_voicemodels_and_a_blind_operator(control_plane, rest, blind, t
             return time.monotonic() - quiet[0] > 5
 
         voices.wait("nothing to change", settled, 60)
-        before, said = writes(rest), asked(operator)
+        before, requests = writes(rest), asked(operator)
         began = time.monotonic()
         voices.wait("the idle minute", lambda: time.monotonic() - began > IDLE_SECONDS, IDLE_SECONDS + 30)
         after = writes(rest)
@@ -85,7 +85,7 @@ def test_ten_idle_voicemodels_and_a_blind_operator(control_plane, rest, blind, t
         assert {name: after[name] - before[name] for name in WATCHED} == dict.fromkeys(WATCHED, 0)
         assert after["leases"] > before["leases"]
         # Only KubeRay is asked for, again and again.
-        assert {key for key in asked(operator) if asked(operator)[key] != said.get(key)} <= {
+        assert {key for key in asked(operator) if asked(operator)[key] != requests.get(key)} <= {
             ("404", "rayservices", "patch")
         }
         assert operator.get("/healthz") == (200, "ok")
@@ -96,8 +96,8 @@ def test_ten_idle_voicemodels_and_a_blind_operator(control_plane, rest, blind, t
 
 def asked(operator):
     """The operator's own count of its requests: by code, resource and verb."""
-    found = {}
+    counts = {}
     for line in operator.get("/metrics")[1].splitlines():
         if line.startswith("kubevoice_operator_api_requests_total"):
-            found[tuple(re.findall(r'"([^"]*)"', line))] = float(line.rpartition(" ")[2])
-    return found
+            counts[tuple(re.findall(r'"([^"]*)"', line))] = float(line.rpartition(" ")[2])
+    return counts

@@ -89,8 +89,8 @@ def test_a_leader_that_slept_longer_than_its_lease_ends(control_plane, rest, rep
         train,
     )
     # Waking up, it has what it last saw in mind, and must not write it down.
-    told = voices.events("mei")
-    assert sorted(told) == sorted(set(told))
+    events = voices.events("mei")
+    assert sorted(events) == sorted(set(events))
     assert voices.condition("mei", "DatasetReady")[0] == "True"
 
 
@@ -115,8 +115,8 @@ def test_a_chain_whose_operator_is_killed_at_every_step_comes_to_the_same_end(co
         voices.wait("the end to be told", lambda: "ReleaseSucceeded" in voices.events("mei"))
         # A new life looks at everything before it speaks, so it repeats nothing. What a killed one had still to tell
         # is lost: statuses are written first, and say it all.
-        told = voices.events("mei")
-        assert sorted(told) == sorted(set(told))
+        events = voices.events("mei")
+        assert sorted(events) == sorted(set(events))
         operator.stop(signal.SIGKILL)
         voices.delete("mei")
         assert voices.get("mei") is None, "deletable while no operator runs"

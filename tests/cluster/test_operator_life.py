@@ -73,7 +73,7 @@ def test_people_see_what_happens(node, mei):
     assert "1/1" in row
     assert "REASON" in node.kubectl("get", "vm", "-n", mei.namespace, "-o", "wide")
     story = mei.story()
-    for told in (
+    for text in (
         "PrepareStarted",
         "PrepareSucceeded",
         "TrainSucceeded",
@@ -81,7 +81,7 @@ def test_people_see_what_happens(node, mei):
         "RolloutStarted",
         "Serving",
     ):
-        assert told in story, story
+        assert text in story, story
 
 
 def test_applying_the_same_again_does_nothing(mei):
@@ -97,9 +97,9 @@ def test_other_thresholds_run_the_gate_alone_and_a_failed_one_keeps_the_old_revi
     old = serving(mei)
     mei.apply(evaluation={"policy": "Enforce", "maxMelCepstralDistortion": 0.01})
     mei.wait_condition("Evaluated", "False", "GateFailed", timeout=180)
-    told = mei.wait_condition("Ready", "False", "GateFailed")["message"]
-    assert "melCepstralDistortion" in told
-    assert "keeps serving" in told
+    message = mei.wait_condition("Ready", "False", "GateFailed")["message"]
+    assert "melCepstralDistortion" in message
+    assert "keeps serving" in message
     assert mei.condition("Available")["status"] == "True"
     assert said_revision(mei) == old
     assert {job["metadata"]["name"] for job in mei.jobs() if "release" not in job["metadata"]["name"]} == made
@@ -200,8 +200,8 @@ def test_a_canary_gets_its_share_and_takes_over(mei):
         new = serving(mei)
     assert client.failures == []
     assert new != old
-    heard = client.revisions
-    assert old in heard[heard.index(new) :], "the old revision must answer beside the canary"
+    revisions = client.revisions
+    assert old in revisions[revisions.index(new) :], "the old revision must answer beside the canary"
     for share in ("gets 50 %", "gets 80 %"):
         assert share in mei.story()
 
@@ -211,9 +211,9 @@ def test_a_canary_that_is_too_slow_is_taken_back(mei):
     rollout = {"strategy": "Canary", "steps": [{"weight": 90, "pauseSeconds": 300}], "maxLatencySeconds": 0.0001}
     mei.apply(serving={"rollout": rollout}, training={"maxSteps": 12})
     with Client(mei) as client:
-        told = mei.wait_condition("Ready", "False", "CanaryBackedOut", timeout=420)["message"]
+        message = mei.wait_condition("Ready", "False", "CanaryBackedOut", timeout=420)["message"]
         mei.wait("the old revision alone", lambda: serving(mei) == old, 60)
-    assert "maxLatencySeconds" in told
+    assert "maxLatencySeconds" in message
     assert client.failures == []
     assert mei.status["revisions"][0]["state"] == "Rejected"
     assert mei.condition("Available")["status"] == "True"
@@ -243,8 +243,8 @@ def test_with_policy_delete_what_forgotten_revisions_rested_on_leaves_the_storag
 
 def test_requests_for_text_and_revisions_answer_through_the_service(mei):
     with HTTP.open(f"{mei.endpoint()}/v1/revisions", timeout=10) as answer:
-        found = json.load(answer)
-    assert {replica["track"] for replica in found["replicas"]} == {"stable"}
+        body = json.load(answer)
+    assert {replica["track"] for replica in body["replicas"]} == {"stable"}
     with ThreadPoolExecutor(4) as pool:
         assert {status for status, _, _ in pool.map(lambda _: mei.speak(), range(8))} == {200}
 
@@ -283,8 +283,8 @@ def test_a_pod_of_ray_that_is_killed_comes_back_with_the_voice(node, mei, kind):
 
 
 def ray_clusters(node, mei):
-    found = list_objects(node, "rayclusters", mei.namespace)
-    return {cluster["metadata"]["name"] for cluster in found if not cluster["metadata"].get("deletionTimestamp")}
+    clusters = list_objects(node, "rayclusters", mei.namespace)
+    return {cluster["metadata"]["name"] for cluster in clusters if not cluster["metadata"].get("deletionTimestamp")}
 
 
 def active_cluster(node, mei):
@@ -311,8 +311,10 @@ def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_re
     def starting():
         """Workers whose first container still waits for the head, which is over soon."""
         pods = [pod for pod in mei.pods("ray.io/node-type=worker") if not pod["metadata"].get("deletionTimestamp")]
-        found = [p for p in pods if any("running" in c["state"] for c in p["status"].get("initContainerStatuses", ()))]
-        early[:] = [pod["metadata"]["name"] for pod in found]
+        waiting = [
+            p for p in pods if any("running" in c["state"] for c in p["status"].get("initContainerStatuses", ()))
+        ]
+        early[:] = [pod["metadata"]["name"] for pod in waiting]
         return early
 
     alone(node, mei)
@@ -332,8 +334,8 @@ def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_re
 def test_a_second_cluster_that_cannot_start_is_told_while_the_first_serves(node, mei):
     alone(node, mei)
     mei.apply(serving={"image": "kubevoice/nowhere:1"})
-    told = mei.wait_condition("Ready", "False", "ImagePullFailed", timeout=180)["message"]
-    assert "kubevoice/nowhere:1" in told
+    message = mei.wait_condition("Ready", "False", "ImagePullFailed", timeout=180)["message"]
+    assert "kubevoice/nowhere:1" in message
     assert mei.condition("Available")["status"] == "True"
     assert mei.speak()[0] == 200
     del mei.model["spec"]["serving"]["image"]

@@ -28,8 +28,8 @@ def operator(rest, control_plane, tmp_path_factory):
         assert 'code="403"' not in running.get("/metrics")[1]
 
 
-def names(found):
-    return {name: job["metadata"]["uid"] for name, job in found.items()}
+def names(objects):
+    return {name: job["metadata"]["uid"] for name, job in objects.items()}
 
 
 def test_the_chain_tells_its_story(voices):
@@ -42,14 +42,14 @@ def test_the_chain_tells_its_story(voices):
     assert status["dataset"]["clips"] == 9
     assert status["revisions"][0]["digest"] == "sha256:" + "1" * 64
     voices.wait("the end to be told", lambda: "ReleaseSucceeded" in voices.events("story"))
-    told = voices.events("story")
-    assert [reason for reason in told if reason.endswith("Succeeded")] == [
+    events = voices.events("story")
+    assert [reason for reason in events if reason.endswith("Succeeded")] == [
         "PrepareSucceeded",
         "TrainSucceeded",
         "ReleaseSucceeded",
     ]
     # Each once: a story, not a log.
-    assert len(told) == len(set(told))
+    assert len(events) == len(set(events))
 
 
 def test_results_outlive_their_pods(voices, rest):
@@ -71,7 +71,7 @@ def test_an_edit_makes_the_running_stage_anew_and_keeps_those_before(voices, sta
     old = voices.job(name, stage)["metadata"]["name"]
     before = names({k: v for part in done for k, v in voices.jobs(name, part).items()})
     voices.edit(name, EDITS[stage])
-    voices.wait("another Job instead", lambda: old not in (found := voices.jobs(name, stage)) and len(found) == 1)
+    voices.wait("another Job instead", lambda: old not in (jobs := voices.jobs(name, stage)) and len(jobs) == 1)
     assert before.items() <= names(voices.jobs(name)).items()
     voices.finish(name, stage)
     kind = {"prepare": "DatasetReady", "train": "Trained", "release": "Released"}[stage]

@@ -36,7 +36,7 @@ SCHEDULED_LONG_AGO = scheduled("True", lastTransitionTime="2026-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "reason", "message"),
+    ("name", "status", "reason", "message"),
     [
         ("full", UNSCHEDULABLE, "Unschedulable", "Insufficient nvidia.com/gpu"),
         ("pull", waiting("ImagePullBackOff", "not found"), "ImagePullFailed", "check the image's name"),
@@ -44,12 +44,12 @@ SCHEDULED_LONG_AGO = scheduled("True", lastTransitionTime="2026-01-01T00:00:00Z"
         ("slow", SCHEDULED_LONG_AGO, "PodConfigError", "it has not started for 300 s"),
     ],
 )
-def test_a_pod_that_does_not_start_is_told_and_waited_for(voices, name, said, reason, message):
+def test_a_pod_that_does_not_start_is_told_and_waited_for(voices, name, status, reason, message):
     voices.make(name)
-    pod = voices.report(name, "prepare", said)
-    told = voices.wait_condition(name, "DatasetReady", "False", reason)
-    assert message in told
-    assert pod in told
+    pod = voices.report(name, "prepare", status)
+    text = voices.wait_condition(name, "DatasetReady", "False", reason)
+    assert message in text
+    assert pod in text
     assert voices.condition(name, "Degraded")[:2] == ("True", reason)
     voices.wait("an Event", lambda: "PrepareFailed" in voices.events(name))
     voices.finish(name, "prepare")
@@ -83,8 +83,8 @@ def test_a_pod_that_used_too_much_memory_is_named_and_its_job_is_not_tried_again
 def test_a_pod_that_is_tried_again_by_kubernetes_says_so_meanwhile(voices):
     voices.make("retried")
     voices.report("retried", "prepare", ended(1, failure("Stopped", "SIGTERM")))
-    told = voices.wait_condition("retried", "DatasetReady", "False", "Retrying")
-    assert "it ended with 1; another pod will try again" in told
+    text = voices.wait_condition("retried", "DatasetReady", "False", "Retrying")
+    assert "it ended with 1; another pod will try again" in text
 
 
 def test_a_job_that_takes_too_long_ends(voices, rest):
@@ -92,16 +92,16 @@ def test_a_job_that_takes_too_long_ends(voices, rest):
     job = voices.job("slowly", "prepare")["metadata"]["name"]
     # Less than the VoiceModel's schema allows, so that the test need not wait a minute.
     rest.patch("jobs", voices.namespace, job, {"spec": {"activeDeadlineSeconds": 1}})
-    told = voices.wait_condition("slowly", "DatasetReady", "False", "DeadlineExceeded")
-    assert "activeDeadlineSeconds" in told
+    text = voices.wait_condition("slowly", "DatasetReady", "False", "DeadlineExceeded")
+    assert "activeDeadlineSeconds" in text
 
 
 def test_storage_that_is_away_is_tried_again(voices):
     voices.make("stored", training=FAST)
     first = voices.job("stored", "prepare")["metadata"]
     voices.report("stored", "prepare", ended(1, failure("StorageError", "s3://data: connection refused")))
-    told = voices.wait_condition("stored", "DatasetReady", "False", "StorageError")
-    assert "connection refused; it will be tried again" in told
+    text = voices.wait_condition("stored", "DatasetReady", "False", "StorageError")
+    assert "connection refused; it will be tried again" in text
 
     def another():
         return [job for job in voices.jobs("stored").values() if job["metadata"]["uid"] != first["uid"]]

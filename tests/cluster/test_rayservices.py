@@ -49,13 +49,13 @@ def install(cluster, version):
     The schema gets a field that only tells it from the one before, which the API server goes on using for a moment.
     """
     crds = Toolbox(MODULES["kubernetes"]).data("kuberay-crds") if version == NEWEST else kuberay_crds(version)
-    found = [yaml.safe_load((crds / name).read_text(encoding="utf-8")) for name in CRDS]
-    for schema in (v["schema"] for v in found[0]["spec"]["versions"] if v["name"] == "v1"):
+    objects = [yaml.safe_load((crds / name).read_text(encoding="utf-8")) for name in CRDS]
+    for schema in (v["schema"] for v in objects[0]["spec"]["versions"] if v["name"] == "v1"):
         schema["openAPIV3Schema"]["properties"]["spec"]["properties"]["schemaOf"] = {
             "enum": [version],
             "type": "string",
         }
-    cluster.apply(found)
+    cluster.apply(objects)
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,8 @@ def only_our_images(rest, voices):
 
 
 def image(rest, voices):
-    found = rest.get("rayservices", voices.namespace, "mei")
-    (group,) = found["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    service = rest.get("rayservices", voices.namespace, "mei")
+    (group,) = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     return group["template"]["spec"]["containers"][0]["image"]
 
 
@@ -131,8 +131,8 @@ def test_a_change_that_the_api_server_refuses_is_not_called_ready(voices, rest, 
 
     voices.wait("the policy to count", refused)
     voices.edit("mei", {"serving": {"image": "elsewhere/serving:1"}})
-    told = voices.wait_condition("mei", "Ready", "False", "RefusedByApi")
-    assert "not that registry" in told
+    message = voices.wait_condition("mei", "Ready", "False", "RefusedByApi")
+    assert "not that registry" in message
     assert voices.condition("mei", "Degraded")[:2] == ("True", "RefusedByApi")
     assert voices.condition("mei", "Available")[:2] == ("True", "Serving")
     assert voices.status("mei")["serving"]["revision"] == REVISION

@@ -53,8 +53,8 @@ def slot():
 def traces(slot):
     """What there is of a node in `slot`."""
     links = subprocess.run(["ip", "-o", "link"], check=True, capture_output=True, text=True).stdout
-    found = [*slot.cgroups(), slot.state]
-    return [str(path) for path in found if path.exists()] + [slot.name for _ in range(links.count(f" {slot.name}@"))]
+    paths = [*slot.cgroups(), slot.state]
+    return [str(path) for path in paths if path.exists()] + [slot.name for _ in range(links.count(f" {slot.name}@"))]
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])

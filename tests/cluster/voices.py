@@ -69,9 +69,9 @@ def upload_dataset(s3, prefix, clips=24):
 def keys(s3, bucket, prefix=""):
     client = s3_client(s3)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    found = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
     client.close()
-    return found
+    return keys
 
 
 def voicemodel(s3, name, namespace, dataset, *, steps=6, **spec):
@@ -163,9 +163,9 @@ class Voice:
 
     def wait_condition(self, kind, status="True", reason=None, timeout=120):
         def holds():
-            found = self.condition(kind)
-            current = found.get("observedGeneration") == self.raw["metadata"]["generation"]
-            return current and found["status"] == status and reason in (None, found["reason"])
+            condition = self.condition(kind)
+            current = condition.get("observedGeneration") == self.raw["metadata"]["generation"]
+            return current and condition["status"] == status and reason in (None, condition["reason"])
 
         self.wait(f"condition {kind}={status} {reason or ''}", holds, timeout)
         return self.condition(kind)

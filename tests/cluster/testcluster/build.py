@@ -169,8 +169,8 @@ def _installed(name: str, package: str) -> Path:
 
 def kuberay_crds(version: str) -> Path:
     """Return the folder of the CRDs of a version of KubeRay, in Go's own cache."""
-    found = json.loads(run_go("mod", "download", "-json", f"{KUBERAY}@{version}", folder=CACHE))
-    return Path(found["Dir"]) / "config" / "crd" / "bases"
+    module = json.loads(run_go("mod", "download", "-json", f"{KUBERAY}@{version}", folder=CACHE))
+    return Path(module["Dir"]) / "config" / "crd" / "bases"
 
 
 def run_go(*arguments: str, folder: Path, **variables: str) -> str:

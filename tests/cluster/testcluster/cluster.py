@@ -86,8 +86,8 @@ class Cluster:
 
     def items(self, kind: str, namespace: str, selector: str = "") -> list[Any]:
         """Return the objects of `kind` in `namespace` whose labels `selector` chooses."""
-        found: list[Any] = json.loads(self.kubectl("get", kind, "-n", namespace, "-l", selector, "-o", "json"))["items"]
-        return found
+        items: list[Any] = json.loads(self.kubectl("get", kind, "-n", namespace, "-l", selector, "-o", "json"))["items"]
+        return items
 
     def apply(self, objects: Sequence[dict[str, Any]]) -> None:
         """Apply `objects`, server-side: also CRDs too long for an annotation."""
@@ -117,10 +117,10 @@ class Cluster:
 
         def known() -> bool:
             try:
-                found = json.loads(self.kubectl("get", "--raw", f"/apis/{version}"))["resources"]
+                resources = json.loads(self.kubectl("get", "--raw", f"/apis/{version}"))["resources"]
             except RuntimeError:
                 return False
-            return {*plurals} <= {item["name"] for item in found}
+            return {*plurals} <= {item["name"] for item in resources}
 
         self.wait(f"{' '.join(plurals)} of {version}", known)
 

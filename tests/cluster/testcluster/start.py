@@ -122,12 +122,12 @@ def _control_plane_binaries() -> Callable[[str], Path]:
     if not find("setpriv"):
         raise UnavailableError("a control plane needs setpriv, of the Debian package util-linux")
     toolbox = Toolbox(MODULES["kubernetes"])
-    found = {}
+    paths = {}
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         candidates = {name: Path(assets) / name for name in CONTROL_PLANE}
-        found = {name: path for name, path in candidates.items() if path.exists()}
-    toolbox.build([name for name in CONTROL_PLANE if name not in found])
-    return lambda name: found.get(name) or toolbox.binary(name)
+        paths = {name: path for name, path in candidates.items() if path.exists()}
+    toolbox.build([name for name in CONTROL_PLANE if name not in paths])
+    return lambda name: paths.get(name) or toolbox.binary(name)
 
 
 def _free_ports() -> Ports:
