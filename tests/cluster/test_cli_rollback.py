@@ -39,7 +39,9 @@ def test_back_to_the_revision_before_and_on_again(voices, kubevoice):
     voices.run("mei")
     voices.wait("the first revision", lambda: states(voices) == {REVISION: "Serving"})
     result = kubevoice("rollback", "mei")
-    assert (result.returncode, "no revision before the one that serves" in result.stderr) == (2, True), result.stderr
+    assert (result.returncode, "no revision is older than the one that serves" in result.stderr) == (2, True), (
+        result.stderr
+    )
     old = voices.job("mei", "release")["metadata"]["name"]
     voices.edit("mei", {"evaluation": {"maxPinyinErrorRate": 0.2}})
     release_anew(voices, old)

@@ -131,7 +131,7 @@ def rate_noise(sample: NoiseSample) -> NoiseRating:
 
     References
     ----------
-    Reddy, Gopal and Cutler, "DNSMOS P.835" (ICASSP 2022, arXiv 2110.01763), section 3.
+    Reddy, Gopal and Cutler, "DNSMOS P.835" (ICASSP 2022, arXiv 2110.01763).
     """
     windows = sample.build_windows()
     raw = np.concatenate([_load_network().run(None, {"input_1": window[None]})[0] for window in windows]).astype(
