@@ -12,7 +12,7 @@ import tomllib
 import kube_schemas
 import pytest
 import yaml
-from chart import CHART, ROOT, helm, program, rendered, template
+from chart import CHART, ROOT, helm, program, render_chart, template
 
 EVERYTHING = yaml.safe_load((CHART.parents[1] / "tests/chart/everything.yaml").read_text(encoding="utf-8"))
 SETS = {
@@ -63,7 +63,7 @@ CUSTOM = {"PodMonitor", "PrometheusRule", "HTTPRoute"}
 
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 def test_kubernetes_knows_every_field_of_what_it_renders(values, tmp_path):
-    objects = rendered(values)
+    objects = render_chart(values)
     without = kube_schemas.write(tmp_path, objects)
     assert without <= CUSTOM, "only these may be skipped, and only without ../shared/crds"
     command = [program("kubeconform"), "-strict", "-summary", "-schema-location", f"{tmp_path}/{kube_schemas.NAME}"]
@@ -76,7 +76,7 @@ def test_kubernetes_knows_every_field_of_what_it_renders(values, tmp_path):
 
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 def test_no_object_is_there_twice_and_every_one_is_labelled(values):
-    objects = rendered(values)
+    objects = render_chart(values)
     names = [(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in objects]
     assert len(set(names)) == len(names)
     for item in objects:
@@ -85,7 +85,7 @@ def test_no_object_is_there_twice_and_every_one_is_labelled(values):
 
 
 def test_the_crd_is_the_generated_one():
-    (crd,) = (item for item in rendered() if item["kind"] == "CustomResourceDefinition")
+    (crd,) = (item for item in render_chart() if item["kind"] == "CustomResourceDefinition")
     assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
     assert crd == yaml.safe_load((ROOT / "crds" / "voicemodels.kubevoice.io.yaml").read_text(encoding="utf-8"))
 

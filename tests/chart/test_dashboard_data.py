@@ -7,8 +7,8 @@ import itertools
 import time
 
 import pytest
-from chart import panel_queries, pod_monitors, rendered
-from http_app import listening
+from chart import panel_queries, pod_monitors, render_chart
+from http_app import serve_app
 from kubevoice.resources.conditions import Condition, ConditionType, Reason, State
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.status import Replicas, ServingStatus, VoiceModelStatus
@@ -75,10 +75,10 @@ def test_every_panel_shows_something(operator, stage, tmp_path):
     metrics, operator_port = operator
     kubevoice = {"app.kubernetes.io/name": "kubevoice"}
     voice = kubevoice | {"kubevoice.io/voicemodel": "mei"}
-    (deployment,) = (item for item in rendered() if item["kind"] == "Deployment")
+    (deployment,) = (item for item in render_chart() if item["kind"] == "Deployment")
     head = voice | {"app.kubernetes.io/component": "serving", "ray.io/node-type": "head"}
     (tmp_path / "site").mkdir()
-    with listening(tmp_path / "site", make_toy_voice(tmp_path / "toy")) as site:
+    with serve_app(tmp_path / "site", make_toy_voice(tmp_path / "toy")) as site:
         labels = deployment["spec"]["template"]["metadata"]["labels"]
         pods = [
             pod("operator-1", "kubevoice-system", labels, "http", operator_port),

@@ -62,18 +62,18 @@ def test_each_alert_has_a_test_and_says_what_to_do():
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_an_alert_asks_for_what_is_said(name):
-    assert exposition.unknown(ALERTS[name]["expr"]) == []
+    assert exposition.find_unknown_metrics(ALERTS[name]["expr"]) == []
 
 
 @pytest.mark.parametrize(("title", "query"), QUERIES, ids=[f"{title}-{n}" for n, (title, _) in enumerate(QUERIES)])
 def test_a_panel_asks_for_what_is_said(title, query):
-    assert list(exposition.metrics_of(query)), title
-    assert exposition.unknown(query) == []
+    assert list(exposition.find_metrics(query)), title
+    assert exposition.find_unknown_metrics(query) == []
 
 
 def test_what_nobody_says_is_noticed():
     wrong = 'sum by (shoe) (rate(kubevoice_requests_total{size="1"}[5m])) / kubevoice_nothing + ray_node_nothing'
-    assert exposition.unknown(wrong) == [
+    assert exposition.find_unknown_metrics(wrong) == [
         "kubevoice_requests_total{size}",
         "kubevoice_nothing",
         "ray_node_nothing",

@@ -7,7 +7,7 @@ import ipaddress
 
 import pytest
 import yaml
-from chart import CHART, SYSTEM, rendered
+from chart import CHART, SYSTEM, render_chart
 from kubevoice.resources.stages import CollectSpec, Stage
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.render.exposure import render_exposure
@@ -44,7 +44,7 @@ def ray_labels(kind):
 
 
 def chart_labels(name):
-    (deployment,) = (o for o in rendered(OPEN) if o["kind"] == "Deployment" and o["metadata"]["name"] == name)
+    (deployment,) = (o for o in render_chart(OPEN) if o["kind"] == "Deployment" and o["metadata"]["name"] == name)
     return deployment["spec"]["template"]["metadata"]["labels"]
 
 
@@ -73,7 +73,7 @@ def pods():
 def policies():
     policies_by_name = {}
     for name, values in (("open", OPEN), ("strict", STRICT)):
-        policies_by_name[name] = [item for item in rendered(values) if item["kind"] == "NetworkPolicy"]
+        policies_by_name[name] = [item for item in render_chart(values) if item["kind"] == "NetworkPolicy"]
     return policies_by_name
 
 
@@ -217,7 +217,7 @@ def test_without_names_everybody_may_call_and_read_metrics(policies, pods):
 def test_with_clients_named_and_no_readers_of_metrics_only_clients_call(pods):
     peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "apps"}}}]
     values = {"networkPolicy": OPEN["networkPolicy"] | {"clients": peers}}
-    policies = [item for item in rendered(values) if item["kind"] == "NetworkPolicy"]
+    policies = [item for item in render_chart(values) if item["kind"] == "NetworkPolicy"]
     assert may(policies, pods, "application", "head", 8000)
     assert not may(policies, pods, "stranger", "head", 8000)
     assert may(policies, pods, "stranger", "head", 8080)

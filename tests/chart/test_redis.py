@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from chart import rendered
+from chart import render_chart
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
@@ -19,7 +19,7 @@ PASSWORD = r"""a "quoted" 'pass' $word \ with # everything"""  # noqa: S105
 
 
 def container(**values):
-    objects = rendered({"redis": {"enabled": True, "megabytes": 3} | values})
+    objects = render_chart({"redis": {"enabled": True, "megabytes": 3} | values})
     (deployment,) = (o for o in objects if o["kind"] == "Deployment" and o["metadata"]["name"] == "kubevoice-redis")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return container

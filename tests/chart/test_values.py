@@ -5,7 +5,7 @@ import json
 
 import pytest
 import yaml
-from chart import CHART, rendered, template
+from chart import CHART, render_chart, template
 
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
@@ -63,30 +63,30 @@ IN_SUITES = {"kuberay.required", "expose.ingress.tls", "expose.ingress.certManag
 """They go with others, and charts/kubevoice/tests shows what they do."""
 
 
-def leaves(values, path=()):
+def iter_leaves(values, path=()):
     """Paths of values that are set as one: no deeper than the schema names them."""
     for name, value in values.items():
         here = (*path, name)
-        schema = at(here)
+        schema = find_schema(here)
         if isinstance(value, dict) and "properties" in schema and name != "resources":
-            yield from leaves(value, here)
+            yield from iter_leaves(value, here)
         else:
             yield ".".join(here)
 
 
-def at(path):
+def find_schema(path):
     """The schema of a value."""
     schema = SCHEMA
     for name in path:
-        schema = resolved(schema)["properties"][name]
-    return resolved(schema)
+        schema = resolve_schema(schema)["properties"][name]
+    return resolve_schema(schema)
 
 
-def resolved(schema):
+def resolve_schema(schema):
     return SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
 
-def changed(values, path, value):
+def change_value(values, path, value):
     *folders, name = path.split(".")
     values = copy.deepcopy(values)
     place = values
@@ -97,22 +97,22 @@ def changed(values, path, value):
 
 
 def test_each_value_is_in_the_table_below():
-    assert set(leaves(DEFAULTS)) == set(OTHERS) | IN_SUITES
+    assert set(iter_leaves(DEFAULTS)) == set(OTHERS) | IN_SUITES
 
 
 @pytest.fixture(scope="module")
 def whole():
     """Everything, rendered."""
-    return rendered(EVERYTHING)
+    return render_chart(EVERYTHING)
 
 
 @pytest.mark.parametrize("path", OTHERS)
 def test_each_value_has_an_effect(path, whole):
     if path == "images.serving.tag":  # a digest goes before it
-        by_tag = changed(EVERYTHING, "images.serving", {})
-        assert rendered(changed(by_tag, path, OTHERS[path])) != rendered(by_tag)
+        by_tag = change_value(EVERYTHING, "images.serving", {})
+        assert render_chart(change_value(by_tag, path, OTHERS[path])) != render_chart(by_tag)
     else:
-        assert rendered(changed(EVERYTHING, path, OTHERS[path])) != whole
+        assert render_chart(change_value(EVERYTHING, path, OTHERS[path])) != whole
 
 
 def schemas(schema, path="values"):
@@ -216,7 +216,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("path", "value", "message"), WRONG, ids=[f"{path}={value}" for path, value, _ in WRONG])
 def test_a_wrong_value_is_refused_with_its_name(path, value, message):
-    done = template(changed({}, path, value))
+    done = template(change_value({}, path, value))
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stdout == ""

@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from chart import CHART, RELEASE, SYSTEM, helm, rendered
+from chart import CHART, RELEASE, SYSTEM, helm, render_chart
 from testcluster.tools import wait_for
 
 LEASE = "kubevoice-operator"
@@ -25,7 +25,7 @@ def free_port():
 def install(cluster):
     """Apply what the chart installs, but for the operator's Deployment."""
     cluster.namespace(SYSTEM)
-    cluster.apply([item for item in rendered() if item["kind"] != "Deployment"])
+    cluster.apply([item for item in render_chart() if item["kind"] != "Deployment"])
 
 
 def run_helm(cluster, *arguments, namespace=SYSTEM, values=None):
@@ -48,7 +48,7 @@ def install_alone(cluster, namespace, account):
     cluster.namespace(namespace)
     values = {"namespaces": [namespace], "serviceAccount": {"name": account}, "crds": {"install": False}}
     kinds = ("ServiceAccount", "Role", "RoleBinding")
-    cluster.apply([item for item in rendered(values, namespace=namespace) if item["kind"] in kinds])
+    cluster.apply([item for item in render_chart(values, namespace=namespace) if item["kind"] in kinds])
     return account, namespace
 
 

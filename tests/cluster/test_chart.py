@@ -6,7 +6,7 @@ import json
 import operators
 import pytest
 import yaml
-from chart import CHART, ROOT, rendered
+from chart import CHART, ROOT, render_chart
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
@@ -40,7 +40,7 @@ def helm(cluster):
 
 
 def test_the_api_server_takes_everything(cluster):
-    objects = rendered(EVERYTHING)
+    objects = render_chart(EVERYTHING)
     if all((CRDS / f"{name}.yaml").exists() for name in FOREIGN):
         cluster.apply_files(*(CRDS / f"{name}.yaml" for name in FOREIGN))
         cluster.wait_for_kinds("monitoring.coreos.com/v1", "podmonitors", "prometheusrules")
@@ -55,7 +55,7 @@ def test_the_api_server_takes_everything(cluster):
 
 @pytest.mark.parametrize("values", [{"redis": {"enabled": True}}, EVERYTHING], ids=["plain", "everything"])
 def test_its_pods_fit_the_restricted_standard(cluster, values):
-    deployments = [item for item in rendered(values) if item["kind"] == "Deployment"]
+    deployments = [item for item in render_chart(values) if item["kind"] == "Deployment"]
     assert len(deployments) == 2
     for item in deployments:
         spec = item["spec"]["template"]["spec"] | {"serviceAccountName": "default"}

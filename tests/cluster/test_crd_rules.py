@@ -117,16 +117,16 @@ RULES = [
 IMMUTABLE = "artifactsUri cannot be changed; make another VoiceModel"
 
 
-def merged(whole, part):
+def merge(whole, part):
     """`whole` with the values of `part` in their places."""
     result = dict(whole)
     for key, value in part.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
+        result[key] = merge(result[key], value) if both else value
     return result
 
 
-def beyond(node):
+def find_value_beyond(node):
     """Values that a schema node does not allow, by keyword."""
     step = 1 if node["type"] == "integer" else 0.5
     return {
@@ -152,7 +152,7 @@ def example(node, number=1):
 
 def bounds(node, path=()):
     """Every keyword below a schema node that forbids something: its path, itself, and a value that it forbids."""
-    for keyword, value in beyond(node).items():
+    for keyword, value in find_value_beyond(node).items():
         if keyword in node:
             yield pytest.param(path, value(node[keyword]), id=f"{'.'.join(map(str, path))}-{keyword}")
     for name, child in node.get("properties", {}).items():
@@ -163,7 +163,7 @@ def bounds(node, path=()):
         yield from bounds(node["additionalProperties"], (*path, "key"))
 
 
-def spoilt(path, value):
+def build_spoilt_spec(path, value):
     """The whole spec with one value put in one place."""
     place = spec = deepcopy(FULL)
     for step, following in pairwise(path):
@@ -202,7 +202,7 @@ def test_the_whole_is_valid(rest):
 
 @pytest.mark.parametrize(("metadata", "spec", "message"), [row[1:] for row in RULES], ids=[row[0] for row in RULES])
 def test_rules(rest, metadata, spec, message):
-    body = voice("mei", NAMESPACE, **merged(FULL, spec))
+    body = voice("mei", NAMESPACE, **merge(FULL, spec))
     body["metadata"] |= metadata
     status, answer = refusal(rest, body)
     assert status == 422
@@ -220,7 +220,7 @@ def test_every_rule_is_tested():
 
 @pytest.mark.parametrize(("path", "value"), list(bounds(SCHEMA["properties"]["spec"])))
 def test_bounds(rest, path, value):
-    spec = spoilt(path, value)
+    spec = build_spoilt_spec(path, value)
     status, answer = refusal(rest, voice("mei", NAMESPACE, **spec))
     assert status == 422
     assert "spec." + "".join(f"[{step}]" if step == 0 else f".{step}" for step in path if step != "key")[1:] in answer
@@ -265,7 +265,7 @@ def clusters_examples():
 
 @pytest.mark.parametrize("example", list(clusters_examples()))
 def test_examples_are_accepted(rest, example):
-    body = merged(example, {"metadata": {"namespace": NAMESPACE}})
+    body = merge(example, {"metadata": {"namespace": NAMESPACE}})
     path = rest.path("voicemodels", NAMESPACE, body["metadata"]["name"])
     assert rest.call("PATCH", f"{path}?fieldManager=tests&fieldValidation=Strict&dryRun=All", body, APPLY)
 

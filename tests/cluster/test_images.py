@@ -38,7 +38,7 @@ def manifests(node):
     return manifests
 
 
-def printed(node, namespace, part, script):
+def run_script(node, namespace, part, script):
     """What `script` prints in a container of the image whose root is read-only."""
     name = f"{part}-{abs(hash(script)):x}"[:40]
     security = CONTAINER_SECURITY | {"readOnlyRootFilesystem": True}
@@ -49,7 +49,7 @@ def printed(node, namespace, part, script):
 @pytest.mark.parametrize("part", PARTS)
 def test_a_program_starts_as_its_own_user_where_nothing_can_be_written(node, namespace, part):
     program, answer = STARTS[part]
-    text = printed(node, namespace, part, f"id -u; id -un; ! touch /opt/kubevoice/new 2>&1; {program}")
+    text = run_script(node, namespace, part, f"id -u; id -un; ! touch /opt/kubevoice/new 2>&1; {program}")
     assert text.startswith("10001\nkubevoice\n")
     assert answer in text
 
@@ -67,7 +67,7 @@ def test_an_image_says_what_it_is(manifests, part):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_bill_of_materials_lists_what_is_inside(node, namespace, part):
-    sbom = json.loads(printed(node, namespace, part, "cat /opt/kubevoice/sbom.cdx.json"))
+    sbom = json.loads(run_script(node, namespace, part, "cat /opt/kubevoice/sbom.cdx.json"))
     assert (sbom["bomFormat"], sbom["metadata"]["component"]["name"]) == ("CycloneDX", f"kubevoice-{part}")
     names = {component["name"] for component in sbom["components"]}
     assert {KNOWN[part], "kubevoice", "python", "libc6"} <= names
@@ -75,7 +75,7 @@ def test_a_bill_of_materials_lists_what_is_inside(node, namespace, part):
 
 
 def test_kuberay_finds_the_programs_it_calls(node, namespace):
-    assert "/wget" in printed(node, namespace, "serving", "command -v bash wget")
+    assert "/wget" in run_script(node, namespace, "serving", "command -v bash wget")
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_kuberay_finds_the_programs_it_calls(node, namespace):
 )
 def test_what_a_part_never_imports_is_not_there(node, namespace, part, absent):
     script = f'for name in {absent}; do ! python -c "import $name" 2>/dev/null || echo $name; done'
-    assert printed(node, namespace, part, script) == ""
+    assert run_script(node, namespace, part, script) == ""
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_what_built_an_image_stayed_behind(node, namespace, part):
     places = "/build /parts /run/secrets/index /run/secrets/certificates"
     script = f"ls -d {places} 2>/dev/null || true; command -v uv gcc || true"
-    assert printed(node, namespace, part, script) == ""
+    assert run_script(node, namespace, part, script) == ""
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -104,8 +104,8 @@ import importlib.util, kubevoice_{part} as part
 print(importlib.util.cache_from_source(part.__file__))
 END
 """
-    path = printed(node, namespace, part, script).strip()
-    assert printed(node, namespace, part, f"ls {path}").strip() == path
+    path = run_script(node, namespace, part, script).strip()
+    assert run_script(node, namespace, part, f"ls {path}").strip() == path
 
 
 def test_serving_is_small(manifests):

@@ -16,7 +16,7 @@ WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE")
 WATCHED = ("voicemodels", "jobs", "pods", "events", "rayservices", "rayclusters")
 
 
-def writes(rest):
+def count_writes(rest):
     """How often anybody has written each kind of object with success, as the API server counts."""
     counts = Counter()
     for labels, value in re.findall(r"^apiserver_request_total\{(.*)\} (\S+)$", rest.text("metrics"), re.MULTILINE):
@@ -26,7 +26,7 @@ def writes(rest):
     return counts
 
 
-def ten(voices):
+def make_ten_voices(voices):
     """Ten VoiceModels that wait for ten different things, or for the same with different patience."""
     for name in ("running", "other", "third"):
         voices.make(name)
@@ -65,27 +65,27 @@ def blind(control_plane, tmp_path):
 def test_ten_idle_voicemodels_and_a_blind_operator(control_plane, rest, blind, tmp_path):
     voices = Voices(rest, control_plane.namespace("idle"))
     with operators.operator(control_plane, tmp_path) as operator:
-        ten(voices)
+        make_ten_voices(voices)
         versions = lambda: {m["metadata"]["name"]: m["metadata"]["resourceVersion"] for m in models()}  # noqa: E731
         models = lambda: rest.list("voicemodels", voices.namespace)  # noqa: E731
         quiet = [0.0, {}]
 
-        def settled():
+        def is_settled():
             if versions() != quiet[1]:
                 quiet[:] = time.monotonic(), versions()
             return time.monotonic() - quiet[0] > 5
 
-        voices.wait("nothing to change", settled, 60)
-        before, requests = writes(rest), asked(operator)
+        voices.wait("nothing to change", is_settled, 60)
+        before, requests = count_writes(rest), count_requests(operator)
         began = time.monotonic()
         voices.wait("the idle minute", lambda: time.monotonic() - began > IDLE_SECONDS, IDLE_SECONDS + 30)
-        after = writes(rest)
+        after = count_writes(rest)
         assert len(quiet[1]) == 10
         assert versions() == quiet[1]
         assert {name: after[name] - before[name] for name in WATCHED} == dict.fromkeys(WATCHED, 0)
         assert after["leases"] > before["leases"]
         # Only KubeRay is asked for, again and again.
-        assert {key for key in asked(operator) if asked(operator)[key] != requests.get(key)} <= {
+        assert {key for key in count_requests(operator) if count_requests(operator)[key] != requests.get(key)} <= {
             ("404", "rayservices", "patch")
         }
         assert operator.get("/healthz") == (200, "ok")
@@ -94,7 +94,7 @@ def test_ten_idle_voicemodels_and_a_blind_operator(control_plane, rest, blind, t
         assert "leases.coordination.k8s.io is forbidden" in blind.log.read_text()
 
 
-def asked(operator):
+def count_requests(operator):
     """The operator's own count of its requests: by code, resource and verb."""
     counts = {}
     for line in operator.get("/metrics")[1].splitlines():

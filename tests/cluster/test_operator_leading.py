@@ -42,7 +42,7 @@ def other(control_plane, folder):
         process.stop()
 
 
-def takes_over(process, within):
+def wait_to_take_over(process, within):
     began = time.monotonic()
     process.wait_to_lead(within + 5)
     assert time.monotonic() - began < within
@@ -58,7 +58,7 @@ def test_one_of_two_leads_and_the_other_follows_a_kill(control_plane, rest, repl
     assert "created Job" not in second.log.read_text()
     first.stop(signal.SIGKILL)
     voices.finish("mei", "prepare")
-    takes_over(second, LOST)
+    wait_to_take_over(second, LOST)
     assert voices.job("mei", "train")
     assert voices.job("mei", "prepare")["metadata"]["uid"] == job
 
@@ -66,7 +66,7 @@ def test_one_of_two_leads_and_the_other_follows_a_kill(control_plane, rest, repl
 def test_a_leader_that_is_asked_to_stop_lets_go_at_once(replicas):
     first, second = replicas
     assert first.stop() == 0
-    takes_over(second, 5)
+    wait_to_take_over(second, 5)
     assert second.stop() == 0
 
 
@@ -77,7 +77,7 @@ def test_a_leader_that_slept_longer_than_its_lease_ends(control_plane, rest, rep
     uid = voices.job("mei", "prepare")["metadata"]["uid"]
     first.send(signal.SIGSTOP)
     try:
-        takes_over(second, LOST)
+        wait_to_take_over(second, LOST)
         voices.finish("mei", "prepare")
         train = voices.job("mei", "train")["metadata"]["uid"]
     finally:

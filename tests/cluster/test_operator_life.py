@@ -30,7 +30,7 @@ def serving(voice):
     return voice.status.get("serving", {}).get("revision")
 
 
-def said_revision(voice):
+def read_spoken_revision(voice):
     status, headers, _ = voice.speak()
     return {k.lower(): v for k, v in headers.items()}["x-revision"] if status == 200 else None
 
@@ -39,12 +39,12 @@ def test_apply_ends_in_speech_of_the_revision_that_the_status_names(node, mei):
     seen = []
     mei.apply()
 
-    def trained():
+    def is_trained():
         training = mei.status.get("training", {})
         seen.append((training.get("step", 0), training.get("loss"), training.get("etaSeconds")))
         return mei.condition("Trained").get("status") == "True"
 
-    mei.wait("the end of its training", trained, 420)
+    mei.wait("the end of its training", is_trained, 420)
     steps = sorted({step for step, _, _ in seen})
     assert len(steps) > 2, f"progress never moved: {seen}"
     assert any(loss for _, loss, _ in seen), "no loss was shown while it trained"
@@ -101,7 +101,7 @@ def test_other_thresholds_run_the_gate_alone_and_a_failed_one_keeps_the_old_revi
     assert "melCepstralDistortion" in message
     assert "keeps serving" in message
     assert mei.condition("Available")["status"] == "True"
-    assert said_revision(mei) == old
+    assert read_spoken_revision(mei) == old
     assert {job["metadata"]["name"] for job in mei.jobs() if "release" not in job["metadata"]["name"]} == made
     mei.apply(evaluation={"policy": "Report"})
     mei.wait_ready(180)
@@ -133,7 +133,7 @@ def test_a_pinned_revision_is_back_in_seconds(mei):
     mei.apply(revision=old)
     mei.wait("the old revision", lambda: serving(mei) == old, 60)
     assert time.monotonic() - began < 45
-    assert said_revision(mei) == old
+    assert read_spoken_revision(mei) == old
     mei.wait_ready(60)
     del mei.model["spec"]["revision"]
     mei.apply()
@@ -150,7 +150,7 @@ def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_req
     )
     mei.wait_ready(180)
 
-    def ready():
+    def is_ready():
         return mei.status["serving"]["replicas"]["ready"]
 
     mei.wait("bounds on the running cluster", lambda: bounds(node, mei)[1] >= 2, 60)
@@ -158,12 +158,12 @@ def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_req
     for client in clients:
         client.start()
     try:
-        mei.wait("a second replica", lambda: len(workers(mei)) == 2 and ready() == 2, 240)
+        mei.wait("a second replica", lambda: len(workers(mei)) == 2 and is_ready() == 2, 240)
     finally:
         for client in clients:
             client.__exit__()
     assert [failure for client in clients for failure in client.failures] == []
-    mei.wait("one replica again", lambda: len(workers(mei)) == 1 and ready() == 1, 240)
+    mei.wait("one replica again", lambda: len(workers(mei)) == 1 and is_ready() == 1, 240)
     code, _, _ = mei.speak()
     assert code == 200
 
@@ -228,16 +228,16 @@ def test_with_policy_delete_what_forgotten_revisions_rested_on_leaves_the_storag
     forgotten = set().union(*before.values()) - kept
     assert len(before) > 2
 
-    def stored():
+    def list_stored():
         parts = (key.removeprefix(folder).split("/") for key in voices.keys(node.s3, "voices", folder))
         return {"/".join(part[:2]) for part in parts}
 
-    assert forgotten & stored()
+    assert forgotten & list_stored()
     mei.apply(deletionPolicy="Delete", revisionHistoryLimit=1)
     mei.wait("a short history", lambda: [r["digest"] for r in mei.status["revisions"]] == [serving(mei)], 180)
-    assert kept <= stored()
-    assert not forgotten & stored()
-    assert said_revision(mei) == serving(mei)
+    assert kept <= list_stored()
+    assert not forgotten & list_stored()
+    assert read_spoken_revision(mei) == serving(mei)
     mei.apply(deletionPolicy="Retain")
 
 
@@ -271,13 +271,13 @@ def test_a_pod_of_ray_that_is_killed_comes_back_with_the_voice(node, mei, kind):
     node.kubectl("delete", "pod", killed, "-n", mei.namespace, "--grace-period=0", "--force")
     mei.wait("another pod", lambda: pods_in_place_of(mei, killed, kind), 240)
 
-    def speaks():
+    def is_speaking():
         try:
             return mei.speak()[0] == 200
         except OSError:
             return False
 
-    mei.wait("speech", speaks, 300)
+    mei.wait("speech", is_speaking, 300)
     mei.wait_ready(300)
     assert serving(mei) == revision
 
@@ -291,7 +291,7 @@ def active_cluster(node, mei):
     return node.get("rayservice", mei.name, "-n", mei.namespace)["status"]["activeServiceStatus"]["rayClusterName"]
 
 
-def alone(node, mei):
+def wait_for_single_cluster(node, mei):
     """Remove all Ray clusters but the serving one: a third would find no room on the node.
 
     KubeRay would wait for requests under way first, for three minutes.
@@ -308,7 +308,7 @@ def alone(node, mei):
 def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):
     early = []
 
-    def starting():
+    def list_starting_workers():
         """Workers whose first container still waits for the head, which is over soon."""
         pods = [pod for pod in mei.pods("ray.io/node-type=worker") if not pod["metadata"].get("deletionTimestamp")]
         waiting = [
@@ -317,12 +317,12 @@ def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_re
         early[:] = [pod["metadata"]["name"] for pod in waiting]
         return early
 
-    alone(node, mei)
+    wait_for_single_cluster(node, mei)
     old = active_cluster(node, mei)
     mei.apply(serving={"replica": {"cpu": 0.15, "memory": "2Gi"}})
     with Client(mei) as client:
         mei.wait("another cluster", lambda: ray_clusters(node, mei) - {old}, 120)
-        mei.wait("a worker that waits for its head", starting, 60)
+        mei.wait("a worker that waits for its head", list_starting_workers, 60)
         node.kubectl("delete", "pod", *early, "-n", mei.namespace, "--wait=false")
         mei.wait("its end", lambda: not {*early} & {pod["metadata"]["name"] for pod in mei.pods()}, 60)
         mei.wait("the switch", lambda: active_cluster(node, mei) in ray_clusters(node, mei) - {old}, 420)
@@ -332,7 +332,7 @@ def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_re
 
 
 def test_a_second_cluster_that_cannot_start_is_told_while_the_first_serves(node, mei):
-    alone(node, mei)
+    wait_for_single_cluster(node, mei)
     mei.apply(serving={"image": "kubevoice/nowhere:1"})
     message = mei.wait_condition("Ready", "False", "ImagePullFailed", timeout=180)["message"]
     assert "kubevoice/nowhere:1" in message

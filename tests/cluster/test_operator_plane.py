@@ -110,12 +110,12 @@ def test_the_artifacts_are_deleted_after_the_voicemodel_and_only_if_it_said_so(v
         voices.delete(name)
     voices.make("again", deletionPolicy="Delete")
 
-    def found(name):
+    def get_job(name):
         return rest.get("jobs", voices.namespace, cleanup[name]["metadata"]["name"])
 
-    voices.wait("the cleanup to run", lambda: not found("delete")["spec"]["suspend"])
+    voices.wait("the cleanup to run", lambda: not get_job("delete")["spec"]["suspend"])
     # Who has the same name goes on with what was made.
-    voices.wait("the other cleanup to be dropped", lambda: found("again") is None)
+    voices.wait("the other cleanup to be dropped", lambda: get_job("again") is None)
     assert len(voices.jobs("again", "collect")) == 1
     assert not voices.jobs("retain")
 

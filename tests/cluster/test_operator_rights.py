@@ -2,7 +2,7 @@
 
 import operators
 import pytest
-from chart import rendered
+from chart import render_chart
 from kubelet import Voices
 
 pytestmark = pytest.mark.xdist_group("control_plane")
@@ -52,7 +52,7 @@ FORBIDDEN = (
 )
 
 
-def allowed(rest, resource, *, namespace="anywhere", name="", account=("kubevoice-operator", operators.SYSTEM)):
+def list_allowed(rest, resource, *, namespace="anywhere", name="", account=("kubevoice-operator", operators.SYSTEM)):
     """The verbs that `kubectl auth can-i --as` affirms for a service account."""
     group, _, rest_of_it = resource.partition("/")
     plural, _, subresource = rest_of_it.partition("/")
@@ -69,23 +69,23 @@ def allowed(rest, resource, *, namespace="anywhere", name="", account=("kubevoic
 
 @pytest.mark.parametrize("resource", [*ALLOWED, *FORBIDDEN])
 def test_what_it_may_anywhere(rest, resource):
-    assert allowed(rest, resource) == ALLOWED.get(resource, set())
+    assert list_allowed(rest, resource) == ALLOWED.get(resource, set())
 
 
 def test_what_it_may_with_leases_of_its_own_namespace(rest):
     own = {"list", "watch", "create"}
-    assert allowed(rest, "coordination.k8s.io/leases", namespace=operators.SYSTEM) == own
-    named = allowed(rest, "coordination.k8s.io/leases", namespace=operators.SYSTEM, name="kubevoice-operator")
+    assert list_allowed(rest, "coordination.k8s.io/leases", namespace=operators.SYSTEM) == own
+    named = list_allowed(rest, "coordination.k8s.io/leases", namespace=operators.SYSTEM, name="kubevoice-operator")
     assert named == own | {"get", "update"}
 
 
 def test_it_may_see_definitions_to_notice_kuberay(rest):
     definitions = "apiextensions.k8s.io/customresourcedefinitions"
-    assert allowed(rest, definitions, namespace="") == {"list", "watch"}
+    assert list_allowed(rest, definitions, namespace="") == {"list", "watch"}
 
 
 def test_every_right_is_in_the_table():
-    (role,) = (item for item in rendered() if item["kind"] == "ClusterRole")
+    (role,) = (item for item in render_chart() if item["kind"] == "ClusterRole")
     granted = {
         f"{group}/{resource}": set(rule["verbs"])
         for rule in role["rules"]
@@ -105,8 +105,8 @@ def alone(control_plane, rest):
 @pytest.mark.parametrize("resource", [*ALLOWED, *FORBIDDEN])
 def test_what_it_may_in_one_namespace(rest, alone, resource):
     lease = {"create"} if resource == "coordination.k8s.io/leases" else set()
-    assert allowed(rest, resource, namespace=ALONE, account=alone) == ALLOWED.get(resource, set()) | lease
-    assert allowed(rest, resource, namespace=OTHER, account=alone) == set()
+    assert list_allowed(rest, resource, namespace=ALONE, account=alone) == ALLOWED.get(resource, set()) | lease
+    assert list_allowed(rest, resource, namespace=OTHER, account=alone) == set()
 
 
 def test_in_one_namespace_it_needs_nothing_of_the_cluster(control_plane, rest, alone, tmp_path):
@@ -125,8 +125,8 @@ def test_in_one_namespace_it_needs_nothing_of_the_cluster(control_plane, rest, a
     assert not elsewhere.status("ignored")
     assert not elsewhere.jobs("ignored")
     assert '"level": "error"' not in operator.log.read_text()
-    assert allowed(rest, "batch/jobs", account=alone) == set()
-    assert allowed(rest, "kubevoice.io/voicemodels", namespace="", account=alone) == set()
+    assert list_allowed(rest, "batch/jobs", account=alone) == set()
+    assert list_allowed(rest, "kubevoice.io/voicemodels", namespace="", account=alone) == set()
 
 
 def test_with_the_rights_of_the_cluster_no_request_is_refused(control_plane, rest, tmp_path):

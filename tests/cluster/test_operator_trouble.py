@@ -25,14 +25,14 @@ def operator(rest, control_plane, tmp_path_factory):
         assert running.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
 
 
-def scheduled(status, **more):
+def build_scheduling_status(status, **more):
     return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": status} | more]}
 
 
-UNSCHEDULABLE = scheduled(
+UNSCHEDULABLE = build_scheduling_status(
     "False", reason="Unschedulable", message="0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
 )
-SCHEDULED_LONG_AGO = scheduled("True", lastTransitionTime="2026-01-01T00:00:00Z")
+SCHEDULED_LONG_AGO = build_scheduling_status("True", lastTransitionTime="2026-01-01T00:00:00Z")
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_a_change_that_the_api_server_refuses_is_not_called_ready(voices, rest, 
         "value": "elsewhere/x",
     }
 
-    def refused():
+    def is_refused():
         # A policy counts a moment after it is made.
         try:
             rest.call("PATCH", path, [change], "application/json-patch+json")
@@ -129,7 +129,7 @@ def test_a_change_that_the_api_server_refuses_is_not_called_ready(voices, rest, 
             return "not that registry" in error.body
         return False
 
-    voices.wait("the policy to count", refused)
+    voices.wait("the policy to count", is_refused)
     voices.edit("mei", {"serving": {"image": "elsewhere/serving:1"}})
     message = voices.wait_condition("mei", "Ready", "False", "RefusedByApi")
     assert "not that registry" in message
@@ -180,7 +180,7 @@ def test_what_is_rendered_is_taken_by_every_kuberay_that_is_supported(voices, re
 
     marked = service | {"spec": service["spec"] | {"schemaOf": kuberay}}
 
-    def served():
+    def is_served():
         try:
             return rest.call("PATCH", path, marked, APPLY)
         except ApiException as error:
@@ -188,7 +188,7 @@ def test_what_is_rendered_is_taken_by_every_kuberay_that_is_supported(voices, re
                 return False
             raise
 
-    voices.wait(f"the CRD of {kuberay}", served)
+    voices.wait(f"the CRD of {kuberay}", is_served)
     assert rest.call("PATCH", path, service, APPLY)
     service["spec"]["rayClusterConfig"]["headGroupSpec"]["nonsense"] = 1
     with pytest.raises(ApiException) as caught:

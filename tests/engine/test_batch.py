@@ -39,12 +39,12 @@ def counted_engine(bundle):
     return Engine(bundle, opener=open_counted), sessions["decoder"]
 
 
-def encoded(engine, text, wishes):
+def encode_text(engine, text, wishes):
     units = analyse(text).sentences[0].units
     return engine.encode(units, [wishes] * len(units))
 
 
-def by_turns(streams):
+def decode_in_turns(streams):
     """What each stream yields, a piece of each in turn."""
     rounds = list(zip_longest(*streams))
     return [np.concatenate([chunk for chunk in pieces if chunk is not None]) for pieces in zip(*rounds, strict=True)]
@@ -53,20 +53,20 @@ def by_turns(streams):
 @pytest.mark.parametrize("voice", ["toy", "base"])
 def test_everybody_hears_in_a_batch_what_he_hears_alone(voice, toy):
     engine = Engine.load(toy.path if voice == "toy" else builtin_voice("builtin://base"))
-    sentences = [encoded(engine, text, wishes) for text in TEXTS for wishes in WISHES]
+    sentences = [encode_text(engine, text, wishes) for text in TEXTS for wishes in WISHES]
     alone = [np.concatenate(list(engine.decode(one))) for one in sentences]
     scheduler = DecoderScheduler()
-    batched = by_turns([engine.decode(one, first_chunk_frames=12, scheduler=scheduler) for one in sentences])
+    batched = decode_in_turns([engine.decode(one, first_chunk_frames=12, scheduler=scheduler) for one in sentences])
     for one, other in zip(alone, batched, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_steps_of_all_are_made_together_once_they_have_begun(toy):
     engine, decoder = counted_engine(toy)
-    sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
+    sentence = encode_text(engine, TEXTS[1] * 3, Controls(speed=0.5))
     steps = len(sentence.memory.states)
     scheduler = DecoderScheduler()
-    by_turns([engine.decode(sentence, scheduler=scheduler) for _ in range(8)])
+    decode_in_turns([engine.decode(sentence, scheduler=scheduler) for _ in range(8)])
     first = decoder.sizes[: 8 * 12]
     assert first == [1] * 8 * 12, "nobody's first 36 frames wait for another's"
     assert sum(decoder.sizes) == 8 * steps, "no step is made twice"
@@ -75,7 +75,7 @@ def test_steps_of_all_are_made_together_once_they_have_begun(toy):
 
 def test_nobody_is_decoded_far_ahead_of_what_he_hears(toy):
     engine, decoder = counted_engine(toy)
-    sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
+    sentence = encode_text(engine, TEXTS[1] * 3, Controls(speed=0.5))
     scheduler = DecoderScheduler()
     waiting = engine.decode(sentence, scheduler=scheduler)
     next(waiting)
@@ -87,7 +87,7 @@ def test_nobody_is_decoded_far_ahead_of_what_he_hears(toy):
 
 def test_who_has_left_costs_nothing_more(toy):
     engine, decoder = counted_engine(toy)
-    sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
+    sentence = encode_text(engine, TEXTS[1] * 3, Controls(speed=0.5))
     scheduler = DecoderScheduler()
     gone, stays = (engine.decode(sentence, scheduler=scheduler) for _ in range(2))
     next(gone)
@@ -101,7 +101,7 @@ def test_who_has_left_costs_nothing_more(toy):
 
 def test_a_step_that_fails_is_the_matter_of_whom_it_was_made_for(toy):
     engine, decoder = counted_engine(toy)
-    sentence = encoded(engine, TEXTS[1] * 3, Controls(speed=0.5))
+    sentence = encode_text(engine, TEXTS[1] * 3, Controls(speed=0.5))
     alone = np.concatenate(list(engine.decode(sentence)))
     scheduler = DecoderScheduler()
     other, leader = (engine.decode(sentence, scheduler=scheduler) for _ in range(2))
@@ -117,5 +117,7 @@ def test_voices_do_not_share_steps(toy, other_toy):
     engine, decoder = counted_engine(toy)
     other, _ = counted_engine(other_toy)
     scheduler = DecoderScheduler()
-    by_turns([one.decode(encoded(one, TEXTS[1], Controls()), scheduler=scheduler) for one in (engine, other)])
+    decode_in_turns(
+        [one.decode(encode_text(one, TEXTS[1], Controls()), scheduler=scheduler) for one in (engine, other)]
+    )
     assert set(decoder.sizes) == {1}

@@ -60,9 +60,9 @@ def test_a_blend_of_real_speakers_lies_between_them():
     engine = Engine.load(builtin_voice("builtin://base"))
     units = analyse("今天天气真好。").sentences[0].units
 
-    def spoken(speaker):
+    def synthesize(speaker):
         return engine.synthesize(units, Controls(speaker=speaker))
 
-    woman, man, both = (spoken(one) for one in ("zf_xiaoxiao", "zm_yunxi", "zf_xiaoxiao+zm_yunxi"))
-    np.testing.assert_array_equal(spoken("zf_xiaoxiao(1)+zm_yunxi(0)"), woman)
+    woman, man, both = (synthesize(one) for one in ("zf_xiaoxiao", "zm_yunxi", "zf_xiaoxiao+zm_yunxi"))
+    np.testing.assert_array_equal(synthesize("zf_xiaoxiao(1)+zm_yunxi(0)"), woman)
     assert not any(len(both) == len(other) and np.allclose(both, other, atol=1e-3) for other in (woman, man))

@@ -161,14 +161,18 @@ def test_a_voice_reads_by_its_own_lexicon_and_a_request_before_it(toy, tmp_path)
     (folder / "lexicon.txt").write_text("好\thao3 hao3\n坏\thuai4 huai4 huai4\n", encoding="utf-8")
     engine = Engine(seal_bundle(folder, toy.manifest))
 
-    def spoken(text, lexicon):
+    def synthesize(text, lexicon):
         return engine.synthesize(analyse(text, FrontEndConfig(lexicon)).sentences[0].units, Controls())
 
     theirs = {"好": ("hao3", "hao3", "hao3")}
-    np.testing.assert_array_equal(synthesize_text(engine, "好。", Controls()), spoken("好。", {"好": ("hao3", "hao3")}))
-    np.testing.assert_array_equal(synthesize_text(engine, "好。", Controls(), lexicon=theirs), spoken("好。", theirs))
+    np.testing.assert_array_equal(
+        synthesize_text(engine, "好。", Controls()), synthesize("好。", {"好": ("hao3", "hao3")})
+    )
+    np.testing.assert_array_equal(
+        synthesize_text(engine, "好。", Controls(), lexicon=theirs), synthesize("好。", theirs)
+    )
     audio = synthesize_text(engine, "坏。", Controls(), lexicon=theirs)
-    np.testing.assert_array_equal(audio, spoken("坏。", {"坏": ("huai4",) * 3}))
+    np.testing.assert_array_equal(audio, synthesize("坏。", {"坏": ("huai4",) * 3}))
 
 
 @pytest.mark.parametrize(("english", "same"), [(True, True), (False, False)])

@@ -24,7 +24,7 @@ def encoder(outputs, feeds):
     return [values[name] for name in outputs]
 
 
-def spoken(extra, speed=1.0):
+def run_encoder(extra, speed=1.0):
     feeds = {
         "emotion_weights": TRAINED,
         "duration_scale": np.full(3, 1.0 / speed, np.float32),
@@ -36,31 +36,31 @@ def spoken(extra, speed=1.0):
 
 
 def test_once_more_is_as_far_again_in_semitones_energy_and_logarithms_of_durations():
-    pitch, energy, durations = spoken([1.0, 1.0, 1.0])
+    pitch, energy, durations = run_encoder([1.0, 1.0, 1.0])
     np.testing.assert_allclose(pitch[:2], [250.0 * 250 / 200, 160.0 * 160 / 200], rtol=1e-5)
     np.testing.assert_allclose(energy, [2.0, -2.0, 1.0], rtol=1e-5)
     np.testing.assert_allclose(durations, [6.4, 14.4, 8.0], rtol=1e-5)
 
 
 def test_what_has_no_pitch_at_rest_keeps_its_own():
-    pitch, _, _ = spoken([1.0, 1.0, 1.0])
+    pitch, _, _ = run_encoder([1.0, 1.0, 1.0])
     assert pitch[2] == HERTZ["trained"][2]
 
 
 def test_symbols_that_ask_for_no_more_stay_as_they_are():
-    pitch, energy, durations = spoken([1.0, 0.0, 0.0])
+    pitch, energy, durations = run_encoder([1.0, 0.0, 0.0])
     for values, of in ((pitch, HERTZ), (energy, ENERGY), (durations, FRAMES)):
         np.testing.assert_allclose(values[1:], of["trained"][1:], rtol=1e-6)
 
 
 def test_speed_stays_a_factor_of_its_own():
-    np.testing.assert_allclose(spoken([1.0] * 3, speed=2.0)[2], spoken([1.0] * 3)[2] / 2.0, rtol=1e-5)
+    np.testing.assert_allclose(run_encoder([1.0] * 3, speed=2.0)[2], run_encoder([1.0] * 3)[2] / 2.0, rtol=1e-5)
 
 
 @pytest.mark.parametrize("extra", [0.25, 0.5, 1.0])
 def test_more_is_further(extra):
-    pitch, energy, durations = spoken([extra] * 3)
-    less = spoken([extra / 2] * 3)
+    pitch, energy, durations = run_encoder([extra] * 3)
+    less = run_encoder([extra / 2] * 3)
     assert pitch[0] > less[0][0] > HERTZ["trained"][0]
     assert energy[1] < less[1][1] < ENERGY["trained"][1]
     assert durations[0] < less[2][0] < FRAMES["trained"][0]

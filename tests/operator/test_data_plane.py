@@ -39,7 +39,7 @@ def pod():
 
 
 @asynccontextmanager
-async def calling():
+async def open_client():
     client = DataPlaneClient()
     try:
         yield client
@@ -53,7 +53,7 @@ async def calling():
 )
 def test_an_answer_is_read_whole_or_not_at_all_and_no_redirect_is_followed(pod, path, length):
     async def ask():
-        async with calling() as client:
+        async with open_client() as client:
             return await client._get(pod + path)
 
     answers = asyncio.run(ask())
@@ -62,7 +62,7 @@ def test_an_answer_is_read_whole_or_not_at_all_and_no_redirect_is_followed(pod, 
 
 def test_a_pod_that_is_not_there_says_nothing():
     async def ask():
-        async with calling() as client:
+        async with open_client() as client:
             return await client._get("http://127.0.0.1:1/")
 
     assert asyncio.run(ask()) is None

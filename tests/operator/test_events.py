@@ -97,14 +97,14 @@ def test_a_rollout_from_its_start_to_its_end():
 
 
 def test_a_revision_is_rejected_once():
-    def judged(state, reason=""):
+    def build_status(state, reason=""):
         revision = Revision(digest=ONE, uri="s3://v", created_at=NOW, verdict="Failed", state=state, reason=reason)
         return status(revisions=(revision,))
 
-    rejected = judged(RevisionState.REJECTED, "GateFailed: too slow")
+    rejected = build_status(RevisionState.REJECTED, "GateFailed: too slow")
     events = diff_events(NOTHING, rejected)
     assert events == [EventNote("RevisionRejected", "111111111111: GateFailed: too slow", warning=True)]
-    assert diff_events(judged(RevisionState.SUPERSEDED), rejected) == events
+    assert diff_events(build_status(RevisionState.SUPERSEDED), rejected) == events
     assert diff_events(rejected, rejected) == []
 
 

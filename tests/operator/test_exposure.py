@@ -35,16 +35,16 @@ def model(*, suspend=False, **expose):
     return load_voicemodel(yaml.safe_dump(body))
 
 
-def planned(model, **exposure):
+def plan_exposure(model, **exposure):
     return plan(model, ObservedState(exposure=ObservedExposure(**exposure)), NOW, Images())
 
 
-def exposed(result):
+def read_condition(result):
     condition = find_condition(result.status.conditions, ConditionType.EXPOSED)
     return condition and (condition.status, condition.reason, condition.message)
 
 
-def applied(model):
+def hash_exposure(model):
     return {item["kind"]: content_hash(item) for item in render_exposure(model)}
 
 
@@ -66,31 +66,31 @@ def test_an_ingress_has_no_annotations_but_those_given():
 
 def test_what_is_there_as_it_should_be_is_left_alone_and_told():
     voice = model(ingress=INGRESS, networkPolicy=True)
-    result = planned(voice, applied=applied(voice))
+    result = plan_exposure(voice, applied=hash_exposure(voice))
     assert (result.expose, result.unexpose) == ((), ())
-    assert exposed(result)[:2] == (State.TRUE, Reason.EXPOSED)
+    assert read_condition(result)[:2] == (State.TRUE, Reason.EXPOSED)
 
 
 def test_what_is_missing_or_changed_is_applied():
     before, after = model(ingress=INGRESS), model(ingress=INGRESS | {"className": "nginx"}, networkPolicy=True)
-    result = planned(after, applied=applied(before))
+    result = plan_exposure(after, applied=hash_exposure(before))
     assert [item["kind"] for item in result.expose] == ["NetworkPolicy", "Ingress"]
-    assert exposed(result)[:2] == (State.UNKNOWN, Reason.WAITING)
+    assert read_condition(result)[:2] == (State.UNKNOWN, Reason.WAITING)
 
 
 def test_what_is_no_longer_asked_for_goes_and_so_does_its_condition():
     before = model(ingress=INGRESS, networkPolicy=True)
-    status = planned(before, applied=applied(before)).status
+    status = plan_exposure(before, applied=hash_exposure(before)).status
     after = model().model_copy(update={"status": status})
-    result = planned(after, applied=applied(before))
+    result = plan_exposure(after, applied=hash_exposure(before))
     assert sorted(result.unexpose) == ["Ingress", "NetworkPolicy"]
-    assert exposed(result) is None
+    assert read_condition(result) is None
 
 
 @pytest.mark.parametrize("way", [{"ingress": INGRESS}, {"httpRoute": ROUTE}])
 def test_a_suspended_voice_has_no_way_in_but_stays_protected(way):
     before = model(networkPolicy=True, **way)
-    result = planned(model(suspend=True, networkPolicy=True, **way), applied=applied(before))
+    result = plan_exposure(model(suspend=True, networkPolicy=True, **way), applied=hash_exposure(before))
     assert result.unexpose == tuple({"ingress": "Ingress", "httpRoute": "HTTPRoute"}[name] for name in way)
     assert result.expose == ()
 
@@ -98,11 +98,15 @@ def test_a_suspended_voice_has_no_way_in_but_stays_protected(way):
 def test_what_hinders_one_is_told_and_nothing_else_stops():
     voice = model(httpRoute=ROUTE, networkPolicy=True)
     exposure_errors = {"HTTPRoute": (Reason.GATEWAY_API_NOT_INSTALLED, "install the Gateway API")}
-    result = planned(voice, errors=exposure_errors)
-    assert exposed(result) == (State.FALSE, Reason.GATEWAY_API_NOT_INSTALLED, "HTTPRoute: install the Gateway API")
+    result = plan_exposure(voice, errors=exposure_errors)
+    assert read_condition(result) == (
+        State.FALSE,
+        Reason.GATEWAY_API_NOT_INSTALLED,
+        "HTTPRoute: install the Gateway API",
+    )
     assert [job["metadata"]["labels"]["kubevoice.io/stage"] for job in result.jobs] == ["prepare"]
 
 
 def test_on_one_machine_there_is_nothing_to_make():
     result = plan(model(ingress=INGRESS, networkPolicy=True), ObservedState(), NOW, Images())
-    assert (result.expose, result.unexpose, exposed(result)) == ((), (), None)
+    assert (result.expose, result.unexpose, read_condition(result)) == ((), (), None)

@@ -60,7 +60,7 @@ def answers(verdict=Verdict.PASSED):
     }
 
 
-def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None, refused=None):
+def plan_after(stages, verdict=Verdict.PASSED, model=MODEL, service=None, refused=None):
     """Return the plan once the Jobs of `stages` have succeeded."""
     model, jobs = load_voicemodel(model), {}
     for stage in stages:
@@ -72,7 +72,7 @@ def after(stages, verdict=Verdict.PASSED, model=MODEL, service=None, refused=Non
 
 @pytest.mark.parametrize(("done", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
 def test_each_stage_follows_the_one_before(done, following):
-    result = after(STAGES[:done])
+    result = plan_after(STAGES[:done])
     (job,) = result.jobs
     assert job["metadata"]["labels"]["kubevoice.io/stage"] == following
     assert job["metadata"]["name"].startswith(f"mei-{following}-")
@@ -80,21 +80,21 @@ def test_each_stage_follows_the_one_before(done, following):
 
 
 def test_the_same_input_gives_the_same_plan_and_another_spec_another_job():
-    one = after([])
-    assert after([]).jobs == one.jobs
-    other = after([], model=MODEL.replace("s3://data/set", "s3://data/other"))
+    one = plan_after([])
+    assert plan_after([]).jobs == one.jobs
+    other = plan_after([], model=MODEL.replace("s3://data/set", "s3://data/other"))
     assert other.jobs[0]["metadata"]["name"] != one.jobs[0]["metadata"]["name"]
 
 
 def test_another_endpoint_moves_a_stage_that_is_not_done_and_makes_nothing_anew():
     elsewhere = MODEL.replace("http://minio:9000", "https://s3.example.com")
-    (train,) = after(STAGES[:1]).jobs
+    (train,) = plan_after(STAGES[:1]).jobs
     name, template_hash = train["metadata"]["name"], train["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION]
-    assert after(STAGES[:1], model=elsewhere).jobs[0]["metadata"]["name"] == name
-    assert after(STAGES, model=elsewhere).jobs == ()
-    assert "https://s3.example.com" in after(STAGES, model=elsewhere).service["spec"]["serveConfigV2"]
+    assert plan_after(STAGES[:1], model=elsewhere).jobs[0]["metadata"]["name"] == name
+    assert plan_after(STAGES, model=elsewhere).jobs == ()
+    assert "https://s3.example.com" in plan_after(STAGES, model=elsewhere).service["spec"]["serveConfigV2"]
     running = {name: ObservedJob(JobPhase.RUNNING, stage=Stage.TRAIN, template_hash=template_hash)}
-    (prepared,) = after([]).jobs
+    (prepared,) = plan_after([]).jobs
     answer = answers()[Stage.PREPARE].model_dump_json(by_alias=True)
     running |= {prepared["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, answer, 0)}
     kept, moved = (plan(load_voicemodel(m), ObservedState(jobs=running), NOW, Images()) for m in (MODEL, elsewhere))
@@ -103,7 +103,7 @@ def test_another_endpoint_moves_a_stage_that_is_not_done_and_makes_nothing_anew(
 
 def test_the_cleanup_that_waits_follows_the_storage_to_another_endpoint():
     model = MODEL.replace("namespace: voices}", "namespace: voices, uid: 0123456789}") + "  deletionPolicy: Delete\n"
-    cleanup = next(j for j in after([], model=model).jobs if "cleanup" in j["metadata"]["name"])
+    cleanup = next(j for j in plan_after([], model=model).jobs if "cleanup" in j["metadata"]["name"])
     name, template_hash = cleanup["metadata"]["name"], cleanup["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION]
     waiting = {name: ObservedJob(JobPhase.QUEUED, stage=Stage.COLLECT, template_hash=template_hash)}
     elsewhere = model.replace("http://minio:9000", "https://s3.example.com")
@@ -112,22 +112,22 @@ def test_the_cleanup_that_waits_follows_the_storage_to_another_endpoint():
 
 
 def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so():
-    rolling = after(STAGES)
+    rolling = plan_after(STAGES)
     assert (rolling.jobs, rolling.status.phase) == ((), Phase.ROLLING_OUT)
     applied = content_hash(rolling.service)
-    silent = after(STAGES, service=ObservedService(applied, "http://mei"))
+    silent = plan_after(STAGES, service=ObservedService(applied, "http://mei"))
     assert (silent.service, silent.status.phase) == (None, Phase.ROLLING_OUT)
     replica = ReplicaState(replica="a", voices={"mei": REVISION})
-    ready = after(STAGES, service=ObservedService(applied, "http://mei", (replica,)))
+    ready = plan_after(STAGES, service=ObservedService(applied, "http://mei", (replica,)))
     assert (ready.service, ready.status.phase) == (None, Phase.READY)
 
 
 @pytest.mark.parametrize(("pin", "reason"), [("", Reason.SERVING), (f"  revision: {REVISION}\n", Reason.PINNED)])
 def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reason):
     model = MODEL + pin
-    applied = content_hash(after(STAGES, model=model).service)
+    applied = content_hash(plan_after(STAGES, model=model).service)
     service = ObservedService(applied, "http://mei", (ReplicaState(replica="a", voices={"mei": REVISION}),))
-    ready = find_condition(after(STAGES, model=model, service=service).status.conditions, ConditionType.READY)
+    ready = find_condition(plan_after(STAGES, model=model, service=service).status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.TRUE, reason)
 
 
@@ -146,12 +146,12 @@ def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reas
 )
 def test_the_most_workers_never_sink_below_those_that_are_there(there, workers, wanted):
     service = ObservedService("h", "http://mei", bounds=there, workers=workers)
-    assert after(STAGES, model=MODEL + "  serving: {maxReplicas: 2}\n", service=service).bounds == wanted
+    assert plan_after(STAGES, model=MODEL + "  serving: {maxReplicas: 2}\n", service=service).bounds == wanted
 
 
 def test_a_refusal_is_told_while_an_older_revision_serves():
     old = ObservedService("", "http://mei", (ReplicaState(replica="a", voices={"mei": DIGEST}),))
-    result = after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")
+    result = plan_after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")
     ready = find_condition(result.status.conditions, ConditionType.READY)
     assert (ready.status, ready.reason) == (State.FALSE, Reason.REFUSED_BY_API)
     assert "no such image is allowed" in ready.message
@@ -159,7 +159,7 @@ def test_a_refusal_is_told_while_an_older_revision_serves():
 
 def test_a_refused_change_of_what_serves_is_told_though_the_revision_is_the_right_one():
     service = ObservedService("before", "http://mei", (ReplicaState(replica="a", voices={"mei": REVISION}),))
-    result = after(STAGES, service=service, refused="the API server refuses it: no such image is allowed")
+    result = plan_after(STAGES, service=service, refused="the API server refuses it: no such image is allowed")
     conditions = {c.type: (c.status, c.reason) for c in result.status.conditions}
     assert conditions[ConditionType.READY] == (State.FALSE, Reason.REFUSED_BY_API)
     assert conditions[ConditionType.DEGRADED] == (State.TRUE, Reason.REFUSED_BY_API)
@@ -169,7 +169,7 @@ def test_a_refused_change_of_what_serves_is_told_though_the_revision_is_the_righ
 
 
 def test_a_revision_that_fails_the_gate_is_not_served():
-    result = after(STAGES, verdict=Verdict.FAILED)
+    result = plan_after(STAGES, verdict=Verdict.FAILED)
     assert (result.service, result.status.phase) == (None, Phase.FAILED)
 
 
@@ -184,22 +184,22 @@ def test_a_job_that_failed_is_not_made_again_and_says_why():
 
 
 def test_suspend_makes_no_job():
-    assert after([], model=MODEL + "  training: {suspend: true}\n").jobs == ()
+    assert plan_after([], model=MODEL + "  training: {suspend: true}\n").jobs == ()
 
 
-def checked(value, kind, path="job"):
+def check_schema(value, kind, path="job"):
     """Compare an object with the Kubernetes OpenAPI, from which the client's models are generated."""
     if kind.lower().startswith("list["):
         for i, item in enumerate(value):
-            checked(item, kind[5:-1], f"{path}[{i}]")
+            check_schema(item, kind[5:-1], f"{path}[{i}]")
     elif kind.lower().startswith(("dict[", "dict(")):
         for key, item in value.items():
-            checked(item, kind.split(", ", 1)[1][:-1], f"{path}.{key}")
+            check_schema(item, kind.split(", ", 1)[1][:-1], f"{path}.{key}")
     elif model := getattr(client, kind, None):
         fields = {model.attribute_map[name]: kind for name, kind in model.openapi_types.items()}
         for key, item in value.items():
             assert key in fields, f"{path}.{key} is no field of {kind}"
-            checked(item, fields[key], f"{path}.{key}")
+            check_schema(item, fields[key], f"{path}.{key}")
     else:
         types = {"str": str, "int": int, "bool": bool, "object": object, "float": (int, float), "datetime": str}
         assert isinstance(value, types[kind]), f"{path} is no {kind}"
@@ -207,15 +207,15 @@ def checked(value, kind, path="job"):
 
 @pytest.mark.parametrize("done", [0, 1, 2])
 def test_jobs_are_what_the_kubernetes_api_knows(done):
-    (job,) = after(STAGES[:done]).jobs
-    checked(job, "V1Job")
+    (job,) = plan_after(STAGES[:done]).jobs
+    check_schema(job, "V1Job")
     client.ApiClient().deserialize(
         json.dumps(job), "V1Job", "application/json"
     )  # raises if something required is missing
 
 
 def test_no_secret_is_copied_into_a_job():
-    (job,) = after([]).jobs
+    (job,) = plan_after([]).jobs
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert "AWS_SECRET_ACCESS_KEY" not in json.dumps(job["metadata"])
     assert {"secretRef": {"name": "s3"}} in container["envFrom"]
@@ -232,7 +232,7 @@ Readable.add_representer(
 
 @pytest.mark.parametrize("done", range(4))
 def test_objects_are_rendered_as_recorded(done):
-    result = after(STAGES[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
+    result = plan_after(STAGES[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
     rendered = result.service or result.jobs[0]
     path = GOLDEN / f"{done}-{rendered['kind'].lower()}.yaml"
     written = yaml.dump(rendered, Dumper=Readable, sort_keys=False, width=120)

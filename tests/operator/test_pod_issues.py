@@ -18,7 +18,7 @@ def container(waiting=None, last=None, **state):
     return status | ({"lastState": {"terminated": last}} if last else {})
 
 
-def scheduled(status, seconds=0, **more):
+def scheduled_condition(status, seconds=0, **more):
     since = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {"type": "PodScheduled", "status": status, "lastTransitionTime": since} | more
 
@@ -62,21 +62,23 @@ def test_a_crash_by_memory_is_called_so_and_another_says_how_it_ended():
 
 
 def test_no_room():
-    condition = scheduled("False", reason="Unschedulable", message="0/3 nodes are available")
+    condition = scheduled_condition("False", reason="Unschedulable", message="0/3 nodes are available")
     issue = find_pod_issue(pod(conditions=[condition]), NOW)
     assert (issue.reason, issue.message) == (Reason.UNSCHEDULABLE, "0/3 nodes are available")
-    assert find_pod_issue(pod(conditions=[scheduled("False", reason="SchedulingGated")]), NOW) is None
+    assert find_pod_issue(pod(conditions=[scheduled_condition("False", reason="SchedulingGated")]), NOW) is None
 
 
 @pytest.mark.parametrize(("seconds", "slow"), [(299, False), (301, True)])
 def test_a_start_that_takes_very_long(seconds, slow):
-    issue = find_pod_issue(pod(conditions=[{"type": "Ready", "status": "False"}, scheduled("True", seconds)]), NOW)
+    issue = find_pod_issue(
+        pod(conditions=[{"type": "Ready", "status": "False"}, scheduled_condition("True", seconds)]), NOW
+    )
     assert (issue is not None) == slow
     assert not slow or "kubectl describe pod p" in issue.message
 
 
 def test_a_pod_that_runs_has_ended_or_goes_away_has_no_trouble():
-    late, bad = scheduled("True", 999), container({"reason": "ErrImagePull"})
+    late, bad = scheduled_condition("True", 999), container({"reason": "ErrImagePull"})
     assert find_pod_issue(pod(phase="Running", conditions=[late]), NOW) is None
     for phase in ("Succeeded", "Failed"):
         assert find_pod_issue(pod(phase=phase, containerStatuses=[bad]), NOW) is None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonschema import Draft4Validator
-from kube_schemas import closed
+from kube_schemas import forbid_unknown_fields
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice, worker_bounds
@@ -56,7 +56,7 @@ def worker(serving="{}"):
 def test_kuberay_accepts_it(serving):
     spec = render(serving, TrafficSplit(STABLE, CANARY, 10))
     (version,) = [v for v in yaml.safe_load(CRD.read_text())["spec"]["versions"] if v["name"] == "v1"]
-    schema = closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    schema = forbid_unknown_fields(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
     faults = [
         f"{'.'.join(map(str, e.absolute_path))}: {e.message[:200]}" for e in Draft4Validator(schema).iter_errors(spec)
     ]

@@ -39,7 +39,7 @@ def children(*bodies):
     return cache.children(Key("voices", "mei"))
 
 
-def observed(*bodies, progress=None):
+def observe_job(*bodies, progress=None):
     return observe_jobs(children(*bodies), {JOB: progress} if progress else {}, NOW)[JOB]
 
 
@@ -58,21 +58,21 @@ def observed(*bodies, progress=None):
     ],
 )
 def test_where_a_job_stands(body, phase):
-    assert observed(body).phase is phase
+    assert observe_job(body).phase is phase
 
 
 def test_a_job_that_runs_has_the_progress_that_its_pod_told():
     progress = Progress(stage=Stage.TRAIN, step=1, total=4, percent=25)
-    state = observed(job(annotations={"kubevoice.io/shape": "s"}), pod("a", running={}), progress=progress)
+    state = observe_job(job(annotations={"kubevoice.io/shape": "s"}), pod("a", running={}), progress=progress)
     assert (state.progress, state.pod, state.stage, state.template_hash) == (progress, "a", Stage.TRAIN, "s")
     assert state.pod_issue is None
 
 
 def test_the_answer_is_the_pods_until_it_stands_on_the_job():
     done, answer = job({"type": "Complete"}), {"exitCode": 0, "message": "{}"}
-    state = observed(done, pod("a", phase="Succeeded", terminated=answer))
+    state = observe_job(done, pod("a", phase="Succeeded", terminated=answer))
     assert (state.message, state.exit_code) == ("{}", 0)
-    kept = observed(job({"type": "Complete"}, annotations={"kubevoice.io/result": "kept"}))
+    kept = observe_job(job({"type": "Complete"}, annotations={"kubevoice.io/result": "kept"}))
     assert kept.message == "kept"
 
 
@@ -94,12 +94,12 @@ def test_the_answer_of_the_pod_that_went_well_counts():
     failed = pod("a", 1, "Failed", terminated={"exitCode": 1, "message": "bad"})
     well = pod("b", 2, "Succeeded", terminated={"exitCode": 0, "message": "good"})
     assert unrecorded_results(children(job({"type": "Complete"}), failed, well)) == {JOB: "good"}
-    assert observed(job({"type": "Complete"}), failed, well).message == "good"
+    assert observe_job(job({"type": "Complete"}), failed, well).message == "good"
 
 
-def trained_together(*ends):
+def observe_distributed_job(*ends):
     """A failed Job whose pods ended so; the newest pod is the last."""
-    return observed(
+    return observe_job(
         job({"type": "Failed"}),
         *(pod(f"p{i}", i, "Failed", index=i, terminated={"message": f"m{i}"} | end) for i, end in enumerate(ends)),
     )
@@ -116,12 +116,12 @@ def trained_together(*ends):
     ],
 )
 def test_of_pods_that_trained_together_the_one_that_caused_the_end_is_heard(ends, cause):
-    assert trained_together(*ends).message == cause
+    assert observe_distributed_job(*ends).message == cause
 
 
 def test_progress_is_asked_of_the_first_of_pods_that_train_together():
     pods = [pod(f"p{i}", 9 - i, "Running", index=9 - i, running={}) for i in (8, 9)]
-    assert observed(job(), *pods).pod == "p9"
+    assert observe_job(job(), *pods).pod == "p9"
 
 
 @pytest.mark.parametrize(
@@ -129,32 +129,32 @@ def test_progress_is_asked_of_the_first_of_pods_that_train_together():
     [({"exitCode": 1}, Reason.RETRYING), ({"exitCode": 137, "reason": "OOMKilled"}, Reason.OUT_OF_MEMORY)],
 )
 def test_between_two_pods_a_job_tells_why_the_first_ended(end, reason):
-    pod_issue = observed(job(), pod("a", phase="Failed", terminated=end)).pod_issue
+    pod_issue = observe_job(job(), pod("a", phase="Failed", terminated=end)).pod_issue
     assert (pod_issue.reason, pod_issue.pod) == (reason, "a")
 
 
 def test_a_job_that_will_not_try_again_is_about_to_fail():
     wrong = pod("a", phase="Failed", terminated={"exitCode": 2})
-    assert observed(job(backoffLimit=3), wrong).pod_issue is None
+    assert observe_job(job(backoffLimit=3), wrong).pod_issue is None
     last = pod("a", phase="Failed", terminated={"exitCode": 1})
-    assert observed(job(backoffLimit=1), last).pod_issue.reason is Reason.RETRYING
-    assert observed(job(backoffLimit=0), last).pod_issue is None
+    assert observe_job(job(backoffLimit=1), last).pod_issue.reason is Reason.RETRYING
+    assert observe_job(job(backoffLimit=0), last).pod_issue is None
 
 
 def test_a_pod_that_replaces_another_makes_its_end_forgotten():
     first = pod("a", 1, "Failed", terminated={"exitCode": 1})
-    assert observed(job(), first, pod("b", 2, "Running", running={})).pod_issue is None
+    assert observe_job(job(), first, pod("b", 2, "Running", running={})).pod_issue is None
     pulling = pod("b", 2, waiting={"reason": "ErrImagePull"})
-    assert observed(job(), first, pulling).pod_issue.reason is Reason.IMAGE_PULL_FAILED
+    assert observe_job(job(), first, pulling).pod_issue.reason is Reason.IMAGE_PULL_FAILED
 
 
 def test_a_pod_that_is_done_but_not_yet_counted_is_no_trouble():
-    assert observed(job(), pod("a", phase="Succeeded", terminated={"exitCode": 0})).pod_issue is None
+    assert observe_job(job(), pod("a", phase="Succeeded", terminated={"exitCode": 0})).pod_issue is None
 
 
 def test_a_deadline_is_named_whatever_the_pod_says():
     late = job({"type": "Failed", "reason": "DeadlineExceeded"})
-    state = observed(late, pod("a", phase="Failed", terminated={"exitCode": 143, "reason": "Error"}))
+    state = observe_job(late, pod("a", phase="Failed", terminated={"exitCode": 143, "reason": "Error"}))
     assert (state.reason, state.finished_at) == ("DeadlineExceeded", NOW)
 
 

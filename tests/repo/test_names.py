@@ -18,9 +18,15 @@ PACKAGES = {
     "cli": "cli/kubevoice_cli",
 }
 MODULES = sorted(path for root in PACKAGES.values() for path in (ROOT / root).rglob("*.py"))
-SCRIPTS = {"benchmarks": "benchmarks", "images": "images", "scripts": "scripts", "recipes": "training/recipes"}
-NAMED = PACKAGES | SCRIPTS
-"""Folders whose names and texts the glossary rules."""
+OTHERS = {
+    "benchmarks": "benchmarks",
+    "images": "images",
+    "scripts": "scripts",
+    "recipes": "training/recipes",
+    "tests": "tests",
+}
+NAMED = PACKAGES | OTHERS
+"""Folders in which names and texts must not use what the glossary avoids."""
 PAGES = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "charts/*/README.md", "examples/**/*.md", "voices/*.md")
@@ -39,7 +45,7 @@ def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def avoided():
+def read_avoided():
     """The last column of the glossary's tables: identifiers with the packages they must not be in, and words."""
     identifiers, words = defaultdict(set), set()
     for line in (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines():
@@ -82,13 +88,13 @@ def test_no_module_is_longer_than_300_lines():
 
 
 def test_the_glossary_says_which_words_to_avoid():
-    identifiers, words = avoided()
+    identifiers, words = read_avoided()
     assert {"teach_judges", "Piece"} <= identifiers.keys()
     assert words
 
 
 def test_no_name_is_one_that_the_glossary_avoids():
-    identifiers, _ = avoided()
+    identifiers, _ = read_avoided()
     violations = [
         f"{relative(path)}:{line} {name}"
         for package, root in NAMED.items()
@@ -100,7 +106,7 @@ def test_no_name_is_one_that_the_glossary_avoids():
 
 
 def test_no_text_has_a_word_that_the_glossary_avoids():
-    _, words = avoided()
+    _, words = read_avoided()
     pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b", re.IGNORECASE)
     modules = sorted(path for root in NAMED.values() for path in (ROOT / root).rglob("*.py"))
     texts = [(path, text, line) for path in modules for text, line in prose(path)]

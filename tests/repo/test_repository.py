@@ -18,7 +18,7 @@ UNFINISHED = re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X]|NotImplementedErro[r])\b")
 CODE = {".py", ".toml", ".yaml", ".yml", ".sh", ".js", ".html", ".css", ".cfg", ""}
 
 
-def committed() -> dict[str, str]:
+def read_tracked_files() -> dict[str, str]:
     """Return the tracked text files by path."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
@@ -41,15 +41,15 @@ def hits(pattern: re.Pattern[str], texts: dict[str, str]) -> list[str]:
 
 
 def test_no_file_names_a_package_registry():
-    assert hits(REGISTRIES, committed()) == []
+    assert hits(REGISTRIES, read_tracked_files()) == []
 
 
 def test_no_file_names_a_path_of_one_machine():
-    assert hits(MACHINE_PATHS, committed()) == []
+    assert hits(MACHINE_PATHS, read_tracked_files()) == []
 
 
 def test_no_code_is_left_unfinished():
-    code = {name: text for name, text in committed().items() if Path(name).suffix in CODE}
+    code = {name: text for name, text in read_tracked_files().items() if Path(name).suffix in CODE}
     assert hits(UNFINISHED, code) == []
 
 

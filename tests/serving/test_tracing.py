@@ -3,9 +3,9 @@
 import socket
 
 import pytest
-from http_app import listening
+from http_app import serve_app
 from kubevoice_serving import tracing
-from local_voice import served, speak
+from local_voice import serve_voice, speak
 from trace_collector import TraceCollector, attributes
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
@@ -47,7 +47,7 @@ def request(site, trace_id, *, sampled=True, **fields):
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_a_request_continues_its_callers_trace(tmp_path, toy, collector, ask_for_traces, stream):
     ask_for_traces(collector.url)
-    with listening(tmp_path, toy) as site:
+    with serve_app(tmp_path, toy) as site:
         trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
         status, headers, _ = request(site, trace_id, stream=stream)
         assert status == 200
@@ -71,7 +71,7 @@ def test_a_request_continues_its_callers_trace(tmp_path, toy, collector, ask_for
 
 def test_traces_have_no_text_and_no_unsampled_requests(tmp_path, toy, collector, ask_for_traces):
     ask_for_traces(collector.url)
-    with listening(tmp_path, toy) as site:
+    with serve_app(tmp_path, toy) as site:
         assert request(site, "1" * 32, sampled=False)[0] == 200
         assert request(site, "2" * 32, emotion="nothing of the kind")[0] == 400
         assert site.call("GET", "/healthz", traceparent=parent("3" * 32))[0] == 200
@@ -87,7 +87,7 @@ def test_an_absent_collector_fails_no_request(tmp_path, toy, ask_for_traces):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and does not listen
         ask_for_traces(f"http://127.0.0.1:{nobody.getsockname()[1]}")
-        with listening(tmp_path, toy) as site:
+        with serve_app(tmp_path, toy) as site:
             for digit in "123":
                 assert request(site, digit * 32)[0] == 200
 
@@ -115,7 +115,7 @@ def test_a_voicemodel_names_the_collector_and_a_trace_crosses_ray(tmp_path_facto
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
     tracing_spec = f', tracing: {{endpoint: "{collector.url}"}}'
     folder = tmp_path_factory.mktemp("traced")
-    with served(folder, toy, tracing_spec) as serving:
+    with serve_voice(folder, toy, tracing_spec) as serving:
         assert speak(serving, headers={"traceparent": parent("5" * 32)})[0] == 200
         spans = collector.wait("5" * 32, "POST /v1/audio/speech", "replica", "synthesize")
     of = next(resource for span, resource in collector.spans if span.name == "replica")

@@ -39,7 +39,7 @@ def template(values=None, *options, namespace=SYSTEM):
     return helm("template", RELEASE, CHART, "--namespace", namespace, "--values", "-", *options, values=values)
 
 
-def rendered(values=None, *options, namespace=SYSTEM):
+def render_chart(values=None, *options, namespace=SYSTEM):
     """The objects that a release with these values consists of."""
     done = template(values, *options, namespace=namespace)
     assert done.returncode == 0, done.stderr
@@ -48,7 +48,7 @@ def rendered(values=None, *options, namespace=SYSTEM):
 
 def pod_monitors():
     """The PodMonitors that a release with monitoring has."""
-    objects = rendered({"monitoring": {"podMonitors": {"enabled": True}}})
+    objects = render_chart({"monitoring": {"podMonitors": {"enabled": True}}})
     return [item for item in objects if item["kind"] == "PodMonitor"]
 
 

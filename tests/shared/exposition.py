@@ -24,31 +24,31 @@ def _samples(metrics, more):
                 yield f"{metric._name}{suffix}", {*metric._labelnames, *bucket, *PLACE, *more}
 
 
-def ours():
+def list_product_metrics():
     """Names of our samples, each with the labels that it has after a scrape by the chart's PodMonitors."""
     metrics = dict(_samples(OperatorMetrics(), ()))
     metrics |= dict(_samples(ServingMetrics(), {"voicemodel"}))
     return metrics | {f"kubevoice_stage_{figure}": {"stage", "voicemodel", *PLACE} for figure in METRICS}
 
 
-def rays():
+def read_ray_sources():
     """The text in which Ray names its samples, without the `ray_` that it exports them under."""
     root = Path(ray.__file__).parent
     files = [root / "dashboard/modules/reporter/reporter_agent.py", *(root / "serve/_private").glob("*.py")]
     return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
-def metrics_of(expression):
+def find_metrics(expression):
     """Names in an expression, each with the labels that its selector names."""
     for name, selector in METRIC.findall(expression):
         yield name, set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
 
 
-def unknown(expression):
+def find_unknown_metrics(expression):
     """What an expression names that nobody says."""
-    known, text = ours(), rays()
+    known, text = list_product_metrics(), read_ray_sources()
     wrong = []
-    for name, labels in metrics_of(expression):
+    for name, labels in find_metrics(expression):
         if name.startswith("ray_"):
             if f'"{name.removeprefix("ray_")}"' not in text:
                 wrong.append(name)
@@ -58,6 +58,6 @@ def unknown(expression):
             wrong += [f"{name}{{{label}}}" for label in sorted(labels - known[name])]
     for grouping in re.findall(r"(?:by|on|ignoring) \(([^)]*)\)", expression):
         labels = {label.strip() for label in grouping.split(",")}
-        if not any(labels <= known.get(name, PLACE | {"voicemodel"}) for name, _ in metrics_of(expression)):
+        if not any(labels <= known.get(name, PLACE | {"voicemodel"}) for name, _ in find_metrics(expression)):
             wrong.append(f"({grouping})")
     return wrong

@@ -72,7 +72,7 @@ def make_app(folder, toy, config=None, over=lambda backend: backend):
 
 
 @contextmanager
-def listening(folder, toy, **options):
+def serve_app(folder, toy, **options):
     app, access, backend = make_app(folder, toy, **options)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)

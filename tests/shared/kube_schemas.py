@@ -11,13 +11,13 @@ NAME = "{{.Group}}_{{.ResourceAPIVersion}}_{{.ResourceKind}}.json"
 PREFIX = "#/components/schemas/"
 
 
-def closed(schema):
+def forbid_unknown_fields(schema):
     """The API server drops fields that a schema does not name, or refuses them; here they are faults."""
     if isinstance(schema, list):
-        return [closed(item) for item in schema]
+        return [forbid_unknown_fields(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    strict_schema = {key: closed(value) for key, value in schema.items()}
+    strict_schema = {key: forbid_unknown_fields(value) for key, value in schema.items()}
     if isinstance(schema.get("properties"), dict) and schema.get("x-kubernetes-preserve-unknown-fields") is not True:
         strict_schema.setdefault("additionalProperties", False)
     if schema.get("x-kubernetes-int-or-string") is True:
@@ -37,7 +37,7 @@ def _builtin(group, version, kind):
     wanted = {"group": group, "version": version, "kind": kind}
     for name, schema in known.items():
         if wanted in schema.get("x-kubernetes-group-version-kind", ()):
-            return {"$ref": f"#/definitions/{name}", "definitions": closed(known)}
+            return {"$ref": f"#/definitions/{name}", "definitions": forbid_unknown_fields(known)}
     return None
 
 
@@ -47,7 +47,7 @@ def _custom(group, version, kind):
         spec = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]
         for item in spec["versions"]:
             if (spec["names"]["kind"], item["name"]) == (kind, version):
-                schema = closed(item["schema"]["openAPIV3Schema"])
+                schema = forbid_unknown_fields(item["schema"]["openAPIV3Schema"])
                 schema["properties"]["metadata"] = {"type": "object"}
                 return schema
     return None

@@ -53,7 +53,7 @@ class Caller:
 
 
 @contextmanager
-def calling(url, query="", **options):
+def open_call(url, query="", **options):
     """A connection to the server at `url`."""
     with connect(url.replace("http", "ws", 1) + PATH + query, **options) as connection:
         yield Caller(connection)

@@ -37,7 +37,7 @@ def free_port():
 
 
 @contextmanager
-def served(folder, toy, more=""):
+def serve_voice(folder, toy, more=""):
     """The toy behind an endpoint, with `more` in spec.serving; stopped in the end."""
     local = LocalServing(folder, free_port())
     try:

@@ -10,7 +10,7 @@ from kubevoice.text.characters import clean
 from kubevoice.text.normalisation import KINDS, normalise, say_as
 
 
-def said(text):
+def normalise_text(text):
     return normalise(clean(text)).text
 
 
@@ -38,7 +38,7 @@ def said(text):
     ],
 )  # fmt: skip
 def test_what_is_said(written, spoken):
-    assert said(written) == spoken
+    assert normalise_text(written) == spoken
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ SOUP = st.text(st.sampled_from("0123456789.:-/~%,+*=^¥$年月日点个元AaVIXk
 @example("1:" * 200)
 @example("1-" * 200)
 def test_any_figures_become_words(text):
-    assert not any(c in "0123456789" for c in said(text))
+    assert not any(c in "0123456789" for c in normalise_text(text))
 
 
 @settings(max_examples=100, deadline=None)

@@ -9,7 +9,7 @@ from kubevoice.text.prosodic_boundaries import predict_boundaries
 SIGNS = {"#1": "", "#2": "/", "#3": "，", "#4": ""}
 
 
-def breathed(text: str) -> str:
+def mark_breath_groups(text: str) -> str:
     """Return a sentence's words with a stroke where a breath group ends."""
     (sentence,) = analyse(text).sentences
     words = iter(sentence.words)
@@ -30,12 +30,12 @@ def breathed(text: str) -> str:
     ],
 )
 def test_a_breath_group_ends_where_people_end_it(groups: str) -> None:
-    assert breathed(groups.replace("/", "")) == groups
+    assert mark_breath_groups(groups.replace("/", "")) == groups
 
 
 @pytest.mark.parametrize("text", ["我们昨天晚上在学校门口等了三个小时的汽车", "孩子们都在院子里玩得很开心很快乐"])
 def test_a_particle_is_never_parted_from_what_it_leans_on(text: str) -> None:
-    groups = breathed(text).split("/")
+    groups = mark_breath_groups(text).split("/")
     assert len(groups) > 1
     assert not [group for group in groups if group[0] in "的得了们里"]
 

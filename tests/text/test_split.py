@@ -13,7 +13,7 @@ from kubevoice.text.traced_text import TracedText
 TEXT = st.text(st.sampled_from("你好再见。！？…，、；“”「」（）《》\n ab"), max_size=400)
 
 
-def cut(text):
+def split_text(text):
     return [sentence.text for sentence in split_sentences(TracedText.from_input(text))]
 
 
@@ -28,7 +28,7 @@ def cut(text):
     ],
 )
 def test_where_sentences_end(text, expected):
-    assert cut(text) == expected
+    assert split_text(text) == expected
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\u2028"])
@@ -46,7 +46,7 @@ def test_a_line_of_a_document_ends_nothing():
 @given(TEXT)
 @example("“" + "好。" * 300)
 def test_nothing_is_lost_or_doubled(text):
-    sentences = cut(text)
+    sentences = split_text(text)
     assert "".join("".join(sentences).split()) == "".join(text.split())
     assert all(len(sentence) <= 120 for sentence in sentences)
 
@@ -57,7 +57,7 @@ def test_pieces_make_the_same_sentences(text, places):
     splitter = Splitter()
     edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
     sentences = [s for a, b in pairwise(edges) for s in splitter.feed(text[a:b])] + splitter.flush()
-    assert [s.strip() for s in sentences if s.strip()] == cut(text)
+    assert [s.strip() for s in sentences if s.strip()] == split_text(text)
 
 
 def test_a_sentence_is_told_as_soon_as_it_cannot_change():
@@ -69,5 +69,5 @@ def test_a_sentence_is_told_as_soon_as_it_cannot_change():
 
 def test_a_hundred_thousand_characters():
     text = "今天天气真好，我们去公园吧。" * 7_200
-    assert "".join(cut(text)) == text
+    assert "".join(split_text(text)) == text
     assert len(analyse(text[:14_000]).sentences) == 1_000

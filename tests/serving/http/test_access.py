@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from http_app import listening
+from http_app import serve_app
 from kubevoice.errors import InputError
 from kubevoice.resources.data_plane import AccessConfig
 from kubevoice_cli.client import KEY_VARIABLE, fetch_speech
@@ -21,7 +21,7 @@ SPEECH = {"input": "你好。", "response_format": "wav"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy) as site:
+    with serve_app(tmp_path_factory.mktemp("site"), toy) as site:
         yield site
 
 

@@ -5,7 +5,7 @@ import resource
 
 import pytest
 import schemathesis
-from http_app import listening, make_app
+from http_app import make_app, serve_app
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
@@ -16,7 +16,7 @@ CALLS = [("/v1/audio/speech", "input"), ("/v1/text/analyze", "text"), ("/api/tts
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy) as site:
+    with serve_app(tmp_path_factory.mktemp("site"), toy) as site:
         yield site
 
 
@@ -30,7 +30,7 @@ def message(path, body):
     return error["message"]
 
 
-def nested(depth, inner=b"1"):
+def nest_arrays(depth, inner=b"1"):
     return b"[" * depth + inner + b"]" * depth
 
 
@@ -41,9 +41,9 @@ def nested(depth, inner=b"1"):
         (b"{", 400, "not JSON"),
         (b'{"FIELD": "a"', 400, "not JSON"),
         (b'{"FIELD": "\xff\xfe"}', 400, "not in UTF-8"),
-        (nested(50_000), 400, "nested too deeply"),
-        (b'{"FIELD": ' + nested(50_000) + b"}", 400, "nested too deeply"),
-        (b'{"FIELD": ' + nested(300) + b"}", 422, "FIELD: Input should be a valid string"),
+        (nest_arrays(50_000), 400, "nested too deeply"),
+        (b'{"FIELD": ' + nest_arrays(50_000) + b"}", 400, "nested too deeply"),
+        (b'{"FIELD": ' + nest_arrays(300) + b"}", 422, "FIELD: Input should be a valid string"),
         (b'{"FIELD": "\xe5\xa5\xbd", "speed": ' + b"1" * 5_000 + b"}", 400, "too many digits"),
         (b"null", 422, "body: "),
         (b"[1]", 422, "body: "),
@@ -107,7 +107,7 @@ def test_unknown_values(site, fields, status, words, stream):
 
 def test_a_full_disk_fails_recordings_alone(tmp_path, toy):
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with listening(tmp_path, toy) as site:
+    with serve_app(tmp_path, toy) as site:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, allowed[1]))
         try:
             status, headers, body = site.call("POST", "/api/tts", {"text": "你好。"})

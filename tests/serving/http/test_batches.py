@@ -10,7 +10,7 @@ import time
 import zipfile
 
 import pytest
-from http_app import listening
+from http_app import serve_app
 from kubevoice.resources.data_plane import AccessConfig
 from kubevoice_serving.domain import AtCapacityError
 from kubevoice_serving.http.api_keys import generate_key
@@ -48,7 +48,7 @@ class RecordingBackend:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy, over=RecordingBackend) as site:
+    with serve_app(tmp_path_factory.mktemp("site"), toy, over=RecordingBackend) as site:
         yield site
 
 

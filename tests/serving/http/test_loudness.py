@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 import soundfile
-from http_app import listening
+from http_app import serve_app
 from kubevoice.audio.loudness import loudness
 
 TEXT = "今天天气真好。我们一起去公园散步吧！"
@@ -14,7 +14,7 @@ TEXT = "今天天气真好。我们一起去公园散步吧！"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy) as site:
+    with serve_app(tmp_path_factory.mktemp("site"), toy) as site:
         yield site
 
 

@@ -2,11 +2,11 @@
 
 import re
 
-from http_app import listening
+from http_app import serve_app
 
 
 def test_answers_are_timed_by_route_to_their_last_byte(tmp_path, toy):
-    with listening(tmp_path, toy) as server:
+    with serve_app(tmp_path, toy) as server:
         body = {"input": "今天天气真好。", "response_format": "mp3"}
         assert server.call("POST", "/v1/audio/speech", body)[0] == 200
         assert server.call("POST", "/v1/audio/speech", {"input": ""})[0] == 400
@@ -20,7 +20,7 @@ def test_answers_are_timed_by_route_to_their_last_byte(tmp_path, toy):
 
 
 def test_speech_is_counted_by_voice_and_revision(tmp_path, toy):
-    with listening(tmp_path, toy) as server:
+    with serve_app(tmp_path, toy) as server:
         for text in ("今天天气真好。", "好。"):
             assert server.call("POST", "/v1/audio/speech", {"input": text, "response_format": "wav"})[0] == 200
         text = server.call("GET", "/metrics")[2].decode()

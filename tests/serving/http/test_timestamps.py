@@ -8,7 +8,7 @@ import json
 import openai
 import pytest
 import soundfile
-from http_app import listening
+from http_app import serve_app
 from kubevoice.resources.data_plane import IngressConfig
 from kubevoice_serving.routing.caching_backend import CachingBackend
 
@@ -25,7 +25,7 @@ def site(tmp_path_factory, toy):
         asyncio.run(caching.configure(IngressConfig(voices={"toy": toy.digest}, default="toy")))
         return caching
 
-    with listening(tmp_path_factory.mktemp("site"), toy, over=add_cache) as site:
+    with serve_app(tmp_path_factory.mktemp("site"), toy, over=add_cache) as site:
         yield site
 
 
@@ -37,13 +37,13 @@ def events(site, **fields):
     return [json.loads(line.removeprefix("data: ")) for line in body.decode().strip().split("\n\n")], headers
 
 
-def of(received, kind):
+def select_events(received, kind):
     return [event for event in received if event["type"] == f"speech.audio.{kind}"]
 
 
-def merged(received):
+def merge_events(received):
     return {
-        part: [one for event in of(received, "timestamps") for one in event[part]]
+        part: [one for event in select_events(received, "timestamps") for one in event[part]]
         for part in ("sentences", "bookmarks")
     }
 
@@ -56,16 +56,18 @@ def merged(received):
 def test_timestamps_equal_those_of_the_subtitles(site, fields, audio_format):
     received, _ = events(site, **fields, response_format=audio_format)
     subtitles = json.loads(site.call("POST", "/v1/audio/subtitles", fields)[2])
-    assert merged(received) == {part: subtitles[part] for part in ("sentences", "bookmarks")}
+    assert merge_events(received) == {part: subtitles[part] for part in ("sentences", "bookmarks")}
     assert received[-1]["type"] == "speech.audio.done"
 
 
 def test_timestamps_are_those_of_the_audio(site, toy):
     received, _ = events(site, input=TEXT)
-    pcm = b"".join(base64.b64decode(event["audio"]) for event in of(received, "delta"))
-    assert len(pcm) / 2 / toy.manifest.sample_rate == pytest.approx(merged(received)["sentences"][-1]["end"])
+    pcm = b"".join(base64.b64decode(event["audio"]) for event in select_events(received, "delta"))
+    assert len(pcm) / 2 / toy.manifest.sample_rate == pytest.approx(merge_events(received)["sentences"][-1]["end"])
     samples, rate = soundfile.read(io.BytesIO(pcm), samplerate=8000, channels=1, format="RAW", subtype="PCM_16")
-    for before, after in zip(merged(received)["sentences"], merged(received)["sentences"][1:], strict=False):
+    for before, after in zip(
+        merge_events(received)["sentences"], merge_events(received)["sentences"][1:], strict=False
+    ):
         pause = samples[round(before["end"] * rate) : round(after["start"] * rate)]
         assert len(pause) > 0.2 * rate
         assert not pause.any()
@@ -91,14 +93,14 @@ def test_timestamps_of_a_sentence_come_before_its_audio(site, toy):
 def test_cached_speech_has_timestamps(site):
     body_fields = {"input": "这句话有时间。" + TEXT}
     plain, first = events(site, **body_fields, timestamps=False)
-    assert (of(plain, "timestamps"), first["X-Cache"]) == ([], "miss")
+    assert (select_events(plain, "timestamps"), first["X-Cache"]) == ([], "miss")
     made, missed = events(site, **body_fields)
     again, hit = events(site, **body_fields)
     assert (missed["X-Cache"], hit["X-Cache"]) == ("miss", "hit; memory")
-    assert merged(again) == merged(made)
-    assert merged(made)["sentences"]
-    assert b"".join(base64.b64decode(one["audio"]) for one in of(again, "delta")) == b"".join(
-        base64.b64decode(one["audio"]) for one in of(plain, "delta")
+    assert merge_events(again) == merge_events(made)
+    assert merge_events(made)["sentences"]
+    assert b"".join(base64.b64decode(one["audio"]) for one in select_events(again, "delta")) == b"".join(
+        base64.b64decode(one["audio"]) for one in select_events(plain, "delta")
     )
 
 
@@ -125,14 +127,14 @@ def test_openais_client_reads_the_events(site):
     ):
         lines = [line for line in answer.iter_lines() if line]
     received = [json.loads(line.removeprefix("data: ")) for line in lines]
-    assert {"type", "audio"} == set(of(received, "delta")[0])
-    assert of(received, "done") == [
+    assert {"type", "audio"} == set(select_events(received, "delta")[0])
+    assert select_events(received, "done") == [
         {
             "type": "speech.audio.done",
             "usage": {"input_tokens": len(TEXT), "output_tokens": 0, "total_tokens": len(TEXT)},
         }
     ]
-    assert merged(received)["sentences"][0]["text"].startswith("我有")
+    assert merge_events(received)["sentences"][0]["text"].startswith("我有")
 
 
 def test_the_document_describes_the_events(site):

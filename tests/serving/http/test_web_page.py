@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from http_app import listening
+from http_app import serve_app
 from kubevoice.resources.data_plane import AccessConfig
 from kubevoice.voice import builtin_voice, load_bundle
 from kubevoice_serving.http.api_keys import generate_key
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    with listening(tmp_path_factory.mktemp("page"), load_bundle(builtin_voice("builtin://base"))) as site:
+    with serve_app(tmp_path_factory.mktemp("page"), load_bundle(builtin_voice("builtin://base"))) as site:
         yield site
 
 

@@ -10,14 +10,14 @@ import time
 import av
 import numpy as np
 import pytest
-from http_app import listening
+from http_app import serve_app
 from kubevoice.resources.data_plane import AccessConfig, IngressConfig
 from kubevoice_serving.domain import AtCapacityError
 from kubevoice_serving.http.api_keys import generate_key
 from kubevoice_serving.http.schemas import MAX_CHARACTERS
 from kubevoice_serving.routing.backend import UnavailableError
 from kubevoice_serving.routing.caching_backend import CachingBackend
-from live_caller import DEADLINE_SECONDS, PATH, calling
+from live_caller import DEADLINE_SECONDS, PATH, open_call
 from websockets.exceptions import ConnectionClosed
 
 TEXT = "我有100元，今天天气真好。他说：“你好。再见。”我们一起去公园散步吧！好不好？"
@@ -52,7 +52,7 @@ class RecordingBackend:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, toy):
-    with listening(tmp_path_factory.mktemp("site"), toy, over=lambda replica: RecordingBackend(replica, toy)) as site:
+    with serve_app(tmp_path_factory.mktemp("site"), toy, over=lambda replica: RecordingBackend(replica, toy)) as site:
         yield site
 
 
@@ -71,7 +71,7 @@ def site(served, backend):
 
 def send_text(site, pieces, **start):
     """Everything that comes back for a text in pieces."""
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start", **start)
         for piece in pieces:
             caller.say("text", text=piece)
@@ -136,12 +136,12 @@ def test_times_are_those_of_the_same_text_at_once(site):
 def test_the_binary_messages_are_one_file_of_any_format(site, audio_format):
     caller = send_text(site, [TEXT], response_format=audio_format)
     whole = speak(site, input=TEXT, response_format=audio_format, stream=True)
-    mine, theirs = decoded(caller.audio), decoded(whole)
+    mine, theirs = decode_audio(caller.audio), decode_audio(whole)
     assert len(mine) == len(theirs)
     np.testing.assert_allclose(mine, theirs, atol=0.01)
 
 
-def decoded(audio):
+def decode_audio(audio):
     with av.open(io.BytesIO(audio)) as file:
         frames = [frame.to_ndarray().ravel() for frame in file.decode(audio=0)]
     samples = np.concatenate(frames)
@@ -149,7 +149,7 @@ def decoded(audio):
 
 
 def test_a_sentence_is_spoken_before_the_next_one_is_known(site):
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start")
         until(lambda: b"kubevoice_websocket_connections 1.0" in site.call("GET", "/metrics")[2])
         caller.say("text", text="今天天气真好。我")
@@ -171,7 +171,7 @@ def test_lines_with_nothing_to_speak_are_passed_over(site):
 
 @pytest.mark.parametrize("pieces", [[], ["", " \n"], ["——", "😀"]])
 def test_a_text_with_nothing_to_speak_is_an_error(site, pieces):
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start")
         for piece in pieces:
             caller.say("text", text=piece)
@@ -205,7 +205,7 @@ def test_a_text_with_nothing_to_speak_is_an_error(site, pieces):
     ],
 )
 def test_invalid_messages_end_the_connection_with_an_error(site, messages, code, reason, message_part):
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         for message in messages:
             raw = isinstance(message, str | bytes)
             try:
@@ -219,7 +219,7 @@ def test_invalid_messages_end_the_connection_with_an_error(site, messages, code,
 
 def test_a_message_after_the_end_is_an_error(site, backend):
     backend.gate.clear()
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start")
         caller.say("text", text="你好。")
         caller.say("end")
@@ -235,7 +235,7 @@ def until(condition):
 
 
 def test_a_caller_who_leaves_ends_the_work(site, backend):
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start", volume=0.9)
         for _ in range(40):
             caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 2)
@@ -248,7 +248,7 @@ def test_a_caller_who_leaves_ends_the_work(site, backend):
 
 
 def test_a_message_too_large_for_the_server_ends_the_connection_without_a_logged_error(site, backend, caplog):
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start", volume=0.8)
         for _ in range(40):
             caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 2)
@@ -261,10 +261,10 @@ def test_a_message_too_large_for_the_server_ends_the_connection_without_a_logged
 
 def test_an_idle_connection_is_closed(site, backend, monkeypatch):
     monkeypatch.setattr("kubevoice_serving.http.routes.websocket.IDLE_SECONDS", 0.2)
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         assert caller.end() == (4408, "idle")
     backend.gate.clear()
-    with calling(site.url) as caller:  # but not while there is something to speak
+    with open_call(site.url) as caller:  # but not while there is something to speak
         caller.say("start")
         caller.say("text", text="今天天气真好。")
         caller.say("flush")
@@ -278,7 +278,7 @@ def test_an_idle_connection_is_closed(site, backend, monkeypatch):
 
 def test_at_capacity_new_speech_is_refused_and_begun_speech_waits(site, backend):
     backend.failures = [AtCapacityError(3)]
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start")
         caller.say("text", text="你好。\n")
         assert caller.end() == (4429, "busy")
@@ -289,7 +289,7 @@ def test_at_capacity_new_speech_is_refused_and_begun_speech_waits(site, backend)
 
 def test_a_replica_that_is_lost_is_an_error(site, backend):
     backend.failures = [None, UnavailableError("no replica can answer now")]
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start")
         caller.say("text", text="你好。再见。")
         caller.say("end")
@@ -299,7 +299,7 @@ def test_a_replica_that_is_lost_is_an_error(site, backend):
 
 def test_an_unexpected_error_is_reported_without_a_traceback(site, backend, caplog):
     backend.failures = [KeyError("secret")]
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start")
         caller.say("text", text="你好。\n")
         assert caller.end() == (4500, "internal_error")
@@ -339,10 +339,10 @@ def test_metrics_count_connections_by_how_they_ended(site):
 
     before = count(200), count(422), count(499)
     send_text(site, ["你好。"])
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("sing")
         caller.end()
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         caller.say("start")
     until(lambda: (count(200), count(422), count(499)) == tuple(one + 1 for one in before))
 
@@ -365,7 +365,7 @@ def test_a_key_comes_as_a_header_or_as_a_subprotocol(site, key):
     header = {"additional_headers": {"Authorization": f"Bearer {key}"}}
     offered = {"subprotocols": ["kubevoice", f"kubevoice.key.{key}"]}
     for options in (header, offered):
-        with calling(site.url, **options) as caller:
+        with open_call(site.url, **options) as caller:
             caller.say("start")
             caller.say("text", text="你好。")
             caller.say("end")
@@ -386,20 +386,20 @@ def test_a_key_comes_as_a_header_or_as_a_subprotocol(site, key):
     ],
 )
 def test_a_handshake_without_a_valid_key_is_refused(site, key, backend, options, reason):
-    with calling(site.url, **options) as caller:
+    with open_call(site.url, **options) as caller:
         assert caller.end() == (4401, reason)
     assert backend.requests == []
 
 
 def test_a_key_in_the_address_counts_for_nothing(site, key):
-    with calling(site.url, query=f"?api_key={key}") as caller:
+    with open_call(site.url, query=f"?api_key={key}") as caller:
         assert caller.end() == (4401, "missing_api_key")
 
 
 def test_a_connection_is_a_request_of_its_caller(site):
     site.access.configure(AccessConfig(requests_per_minute=1))
     send_text(site, ["你好。"])
-    with calling(site.url) as caller:
+    with open_call(site.url) as caller:
         assert caller.end() == (4429, "rate_limited")
     assert "1 requests a minute" in caller.error["message"]
 
@@ -414,7 +414,7 @@ def test_scripts_of_other_sites_need_to_be_configured(site):
         ("https://any.example.com", ("*",), True),
     ):
         site.access.configure(AccessConfig(cors_origins=origins))
-        with calling(site.url, origin=origin) as caller:
+        with open_call(site.url, origin=origin) as caller:
             caller.say("start")
             caller.say("text", text="你好。")
             caller.say("end")

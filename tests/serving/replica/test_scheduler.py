@@ -50,7 +50,7 @@ async def until(condition):
         await asyncio.sleep(0.01)
 
 
-async def listening(scheduler, number):
+async def serve_app(scheduler, number):
     await until(lambda: len(scheduler._tasks) == number)
 
 
@@ -67,7 +67,7 @@ def test_the_stream_with_the_least_audio_left_goes_first():
         gate.release()  # ten seconds of audio for the early one, who is at its second chunk then
         await until(lambda: made == ["early"])
         late = asyncio.create_task(take(scheduler, Work("late", made, gate), 3, seconds=2.0))
-        await listening(scheduler, 2)
+        await serve_app(scheduler, 2)
         for _ in range(40):
             gate.release()
         await asyncio.gather(early, late)
@@ -87,7 +87,7 @@ def test_a_new_stream_goes_before_the_rest_of_a_chunk_that_another_has_begun():
         gate.release()
         await until(lambda: made == ["early"])  # and the second one, which is only half a chunk, waits for the gate
         late = asyncio.create_task(take(scheduler, Work("late", made, gate, chunks=1), 2))
-        await listening(scheduler, 2)
+        await serve_app(scheduler, 2)
         for _ in range(20):
             gate.release()
         await asyncio.gather(early, late)
@@ -118,9 +118,9 @@ def test_a_stream_that_continues_a_speech_goes_after_new_streams():
     async def scene():
         scheduler = DeadlineScheduler()
         going_on = asyncio.create_task(take(scheduler, Work("going on", made, gate), 3, seconds=10.0, due_in=30.0))
-        await listening(scheduler, 1)
+        await serve_app(scheduler, 1)
         newcomer = asyncio.create_task(take(scheduler, Work("newcomer", made, gate), 5, seconds=10.0))
-        await listening(scheduler, 2)
+        await serve_app(scheduler, 2)
         for _ in range(40):
             gate.release()
         await asyncio.gather(going_on, newcomer)
@@ -136,7 +136,7 @@ def test_a_late_continuation_does_not_mean_that_the_replica_is_at_capacity():
     async def scene():
         scheduler = DeadlineScheduler()
         listener = asyncio.create_task(take(scheduler, Work("late", [], gate), 2, seconds=0.1, due_in=1e-6))
-        await listening(scheduler, 1)
+        await serve_app(scheduler, 1)
         assert not scheduler.at_capacity
         gate.release()
         await until(lambda: scheduler.at_capacity)
@@ -155,7 +155,7 @@ def test_a_replica_is_at_capacity_when_too_many_streams_wait_for_their_first_chu
         for number in range(MAX_PENDING):
             assert not scheduler.at_capacity
             waiting.append(asyncio.create_task(take(scheduler, Work("new", [], gate), 1, seconds=10.0)))
-            await listening(scheduler, number + 1)
+            await serve_app(scheduler, number + 1)
         assert scheduler.at_capacity
         for _ in range(40):
             gate.release()
@@ -182,7 +182,7 @@ def test_a_replica_takes_as_many_streams_as_it_can_compute_in_real_time():
         listeners = []
         for taken in (False, True):
             listeners.append(asyncio.create_task(take(scheduler, Work("next", [], gate), 1, seconds=10.0)))
-            await listening(scheduler, len(listeners))
+            await serve_app(scheduler, len(listeners))
             assert scheduler.at_capacity == taken
         for _ in range(9):
             gate.release()
@@ -200,7 +200,7 @@ def test_a_stream_that_continues_a_speech_does_not_count_as_pending():
             asyncio.create_task(take(scheduler, Work(str(number), [], gate), 1, due_in=60.0))
             for number in range(MAX_PENDING)
         ]
-        await listening(scheduler, MAX_PENDING)
+        await serve_app(scheduler, MAX_PENDING)
         assert not scheduler.at_capacity
         for _ in range(2 * MAX_PENDING):
             gate.release()
@@ -215,11 +215,11 @@ def test_audio_that_runs_out_goes_before_an_overdue_complete_result():
     async def scene():
         scheduler = DeadlineScheduler()
         working = asyncio.create_task(take(scheduler, Work("at work", made, gate, chunks=1), 9))
-        await listening(scheduler, 1)
+        await serve_app(scheduler, 1)
         whole = asyncio.create_task(take(scheduler, Work("whole", made, gate, chunks=2), 9, due_in=-60.0, whole=True))
-        await listening(scheduler, 2)
+        await serve_app(scheduler, 2)
         stream = asyncio.create_task(take(scheduler, Work("stream", made, gate, chunks=2), 9, seconds=0.01))
-        await listening(scheduler, 3)
+        await serve_app(scheduler, 3)
         for _ in range(20):
             gate.release()
         await asyncio.gather(working, whole, stream)
@@ -231,15 +231,15 @@ def test_audio_that_runs_out_goes_before_an_overdue_complete_result():
 def test_a_replica_at_capacity_refuses_new_streams_and_not_continued_ones(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(DeadlineScheduler, "at_capacity", property(lambda _: True))
 
-    async def begun(**fields):
+    async def start_replica(**fields):
         replica = Synthesizer(tmp_path / "cache")
         voice = {"name": "toy", "revision": toy.digest, "uri": str(toy.path)}
         await replica.reconfigure({"voices": [voice]})
         async with aclosing(replica.stream(SynthesisRequest("你好。", **fields))) as items:
             return await anext(items)
 
-    assert isinstance(asyncio.run(begun()), AtCapacityError)
-    assert isinstance(asyncio.run(begun(preceding=Preceding(toy.digest, 0.5))), SpeechHead)
+    assert isinstance(asyncio.run(start_replica()), AtCapacityError)
+    assert isinstance(asyncio.run(start_replica(preceding=Preceding(toy.digest, 0.5))), SpeechHead)
 
 
 def test_complete_results_are_computed_one_after_the_other_and_after_new_streams():
@@ -248,10 +248,10 @@ def test_complete_results_are_computed_one_after_the_other_and_after_new_streams
     async def scene():
         scheduler = DeadlineScheduler()
         first = asyncio.create_task(take(scheduler, Work("first", made, gate, 3), 4, due_in=1.0, whole=True))
-        await listening(scheduler, 1)
+        await serve_app(scheduler, 1)
         second = asyncio.create_task(take(scheduler, Work("second", made, gate, 3), 4, due_in=1.0, whole=True))
         stream = asyncio.create_task(take(scheduler, Work("stream", made, gate, 1), 2, seconds=60.0))
-        await listening(scheduler, 3)
+        await serve_app(scheduler, 3)
         for _ in range(7):
             gate.release()
         await asyncio.gather(first, second, stream)

@@ -36,7 +36,7 @@ async def rate(replica):
     return answer.head.sample_rate
 
 
-async def loaded(replica):
+async def wait_until_loaded(replica):
     """The replica's state once it loads nothing any more."""
     for _ in range(DEADLINE_SECONDS * 20):
         state = await replica.get_state()
@@ -57,13 +57,13 @@ def test_voices_go_on_without_storage_and_change_when_it_is_back(s3, tmp_path, t
         s3.stop()
         assert await rate(replica) == first
         await replica.reconfigure(config(s3, other_toy))
-        state = await loaded(replica)
+        state = await wait_until_loaded(replica)
         assert s3.endpoint in state.error
         assert state.voices == {"voice": toy.digest}
         assert await rate(replica) == first
         s3.start()
         await replica.reconfigure(config(s3, other_toy))
-        state = await loaded(replica)
+        state = await wait_until_loaded(replica)
         assert (state.error, state.voices) == (None, {"voice": other_toy.digest})
         assert await rate(replica) == other_toy.manifest.sample_rate != first
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import local_voice
 import pytest
 from kubevoice_operator.render.rayservice import BundleRef
-from live_caller import calling
-from local_voice import DEADLINE_SECONDS, bundle, call, served
+from live_caller import open_call
+from local_voice import DEADLINE_SECONDS, bundle, call, serve_voice
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
@@ -28,7 +28,7 @@ def render(stable, canary=None, weight=0):
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory, toy):
-    with served(tmp_path_factory.mktemp("canary"), toy) as local:
+    with serve_voice(tmp_path_factory.mktemp("canary"), toy) as local:
         yield local
 
 
@@ -139,7 +139,7 @@ def test_incremental_speech_stays_with_the_track_that_began_it(serving, stable, 
     serving.apply(render(stable, trial, 50))
     until(lambda: speak(serving)[1] == trial.revision)
     while len(begun) < 2:
-        with calling(serving.url) as caller:
+        with open_call(serving.url) as caller:
             caller.say("start")
             for _ in range(10):
                 caller.say("text", text="你好。再见！")

@@ -20,14 +20,14 @@ from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.render.rayservice import BundleRef
 from kubevoice_serving.http.api_keys import generate_key
-from live_caller import calling
-from local_voice import DEADLINE_SECONDS, bundle, call, render, served, speak
+from live_caller import open_call
+from local_voice import DEADLINE_SECONDS, bundle, call, render, serve_voice, speak
 from toy_voice import make_toy_voice
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
 
-def deep(folder):
+def make_deep_folder(folder):
     """A folder below, at the depth where Ray's sockets, in a folder there, are about as long as the kernel takes."""
     path = folder / ("x" * max(1, 45 - len(str(folder))))
     path.mkdir()
@@ -36,7 +36,7 @@ def deep(folder):
 
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory, toy):
-    with served(deep(tmp_path_factory.mktemp("serving")), toy) as local:
+    with serve_voice(make_deep_folder(tmp_path_factory.mktemp("serving")), toy) as local:
         yield local
 
 
@@ -67,7 +67,7 @@ def test_mp3_is_the_default_as_with_openai(serving):
     assert soundfile.info(io.BytesIO(audio)).format == "MP3"
 
 
-def streamed(serving, **fields):
+def read_stream(serving, **fields):
     """The answer's headers, and what arrived when: pairs of seconds since the request and bytes."""
     host, port = serving.url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=DEADLINE_SECONDS)
@@ -84,14 +84,14 @@ def streamed(serving, **fields):
 
 def test_streamed_speech_is_the_same_speech(serving, toy):
     text = "今天天气真好，我们一起去公园散步吧！" * 4
-    answer, pieces = streamed(serving, input=text)
+    answer, pieces = read_stream(serving, input=text)
     assert (answer.status, answer.headers["Transfer-Encoding"]) == (200, "chunked")
     assert (answer.headers["X-Voice"], answer.headers["X-Revision"]) == ("toy", toy.digest)
     assert len(pieces) > 3
     whole = speak(serving, input=text, response_format="pcm", stream=False)
     assert whole[1]["Content-Length"] == str(len(whole[2]))
     assert b"".join(piece for _, piece in pieces) == whole[2]
-    _, wav = streamed(serving, input=text, response_format="wav", stream=True)
+    _, wav = read_stream(serving, input=text, response_format="wav", stream=True)
     assert b"".join(piece for _, piece in wav)[44:] == whole[2]
 
 
@@ -118,7 +118,7 @@ def test_times_are_those_of_the_speech(serving):
 
 
 def test_events_are_openais(serving):
-    answer, pieces = streamed(serving, stream_format="sse", input="你好，世界。")
+    answer, pieces = read_stream(serving, stream_format="sse", input="你好，世界。")
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     lines = b"".join(piece for _, piece in pieces).decode().strip().split("\n\n")
     events = [json.loads(line.removeprefix("data: ")) for line in lines]
@@ -129,7 +129,7 @@ def test_events_are_openais(serving):
 
 @contextmanager
 def live(serving, start=None, **options):
-    with calling(serving.url, **options) as caller:
+    with open_call(serving.url, **options) as caller:
         caller.say("start", **(start or {}))
         yield caller
 
@@ -219,7 +219,7 @@ def test_openais_client_works(serving):
 
 
 def test_a_stream_that_cannot_begin_is_an_error_like_any_other(serving):
-    answer, pieces = streamed(serving, emotion="bored")
+    answer, pieces = read_stream(serving, emotion="bored")
     assert answer.status == 400
     assert "it has: neutral, happy" in json.loads(pieces[0][1])["error"]["message"]
 
@@ -395,7 +395,7 @@ def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, ot
 
 
 def test_stopping_leaves_no_process_and_a_free_port(tmp_path, toy):
-    with served(tmp_path, toy) as local:
+    with serve_voice(tmp_path, toy) as local:
         assert local.stop()
     assert port_is_free(int(local.url.rpartition(":")[2]))
     ours = str(tmp_path).encode()

@@ -18,7 +18,7 @@ from kubevoice_operator.local.http import request
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice, serve_config
 from kubevoice_operator.render.serve_config import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
-from live_caller import calling
+from live_caller import open_call
 
 pytestmark = [
     pytest.mark.xdist_group("ray"),
@@ -187,7 +187,7 @@ def test_a_worker_that_leaves_hands_its_replica_over_and_finishes_its_requests(r
         caller.start()
     try:
         until(lambda: answers)
-        with calling(f"http://{LOOPBACK}:{ray.port}") as caller:
+        with open_call(f"http://{LOOPBACK}:{ray.port}") as caller:
             caller.say("start")
             hook = ray.run(leaving, sys.executable, "-m", "kubevoice_serving.routing.drain", str(LEAVE_SECONDS))
             while hook.poll() is None:  # a conversation goes on from one replica to the next

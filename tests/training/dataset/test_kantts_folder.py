@@ -22,7 +22,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def found(folder, prosody=PROSODY):
+def read_folder(folder, prosody=PROSODY):
     (folder / "prosody" / "prosody.txt").write_text(prosody, encoding="utf-8")
     return check_dataset(connect(str(folder)), {})
 
@@ -32,14 +32,14 @@ def breaks(clip):
 
 
 def test_clips_have_their_text_pinyin_and_breaks(folder):
-    first, second = found(folder).clips
+    first, second = read_folder(folder).clips
     assert (first.id, first.text, first.emotion, first.path) == ("a", "今天天气真好", "neutral", "wav/a.wav")
     assert breaks(first) == ["#1", "#2", "#4"]
     assert second.units == analyse("再见").sentences[0].units
 
 
 def test_the_pinyin_given_wins_over_our_own_reading(folder):
-    given = found(folder, "a\t银行#4\n\tyin2 xing2\n").clips[0].units
+    given = read_folder(folder, "a\t银行#4\n\tyin2 xing2\n").clips[0].units
     ours = [unit for s in analyse("银行").sentences for unit in s.units]
     assert [u.sy for u in given[:2]] == [u.sy for u in ours[:2]]
     assert [u.sy for u in given] != [u.sy for u in ours]
@@ -50,23 +50,23 @@ def test_the_pinyin_given_wins_over_our_own_reading(folder):
     [("ni6 hao3", ["tone2", "tone3"]), ("ni3 hao35", ["tone3", "tone5"]), ("ni3.hao3", ["tone3", "tone3"])],
 )
 def test_its_spellings_of_tones_are_understood(folder, written, tones):
-    units = found(folder, f"a\t你好#4\n\t{written}\n").clips[0].units
+    units = read_folder(folder, f"a\t你好#4\n\t{written}\n").clips[0].units
     assert [u.tone for u in units if u.syllable_flag == "s_begin"] == tones
 
 
 def test_other_signs_for_breaks_words_and_erhua_are_understood(folder):
-    clip = found(folder, "a\t花儿%开 了/好\n\thuar1/kai1/le5/hao3\n").clips[0]
+    clip = read_folder(folder, "a\t花儿%开 了/好\n\thuar1/kai1/le5/hao3\n").clips[0]
     assert clip.text == "花儿开了好"
     assert breaks(clip) == ["#2", "#1", "#2", "#4"]
 
 
 def test_lines_for_filled_pauses_are_passed_over(folder):
-    assert len(found(folder, PROSODY.replace("\nb", "\n\tFP\n\tFP\n\tFP\nb")).clips) == 2
+    assert len(read_folder(folder, PROSODY.replace("\nb", "\n\tFP\n\tFP\n\tFP\nb")).clips) == 2
 
 
 def test_emotions_come_from_their_file(folder):
     (folder / "emotion_tag.txt").write_text("b emotion_happy\n")
-    assert [clip.emotion for clip in found(folder).clips] == ["neutral", "happy"]
+    assert [clip.emotion for clip in read_folder(folder).clips] == ["neutral", "happy"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_emotions_come_from_their_file(folder):
     ],
 )
 def test_a_fault_is_named_with_its_line(folder, prosody, complaint):
-    problems = found(folder, "b\t再见#4\n\tzai4 jian4\n" + prosody).problems
+    problems = read_folder(folder, "b\t再见#4\n\tzai4 jian4\n" + prosody).problems
     assert any(p.startswith("prosody/prosody.txt line 3") and complaint in p for p in problems)
 
 

@@ -23,7 +23,7 @@ def buzz(seconds=1.0, level=0.1):
     return (level * (2.0 * (phase % 1.0) - 1.0)).astype(np.float32)
 
 
-def measured(samples, text="你好"):
+def measure_samples(samples, text="你好"):
     return measure_recording(Waveform(samples, RATE), list(analyse(text).sentences[0].units))
 
 
@@ -50,21 +50,21 @@ def kinds(review):
 def test_loudness_follows_the_standard():
     # EBU Tech 3341, case 1: a sine of -23 dBFS at 1 kHz in both channels is -23 LUFS; in one it is 3 LU less.
     sine = 10 ** (-23 / 20) * np.sin(2 * np.pi * 1000 * np.arange(5 * RATE) / RATE)
-    assert measured(sine.astype(np.float32)).lufs == pytest.approx(-26.0, abs=0.1)
-    assert measured(sine[: RATE // 5].astype(np.float32)).lufs == pytest.approx(-26.0, abs=0.3)
+    assert measure_samples(sine.astype(np.float32)).lufs == pytest.approx(-26.0, abs=0.1)
+    assert measure_samples(sine[: RATE // 5].astype(np.float32)).lufs == pytest.approx(-26.0, abs=0.3)
 
 
 def test_only_runs_at_full_scale_are_clipping():
     clean, cut = buzz(), buzz()
     clean[[10, 20, 30]] = 1.0
     cut[100:107] = -1.0
-    assert measured(clean).clipped_samples == 0
-    assert measured(cut).clipped_samples == 7
+    assert measure_samples(clean).clipped_samples == 0
+    assert measure_samples(cut).clipped_samples == 7
 
 
 def test_pauses_and_rate_leave_out_the_ends():
     quiet = np.zeros(RATE, np.float32)
-    clip = measured(np.concatenate([quiet, buzz(), quiet, quiet, buzz(), quiet]), "你好世界")
+    clip = measure_samples(np.concatenate([quiet, buzz(), quiet, quiet, buzz(), quiet]), "你好世界")
     assert clip.pause == pytest.approx(2.0, abs=0.05)
     assert clip.speech == pytest.approx(4.0, abs=0.05)
     assert clip.syllables_per_second == pytest.approx(1.0, abs=0.02)
@@ -131,10 +131,10 @@ def test_a_sample_of_many_recordings_is_bounded_and_does_not_depend_on_their_ord
 class Tags(HTMLParser):
     def __init__(self):
         super().__init__()
-        self.found, self.links = set(), []
+        self.tags, self.links = set(), []
 
     def handle_starttag(self, tag, attrs):
-        self.found.add(tag)
+        self.tags.add(tag)
         self.links += [value for name, value in attrs if name in ("src", "href")]
 
 
@@ -145,7 +145,7 @@ def test_the_page_shows_hostile_text_as_text_and_loads_nothing(write):
     tags = Tags()
     tags.feed(page)
     assert "<script" not in page
-    assert "script" not in tags.found
+    assert "script" not in tags.tags
     assert "&lt;script&gt;alert(" in page
     assert tags.links == []
     assert "metadata.csv row 11 (id bad)" in page

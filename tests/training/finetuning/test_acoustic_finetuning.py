@@ -17,7 +17,7 @@ from tiny_training import Diary, finetuning, process, train
 STEPS = 24
 
 
-def finished(child):
+def wait_for_exit_code(child):
     child.join(120)
     return child.exitcode
 
@@ -25,7 +25,7 @@ def finished(child):
 def test_a_run_killed_at_any_moment_gives_what_it_would_have_given(tmp_path):
     recipe, draw, goal = {"max_steps": STEPS}, np.random.default_rng(), 0
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert finished(process(train, whole, recipe)) == 0
+    assert wait_for_exit_code(process(train, whole, recipe)) == 0
     while goal < STEPS // 2:
         goal = Diary(killed / "diary").step() + int(draw.integers(1, 10))
         child, looks = process(train, killed, recipe), int(draw.integers(1000))
@@ -35,8 +35,8 @@ def test_a_run_killed_at_any_moment_gives_what_it_would_have_given(tmp_path):
         for _ in range(looks):  # a while longer, to stop anywhere in a step or a save
             child.is_alive()
         child.kill()
-        assert finished(child) == -signal.SIGKILL
-    assert finished(process(train, killed, recipe)) == 0
+        assert wait_for_exit_code(child) == -signal.SIGKILL
+    assert wait_for_exit_code(process(train, killed, recipe)) == 0
     expected, lines = Diary(whole / "diary").lines(), Diary(killed / "diary").lines()
     assert len(expected) == STEPS
     assert len(lines) >= STEPS  # some may have been made again
@@ -78,15 +78,15 @@ def test_the_best_weights_are_the_result(tmp_path):
 
 
 def test_a_gradient_longer_than_allowed_is_shortened(tmp_path):
-    def moved(limit):
+    def measure_update(limit):
         run = finetuning(tmp_path / str(limit), {"max_steps": 1, "max_gradient_norm": limit})
         run.task.optimizer = torch.optim.SGD(run.task.trainable, lr=0.0)
         before = torch.cat([p.detach().flatten() for p in run.task.trainable])
         run.train()
         return float((torch.cat([p.detach().flatten() for p in run.task.trainable]) - before).norm()) / 1e-3
 
-    assert moved(0.5) == pytest.approx(0.5, rel=1e-3)
-    assert moved(0) > 1
+    assert measure_update(0.5) == pytest.approx(0.5, rel=1e-3)
+    assert measure_update(0) > 1
 
 
 def test_a_loss_that_is_not_finite_ends_training_with_advice(tmp_path):

@@ -9,7 +9,7 @@ from tiny_training import Diary, process, tune_together, vocoder_tuning
 STEPS = 10
 
 
-def told(folder):
+def read_losses(folder):
     return [[float.fromhex(x) for x in line.split()[1:] if x != "-"] for line in Diary(folder / "diary").lines()]
 
 
@@ -32,11 +32,11 @@ def test_the_generator_waits_for_its_discriminators_and_then_learns(tmp_path):
     run = vocoder_tuning(tmp_path, {"max_steps": STEPS})
     before = {name: value.clone() for name, value in run.task.generator.state_dict().items()}
 
-    def same():
+    def is_unchanged():
         return all(torch.equal(value, before[name]) for name, value in run.task.generator.state_dict().items())
 
     unchanged = []
-    run.on_step = lambda step, _loss, dev: unchanged.append((step, same(), dev))
+    run.on_step = lambda step, _loss, dev: unchanged.append((step, is_unchanged(), dev))
     run.train()
     assert [kept for _, kept, _ in unchanged] == [True] * 2 + [False] * (STEPS - 2)
     measured = [dev for step, _, dev in unchanged if step % 2 == 0]
@@ -51,7 +51,7 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
         for child in children:
             child.join(120)
         assert [child.exitcode for child in children] == [0] * size
-    one, two, other = (told(tmp_path / where) for where in ("one/0", "two/0", "two/1"))
+    one, two, other = (read_losses(tmp_path / where) for where in ("one/0", "two/0", "two/1"))
     assert len(one) == 5
     assert two == [pytest.approx(row, rel=1e-3) for row in one]
     assert other == two

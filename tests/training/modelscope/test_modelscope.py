@@ -44,7 +44,7 @@ def imported(model, tmp_path_factory):
     return {voice.name: voice for voice in import_voices(model, tmp_path_factory.mktemp("voices") / "out")}
 
 
-def said_by_torch(weights, units, emotion, speaker, noise):
+def synthesize_in_torch(weights, units, emotion, speaker, noise):
     ids = UnitTables.load().encode(units)
     ling = torch.from_numpy(np.stack([ids[s] for s in STREAMS], axis=1))
     row = torch.ones(len(ling), dtype=torch.int64)
@@ -74,7 +74,7 @@ def test_an_imported_voice_says_what_its_networks_say(model, imported, name):
     speaker = list(weights.speakers)[-1]
     for text in SENTENCES:
         (sentence,) = analyse(text).sentences
-        expected = said_by_torch(weights, sentence.units, "sad", speaker, source_noise)
+        expected = synthesize_in_torch(weights, sentence.units, "sad", speaker, source_noise)
         audio = engine.synthesize(sentence.units, Controls(speaker=speaker, emotion="sad"))
         assert audio.shape == expected.shape
         assert np.abs(audio - expected).max() < 1e-4

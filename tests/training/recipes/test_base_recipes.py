@@ -25,7 +25,7 @@ WIDER = 512
 """Channels, twice those of the vocoder that ships."""
 
 
-def recipe(name, *words):
+def run_recipe(name, *words):
     path = os.pathsep.join((str(ROOT / "core"), str(ROOT / "training")))
     done = subprocess.run(
         [sys.executable, ROOT / "training" / "recipes" / f"{name}.py", *map(str, words)],
@@ -50,12 +50,12 @@ def corpus(tmp_path_factory):
         table.writerows([("id", "text", "path"), *((r["id"], r["text"], EXAMPLE / r["wav_path"]) for r in rows)])
     (folder / "kokoro" / "metadata.csv").write_text("id,text,speaker,path\n", encoding="utf-8")
     sources = [f"--{name}={folder / name}" for name in ("hsk", "kokoro", "sentences")]
-    recipe("base_corpus", folder / "corpus", *sources, "--processes", 1)
-    recipe("base_data", folder / "corpus", "--processes", 1)
+    run_recipe("base_corpus", folder / "corpus", *sources, "--processes", 1)
+    run_recipe("base_data", folder / "corpus", "--processes", 1)
     return folder / "corpus"
 
 
-def trained(folder, name):
+def load_weights_of(folder, name):
     return torch.load(folder / "packed" / f"{name}.pt", weights_only=True)
 
 
@@ -66,10 +66,10 @@ def test_both_networks_learn_go_on_and_leave_what_ships(corpus, tmp_path):
         ("acoustic", ("--predict", "--frames", 600)),
         ("vocoder", ("--batch", 1, "--channels", WIDER)),
     ):
-        recipe(f"base_{name}", corpus, tmp_path, "--start", START, "--minutes", 0.05, *options)
-        first = trained(tmp_path, name)
-        recipe(f"base_{name}", corpus, tmp_path, "--start", START, "--minutes", 0.2, *options)
-        second = trained(tmp_path, name)
+        run_recipe(f"base_{name}", corpus, tmp_path, "--start", START, "--minutes", 0.05, *options)
+        first = load_weights_of(tmp_path, name)
+        run_recipe(f"base_{name}", corpus, tmp_path, "--start", START, "--minutes", 0.2, *options)
+        second = load_weights_of(tmp_path, name)
         assert 0 < first["step"] < second["step"], name
         assert any(not torch.equal(first["averaged"][key], second["averaged"][key]) for key in first["averaged"]), name
     assert len(second["averaged"]["conv_pre.conv1d.bias"]) == WIDER
@@ -78,8 +78,8 @@ def test_both_networks_learn_go_on_and_leave_what_ships(corpus, tmp_path):
 
 
 def test_a_taught_acoustic_model_aligns_as_before(corpus, tmp_path):
-    recipe("base_acoustic", corpus, tmp_path, "--start", START, "--minutes", 0.05, "--frames", 600)
-    before, after = load_weights(START).acoustic.state_dict(), trained(tmp_path, "acoustic")["averaged"]
+    run_recipe("base_acoustic", corpus, tmp_path, "--start", START, "--minutes", 0.05, "--frames", 600)
+    before, after = load_weights(START).acoustic.state_dict(), load_weights_of(tmp_path, "acoustic")["averaged"]
     kept = [key for key in before if key.startswith(("align_attention.", "text_encoder.sy_emb."))]
     assert len(kept) > 1
     for key in kept:
@@ -98,9 +98,9 @@ def test_what_is_dropped_can_be_nothing_but_in_pre_nets(monkeypatch):
 
 def test_harmonics_are_compared_where_the_mel_has_the_recordings_pitch(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "training" / "recipes")
-    recipe = importlib.import_module("base_vocoder")
+    run_recipe = importlib.import_module("base_vocoder")
     torch.manual_seed(0)
-    real, losses = 0.1 * torch.randn(4, 1, 9600), recipe.RecordedPitchLosses(recipe.MEL)
+    real, losses = 0.1 * torch.randn(4, 1, 9600), run_recipe.RecordedPitchLosses(run_recipe.MEL)
     predicted, true = real.clone(), real.clone()
     predicted[1::2], true[::2] = 0.0, 0.0
     assert float(losses(predicted, real)["harmonics"]) == 0.0 < float(losses(predicted, real)["mel"])
@@ -136,10 +136,10 @@ def test_a_training_step_reads_nothing_back_from_the_device():
 
 def test_half_way_between_two_vocoders_each_convolution_makes_their_mean(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "training" / "recipes")
-    recipe = importlib.import_module("base_voice")
+    run_recipe = importlib.import_module("base_voice")
     before, after = (Generator(GeneratorConfig(channels=16)) for _ in range(2))
     mel = torch.randn(1, 80, 4)
     with torch.no_grad():
         mean = (before.conv_pre(mel) + after.conv_pre(mel)) / 2
-        recipe.interpolate_vocoders(before, after, 0.5)
+        run_recipe.interpolate_vocoders(before, after, 0.5)
         torch.testing.assert_close(after.conv_pre(mel), mean)

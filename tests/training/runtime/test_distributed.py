@@ -20,59 +20,62 @@ def begin(folder, size, recipe):
     return [process(train_together, folder, recipe, rank, size) for rank in range(size)]
 
 
-def ended(children):
+def wait_for_exit_codes(children):
     """Wait for processes; return their exit codes."""
     for child in children:
         child.join(120)
     return [child.exitcode for child in children]
 
 
-def reach(folder, children, step):
+def wait_for_step(folder, children, step):
     """Wait until a step is made."""
     while Diary(folder / "diary").step() < step:
         assert all(child.is_alive() for child in children)
         children[0].join(0.005)
 
 
-def told(folder):
+def read_steps(folder):
     """Steps, losses and dev losses."""
     rows = [line.split() for line in Diary(folder / "diary").lines()]
     return [(int(step), *(float.fromhex(x) if x != "-" else 0.0 for x in rest)) for step, *rest in rows]
 
 
 def test_two_processes_make_the_steps_of_one_with_the_double_batch(tmp_path):
-    assert ended(begin(tmp_path / "one", 1, RECIPE)) == [0]
-    assert ended(begin(tmp_path / "two", 2, RECIPE)) == [0, 0]
-    one, two = told(tmp_path / "one"), told(tmp_path / "two")
+    assert wait_for_exit_codes(begin(tmp_path / "one", 1, RECIPE)) == [0]
+    assert wait_for_exit_codes(begin(tmp_path / "two", 2, RECIPE)) == [0, 0]
+    one, two = read_steps(tmp_path / "one"), read_steps(tmp_path / "two")
     assert len(one) == STEPS
     # The order of additions differs, and Adam's division makes much of little where a gradient is all but zero.
     assert two == [pytest.approx(row, rel=1e-4) for row in one]
-    assert told(tmp_path / "two" / "1") == two  # each knows the whole
+    assert read_steps(tmp_path / "two" / "1") == two  # each knows the whole
 
 
 def test_sigterm_to_any_process_saves_once_and_ends_all(tmp_path):
     children = begin(tmp_path, 2, RECIPE | {"max_steps": 10_000, "save_every": 10_000})
-    reach(tmp_path, children, 3)
+    wait_for_step(tmp_path, children, 3)
     children[1].terminate()
-    assert ended(children) == [143, 143]
+    assert wait_for_exit_codes(children) == [143, 143]
     reached = Diary(tmp_path / "diary").step()
     saved = sorted(path.name for path in (tmp_path / "artifacts" / "steps").iterdir())
     assert saved == ["latest.json", f"step-{reached:08d}.pt"]
     assert not list((tmp_path / "1").glob("artifacts/**/*.pt"))
-    assert ended(begin(tmp_path, 2, RECIPE | {"max_steps": reached + 2})) == [0, 0]  # what was saved is enough
-    assert [row[0] for row in told(tmp_path)] == list(range(1, reached + 3))
+    assert wait_for_exit_codes(begin(tmp_path, 2, RECIPE | {"max_steps": reached + 2})) == [
+        0,
+        0,
+    ]  # what was saved is enough
+    assert [row[0] for row in read_steps(tmp_path)] == list(range(1, reached + 3))
 
 
 def test_the_loss_of_a_process_ends_the_others(tmp_path):
     children = begin(tmp_path, 2, {"max_steps": 100_000})
-    reach(tmp_path, children, 3)
+    wait_for_step(tmp_path, children, 3)
     children[1].kill()
-    assert ended(children) == [1, -signal.SIGKILL]
+    assert wait_for_exit_codes(children) == [1, -signal.SIGKILL]
     again = begin(tmp_path, 2, {"max_steps": 100_000})
-    reach(tmp_path, again, Diary(tmp_path / "diary").step() + 1)
+    wait_for_step(tmp_path, again, Diary(tmp_path / "diary").step() + 1)
     for child in again:
         child.kill()
-    ended(again)
+    wait_for_exit_codes(again)
 
 
 @pytest.mark.parametrize(
