@@ -1,4 +1,4 @@
-"""The chart is in step with the rest of the project, and Kubernetes knows what it renders.
+"""The chart agrees with the rest of the project, and the Kubernetes API accepts what it renders.
 
 The chart's README is written by helm-docs: after a change run `KUBEVOICE_UPDATE_GOLDEN=1 pytest tests/chart`.
 """

@@ -1,6 +1,6 @@
-"""Every panel shows something, by a real Prometheus over what the product's own processes say.
+"""Every panel of the dashboard has data, in a real Prometheus that scrapes the product's processes.
 
-What Ray says, and only on a cluster, is left to that.
+Ray's own metrics exist only on a cluster and are not tested here.
 """
 
 import itertools
@@ -31,7 +31,7 @@ def pod(name, namespace, labels, port, number):
 
 @pytest.fixture
 def operator():
-    """An operator's metrics, behind its port."""
+    """An operator that serves its metrics on a port."""
     metrics = OperatorMetrics()
     server, thread = start_http_server(0, "127.0.0.1", registry=metrics.registry)
     yield metrics, server.server_port
@@ -42,7 +42,7 @@ def operator():
 
 @pytest.fixture
 def stage(tmp_path, free_tcp_port):
-    """A training that is half done, behind its port."""
+    """A running training stage that serves its metrics on a port."""
     progress = ProgressFile(tmp_path / "progress.json", Stage.TRAIN)
     for step in range(1, 6):
         progress.report(step, 10, loss=1.0, dev_loss=2.0)
@@ -51,7 +51,7 @@ def stage(tmp_path, free_tcp_port):
 
 
 def work(metrics, site, turn):
-    """Let a moment of work pass on the operator and in a voice."""
+    """Let the operator reconcile and a voice synthesize, so that counters grow."""
     metrics.leading.set(1)
     metrics.count_phases(["Ready"])
     available = Condition(

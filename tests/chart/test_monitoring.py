@@ -1,4 +1,4 @@
-"""Alerts and dashboard ask for what the product says, and each alert is tested with Prometheus' own tool."""
+"""Alerts and dashboard query metrics that exist, and promtool tests each alert."""
 
 import json
 import shutil

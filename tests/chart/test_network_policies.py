@@ -1,6 +1,6 @@
-"""Who may talk to whom, by the labels that the operator, KubeRay and the chart really give to pods.
+"""Which pods may connect to which, by the labels that the operator, KubeRay and the chart set.
 
-No CNI that enforces policies can be had for tests, so their meaning is worked out here, as Kubernetes documents it.
+The tests have no CNI that enforces policies, so they evaluate the policies as Kubernetes documents it.
 """
 
 import ipaddress
@@ -35,7 +35,7 @@ def job_labels(stage):
 
 
 def ray_labels(kind):
-    """What KubeRay makes of a pod's labels: its own, then ours, then the kind of node."""
+    """Return the labels of a Ray pod: KubeRay's, then those of the template, then the kind of node."""
     bundle = BundleRef("sha256:" + "1" * 64, "s3://voices/1")
     spec = render_rayservice(MODEL, TrafficSplit(bundle), Images())["spec"]["rayClusterConfig"]
     group = spec["headGroupSpec"] if kind == "head" else spec["workerGroupSpecs"][0]
@@ -92,7 +92,7 @@ def matches(selector, labels):
 
 
 def is_peer(peer, home, other):
-    """Whether `other`, a pod or an address, is meant by a peer of a policy in the namespace `home`."""
+    """Return whether a peer of a policy in the namespace `home` matches `other`, a pod or an address."""
     if isinstance(other, str):
         block = peer.get("ipBlock")
         inside = lambda cidr: ipaddress.ip_address(other) in ipaddress.ip_network(cidr)  # noqa: E731
@@ -108,7 +108,7 @@ def is_peer(peer, home, other):
 
 
 def lets(policies, pod, direction, other, port):
-    """Whether the policies that choose `pod` let it be called from, or call, `other`."""
+    """Return whether the policies that select `pod` allow connections from, or to, `other`."""
     if isinstance(pod, str):
         return True
     namespace, labels = pod
@@ -243,7 +243,7 @@ def test_every_pod_of_the_product_is_chosen_by_a_policy(policies, pods):
 
 @pytest.fixture(scope="module")
 def own():
-    """The policy that a VoiceModel asks for, on a cluster without those of the chart."""
+    """Return the policy of a VoiceModel, on a cluster without the chart's policies."""
     expose = MODEL.spec.serving.expose.model_copy(update={"network_policy": True})
     serving = MODEL.spec.serving.model_copy(update={"expose": expose})
     return list(render_exposure(MODEL.model_copy(update={"spec": MODEL.spec.model_copy(update={"serving": serving})})))

@@ -1,4 +1,4 @@
-"""The Redis of the chart, run as its container is told to, with the redis-server of this machine."""
+"""The chart's Redis: the command of its container, run with the redis-server of this machine."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def container(**values):
 
 @pytest.fixture
 def run(tmp_path):
-    """Start a container's command on a free port; what it writes would go to a folder that stays empty."""
+    """Start a container's command on a free port, with an empty folder for what it writes."""
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server is not installed")
     started = []

@@ -1,4 +1,4 @@
-"""Every value has an effect, and every wrong one is refused with its name."""
+"""Every value of the chart has an effect, and a wrong one is refused with its name."""
 
 import copy
 import json
@@ -64,7 +64,7 @@ IN_SUITES = {"kuberay.required", "expose.ingress.tls", "expose.ingress.certManag
 
 
 def iter_leaves(values, path=()):
-    """Paths of values that are set as one: no deeper than the schema names them."""
+    """Yield the paths of values, as deep as the schema names them."""
     for name, value in values.items():
         here = (*path, name)
         schema = find_schema(here)
@@ -75,7 +75,7 @@ def iter_leaves(values, path=()):
 
 
 def find_schema(path):
-    """The schema of a value."""
+    """Return the schema of a value."""
     schema = SCHEMA
     for name in path:
         schema = resolve_schema(schema)["properties"][name]
@@ -102,7 +102,7 @@ def test_each_value_is_in_the_table_below():
 
 @pytest.fixture(scope="module")
 def whole():
-    """Everything, rendered."""
+    """The rendered objects with every option set."""
     return render_chart(EVERYTHING)
 
 
@@ -116,7 +116,7 @@ def test_each_value_has_an_effect(path, whole):
 
 
 def schemas(schema, path="values"):
-    """Every schema in the schema, with where it is."""
+    """Yield every schema in the schema and its path."""
     if isinstance(schema, dict):
         if "type" in schema or "properties" in schema:
             yield path, schema

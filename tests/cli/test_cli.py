@@ -1,4 +1,4 @@
-"""The command line, as a process: exit codes, one-line errors, files that are whole."""
+"""The command line as a process: exit codes, one-line errors and complete files."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""Listeners that are simulated: what they ask, and what they would have timings."""
+"""Simulated listeners: their requests and their timings."""
 
 import threading
 import time

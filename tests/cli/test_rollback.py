@@ -1,4 +1,4 @@
-"""Which revision `rollback` goes back to, and how it helps where there is none."""
+"""The revision that `rollback` chooses, and its message if there is none."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ DIGESTS = {name: f"sha256:{name * 4}{'0' * 60}" for name in "abc"} | {"d": f"sha
 
 
 def history(*entries):
-    """Revisions, the newest first, each as its letter and its state."""
+    """Return revisions, newest first, each given by its letter and its state."""
     when = datetime(2026, 1, 1, tzinfo=UTC)
     return tuple(Revision(digest=DIGESTS[name], created_at=when, state=state) for name, state in entries)
 

@@ -1,7 +1,7 @@
-"""VoiceModels of one namespace without a node: the tests play the kubelet, everything else is real.
+"""VoiceModels on a control plane without a node. The tests write the status of pods; all else is real.
 
-The Job controller makes pods, and nobody runs them: `report` says of one what a kubelet would, and the Job controller
-draws its conclusions.
+The Job controller creates pods that no kubelet runs. `report` writes the status that a kubelet would, and the Job
+controller reacts to it.
 """
 
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def voice(name, namespace, **spec):
 
 
 def answer(stage, revision=REVISION):
-    """What a stage that went well says at its end."""
+    """Return the termination message of a stage that succeeded."""
     return {
         "prepare": PrepareResult(
             dataset_digest=DIGEST,
@@ -55,7 +55,7 @@ def answer(stage, revision=REVISION):
 
 
 def failure(reason, message):
-    """What a stage that went wrong says at its end."""
+    """Return the termination message of a stage that failed."""
     return StageFailure(reason=reason, message=message).model_dump_json(by_alias=True)
 
 
@@ -64,17 +64,17 @@ def now():
 
 
 def container(**state):
-    """The status of the stage's container, in one state."""
+    """Return the status of a pod whose stage container is in a state."""
     return {"name": "stage", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
 
 
 def waiting(reason, message):
-    """A pod whose container does not start."""
+    """Return the status of a pod whose container does not start."""
     return {"phase": "Pending", "containerStatuses": [container(waiting={"reason": reason, "message": message})]}
 
 
 def ended(exit_code, message="", reason=None):
-    """A pod whose container has ended."""
+    """Return the status of a pod whose container has ended."""
     state = {
         "exitCode": exit_code,
         "message": message,
@@ -86,7 +86,7 @@ def ended(exit_code, message="", reason=None):
 
 
 class Voices:
-    """What happens in one namespace."""
+    """The VoiceModels, Jobs, pods and Events of a namespace."""
 
     def __init__(self, rest, namespace):
         self.rest, self.namespace = rest, namespace
@@ -119,7 +119,7 @@ class Voices:
         return [e["reason"] for e in sorted(own, key=lambda e: e["eventTime"] or "")]
 
     def jobs(self, name, stage=None):
-        """The Jobs of a VoiceModel that are not on their way out, by name."""
+        """Return the Jobs of a VoiceModel that are not being deleted, by name."""
         jobs = self.rest.list("jobs", self.namespace, f"app.kubernetes.io/instance={name}")
         return {
             job["metadata"]["name"]: job
@@ -129,7 +129,7 @@ class Voices:
         }
 
     def job(self, name, stage):
-        """The one Job of a stage, as soon as there is one."""
+        """Wait for the Job of a stage and return it."""
         self.wait(f"Job {stage} of {name}", lambda: self.jobs(name, stage))
         (job,) = self.jobs(name, stage).values()
         return job
@@ -144,7 +144,7 @@ class Voices:
         ]
 
     def report(self, name, stage, status):
-        """Say of the pod of a stage what a kubelet would, as soon as there is a pod; return its name."""
+        """Wait for the pod of a stage, write its status as a kubelet would, and return its name."""
         job = self.job(name, stage)
         self.wait(f"a pod of {job['metadata']['name']}", lambda: self.pods(job))
         pod = self.pods(job)[0]["metadata"]["name"]
@@ -152,11 +152,11 @@ class Voices:
         return pod
 
     def finish(self, name, stage, **answers):
-        """Let a stage succeed."""
+        """Report that a stage succeeded."""
         self.report(name, stage, ended(0, answer(stage, **answers)))
 
     def run(self, name, stages=CHAIN, **answers):
-        """Let stages succeed one after the other."""
+        """Report that stages succeeded, one after the other."""
         for stage in stages:
             self.finish(name, stage, **(answers if stage == "release" else {}))
 
@@ -170,7 +170,7 @@ class Voices:
         return self.condition(name, kind)[2]
 
     def state(self):
-        """What stands in the namespace, for a test that failed."""
+        """Describe the objects of the namespace, for the message of a failed test."""
         lines = []
         for model in self.rest.list("voicemodels", self.namespace):
             conditions = {c["type"]: f"{c['status']} {c['reason']} {c.get('message', '')}" for c in _conditions(model)}

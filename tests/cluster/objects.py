@@ -46,7 +46,7 @@ def pod(name, namespace, spec):
 
 
 def run_pod(node, name, namespace, spec, seconds=120):
-    """What a pod prints until it has succeeded."""
+    """Run a pod until it has succeeded and return its output."""
     node.apply([pod(name, namespace, spec)])
 
     def over():
@@ -80,7 +80,7 @@ def ray_template(container, *, token=False):
 
 
 def rayservice(name, namespace, greeting, *, autoscaling=False):
-    """The greeter on a head without work and one worker, which comes at once or when Ray's autoscaler asks for it."""
+    """Return a RayService of the greeter: a head and one worker, fixed or added by Ray's autoscaler."""
     deployment = {
         "name": "Greeter",
         "num_replicas": 1,

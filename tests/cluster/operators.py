@@ -1,4 +1,4 @@
-"""Operator processes for tests: on the control plane they run beside it, with the rights of their service account."""
+"""Operator processes on this machine for cluster tests, with the rights of their service account."""
 
 import contextlib
 import os
@@ -80,7 +80,7 @@ class OperatorProcess:
         self._process.send_signal(kind)
 
     def ended(self, timeout):
-        """Wait until the process ends by itself; return its exit code."""
+        """Wait until the process ends and return its exit code."""
         return self._process.wait(timeout)
 
     def stop(self, kind=signal.SIGTERM, timeout=20):
@@ -119,7 +119,7 @@ class OperatorProcess:
 
 @contextlib.contextmanager
 def operator(cluster, folder, *options, **more):
-    """An operator that leads, until the end of the block."""
+    """Run an operator that leads, until the end of the block."""
     process = OperatorProcess(cluster, Path(folder) / f"operator-{free_port()}.log", *options, **more).start()
     try:
         yield process.wait_to_lead()

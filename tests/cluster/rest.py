@@ -1,4 +1,4 @@
-"""The API server for tests that ask it often: a kept connection, where kubectl is a process a question."""
+"""The API server over one connection, for tests with many requests; kubectl needs a process for each."""
 
 import json
 
@@ -46,7 +46,7 @@ class Rest:
         return json.loads(text)
 
     def text(self, path):
-        """Return an answer that is no JSON, such as /metrics."""
+        """Return an answer that is not JSON, such as /metrics."""
         request = self._client.param_serialize("GET", f"/{path}", auth_settings=["BearerToken"])
         return self._client.call_api(*request).read().decode()
 

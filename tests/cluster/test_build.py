@@ -1,4 +1,4 @@
-"""What is missing is named at once; what is built is built once, and whole."""
+"""A missing tool is named at once; a program is built once, and completely."""
 
 import os
 import threading

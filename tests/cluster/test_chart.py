@@ -1,4 +1,4 @@
-"""A real API server takes what the chart renders, and Helm installs, upgrades and removes it there."""
+"""A real API server accepts what the chart renders, and Helm installs, upgrades and removes it there."""
 
 import functools
 import json

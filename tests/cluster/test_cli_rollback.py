@@ -1,4 +1,4 @@
-"""`kubevoice rollback` and `status` on a real API server, with the operator that draws the conclusions."""
+"""`kubevoice rollback` and `status` on a real API server with an operator."""
 
 import os
 import subprocess
@@ -76,7 +76,7 @@ def test_a_name_or_a_digest_that_is_not_there(voices, kubevoice):
 
 
 def release_anew(voices, old):
-    """Let the release succeed that follows an `old` one, which stays until then."""
+    """Report that the release after an `old` one succeeded; the old one must stay until then."""
     newer = lambda: [job for name, job in voices.jobs("mei", "release").items() if name != old]  # noqa: E731
     voices.wait("another release", newer)
     voices.wait("its pod", lambda: voices.pods(newer()[0]))

@@ -118,7 +118,7 @@ IMMUTABLE = "artifactsUri cannot be changed; make another VoiceModel"
 
 
 def merge(whole, part):
-    """`whole` with the values of `part` in their places."""
+    """Return `whole` with the values of `part` merged into it."""
     result = dict(whole)
     for key, value in part.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -127,7 +127,7 @@ def merge(whole, part):
 
 
 def find_value_beyond(node):
-    """Values that a schema node does not allow, by keyword."""
+    """Return values that a schema node does not allow, by keyword."""
     step = 1 if node["type"] == "integer" else 0.5
     return {
         "enum": lambda _: "Nonsense",
@@ -164,7 +164,7 @@ def bounds(node, path=()):
 
 
 def build_spoilt_spec(path, value):
-    """The whole spec with one value put in one place."""
+    """Return the full spec with one value replaced."""
     place = spec = deepcopy(FULL)
     for step, following in pairwise(path):
         place = place[step] if isinstance(place, list) else place.setdefault(step, [] if following == 0 else {})
@@ -190,7 +190,7 @@ def create(rest, body, *, dry=True):
 
 
 def refusal(rest, body):
-    """What the API server says about a VoiceModel that it does not take."""
+    """Return the status code and the message with which the API server refuses a VoiceModel."""
     with pytest.raises(ApiException) as caught:
         create(rest, body)
     return caught.value.status, json.loads(caught.value.body)["message"]

@@ -1,4 +1,4 @@
-"""The product's images hold what their pods need, nothing else, and start where nothing can be written."""
+"""The product's images contain what their pods need, nothing else, and start on a read-only root."""
 
 import json
 
@@ -39,7 +39,7 @@ def manifests(node):
 
 
 def run_script(node, namespace, part, script):
-    """What `script` prints in a container of the image whose root is read-only."""
+    """Return the output of `script` in a container of the image with a read-only root."""
     name = f"{part}-{abs(hash(script)):x}"[:40]
     security = CONTAINER_SECURITY | {"readOnlyRootFilesystem": True}
     spec = pod_spec("bash", "-ec", script, image=image_name(part).removeprefix("docker.io/"), securityContext=security)

@@ -1,4 +1,4 @@
-"""Kueue admits what its quota has room for, as it does in a cluster of people's own."""
+"""Kueue admits Jobs as its quota allows."""
 
 import pytest
 from objects import pod_spec
@@ -11,7 +11,7 @@ API = "kueue.x-k8s.io/v1beta2"
 
 @pytest.fixture(scope="module")
 def namespace(kueue):
-    """A namespace whose queue has one core to give."""
+    """A namespace whose queue has a quota of one core."""
     name = kueue.namespace("queued")
     quota = {"name": "cpu", "nominalQuota": 1}
     group = {"coveredResources": ["cpu"], "flavors": [{"name": QUEUE, "resources": [quota]}]}

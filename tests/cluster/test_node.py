@@ -1,4 +1,4 @@
-"""The node is what the product's tests take it for: restricted pods, Services, DNS, S3, Ray, and no way out."""
+"""The node has what the product's tests rely on: restricted pods, Services, DNS, S3, Ray, and no outside network."""
 
 import signal
 import socket
@@ -29,7 +29,7 @@ def namespace(node):
 
 
 def fetch(address, port, path="/"):
-    """What the test process reads over HTTP, with no proxy between; None if there is nothing to be had."""
+    """Return the body of an HTTP response, read without a proxy; None if there is no response."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://{address}:{port}{path}", timeout=5) as response:

@@ -1,4 +1,4 @@
-"""The operator on a real API server makes, changes and removes the ways to a voice that its VoiceModel asks for."""
+"""The operator on a real API server creates, changes and removes the exposure of a VoiceModel."""
 
 import operators
 import pytest

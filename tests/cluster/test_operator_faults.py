@@ -1,4 +1,4 @@
-"""What goes wrong on a real node: each fault is told, ends within its time, and is over when its cause is."""
+"""Faults on a real node: each is reported within its time, and the voice recovers when the cause is gone."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""One of several operators acts, and what they do survives kills, silence and an API server that is away."""
+"""One of several operators acts, and their work survives kills, pauses and outages of the API server."""
 
 import contextlib
 import signal
@@ -130,7 +130,7 @@ def test_a_chain_whose_operator_is_killed_at_every_step_comes_to_the_same_end(co
 
 @pytest.fixture
 def ours_to_break(control_plane):
-    """The control plane, if it is ours; whole again afterwards."""
+    """The control plane, if the tests may stop parts of it; they are started again afterwards."""
     if not control_plane.components:
         pytest.skip("this cluster is not ours to break")
     yield control_plane

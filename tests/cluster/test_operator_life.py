@@ -1,4 +1,4 @@
-"""The life of one voice on a real node: made, served, scaled, changed, rolled back. The tests go in this order."""
+"""One voice on a real node: created, served, scaled, changed and rolled back. The tests run in this order."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The operator on a real API server: a chain that people edit, delete and disturb. The tests play the kubelet."""
+"""The operator on a real API server: VoiceModels that users edit and delete. The tests write the status of pods."""
 
 import operators
 import pytest
@@ -141,7 +141,7 @@ def test_a_status_that_somebody_else_wrote_is_put_right(voices, rest, wrong):
 
 
 def same(one, other):
-    """Whether statuses say the same, except when a condition came to be."""
+    """Return whether statuses are equal, except for the times of conditions."""
 
     def timeless(status):
         conditions = {c["type"]: c | {"lastTransitionTime": None} for c in status.get("conditions", ())}

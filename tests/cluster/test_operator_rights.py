@@ -1,4 +1,4 @@
-"""The operator may do what it needs, and nothing else; in one namespace it needs nothing of the cluster."""
+"""The operator has the rights that it needs and no others; for one namespace it needs no cluster-wide right."""
 
 import operators
 import pytest
@@ -53,7 +53,7 @@ FORBIDDEN = (
 
 
 def list_allowed(rest, resource, *, namespace="anywhere", name="", account=("kubevoice-operator", operators.SYSTEM)):
-    """The verbs that `kubectl auth can-i --as` affirms for a service account."""
+    """Return the verbs that `kubectl auth can-i --as` affirms for a service account."""
     group, _, rest_of_it = resource.partition("/")
     plural, _, subresource = rest_of_it.partition("/")
     what = {"group": group, "resource": plural, "subresource": subresource, "namespace": namespace, "name": name}

@@ -1,6 +1,6 @@
-"""What goes wrong while a voice is made: it is named, nothing hangs, and it goes on when the cause is gone.
+"""Faults while a voice is trained: each is reported, nothing hangs, and the voice recovers when the cause is gone.
 
-There is no node: the tests say of the pods what a kubelet would.
+There is no node: the tests write the status of pods.
 """
 
 import operators

@@ -1,6 +1,6 @@
-"""A voice is trained on a cluster without KubeRay, and served as soon as it is installed.
+"""A voice is trained on a cluster without KubeRay, and served as soon as KubeRay is installed.
 
-It is installed for good, so what needs KubeRay on the control plane comes after it: test_rayservices.py.
+KubeRay stays installed, so tests that need it on the control plane come after these: test_rayservices.py.
 """
 
 import operators

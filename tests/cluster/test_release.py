@@ -1,4 +1,4 @@
-"""What the README promises of a cluster: Helm installs, the minimal example speaks, and no upgrade is heard.
+"""The README on a cluster: Helm installs, the minimal example is served, and upgrades interrupt no request.
 
 The tests go in this order.
 """

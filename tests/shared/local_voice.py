@@ -1,4 +1,4 @@
-"""The voice `toy`, served by a Ray of this machine's own, and HTTP as applications speak it."""
+"""The voice `toy`, served by Ray on this machine, and HTTP requests to it."""
 
 import http.client
 import json
@@ -38,7 +38,7 @@ def free_port():
 
 @contextmanager
 def serve_voice(folder, toy, more=""):
-    """The toy behind an endpoint, with `more` in spec.serving; stopped in the end."""
+    """Serve the toy voice, with `more` in spec.serving, until the end of the block."""
     local = LocalServing(folder, free_port())
     try:
         local.apply(render(bundle(toy), more=more))
@@ -49,7 +49,7 @@ def serve_voice(folder, toy, more=""):
 
 
 def call(serving, method, path, body=None, *, cached=False, headers=None):
-    """Status, headers and body of one request; what was spoken before is spoken anew unless `cached`."""
+    """Return status, headers and body of one request; the response cache is not used unless `cached`."""
     connection = http.client.HTTPConnection(serving.url.removeprefix("http://"), timeout=60)
     try:
         payload = None if body is None else json.dumps(body)

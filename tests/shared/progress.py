@@ -1,4 +1,4 @@
-"""Names the tests that run, so that a run which is cut off has said what it was doing."""
+"""Prints the running tests, so that the output of a run that was killed shows them."""
 
 import os
 import signal

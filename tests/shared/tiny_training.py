@@ -74,7 +74,7 @@ def clip(rng):
 
 
 def corpus():
-    """Twelve clips to learn from, three to measure on."""
+    """Return twelve clips to train on and three held-out clips."""
     rng = np.random.default_rng(7)
     clips = [clip(rng) for _ in range(15)]
     stats = Stats(np.zeros(MELS, np.float32), np.ones(MELS, np.float32), 180.0, 60.0, 0.5, 0.3)
@@ -82,13 +82,13 @@ def corpus():
 
 
 def network():
-    """The same little network every time."""
+    """Return a small network, equal on every call."""
     torch.manual_seed(3)
     return Sambert(CONFIG)
 
 
 class Diary:
-    """What was told of each step, bit by bit, in a file that outlives its writer."""
+    """The exact losses of each step, in a file that outlives the process."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -98,11 +98,11 @@ class Diary:
             file.write(f"{step} {loss.hex()} {dev_loss.hex() if dev_loss is not None else '-'}\n")
 
     def lines(self):
-        """Return everything that was ever told, steps that were made again included."""
+        """Return all lines, with those of repeated steps."""
         return self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
 
     def step(self):
-        """Return the last step told."""
+        """Return the last step written."""
         return int(self.lines()[-1].split()[0]) if self.lines() else 0
 
 

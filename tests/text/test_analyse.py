@@ -1,4 +1,4 @@
-"""The Chinese front end: what is spoken for what is written."""
+"""The Chinese front end: readings and units of text."""
 
 import pytest
 from hypothesis import example, given, settings

@@ -1,4 +1,4 @@
-"""Where a sentence is breathed in."""
+"""Prosodic boundaries: where breath groups end."""
 
 import pytest
 from hypothesis import given

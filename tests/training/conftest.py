@@ -28,7 +28,7 @@ DEADLINE_SECONDS = 300
 
 
 class Runner:
-    """Stages as processes; what they scratch and say lies in one folder."""
+    """Runs stages as processes, with their files and logs in one folder."""
 
     def __init__(self, folder, steps, dataset="data/", storage="{artifactsUri: artifacts/}"):
         path = folder / "voice.yaml"

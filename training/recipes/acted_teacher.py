@@ -3,9 +3,8 @@
 An emotion changes the inputs of the teacher's decoder: F0, its range about the speaker's median, energy and durations.
 The audio itself is not processed, so acted speech is as clean as neutral speech.
 
-A speaker is a style of 256 numbers for each length of text: timbre (128) and prosody (128). Seven speakers are the
-model's own Mandarin voices. Nine more have the prosody of a Mandarin voice and three quarters of the timbre of an
-English one.
+A speaker is a style of 256 numbers for each length of text: timbre (128) and prosody (128). Seven are the model's own
+Mandarin voices. Nine more have the prosody of one of them and three quarters of the timbre of an English voice.
 """
 
 import json
@@ -189,12 +188,8 @@ class Speller:
     def spell(self, analysis: Analysis) -> list[tuple[str, int]]:
         """Return the teacher's phones, one character each, and the unit that each belongs to.
 
-        A pause belongs to the prosodic boundary between the words, if there is one, or to the word before it.
-
-        Raises
-        ------
-        KeyError, ValueError, AssertionError
-            If the teacher cannot synthesize the text.
+        A pause belongs to the prosodic boundary between the words, if there is one, or to the word before it. Raises
+        KeyError, ValueError or AssertionError if the teacher cannot synthesize the text.
         """
         pairs: list[tuple[str, int]] = []
         at = 0

@@ -61,10 +61,7 @@ def normalize_recording(recording: Recording, stats: Stats, durations: np.ndarra
 
 @torch.inference_mode()
 def align_durations(path: Path, voice: VoiceWeights, recordings: Sequence[Recording], eos: list[int]) -> np.ndarray:
-    """Return the frames of every symbol, one clip after the other.
-
-    The file `path` is read if it fits the corpus, and written otherwise.
-    """
+    """Return the frames of every symbol, clip after clip; the file is read if it fits the corpus, else written."""
     symbols, frames = sum(len(each.ling) for each in recordings), sum(len(each.mel) for each in recordings)
     if path.exists() and len(stored := np.load(path)) == symbols and stored.sum() == frames:
         return np.asarray(stored)
@@ -93,15 +90,7 @@ class Group:
     batch: AcousticBatch
 
     def select(self, places: Tensor, step: int) -> AcousticBatch:
-        """Return the clips at some places in the group as a batch.
-
-        Parameters
-        ----------
-        places
-            [B] places in the group.
-        step
-            Frames of a decoder step.
-        """
+        """Return the clips at `places` [B] in the group as a batch; `step` is the frames of a decoder step."""
         parts: dict[str, Any] = {
             field.name: getattr(self.batch, field.name) for field in dataclasses.fields(AcousticBatch)
         }

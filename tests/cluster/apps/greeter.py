@@ -1,4 +1,4 @@
-"""The smallest Ray Serve application that tells which config it has; pods get it in a ConfigMap."""
+"""A minimal Ray Serve application that returns its config; pods mount it from a ConfigMap."""
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
@@ -10,11 +10,11 @@ class Greeter:
     """Answers every request with the greeting of its `user_config`."""
 
     def reconfigure(self, config: dict[str, str]) -> None:
-        """Take another greeting, in place."""
+        """Change the greeting without a restart."""
         self.greeting = config["greeting"]
 
     async def __call__(self, _request: Request) -> str:
-        """Greet."""
+        """Return the greeting."""
         return self.greeting
 
 

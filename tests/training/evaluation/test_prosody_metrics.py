@@ -1,4 +1,4 @@
-"""What the voice that ships does with emotions, measured on what it speaks."""
+"""Emotions of the built-in voice, measured on its speech."""
 
 import pytest
 from kubevoice.engine import Controls, Engine

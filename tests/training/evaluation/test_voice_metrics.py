@@ -1,4 +1,4 @@
-"""Figures of utterances whose differences are known; a verdict and a page that say what was and was not measured."""
+"""Metrics of utterances with known differences; a gate result and a page that name what was not measured."""
 
 from html.parser import HTMLParser
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fine-tuning: exact whoever does it and however often he is killed."""
+"""Fine-tuning gives the same result in any process and after any number of kills."""
 
 import math
 import re

@@ -74,7 +74,7 @@ def test_a_run_that_goes_on_learns_from_the_same_durations(clips, voice, tmp_pat
 
 
 class Apart(ProcessGroup):
-    """A process that hears nothing of the others."""
+    """A process group whose ranks do not communicate."""
 
     def all_reduce_sum(self, _):
         pass

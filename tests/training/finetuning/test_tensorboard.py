@@ -1,4 +1,4 @@
-"""What TensorBoard is told, read back from the artifacts as TensorBoard reads it."""
+"""TensorBoard's files, read back from the artifacts as TensorBoard reads them."""
 
 import numpy as np
 import pytest

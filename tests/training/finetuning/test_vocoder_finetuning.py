@@ -1,4 +1,4 @@
-"""Fine-tuning of the vocoder: exact whoever does it, and it learns."""
+"""Fine-tuning of the vocoder gives the same result in any process, and improves the vocoder."""
 
 import pytest
 import torch

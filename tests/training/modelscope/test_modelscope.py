@@ -1,4 +1,4 @@
-"""ModelScope voice folders: imported, spoken, fine-tuned from; and what is wrong with one is named."""
+"""ModelScope voice folders: imported, synthesized with, fine-tuned from; faults of a folder are named."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The page to hear a voice by, made by its program and opened in a real Chromium."""
+"""The listening page, made by its script and opened in a real Chromium."""
 
 import re
 import shutil

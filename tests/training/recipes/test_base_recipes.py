@@ -108,7 +108,7 @@ def test_harmonics_are_compared_where_the_mel_has_the_recordings_pitch(monkeypat
 
 
 def test_a_training_step_reads_nothing_back_from_the_device():
-    """On a GPU a step is one graph; the device `meta` has no values, so that whoever asks for one fails."""
+    """On a GPU a step is one graph. The device `meta` has no values, so that reading one fails."""
     model, batch, slots, frames = load_weights(START).acoustic.train().to("meta"), 3, 6, 30
 
     def whole(*shape):

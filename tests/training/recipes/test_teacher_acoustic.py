@@ -1,4 +1,4 @@
-"""The new base's acoustic model: durations from the teacher, features in shards, a training that goes on."""
+"""The new base's acoustic model: durations from the teacher, features in shards, and a training that resumes."""
 
 import json
 import os

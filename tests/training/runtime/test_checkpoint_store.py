@@ -1,4 +1,4 @@
-"""Checkpoints in storage: which stay, which are picked, and what a process killed on the way leaves."""
+"""Checkpoints in storage: which are kept, which is loaded, and what a killed process leaves."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A pod's CPU limit, as its control group tells it."""
+"""A pod's CPU limit, read from its control group."""
 
 import signal
 
@@ -23,7 +23,7 @@ def test_without_control_groups_there_is_no_limit(tmp_path):
 
 @pytest.fixture
 def unchanged():
-    """What a stage sets for its whole process, set back."""
+    """Restore what a stage sets for the whole process."""
     threads, handlers = torch.get_num_threads(), {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
     yield
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""What a stage tells over HTTP while it runs."""
+"""Progress and metrics that a stage serves over HTTP."""
 
 import http.client
 import json
