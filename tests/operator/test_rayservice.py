@@ -228,13 +228,14 @@ def test_a_worker_may_take_longer_to_leave_than_a_request_to_finish():
     assert render()["rayClusterDeletionDelaySeconds"] >= finish
 
 
-def test_no_pod_uses_up_its_grace_period():
-    """The shell that KubeRay starts would ignore SIGTERM as process 1."""
-    for group in (cluster()["headGroupSpec"], worker()[0]):
-        pod = group["template"]["spec"]
-        assert pod["shareProcessNamespace"]
-    (container,) = cluster()["headGroupSpec"]["template"]["spec"]["containers"]
-    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "3"]
+def test_a_deleted_head_ends_within_seconds_and_a_starting_worker_at_once():
+    """The shell that KubeRay starts ignores SIGTERM as process 1."""
+    assert cluster()["headGroupSpec"]["template"]["spec"]["terminationGracePeriodSeconds"] <= 10
+    assert worker()[0]["template"]["spec"]["shareProcessNamespace"]
+
+
+def test_ray_cannot_reach_the_autoscalers_token_through_its_processes():
+    assert "shareProcessNamespace" not in cluster()["headGroupSpec"]["template"]["spec"]
 
 
 def test_every_pod_pulls_with_the_secrets_that_the_operator_was_given():

@@ -59,8 +59,9 @@ PRESTOP_SECONDS = 300
 """Time limit of a worker's preStop hook: its replica is replaced elsewhere, then its requests are finished."""
 STOP_SECONDS = 30
 """Time for the processes of a pod to end after SIGTERM."""
-HEAD_PRESTOP_SECONDS = 3
-"""Duration of the head's preStop hook: its address leaves the Services, and requests under way are answered."""
+HEAD_GRACE_SECONDS = 5
+"""Time until a deleted head is killed. The shell in which KubeRay starts Ray ignores SIGTERM as process 1, so Ray
+answers requests under way until then."""
 API_ACCESS_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
 SCRATCH_DIR = "/tmp"  # noqa: S108  # inside the container
 
@@ -125,9 +126,6 @@ def _template(model: VoiceModel, images: Images, container: Object) -> Object:
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            # As process 1 of its container, the shell in which KubeRay starts Ray or waits for the head would ignore
-            # SIGTERM, and the pod would use up its whole grace period.
-            "shareProcessNamespace": True,
             "securityContext": pod_security(),
             "containers": [container],
             "volumes": [{"name": "cache", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
@@ -142,8 +140,9 @@ def _head(model: VoiceModel, images: Images) -> Object:
     container = _container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
     if (secret := model.spec.serving.cache.redis_secret_ref) is not None:
         container["env"] += [_from_secret(name, secret.name) for name in ("REDIS_USERNAME", "REDIS_PASSWORD")]
-    container["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", str(HEAD_PRESTOP_SECONDS)]}}}
     template = _template(model, images, container)
+    # Not a shared process namespace, as workers have: through /proc it would give Ray the autoscaler's token.
+    template["spec"]["terminationGracePeriodSeconds"] = HEAD_GRACE_SECONDS
     template["spec"]["volumes"].append(_api_access())
     if (auth := model.spec.serving.expose.auth) is not None:
         # A volume follows changes of the Secret. If the key is missing, the pod waits and Kubernetes reports it.
@@ -207,6 +206,9 @@ def _workers(model: VoiceModel, images: Images) -> Object:
     template = _template(model, images, container)
     template["spec"]["volumes"] += volumes
     template["spec"]["terminationGracePeriodSeconds"] = PRESTOP_SECONDS + STOP_SECONDS
+    # As process 1 of its container, the shell in which KubeRay waits for the head would ignore SIGTERM, and a worker
+    # deleted before it started would use up the whole grace period.
+    template["spec"]["shareProcessNamespace"] = True
     return {
         "groupName": WORKERS,
         "replicas": max(1, least),
