@@ -52,8 +52,8 @@ class LocalServing:
             return None
         error = None
         try:
-            status, answer = running.request("GET")
-            application = answer.get("applications", {}).get(APPLICATION, {}) if status == 200 else {}
+            _, answer = running.request("GET")
+            application = answer.get("applications", {}).get(APPLICATION, {}) if isinstance(answer, dict) else {}
             if application.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
                 error = f"Ray Serve: {_last_line(application)}; logs are in {self._folder}"
         except OSError as failure:
