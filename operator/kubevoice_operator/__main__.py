@@ -13,7 +13,7 @@ from pathlib import Path
 from kubevoice_operator.cluster import logs
 from kubevoice_operator.cluster.cache import Key
 from kubevoice_operator.cluster.options import Options
-from kubevoice_operator.cluster.process import run_operator
+from kubevoice_operator.cluster.process import Ending, run_operator
 from kubevoice_operator.render.names import Images
 
 __all__ = ["main"]
@@ -72,14 +72,22 @@ async def _main(options: Options) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if not await run_operator(options, stop):
-        # At once: another replica may lead already, and running tasks could take long to end.
-        logging.shutdown()
-        os._exit(LOST)
+    match await run_operator(options, stop):
+        case Ending.LEADERSHIP_LOST:
+            # At once: another replica may lead already, and running tasks could take long to end.
+            logging.shutdown()
+            os._exit(LOST)
+        case Ending.MUST_RESTART:
+            logging.shutdown()
+            os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this process's own command line
+        case Ending.STOPPED:
+            pass
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the operator until it is stopped. Ends with 1 if it lost the Lease, so that Kubernetes restarts it.
+
+    The process replaces itself when it must start again.
 
     Parameters
     ----------

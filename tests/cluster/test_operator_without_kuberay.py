@@ -26,7 +26,9 @@ def rest(control_plane):
 
 def test_kuberay_may_come_later(rest, control_plane, tmp_path):
     voices = Voices(rest, control_plane.namespace("without-kuberay"))
-    with operators.operator(control_plane, tmp_path) as operator:
+    # Limited to namespaces, an operator gets no events of CustomResourceDefinitions.
+    namespaces = ("--namespace", voices.namespace, "--namespace", operators.SYSTEM)
+    with operators.operator(control_plane, tmp_path, *namespaces) as operator:
         voices.make("early")
         voices.run("early")
         assert "install KubeRay" in voices.wait_condition("early", "Available", "False", "KubeRayNotInstalled")
@@ -38,7 +40,7 @@ def test_kuberay_may_come_later(rest, control_plane, tmp_path):
         assert service()["metadata"]["ownerReferences"][0]["kind"] == "VoiceModel"
         voices.wait_condition("early", "Available", "False", "RollingOut")
         voices.wait_condition("early", "Degraded", "False", "Healthy")
-        # Watched like everything else from now on.
+        # Watched like everything else from now on, by the same process.
         rest.delete("rayservices", voices.namespace, "early")
         voices.wait("another RayService", service)
         assert operator.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0

@@ -81,6 +81,21 @@ class KubernetesApi:
         """
         return await self.requests.list_identities(Resource(*resource), namespace, labels)
 
+    async def is_discoverable(self, resource: tuple[str, str, str]) -> bool:
+        """Return whether the API server's discovery shows a resource.
+
+        Parameters
+        ----------
+        resource
+            Group, version and plural name.
+
+        Returns
+        -------
+        bool
+            Whether the watches can find it.
+        """
+        return await self.requests.is_discoverable(Resource(*resource))
+
     async def create_job(self, job: Object) -> Object | None:
         """Create a Job.
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from http import HTTPStatus
 
 import aiohttp
@@ -34,8 +33,8 @@ KINDS = {
 class CacheAudit:
     """Audits one cache.
 
-    A watch that was cut for long can miss a deletion. A watch never starts if KubeRay or the Gateway API is installed
-    but its resources cannot be discovered yet.
+    A watch that was cut for long can miss a deletion. A resource that KubeRay or the Gateway API brings when it is
+    installed later has no watch yet.
 
     Parameters
     ----------
@@ -59,6 +58,9 @@ class CacheAudit:
         self, api: KubernetesApi, cache: ResourceCache, enqueue: Callable[[Key], None], namespaces: Sequence[str]
     ) -> None:
         self._api, self._cache, self._enqueue, self._namespaces = api, cache, enqueue, namespaces
+        self._missing: set[tuple[str, str, str]] = set()
+        """Resources that the API server does not have. Added by every list that answers 404, removed by
+        `find_new_resources`."""
         self._missed_updates: dict[tuple[str, str | None], dict[str, int]] = {}
         """Versions that the last comparison listed and no watch had shown, by resource and namespace. Replaced by every
         comparison."""
@@ -80,7 +82,7 @@ class CacheAudit:
         try:
             listed = await self._api.list_identities(resource, namespace, labels)
         except ApiException as error:
-            return bool(error.status == HTTPStatus.NOT_FOUND)  # KubeRay or the Gateway API may not be installed
+            return self._note_missing(resource, error)
         except (TimeoutError, aiohttp.ClientError, OSError):
             return False
         return not self._cache.missed_updates(KINDS[resource[2]], listed.versions)
@@ -94,9 +96,36 @@ class CacheAudit:
             If the API server does not answer.
         """
         for resource, labels, namespace in self._scopes():
-            with suppress(ApiException):  # KubeRay or the Gateway API may not be installed
+            try:
                 listed = await self._api.list_identities(resource, namespace, labels)
+            except ApiException as error:
+                self._note_missing(resource, error)
+            else:
                 self._compare_list(resource[2], namespace, listed)
+
+    def _note_missing(self, resource: tuple[str, str, str], error: ApiException) -> bool:
+        """Return whether a list failed because KubeRay or the Gateway API is not installed, and remember it."""
+        missing = bool(error.status == HTTPStatus.NOT_FOUND)
+        if missing:
+            self._missing.add(resource)
+        return missing
+
+    async def find_new_resources(self) -> bool:
+        """Look for resources that were missing.
+
+        Returns
+        -------
+        bool
+            True if one can be watched now; no later call reports it again.
+
+        Raises
+        ------
+        ApiException, aiohttp.ClientError, OSError, TimeoutError
+            If the API server does not answer.
+        """
+        new = {resource for resource in tuple(self._missing) if await self._api.is_discoverable(resource)}
+        self._missing -= new
+        return bool(new)
 
     def _compare_list(self, plural: str, namespace: str | None, listed: Identities) -> None:
         kind, scope = KINDS[plural], (plural, namespace)

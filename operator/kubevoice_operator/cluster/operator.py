@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import aiohttp
 import kopf
@@ -32,6 +33,7 @@ SILENCE_SECONDS = 60.0
 """The Lease is renewed every two seconds and watched: no event for this long means that the watches have stopped."""
 AUDIT_SECONDS = 300.0
 CLEANUP_SECONDS = 15.0
+NEW_RESOURCE_SECONDS = 10.0
 SHUTDOWN_SECONDS = 5.0
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 60.0
 
@@ -49,11 +51,17 @@ class Operator:
         Trainers and replicas.
     metrics
         The metrics to update.
+
+    Attributes
+    ----------
+    must_restart
+        Whether `run` ended because the process must start again. Set by `_find_new_resources`, never cleared.
     """
 
     def __init__(self, options: Options, api: KubernetesApi, data: DataPlaneClient, metrics: OperatorMetrics) -> None:
         self._options, self._api, self._metrics = options, api, metrics
         self._cache, self._heartbeat = ResourceCache(), Heartbeat()
+        self.must_restart = False
         self._queue: WorkQueue[Key] = WorkQueue()
         self._events = EventPoster(api, options.identity)
         self._audit = CacheAudit(api, self._cache, self.enqueue, options.namespaces)
@@ -126,7 +134,7 @@ class Operator:
         Parameters
         ----------
         stop
-            Set by the caller, or by kopf when it handles a signal.
+            Set by the caller, by kopf when it handles a signal, or when the process must start again.
         """
         watch = kopf.operator(
             registry=build_registry(self._cache, self.enqueue, self._heartbeat),
@@ -141,11 +149,12 @@ class Operator:
                 group.create_task(self._run_workers()),
                 group.create_task(self._events.post_queued(self._queue.wait_idle)),
                 group.create_task(_repeat(AUDIT_SECONDS, self._audit.compare)),
+                group.create_task(_repeat(NEW_RESOURCE_SECONDS, partial(self._find_new_resources, stop))),
                 group.create_task(_repeat(CLEANUP_SECONDS, self._resume_cleanups)),
                 group.create_task(_repeat(CLEANUP_SECONDS, self._update_phase_metrics)),
             ]
             await watch
-            stop.set()  # kopf handles the signals and returned because of one
+            stop.set()  # kopf handles the signals and may have returned because of one
             with suppress(TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_SECONDS):
                     await self._events.wait_until_posted()
@@ -160,6 +169,17 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             for _ in range(WORKERS):
                 group.create_task(self._queue.run_worker(self._handle))
+
+    async def _find_new_resources(self, stop: asyncio.Event) -> None:
+        """Stop, in order to start again, if KubeRay or the Gateway API was installed.
+
+        kopf looks for new resources once for each event of a CustomResourceDefinition. The API server's discovery may
+        not show them yet then, and an operator that is limited to namespaces gets no such event.
+        """
+        if await self._audit.find_new_resources():
+            logger.info("a resource was installed: starting again to watch it")
+            self.must_restart = True
+            stop.set()
 
     async def _resume_cleanups(self) -> None:
         await resume_cleanups(self._api, self._cache)

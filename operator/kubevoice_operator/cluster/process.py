@@ -3,23 +3,34 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from enum import Enum, auto
 
 from kubevoice_operator.cluster.api import KubernetesApi
 from kubevoice_operator.cluster.background import background_loop
+from kubevoice_operator.cluster.connection import load_client
 from kubevoice_operator.cluster.data_plane import DataPlaneClient
 from kubevoice_operator.cluster.leader import Election
 from kubevoice_operator.cluster.lease import LeaseClient
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.operator import SHUTDOWN_SECONDS, Operator
 from kubevoice_operator.cluster.options import Options
-from kubevoice_operator.cluster.requests import ApiRequests, load_client
+from kubevoice_operator.cluster.requests import ApiRequests
 from kubevoice_operator.cluster.server import serve
 
-__all__ = ["run_operator"]
+__all__ = ["Ending", "run_operator"]
 
 
-async def run_operator(options: Options, stop: asyncio.Event) -> bool:
-    """Run the operator until it is stopped or leadership is lost.
+class Ending(Enum):
+    """Why the operator ended."""
+
+    STOPPED = auto()
+    LEADERSHIP_LOST = auto()
+    MUST_RESTART = auto()
+    """It has to watch a resource that was installed after it started."""
+
+
+async def run_operator(options: Options, stop: asyncio.Event) -> Ending:
+    """Run the operator until it is stopped, leadership is lost or it must start again.
 
     Parameters
     ----------
@@ -30,8 +41,8 @@ async def run_operator(options: Options, stop: asyncio.Event) -> bool:
 
     Returns
     -------
-    bool
-        True if `stop` ended it; False if leadership was lost, so that the caller starts it again as a candidate.
+    Ending
+        Why it ended. Unless it was stopped, the caller starts a new process.
     """
     metrics, client = OperatorMetrics(), await load_client()
     requests, data = ApiRequests(client, metrics), DataPlaneClient()
@@ -48,10 +59,11 @@ async def run_operator(options: Options, stop: asyncio.Event) -> bool:
         await leading[0].run(stop)
 
     try:
-        if options.elect:
-            return await _lead_if_elected(options, requests, stop, lead)
-        await lead()
-        return True
+        if not options.elect:
+            await lead()
+        elif not await _lead_if_elected(options, requests, stop, lead):
+            return Ending.LEADERSHIP_LOST
+        return Ending.MUST_RESTART if leading and leading[0].must_restart else Ending.STOPPED
     finally:
         await data.close()
         await server.cleanup()

@@ -1,19 +1,18 @@
 """Requests to the Kubernetes API, one method for each verb. Every request is counted, and only the leader writes."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, NamedTuple
-from urllib.request import getproxies
 
-from kubernetes.aio import client, config
+from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
 from kubevoice_operator.cluster.cache import Key
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 
-__all__ = ["ApiException", "ApiRequests", "Identities", "Resource", "ignore_missing", "load_client"]
+__all__ = ["ApiException", "ApiRequests", "Identities", "Resource", "ignore_missing"]
 
 Object = dict[str, Any]
 READ_VERBS = ("get", "list")
@@ -51,29 +50,6 @@ def ignore_missing() -> Iterator[None]:
     except ApiException as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-
-
-async def load_client() -> client.ApiClient:
-    """Create a client of the cluster that this process runs in, or else of the user's kubeconfig.
-
-    Returns
-    -------
-    kubernetes.aio.client.ApiClient
-        The caller closes it.
-
-    Raises
-    ------
-    kubernetes.config.ConfigException
-        If there is neither a service account nor a kubeconfig.
-    """
-    configuration = client.Configuration()
-    try:
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    except config.ConfigException:
-        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    # Finding a proxy and reading ~/.netrc costs two threads a request, so it is done only if a proxy is set.
-    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
-    return client.ApiClient(configuration)
 
 
 class ApiRequests:
@@ -158,15 +134,8 @@ class ApiRequests:
         versions: dict[str, int] = {}
         list_version, continuation = "", ""
         while True:
-            query = [("limit", str(PAGE_SIZE)), ("labelSelector", labels)]
-            request = await self._client.param_serialize(
-                method="GET",
-                resource_path=path,
-                query_params=[*query, ("continue", continuation)] if continuation else query,
-                header_params={"Accept": METADATA_ONLY},
-                auth_settings=["BearerToken"],
-            )
-            page = await self._send("list", resource.plural, self._read_json(request))
+            query = [("limit", str(PAGE_SIZE)), ("labelSelector", labels), ("continue", continuation)]
+            page = await self._read_json("list", resource.plural, path, METADATA_ONLY, query)
             items = (item["metadata"] for item in page["items"] or ())  # null if there are none
             versions |= {meta["uid"]: int(meta["resourceVersion"]) for meta in items}
             list_version = list_version or page["metadata"]["resourceVersion"]
@@ -174,7 +143,43 @@ class ApiRequests:
             if not continuation:
                 return Identities(versions, int(list_version))
 
-    async def _read_json(self, request: tuple[Any, ...]) -> Object:
+    async def is_discoverable(self, resource: Resource) -> bool:
+        """Return whether the API server's discovery shows a resource.
+
+        Discovery follows a new CustomResourceDefinition by seconds; the resource can be listed before.
+
+        Parameters
+        ----------
+        resource
+            A resource of a named group.
+
+        Returns
+        -------
+        bool
+            Whether a client that discovers resources can find it.
+        """
+        group_version = f"{resource.group}/{resource.version}"
+        groups = await self._read_json("get", "apis", "/apis")
+        if group_version in (version["groupVersion"] for group in groups["groups"] for version in group["versions"]):
+            with ignore_missing():
+                served = await self._read_json("get", "apis", f"/apis/{group_version}")
+                return any(item["name"] == resource.plural for item in served["resources"])
+        return False
+
+    async def _read_json(
+        self, verb: str, plural: str, path: str, accept: str = "application/json", query: Sequence[tuple[str, str]] = ()
+    ) -> Object:
+        request = await self._client.param_serialize(
+            method="GET",
+            resource_path=path,
+            query_params=[(name, value) for name, value in query if value],
+            header_params={"Accept": accept},
+            auth_settings=["BearerToken"],
+        )
+        page: Object = await self._send(verb, plural, self._call(request))
+        return page
+
+    async def _call(self, request: tuple[Any, ...]) -> Object:
         answer = await self._client.call_api(*request)
         body: bytes = await answer.read()  # type: ignore[no-untyped-call]
         if answer.status != HTTPStatus.OK:
