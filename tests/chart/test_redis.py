@@ -9,6 +9,7 @@ import time
 
 import pytest
 from chart import render_chart
+from ports import free_port
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
@@ -33,9 +34,7 @@ def run(tmp_path):
     started = []
 
     def run(container, password):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         secrets = dict.fromkeys((item["name"] for item in container["env"]), password)
         words = [*container["command"], *container["args"], "--port", str(port), "--bind", "127.0.0.1"]
         log = (tmp_path / "log").open("wb")

@@ -3,23 +3,17 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
 from chart import CHART, RELEASE, SYSTEM, helm, render_chart
+from ports import free_port
 from testcluster.tools import wait_for
 
 LEASE = "kubevoice-operator"
 PROGRAM = ("-m", "kubevoice_operator")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def install(cluster):

@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,6 +12,7 @@ import urllib.request
 
 import pytest
 import yaml
+from ports import free_port
 
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 META = "__meta_kubernetes_pod_label_"
@@ -67,9 +67,7 @@ class PrometheusServer:
             pytest.skip("prometheus is not installed")
         self.folder = folder
         self._write(configs)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
 
     def __enter__(self):
         words = [f"--config.file={self.folder}/prometheus.yaml", f"--storage.tsdb.path={self.folder}/tsdb"]

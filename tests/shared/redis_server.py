@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import pytest
+from ports import free_port
 
 
 class RedisServer:
@@ -16,9 +17,7 @@ class RedisServer:
         if self.binary is None:
             pytest.skip("redis-server is not installed")
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self.process = None
 

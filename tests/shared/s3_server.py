@@ -1,6 +1,5 @@
 """A real S3 server for tests, which can be stopped and started again with what it holds."""
 
-import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from kubevoice.storage import S3Options
+from ports import free_port
 from testcluster import UnavailableError
 from testcluster.build import versitygw
 
@@ -30,9 +30,7 @@ class S3Server:
 
     def __init__(self, root, authority=None):
         self.root, self._authority = root, authority
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.endpoint = f"http{'s' if authority else ''}://127.0.0.1:{self.port}"
         self.environment = {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
         self._process = None

@@ -6,6 +6,7 @@ connection needs a token that only this user can read.
 
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -14,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,11 @@ from kubevoice_operator.render.serve_config import RAY_ENVIRONMENT
 
 __all__ = ["LocalRay", "RayProcess", "port_is_free"]
 
-START_SECONDS = 90.0
+START_SECONDS = 300.0
+"""A machine that is busy needs minutes; a head node that cannot start ends long before."""
 STOP_SECONDS = 5.0
+LAST_LINES = 5
+PORTS = range(20000, 30000)
 SOCKET_PATH_LIMIT = 107
 SOCKET_SUFFIX = len("/session_2026-01-01_00-00-00_000000_0000000/sockets/dash_TaskEventsHead")
 SERVE_API = "/api/serve/applications/"
@@ -95,15 +100,9 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def _free_ports(count: int) -> Iterator[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for probe in sockets:
-            probe.bind((LOOPBACK, 0))
-        yield from [probe.getsockname()[1] for probe in sockets]
-    finally:
-        for probe in sockets:
-            probe.close()
+def _free_ports(count: int) -> list[int]:
+    """Return ports below those that the kernel gives to outgoing connections, which could take one before Ray does."""
+    return list(islice((port for port in random.sample(PORTS, len(PORTS)) if port_is_free(port)), count))
 
 
 def _stat(pid: int) -> list[str]:
@@ -187,7 +186,7 @@ class LocalRay:
         Raises
         ------
         KubeVoiceError
-            If it ends or does not answer; the message names the log.
+            If it ends or does not answer; the message quotes the end of the log and names it.
         """
         gcs, dashboard, agent, agent_grpc, metrics, client = _free_ports(6)
         temporary = self._temporary_folder()
@@ -202,6 +201,7 @@ class LocalRay:
             *("--num-cpus", str((os.cpu_count() or 1) + SPARE_CPUS), "--object-store-memory", str(128 << 20)),
         ]
         with self.log.open("ab") as log:
+            begin = log.tell()
             self._head = process = subprocess.Popen(  # noqa: S603  # our own words
                 command,
                 stdin=subprocess.DEVNULL,
@@ -222,18 +222,25 @@ class LocalRay:
             )
         head = RayProcess(process.pid, _identity(process.pid), dashboard, token)
         write_atomically(self._folder / "ray.json", json.dumps(asdict(head)))
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
-            try:
-                if head.request("GET")[0] == 200:
+        started_at, exit_code = time.monotonic(), None
+        while exit_code is None and time.monotonic() - started_at < START_SECONDS:
+            with suppress(OSError):
+                if head.request("GET")[0] == HTTPStatus.OK:
                     return head
-            except OSError:
-                pass
             time.sleep(0.2)
+            exit_code = process.poll()
+        seconds = time.monotonic() - started_at
         self.stop()
-        raise KubeVoiceError(f"Ray did not start within {START_SECONDS:.0f} s; its log is {self.log}")
+        what = "did not answer within" if exit_code is None else f"ended with exit code {exit_code} after"
+        raise KubeVoiceError(f"Ray {what} {seconds:.0f} s; its log {self.log} ends with:\n{self._read_end(begin)}")
+
+    def _read_end(self, begin: int) -> str:
+        """Return the last lines that Ray wrote after a position of its log, without stack traces and repetitions."""
+        with self.log.open("rb") as log:
+            log.seek(begin)
+            lines = dict.fromkeys(log.read().decode(errors="replace").splitlines())
+        messages = [line for line in lines if line.strip() and "[0x" not in line and not line.startswith("***")]
+        return "\n".join(messages[-LAST_LINES:])
 
     def stop(self) -> bool:
         """Stop the head node and all processes that it started, also if the head itself was killed.

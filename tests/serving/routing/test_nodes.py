@@ -3,7 +3,6 @@
 import http.client
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice, serve_config
 from kubevoice_operator.render.serve_config import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
 from live_caller import open_call
+from ports import free_port
 
 pytestmark = [
     pytest.mark.xdist_group("ray"),
@@ -44,16 +44,10 @@ LEAVE_SECONDS = 240
 NUMBERS = count()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return probe.getsockname()[1]
-
-
-def until(condition):
+def until(condition, state=str):
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, state()
         time.sleep(0.2)
 
 
@@ -62,7 +56,7 @@ class Ray:
 
     def __init__(self, folder):
         self.folder, self.nodes = folder, {}
-        self.gcs, self.dashboard, self.port = free_port(), free_port(), free_port()
+        self.gcs, self.dashboard, self.port = free_port(HEAD), free_port(HEAD), free_port()
         self.environment = (
             os.environ
             | RAY_ENVIRONMENT
@@ -108,6 +102,10 @@ class Ray:
         state = self.serve()[1]["applications"]["voice"]["deployments"].get(deployment, {"replicas": []})
         return sorted(r["node_ip"] for r in state["replicas"] if r["state"] == "RUNNING")
 
+    def read_logs(self):
+        """Return the end of what each node printed, for the message of a failed test."""
+        return "\n".join(f"{log.name}: {log.read_text()[-4000:]}" for log in sorted(self.folder.glob("*.log")))
+
     def stop(self):
         for node in self.nodes.values():
             node.kill()
@@ -126,7 +124,7 @@ def ray(tmp_path_factory, toy):
     head, workers = config["headGroupSpec"]["rayStartParams"], config["workerGroupSpecs"][0]["rayStartParams"]
     try:
         cluster.start(HEAD, head, "--head", f"--port={cluster.gcs}", f"--dashboard-port={cluster.dashboard}")
-        until(lambda: cluster.serve()[0] == 200)
+        until(lambda: cluster.serve()[0] == 200, cluster.read_logs)
         for address in WORKERS:
             cluster.start(address, workers, f"--address={HEAD}:{cluster.gcs}")
         yield cluster

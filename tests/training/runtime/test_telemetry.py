@@ -8,12 +8,7 @@ import pytest
 from kubevoice.resources.stages import Progress, Stage
 from kubevoice_training.runtime.progress import ProgressFile
 from kubevoice_training.runtime.telemetry import serve_telemetry
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from ports import free_port
 
 
 def get(port, path):
