@@ -67,7 +67,18 @@ TORCH_STAGES = (Stage.TRAIN, Stage.RELEASE)
 
 
 def load_stage(stage: Stage) -> Callable[[Any, Context], BaseModel]:
-    """Import the function of a stage."""
+    """Import the function of a stage.
+
+    Parameters
+    ----------
+    stage
+        The stage.
+
+    Returns
+    -------
+    callable
+        Takes the stage's spec and the context; returns its result.
+    """
     function: Callable[[Any, Context], BaseModel] = getattr(import_module(f"kubevoice_training.stages.{stage}"), stage)
     return function
 

@@ -116,9 +116,9 @@ def with_condition(conditions: Iterable[Condition], new: Condition) -> tuple[Con
     tuple of Condition
         All conditions, in the same order.
     """
-    kept = tuple(conditions)
-    if (old := find_condition(kept, new.type)) is None:
-        return (*kept, new)
+    current = tuple(conditions)
+    if (old := find_condition(current, new.type)) is None:
+        return (*current, new)
     if old.status is new.status:
         new = new.model_copy(update={"last_transition_time": old.last_transition_time})
-    return tuple(new if condition is old else condition for condition in kept)
+    return tuple(new if condition is old else condition for condition in current)

@@ -48,20 +48,20 @@ def cel(*rules: tuple[str, str], **more: Any) -> dict[str, Any]:
     return {RULES: [{"rule": rule, "message": text} for rule, text in rules], **more}
 
 
-def immutable(what: str) -> dict[str, Any]:
+def immutable(field: str) -> dict[str, Any]:
     """Build the schema extras of a field that cannot change, because a change could not be honoured.
 
     Parameters
     ----------
-    what
-        Names the field in the API server's message.
+    field
+        Name of the field, for the API server's message.
 
     Returns
     -------
     dict
         Values for a field's `json_schema_extra`.
     """
-    return cel(("self == oldSelf", f"{what} cannot be changed; make another VoiceModel"))
+    return cel(("self == oldSelf", f"{field} cannot be changed; make another VoiceModel"))
 
 
 def list_type(kind: str, *keys: str) -> dict[str, Any]:

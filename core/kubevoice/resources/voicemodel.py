@@ -231,8 +231,8 @@ def _problem(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown field; see `kubectl explain voicemodel.spec` or docs/voicemodel.md"
     message = str(error["msg"]).removeprefix("Value error, ")
-    given = error.get("input")
-    shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
+    value = error.get("input")
+    shown = f", not {value!r}" if isinstance(value, str | int | float | bool) else ""
     return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
 
 

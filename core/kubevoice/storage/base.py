@@ -29,14 +29,14 @@ class S3Options:
     region: str = "us-east-1"
     path_style: bool = False
     patience_seconds: float = 90.0
-    """How long to go on trying while the server cannot be reached or answers that it is in trouble itself."""
+    """How long transient errors are retried: the server cannot be reached, or answers 429 or 5xx."""
 
 
 class Storage(Protocol):
     """Objects under one root. Keys are relative, '/'-separated; writes appear whole or not at all.
 
-    Every method raises InputError for a key that leaves the root or names nothing, and StorageError, with what
-    to do, for trouble on the way.
+    Every method raises InputError for a key that is empty or leaves the root, and StorageError, with advice, for
+    any other failure.
     """
 
     @property

@@ -18,23 +18,25 @@ __all__ = ["LocalStorage", "atomic_file", "explain_os_errors"]
 
 
 @contextmanager
-def explain_os_errors(what: str) -> Iterator[None]:
+def explain_os_errors(failure: str) -> Iterator[None]:
     """Turn an OSError of the block into a StorageError that says what to do.
 
     Parameters
     ----------
-    what
-        What was done, for the message.
+    failure
+        Beginning of the message, such as "cannot read file:///data/a.wav".
 
     Raises
     ------
     StorageError
         In place of the OSError.
+    InputError
+        If the file does not exist.
     """
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{what}: there is no such file") from None
+        raise InputError(f"{failure}: there is no such file") from None
     except OSError as error:
         advice = {
             errno.ENOSPC: "the disk is full; free some space and run it again",
@@ -44,7 +46,7 @@ def explain_os_errors(what: str) -> Iterator[None]:
             errno.EPERM: "permission is denied; check the owner and mode of the folder",
             errno.EROFS: "the file system is read-only",
         }.get(error.errno or 0, error.strerror or str(error))
-        raise StorageError(f"{what}: {advice}") from error
+        raise StorageError(f"{failure}: {advice}") from error
 
 
 @contextmanager
@@ -85,6 +87,7 @@ class LocalStorage(Storage):
     @property
     @override
     def uri(self) -> str:
+        """Return the folder as a file:// URI."""
         return self._root.as_uri()
 
     def _path(self, key: str) -> Path:
@@ -95,6 +98,7 @@ class LocalStorage(Storage):
 
     @override
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List the files below the folder, sorted by key; files that are still being written are left out."""
         if prefix:
             validate_key(prefix)
         files = (path for path in self._root.rglob("*") if path.is_file() and not path.name.endswith(".part"))
@@ -105,37 +109,44 @@ class LocalStorage(Storage):
 
     @override
     def exists(self, key: str) -> bool:
+        """Check whether there is a regular file at the key."""
         return self._path(key).is_file()
 
     @override
     def read(self, key: str) -> bytes:
+        """Read a file."""
         with explain_os_errors(f"cannot read {self.uri}/{key}"):
             return self._path(key).read_bytes()
 
     @override
     def write(self, key: str, data: bytes) -> None:
+        """Write a file; it replaces an older one when it is complete."""
         with explain_os_errors(f"cannot write {self.uri}/{key}"), atomic_file(self._path(key)) as file:
             file.write(data)
 
     @override
     def download(self, key: str, path: Path) -> None:
+        """Copy a file to a path; it appears there when it is complete."""
         self._copy(self._path(key), path, f"cannot copy {self.uri}/{key}")
 
     @override
     def upload(self, path: Path, key: str) -> None:
+        """Copy a local file into the folder; it appears at the key when it is complete."""
         self._copy(path, self._path(key), f"cannot write {self.uri}/{key}")
 
-    def _copy(self, source: Path, target: Path, what: str) -> None:
-        with explain_os_errors(what), source.open("rb") as data, atomic_file(target) as file:
+    def _copy(self, source: Path, target: Path, failure: str) -> None:
+        with explain_os_errors(failure), source.open("rb") as data, atomic_file(target) as file:
             shutil.copyfileobj(data, file, 1 << 20)
 
     @override
     def delete(self, key: str) -> None:
+        """Delete a file if it exists."""
         with explain_os_errors(f"cannot delete {self.uri}/{key}"):
             self._path(key).unlink(missing_ok=True)
 
     @override
     def delete_below(self, path: str) -> int:
+        """Delete the file, or the folder with all files in it; return the number of files."""
         target = self._path(path)
         with explain_os_errors(f"cannot delete {self.uri}/{path}"):
             if target.is_file():

@@ -21,7 +21,7 @@ WORKERS = 8
 
 
 class S3Storage(Storage):
-    """Objects under a prefix of one bucket. PUT is atomic on S3, so writes need no more."""
+    """Objects under a prefix of one bucket. PUT is atomic on S3, so a write is one PUT."""
 
     def __init__(self, bucket: str, prefix: str, options: S3Options) -> None:
         self._bucket, self._prefix, self._options = bucket, prefix, options
@@ -30,6 +30,7 @@ class S3Storage(Storage):
     @property
     @override
     def uri(self) -> str:
+        """Return bucket and prefix as an s3:// URI."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
     @cached_property
@@ -44,19 +45,20 @@ class S3Storage(Storage):
             retries={"max_attempts": ATTEMPTS, "mode": "standard"},
             s3={"addressing_style": "path" if options.path_style else "auto"},
         )
-        # A session of its own: boto3's default one is not made for threads, and keeps the first credentials it saw.
+        # Not boto3's default session: it is not thread-safe, and it keeps the first credentials.
         return boto3.Session().client("s3", endpoint_url=options.endpoint, region_name=options.region, config=config)
 
     def _key(self, key: str) -> str:
         return f"{self._prefix}/{validate_key(key)}".lstrip("/")
 
-    def _call(self, what: str, call: Callable[[], T]) -> T:
+    def _call(self, failure: str, call: Callable[[], T]) -> T:
         """Return what `call` returns; try again while the server is away, explain other trouble."""
-        with explain_s3(what, self._bucket, self._options.endpoint or "AWS"):
-            return retry_transient(call, self._options.patience_seconds, what)
+        with explain_s3(failure, self._bucket, self._options.endpoint or "AWS"):
+            return retry_transient(call, self._options.patience_seconds, failure)
 
     @override
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """List the objects below the prefix, in pages of ListObjectsV2; markers of folders are left out."""
         if prefix:
             validate_key(prefix)
         root = f"{self._prefix}/" if self._prefix else ""
@@ -72,19 +74,21 @@ class S3Storage(Storage):
 
     @override
     def exists(self, key: str) -> bool:
-        name, what = self._key(key), f"cannot look for {self.uri}/{key}"
+        """Check by HEAD whether an object exists; a bucket that does not exist is a StorageError."""
+        name, failure = self._key(key), f"cannot look for {self.uri}/{key}"
         try:
-            self._call(what, lambda: self._client.head_object(Bucket=self._bucket, Key=name))
+            self._call(failure, lambda: self._client.head_object(Bucket=self._bucket, Key=name))
         except ObjectNotFoundError:
-            # An answer to HEAD has no body: that the whole bucket is missing looks the same.
+            # A response to HEAD has no body, so a missing bucket looks like a missing object.
             if not self._bucket_seen:
-                self._call(what, lambda: self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
+                self._call(failure, lambda: self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
                 self._bucket_seen = True
             return False
         return True
 
     @override
     def read(self, key: str) -> bytes:
+        """Read an object by GET."""
         name = self._key(key)
 
         def fetch() -> bytes:
@@ -95,6 +99,7 @@ class S3Storage(Storage):
 
     @override
     def write(self, key: str, data: bytes) -> None:
+        """Write an object by PUT."""
         name = self._key(key)
         self._call(
             f"cannot write {self.uri}/{key}",
@@ -103,7 +108,8 @@ class S3Storage(Storage):
 
     @override
     def download(self, key: str, path: Path) -> None:
-        name, what = self._key(key), f"cannot copy {self.uri}/{key} to {path}"
+        """Copy an object to a local file, large ones in parts; the file appears when it is complete."""
+        name, failure = self._key(key), f"cannot copy {self.uri}/{key} to {path}"
 
         def fetch() -> None:
             from s3transfer.exceptions import RetriesExceededError
@@ -114,22 +120,24 @@ class S3Storage(Storage):
             except RetriesExceededError as error:
                 raise error.last_exception from None
 
-        with explain_os_errors(what):
-            self._call(what, fetch)
+        with explain_os_errors(failure):
+            self._call(failure, fetch)
 
     @override
     def upload(self, path: Path, key: str) -> None:
-        name, what = self._key(key), f"cannot write {self.uri}/{key}"
+        """Copy a local file to an object, large ones by multipart upload."""
+        name, failure = self._key(key), f"cannot write {self.uri}/{key}"
 
         def send() -> None:
             with path.open("rb") as file:
                 self._client.upload_fileobj(file, self._bucket, name)
 
-        with explain_os_errors(what):
-            self._call(what, send)
+        with explain_os_errors(failure):
+            self._call(failure, send)
 
     @override
     def delete(self, key: str) -> None:
+        """Delete an object; S3 reports no error if there is none."""
         name = self._key(key)
         self._call(
             f"cannot delete {self.uri}/{key}",
@@ -138,11 +146,12 @@ class S3Storage(Storage):
 
     @override
     def delete_below(self, path: str) -> int:
+        """Delete the object and all objects below the folder, several at once; return their number."""
         folder = validate_key(path)
         keys = [item.key for item in self.list(f"{folder}/")]
         if self.exists(folder):
             keys.append(folder)
         with ThreadPoolExecutor(WORKERS) as pool:  # one by one: not every server knows DeleteObjects
-            for done in [pool.submit(self.delete, key) for key in keys]:
-                done.result()
+            for future in [pool.submit(self.delete, key) for key in keys]:
+                future.result()
         return len(keys)

@@ -34,7 +34,7 @@ def _is_transient(error: Exception) -> bool:
     return connection_lost and not isinstance(error, boto.SSLError)
 
 
-def retry_transient(call: Callable[[], T], patience_seconds: float, what: str) -> T:
+def retry_transient(call: Callable[[], T], patience_seconds: float, failure: str) -> T:
     """Call a function until it raises no transient error, with growing pauses.
 
     Parameters
@@ -43,8 +43,8 @@ def retry_transient(call: Callable[[], T], patience_seconds: float, what: str) -
         The function.
     patience_seconds
         Time since the first error after which the last one is raised.
-    what
-        What it does, for the log.
+    failure
+        Beginning of the log message, such as "cannot read s3://bucket/key".
 
     Returns
     -------
@@ -58,26 +58,26 @@ def retry_transient(call: Callable[[], T], patience_seconds: float, what: str) -
         except Exception as error:
             now = time.monotonic()
             deadline = now + patience_seconds if deadline is None else deadline
-            left = deadline - now
-            if left <= 0 or not _is_transient(error):
+            remaining = deadline - now
+            if remaining <= 0 or not _is_transient(error):
                 raise
-            logger.warning("%s: %s; trying again for %.0f s", what, error, left)
-            time.sleep(min(pause, left))
+            logger.warning("%s: %s; trying again for %.0f s", failure, error, remaining)
+            time.sleep(min(pause, remaining))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 @contextmanager
-def explain_s3(what: str, bucket: str, where: str) -> Iterator[None]:
+def explain_s3(failure: str, bucket: str, endpoint: str) -> Iterator[None]:
     """Turn errors of botocore into errors that say what to do.
 
     Parameters
     ----------
-    what
-        What was done, for the message.
+    failure
+        Beginning of the message, such as "cannot read s3://bucket/key".
     bucket
         The bucket.
-    where
-        The endpoint.
+    endpoint
+        The server, for the message.
 
     Raises
     ------
@@ -93,20 +93,20 @@ def explain_s3(what: str, bucket: str, where: str) -> Iterator[None]:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in ("NoSuchKey", "404"):
-            raise ObjectNotFoundError(f"{what}: there is no such object") from None
+            raise ObjectNotFoundError(f"{failure}: there is no such object") from None
         advice = {
-            "NoSuchBucket": f"bucket {bucket} does not exist on {where}; create it or correct the URI",
+            "NoSuchBucket": f"bucket {bucket} does not exist on {endpoint}; create it or correct the URI",
             "AccessDenied": "access is denied; check spec.storage.secretRef and the bucket's policy",
             "403": "access is denied; check spec.storage.secretRef and the bucket's policy",
             "InvalidAccessKeyId": "the access key is unknown to the server; check spec.storage.secretRef",
             "SignatureDoesNotMatch": "the secret key is wrong; check spec.storage.secretRef",
-        }.get(code, f"{where} answered {code or error}")
-        raise StorageError(f"{what}: {advice}") from error
+        }.get(code, f"{endpoint} answered {code or error}")
+        raise StorageError(f"{failure}: {advice}") from error
     except BotoCoreError as error:
         advice = {
             "NoCredentialsError": "there are no S3 credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            "EndpointConnectionError": f"{where} cannot be reached; check spec.storage.endpoint",
-            "ConnectTimeoutError": f"{where} does not answer; check spec.storage.endpoint",
-            "SSLError": f"the certificate of {where} is not trusted; set spec.storage.caBundleRef",
+            "EndpointConnectionError": f"{endpoint} cannot be reached; check spec.storage.endpoint",
+            "ConnectTimeoutError": f"{endpoint} does not answer; check spec.storage.endpoint",
+            "SSLError": f"the certificate of {endpoint} is not trusted; set spec.storage.caBundleRef",
         }.get(type(error).__name__, str(error))
-        raise StorageError(f"{what}: {advice}") from error
+        raise StorageError(f"{failure}: {advice}") from error

@@ -38,9 +38,9 @@ class _Task(Generic[T]):
     callback: Callable[[T | None, BaseException | None], None]
     """Called by the thread with each chunk, and at the end with the exception that ended the work."""
     deadline: float
-    """When the listener has played all that was made so far, on the clock of time.monotonic; moved on by the thread."""
-    whole: bool
-    """Whether the listener gets nothing before everything is computed."""
+    """When the listener has played all chunks so far, on the clock of time.monotonic; moved on by the thread."""
+    streaming: bool
+    """Whether the listener plays each chunk at once; if not, the audio is sent when it is complete."""
     started: bool = False
     """Whether the listener has been given something to play; set by the thread."""
     cancelled: bool = False
@@ -48,7 +48,7 @@ class _Task(Generic[T]):
 
     def priority(self, now: float) -> tuple[float, float]:
         """Return the sort key at `now`: the least goes first."""
-        return (max(self.deadline, now + URGENT_SECONDS) if self.whole else self.deadline), self.deadline
+        return (max(self.deadline, now + URGENT_SECONDS) if not self.streaming else self.deadline), self.deadline
 
 
 class DeadlineScheduler:
@@ -72,7 +72,7 @@ class DeadlineScheduler:
         """
         now = time.monotonic()
         with self._changed:
-            streams = [task for task in self._tasks if not task.whole]
+            streams = [task for task in self._tasks if task.streaming]
             too_slow = (len(streams) + 1) * self._work_seconds > MAX_UTILIZATION * self._audio_seconds
         if not streams:
             return False
@@ -82,7 +82,7 @@ class DeadlineScheduler:
         return too_slow or running_out or pending >= MAX_PENDING
 
     async def submit(
-        self, work: Iterator[T], measure_seconds: Callable[[T], float], *, due_in: float = 0.0, whole: bool = False
+        self, work: Iterator[T], measure_seconds: Callable[[T], float], *, due_in: float = 0.0, streaming: bool = True
     ) -> AsyncGenerator[T, None]:
         """Have `work` computed on the thread and yield its items as they are made.
 
@@ -93,10 +93,11 @@ class DeadlineScheduler:
         measure_seconds : callable
             Returns how many seconds the listener plays an item. An item of 0 s only lets others go first.
         due_in : float
-            Seconds until the first item is due: what the listener still has to play, or for `whole` when everything
-            is due.
-        whole : bool
-            The listener gets nothing before everything is computed, so its deadline stays where it is.
+            Seconds until the first item is due: the length of the audio that the listener still has to play. Without
+            `streaming`, seconds until everything is due.
+        streaming : bool
+            Whether the listener plays each item at once, so that the deadline moves on by the item's length. If not,
+            the deadline stays where it is.
 
         Yields
         ------
@@ -118,7 +119,7 @@ class DeadlineScheduler:
             with suppress(RuntimeError):  # the loop is closed, so nobody waits
                 loop.call_soon_threadsafe(items.put_nowait, (item, end))
 
-        task = _Task(work, measure_seconds, callback, time.monotonic() + due_in, whole)
+        task = _Task(work, measure_seconds, callback, time.monotonic() + due_in, streaming)
         with self._changed:
             self._tasks.append(task)
             self._changed.notify()
@@ -158,7 +159,7 @@ class DeadlineScheduler:
         with self._changed:
             self._work_seconds = EMA_DECAY * self._work_seconds + now - started
             self._audio_seconds = EMA_DECAY * self._audio_seconds + seconds
-        if seconds and not task.whole:
+        if seconds and task.streaming:
             task.deadline = (task.deadline if task.started else max(task.deadline, now)) + seconds
             task.started = True
         task.callback(item, None)

@@ -136,7 +136,7 @@ class Synthesizer:
             try:
                 synthesis = await self._start_synthesis(request, arrived, span, streaming=False)
                 chunks = self._scheduler.submit(
-                    iter(synthesis), synthesis.measure_seconds, due_in=request.due_seconds, whole=True
+                    iter(synthesis), synthesis.measure_seconds, due_in=request.due_seconds, streaming=False
                 )
                 samples = [chunk async for chunk in chunks]
                 return await asyncio.to_thread(synthesis.encode_result, np.concatenate(samples))

@@ -90,7 +90,7 @@ class CachingBackend:
         if target is None:
             return await self._backend.synthesize(request)
         voice, revision = target
-        key = make_cache_key(request, voice, revision, whole=True)
+        key = make_cache_key(request, voice, revision, streaming=False)
         if (cached := await self._cache.get(key)) is not None:
             return cached
         result = await self._single_flight.do(key, lambda: self._backend.synthesize(request))
@@ -124,7 +124,7 @@ class CachingBackend:
             items = self._backend.stream(request)
         else:
             voice, revision = target
-            key = make_cache_key(request, voice, revision, whole=False)
+            key = make_cache_key(request, voice, revision, streaming=True)
             if (cached := await self._cache.get(key)) is not None:
                 yield cached.head
                 if request.timestamps:

@@ -37,7 +37,7 @@ REDIS_BACKOFF_SECONDS = 5.0
 """How long Redis is not used after it failed."""
 
 
-def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, whole: bool) -> str:
+def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, streaming: bool) -> str:
     """Compute the key of a result.
 
     Parameters
@@ -51,9 +51,9 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, whol
         head of a result names the voice.
     revision : str
         Digest of the voice's bundle.
-    whole : bool
-        Whether the result is complete when it is sent. If so a `wav` or a `flac` has its length in its header, and if
-        not there may be times.
+    streaming : bool
+        Whether the audio is sent while it is synthesized. If so there may be timestamps; if not, a `wav` or a `flac`
+        has its length in its header.
 
     Returns
     -------
@@ -61,8 +61,8 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, whol
         A SHA-256 in hexadecimal.
     """
     lexicon = sorted((word, list(reading)) for word, reading in (request.lexicon or {}).items())
-    header_has_length = whole and request.audio_format in ("wav", "flac")
-    has_times = request.timestamps and not whole
+    header_has_length = not streaming and request.audio_format in ("wav", "flac")
+    has_times = request.timestamps and streaming
     output = [request.audio_format, header_has_length, has_times, request.loudness]
     parts = [voice, revision, request.text, output, astuple(request.controls), request.ssml, lexicon]
     return hash_text(json.dumps(parts))

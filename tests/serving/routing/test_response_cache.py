@@ -48,8 +48,8 @@ def open_cache(redis=None, **more):
 REQUEST = SynthesisRequest("你好。", "mei")
 
 
-def make_key(request=REQUEST, voice="mei", revision=REVISION, *, whole=True):
-    return make_cache_key(request, voice, revision, whole=whole)
+def make_key(request=REQUEST, voice="mei", revision=REVISION, *, streaming=False):
+    return make_cache_key(request, voice, revision, streaming=streaming)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_whatever_changes_the_result_changes_the_key(other):
     assert make_key(other) != make_key()
     assert make_key(revision="sha256:" + "2" * 64) != make_key()
     assert make_key(voice="tom") != make_key()
-    assert make_key(whole=False) != make_key()  # a wav's header
+    assert make_key(streaming=True) != make_key()  # a wav's header
     assert make_key(SynthesisRequest("你好。", "mei")) == make_key()
 
 

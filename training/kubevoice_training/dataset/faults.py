@@ -43,7 +43,7 @@ class Waveform:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Length in seconds."""
         return len(self.samples) / self.rate
 
 

@@ -257,7 +257,7 @@ class Sambert(nn.Module):
     def infer_batch(
         self, lings: Sequence[Tensor], emotions: Sequence[Tensor], speakers: Sequence[Tensor]
     ) -> list[AcousticInference]:
-        """Synthesize several utterances at once, each as `infer` alone would; see there for the parameters."""
+        """Synthesize several utterances at once; arguments and result are lists of those of `infer`."""
         r, lengths = self.config.outputs_per_step, [len(ling) for ling in lings]
         text_lengths = torch.tensor(lengths, device=lings[0].device)
         # One by one: normalized padding is not zero, and the encoder's filters reach one symbol into it.

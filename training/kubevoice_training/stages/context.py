@@ -139,7 +139,25 @@ def fetch_features(uri: str, digest: str, context: Context) -> FeatureSet:
 
 
 def open_base_storage(base: BaseVoice, options: S3Options) -> Storage:
-    """Open the folder of the base voice: one that ships with the package, or any storage URI."""
+    """Open the folder of the base voice: one that ships with the package, or any storage URI.
+
+    Parameters
+    ----------
+    base
+        The base voice; a URI `builtin://NAME` is one of the package's.
+    options
+        How to reach S3; unused for a built-in voice.
+
+    Returns
+    -------
+    Storage
+        The folder.
+
+    Raises
+    ------
+    InputError
+        If there is no built-in voice of that name, or the URI is not one of a storage.
+    """
     return connect(str(builtin_voice(base.uri)) if base.uri.startswith("builtin://") else base.uri, options)
 
 

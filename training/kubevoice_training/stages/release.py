@@ -55,7 +55,25 @@ GATE_METRICS = (
 
 
 def write_voice(weights: VoiceWeights, folder: Path) -> VoiceManifest:
-    """Export the graphs and copy the unit tables into `folder`; return a manifest that still lacks its provenance."""
+    """Export the graphs of a voice and copy the unit tables.
+
+    Parameters
+    ----------
+    weights
+        The trained networks, with their labels, statistics and mel settings.
+    folder
+        Where the files are written; it exists and has no folder `units`.
+
+    Returns
+    -------
+    VoiceManifest
+        The manifest; name and provenance are still to be set.
+
+    Raises
+    ------
+    KubeVoiceError
+        If an exported graph differs too much from torch.
+    """
     differences = export_graphs(weights.acoustic, weights.vocoder, folder)
     units = folder / "units"
     units.mkdir()
