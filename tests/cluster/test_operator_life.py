@@ -5,9 +5,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ray_objects import active_cluster, bounds, pods_in_place_of, ray_clusters, wait_for_single_cluster, workers
 
 import voices
-from voices import HTTP, Client, Voice, list_objects
+from voices import HTTP, Client, Voice, list_objects, read_spoken_revision
 
 pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
 
@@ -28,11 +29,6 @@ def mei(node, namespace):
 
 def serving(voice):
     return voice.status.get("serving", {}).get("revision")
-
-
-def read_spoken_revision(voice):
-    status, headers, _ = voice.speak()
-    return {k.lower(): v for k, v in headers.items()}["x-revision"] if status == 200 else None
 
 
 def test_apply_ends_in_speech_of_the_revision_that_the_status_names(node, mei):
@@ -140,10 +136,6 @@ def test_a_pinned_revision_is_back_in_seconds(mei):
     mei.wait("the new revision", lambda: serving(mei) not in (old, None), 60)
 
 
-def workers(voice):
-    return [pod for pod in voice.pods("ray.io/node-type=worker") if pod["status"]["phase"] == "Running"]
-
-
 def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_request(node, mei):
     mei.apply(
         serving={"maxReplicas": 2, "targetOngoingRequests": 1, "upscaleDelaySeconds": 1, "downscaleDelaySeconds": 15}
@@ -166,12 +158,6 @@ def test_replicas_and_pods_grow_under_load_and_shrink_after_without_a_failed_req
     mei.wait("one replica again", lambda: len(workers(mei)) == 1 and is_ready() == 1, 240)
     code, _, _ = mei.speak()
     assert code == 200
-
-
-def bounds(node, voice):
-    (cluster,) = list_objects(node, "rayclusters", voice.namespace, f"kubevoice.io/voicemodel={voice.name}")
-    group = cluster["spec"]["workerGroupSpecs"][0]
-    return group["minReplicas"], group["maxReplicas"]
 
 
 def test_kubectl_scale_moves_the_floor_of_the_running_cluster_and_a_lower_ceiling_cuts_nobody(node, mei):
@@ -249,13 +235,6 @@ def test_requests_for_text_and_revisions_answer_through_the_service(mei):
         assert {status for status, _, _ in pool.map(lambda _: mei.speak(), range(8))} == {200}
 
 
-def pods_in_place_of(mei, killed, kind):
-    """The names of running pods of a kind that came after `killed`."""
-    pods = mei.pods(f"ray.io/node-type={kind}")
-    names = [p["metadata"]["name"] for p in pods if p["status"]["phase"] == "Running"]
-    return [name for name in names if name != killed]
-
-
 @pytest.mark.parametrize("kind", ["worker", "head"])
 def test_a_pod_of_ray_that_is_killed_comes_back_with_the_voice(node, mei, kind):
     revision = serving(mei)
@@ -280,29 +259,6 @@ def test_a_pod_of_ray_that_is_killed_comes_back_with_the_voice(node, mei, kind):
     mei.wait("speech", is_speaking, 300)
     mei.wait_ready(300)
     assert serving(mei) == revision
-
-
-def ray_clusters(node, mei):
-    clusters = list_objects(node, "rayclusters", mei.namespace)
-    return {cluster["metadata"]["name"] for cluster in clusters if not cluster["metadata"].get("deletionTimestamp")}
-
-
-def active_cluster(node, mei):
-    return node.get("rayservice", mei.name, "-n", mei.namespace)["status"]["activeServiceStatus"]["rayClusterName"]
-
-
-def wait_for_single_cluster(node, mei):
-    """Remove all Ray clusters but the serving one: a third would find no room on the node.
-
-    KubeRay would wait for requests under way first, for three minutes.
-    """
-    for old in ray_clusters(node, mei) - {active_cluster(node, mei)}:
-        node.kubectl("delete", "raycluster", old, "-n", mei.namespace, "--wait=false")
-
-    def owners():
-        return {pod["metadata"]["labels"]["ray.io/cluster"] for pod in mei.pods("ray.io/cluster")}
-
-    mei.wait("one Ray cluster", lambda: owners() == {active_cluster(node, mei)}, 300)
 
 
 def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_ready(node, mei):

@@ -223,3 +223,8 @@ class Client(threading.Thread):
     def __exit__(self, *_):
         self._over.set()
         self.join(60)
+
+
+def read_spoken_revision(voice):
+    status, headers, _ = voice.speak()
+    return {k.lower(): v for k, v in headers.items()}["x-revision"] if status == 200 else None

@@ -43,12 +43,12 @@ class Caller:
         self.events.append(json.loads(got))
         return self.events[-1]
 
-    def of(self, kind):
+    def events_of(self, kind):
         return [event for event in self.events if not isinstance(event, int) and event["type"] == kind]
 
     @property
     def error(self):
-        (event,) = self.of("error")
+        (event,) = self.events_of("error")
         return event["error"]
 
 

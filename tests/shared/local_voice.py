@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import time
 from contextlib import contextmanager
 
 from kubevoice.resources.voicemodel import load_voicemodel
@@ -9,6 +10,7 @@ from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice
+from live_caller import open_call
 
 MODEL = """
 apiVersion: kubevoice.io/v1alpha1
@@ -64,3 +66,19 @@ def call(serving, method, path, body=None, *, cached=False, headers=None):
 def speak(serving, *, cached=False, headers=None, **fields):
     body = {"input": "你好。", "response_format": "wav"} | fields
     return call(serving, "POST", "/v1/audio/speech", body, cached=cached, headers=headers)
+
+
+@contextmanager
+def open_speech(serving, start=None, **options):
+    """Open a WebSocket, and start speech with the fields `start`."""
+    with open_call(serving.url, **options) as caller:
+        caller.say("start", **(start or {}))
+        yield caller
+
+
+def eventually(check):
+    """Wait until `check` is true."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

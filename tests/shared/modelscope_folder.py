@@ -1,6 +1,7 @@
 """ModelScope voice folders of small networks with random weights, laid out as the real ones."""
 
 import json
+import sys
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from kubevoice_training.models.config import SambertConfig, SourceConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert
 
+COMMAND = (sys.executable, "-c", "from kubevoice_cli.main import run; run()", "voice", "import")
 SIZES = {
     "embedding": 32,
     "units": 32,

@@ -1,90 +1,21 @@
 """Text that comes bit by bit over a WebSocket, as a language model makes it, and speech that comes back meanwhile."""
 
-import asyncio
 import io
 import json
 import re
-import threading
 import time
 
 import av
 import numpy as np
 import pytest
-from http_app import serve_app
-from kubevoice.resources.data_plane import AccessConfig, IngressConfig
 from kubevoice_serving.domain import AtCapacityError
-from kubevoice_serving.http.api_keys import generate_key
-from kubevoice_serving.http.schemas import MAX_CHARACTERS
 from kubevoice_serving.routing.backend import UnavailableError
-from kubevoice_serving.routing.caching_backend import CachingBackend
 from live_caller import DEADLINE_SECONDS, PATH, open_call
+from websocket_site import send_text, speak
 from websockets.exceptions import ConnectionClosed
 
 TEXT = "我有100元，今天天气真好。他说：“你好。再见。”我们一起去公园散步吧！好不好？"
 SENTENCES = ["我有100元，今天天气真好。", "他说：“你好。再见。”", "我们一起去公园散步吧！", "好不好？"]
-
-
-class RecordingBackend:
-    """A backend before the replica: it caches as in production, records requests, and fails as a test says."""
-
-    def __init__(self, replica, toy):
-        self._backend = CachingBackend(replica)
-        asyncio.run(self._backend.configure(IngressConfig(voices={"toy": toy.digest}, default="toy")))
-        self.requests, self.failures, self.ended = [], [], 0
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def __getattr__(self, name):
-        return getattr(self._backend, name)
-
-    async def stream(self, request):
-        self.requests.append(request)
-        if self.failures and (failure := self.failures.pop(0)):
-            raise failure
-        try:
-            async for item in self._backend.stream(request):
-                while not self.gate.is_set():  # noqa: ASYNC110  # a test opens it from its own thread
-                    await asyncio.sleep(0.01)
-                yield item
-        finally:
-            self.ended += 1
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory, toy):
-    with serve_app(tmp_path_factory.mktemp("site"), toy, over=lambda replica: RecordingBackend(replica, toy)) as site:
-        yield site
-
-
-@pytest.fixture
-def backend(served):
-    return served.backend
-
-
-@pytest.fixture
-def site(served, backend):
-    backend.requests, backend.failures, backend.ended = [], [], 0
-    yield served
-    backend.gate.set()
-    served.access.configure(AccessConfig())
-
-
-def send_text(site, pieces, **start):
-    """Everything that comes back for a text in pieces."""
-    with open_call(site.url) as caller:
-        caller.say("start", **start)
-        for piece in pieces:
-            caller.say("text", text=piece)
-        caller.say("end")
-        assert caller.end() == (1000, "")
-    return caller
-
-
-def speak(site, **fields):
-    wanted = {"response_format": "pcm", "stream": False} | fields
-    status, _, audio = site.call("POST", "/v1/audio/speech", wanted)
-    assert status == 200
-    return audio
 
 
 @pytest.mark.parametrize("controls", [{}, {"speed": 1.7, "emotion": "happy"}, {"volume": 0.5, "speaker": "second"}])
@@ -93,7 +24,7 @@ def test_text_in_pieces_is_the_same_speech_as_at_once(site, controls, cut):
     pieces = [TEXT[at : at + cut] for at in range(0, len(TEXT), cut)]
     caller = send_text(site, pieces, **controls)
     assert caller.audio == speak(site, input=TEXT, **controls)
-    assert [event["text"] for event in caller.of("speech.sentence.started")] == SENTENCES
+    assert [event["text"] for event in caller.events_of("speech.sentence.started")] == SENTENCES
 
 
 def test_the_order_of_events(site, toy):
@@ -119,7 +50,7 @@ def test_the_order_of_events(site, toy):
 
 def test_times_are_those_of_the_same_text_at_once(site):
     caller = send_text(site, [TEXT[:9], "", TEXT[9:]], timestamps=True, speed=1.3)
-    sentences = [one for event in caller.of("speech.audio.timestamps") for one in event["sentences"]]
+    sentences = [one for event in caller.events_of("speech.audio.timestamps") for one in event["sentences"]]
     whole = json.loads(site.call("POST", "/v1/audio/subtitles", {"input": TEXT, "speed": 1.3})[2])
 
     def flat(sentences):
@@ -157,7 +88,10 @@ def test_a_sentence_is_spoken_before_the_next_one_is_known(site):
         caller.say("text", text="们去公园")
         caller.say("flush")
         caller.hear("speech.flushed")
-        assert [event["text"] for event in caller.of("speech.sentence.started")] == ["今天天气真好。", "我们去公园"]
+        assert [event["text"] for event in caller.events_of("speech.sentence.started")] == [
+            "今天天气真好。",
+            "我们去公园",
+        ]
         assert caller.audio == speak(site, input="今天天气真好。我们去公园")
         caller.say("end")
         assert caller.end() == (1000, "")
@@ -165,7 +99,7 @@ def test_a_sentence_is_spoken_before_the_next_one_is_known(site):
 
 def test_lines_with_nothing_to_speak_are_passed_over(site):
     caller = send_text(site, ["——\n😀！\n\n你好。\n", "……\n", "再见。", "\n"])
-    assert [event["text"] for event in caller.of("speech.sentence.started")] == ["你好。", "再见。"]
+    assert [event["text"] for event in caller.events_of("speech.sentence.started")] == ["你好。", "再见。"]
     assert caller.audio == speak(site, input="你好。再见。")
 
 
@@ -294,7 +228,7 @@ def test_a_replica_that_is_lost_is_an_error(site, backend):
         caller.say("text", text="你好。再见。")
         caller.say("end")
         assert caller.end() == (4503, "unavailable")
-        assert len(caller.of("speech.sentence.started")) == 1
+        assert len(caller.events_of("speech.sentence.started")) == 1
 
 
 def test_an_unexpected_error_is_reported_without_a_traceback(site, backend, caplog):
@@ -351,85 +285,3 @@ def test_nothing_of_the_text_is_in_the_log(site, caplog):
     with caplog.at_level("DEBUG", "kubevoice_serving"):
         send_text(site, ["这是一个秘密。"])
     assert "秘密" not in caplog.text
-
-
-@pytest.fixture
-def key(site, tmp_path):
-    key, line = generate_key("mei")
-    (tmp_path / "keys").write_text(line.text)
-    site.access.configure(AccessConfig(keys_file=tmp_path / "keys"))
-    return key
-
-
-def test_a_key_comes_as_a_header_or_as_a_subprotocol(site, key):
-    header = {"additional_headers": {"Authorization": f"Bearer {key}"}}
-    offered = {"subprotocols": ["kubevoice", f"kubevoice.key.{key}"]}
-    for options in (header, offered):
-        with open_call(site.url, **options) as caller:
-            caller.say("start")
-            caller.say("text", text="你好。")
-            caller.say("end")
-            assert caller.end() == (1000, "")
-            assert caller.connection.subprotocol == ("kubevoice" if "subprotocols" in options else None)
-            assert key not in json.dumps(caller.events)
-    assert 'key_requests_total{key="mei"}' in site.call("GET", "/metrics")[2].decode()
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({}, "missing_api_key"),
-        ({"subprotocols": ["kubevoice"]}, "missing_api_key"),
-        ({"subprotocols": ["kubevoice", "kubevoice.key."]}, "missing_api_key"),
-        ({"subprotocols": ["kubevoice", "kubevoice.key.kv-wrong"]}, "invalid_api_key"),
-        ({"additional_headers": {"Authorization": "Bearer kv-wrong"}}, "invalid_api_key"),
-    ],
-)
-def test_a_handshake_without_a_valid_key_is_refused(site, key, backend, options, reason):
-    with open_call(site.url, **options) as caller:
-        assert caller.end() == (4401, reason)
-    assert backend.requests == []
-
-
-def test_a_key_in_the_address_counts_for_nothing(site, key):
-    with open_call(site.url, query=f"?api_key={key}") as caller:
-        assert caller.end() == (4401, "missing_api_key")
-
-
-def test_a_connection_is_a_request_of_its_caller(site):
-    site.access.configure(AccessConfig(requests_per_minute=1))
-    send_text(site, ["你好。"])
-    with open_call(site.url) as caller:
-        assert caller.end() == (4429, "rate_limited")
-    assert "1 requests a minute" in caller.error["message"]
-
-
-def test_scripts_of_other_sites_need_to_be_configured(site):
-    for origin, origins, admitted in (
-        (site.url, (), True),
-        ("https://evil.example.com", (), False),
-        ("null", (), False),
-        ("https://app.example.com", ("https://app.example.com",), True),
-        ("https://evil.example.com", ("https://app.example.com",), False),
-        ("https://any.example.com", ("*",), True),
-    ):
-        site.access.configure(AccessConfig(cors_origins=origins))
-        with open_call(site.url, origin=origin) as caller:
-            caller.say("start")
-            caller.say("text", text="你好。")
-            caller.say("end")
-            assert caller.end() == ((1000, "") if admitted else (4403, "origin_not_allowed")), origin
-
-
-def test_the_address_without_a_websocket_says_what_it_is(site):
-    status, headers, body = site.call("GET", PATH)
-    assert (status, headers["Upgrade"]) == (426, "websocket")
-    assert "ws://" in json.loads(body)["error"]["message"]
-    document = json.loads(site.call("GET", "/openapi.json")[2])
-    messages = document["paths"][PATH]["get"]["x-messages"]
-    for one in (*messages["sent"]["oneOf"], *messages["received"]["oneOf"]):
-        assert one["$ref"].rpartition("/")[2] in document["components"]["schemas"]
-
-
-def test_one_message_may_have_as_much_text_as_a_connection(site):
-    assert send_text(site, ["好" * (MAX_CHARACTERS - 1)], speed=4.0).audio

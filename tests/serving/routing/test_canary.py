@@ -145,8 +145,8 @@ def test_incremental_speech_stays_with_the_track_that_began_it(serving, stable, 
                 caller.say("text", text="你好。再见！")
             caller.say("end")
             assert caller.end() == (1000, "")
-        (started,) = caller.of("speech.started")
-        assert {event["revision"] for event in caller.of("speech.sentence.started")} == {started["revision"]}
+        (started,) = caller.events_of("speech.started")
+        assert {event["revision"] for event in caller.events_of("speech.sentence.started")} == {started["revision"]}
         begun[started["revision"]] += 1
 
 

@@ -6,22 +6,13 @@ import io
 import json
 import re
 import socket
-import threading
 import time
 import zipfile
-from contextlib import contextmanager
-from pathlib import Path
 
 import openai
 import pytest
 import soundfile
-from kubevoice.errors import InputError
-from kubevoice_operator.local.ray import port_is_free
-from kubevoice_operator.local.ray_serve import LocalServing
-from kubevoice_operator.render.rayservice import BundleRef
-from kubevoice_serving.http.api_keys import generate_key
-from live_caller import open_call
-from local_voice import DEADLINE_SECONDS, bundle, call, render, serve_voice, speak
+from local_voice import DEADLINE_SECONDS, bundle, call, eventually, open_speech, render, serve_voice, speak
 from toy_voice import make_toy_voice
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
@@ -127,16 +118,9 @@ def test_events_are_openais(serving):
     assert audio == speak(serving, input="你好，世界。", response_format="pcm", stream=False)[2]
 
 
-@contextmanager
-def live(serving, start=None, **options):
-    with open_call(serving.url, **options) as caller:
-        caller.say("start", **(start or {}))
-        yield caller
-
-
 def test_incremental_speech_is_the_same_speech(serving, toy):
     text = "今天天气真好，我们一起去公园散步吧！好不好？"
-    with live(serving, {"timestamps": True, "speed": 1.5}) as caller:
+    with open_speech(serving, {"timestamps": True, "speed": 1.5}) as caller:
         for character in text[:-3]:
             caller.say("text", text=character)
         caller.say("flush")
@@ -153,7 +137,7 @@ def test_incremental_speech_is_the_same_speech(serving, toy):
 
 
 def test_a_websocket_error_says_why(serving):
-    with live(serving, {"emotion": "bored"}) as caller:
+    with open_speech(serving, {"emotion": "bored"}) as caller:
         caller.say("text", text="你好。\n")
         assert "it has: neutral, happy" in caller.hear("error")["error"]["message"]
         assert caller.end() == (4400, "cannot_speak")
@@ -161,7 +145,7 @@ def test_a_websocket_error_says_why(serving):
 
 def test_closing_a_websocket_ends_the_work(serving):
     for _ in range(3):
-        with live(serving) as caller:
+        with open_speech(serving) as caller:
             caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 200)
             caller.hear("speech.sentence.started")
             caller.connection.socket.shutdown(socket.SHUT_RDWR)
@@ -172,7 +156,7 @@ def test_incremental_speech_continues_with_a_new_revision(serving, toy, other_to
     """Between two sentences; unless the new one's samples would not fit the file that has begun."""
     third = make_toy_voice(tmp_path / "third", "third")
     try:
-        with live(serving) as caller:
+        with open_speech(serving) as caller:
             for number, revision in enumerate((toy, third)):
                 if number:
                     serving.apply(render(bundle(revision)))
@@ -301,110 +285,3 @@ def test_the_legacy_api_keeps_a_file(serving):
     assert (status, headers["Content-Type"]) == (200, "audio/wav")
     assert seconds(wav) > 0
     assert call(serving, "GET", "/audio/..%2f..%2fetc%2fpasswd.wav")[0] == 404
-
-
-def test_api_keys_are_needed_where_the_spec_names_a_secret(serving, toy):
-    guarded = render(bundle(toy), more=", expose: {auth: {secretRef: {name: tokens}}}")
-    with pytest.raises(InputError, match="make one: kubevoice key NAME >> ") as refused:
-        serving.apply(guarded)
-    path = Path(str(refused.value).rpartition(" ")[2])
-    key, line = generate_key("mei")
-    path.write_text(line.text)
-    try:
-        serving.apply(guarded)
-        eventually(lambda: speak(serving)[0] == 401)
-        serving.wait("toy", toy.digest, DEADLINE_SECONDS)
-        with openai.OpenAI(base_url=f"{serving.url}/v1", api_key=key, max_retries=0) as client:
-            assert client.audio.speech.create(model="toy", voice="toy", input="你好。").content
-        with live(serving, subprotocols=["kubevoice", f"kubevoice.key.{key}"]) as caller:
-            caller.say("text", text="你好。")
-            caller.say("end")
-            assert caller.hear("speech.audio.done")
-            assert caller.connection.subprotocol == "kubevoice"
-        with live(serving) as caller:
-            assert caller.end() == (4401, "missing_api_key")
-        with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
-            with pytest.raises(openai.AuthenticationError) as unknown:
-                client.models.list()
-            assert unknown.value.code == "invalid_api_key"
-        path.unlink()
-        known = {"Authorization": f"Bearer {key}"}
-        eventually(lambda: call(serving, "GET", "/v1/voices", headers=known)[0] == 503)
-    finally:
-        serving.apply(render(bundle(toy)))
-        eventually(lambda: speak(serving)[0] == 200)
-
-
-def test_each_address_has_a_rate_limit_behind_rays_proxy(serving, toy):
-    serving.apply(render(bundle(toy), more=", expose: {requestsPerMinute: 1}"))
-    try:
-        eventually(lambda: call(serving, "GET", "/v1/voices")[0] == 429)
-        # Ray's proxy believes this of the machine itself, so that it stands for a caller elsewhere.
-        elsewhere = {"X-Forwarded-For": "10.0.0.1"}
-        assert [call(serving, "GET", "/v1/voices", headers=elsewhere)[0] for _ in range(2)] == [200, 429]
-    finally:
-        serving.apply(render(bundle(toy)))
-        eventually(lambda: speak(serving)[0] == 200)
-
-
-def eventually(check):
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not check():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def test_another_program_on_the_port_is_an_input_error(serving, tmp_path, toy):
-    other = LocalServing(tmp_path, int(serving.url.rpartition(":")[2]))
-    with pytest.raises(InputError, match="is in use by another program"):
-        other.apply(render(bundle(toy)))
-
-
-def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_toy):
-    answers, done = [], threading.Event()
-
-    def ask():
-        while not done.is_set():
-            status, headers, _ = speak(serving)
-            answers.append((status, headers["X-Revision"]))
-
-    clients = [threading.Thread(target=ask) for _ in range(3)]
-    for client in clients:
-        client.start()
-    try:
-        assert speak(serving, cached=True)[1]["X-Cache"] in ("miss", "hit; memory")
-        serving.apply(render(bundle(other_toy)))
-        serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
-        assert speak(serving, cached=True)[1]["X-Revision"] == other_toy.digest
-    finally:
-        done.set()
-        for client in clients:
-            client.join()
-    assert {status for status, _ in answers} == {200}
-    assert speak(serving)[1]["X-Revision"] == other_toy.digest
-
-
-def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, other_toy, tmp_path):
-    serving.apply(render(bundle(other_toy)))
-    serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
-    serving.apply(render(BundleRef("sha256:" + "0" * 64, str(tmp_path / "nothing"))))
-    with pytest.raises(Exception, match="nothing"):
-        serving.wait("toy", "sha256:" + "0" * 64, DEADLINE_SECONDS)
-    status, headers, _ = speak(serving)
-    assert (status, headers["X-Revision"]) == (200, other_toy.digest)
-
-
-def test_stopping_leaves_no_process_and_a_free_port(tmp_path, toy):
-    with serve_voice(tmp_path, toy) as local:
-        assert local.stop()
-    assert port_is_free(int(local.url.rpartition(":")[2]))
-    ours = str(tmp_path).encode()
-    left = [p for p in Path("/proc").iterdir() if p.name.isdigit() and ours in _command(p)]
-    assert left == []
-
-
-def _command(process):
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""

@@ -1,0 +1,52 @@
+"""A site of one replica whose WebSocket tests call, and requests to it."""
+
+import asyncio
+import threading
+
+from kubevoice.resources.data_plane import IngressConfig
+from kubevoice_serving.routing.caching_backend import CachingBackend
+from live_caller import open_call
+
+
+class RecordingBackend:
+    """A backend before the replica: it caches as in production, records requests, and fails as a test says."""
+
+    def __init__(self, replica, toy):
+        self._backend = CachingBackend(replica)
+        asyncio.run(self._backend.configure(IngressConfig(voices={"toy": toy.digest}, default="toy")))
+        self.requests, self.failures, self.ended = [], [], 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+    async def stream(self, request):
+        self.requests.append(request)
+        if self.failures and (failure := self.failures.pop(0)):
+            raise failure
+        try:
+            async for item in self._backend.stream(request):
+                while not self.gate.is_set():  # noqa: ASYNC110  # a test opens it from its own thread
+                    await asyncio.sleep(0.01)
+                yield item
+        finally:
+            self.ended += 1
+
+
+def send_text(site, pieces, **start):
+    """Everything that comes back for a text in pieces."""
+    with open_call(site.url) as caller:
+        caller.say("start", **start)
+        for piece in pieces:
+            caller.say("text", text=piece)
+        caller.say("end")
+        assert caller.end() == (1000, "")
+    return caller
+
+
+def speak(site, **fields):
+    wanted = {"response_format": "pcm", "stream": False} | fields
+    status, _, audio = site.call("POST", "/v1/audio/speech", wanted)
+    assert status == 200
+    return audio
