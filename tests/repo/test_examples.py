@@ -24,7 +24,7 @@ def test_an_example_for_a_cluster_is_complete_and_says_what_must_be_there_first(
     spec = load_voicemodel(path).spec
     assert spec.dataset.uri.startswith("s3://")
     assert spec.storage.artifacts_uri.startswith("s3://")
-    assert "# First: " in path.read_text(encoding="utf-8").split("apiVersion: kubevoice.io")[0]
+    assert "# You need" in path.read_text(encoding="utf-8").split("apiVersion: kubevoice.io")[0]
 
 
 def test_examples_do_not_get_in_each_others_way():
