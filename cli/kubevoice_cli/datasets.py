@@ -28,7 +28,7 @@ def _group() -> None:
 
 
 @app.command("check")
-def check_dataset(
+def measure_dataset(
     folder: Annotated[
         str,
         typer.Argument(

@@ -46,23 +46,23 @@ def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
         In order, without overlap.
     """
     written = MARKUP.sub(lambda match: HIDDEN * len(match[0]), text) if ssml else text
-    shown: Callable[[str], str] = _shown_markup if ssml else _shown
+    strip: Callable[[str], str] = _strip_markup if ssml else _strip_hidden
     cues: list[Cue] = []
     begin = 0
     for number, sentence in enumerate(timing.sentences):
         following = timing.sentences[number + 1 :]
         end = _end(written, max(begin, sentence.finish or begin), following) if following else len(written)
-        cues += _sentence_cues(sentence, written, begin, end, shown)
+        cues += _sentence_cues(sentence, written, begin, end, strip)
         begin = end
     return cues
 
 
-def _shown(text: str) -> str:
+def _strip_hidden(text: str) -> str:
     return " ".join(text.replace(HIDDEN, "").split())
 
 
-def _shown_markup(text: str) -> str:
-    return _shown(html.unescape(text.replace(HIDDEN, "")))
+def _strip_markup(text: str) -> str:
+    return _strip_hidden(html.unescape(text.replace(HIDDEN, "")))
 
 
 def _end(written: str, position: int, following: Sequence[SentenceTime]) -> int:
@@ -93,20 +93,20 @@ def _cuts(words: Sequence[WordTime], written: str, begin: int, end: int) -> Iter
 
 
 def _sentence_cues(
-    sentence: SentenceTime, written: str, begin: int, end: int, shown: Callable[[str], str]
+    sentence: SentenceTime, written: str, begin: int, end: int, strip: Callable[[str], str]
 ) -> Iterator[Cue]:
     words = sentence.words
     cuts = list(_cuts(words, written, begin, end))
     first = 0
-    while len(shown(written[begin:end])) > LINE and cuts:
-        fitting = [cut for cut in cuts if len(shown(written[begin : cut[1]])) <= LINE] or cuts[:1]
+    while len(strip(written[begin:end])) > LINE and cuts:
+        fitting = [cut for cut in cuts if len(strip(written[begin : cut[1]])) <= LINE] or cuts[:1]
         number, place, _ = ([cut for cut in fitting if cut[2]] or fitting)[-1]
-        if line := shown(written[begin:place]):
+        if line := strip(written[begin:place]):
             yield Cue(line, words[first].start, words[number - 1].end)
             first = number
         begin = place
         cuts = [cut for cut in cuts if cut[1] > place]
-    yield Cue(shown(written[begin:end]) or _shown(sentence.text), words[first].start, words[-1].end)
+    yield Cue(strip(written[begin:end]) or _strip_hidden(sentence.text), words[first].start, words[-1].end)
 
 
 def _clock(seconds: float, point: str) -> str:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from kubevoice.resources.conditions import ConditionType, Reason, State
-from kubevoice.resources.stages import Stage, Verdict
+from kubevoice.resources.stages import GateResult, Stage
 from kubevoice.resources.status import RevisionState, ServingStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.exposure import ExposurePlan
+from kubevoice_operator.exposure_plan import ExposurePlan
 from kubevoice_operator.jobs import RETRYABLE_REASONS
 from kubevoice_operator.observed_state import JobPhase, ObservedState
 from kubevoice_operator.pipeline import Pipeline
@@ -15,10 +15,10 @@ from kubevoice_operator.rollout import RolloutDecision
 
 __all__ = ["ConditionValue", "build_conditions"]
 
-VERDICTS = {
-    Verdict.PASSED: (State.TRUE, Reason.GATE_PASSED),
-    Verdict.FAILED: (State.FALSE, Reason.GATE_FAILED),
-    Verdict.REPORTED: (State.TRUE, Reason.GATE_REPORTED),
+GATE_CONDITIONS = {
+    GateResult.PASSED: (State.TRUE, Reason.GATE_PASSED),
+    GateResult.FAILED: (State.FALSE, Reason.GATE_FAILED),
+    GateResult.REPORTED: (State.TRUE, Reason.GATE_REPORTED),
 }
 FAILURES = {
     "InvalidInput": Reason.INVALID_INPUT,
@@ -69,7 +69,7 @@ def _stage_condition(  # noqa: PLR0911  # one state each
 def _evaluated_condition(pipeline: Pipeline) -> ConditionValue:
     if (released := pipeline.released) is None:
         return ConditionValue(State.UNKNOWN, Reason.WAITING, "no bundle to evaluate yet")
-    state, reason = VERDICTS[released.verdict]
+    state, reason = GATE_CONDITIONS[released.verdict]
     return ConditionValue(state, reason, "; ".join(released.failures) or "every metric is within its threshold")
 
 

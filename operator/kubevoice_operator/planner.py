@@ -7,7 +7,7 @@ from typing import Any
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.exposure import plan_exposure
+from kubevoice_operator.exposure_plan import plan_exposure
 from kubevoice_operator.garbage_collection import plan_pruning
 from kubevoice_operator.jobs import job_actions
 from kubevoice_operator.observed_state import ObservedState
@@ -16,7 +16,7 @@ from kubevoice_operator.render.names import Images, content_hash
 from kubevoice_operator.render.rayservice import render_rayservice, worker_bounds
 from kubevoice_operator.revisions import update_history
 from kubevoice_operator.rollout import RolloutDecision, decide_rollout
-from kubevoice_operator.status import build_status
+from kubevoice_operator.status_builder import build_status
 
 __all__ = ["Plan", "plan"]
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from kubevoice.resources.conditions import Reason
-from kubevoice.resources.stages import ReleaseResult, Stage, Verdict, spec_key
+from kubevoice.resources.stages import GateResult, ReleaseResult, Stage, spec_key
 from kubevoice.resources.status import Revision, RevisionState
 from kubevoice.resources.voicemodel import DeletionPolicy, VoiceModel
 
@@ -73,7 +73,7 @@ def update_history(
     for revision in by_digest.values():
         refusal = ""
         if released is not None and revision.digest == released.revision:
-            if released.verdict is Verdict.FAILED:
+            if released.verdict is GateResult.FAILED:
                 refusal = f"{Reason.GATE_FAILED}: {'; '.join(released.failures)}"
             elif rollout.rejected:
                 refusal = f"{Reason.CANARY_BACKED_OUT}: {rollout.rejected}"

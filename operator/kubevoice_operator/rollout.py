@@ -10,7 +10,7 @@ from datetime import datetime
 from kubevoice.resources.conditions import Reason
 from kubevoice.resources.data_plane import Track
 from kubevoice.resources.serving import Strategy
-from kubevoice.resources.stages import Verdict
+from kubevoice.resources.stages import GateResult
 from kubevoice.resources.status import Revision, RevisionState, RolloutStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
@@ -21,7 +21,7 @@ from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit
 __all__ = ["RolloutDecision", "decide_rollout"]
 
 MIN_REQUESTS = 20
-"""Requests a canary must have had before its error rate and latency are judged."""
+"""Requests that a canary must have had before its error rate and latency count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _choose_target(model: VoiceModel, pipeline: Pipeline) -> BundleRef | None:
     released = pipeline.released
     if (
         released is not None
-        and released.verdict is not Verdict.FAILED
+        and released.verdict is not GateResult.FAILED
         and not _was_rolled_back(model.status.revisions, released.revision)
     ):
         return BundleRef(released.revision, released.uri)

@@ -6,7 +6,7 @@ controller reacts to it.
 
 from datetime import UTC, datetime
 
-from kubevoice.resources.stages import PrepareResult, ReleaseResult, StageFailure, TrainResult, Verdict
+from kubevoice.resources.stages import GateResult, PrepareResult, ReleaseResult, StageFailure, TrainResult
 from testcluster.tools import PATIENCE_SECONDS, wait_for
 
 OWNED = "kubevoice.io/voicemodel"
@@ -49,7 +49,7 @@ def answer(stage, revision=REVISION):
             revision=revision,
             uri=f"s3://voices/bundles/{revision[7:]}",
             metrics={"realTimeFactor": 0.1},
-            verdict=Verdict.PASSED,
+            verdict=GateResult.PASSED,
         ),
     }[stage].model_dump_json(by_alias=True)
 
@@ -73,7 +73,7 @@ def waiting(reason, message):
     return {"phase": "Pending", "containerStatuses": [container(waiting={"reason": reason, "message": message})]}
 
 
-def ended(exit_code, message="", reason=None):
+def build_ended_status(exit_code, message="", reason=None):
     """Return the status of a pod whose container has ended."""
     state = {
         "exitCode": exit_code,
@@ -153,7 +153,7 @@ class Voices:
 
     def finish(self, name, stage, **answers):
         """Report that a stage succeeded."""
-        self.report(name, stage, ended(0, answer(stage, **answers)))
+        self.report(name, stage, build_ended_status(0, answer(stage, **answers)))
 
     def run(self, name, stages=CHAIN, **answers):
         """Report that stages succeeded, one after the other."""

@@ -73,7 +73,7 @@ class OperatorProcess:
     def send(self, kind):
         self._process.send_signal(kind)
 
-    def ended(self, timeout):
+    def wait_until_ended(self, timeout):
         """Wait until the process ends and return its exit code."""
         return self._process.wait(timeout)
 

@@ -6,7 +6,7 @@ import sys
 
 import operators
 import pytest
-from kubelet import REVISION, Voices, answer, ended
+from kubelet import REVISION, Voices, answer, build_ended_status
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
@@ -81,7 +81,9 @@ def release_anew(voices, old):
     voices.wait("another release", newer)
     voices.wait("its pod", lambda: voices.pods(newer()[0]))
     pod = voices.pods(newer()[0])[0]["metadata"]["name"]
-    voices.rest.patch("pods", voices.namespace, pod, {"status": ended(0, answer("release", NEWER))}, "status")
+    voices.rest.patch(
+        "pods", voices.namespace, pod, {"status": build_ended_status(0, answer("release", NEWER))}, "status"
+    )
 
 
 def states(voices):

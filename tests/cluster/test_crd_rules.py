@@ -271,15 +271,15 @@ def test_examples_are_accepted(rest, example):
 
 
 def test_kubectl_explains_every_field(control_plane):
-    def published():
+    def explain():
         try:
             return control_plane.kubectl("explain", "vm.spec.training")
         except RuntimeError:
             return ""
 
     # The API server publishes a CRD's schema a moment after it serves its objects.
-    control_plane.wait("the schema to be published", published, 30)
-    text = published()
+    control_plane.wait("the schema to be published", explain, 30)
+    text = explain()
     assert "maxSteps" in text
     assert SCHEMA["properties"]["spec"]["properties"]["training"]["description"].split(".")[0][:40] in text
 

@@ -52,7 +52,7 @@ def test_a_suspended_job_runs_once_there_is_room(kueue, namespace):
         conditions = workload.get("status", {}).get("conditions", [])
         return any(item["type"] == "QuotaReserved" and item["status"] == "False" for item in conditions)
 
-    kueue.wait("a verdict on the second", is_pending)
+    kueue.wait("the second to wait for its quota", is_pending)
     assert status("second") == (True, 0)
     kueue.delete([job("first", namespace, "600m")])
     kueue.wait("the second to succeed", lambda: status("second") == (False, 1))

@@ -6,7 +6,7 @@ from collections import Counter
 
 import operators
 import pytest
-from kubelet import Voices, ended, failure, waiting
+from kubelet import Voices, build_ended_status, failure, waiting
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
@@ -37,7 +37,7 @@ def make_ten_voices(voices):
     for name, status, reason in (
         ("pull", waiting("ImagePullBackOff", "no"), "ImagePullFailed"),
         ("config", waiting("CreateContainerConfigError", "no"), "PodConfigError"),
-        ("rows", ended(2, failure("InvalidInput", "row 2")), "InvalidInput"),
+        ("rows", build_ended_status(2, failure("InvalidInput", "row 2")), "InvalidInput"),
     ):
         voices.make(name)
         voices.report(name, "prepare", status)
@@ -90,7 +90,7 @@ def test_ten_idle_voicemodels_and_a_blind_operator(control_plane, rest, blind, t
         }
         assert operator.get("/healthz") == (200, "ok")
         # kopf tries for a while, for rights may come a little late.
-        assert blind.ended(90) == 1
+        assert blind.wait_until_ended(90) == 1
         assert "leases.coordination.k8s.io is forbidden" in blind.log.read_text()
 
 

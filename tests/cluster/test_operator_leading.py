@@ -82,7 +82,7 @@ def test_a_leader_that_slept_longer_than_its_lease_ends(control_plane, rest, rep
         train = voices.job("mei", "train")["metadata"]["uid"]
     finally:
         first.send(signal.SIGCONT)
-    assert first.ended(10) == 1
+    assert first.wait_until_ended(10) == 1
     assert second.leads()
     assert (voices.job("mei", "prepare")["metadata"]["uid"], voices.job("mei", "train")["metadata"]["uid"]) == (
         uid,
@@ -164,7 +164,7 @@ def test_an_operator_whose_api_server_is_away_for_long_ends_and_its_next_life_go
         began = time.monotonic()
         ours_to_break.stop("kube-apiserver", signal.SIGKILL)
         # Before another may lead, so that there are never two.
-        assert operator.ended(15) == 1
+        assert operator.wait_until_ended(15) == 1
         assert time.monotonic() - began < 15
         ours_to_break.start("kube-apiserver")
         operator.start().wait_to_lead()

@@ -5,7 +5,7 @@ There is no node: the tests write the status of pods.
 
 import operators
 import pytest
-from kubelet import Voices, ended, failure, waiting
+from kubelet import Voices, build_ended_status, failure, waiting
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
@@ -60,7 +60,7 @@ def test_a_pod_that_does_not_start_is_told_and_waited_for(voices, name, status, 
 def test_a_dataset_that_is_wrong_is_not_tried_again_until_somebody_says_so(voices):
     voices.make("rows")
     first = voices.job("rows", "prepare")
-    voices.report("rows", "prepare", ended(2, failure("InvalidInput", "metadata.csv row 2: no such file")))
+    voices.report("rows", "prepare", build_ended_status(2, failure("InvalidInput", "metadata.csv row 2: no such file")))
     assert "metadata.csv row 2" in voices.wait_condition("rows", "DatasetReady", "False", "InvalidInput")
     status = voices.status("rows")
     assert status["phase"] == "Failed"
@@ -75,14 +75,14 @@ def test_a_dataset_that_is_wrong_is_not_tried_again_until_somebody_says_so(voice
 
 def test_a_pod_that_used_too_much_memory_is_named_and_its_job_is_not_tried_again(voices):
     voices.make("memory", training=FAST)
-    voices.report("memory", "prepare", ended(137, reason="OOMKilled"))
+    voices.report("memory", "prepare", build_ended_status(137, reason="OOMKilled"))
     assert "exceeded its memory limit" in voices.wait_condition("memory", "DatasetReady", "False", "OutOfMemory")
     assert voices.status("memory")["lastFailure"]["reason"] == "OutOfMemory"
 
 
 def test_a_pod_that_is_tried_again_by_kubernetes_says_so_meanwhile(voices):
     voices.make("retried")
-    voices.report("retried", "prepare", ended(1, failure("Stopped", "SIGTERM")))
+    voices.report("retried", "prepare", build_ended_status(1, failure("Stopped", "SIGTERM")))
     text = voices.wait_condition("retried", "DatasetReady", "False", "Retrying")
     assert "it ended with 1; another pod will try again" in text
 
@@ -99,7 +99,7 @@ def test_a_job_that_takes_too_long_ends(voices, rest):
 def test_storage_that_is_away_is_tried_again(voices):
     voices.make("stored", training=FAST)
     first = voices.job("stored", "prepare")["metadata"]
-    voices.report("stored", "prepare", ended(1, failure("StorageError", "s3://data: connection refused")))
+    voices.report("stored", "prepare", build_ended_status(1, failure("StorageError", "s3://data: connection refused")))
     text = voices.wait_condition("stored", "DatasetReady", "False", "StorageError")
     assert "connection refused; it will be tried again" in text
 

@@ -92,13 +92,13 @@ def test_the_minimal_example_speaks_and_every_panel_shows_it(node, voice, tmp_pa
         status, _, body = voice.speak("今天天气真好。")
         assert (status, body[:4]) == (200, b"RIFF")
 
-        def shown():
+        def find_data():
             for cache in ("no-cache", "max-age=60"):
                 voice.speak("今天天气真好。", cache=cache)
             return watch.look()
 
         try:
-            voice.wait("data in every panel", shown, 90)
+            voice.wait("data in every panel", find_data, 90)
         except TimeoutError as error:
             raise AssertionError(f"empty: {watch.empty}; targets: {prometheus.targets()}") from error
         # Stages have ended by now.

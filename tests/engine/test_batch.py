@@ -10,7 +10,7 @@ from kubevoice.text import analyse
 from kubevoice.voice import builtin_voice
 
 TEXTS = ("你好。", "今天下午三点我们在公司的会议室里讨论明年的工作计划。", "周末常常要排队等一个多小时才能坐下。")
-WISHES = (Controls(), Controls(speed=0.6), Controls(speed=2.0, emotion="happy"), Controls(volume=0.5))
+CONTROLS = (Controls(), Controls(speed=0.6), Controls(speed=2.0, emotion="happy"), Controls(volume=0.5))
 
 
 class Counted:
@@ -39,9 +39,9 @@ def counted_engine(bundle):
     return Engine(bundle, opener=open_counted), sessions["decoder"]
 
 
-def encode_text(engine, text, wishes):
+def encode_text(engine, text, controls):
     units = analyse(text).sentences[0].units
-    return engine.encode(units, [wishes] * len(units))
+    return engine.encode(units, [controls] * len(units))
 
 
 def decode_in_turns(streams):
@@ -53,7 +53,7 @@ def decode_in_turns(streams):
 @pytest.mark.parametrize("voice", ["toy", "base"])
 def test_everybody_hears_in_a_batch_what_he_hears_alone(voice, toy):
     engine = Engine.load(toy.path if voice == "toy" else builtin_voice("builtin://base"))
-    sentences = [encode_text(engine, text, wishes) for text in TEXTS for wishes in WISHES]
+    sentences = [encode_text(engine, text, controls) for text in TEXTS for controls in CONTROLS]
     alone = [np.concatenate(list(engine.decode(one))) for one in sentences]
     scheduler = DecoderScheduler()
     batched = decode_in_turns([engine.decode(one, first_chunk_frames=12, scheduler=scheduler) for one in sentences])

@@ -61,7 +61,7 @@ def test_one_pod_is_a_plain_job_even_with_several_gpus(model):
     assert (environment.get("KUBEVOICE_NODES"), environment["KUBEVOICE_PROCESSES"]) == (None, "2")
 
 
-def test_only_training_has_company(model):
+def test_only_training_is_distributed(model):
     job, environment, _ = render(model(4, 8), Stage.RELEASE)
     assert "completionMode" not in job
     assert not {"KUBEVOICE_NODES", "KUBEVOICE_PROCESSES", "POD_IP"} & set(environment)

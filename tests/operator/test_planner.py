@@ -14,7 +14,7 @@ import yaml
 from kubernetes import client
 from kubevoice.resources.conditions import ConditionType, Reason, State, find_condition
 from kubevoice.resources.data_plane import ReplicaState
-from kubevoice.resources.stages import PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult, Verdict
+from kubevoice.resources.stages import GateResult, PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult
 from kubevoice.resources.status import Phase
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.observed_state import (
@@ -43,7 +43,7 @@ spec:
 """
 
 
-def answers(verdict=Verdict.PASSED):
+def answers(result=GateResult.PASSED):
     return {
         Stage.PREPARE: PrepareResult(
             dataset_digest=DIGEST,
@@ -55,17 +55,17 @@ def answers(verdict=Verdict.PASSED):
         ),
         Stage.TRAIN: TrainResult(checkpoint_uri="s3://voices/c", checkpoint_digest=DIGEST, step=5, loss=1.0),
         Stage.RELEASE: ReleaseResult(
-            revision=REVISION, uri="s3://voices/bundles/1", metrics={}, verdict=verdict, failures=("too slow",)
+            revision=REVISION, uri="s3://voices/bundles/1", metrics={}, verdict=result, failures=("too slow",)
         ),
     }
 
 
-def plan_after(stages, verdict=Verdict.PASSED, model=MODEL, service=None, refused=None):
+def plan_after(stages, result=GateResult.PASSED, model=MODEL, service=None, refused=None):
     """Return the plan once the Jobs of `stages` have succeeded."""
     model, jobs = load_voicemodel(model), {}
     for stage in stages:
         (job,) = plan(model, ObservedState(jobs=jobs), NOW, Images()).jobs
-        answer = answers(verdict)[stage].model_dump_json(by_alias=True)
+        answer = answers(result)[stage].model_dump_json(by_alias=True)
         jobs |= {job["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, answer, 0)}
     return plan(model, ObservedState(jobs=jobs, service=service, serving_refusal=refused), NOW, Images())
 
@@ -169,7 +169,7 @@ def test_a_refused_change_of_what_serves_is_told_though_the_revision_is_the_righ
 
 
 def test_a_revision_that_fails_the_gate_is_not_served():
-    result = plan_after(STAGES, verdict=Verdict.FAILED)
+    result = plan_after(STAGES, result=GateResult.FAILED)
     assert (result.service, result.status.phase) == (None, Phase.FAILED)
 
 

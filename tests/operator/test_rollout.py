@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from kubevoice.resources.data_plane import ReplicaState, Track, TrackTraffic
-from kubevoice.resources.stages import ReleaseResult, Verdict
+from kubevoice.resources.stages import GateResult, ReleaseResult
 from kubevoice.resources.status import Revision, RevisionState, RolloutStatus, ServingStatus, VoiceModelStatus
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.observed_state import ObservedService, ObservedState
@@ -40,7 +40,7 @@ def canary_result(requests, errors, seconds):
         serving=ServingStatus(rollout=begun),
     )
     model = load_voicemodel(MODEL).model_copy(update={"status": status})
-    released = ReleaseResult(revision=NEW, uri="s3://voices/2", metrics={}, verdict=Verdict.PASSED)
+    released = ReleaseResult(revision=NEW, uri="s3://voices/2", metrics={}, verdict=GateResult.PASSED)
     service = ObservedService(
         applied="",
         replicas=(

@@ -21,12 +21,12 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def verdicts():
+def comparisons():
     """What check.py says of each case."""
     done = parity_run.compare(stdout=subprocess.PIPE, text=True)
     return {line.split()[1].rstrip(":"): line for line in done.stdout.splitlines() if line[:4] in ("ok  ", "FAIL")}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_our_answer_is_the_references(verdicts, name):
-    assert verdicts.get(name, "was not compared").startswith("ok"), verdicts.get(name)
+def test_our_answer_is_the_references(comparisons, name):
+    assert comparisons.get(name, "was not compared").startswith("ok"), comparisons.get(name)

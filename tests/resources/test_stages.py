@@ -98,7 +98,7 @@ def test_stages_do_not_share_keys():
     assert spec_key(Stage.PREPARE, prepare()) != spec_key(Stage.TRAIN, prepare())
 
 
-def test_another_threshold_judges_again_but_does_not_train_again():
+def test_another_threshold_repeats_the_release_but_not_the_training():
     before, after = keys(), keys(evaluation=Evaluation(maxPinyinErrorRate=0.2))
     assert after[Stage.TRAIN] == before[Stage.TRAIN]
     assert after[Stage.RELEASE] != before[Stage.RELEASE]

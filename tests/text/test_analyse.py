@@ -15,7 +15,7 @@ def pinyin(text, **settings):
     )
 
 
-def normalized(text):
+def join_normalized(text):
     return "".join(sentence.normalized for sentence in analyse(text).sentences)
 
 
@@ -34,7 +34,7 @@ def normalized(text):
     ],
 )
 def test_figures_signs_and_letters_become_words(written, spoken):
-    assert normalized(written) == spoken
+    assert join_normalized(written) == spoken
 
 
 @pytest.mark.parametrize(

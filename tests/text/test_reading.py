@@ -60,7 +60,7 @@ def test_characters_of_several_readings(text, reading):
         ("试试看", "shi4 shi5 kan4"),
     ],
 )
-def test_tones_change_in_company(text, reading):
+def test_tones_change_beside_other_tones(text, reading):
     assert pinyin(text) == reading
 
 

@@ -17,7 +17,7 @@ RULES = "x-kubernetes-validations"
 
 
 @cache
-def _compiled(rule: str) -> Any:
+def _compile(rule: str) -> Any:
     """Compiling takes longer than everything else that loading does."""
     return common_expression.compile(rule)
 
@@ -31,7 +31,7 @@ class Part(CamelModel):
         rules: Any = extra.get(RULES, []) if isinstance(extra, dict) else []
         if rules:
             me = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-            broken = [r["message"] for r in rules if not _compiled(r["rule"]).execute({"self": me})]
+            broken = [r["message"] for r in rules if not _compile(r["rule"]).execute({"self": me})]
             if broken:
                 raise ValueError("; ".join(broken))
         return self

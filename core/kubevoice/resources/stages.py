@@ -18,6 +18,7 @@ from kubevoice.validation import CamelModel
 __all__ = [
     "CollectResult",
     "CollectSpec",
+    "GateResult",
     "PrepareResult",
     "PrepareSpec",
     "Progress",
@@ -27,7 +28,6 @@ __all__ = [
     "StageFailure",
     "TrainResult",
     "TrainSpec",
-    "Verdict",
     "spec_key",
 ]
 
@@ -44,7 +44,7 @@ class Stage(StrEnum):
     COLLECT = "collect"
 
 
-class Verdict(StrEnum):
+class GateResult(StrEnum):
     """Result of the quality gate."""
 
     PASSED = "Passed"
@@ -124,7 +124,7 @@ class ReleaseResult(CamelModel):
     revision: str = Field(pattern=DIGEST_PATTERN)
     uri: str
     metrics: Metrics
-    verdict: Verdict
+    verdict: GateResult
     failures: tuple[str, ...] = ()
 
 

@@ -226,7 +226,7 @@ class VoiceModel(Part):
     status: VoiceModelStatus = VoiceModelStatus()
 
 
-def _problem(error: Any) -> str:
+def _format_error(error: Any) -> str:
     where = field_path(error["loc"], "document")
     if error["type"] == "extra_forbidden":
         return f"{where}: unknown field; see `kubectl explain voicemodel.spec` or docs/voicemodel.md"
@@ -278,12 +278,12 @@ def load_voicemodel(source: str | Path, *, artifacts: Path | None = None) -> Voi
             f"{name} is a {document.get('apiVersion')}/{document.get('kind')}, expected {API_VERSION}/{KIND}"
         )
     try:
-        return VoiceModel.model_validate(_localised(document, folder, artifacts))
+        return VoiceModel.model_validate(_localize_uris(document, folder, artifacts))
     except ValidationError as error:
-        raise InputError(f"{name} is not valid", [_problem(e) for e in error.errors()]) from None
+        raise InputError(f"{name} is not valid", [_format_error(e) for e in error.errors()]) from None
 
 
-def _localised(document: dict[str, Any], folder: Path, artifacts: Path | None) -> dict[str, Any]:
+def _localize_uris(document: dict[str, Any], folder: Path, artifacts: Path | None) -> dict[str, Any]:
     """Turn plain paths in the spec's URIs into file:// URIs below `folder`, and fill in where artifacts go."""
     spec = document.get("spec")
     if not isinstance(spec, dict):

@@ -8,7 +8,7 @@ from kubevoice.resources.conditions import Condition, ConditionType, Reason, Sta
 from kubevoice.resources.status import RevisionState, VoiceModelStatus
 from kubevoice.resources.voicemodel import API_VERSION, KIND, VoiceModel
 
-from kubevoice_operator.status import human_duration
+from kubevoice_operator.status_builder import human_duration
 
 __all__ = ["EventNote", "diff_events", "render_event"]
 

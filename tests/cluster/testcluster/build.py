@@ -23,9 +23,9 @@ __all__ = [
     "OLDER_KUBERAY",
     "Module",
     "Toolbox",
+    "hold_lock",
     "kuberay_crds",
     "kuberay_operator",
-    "locked",
     "staging",
     "versitygw",
 ]
@@ -110,7 +110,7 @@ class Toolbox:
         if not self._missing(names):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with locked(self.folder / ".lock"):
+        with hold_lock(self.folder / ".lock"):
             # One at a time: what an interrupted build has finished stays.
             for name in self._missing(names):
                 self._build(name)
@@ -121,7 +121,7 @@ class Toolbox:
         if not target.exists():
             dependency, inside = self.module.data[name]
             self.folder.mkdir(parents=True, exist_ok=True)
-            with locked(self.folder / ".lock"):
+            with hold_lock(self.folder / ".lock"):
                 self._go("mod", "download", dependency)
                 source = Path(self._go("list", "-m", "-f", "{{.Dir}}", dependency).strip()) / inside
                 if not target.exists():
@@ -146,20 +146,20 @@ class Toolbox:
 
 def versitygw() -> Path:
     """Return the S3 server's binary; the storage tests use the same one."""
-    return _installed("versitygw", VERSITYGW)
+    return _install_binary("versitygw", VERSITYGW)
 
 
 def kuberay_operator(version: str) -> Path:
     """Return the binary of the operator of a version of KubeRay."""
-    return _installed(f"ray-operator-{version}", f"{KUBERAY}@{version}")
+    return _install_binary(f"ray-operator-{version}", f"{KUBERAY}@{version}")
 
 
-def _installed(name: str, package: str) -> Path:
+def _install_binary(name: str, package: str) -> Path:
     """Return the binary of a package at a version of its own, which is in the cache as `name`."""
     binary = CACHE / "bin" / name
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
-        with locked(binary.parent / ".lock"), staging(binary.parent) as scratch:
+        with hold_lock(binary.parent / ".lock"), staging(binary.parent) as scratch:
             if not binary.exists():
                 run_go("install", package, folder=scratch, GOBIN=str(scratch))
                 (built,) = scratch.iterdir()
@@ -194,7 +194,7 @@ def run_go(*arguments: str, folder: Path, **variables: str) -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold the lock `path`; the kernel gives it back if we die."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

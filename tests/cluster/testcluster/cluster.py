@@ -115,14 +115,14 @@ class Cluster:
     def wait_for_kinds(self, version: str, *plurals: str) -> None:
         """Wait until the API server knows the kinds `plurals` of the group and version `version`, such as ray.io/v1."""
 
-        def known() -> bool:
+        def is_known() -> bool:
             try:
                 resources = json.loads(self.kubectl("get", "--raw", f"/apis/{version}"))["resources"]
             except RuntimeError:
                 return False
             return {*plurals} <= {item["name"] for item in resources}
 
-        self.wait(f"{' '.join(plurals)} of {version}", known)
+        self.wait(f"{' '.join(plurals)} of {version}", is_known)
 
     def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
         """Return a kubeconfig with a token of `service_account`, and with no other rights than its own."""

@@ -31,7 +31,7 @@ def kueue(cluster: Cluster) -> Iterator[Cluster]:
         raise ValueError("Kueue needs a node")
     archive = image_archive(IMAGE, {"manager": toolbox.binary("kueue")}, {"User": USER})
     import_image(cluster.sandbox, archive)
-    objects = [_adapted(item) for item in yaml.safe_load_all(cluster.kubectl("kustomize", config / "default"))]
+    objects = [_adapt(item) for item in yaml.safe_load_all(cluster.kubectl("kustomize", config / "default"))]
     # The aggregated API is for people who look at queues, and without it the API server needs no front proxy.
     objects = [item for item in objects if item["kind"] != "APIService"]
     definitions = [item for item in objects if item["kind"] in ("CustomResourceDefinition", "Namespace")]
@@ -49,7 +49,7 @@ def kueue(cluster: Cluster) -> Iterator[Cluster]:
         cluster.delete(definitions)
 
 
-def _adapted(item: dict[str, Any]) -> dict[str, Any]:
+def _adapt(item: dict[str, Any]) -> dict[str, Any]:
     """Return `item` for a node that has our image, and two cores for everything."""
     if item["kind"] == "Deployment":
         (container,) = item["spec"]["template"]["spec"]["containers"]

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from testcluster.build import CACHE, locked, staging
+from testcluster.build import CACHE, hold_lock, staging
 from testcluster.places import environment, until_we_die
 from testcluster.process import Component
 from testcluster.tools import find, temporary_folder
@@ -74,7 +74,7 @@ def supply(folder: Path) -> None:
     STORE.mkdir(parents=True, exist_ok=True)
     source = STORE / "containerd"
     # To the end under the lock: another checkout's tests may want to put theirs there.
-    with locked(STORE / ".lock"):
+    with hold_lock(STORE / ".lock"):
         _prepare()
         # Links: the files never change. Databases do.
         linked = subprocess.run(["cp", "--archive", "--link", source, folder], check=False, capture_output=True)

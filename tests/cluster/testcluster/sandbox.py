@@ -218,10 +218,10 @@ def _remove_cgroup(cgroup: Path) -> None:
     """Remove an empty cgroup and those inside it; their processes are ours, and dying."""
     inside = [cgroup, *sorted((path for path in cgroup.rglob("*") if path.is_dir()), reverse=False)]
 
-    def removed() -> bool:
+    def try_to_remove() -> bool:
         for folder in sorted(inside, key=lambda path: len(path.parts), reverse=True):
             with suppress(OSError):
                 folder.rmdir()
         return not cgroup.exists()
 
-    wait_for(f"the end of the processes in {cgroup}", removed, 10, (cgroup / "cgroup.procs").read_text)
+    wait_for(f"the end of the processes in {cgroup}", try_to_remove, 10, (cgroup / "cgroup.procs").read_text)

@@ -118,7 +118,7 @@ def kubelet(site: Site, cgroup: str) -> Component:
         "clusterDomain": DNS_DOMAIN,
         "resolvConf": str(resolver),
         "containerRuntimeEndpoint": f"unix://{CONTAINERD}",
-        # The images cannot be had again, and this machine's disk is not the node's to judge.
+        # The images cannot be pulled again, and the disk of this machine is not the node's own.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
     }

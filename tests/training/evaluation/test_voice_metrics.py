@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from kubevoice.audio.mel import MelConfig
-from kubevoice.resources.stages import Verdict
+from kubevoice.resources.stages import GateResult
 from kubevoice.resources.voicemodel import Evaluation
 from kubevoice_training.evaluation import voice_metrics
 from kubevoice_training.evaluation.mel_cepstral_distortion import compare_features
@@ -103,8 +103,8 @@ def test_what_is_not_installed_is_not_measured_and_enforcing_it_says_what_to_ins
     figures, missing = compute_metrics([analyze_clip("你好", vowels(), MEL, utterance(vowels()))], MEL)
     assert {"pinyinErrorRate", "speakerSimilarity"}.isdisjoint(figures)
     wanted = Evaluation(min_speaker_similarity=0.5, max_pinyin_error_rate=0.5, max_mel_cepstral_distortion=1.0)
-    verdict, failures = check_quality_gate(figures, wanted, missing)
-    assert verdict is Verdict.FAILED
+    result, failures = check_quality_gate(figures, wanted, missing)
+    assert result is GateResult.FAILED
     assert [line.split(" ")[0] for line in failures] == ["pinyinErrorRate", "speakerSimilarity"]
     assert all("was not measured" in line and "install kubevoice[evaluation]" in line for line in failures)
 
@@ -126,7 +126,7 @@ class Links(HTMLParser):
         self.links += [value for name, value in attrs if name in ("src", "href")]
 
 
-def test_the_page_has_players_pictures_and_verdict_and_loads_nothing():
+def test_the_page_has_players_plots_and_result_and_loads_nothing():
     hostile = "<script>alert(1)</script>你好"
     clips = [
         analyze_clip(hostile, vowels(), MEL, utterance(vowels(), text=hostile)),

@@ -31,8 +31,8 @@ def test_recordings_become_a_voice_that_speaks(make):
     made = (bundle / "vocoder.onnx").stat().st_mtime_ns
     spec = stages.release_spec(prepared, trained)
     strict = spec.evaluation.model_copy(update={"policy": EvaluationPolicy.ENFORCE, "max_mel_cepstral_distortion": 0.1})
-    code, judged = stages.run("release", spec.model_copy(update={"evaluation": strict}))
-    assert (code, judged["verdict"], judged["revision"]) == (0, "Failed", released["revision"])
+    code, repeated = stages.run("release", spec.model_copy(update={"evaluation": strict}))
+    assert (code, repeated["verdict"], repeated["revision"]) == (0, "Failed", released["revision"])
     assert "maxMelCepstralDistortion allows 0.1" in page.read_text(encoding="utf-8")
     assert (bundle / "vocoder.onnx").stat().st_mtime_ns == made
     assert Engine.load(bundle).revision == released["revision"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from kubevoice.audio.mel import MelConfig
-from kubevoice.resources.stages import Verdict
+from kubevoice.resources.stages import GateResult
 from kubevoice.resources.voicemodel import Evaluation, EvaluationPolicy
 from numpy.typing import NDArray
 
@@ -196,7 +196,7 @@ def get_threshold(metric: str, evaluation: Evaluation) -> float | None:
 
 def check_quality_gate(
     metrics: dict[str, float], evaluation: Evaluation, missing: dict[str, str] | None = None
-) -> tuple[Verdict, tuple[str, ...]]:
+) -> tuple[GateResult, tuple[str, ...]]:
     """Compare metrics with the thresholds of `spec.evaluation`.
 
     Parameters
@@ -221,5 +221,5 @@ def check_quality_gate(
         elif not (value >= limit if metric in LOWER_BOUNDS else value <= limit):
             failures.append(f"{metric} is {value:.3g}, spec.evaluation.{_threshold_field(metric)} allows {limit:.3g}")
     if evaluation.policy is EvaluationPolicy.REPORT:
-        return Verdict.REPORTED, tuple(failures)
-    return (Verdict.FAILED if failures else Verdict.PASSED), tuple(failures)
+        return GateResult.REPORTED, tuple(failures)
+    return (GateResult.FAILED if failures else GateResult.PASSED), tuple(failures)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from kubevoice.resources.stages import Verdict
+from kubevoice.resources.stages import GateResult
 from kubevoice.resources.voicemodel import Evaluation
 
 from kubevoice_training.evaluation.report import ClipReport, EvaluationReport
@@ -12,7 +12,7 @@ from kubevoice_training.pages.media import render_picture, render_player
 
 __all__ = ["render_evaluation_page"]
 
-KINDS = {Verdict.PASSED: "good", Verdict.FAILED: "bad", Verdict.REPORTED: "plain"}
+KINDS = {GateResult.PASSED: "good", GateResult.FAILED: "bad", GateResult.REPORTED: "plain"}
 METRICS = {
     "pinyinErrorRate": ("Pinyin error rate", "share of syllables that Whisper recognizes wrongly, tones aside"),
     "speakerSimilarity": (
@@ -30,7 +30,7 @@ METRICS = {
 
 
 def render_evaluation_page(
-    report: EvaluationReport, revision: str, evaluation: Evaluation, verdict: Verdict, failures: Sequence[str]
+    report: EvaluationReport, revision: str, evaluation: Evaluation, result: GateResult, failures: Sequence[str]
 ) -> str:
     """Render the evaluation of a release. Names and texts are escaped.
 
@@ -42,7 +42,7 @@ def render_evaluation_page(
         Digest of the bundle.
     evaluation
         Thresholds and policy.
-    verdict
+    result
         Result of the quality gate.
     failures
         Messages of the thresholds that were missed.
@@ -52,13 +52,13 @@ def render_evaluation_page(
     str
         HTML.
     """
-    return render_document(f"{report.name}: evaluation", _render_parts(report, revision, evaluation, verdict, failures))
+    return render_document(f"{report.name}: evaluation", _render_parts(report, revision, evaluation, result, failures))
 
 
 def _render_parts(
-    report: EvaluationReport, revision: str, evaluation: Evaluation, verdict: Verdict, failures: Sequence[str]
+    report: EvaluationReport, revision: str, evaluation: Evaluation, result: GateResult, failures: Sequence[str]
 ) -> Iterator[str]:
-    yield f"<header><h1>{escape_text(report.name)}{render_badge(verdict, KINDS[verdict])}</h1>"
+    yield f"<header><h1>{escape_text(report.name)}{render_badge(result, KINDS[result])}</h1>"
     yield f'<p class="quiet">revision {escape_text(revision)}; policy {escape_text(evaluation.policy)}</p></header>'
     if failures:
         yield render_section(

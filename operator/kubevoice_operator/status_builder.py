@@ -19,7 +19,7 @@ from kubevoice.resources.status import (
 from kubevoice.resources.voicemodel import VoiceModel
 
 from kubevoice_operator.conditions import ConditionValue, build_conditions
-from kubevoice_operator.exposure import ExposurePlan
+from kubevoice_operator.exposure_plan import ExposurePlan
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.pipeline import Pipeline
 from kubevoice_operator.render.names import VOICE_LABEL
