@@ -81,13 +81,13 @@ def test_a_pod_and_we_share_s3(node, namespace):
 
 
 def test_a_pod_reaches_nothing_outside(node, namespace):
-    ours = node.sandbox.slot.ours
+    tests_address = node.sandbox.slot.tests_address
     with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104  # whatever address of ours a pod may try
         port = listener.getsockname()[1]
-        socket.create_connection((ours, port), timeout=5).close()
+        socket.create_connection((tests_address, port), timeout=5).close()
         others = [line.split()[3].split("/")[0] for line in ip("-o", "-4", "address", "show", "scope", "global")]
         gateways = [line.split()[2] for line in ip("-4", "route", "show", "default") if "via" in line]
-        targets = sorted({ours, *others, *gateways, "192.0.2.77"})
+        targets = sorted({tests_address, *others, *gateways, "192.0.2.77"})
         script = "; ".join(f"! timeout 5 bash -c '</dev/tcp/{target}/{port}'" for target in targets)
         run_pod(node, "outside", namespace, pod_spec("bash", "-ec", script))
         listener.settimeout(0)

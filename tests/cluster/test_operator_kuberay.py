@@ -22,7 +22,7 @@ def dataset(node):
 
 @pytest.mark.parametrize("version", OLDER_KUBERAY)
 def test_a_voice_is_served_swapped_and_scaled(node, namespace, dataset, version):
-    with testcluster.older(node, version) as cluster:
+    with testcluster.older_kuberay(node, version) as cluster:
         voice = Voice(cluster, voices.voicemodel(cluster.s3, "mei", namespace, dataset)).apply()
         try:
             voice.wait_ready(420)

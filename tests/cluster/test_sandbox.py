@@ -17,7 +17,7 @@ HOLD_A_SANDBOX = """
 import subprocess, sys
 from pathlib import Path
 from testcluster.sandbox import Sandbox, Slot
-slot = Slot.take()
+slot = Slot.acquire()
 slot.state.mkdir()
 sandbox = Sandbox(slot, Path(sys.argv[1]))
 child = subprocess.Popen(sandbox.command("sleep", "1000"))
@@ -43,8 +43,8 @@ def pause():
 
 @pytest.fixture
 def slot():
-    """A free slot; `Slot.take` may give another one afterwards."""
-    taken = Slot.take()
+    """A free slot; `Slot.acquire` may give another one afterwards."""
+    taken = Slot.acquire()
     yield taken
     taken.clean()
     taken.lock.close()
@@ -67,7 +67,7 @@ def test_the_kernel_ends_a_node_whose_owner_dies_and_the_next_one_removes_the_re
         owner.send_signal(end)
         owner.wait(10)
     wait_for("the end of the node's processes", lambda: not Path(f"/proc/{pid}").exists(), 10, str)
-    with Slot.take().lock as lock:
+    with Slot.acquire().lock as lock:
         assert traces(Slot(number, lock)) == []
 
 
@@ -79,7 +79,7 @@ def test_a_node_that_fails_to_start_leaves_nothing(pause, slot, monkeypatch):
 
 
 def test_two_nodes_at_a_time_share_no_address(slot):
-    other = Slot.take()
+    other = Slot.acquire()
     other.lock.close()
     assert other.number != slot.number
     assert not any(mine.overlaps(theirs) for mine in slot.networks for theirs in other.networks)

@@ -1,4 +1,4 @@
-"""What the product stands on: S3, and KubeRay."""
+"""The services that the product needs: S3 and KubeRay."""
 
 import secrets
 from collections.abc import Iterator
@@ -6,24 +6,24 @@ from contextlib import contextmanager
 
 from testcluster.build import MODULES, Toolbox, kuberay_crds, kuberay_operator, versitygw
 from testcluster.cluster import S3, Cluster
-from testcluster.process import Component, accepts, answers
+from testcluster.process import Component, check_http, check_tcp
 from testcluster.site import Site
 
-__all__ = ["kuberay", "older", "storage"]
+__all__ = ["kuberay", "older_kuberay", "storage"]
 
 S3_PORT = 7070
 KUBERAY_PROBE_PORT = 8082
 
 
 def storage(site: Site) -> tuple[Component, S3]:
-    """Return the S3 server, and how to reach it."""
+    """Return the S3 server, and its address and credentials."""
     s3 = S3(f"http://{site.place.address}:{S3_PORT}", "tester", secrets.token_urlsafe(24))
     root = site.state / "s3"
     root.mkdir()
     component = site.component(
         "versitygw",
         {"port": f"{site.place.address}:{S3_PORT}", "region": s3.region},
-        accepts(site.place.address, S3_PORT),
+        check_tcp(site.place.address, S3_PORT),
         program=versitygw(),
         variables={"ROOT_ACCESS_KEY": s3.access_key, "ROOT_SECRET_KEY": s3.secret_key},
     )
@@ -32,7 +32,7 @@ def storage(site: Site) -> tuple[Component, S3]:
 
 
 def kuberay(site: Site) -> Component:
-    """Return the KubeRay operator; its CRDs must be there when it starts."""
+    """Return the KubeRay operator; its CRDs must exist when it starts."""
     address = site.place.address
     flags = {
         "kubeconfig": site.kubeconfig("kuberay-operator", "system:masters"),
@@ -41,25 +41,31 @@ def kuberay(site: Site) -> Component:
         "enable-leader-election": False,
     }
     return site.component(
-        "kuberay", flags, answers(f"http://{address}:{KUBERAY_PROBE_PORT}/readyz"), program=site.binary("ray-operator")
+        "kuberay",
+        flags,
+        check_http(f"http://{address}:{KUBERAY_PROBE_PORT}/readyz"),
+        program=site.binary("ray-operator"),
     )
 
 
 @contextmanager
-def older(cluster: Cluster, version: str) -> Iterator[Cluster]:
-    """Run KubeRay of another version on the node of `cluster`; nothing may be served when it comes or goes."""
+def older_kuberay(cluster: Cluster, version: str) -> Iterator[Cluster]:
+    """Run another version of KubeRay on the node of `cluster` until the end of the block.
+
+    No RayService may exist at the beginning and the end.
+    """
     program, crds = kuberay_operator(version), kuberay_crds(version)
     component, toolbox = cluster.components["kuberay"], Toolbox(MODULES["kubernetes"])
-    newest = component.command
+    command = component.command
     try:
         component.stop()
-        # Not applied, which would leave the fields that came later.
+        # Replaced, because applying would keep the fields that the older version lacks.
         cluster.kubectl("replace", "-f", crds)
-        component.command = [str(program) if word == str(toolbox.binary("ray-operator")) else word for word in newest]
+        component.command = [str(program) if word == str(toolbox.binary("ray-operator")) else word for word in command]
         cluster.start("kuberay")
         yield cluster
     finally:
         component.stop()
         cluster.kubectl("replace", "-f", toolbox.data("kuberay-crds"))
-        component.command = newest
+        component.command = command
         cluster.start("kuberay")

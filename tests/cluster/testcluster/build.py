@@ -1,4 +1,4 @@
-"""Binaries of Kubernetes and its friends, built once from the Go module proxy into the user's cache."""
+"""Binaries of Kubernetes and its add-ons, built once from the Go module proxy into the user's cache."""
 
 import fcntl
 import hashlib
@@ -26,19 +26,19 @@ __all__ = [
     "hold_lock",
     "kuberay_crds",
     "kuberay_operator",
-    "staging",
+    "make_scratch_folder",
     "versitygw",
 ]
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubevoice"
 KUBERNETES = "1.35.4"
 VERSIONS = {"gitVersion": f"v{KUBERNETES}", "gitMajor": "1", "gitMinor": "35"}
-"""Without them a binary calls itself v0.0.0, and clients believe it."""
+"""Without them a binary reports v0.0.0 as its version."""
 LDFLAGS = " ".join(["-s -w", *(f"-X k8s.io/component-base/version.{key}={value}" for key, value in VERSIONS.items())])
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 KUBERAY = "github.com/ray-project/kuberay/ray-operator"
 OLDER_KUBERAY = ("v1.5.1",)
-"""Whose CRDs must take what is rendered, too, and whose operators serve it; the newest is the one that go.mod names."""
+"""Older versions that are tested, with their CRDs and operators. go.mod names the newest version."""
 KUEUE = "sigs.k8s.io/kueue"
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
@@ -49,9 +49,16 @@ CHART = ("helm", "helm-unittest", "helm-docs", "kubeconform")
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A Go module of these tests: its folder, the package of each binary, and folders of dependencies to keep.
+    """A Go module of these tests.
 
-    `data` maps the name of a folder in the cache to (dependency, folder in it): CRDs, mostly.
+    Attributes
+    ----------
+    folder
+        Where its go.mod is.
+    packages
+        Go package of each binary.
+    data
+        Folders of dependencies that are copied into the cache: name -> (dependency, folder in it). Most have CRDs.
     """
 
     folder: Path
@@ -88,13 +95,13 @@ MODULES = {
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """The binaries of one module in the cache, in a folder that its sources name."""
+    """The binaries of one module in the cache, in a folder named by the hash of its sources."""
 
     module: Module
 
     @property
     def folder(self) -> Path:
-        """The folder of the binaries: another version of any dependency is another folder."""
+        """The folder of the binaries. It changes with the version of any dependency."""
         digest = hashlib.sha256(LDFLAGS.encode())
         for source in sorted(self.module.folder.rglob("*")):
             if source.suffix == ".go" or source.name in ("go.mod", "go.sum"):
@@ -102,16 +109,16 @@ class Toolbox:
         return CACHE / "cluster" / digest.hexdigest()[:16]
 
     def binary(self, name: str) -> Path:
-        """Return the path of `name`, built or not."""
+        """Return the path of the binary `name`, whether it is built or not."""
         return self.folder / name
 
     def build(self, names: Iterable[str]) -> None:
-        """Build those of `names` that the cache lacks; whoever else wants them at the same time waits."""
+        """Build those of `names` that the cache lacks. Other processes that need them wait."""
         if not self._missing(names):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         with hold_lock(self.folder / ".lock"):
-            # One at a time: what an interrupted build has finished stays.
+            # One at a time, so that an interrupted build keeps its finished binaries.
             for name in self._missing(names):
                 self._build(name)
 
@@ -119,14 +126,14 @@ class Toolbox:
         """Return a folder of a dependency, copied into the cache."""
         target = self.folder / name
         if not target.exists():
-            dependency, inside = self.module.data[name]
+            dependency, subfolder = self.module.data[name]
             self.folder.mkdir(parents=True, exist_ok=True)
             with hold_lock(self.folder / ".lock"):
                 self._go("mod", "download", dependency)
-                source = Path(self._go("list", "-m", "-f", "{{.Dir}}", dependency).strip()) / inside
+                source = Path(self._go("list", "-m", "-f", "{{.Dir}}", dependency).strip()) / subfolder
                 if not target.exists():
-                    with staging(self.folder) as scratch:
-                        # The module cache is read-only, its copy is not.
+                    with make_scratch_folder(self.folder) as scratch:
+                        # The module cache is read-only; the copy must be writable.
                         shutil.copytree(source, scratch / name, copy_function=shutil.copyfile)
                         (scratch / name).chmod(0o755)
                         (scratch / name).rename(target)
@@ -136,7 +143,7 @@ class Toolbox:
         return [name for name in names if not self.binary(name).exists()]
 
     def _build(self, name: str) -> None:
-        with staging(self.folder) as scratch:
+        with make_scratch_folder(self.folder) as scratch:
             self._go("build", "-trimpath", "-ldflags", LDFLAGS, "-o", str(scratch / name), self.module.packages[name])
             (scratch / name).rename(self.binary(name))
 
@@ -145,30 +152,30 @@ class Toolbox:
 
 
 def versitygw() -> Path:
-    """Return the S3 server's binary; the storage tests use the same one."""
-    return _install_binary("versitygw", VERSITYGW)
+    """Return the S3 server's binary, which the storage tests use too."""
+    return _install("versitygw", VERSITYGW)
 
 
 def kuberay_operator(version: str) -> Path:
-    """Return the binary of the operator of a version of KubeRay."""
-    return _install_binary(f"ray-operator-{version}", f"{KUBERAY}@{version}")
+    """Return the binary of KubeRay's operator at a version."""
+    return _install(f"ray-operator-{version}", f"{KUBERAY}@{version}")
 
 
-def _install_binary(name: str, package: str) -> Path:
-    """Return the binary of a package at a version of its own, which is in the cache as `name`."""
+def _install(name: str, package: str) -> Path:
+    """Return the binary of a package at a version, installed once into the cache as `name`."""
     binary = CACHE / "bin" / name
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
-        with hold_lock(binary.parent / ".lock"), staging(binary.parent) as scratch:
+        with hold_lock(binary.parent / ".lock"), make_scratch_folder(binary.parent) as scratch:
             if not binary.exists():
                 run_go("install", package, folder=scratch, GOBIN=str(scratch))
-                (built,) = scratch.iterdir()
-                built.rename(binary)
+                (program,) = scratch.iterdir()
+                program.rename(binary)
     return binary
 
 
 def kuberay_crds(version: str) -> Path:
-    """Return the folder of the CRDs of a version of KubeRay, in Go's own cache."""
+    """Return the folder of KubeRay's CRDs at a version, in Go's module cache."""
     module = json.loads(run_go("mod", "download", "-json", f"{KUBERAY}@{version}", folder=CACHE))
     return Path(module["Dir"]) / "config" / "crd" / "bases"
 
@@ -179,32 +186,32 @@ def run_go(*arguments: str, folder: Path, **variables: str) -> str:
     Raises
     ------
     UnavailableError
-        If Go is not there.
+        If Go is not installed.
     RuntimeError
         If it fails.
     """
     if (go := find_go()) is None:
         raise UnavailableError("Go is needed to build Kubernetes: it is neither on PATH nor in /usr/local/go/bin")
-    # Static binaries, for containers have no libraries of their own.
+    # Static binaries, because the containers have no libraries.
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false"} | variables
-    done = subprocess.run([go, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"go {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
-    return done.stdout
+    result = subprocess.run([go, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RuntimeError(f"go {' '.join(arguments)} failed:\n{result.stderr[-2000:]}")
+    return result.stdout
 
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold the lock `path`; the kernel gives it back if we die."""
+    """Hold the lock file `path` until the end of the block. The kernel frees it if the process dies."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def staging(folder: Path) -> Iterator[Path]:
-    """Give a folder beside the final place, so that a rename completes the work; needs the folder's lock."""
-    for left in folder.glob(".scratch-*"):
-        shutil.rmtree(left, ignore_errors=True)
+def make_scratch_folder(folder: Path) -> Iterator[Path]:
+    """Make a scratch folder in `folder`, whose lock the caller holds, so that results can be renamed into place."""
+    for leftover in folder.glob(".scratch-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".scratch-") as scratch:
         yield Path(scratch)

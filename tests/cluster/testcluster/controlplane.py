@@ -1,6 +1,6 @@
-"""etcd, kube-apiserver, kube-controller-manager: the API, and what collects garbage in it."""
+"""The control plane: etcd, kube-apiserver and kube-controller-manager."""
 
-from testcluster.process import Component, answers
+from testcluster.process import Component, check_http
 from testcluster.site import Site
 
 __all__ = ["api_server", "controller_manager", "etcd"]
@@ -9,7 +9,7 @@ ISSUER = "https://kubernetes.default.svc"
 
 
 def etcd(site: Site) -> Component:
-    """Return the key-value store; it loses its data if the machine does, which no test outlives."""
+    """Return etcd. It does not sync to disk, because no test outlives the machine."""
     clients, peers = (f"http://127.0.0.1:{port}" for port in (site.ports.etcd, site.ports.etcd_peers))
     flags = {
         "data-dir": site.state / "etcd",
@@ -21,7 +21,7 @@ def etcd(site: Site) -> Component:
         "unsafe-no-fsync": True,
         "log-level": "warn",
     }
-    # The API server is ready only once etcd is, so nobody else needs to ask it.
+    # The API server is ready only when etcd is, so etcd needs no check of its own.
     return site.component("etcd", flags, lambda: True)
 
 
@@ -30,7 +30,7 @@ def api_server(site: Site) -> Component:
     address = site.place.address
     hosts = (address, site.ranges.first_service, "localhost", "127.0.0.1", "kubernetes.default.svc", "kubernetes")
     certificate, key = site.authority.issue("kube-apiserver", hosts=hosts)
-    to_kubelet, to_kubelet_key = site.authority.issue("kube-apiserver-kubelet-client", "system:masters")
+    client_certificate, client_key = site.authority.issue("kube-apiserver-kubelet-client", "system:masters")
     flags = {
         "etcd-servers": f"http://127.0.0.1:{site.ports.etcd}",
         "bind-address": address,
@@ -40,10 +40,10 @@ def api_server(site: Site) -> Component:
         "client-ca-file": site.authority.certificate,
         "tls-cert-file": certificate,
         "tls-private-key-file": key,
-        "kubelet-client-certificate": to_kubelet,
-        "kubelet-client-key": to_kubelet_key,
+        "kubelet-client-certificate": client_certificate,
+        "kubelet-client-key": client_key,
         "kubelet-certificate-authority": site.authority.certificate,
-        # Logs and exec would need DNS for the node's name otherwise.
+        # Otherwise logs and exec would need DNS for the node's name.
         "kubelet-preferred-address-types": "InternalIP",
         "service-account-issuer": ISSUER,
         "service-account-key-file": site.authority.signing_key,
@@ -52,11 +52,11 @@ def api_server(site: Site) -> Component:
         "enable-admission-plugins": "NodeRestriction",
         "allow-privileged": True,
     }
-    return site.component("kube-apiserver", flags, answers(f"{site.server}/readyz"))
+    return site.component("kube-apiserver", flags, check_http(f"{site.server}/readyz"))
 
 
 def controller_manager(site: Site) -> Component:
-    """Return the controllers: garbage collection, namespaces, service accounts, Jobs, endpoints."""
+    """Return the controller manager: garbage collection, namespaces, service accounts, Jobs, endpoints."""
     flags = {
         "kubeconfig": site.kubeconfig("system:kube-controller-manager"),
         "use-service-account-credentials": True,

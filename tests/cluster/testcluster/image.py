@@ -1,4 +1,4 @@
-"""Container images of one program each, made without any tool: they need no system around it."""
+"""Container images of one static program each, written without a container tool."""
 
 import hashlib
 import io
@@ -7,11 +7,11 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-__all__ = ["image_archive"]
+__all__ = ["build_image_archive"]
 
 
-def image_archive(name: str, files: dict[str, Path], config: dict[str, Any]) -> bytes:
-    """Return the image `name` that holds `files`, and a /tmp, as `ctr` imports it."""
+def build_image_archive(name: str, files: dict[str, Path], config: dict[str, Any]) -> bytes:
+    """Return an image archive for `ctr`: the image `name` with `files` and a /tmp."""
     layer = _layer(files)
     digest = hashlib.sha256(layer).hexdigest()
     description = {

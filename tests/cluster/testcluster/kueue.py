@@ -1,4 +1,4 @@
-"""Kueue on a node, installed as its own manifests say."""
+"""Kueue on a node, installed from its own manifests."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import yaml
 
 from testcluster.build import MODULES, Toolbox
 from testcluster.cluster import Cluster
-from testcluster.image import image_archive
+from testcluster.image import build_image_archive
 from testcluster.worker import import_image
 
 __all__ = ["kueue"]
@@ -23,26 +23,26 @@ QUEUES = "localqueues,clusterqueues,resourceflavors"
 
 @contextmanager
 def kueue(cluster: Cluster) -> Iterator[Cluster]:
-    """Run Kueue on the node of `cluster`, and take it away again: its webhooks hold up every Job."""
+    """Run Kueue on the node of `cluster` until the end of the block. Its webhooks delay every Job."""
     toolbox = Toolbox(MODULES["kueue"])
     toolbox.build(["kueue"])
     config = toolbox.data("config")
     if cluster.sandbox is None:
         raise ValueError("Kueue needs a node")
-    archive = image_archive(IMAGE, {"manager": toolbox.binary("kueue")}, {"User": USER})
+    archive = build_image_archive(IMAGE, {"manager": toolbox.binary("kueue")}, {"User": USER})
     import_image(cluster.sandbox, archive)
     objects = [_adapt(item) for item in yaml.safe_load_all(cluster.kubectl("kustomize", config / "default"))]
-    # The aggregated API is for people who look at queues, and without it the API server needs no front proxy.
+    # The aggregated API only shows queues; without it the API server needs no front proxy.
     objects = [item for item in objects if item["kind"] != "APIService"]
     definitions = [item for item in objects if item["kind"] in ("CustomResourceDefinition", "Namespace")]
     others = [item for item in objects if item not in definitions]
     try:
         cluster.apply(definitions)
         cluster.apply(others)
-        # Nothing of Kueue's can be applied before its webhooks answer, which is some time after its pod is ready.
-        cluster.wait("Kueue's webhooks", lambda: _admits(cluster), START_SECONDS)
+        # Kueue's objects can be applied when its webhooks answer, some time after its pod is ready.
+        cluster.wait("Kueue's webhooks", lambda: _webhooks_answer(cluster), START_SECONDS)
         yield cluster
-        # Its own finalizers are for Kueue to remove, so this comes before its end.
+        # Kueue removes the finalizers of its objects, so they are deleted while it runs.
         cluster.kubectl("delete", QUEUES, "--all", "--all-namespaces")
     finally:
         cluster.delete(others)
@@ -50,7 +50,7 @@ def kueue(cluster: Cluster) -> Iterator[Cluster]:
 
 
 def _adapt(item: dict[str, Any]) -> dict[str, Any]:
-    """Return `item` for a node that has our image, and two cores for everything."""
+    """Adapt a Deployment to the image on the node and to a machine of two cores; return other objects as they are."""
     if item["kind"] == "Deployment":
         (container,) = item["spec"]["template"]["spec"]["containers"]
         container |= {"image": IMAGE, "imagePullPolicy": "Never"}
@@ -59,7 +59,7 @@ def _adapt(item: dict[str, Any]) -> dict[str, Any]:
     return item
 
 
-def _admits(cluster: Cluster) -> bool:
+def _webhooks_answer(cluster: Cluster) -> bool:
     flavor = {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "probe"}}
     try:
         cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(flavor))

@@ -1,4 +1,4 @@
-"""The certificates of one cluster, and the kubeconfigs made of them."""
+"""The certificates of one cluster, and kubeconfigs with them."""
 
 import base64
 import ipaddress
@@ -15,15 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["Authority", "kubeconfig"]
+__all__ = ["Authority", "render_kubeconfig"]
 
 VALIDITY = timedelta(days=2)
-"""No test cluster lives longer."""
+"""Longer than any test cluster runs."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority that keeps everything it issues in one folder, which only its owner can read."""
+    """A certificate authority. It writes what it issues into one folder, which only its owner can read."""
 
     folder: Path
 
@@ -34,11 +34,11 @@ class Authority:
 
     @cached_property
     def signing_key(self) -> Path:
-        """A bare key, for service account tokens."""
+        """A private key for service account tokens."""
         return self._write("service-accounts.key", _pem(ec.generate_private_key(ec.SECP256R1())))
 
     def issue(self, user: str, *groups: str, hosts: tuple[str, ...] = ()) -> tuple[Path, Path]:
-        """Return the certificate and key of `user`, who is a member of `groups`, or of a server that is `hosts`."""
+        """Return certificate and key of `user` in `groups`; with `hosts` they are also a server's."""
         stem = user.replace(":", "-")
         certificate, key = self.folder / f"{stem}.crt", self.folder / f"{stem}.key"
         if not certificate.exists():
@@ -49,15 +49,15 @@ class Authority:
                 x509.ExtendedKeyUsage(usages), critical=False
             )
             if hosts:
-                builder = builder.add_extension(x509.SubjectAlternativeName(_general(hosts)), critical=False)
+                builder = builder.add_extension(x509.SubjectAlternativeName(_alternative_names(hosts)), critical=False)
             self._write(key.name, _pem(own_key))
             self._write(certificate.name, builder.sign(ca_key, hashes.SHA256()).public_bytes(Encoding.PEM))
         return certificate, key
 
     def kubeconfig(self, server: str, user: str, *groups: str) -> Path:
-        """Return a kubeconfig with which `user`, a member of `groups`, reaches `server`."""
+        """Return the path of a kubeconfig of `user` in `groups` for `server`."""
         certificate, key = self.issue(user, *groups)
-        text = kubeconfig(
+        text = render_kubeconfig(
             server,
             self.certificate.read_bytes(),
             {"client-certificate-data": _base64(certificate), "client-key-data": _base64(key)},
@@ -79,7 +79,7 @@ class Authority:
         return path
 
 
-def kubeconfig(server: str, ca: bytes, user: dict[str, str]) -> str:
+def render_kubeconfig(server: str, ca: bytes, user: dict[str, str]) -> str:
     """Return a kubeconfig with one cluster, at `server`, and one user."""
     cluster = {"server": server, "certificate-authority-data": base64.b64encode(ca).decode()}
     config: dict[str, Any] = {
@@ -111,7 +111,7 @@ def _name(user: str, *groups: str) -> x509.Name:
     return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, user)])
 
 
-def _general(hosts: tuple[str, ...]) -> list[x509.GeneralName]:
+def _alternative_names(hosts: tuple[str, ...]) -> list[x509.GeneralName]:
     names: list[x509.GeneralName] = []
     for host in hosts:
         try:

@@ -1,4 +1,4 @@
-"""Where the programs of a cluster run: on this machine, or in namespaces of a node."""
+"""Where the programs of a cluster run: on loopback, or in the Linux namespaces of a node."""
 
 import tempfile
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 from testcluster.tools import SYSTEM_PATH
 
-__all__ = ["Loopback", "Place", "environment", "until_we_die"]
+__all__ = ["Loopback", "Place", "build_environment", "die_with_parent"]
 
 
 class Place(Protocol):
@@ -15,14 +15,14 @@ class Place(Protocol):
 
     @property
     def address(self) -> str:
-        """Where servers listen, so that the tests and the cluster reach them."""
+        """The address on which servers listen for tests and for the cluster."""
 
     @property
     def nested(self) -> bool:
-        """Whether `command` enters namespaces, so that the program is its child."""
+        """Whether `command` enters namespaces first, so that the program is its child process."""
 
     def command(self, *argv: str | Path) -> list[str]:
-        """Return the command line that runs `argv` there."""
+        """Return the command line that runs `argv` in this place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,18 @@ class Loopback:
     nested: bool = False
 
     def command(self, *argv: str | Path) -> list[str]:
-        """Return the command line that runs `argv` as long as we live."""
-        return until_we_die(*argv)
+        """Return the command line that runs `argv` until this process ends."""
+        return die_with_parent(*argv)
 
 
-def until_we_die(*argv: str | Path) -> list[str]:
-    """Return a command line whose program the kernel kills when we die, in whatever way.
+def die_with_parent(*argv: str | Path) -> list[str]:
+    """Return a command line whose program the kernel kills when this process ends, also after a crash.
 
-    More exactly: when the thread ends that started it, so start it from the main one.
+    The kernel watches the thread that started the program, so start it in the main thread.
     """
     return ["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)]
 
 
-def environment() -> dict[str, str]:
-    """Return what the programs of a cluster see of our environment: next to nothing, least of all a proxy."""
+def build_environment() -> dict[str, str]:
+    """Return the environment of a cluster's programs: minimal, and without a proxy."""
     return {"PATH": SYSTEM_PATH, "HOME": "/", "TMPDIR": tempfile.gettempdir()}

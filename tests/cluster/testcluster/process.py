@@ -1,4 +1,4 @@
-"""Programs that run as long as a cluster does, and can be stopped and started one by one."""
+"""The programs of a cluster, which can be stopped and started one by one."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from testcluster.tools import wait_for
 
-__all__ = ["Component", "accepts", "answers"]
+__all__ = ["Component", "check_http", "check_tcp"]
 
 STOP_SECONDS = 5
 LOG_TAIL = 3000
@@ -27,17 +27,19 @@ class Component:
     Attributes
     ----------
     name
-        What tests call it.
+        Its name in tests.
     command
-        Its command line, for the place it runs in.
+        Its command line.
     log
-        The file that gets its output, over all its lives.
+        The file to which the output of every start is appended.
     ready
-        Whether it does its work.
+        Checks whether it is ready.
     environment
-        Its whole environment.
+        All its environment variables.
     nested
-        The command enters other namespaces first, so that the program is the command's child.
+        Whether the command enters other namespaces first, so that the program is its child process.
+    process
+        The process, set by `start` and cleared by `stop` and `end`.
     """
 
     name: str
@@ -49,12 +51,12 @@ class Component:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, without waiting until it is ready."""
+        """Start it if it does not run; do not wait until it is ready."""
         if self.running:
             return
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            # In a session of its own: Ctrl-C is for us, who then stop it in order.
+            # In a session of its own: Ctrl-C reaches only the tests, which then stop it in order.
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -70,18 +72,18 @@ class Component:
         Raises
         ------
         RuntimeError
-            If it ends instead, with the end of its log.
+            If it ends before, with the end of its log.
         """
 
-        def ready_or_over() -> bool:
+        def check_ready() -> bool:
             if not self.running:
                 raise RuntimeError(f"{self.name} ended with {self.process and self.process.returncode}:\n{self.tail()}")
             return self.ready()
 
-        wait_for(f"{self.name} to be ready", ready_or_over, timeout, self.tail)
+        wait_for(f"{self.name} to be ready", check_ready, timeout, self.tail)
 
     def stop(self, kind: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it by `kind`, and harder if it does not listen."""
+        """Stop it with a signal, and with SIGKILL if it runs for some seconds more."""
         if self.process is None:
             return
         self._signal(kind)
@@ -93,7 +95,7 @@ class Component:
         self.process = None
 
     def end(self) -> None:
-        """End it at once, as the end of its cluster does."""
+        """Kill it."""
         if self.process is not None:
             self._signal(signal.SIGKILL)
             self.process.wait()
@@ -112,15 +114,15 @@ class Component:
         process = self.process
         if process is None or process.poll() is not None:
             return
-        # Either may have ended by itself meanwhile.
+        # The process or its child may have ended meanwhile.
         with suppress(FileNotFoundError, ProcessLookupError):
             pid = process.pid
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if self.nested else []
             os.kill(int(children[0]) if children else pid, kind)
 
 
-def accepts(host: str, port: int) -> Callable[[], bool]:
-    """Return a check that something accepts TCP connections there."""
+def check_tcp(host: str, port: int) -> Callable[[], bool]:
+    """Return a check whether something accepts TCP connections at an address."""
 
     def check() -> bool:
         try:
@@ -132,12 +134,12 @@ def accepts(host: str, port: int) -> Callable[[], bool]:
     return check
 
 
-def answers(url: str) -> Callable[[], bool]:
-    """Return a check that `url` answers with 200; whoever signed its certificate."""
+def check_http(url: str) -> Callable[[], bool]:
+    """Return a check whether `url` answers with 200. Certificates are not verified."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    # No proxy of the environment stands between us and our own cluster.
+    # The proxy of the environment is not for addresses of the cluster.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
 
     def check() -> bool:

@@ -1,8 +1,8 @@
-"""The product's own images, built from the checkout by its own Dockerfile and kept in the user's cache.
+"""The product's images, built from the checkout with its Dockerfile and cached for the user.
 
-No registry is needed: they stand on a Debian made by debootstrap. What is kept is the store of a containerd that has
-them, of which each node gets a copy; the same sources make it once. PyTorch with its CUDA would be six gigabytes, so
-the training image is built without and finds it in a folder that every container of the node sees.
+No registry is needed: the base image is a Debian from debootstrap. The cache is the store of a containerd with the
+images; each node gets a copy. Images are built again only when their sources change. PyTorch with CUDA would take six
+gigabytes, so the training image has none and uses a folder that is mounted into every container of the node.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from testcluster.build import CACHE, hold_lock, staging
-from testcluster.places import environment, until_we_die
+from testcluster.build import CACHE, hold_lock, make_scratch_folder
+from testcluster.places import build_environment, die_with_parent
 from testcluster.process import Component
 from testcluster.tools import find, temporary_folder
 
-__all__ = ["PARTS", "image_name", "supply", "torch_mount"]
+__all__ = ["PARTS", "copy_store", "image_name", "torch_mount"]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 STORE = CACHE / "images"
@@ -33,7 +33,7 @@ BASE = "localhost/kubevoice-base"
 SUITE, PYTHON = "bookworm", "3.11"
 PACKAGES = "ca-certificates,python3,python3-venv,wget"
 NEEDLESS = "usr/share/doc usr/share/info usr/share/locale usr/share/man var/cache/apt var/lib/apt/lists"
-"""What images made for containers lack, too."""
+"""Folders of Debian that a container image does not need."""
 BASE_SCRIPT = f"""
 debootstrap --variant=minbase --include={PACKAGES} {SUITE} "$1/root" > "$1/log" || {{ tail "$1/log" >&2; exit 1; }}
 (cd "$1/root" && rm -rf {NEEDLESS})
@@ -52,7 +52,7 @@ graphroot = "{store}/storage"
 runroot = "{store}/run"
 """
 STORAGE_LIMIT_BYTES = 16 << 30
-"""Each change of a source leaves a few layers behind; beyond this they are built anew."""
+"""Each change of a source leaves a few layers behind. Beyond this size everything is built again."""
 CONTAINERD = """\
 version = 2
 root = "{store}/containerd"
@@ -65,20 +65,20 @@ DATABASES = ("io.containerd.metadata.v1.bolt/meta.db", "io.containerd.snapshotte
 
 
 def image_name(part: str) -> str:
-    """Return the full name of the image of `part`, which its manifests shorten."""
+    """Return the full name of the image of `part`; manifests leave out the registry's host."""
     return f"{REGISTRY}/{part}:{_version()}"
 
 
-def supply(folder: Path) -> None:
-    """Make `folder` the store of a containerd that has the images of the checkout, and build those first if need be."""
+def copy_store(folder: Path) -> None:
+    """Fill `folder` with the store of a containerd that has the images of the checkout; build them first if needed."""
     STORE.mkdir(parents=True, exist_ok=True)
     source = STORE / "containerd"
-    # To the end under the lock: another checkout's tests may want to put theirs there.
+    # Copied under the lock, because another checkout's tests may import their images.
     with hold_lock(STORE / ".lock"):
-        _prepare()
-        # Links: the files never change. Databases do.
-        linked = subprocess.run(["cp", "--archive", "--link", source, folder], check=False, capture_output=True)
-        if linked.returncode:  # it is on another file system
+        _update_store()
+        # Hard links, because the files never change. Only the databases do.
+        result = subprocess.run(["cp", "--archive", "--link", source, folder], check=False, capture_output=True)
+        if result.returncode:  # the folder is on another file system
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run(["cp", "--archive", source, folder], check=True, capture_output=True)
         for database in DATABASES:
@@ -87,26 +87,26 @@ def supply(folder: Path) -> None:
 
 
 def torch_mount() -> dict[str, Any]:
-    """Return the mount that gives containers PyTorch, in words of an OCI runtime's spec."""
+    """Return the mount of PyTorch for containers, as in an OCI runtime spec."""
     options = ["rbind", "ro", "nosuid", "nodev"]
     return {"destination": TORCH_PLACE, "type": "bind", "source": str(_torch()), "options": options}
 
 
-def _prepare() -> None:
-    """Bring the kept containerd in step with the checkout: of another source, only the images that have it."""
+def _update_store() -> None:
+    """Build and import the images whose sources have changed."""
     keys = STORE / "keys.json"
-    kept = json.loads(keys.read_text()) if keys.exists() else {}
-    wanted = {part: _digest(part) for part in PARTS}
-    stale = [part for part in PARTS if kept.get(part) != wanted[part]]
+    cached = json.loads(keys.read_text()) if keys.exists() else {}
+    current = {part: _digest(part) for part in PARTS}
+    stale = [part for part in PARTS if cached.get(part) != current[part]]
     if not stale:
         return
     _install_torch()
-    with staging(STORE) as folder:
+    with make_scratch_folder(STORE) as folder:
         _build(folder, stale)
-        # From here on until the end nobody knows what is kept.
+        # The cache is in an unknown state until the import is complete.
         keys.unlink(missing_ok=True)
         _import(folder, stale)
-    keys.write_text(json.dumps(wanted))
+    keys.write_text(json.dumps(current))
 
 
 def _version() -> str:
@@ -114,25 +114,25 @@ def _version() -> str:
 
 
 def _digest(part: str) -> str:
-    """Return the hash of what the image of `part` is made of: what the Dockerfile uses for it, and this module."""
+    """Return the hash of the sources of the image of `part`: its files of the checkout, and this module."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     visible = [line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for root in (REPOSITORY / name for name in ("Dockerfile", ".dockerignore", *visible)):
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
-            if path.is_file() and _concerns(path.relative_to(REPOSITORY), part):
+            if path.is_file() and _depends_on(path.relative_to(REPOSITORY), part):
                 digest.update(f"{path.relative_to(REPOSITORY)}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def _concerns(path: Path, part: str) -> bool:
-    """Return whether the image of `part` changes with the file `path` of the checkout."""
-    others = {*PARTS, "cli"} - {part}
+def _depends_on(path: Path, part: str) -> bool:
+    """Return whether the image of `part` depends on the file `path` of the checkout."""
+    other_parts = {*PARTS, "cli"} - {part}
     owner = path.stem if path.parent.name == "requirements" else path.parts[0]
-    return owner not in others and "__pycache__" not in path.parts
+    return owner not in other_parts and "__pycache__" not in path.parts
 
 
 def _torch_lock() -> str:
-    """Return the lock file of PyTorch and its packages, which the training image leaves out."""
+    """Return the lock file of PyTorch and its dependencies, which the training image lacks."""
     exclude_packages = runpy.run_path(str(REPOSITORY / "images" / "filter_lock.py"))["exclude_packages"]
     lock = (REPOSITORY / "requirements" / "training.lock").read_text()
     return str(exclude_packages(lock, rf"(?!(?:{TORCH})$).*"))
@@ -143,13 +143,13 @@ def _torch() -> Path:
 
 
 def _install_torch() -> None:
-    """Install PyTorch for the images' Python, into a folder of its own: links to uv's cache, if it is near."""
+    """Install PyTorch for the images' Python into a folder; uv links files of its cache on the same file system."""
     target = _torch()
     if target.exists():
         return
     for old in STORE.glob("torch-*"):
         shutil.rmtree(old)
-    with staging(STORE) as folder:
+    with make_scratch_folder(STORE) as folder:
         lock = folder / "torch.lock"
         lock.write_text(_torch_lock())
         uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
@@ -158,12 +158,12 @@ def _install_torch() -> None:
 
 
 def _build(folder: Path, parts: list[str]) -> None:
-    """Build the images of `parts` into the cache's own storage, and write an archive of each into `folder`."""
+    """Build the images of `parts` in the cache's storage, and write an archive of each into `folder`."""
     storage, downloads = STORE / "storage", STORE / "downloads"
     if storage.exists() and _size(storage) > STORAGE_LIMIT_BYTES:
         shutil.rmtree(storage)
     downloads.mkdir(exist_ok=True)
-    # What buildah thinks is mounted: nothing is, see `_run`.
+    # buildah's records of mounts, which ended with its process (see `_isolate`).
     shutil.rmtree(STORE / "run", ignore_errors=True)
     config = STORE / "storage.conf"
     config.write_text(STORAGE.format(store=STORE))
@@ -175,13 +175,13 @@ def _build(folder: Path, parts: list[str]) -> None:
     variables["BUILD_OPTIONS"] = f"--build-arg WITHOUT={TORCH}"
     _run(REPOSITORY / "images" / "build", *parts, **variables)
     for part in parts:
-        built = _with_torch(folder, variables) if part == "training" else image_name(part)
+        name = _add_torch_path(folder, variables) if part == "training" else image_name(part)
         archive = f"docker-archive:{folder / part}.tar:{image_name(part)}"
-        _run("buildah", "push", "--quiet", built, archive, **variables)
+        _run("buildah", "push", "--quiet", name, archive, **variables)
 
 
-def _with_torch(folder: Path, variables: dict[str, str]) -> str:
-    """Return the name of the training image that looks for PyTorch where the node has it."""
+def _add_torch_path(folder: Path, variables: dict[str, str]) -> str:
+    """Build the training image with the path of the mounted PyTorch, and return its name."""
     (folder / "torch.pth").write_text(f"{TORCH_PLACE}\n")
     name = f"{image_name('training')}-torch"
     container = _run("buildah", "from", image_name("training"), **variables).strip()
@@ -191,19 +191,19 @@ def _with_torch(folder: Path, variables: dict[str, str]) -> str:
 
 
 def _import(folder: Path, parts: list[str]) -> None:
-    """Give the archives in `folder` to the kept containerd, which gives up what no image needs any more."""
+    """Import the archives of `folder` into the cached containerd, and remove other images."""
     with _containerd() as socket:
         images = ["ctr", "--address", socket, "--namespace=k8s.io", "images"]
-        there = _run(*images, "ls", "-q").split()
+        existing = _run(*images, "ls", "-q").split()
         for name in map(image_name, parts):
-            # Else the layers that both have could be collected as garbage while the new image is unpacked.
-            if name in there:
+            # Keep the old image until the new one is unpacked, so that shared layers are not garbage collected.
+            if name in existing:
                 _run(*images, "tag", "--force", name, f"{name}-before")
         for part in parts:
             _run(*images, "import", folder / f"{part}.tar")
         names = {image_name(part) for part in PARTS}
-        if old := [name for name in _run(*images, "ls", "-q").split() if name not in names]:
-            _run(*images, "rm", *old)
+        if outdated := [name for name in _run(*images, "ls", "-q").split() if name not in names]:
+            _run(*images, "rm", *outdated)
 
 
 @contextmanager
@@ -213,10 +213,10 @@ def _containerd() -> Iterator[str]:
         config.write_text(CONTAINERD.format(store=STORE, state=state))
         component = Component(
             name="containerd",
-            command=_alone("containerd", "--config", config),
+            command=_isolate("containerd", "--config", config),
             log=state / "log",
             ready=socket.is_socket,
-            environment=environment(),
+            environment=build_environment(),
             nested=True,
         )
         component.start()
@@ -227,20 +227,28 @@ def _containerd() -> Iterator[str]:
             component.stop()
 
 
-def _alone(*argv: str | Path) -> list[str]:
-    """Return the command line that runs `argv` as long as we live; its mounts and children end with it."""
+def _isolate(*argv: str | Path) -> list[str]:
+    """Return the command line that runs `argv` in namespaces of its own, at most until this process ends.
+
+    Its mounts and children end with it.
+    """
     program = find(str(argv[0])) or argv[0]
     namespaces = ["--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
-    return until_we_die("unshare", *namespaces, "--", program, *argv[1:])
+    return die_with_parent("unshare", *namespaces, "--", program, *argv[1:])
 
 
 def _run(*argv: str | Path, **variables: str) -> str:
-    done = subprocess.run(
-        _alone(*argv), env=os.environ | variables, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    result = subprocess.run(
+        _isolate(*argv),
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, argv[:3]))} failed:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
-    return done.stdout
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(map(str, argv[:3]))} failed:\n{result.stdout[-1000:]}\n{result.stderr[-3000:]}")
+    return result.stdout
 
 
 def _size(folder: Path) -> int:

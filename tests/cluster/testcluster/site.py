@@ -1,11 +1,11 @@
-"""What the programs of one cluster have in common: a place, a folder, certificates, addresses."""
+"""What the programs of one cluster share: place, folder, certificates, addresses."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from testcluster.pki import Authority
-from testcluster.places import Place, environment
+from testcluster.places import Place, build_environment
 from testcluster.process import Component
 
 __all__ = ["Ports", "Ranges", "Site"]
@@ -17,13 +17,13 @@ class Ranges:
 
     services: str
     first_service: str
-    """Where pods find the API server."""
+    """Cluster IP of the API server."""
     pods: str
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the control plane listens."""
+    """Ports of the control plane."""
 
     etcd: int = 2379
     etcd_peers: int = 2380
@@ -32,18 +32,20 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where one cluster runs, and what its programs share.
+    """What the programs of one cluster share.
 
     Attributes
     ----------
     place
         Where its programs run.
     state
-        Its folder: data, certificates, logs.
+        Folder of data, certificates and logs.
     binary
-        Finds a program.
+        Returns the path of a program.
     authority
-        Signs its certificates.
+        Signs the certificates.
+    ranges, ports
+        Its addresses and ports.
     """
 
     place: Place
@@ -55,7 +57,7 @@ class Site:
 
     @property
     def server(self) -> str:
-        """The API server's address."""
+        """The API server's URL."""
         return f"https://{self.place.address}:{self.ports.api}"
 
     def kubeconfig(self, user: str, *groups: str) -> Path:
@@ -71,13 +73,32 @@ class Site:
         program: Path | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> Component:
-        """Return the component `name`: `program`, or our binary of that name, with `flags` and `variables`."""
+        """Return a component.
+
+        Parameters
+        ----------
+        name
+            Its name, and the binary's if there is no `program`.
+        flags
+            Command-line flags without `--`.
+        ready
+            Checks whether it is ready.
+        program
+            Path of another program.
+        variables
+            Environment variables beside those of `build_environment`.
+
+        Returns
+        -------
+        Component
+            Not started yet.
+        """
         argv = [f"--{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in flags.items()]
         return Component(
             name=name,
             command=self.place.command(program or self.binary(name), *argv),
             log=self.state / "logs" / f"{name}.log",
             ready=ready,
-            environment=environment() | dict(variables or {}),
+            environment=build_environment() | dict(variables or {}),
             nested=self.place.nested,
         )

@@ -1,4 +1,4 @@
-"""Starts the two kinds of cluster, and ends them."""
+"""Starts and ends the two kinds of cluster: a control plane, and a node."""
 
 import os
 import socket
@@ -21,29 +21,29 @@ from testcluster.worker import containerd, coredns, import_pause, kubelet, proxy
 __all__ = ["control_plane", "node"]
 
 LOOPBACK_RANGES = Ranges(services="198.18.0.0/20", first_service="198.18.0.1", pods="198.18.16.0/20")
-"""Nobody reaches these: there are no pods."""
+"""Unused addresses, because there are no pods."""
 
 
 @contextmanager
 def control_plane() -> Iterator[Cluster]:
-    """Run an API server with its controllers on loopback, or give the cluster that the environment names.
+    """Run an API server with its controllers on loopback until the end of the block.
 
-    With KUBEVOICE_TEST_EXISTING=1 that is KUBECONFIG's. KUBEBUILDER_ASSETS may name a folder with programs of another
-    version; those it lacks are built.
+    With KUBEVOICE_TEST_EXISTING=1 use the cluster of KUBECONFIG instead. KUBEBUILDER_ASSETS may name a folder with
+    programs of another version; programs that it lacks are built.
     """
     if os.environ.get("KUBEVOICE_TEST_EXISTING") == "1":
         with temporary_folder("kv-existing-") as scratch:
-            yield _existing(scratch)
+            yield _use_existing(scratch)
         return
-    binary = _control_plane_binaries()
+    binary = _build_control_plane_binaries()
     with ExitStack() as stack:
         state = stack.enter_context(temporary_folder("kv-plane-"))
-        site = Site(Loopback(), state, binary, Authority(state / "pki"), LOOPBACK_RANGES, _free_ports())
-        cluster = _cluster(site)
-        for make in (etcd, api_server, controller_manager):
-            component = make(site)
+        site = Site(Loopback(), state, binary, Authority(state / "pki"), LOOPBACK_RANGES, _find_free_ports())
+        cluster = _build_cluster(site)
+        for build_component in (etcd, api_server, controller_manager):
+            component = build_component(site)
             cluster.components[component.name] = component
-            # The last to start is the first to stop.
+            # They stop in reverse order.
             stack.callback(component.stop)
             component.start()
             component.wait()
@@ -53,21 +53,21 @@ def control_plane() -> Iterator[Cluster]:
 
 @contextmanager
 def node() -> Iterator[Cluster]:
-    """Run a whole node."""
+    """Run a node until the end of the block."""
     require_for_node()
     toolbox = Toolbox(MODULES["kubernetes"])
     toolbox.build(NODE)
     versitygw()
     crds = toolbox.data("kuberay-crds")
     with ExitStack() as stack:
-        slot = Slot.take()
+        slot = Slot.acquire()
         sandbox = Sandbox(slot, toolbox.binary("pause"))
         stack.callback(sandbox.close)
         slot.state.mkdir(mode=0o700)
         services, pods, *_ = slot.networks
         ranges = Ranges(str(services), str(services[1]), str(pods))
         site = Site(sandbox, slot.state, toolbox.binary, Authority(slot.state / "pki"), ranges, Ports())
-        cluster = _cluster(site)
+        cluster = _build_cluster(site)
         cluster.sandbox = sandbox
         stack.callback(cluster.end)
         _start_node(cluster, site, sandbox, crds)
@@ -90,27 +90,27 @@ def _start_node(cluster: Cluster, site: Site, sandbox: Sandbox, crds: Path) -> N
         start(component)
     cluster.kubectl("create", "-f", crds)
     cluster.wait_for_kinds("ray.io/v1", "rayclusters", "raycronjobs", "rayjobs", "rayservices")
-    # KubeRay asks Ray's dashboards, so names of the cluster must resolve on the node too.
-    sandbox.resolve_by(site.place.address)
+    # KubeRay calls Ray's dashboards by their Services' names, so these must resolve on the node.
+    sandbox.use_dns_server(site.place.address)
     start(kuberay(site))
     for component in cluster.components.values():
         component.wait()
     cluster.wait_for_namespace("default")
-    cluster.wait("the node to be ready", _condition(cluster), 60)
+    cluster.wait("the node to be ready", _node_is_ready(cluster), 60)
 
 
-def _condition(cluster: Cluster) -> Callable[[], bool]:
+def _node_is_ready(cluster: Cluster) -> Callable[[], bool]:
     path = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
     return lambda: cluster.kubectl("get", "nodes", "-o", path) == "True"
 
 
-def _cluster(site: Site) -> Cluster:
+def _build_cluster(site: Site) -> Cluster:
     scratch = site.state / "scratch"
     scratch.mkdir()
     return Cluster(site.kubeconfig("admin", "system:masters"), site.binary("kubectl"), scratch)
 
 
-def _existing(scratch: Path) -> Cluster:
+def _use_existing(scratch: Path) -> Cluster:
     if not (config := os.environ.get("KUBECONFIG")):
         raise UnavailableError("KUBEVOICE_TEST_EXISTING=1 needs KUBECONFIG")
     if not (kubectl := find("kubectl")):
@@ -118,7 +118,7 @@ def _existing(scratch: Path) -> Cluster:
     return Cluster(Path(config), Path(kubectl), scratch)
 
 
-def _control_plane_binaries() -> Callable[[str], Path]:
+def _build_control_plane_binaries() -> Callable[[str], Path]:
     if not find("setpriv"):
         raise UnavailableError("a control plane needs setpriv, of the Debian package util-linux")
     toolbox = Toolbox(MODULES["kubernetes"])
@@ -130,7 +130,7 @@ def _control_plane_binaries() -> Callable[[str], Path]:
     return lambda name: paths.get(name) or toolbox.binary(name)
 
 
-def _free_ports() -> Ports:
+def _find_free_ports() -> Ports:
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(3)]
         for probe in probes:

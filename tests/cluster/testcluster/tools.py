@@ -1,4 +1,4 @@
-"""What this machine has, and what it lacks."""
+"""Programs and packages of this machine, locks, temporary folders, and waiting for conditions."""
 
 import os
 import secrets
@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 PATIENCE_SECONDS = 120.0
-"""How long what is sure to come is waited for: Kubernetes' own controllers look for an API server that was away ever
-more seldom, up to once in half a minute, and each kind of object for itself."""
+"""How long to wait for what must happen. When the API server was away, each watch of Kubernetes' controllers retries
+with a growing pause of up to half a minute."""
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 CNI_PLUGINS = Path("/usr/lib/cni")
@@ -53,22 +53,22 @@ class UnavailableError(Exception):
 
 
 def find(program: str) -> str | None:
-    """Return the path of `program`; administrators' folders are searched too, whatever PATH says."""
+    """Return the path of `program`. Folders for administrators are searched beside PATH."""
     return shutil.which(program) or shutil.which(program, path=SYSTEM_PATH)
 
 
 def find_go() -> str | None:
-    """Return the path of Go, from PATH or from where its own installer puts it."""
+    """Return the path of Go, from PATH or from the folder of its installer."""
     return shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
 
 
 def require_for_node() -> None:
-    """Raise unless this machine can run a whole node.
+    """Raise an error unless this machine can run a node.
 
     Raises
     ------
     UnavailableError
-        Naming everything that is missing, at once.
+        With everything that is missing.
     """
     missing = []
     if sys.platform != "linux":
@@ -84,36 +84,36 @@ def require_for_node() -> None:
         raise UnavailableError(f"a Kubernetes node needs {' and '.join(missing)}")
 
 
-def wait_for(what: str, predicate: Callable[[], object], timeout: float, state: Callable[[], str]) -> None:
+def wait_for(description: str, predicate: Callable[[], object], timeout: float, state: Callable[[], str]) -> None:
     """Wait until `predicate` holds.
 
     Parameters
     ----------
-    what
-        What is waited for, in words.
+    description
+        What is waited for, for the message.
     predicate
-        Asked at once, and then ever more seldom, but once a second at least.
+        Called at once, and then with a growing pause of at most a second.
     timeout
-        Seconds.
+        In seconds.
     state
-        Tells what is there instead, once the time is over.
+        Describes the state for the message of the error.
 
     Raises
     ------
     TimeoutError
-        With the state.
+        With the description and the state.
     """
     deadline, pause = time.monotonic() + timeout, 0.05
     while not predicate():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout:g} s in vain for {what}\n{state()}")
+            raise TimeoutError(f"waited {timeout:g} s in vain for {description}\n{state()}")
         time.sleep(pause)
         pause = min(1.3 * pause, 1)
 
 
 def claim(name: str) -> socket.socket | None:
-    """Claim `name` on this machine until the socket is closed or we die; None if somebody else has it."""
-    # No file: the kernel frees an abstract socket's name together with its owner.
+    """Claim `name` on this machine until the socket is closed or the process ends; None if it is taken."""
+    # The kernel frees the name of an abstract socket when its owner ends.
     lock = socket.socket(socket.AF_UNIX)
     try:
         lock.bind(f"\0{name}")
@@ -125,14 +125,14 @@ def claim(name: str) -> socket.socket | None:
 
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
-    """Make a folder that is deleted at the end; those of owners who were killed are deleted at the beginning."""
+    """Make a folder until the end of the block. Folders of processes that were killed are deleted first."""
     root = Path(tempfile.gettempdir())
-    for left in root.glob(f"{prefix}*"):
-        if lock := claim(str(left)):
+    for leftover in root.glob(f"{prefix}*"):
+        if lock := claim(str(leftover)):
             with lock:
-                shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(leftover, ignore_errors=True)
     path = root / f"{prefix}{secrets.token_hex(4)}"
-    # Claimed before it is there, so that nobody takes it for a dead owner's.
+    # Claimed before it exists, so that no other process deletes it as a leftover.
     with claim(str(path)) or nullcontext():
         path.mkdir(mode=0o700)
         try:

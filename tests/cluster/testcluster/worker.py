@@ -1,15 +1,14 @@
-"""What makes a machine a node: containers, kubelet, Services, DNS."""
+"""The programs of a node: containerd, scheduler, kubelet, kube-proxy, CoreDNS."""
 
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from testcluster.image import image_archive
-from testcluster.process import Component, accepts, answers
-from testcluster.products import supply, torch_mount
+from testcluster.image import build_image_archive
+from testcluster.process import Component, check_http, check_tcp
+from testcluster.products import copy_store, torch_mount
 from testcluster.sandbox import Sandbox
 from testcluster.site import Site
 from testcluster.tools import CNI_PLUGINS, find
@@ -54,11 +53,11 @@ COREFILE = """\
 
 
 def containerd(site: Site, sandbox: Sandbox) -> Component:
-    """Return what runs containers, and has the product's images."""
-    supply(site.state / "containerd")
-    spec = json.loads(sandbox.run(_system("ctr"), "oci", "spec"))
+    """Return containerd with the product's images."""
+    copy_store(site.state / "containerd")
+    spec = json.loads(sandbox.run(_find_program("ctr"), "oci", "spec"))
     spec["mounts"].append(torch_mount())
-    # Containers may open as many files as we may: Ray wants more than the runtime's 1024.
+    # Containers get this process's limit of open files: Ray needs more than the runtime's 1024.
     del spec["process"]["rlimits"]
     (site.state / "container.json").write_text(json.dumps(spec))
     _write_network(site)
@@ -69,28 +68,28 @@ def containerd(site: Site, sandbox: Sandbox) -> Component:
 
     def ready() -> bool:
         try:
-            return "io.containerd.grpc.v1" in sandbox.run(_system("ctr"), "plugins", "ls", "id==cri")
+            return "io.containerd.grpc.v1" in sandbox.run(_find_program("ctr"), "plugins", "ls", "id==cri")
         except RuntimeError:
             return False
 
-    return site.component("containerd", {"config": config}, ready, program=_system("containerd"))
+    return site.component("containerd", {"config": config}, ready, program=_find_program("containerd"))
 
 
 def import_pause(site: Site, sandbox: Sandbox) -> None:
-    """Give containerd the image of the pods' first container."""
-    import_image(sandbox, image_archive(PAUSE_IMAGE, {"pause": site.binary("pause")}, {"Entrypoint": ["/pause"]}))
+    """Import the image of the pods' sandbox container into containerd."""
+    import_image(sandbox, build_image_archive(PAUSE_IMAGE, {"pause": site.binary("pause")}, {"Entrypoint": ["/pause"]}))
 
 
 def import_image(sandbox: Sandbox, archive: bytes) -> None:
-    """Give containerd the image in `archive`."""
+    """Import an image archive into containerd."""
     with tempfile.NamedTemporaryFile(dir=sandbox.slot.state, suffix=".tar") as file:
         file.write(archive)
         file.flush()
-        sandbox.run(_system("ctr"), "--namespace=k8s.io", "images", "import", file.name)
+        sandbox.run(_find_program("ctr"), "--namespace=k8s.io", "images", "import", file.name)
 
 
 def kubelet(site: Site, cgroup: str) -> Component:
-    """Return what runs pods, all in `cgroup`."""
+    """Return the kubelet; all pods are in `cgroup`."""
     address = site.place.address
     user = f"system:node:{NODE_NAME}"
     certificate, key = site.authority.issue("kubelet", hosts=(address, NODE_NAME))
@@ -112,13 +111,13 @@ def kubelet(site: Site, cgroup: str) -> Component:
         "cgroupRoot": cgroup,
         "failCgroupV1": False,
         "failSwapOn": False,
-        # Below zero needs a capability that a nested machine may lack.
+        # A negative score needs a capability that a container may lack.
         "oomScoreAdj": 0,
         "clusterDNS": [address],
         "clusterDomain": DNS_DOMAIN,
         "resolvConf": str(resolver),
         "containerRuntimeEndpoint": f"unix://{CONTAINERD}",
-        # The images cannot be pulled again, and the disk of this machine is not the node's own.
+        # The images are in no registry, and this machine's disk is not the node's own.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
     }
@@ -131,16 +130,11 @@ def kubelet(site: Site, cgroup: str) -> Component:
         "hostname-override": NODE_NAME,
         "node-ip": address,
     }
-    return site.component("kubelet", flags, answers_kubelet(site))
-
-
-def answers_kubelet(site: Site) -> Any:
-    """Return a check that the kubelet listens; whether its node is ready the API tells."""
-    return accepts(site.place.address, 10250)
+    return site.component("kubelet", flags, check_tcp(address, 10250))
 
 
 def scheduler(site: Site) -> Component:
-    """Return what gives pods to nodes."""
+    """Return the scheduler."""
     kubeconfig = site.kubeconfig("system:kube-scheduler")
     return site.component(
         "kube-scheduler", {"kubeconfig": kubeconfig, "leader-elect": False, "secure-port": 0}, lambda: True
@@ -148,7 +142,7 @@ def scheduler(site: Site) -> Component:
 
 
 def proxy(site: Site) -> Component:
-    """Return what makes Services' addresses lead to pods."""
+    """Return kube-proxy."""
     address = site.place.address
     flags = {
         "kubeconfig": site.kubeconfig("system:kube-proxy"),
@@ -157,16 +151,16 @@ def proxy(site: Site) -> Component:
         "proxy-mode": "iptables",
         "healthz-bind-address": f"{address}:10256",
         "metrics-bind-address": "127.0.0.1:10249",
-        # These settings belong to the whole kernel.
+        # These settings are the kernel's, not the namespace's.
         "conntrack-max-per-core": 0,
         "conntrack-tcp-timeout-established": 0,
         "conntrack-tcp-timeout-close-wait": 0,
     }
-    return site.component("kube-proxy", flags, answers(f"http://{address}:10256/healthz"))
+    return site.component("kube-proxy", flags, check_http(f"http://{address}:10256/healthz"))
 
 
 def coredns(site: Site) -> Component:
-    """Return what resolves names of the cluster, and no others."""
+    """Return CoreDNS, which resolves only names of the cluster."""
     address = site.place.address
     corefile = site.state / "Corefile"
     corefile.write_text(
@@ -177,11 +171,11 @@ def coredns(site: Site) -> Component:
             kubeconfig=site.kubeconfig("coredns", "system:masters"),
         )
     )
-    return site.component("coredns", {"conf": corefile}, answers(f"http://{address}:{DNS_READY_PORT}/ready"))
+    return site.component("coredns", {"conf": corefile}, check_http(f"http://{address}:{DNS_READY_PORT}/ready"))
 
 
 def _write_network(site: Site) -> None:
-    """Write the pods' network: each on a link of its own to the node, which routes between them."""
+    """Write the CNI config: each pod has a point-to-point link to the node, which routes between them."""
     addresses = {
         "type": "host-local",
         "ranges": [[{"subnet": site.ranges.pods}]],
@@ -195,7 +189,7 @@ def _write_network(site: Site) -> None:
     (folder / "10-pods.conflist").write_text(json.dumps(network))
 
 
-def _system(program: str) -> Path:
+def _find_program(program: str) -> Path:
     path = find(program)
     if path is None:
         raise FileNotFoundError(program)
