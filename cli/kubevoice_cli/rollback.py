@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from kubevoice.digests import short_digest
 from kubevoice.errors import InputError
 from kubevoice.resources.status import Revision, RevisionState
 from kubevoice.resources.voicemodel import VoiceModel
@@ -10,7 +11,7 @@ from kubevoice_operator.local.backend import LocalBackend, UpCallbacks
 
 from kubevoice_cli.cluster import Cluster
 from kubevoice_cli.console import errors, home, plain
-from kubevoice_cli.status import Namespace, short_digest
+from kubevoice_cli.status import Namespace
 from kubevoice_cli.up import DEFAULT_PORT, Port
 
 __all__ = ["choose_revision", "rollback"]

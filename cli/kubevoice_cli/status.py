@@ -4,6 +4,7 @@ import json
 from typing import Annotated
 
 import typer
+from kubevoice.digests import short_digest
 from kubevoice.errors import InputError
 from kubevoice.resources.conditions import ConditionType, State
 from kubevoice.resources.status import VoiceModelStatus
@@ -14,28 +15,12 @@ from kubevoice_cli.cluster import Cluster
 from kubevoice_cli.console import answers, home, plain
 from kubevoice_cli.up import DEFAULT_PORT, Port
 
-__all__ = ["Namespace", "short_digest", "status"]
+__all__ = ["Namespace", "status"]
 
 Namespace = Annotated[
     str | None,
     typer.Option("--namespace", "-n", help="Namespace in the cluster of your kubeconfig. [this machine]"),
 ]
-
-
-def short_digest(digest: str) -> str:
-    """Shorten a digest for tables.
-
-    Parameters
-    ----------
-    digest : str
-        A digest, with or without `sha256:`.
-
-    Returns
-    -------
-    str
-        Its first 12 digits.
-    """
-    return digest.removeprefix("sha256:")[:12]
 
 
 def status(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from kubevoice.digests import short_digest
 from kubevoice.resources.stages import PrepareResult, ReleaseResult, TrainResult
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel, load_voicemodel
@@ -38,7 +39,7 @@ def _describe(step: PipelineStep) -> str:
         return f"best step {trained.step}, loss {trained.loss:.3f}{dev}"
     if released := step.job.result(ReleaseResult):
         metrics = ", ".join(f"{name} {value:g}" for name, value in released.metrics.items())
-        return f"revision {released.revision[7:19]}, {released.verdict}: {metrics}"
+        return f"revision {short_digest(released.revision)}, {released.verdict}: {metrics}"
     return "done"
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DIGEST_PATTERN", "canonical_json", "hash_file", "hash_json", "hash_text", "short_hash"]
+__all__ = ["DIGEST_PATTERN", "canonical_json", "hash_file", "hash_json", "hash_text", "short_digest", "short_hash"]
 
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}$"
 """How the digest of a dataset or of a bundle is written."""
@@ -45,6 +45,22 @@ def hash_file(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def short_digest(digest: str) -> str:
+    """Shorten a digest for people and labels.
+
+    Parameters
+    ----------
+    digest
+        A digest, with or without `sha256:`.
+
+    Returns
+    -------
+    str
+        Its first 12 digits.
+    """
+    return digest.removeprefix("sha256:")[:12]
 
 
 def canonical_json(value: Any) -> str:

@@ -33,8 +33,8 @@ def field_path(location: Sequence[int | str], root: str) -> str:
     return ".".join(map(str, location)) or root
 
 
-def describe_errors(errors: Iterable[Any], root: str = "document") -> list[str]:
-    """Write each of pydantic's `errors()` as "field.path: message".
+def describe_errors(errors: Iterable[Any], root: str = "document", unknown: str = "unknown field") -> list[str]:
+    """Write each of pydantic's `errors()` as "field.path: message, not VALUE".
 
     Parameters
     ----------
@@ -42,10 +42,20 @@ def describe_errors(errors: Iterable[Any], root: str = "document") -> list[str]:
         What `ValidationError.errors()` returns.
     root
         Name of the whole document, for errors that concern no single field.
+    unknown
+        The message for a field that does not exist.
 
     Returns
     -------
     list of str
         One line for each error, in pydantic's order.
     """
-    return [f"{field_path(error['loc'], root)}: {error['msg']}" for error in errors]
+    return [f"{field_path(error['loc'], root)}: {_describe_error(error, unknown)}" for error in errors]
+
+
+def _describe_error(error: Any, unknown: str) -> str:
+    if error["type"] == "extra_forbidden":
+        return unknown
+    message, value = str(error["msg"]).removeprefix("Value error, "), error.get("input")
+    rejected = f", not {value!r}" if isinstance(value, str | int | float | bool) else ""
+    return f"{message[:1].lower()}{message[1:]}{rejected}"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kubevoice.digests import short_digest
 from kubevoice.resources.conditions import ConditionType, Reason, State
 from kubevoice.resources.stages import GateResult, Stage
 from kubevoice.resources.status import RevisionState, ServingStatus
@@ -169,7 +170,7 @@ def _ready_condition(
 ) -> ConditionValue:
     """Return Ready: whether replicas serve the spec as it is written; if not, the first thing that is missing."""
     # The serving revision does not change until the new one is ready.
-    still_serving = f"; revision {serving.revision[7:19]} keeps serving" if serving.revision else ""
+    still_serving = f"; revision {short_digest(serving.revision)} keeps serving" if serving.revision else ""
     if available.state is not State.TRUE and serving.target_revision is not None:
         return available
     if model.spec.revision is None:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from kubevoice.digests import short_digest
 from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, with_condition
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.status import (
@@ -203,7 +204,7 @@ def _display(pipeline: Pipeline, training: TrainingStatus, serving: ServingStatu
     return Display(
         progress=progress,
         eta=eta,
-        revision=revision.removeprefix("sha256:")[:12],
+        revision=short_digest(revision),
         ready=f"{serving.replicas.ready}/{serving.replicas.desired}",
     )
 

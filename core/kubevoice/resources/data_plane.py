@@ -41,14 +41,14 @@ class Track(StrEnum):
 
 
 class StorageConfig(CamelModel):
-    """How to reach an s3:// address; credentials come from the environment."""
+    """How to reach an s3:// address."""
 
-    endpoint: str | None = None
-    region: str = "us-east-1"
-    path_style: bool = False
+    endpoint: str | None = Field(None, max_length=1024, pattern=r"^https?://", description="S3 endpoint; AWS if unset.")
+    region: str = Field("us-east-1", max_length=64, description="S3 region.")
+    path_style: bool = Field(False, description="Put the bucket in the path, as MinIO and most private servers want.")
 
-    def options(self) -> S3Options:
-        """Convert to the storage layer's options.
+    def s3_options(self) -> S3Options:
+        """Build the options of the S3 client. Credentials and AWS_CA_BUNDLE come from the environment.
 
         Returns
         -------

@@ -9,13 +9,13 @@ from pydantic import Field, ValidationError
 
 from kubevoice.digests import DIGEST_PATTERN
 from kubevoice.errors import InputError
+from kubevoice.resources.data_plane import StorageConfig
 from kubevoice.resources.exposure import NameRef
 from kubevoice.resources.schema import Part, cel, immutable, list_type
 from kubevoice.resources.serving import Serving
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.training import Precision, Schedule, Training, VocoderMode, VocoderSpec
-from kubevoice.storage.base import S3Options
-from kubevoice.validation import field_path
+from kubevoice.validation import describe_errors
 
 __all__ = [
     "API_VERSION",
@@ -48,6 +48,7 @@ VERSION: Final = "v1alpha1"
 KIND: Final = "VoiceModel"
 API_VERSION: Final = "kubevoice.io/v1alpha1"
 LABEL = r"^[a-z][a-z0-9_-]{0,31}$"
+UNKNOWN_FIELD = "unknown field; see `kubectl explain voicemodel.spec` or docs/voicemodel.md"
 NAME_LENGTH = 40
 """A RayService's name may have 47 characters, a Job's 63: room for what the operator appends."""
 
@@ -101,12 +102,9 @@ class CaBundleRef(Part):
     key: str = Field("ca.crt", min_length=1, max_length=253, description="Key in it.")
 
 
-class StorageSpec(Part):
+class StorageSpec(StorageConfig, Part):
     """Where datasets are read and artifacts written."""
 
-    endpoint: str | None = Field(None, max_length=1024, pattern=r"^https?://", description="S3 endpoint; AWS if unset.")
-    region: str = Field("us-east-1", max_length=64, description="S3 region.")
-    path_style: bool = Field(False, description="Put the bucket in the path, as MinIO and most private servers want.")
     secret_ref: NameRef | None = Field(
         None, description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the pod's own identity if unset."
     )
@@ -126,10 +124,6 @@ class StorageSpec(Part):
             )
         )
     }
-
-    def s3_options(self) -> S3Options:
-        """Build the options of the S3 client. Credentials and AWS_CA_BUNDLE come from the environment."""
-        return S3Options(endpoint=self.endpoint, region=self.region, path_style=self.path_style)
 
 
 class EvaluationPolicy(StrEnum):
@@ -226,16 +220,6 @@ class VoiceModel(Part):
     status: VoiceModelStatus = VoiceModelStatus()
 
 
-def _format_error(error: Any) -> str:
-    where = field_path(error["loc"], "document")
-    if error["type"] == "extra_forbidden":
-        return f"{where}: unknown field; see `kubectl explain voicemodel.spec` or docs/voicemodel.md"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    value = error.get("input")
-    shown = f", not {value!r}" if isinstance(value, str | int | float | bool) else ""
-    return f"{where}: {message[:1].lower()}{message[1:]}{shown}"
-
-
 def load_voicemodel(source: str | Path, *, artifacts: Path | None = None) -> VoiceModel:
     """Read one VoiceModel from YAML text or a file.
 
@@ -280,7 +264,7 @@ def load_voicemodel(source: str | Path, *, artifacts: Path | None = None) -> Voi
     try:
         return VoiceModel.model_validate(_localize_uris(document, folder, artifacts))
     except ValidationError as error:
-        raise InputError(f"{name} is not valid", [_format_error(e) for e in error.errors()]) from None
+        raise InputError(f"{name} is not valid", describe_errors(error.errors(), unknown=UNKNOWN_FIELD)) from None
 
 
 def _localize_uris(document: dict[str, Any], folder: Path, artifacts: Path | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from kubevoice.digests import short_digest
 from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, find_condition
 from kubevoice.resources.status import RevisionState, VoiceModelStatus
 from kubevoice.resources.voicemodel import API_VERSION, KIND, VoiceModel
@@ -29,7 +30,7 @@ class EventNote:
 
 
 def _short(revision: str | None) -> str:
-    return (revision or "").removeprefix("sha256:")[:12]
+    return short_digest(revision or "")
 
 
 def _stage_event(  # noqa: PLR0911  # one kind each

@@ -6,6 +6,7 @@ import uuid
 from contextlib import suppress
 from http import HTTPStatus
 
+from kubevoice.digests import short_digest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,8 +24,7 @@ logger = logging.getLogger(__name__)
 SECONDS_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RATIO_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0)
 VOICE_LABELS = ("voice", "revision")
-REVISION_LENGTH = 12
-"""Digits of a revision in a label, as `kubectl get vm` shows them."""
+"""A revision is shortened as `kubectl get vm` shows it."""
 CLIENT_CLOSED_REQUEST = 499
 """The status that proxies log for a caller who left before the response."""
 
@@ -110,7 +110,7 @@ class HttpMetrics:
         characters : int
             Length of its text.
         """
-        labels = head.voice, head.revision.removeprefix("sha256:")[:REVISION_LENGTH]
+        labels = head.voice, short_digest(head.revision)
         self.cache_requests.labels(head.cache_tier or "miss").inc()
         self.characters.labels(*labels).inc(characters)
         if not head.cache_tier:

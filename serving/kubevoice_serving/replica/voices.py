@@ -133,7 +133,7 @@ def fetch_bundle(voice: VoiceConfig, cache: Path) -> Bundle:
         folder = cache / voice.revision.removeprefix("sha256:")
         if not (folder / "voice.json").is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            fetch_tree(connect(voice.uri, voice.storage.options()), "", folder)
+            fetch_tree(connect(voice.uri, voice.storage.s3_options()), "", folder)
     bundle = load_bundle(folder)
     if bundle.digest != voice.revision:
         raise InputError(

@@ -15,9 +15,9 @@ DEADLINE_SECONDS = 60
 
 @pytest.fixture
 def s3(tmp_path, monkeypatch):
-    options = StorageConfig.options
+    options = StorageConfig.s3_options
     # Else a lost storage is waited for for a minute and a half.
-    monkeypatch.setattr(StorageConfig, "options", lambda config: replace(options(config), patience_seconds=0.5))
+    monkeypatch.setattr(StorageConfig, "s3_options", lambda config: replace(options(config), patience_seconds=0.5))
     with s3_server(tmp_path / "s3-root") as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
