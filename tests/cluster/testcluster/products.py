@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from testcluster.build import CACHE, hold_lock, make_scratch_folder
+from testcluster.image_archive import create_layout, write_archive
 from testcluster.places import build_environment, die_with_parent
 from testcluster.process import Component
 from testcluster.tools import find, temporary_folder
@@ -27,6 +28,7 @@ __all__ = ["PARTS", "copy_store", "image_name", "torch_mount"]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 STORE = CACHE / "images"
+BLOBS = STORE / "containerd" / "io.containerd.content.v1.content" / "blobs" / "sha256"
 PARTS = ("operator", "serving", "training")
 REGISTRY = "docker.io/kubevoice"
 BASE = "localhost/kubevoice-base"
@@ -176,8 +178,10 @@ def _build(folder: Path, parts: list[str]) -> None:
     _run(REPOSITORY / "images" / "build", *parts, **variables)
     for part in parts:
         name = _add_torch_path(folder, variables) if part == "training" else image_name(part)
-        archive = f"docker-archive:{folder / part}.tar:{image_name(part)}"
-        _run("buildah", "push", "--quiet", name, archive, **variables)
+        layout = folder / part
+        create_layout(layout, BLOBS)
+        _run("buildah", "push", "--quiet", "--disable-compression", name, f"oci:{layout}", **variables)
+        write_archive(layout, BLOBS, image_name(part), folder / f"{part}.tar")
 
 
 def _add_torch_path(folder: Path, variables: dict[str, str]) -> str:
