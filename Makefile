@@ -34,7 +34,6 @@ test: lint ## lint, then every test that needs no cluster
 
 .PHONY: test-cluster
 test-cluster: $(VENV)/.installed ## the tests on a real Kubernetes, which runs on this machine (as root, with Go)
-	MYPYPATH=tests/cluster $(BIN)/mypy -p testcluster
 	$(BIN)/python -m pytest tests/cluster --numprocesses 2 --dist loadgroup --no-loadscope-reorder -v
 
 .PHONY: cluster
@@ -49,7 +48,7 @@ parity: $(VENV)/.installed ## compare the networks with the reference's answers 
 lint: $(VENV)/.installed ## ruff, mypy and import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy core training serving operator cli scripts images
+	$(BIN)/mypy core training serving operator cli scripts images tests/cluster/testcluster
 	$(BIN)/lint-imports
 
 .PHONY: format
