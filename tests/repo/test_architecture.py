@@ -13,6 +13,10 @@ CITED = sorted(set(re.findall(r"`((?:core|training|serving|operator|cli)/[\w/]+\
 SHORT = sorted(set(re.findall(r"`((?!core/|training/|serving/|operator/|cli/)[\w/]+\.py)(?::([\w.]+))?`", PAGE)))
 """Files that a walk names within their package."""
 FOLDERS = sorted(set(re.findall(r"`((?:core|training|serving|operator|cli)/[\w/]+)`", PAGE)))
+NAMES = sorted(set(re.findall(r"`(_?[a-z]+_\w+|[A-Z][a-z]+[A-Z]\w+(?:\.\w+)?|[A-Z]\w+\.[a-z]\w+)`", PAGE)))
+"""Modules, functions and classes that the page names without their file."""
+OTHERS = {"FineTune", "user_config"}
+"""A value of a field, and a field of Ray Serve."""
 
 
 def defines(body, names):
@@ -39,6 +43,20 @@ def test_a_file_named_within_its_package_is_there(file, name):
     assert any(not name or defines(ast.parse(path.read_text(encoding="utf-8")).body, name.split(".")) for path in paths)
 
 
+def test_every_name_on_the_page_is_in_the_product():
+    paths = [path for root in PACKAGES for path in (ROOT / root).rglob("*.py")]
+    bodies = [ast.parse(path.read_text(encoding="utf-8")).body for path in paths]
+    names = {*NAMES} - OTHERS - {path.stem for path in paths}
+    assert [name for name in names if not any(defines(body, name.split(".")) for body in bodies)] == []
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_on_the_map_is_there(folder):
     assert (ROOT / folder).is_dir()
+
+
+def test_every_package_is_on_the_map():
+    inner = ("core/kubevoice/text/normalisation", "core/kubevoice/text/ssml")  # in the row of core/kubevoice/text
+    roots = (ROOT / root for root in PACKAGES)
+    packages = {path.parent.relative_to(ROOT).as_posix() for root in roots for path in root.rglob("__init__.py")}
+    assert packages - {*FOLDERS, *inner} == set()
