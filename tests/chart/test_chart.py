@@ -12,7 +12,7 @@ import tomllib
 import kube_schemas
 import pytest
 import yaml
-from chart import CHART, ROOT, helm, program, render_chart, template
+from chart import CHART, ROOT, build_program, helm, render_chart, template
 
 EVERYTHING = yaml.safe_load((CHART.parents[1] / "tests/chart/everything.yaml").read_text(encoding="utf-8"))
 SETS = {
@@ -36,16 +36,16 @@ SETS = {
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 def test_helm_has_nothing_to_say_against_it(values, tmp_path):
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
-    done = helm("lint", "--strict", CHART, "--values", tmp_path / "values.yaml")
-    assert done.returncode == 0, done.stdout
-    assert re.findall(r"^\[.*", done.stdout, re.MULTILINE) == ["[INFO] Chart.yaml: icon is recommended"]
+    result = helm("lint", "--strict", CHART, "--values", tmp_path / "values.yaml")
+    assert result.returncode == 0, result.stdout
+    assert re.findall(r"^\[.*", result.stdout, re.MULTILINE) == ["[INFO] Chart.yaml: icon is recommended"]
 
 
 def test_its_suites_pass():
-    done = subprocess.run([program("helm-unittest"), CHART], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    result = subprocess.run([build_program("helm-unittest"), CHART], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
     suites = len(list((CHART / "tests").glob("*_test.yaml")))
-    assert f"Test Suites: {suites} passed, {suites} total" in done.stdout
+    assert f"Test Suites: {suites} passed, {suites} total" in result.stdout
 
 
 def test_every_template_has_a_suite_or_a_test_here():
@@ -64,14 +64,20 @@ CUSTOM = {"PodMonitor", "PrometheusRule", "HTTPRoute"}
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 def test_kubernetes_knows_every_field_of_what_it_renders(values, tmp_path):
     objects = render_chart(values)
-    without = kube_schemas.write(tmp_path, objects)
-    assert without <= CUSTOM, "only these may be skipped, and only without ../shared/crds"
-    command = [program("kubeconform"), "-strict", "-summary", "-schema-location", f"{tmp_path}/{kube_schemas.NAME}"]
-    command += ["-skip", ",".join(without)] if without else []
-    done = subprocess.run(command, input=template(values).stdout, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    count = sum(item["kind"] not in without for item in objects)
-    assert f"Valid: {count}, Invalid: 0, Errors: 0" in done.stdout
+    skipped = kube_schemas.write_schemas(tmp_path, objects)
+    assert skipped <= CUSTOM, "only these may be skipped, and only without ../shared/crds"
+    command = [
+        build_program("kubeconform"),
+        "-strict",
+        "-summary",
+        "-schema-location",
+        f"{tmp_path}/{kube_schemas.NAME}",
+    ]
+    command += ["-skip", ",".join(skipped)] if skipped else []
+    result = subprocess.run(command, input=template(values).stdout, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    count = sum(item["kind"] not in skipped for item in objects)
+    assert f"Valid: {count}, Invalid: 0, Errors: 0" in result.stdout
 
 
 @pytest.mark.parametrize("values", SETS.values(), ids=SETS)
@@ -91,8 +97,8 @@ def test_the_crd_is_the_generated_one():
 
 
 def test_a_packaged_chart_holds_the_crd_too(tmp_path):
-    done = helm("package", CHART, "--destination", tmp_path)
-    assert done.returncode == 0, done.stderr
+    result = helm("package", CHART, "--destination", tmp_path)
+    assert result.returncode == 0, result.stderr
     (archive,) = tmp_path.glob("kubevoice-*.tgz")
     packed = helm("template", "kubevoice", archive, "--namespace", "kubevoice-system").stdout
     assert list(yaml.safe_load_all(packed)) == list(yaml.safe_load_all(template().stdout))
@@ -109,7 +115,7 @@ def test_the_readme_is_current_and_explains_every_value(tmp_path):
     if target != CHART:
         shutil.copytree(CHART, target)
     command = [
-        program("helm-docs"),
+        build_program("helm-docs"),
         "--chart-search-root",
         target,
         "--sort-values-order",

@@ -7,7 +7,7 @@ import itertools
 import time
 
 import pytest
-from chart import panel_queries, pod_monitors, render_chart
+from chart import read_panel_queries, render_chart, render_pod_monitors
 from http_app import serve_app
 from kubevoice.resources.conditions import Condition, ConditionType, Reason, State
 from kubevoice.resources.stages import Stage
@@ -16,10 +16,10 @@ from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_training.runtime.progress import ProgressFile
 from kubevoice_training.runtime.telemetry import serve_telemetry
 from prometheus_client import start_http_server
-from prometheus_server import PrometheusServer, scrape_configs
+from prometheus_server import PrometheusServer, build_scrape_configs
 from toy_voice import make_toy_voice
 
-QUERIES = [(title, query) for title, query in panel_queries("voices", "mei|lan") if "ray_" not in query]
+QUERIES = [(title, query) for title, query in read_panel_queries("voices", "mei|lan") if "ray_" not in query]
 PATIENCE_SECONDS = 120
 
 
@@ -85,16 +85,16 @@ def test_every_panel_shows_something(operator, stage, tmp_path):
             pod("mei-train-1", "voices", voice | {"kubevoice.io/stage": "train"}, "telemetry", stage),
             pod("mei-head-1", "voices", head, "serve", site.port),
         ]
-        with PrometheusServer(tmp_path, scrape_configs(pod_monitors(), pods)) as prometheus:
+        with PrometheusServer(tmp_path, build_scrape_configs(render_pod_monitors(), pods)) as prometheus:
             empty, deadline = QUERIES, time.monotonic() + PATIENCE_SECONDS
             for turn in itertools.count():
                 work(metrics, site, turn)
-                empty = [(title, query) for title, query in empty if not prometheus.shows(query)]
+                empty = [(title, query) for title, query in empty if not prometheus.has_data(query)]
                 if not empty:
                     break
                 assert time.monotonic() < deadline, empty
                 time.sleep(0.2)
-            assert set(prometheus.targets().values()) == {""}
+            assert set(prometheus.read_target_errors().values()) == {""}
             # Labels as alerts and panels expect them.
             ((labels, _),) = prometheus.query("kubevoice_voicemodel_available")
             assert (labels["namespace"], labels["name"]) == ("voices", "mei")

@@ -6,8 +6,8 @@ The tests go in this order.
 import operators
 import pytest
 import yaml
-from chart import RELEASE, SYSTEM, panel_queries, pod_monitors
-from prometheus_server import PrometheusServer, scrape_configs
+from chart import RELEASE, SYSTEM, read_panel_queries, render_pod_monitors
+from prometheus_server import PrometheusServer, build_scrape_configs
 from testcluster.products import image_name
 
 import voices
@@ -60,22 +60,22 @@ class Watch:
     """A Prometheus that follows every pod which the chart's PodMonitors choose."""
 
     def __init__(self, node, prometheus):
-        self._node, self._prometheus, self._monitors, self._configs = node, prometheus, pod_monitors(), []
-        self.empty = [(title, query) for title, query in panel_queries("voices", ".+") if title not in NOT_HERE]
+        self._node, self._prometheus, self._monitors, self._configs = node, prometheus, render_pod_monitors(), []
+        self.empty = [(title, query) for title, query in read_panel_queries("voices", ".+") if title not in NOT_HERE]
         """Panels that have shown nothing yet."""
 
     def look(self):
         """Follow the pods; return whether every panel has shown something."""
         pods = [pod for pod in self._node.get("pods", "-A")["items"] if pod["status"]["phase"] == "Running"]
-        if (configs := scrape_configs(self._monitors, pods)) != self._configs:
+        if (configs := build_scrape_configs(self._monitors, pods)) != self._configs:
             self._prometheus.reload(configs)
             self._configs = configs
-        self.empty = [(title, query) for title, query in self.empty if not self._prometheus.shows(query)]
+        self.empty = [(title, query) for title, query in self.empty if not self._prometheus.has_data(query)]
         return not self.empty
 
     def jobs(self):
         """Jobs that have a pod, where all of them answered."""
-        targets = self._prometheus.targets()
+        targets = self._prometheus.read_target_errors()
         return {job for job, _ in targets if not any(wrong for (name, _), wrong in targets.items() if name == job)}
 
 
@@ -100,9 +100,9 @@ def test_the_minimal_example_speaks_and_every_panel_shows_it(node, voice, tmp_pa
         try:
             voice.wait("data in every panel", find_data, 90)
         except TimeoutError as error:
-            raise AssertionError(f"empty: {watch.empty}; targets: {prometheus.targets()}") from error
+            raise AssertionError(f"empty: {watch.empty}; targets: {prometheus.read_target_errors()}") from error
         # Stages have ended by now.
-        wanted = {monitor["metadata"]["name"] for monitor in pod_monitors()} - {"kubevoice-stages"}
+        wanted = {monitor["metadata"]["name"] for monitor in render_pod_monitors()} - {"kubevoice-stages"}
         voice.wait("an answer of every pod", lambda: watch.jobs() == wanted, 60)
 
 

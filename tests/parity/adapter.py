@@ -1,4 +1,4 @@
-"""Our answers to the reference's parity cases: the contract of ../shared/parity/check.py."""
+"""Runs the product's networks on the reference's parity cases, as ../shared/parity/check.py calls them."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -24,20 +24,20 @@ PHONES = ("sy", "tone", "syllable_flag", "word_segment")
 
 
 @lru_cache(maxsize=1)
-def _sambert(am_dir):
+def _load_sambert(am_dir):
     return load_sambert(read_model_part(Path(am_dir)))
 
 
 @lru_cache(maxsize=1)
-def _generator(voc_dir, am_dir=None):
+def _load_generator(voc_dir, am_dir=None):
     return load_generator(read_model_part(Path(voc_dir)), read_model_part(Path(am_dir)) if am_dir else None)
 
 
-def _speaking(am_dir, inputs):
-    """Return the acoustic model, and the speaker's row for each symbol; a personal voice is given its table."""
+def _load_model_and_speaker(am_dir, inputs):
+    """Return the acoustic model, and the speaker's row for each symbol. Load a personal voice with its table."""
     shape = inputs["emo"].shape
     if "spk_emb" not in inputs:
-        model = _sambert(am_dir)
+        model = _load_sambert(am_dir)
         return model, torch.from_numpy(inputs["spk"] if model.config.speakers > 1 else np.zeros(shape, np.int64))
     table = np.asarray(inputs["spk_emb"], np.float32)
     rows = np.arange(table.size // table.shape[-1]).reshape(table.shape[:-1])
@@ -50,9 +50,9 @@ def encode(am_dir, symbols):
 
 
 def am_infer(am_dir, inputs):
-    model, speaker = _speaking(am_dir, inputs)
+    model, speaker = _load_model_and_speaker(am_dir, inputs)
     output = model.infer(torch.from_numpy(inputs["ling"]), torch.from_numpy(inputs["emo"]), speaker)
-    answers = {
+    outputs = {
         "dec_outputs": output.decoder_mel.numpy(),
         "postnet_outputs": output.postnet_mel.numpy(),
         "log_durations": output.log_durations.numpy(),
@@ -61,41 +61,41 @@ def am_infer(am_dir, inputs):
         "pitch": output.pitch.numpy(),
         "energy": output.energy.numpy(),
     }
-    answers |= {"x_band_width": output.band_width, "h_band_width": output.band_width}
-    answers["length"] = len(answers["postnet_outputs"])
-    half = read_model_part(Path(am_dir))
-    if half.config["Model"]["KanTtsSAMBERT"]["params"].get("NSF"):
-        offset, scale = read_f0_scaling(half)
+    outputs |= {"x_band_width": output.band_width, "h_band_width": output.band_width}
+    outputs["length"] = len(outputs["postnet_outputs"])
+    part = read_model_part(Path(am_dir))
+    if part.config["Model"]["KanTtsSAMBERT"]["params"].get("NSF"):
+        offset, scale = read_f0_scaling(part)
         source = SourceConfig(f0_offset=offset, f0_scale=scale)
-        answers["mel_denorm"] = denormalize_f0(output.postnet_mel, source).numpy()
-    return answers
+        outputs["mel_denorm"] = denormalize_f0(output.postnet_mel, source).numpy()
+    return outputs
 
 
-def _wave(generator, mel):
-    """Speak with the source's noise and phases at zero, as the cases were made."""
-    silence = ()
+def _synthesize(generator, mel):
+    """Return the samples [T] for a mel [T_mel, M], with the source's noise and phases at zero as in the cases."""
+    excitation = ()
     if (source := generator.config.source) is not None:
         harmonics = source.overtones + 1
-        silence = (torch.zeros(1, harmonics, len(mel) * generator.config.hop), torch.zeros(harmonics, 1))
+        excitation = (torch.zeros(1, harmonics, len(mel) * generator.config.hop), torch.zeros(harmonics, 1))
     with torch.inference_mode():
-        return generator(mel.T.unsqueeze(0), *silence)[0, 0].numpy()
+        return generator(mel.T.unsqueeze(0), *excitation)[0, 0].numpy()
 
 
 def voc_infer(voc_dir, mel):
-    return _wave(_generator(voc_dir), torch.from_numpy(np.asarray(mel)))
+    return _synthesize(_load_generator(voc_dir), torch.from_numpy(np.asarray(mel)))
 
 
 def e2e(am_dir, voc_dir, symbols):
     ids = {name: row[:-1] for name, row in encode(am_dir, symbols).items()}
     ling, emotion = np.stack([ids[name] for name in PHONES], axis=1), ids["emo_category"]
-    model, speaker = _speaking(am_dir, {"emo": emotion, "spk": ids["speaker_category"]})
+    model, speaker = _load_model_and_speaker(am_dir, {"emo": emotion, "spk": ids["speaker_category"]})
     mel = model.infer(torch.from_numpy(ling), torch.from_numpy(emotion), speaker).postnet_mel
-    generator = _generator(voc_dir, am_dir)
+    generator = _load_generator(voc_dir, am_dir)
     source = generator.config.source
-    return _wave(generator, mel if source is None else denormalize_f0(mel, source))
+    return _synthesize(generator, mel if source is None else denormalize_f0(mel, source))
 
 
-def _prior(inputs, slots):
+def _build_prior(inputs, slots):
     for name, value in inputs.items():
         if "prior" in name:
             return torch.from_numpy(np.asarray(value, np.float32)).reshape(len(value), -1, slots)
@@ -106,7 +106,7 @@ def _prior(inputs, slots):
 
 
 def _align(model, batch, prior):
-    """Fill in durations by the model's own aligner, and the means of pitch and energy over them."""
+    """Set the batch's durations from the model's aligner, and average pitch and energy over them."""
     mask = sequence_mask(batch.text_lengths, batch.ling.shape[1])
     soft, _ = model.align_attention(batch.mel, model.text_encoder.embed(batch.ling), mask, prior)
     durations = monotonic_alignment_search(soft, batch.text_lengths, batch.mel_lengths)
@@ -116,28 +116,28 @@ def _align(model, batch, prior):
 
 
 def am_teacher(am_dir, inputs):
-    model, speaker = _speaking(am_dir, inputs)
-    given = {name: torch.from_numpy(np.asarray(value)) for name, value in inputs.items() if name != "spk"}
+    model, speaker = _load_model_and_speaker(am_dir, inputs)
+    tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in inputs.items() if name != "spk"}
     aligned = bool(inputs.get("mas", False))
     batch = AcousticBatch(
-        ling=given["ling"],
-        emotion=given["emo"],
+        ling=tensors["ling"],
+        emotion=tensors["emo"],
         speaker=speaker,
-        text_lengths=given["input_lengths"],
-        mel=given["mel_targets"],
-        mel_lengths=given["output_lengths"],
-        durations=torch.zeros_like(given["emo"]) if aligned else given["duration_targets"],
-        pitch=given["pitch_targets"],
-        energy=given["energy_targets"],
+        text_lengths=tensors["input_lengths"],
+        mel=tensors["mel_targets"],
+        mel_lengths=tensors["output_lengths"],
+        durations=torch.zeros_like(tensors["emo"]) if aligned else tensors["duration_targets"],
+        pitch=tensors["pitch_targets"],
+        energy=tensors["energy_targets"],
     )
     if aligned:
-        _align(model, batch, _prior(inputs, batch.ling.shape[1]))
+        _align(model, batch, _build_prior(inputs, batch.ling.shape[1]))
     model.zero_grad()
     output = model(batch)
     mel, duration, pitch, energy = compute_reconstruction_losses(output, batch)
     frames = sequence_mask(batch.mel_lengths, batch.mel.shape[1]).unsqueeze(-1)
     before = ((output.decoder_mel - batch.mel).abs() * frames).sum() / (frames.sum() * batch.mel.shape[-1])
-    answers = {
+    outputs = {
         "dec_outputs": output.decoder_mel,
         "postnet_outputs": output.postnet_mel,
         "log_durations": output.log_durations,
@@ -150,12 +150,16 @@ def am_teacher(am_dir, inputs):
         "energy_loss": energy,
     }
     if not aligned:
-        answers["total"] = mel + duration + pitch + energy
-        answers["total"].backward()
-        ours = dict(model.named_parameters())
-        order = [name for name in read_tensors(read_model_part(Path(am_dir)).checkpoint, ["model"]) if name in ours]
-        answers["grad_norms"] = torch.stack([ours[n].grad.norm() for n in order if ours[n].grad is not None])
-    return {name: value.detach().numpy() for name, value in answers.items()} | {"x_band_width": output.band_width}
+        outputs["total"] = mel + duration + pitch + energy
+        outputs["total"].backward()
+        parameters = dict(model.named_parameters())
+        order = [
+            name for name in read_tensors(read_model_part(Path(am_dir)).checkpoint, ["model"]) if name in parameters
+        ]
+        outputs["grad_norms"] = torch.stack(
+            [parameters[n].grad.norm() for n in order if parameters[n].grad is not None]
+        )
+    return {name: value.detach().numpy() for name, value in outputs.items()} | {"x_band_width": output.band_width}
 
 
 def mel_extract(config, wav):

@@ -1,7 +1,7 @@
-"""Compare our networks with the reference's answers: `make parity`.
+"""Compare the product's networks with the reference's outputs: `make parity`.
 
-PARITY names the folder of the cases, ../shared/parity if it is not set; further arguments go to its check.py, such
-as `--only am_infer`.
+The environment variable PARITY names the folder of the cases; the default is ../shared/parity. Arguments such as
+`--only am_infer` are passed to its check.py.
 """
 
 import os
@@ -15,11 +15,11 @@ CASES = Path(os.environ.get("PARITY") or HERE.parents[2] / "shared" / "parity")
 
 
 def compare(*arguments, **options):
-    """Run check.py on voices made for it."""
+    """Make the voices that the cases need, and run check.py; return its CompletedProcess."""
     with tempfile.TemporaryDirectory() as voices:
         subprocess.run([sys.executable, CASES / "make_voices.py", voices], check=True)
-        words = ["--cases", CASES, "--voices", voices, "--adapter", HERE / "adapter.py", *arguments]
-        return subprocess.run([sys.executable, CASES / "check.py", *words], check=False, **options)
+        arguments = ["--cases", CASES, "--voices", voices, "--adapter", HERE / "adapter.py", *arguments]
+        return subprocess.run([sys.executable, CASES / "check.py", *arguments], check=False, **options)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every case of the reference's answers (../shared/parity, which only developers have), as `make parity` runs them."""
+"""Every parity case of the reference, as `make parity` runs them. Only developers have the cases (../shared/parity)."""
 
 import importlib.util
 import json
@@ -22,11 +22,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def comparisons():
-    """What check.py says of each case."""
-    done = parity_run.compare(stdout=subprocess.PIPE, text=True)
-    return {line.split()[1].rstrip(":"): line for line in done.stdout.splitlines() if line[:4] in ("ok  ", "FAIL")}
+    """Return the line of check.py's output for each case, by name."""
+    result = parity_run.compare(stdout=subprocess.PIPE, text=True)
+    return {line.split()[1].rstrip(":"): line for line in result.stdout.splitlines() if line[:4] in ("ok  ", "FAIL")}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_our_answer_is_the_references(comparisons, name):
+def test_the_output_equals_the_references(comparisons, name):
     assert comparisons.get(name, "was not compared").startswith("ok"), comparisons.get(name)

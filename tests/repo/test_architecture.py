@@ -1,4 +1,4 @@
-"""docs/architecture.md names files and functions that are there."""
+"""The files, folders and functions that docs/architecture.md names exist."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 PACKAGES = ("core", "training/kubevoice_training", "serving", "operator", "cli")
 CITED = sorted(set(re.findall(r"`((?:core|training|serving|operator|cli)/[\w/]+\.py)(?::([\w.]+))?`", PAGE)))
 SHORT = sorted(set(re.findall(r"`((?!core/|training/|serving/|operator/|cli/)[\w/]+\.py)(?::([\w.]+))?`", PAGE)))
-"""Files that a walk names within their package."""
+"""Files that the page names by their path within a package."""
 FOLDERS = sorted(set(re.findall(r"`((?:core|training|serving|operator|cli)/[\w/]+)`", PAGE)))
 NAMES = sorted(set(re.findall(r"`(_?[a-z]+_\w+|[A-Z][a-z]+[A-Z]\w+(?:\.\w+)?|[A-Z]\w+\.[a-z]\w+)`", PAGE)))
 """Modules, functions and classes that the page names without their file."""
@@ -20,7 +20,7 @@ OTHERS = {"FineTune", "user_config"}
 
 
 def defines(body, names):
-    """Whether a list of statements defines a name, and within it the next one of the dotted path."""
+    """Return whether a list of statements defines the dotted path `names`."""
     name, *rest = names
     matches = [node for node in body if getattr(node, "name", None) == name]
     return any(not rest or defines(node.body, rest) for node in matches)
@@ -32,13 +32,13 @@ def test_the_table_has_at_least_ten_behaviours():
 
 
 @pytest.mark.parametrize(("file", "name"), CITED, ids=str)
-def test_a_cited_function_is_where_the_page_says(file, name):
+def test_a_cited_function_exists(file, name):
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     assert not name or defines(tree.body, name.split("."))
 
 
 @pytest.mark.parametrize(("file", "name"), SHORT, ids=str)
-def test_a_file_named_within_its_package_is_there(file, name):
+def test_a_file_named_within_its_package_exists(file, name):
     paths = [path for root in PACKAGES for path in (ROOT / root).rglob(file) if path.as_posix().endswith(f"/{file}")]
     assert any(not name or defines(ast.parse(path.read_text(encoding="utf-8")).body, name.split(".")) for path in paths)
 
@@ -51,7 +51,7 @@ def test_every_name_on_the_page_is_in_the_product():
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_folder_on_the_map_is_there(folder):
+def test_a_folder_on_the_map_exists(folder):
     assert (ROOT / folder).is_dir()
 
 

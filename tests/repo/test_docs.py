@@ -1,4 +1,4 @@
-"""What the documentation points to is there, and what it must tell is told."""
+"""The documentation: its links and anchors, its completeness, and the site."""
 
 import importlib.util
 import os
@@ -25,8 +25,8 @@ def read(path):
     return path.read_text(encoding="utf-8")
 
 
-def anchors(path):
-    """The anchors of a page's headings, as GitHub and the site make them."""
+def find_anchors(path):
+    """Return the anchors of a page's headings, as GitHub and the site build them."""
     names = set()
     prose = CODE.sub(lambda code: code[0] if code[0].startswith("`") and "\n" not in code[0] else "", read(path))
     for title in re.findall(r"^#+ +(.*)$", prose, re.MULTILINE):
@@ -36,29 +36,29 @@ def anchors(path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
+def test_links_have_a_target(page):
     wrong = []
     for link in LINK.finditer(CODE.sub("", read(page))):
         target = link["target"]
         if ELSEWHERE.match(target):
             continue
         path = (page.parent / target).resolve() if target else page
-        if not path.exists() or (link["anchor"] and link["anchor"] not in anchors(path)):
+        if not path.exists() or (link["anchor"] and link["anchor"] not in find_anchors(path)):
             wrong.append(link[0])
     assert wrong == []
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_page_can_be_found(page):
-    """On the site by its menu, which names every page; in the repository from a README, over links."""
+def test_a_page_is_in_the_menu_and_linked_from_a_readme(page):
+    """On the site the menu names every page. In the repository links lead from a README to it."""
     assert f" {page.relative_to(ROOT / 'docs').as_posix()}\n" in read(ROOT / "mkdocs.yml")
-    seen, new = set(), {ROOT / "README.md", ROOT / "README.zh.md"}
+    reached, new = set(), {ROOT / "README.md", ROOT / "README.zh.md"}
     while new:
-        seen |= new
+        reached |= new
         texts = [(path, read(path)) for path in new if path.suffix == ".md"]
         targets = {(path.parent / link["target"]).resolve() for path, text in texts for link in LINK.finditer(text)}
-        new = {path for path in targets if path.is_file()} - seen
-    assert page in seen
+        new = {path for path in targets if path.is_file()} - reached
+    assert page in reached
 
 
 def test_every_reason_has_an_entry_and_every_entry_a_reason():
@@ -66,15 +66,15 @@ def test_every_reason_has_an_entry_and_every_entry_a_reason():
     assert sorted(entries) == sorted(Reason)
 
 
-def test_the_comparison_gives_the_figures_of_the_benchmarks():
+def test_the_comparison_has_the_numbers_of_the_benchmarks():
     compared, measured = read(ROOT / "docs" / "comparison.md"), read(ROOT / "benchmarks" / "README.md")
     first, factor = re.search(r"ours takes (\d+ ms) on two cores of a server, and ([\d.]+) s", compared).groups()
     assert f"| first audio, one listener | 150 ms | {first} |" in measured
     assert f"| real-time factor of the engine, one core | 0.10 | {factor} |" in measured
 
 
-def commands(readme):
-    """What a page's code blocks have to be typed, without remarks."""
+def read_commands(readme):
+    """Return the commands of a page's code blocks, without comments."""
     fence = re.compile(r"^```(\w*)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
     text = read(readme)
     fenced = [block for language, block in fence.findall(text) if not language]
@@ -86,8 +86,8 @@ def commands(readme):
 @pytest.mark.parametrize(
     ("english", "chinese"), [("README.md", "README.zh.md"), ("docs/get-started.md", "docs/zh/get-started.md")]
 )
-def test_both_languages_show_the_same(english, chinese):
-    assert commands(ROOT / english) == commands(ROOT / chinese)
+def test_both_languages_show_the_same_commands_and_examples(english, chinese):
+    assert read_commands(ROOT / english) == read_commands(ROOT / chinese)
     example = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
     plain = [[re.sub(r"\s*#.*", "", block) for block in example.findall(read(ROOT / p))] for p in (english, chinese)]
     assert plain[0] == plain[1]
@@ -99,7 +99,7 @@ def site(tmp_path_factory):
         pytest.skip("needs mkdocs-material and mkdocstrings")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    # Not with --quiet, which keeps --strict from counting warnings.
+    # Without --quiet, with which --strict does not count warnings.
     result = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     )
@@ -126,5 +126,5 @@ def test_the_api_reference_has_the_packages_and_their_signatures(site):
     assert (site / "api" / "kubevoice_serving.http.html").exists()
 
 
-def test_a_link_out_of_the_pages_is_named_instead(site):
+def test_a_link_to_a_file_outside_the_site_becomes_its_name(site):
     assert "<code>examples/minimal.yaml</code>" in read(site / "get-started.html")

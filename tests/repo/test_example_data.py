@@ -1,4 +1,4 @@
-"""The example dataset is whole, licensed, and its emotions differ as its README says."""
+"""The example dataset is complete and licensed, and its emotions differ as its README says."""
 
 import csv
 import importlib.util
@@ -16,17 +16,17 @@ DATA = ROOT / "examples" / "hsk-words"
 ARCHIVE = ROOT.parent / "shared" / "data" / "hsk-words-mandarin.tar"
 
 
-def table(path):
+def read_table(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-ROWS = table(DATA / "metadata.csv")
-HELD_OUT = table(ROOT / "training" / "recipes" / "hsk-heldout.csv")
+ROWS = read_table(DATA / "metadata.csv")
+HELD_OUT = read_table(ROOT / "training" / "recipes" / "hsk-heldout.csv")
 
 
-def voice(row):
-    """Return the clip's median F0 in Hz, F0 spread in semitones, seconds and level in dB."""
+def measure_clip(row):
+    """Measure a clip: median F0 in Hz, standard deviation of F0 in semitones, length in seconds, level in dB."""
     wav, rate = sf.read(DATA / row["wav_path"])
     coarse, times = pyworld.dio(wav, rate, f0_floor=80.0, f0_ceil=500.0)
     f0 = pyworld.stonemask(wav, coarse, times, rate)
@@ -36,12 +36,14 @@ def voice(row):
 
 
 @pytest.fixture(scope="module")
-def voices():
-    """Figures [words, 4] of the same twelve words in each emotion."""
-    named = {row["id"]: row for row in ROWS}
-    words = [row["id"] for row in ROWS if f"{row['id']}_happy" in named][::8]
+def measurements():
+    """Measurements [clips, 4] of the same words in each emotion."""
+    rows = {row["id"]: row for row in ROWS}
+    ids = [row["id"] for row in ROWS if f"{row['id']}_happy" in rows][::8]
     suffixes = {"neutral": "", "happy": "_happy", "sad": "_sad"}
-    return {emotion: np.array([voice(named[word + suffix]) for word in words]) for emotion, suffix in suffixes.items()}
+    return {
+        emotion: np.array([measure_clip(rows[id_ + suffix]) for id_ in ids]) for emotion, suffix in suffixes.items()
+    }
 
 
 def test_rows_and_files_match_one_to_one():
@@ -72,33 +74,35 @@ def test_the_folder_is_small():
     assert sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) < 12_000_000
 
 
-def test_licence_and_changes_stand_beside_the_data():
+def test_licence_and_changes_are_beside_the_data():
     for name in ("LICENSE", "README.md"):
         text = (DATA / name).read_text(encoding="utf-8")
-        assert all(fact in text for fact in ("Yue Tan", "CC BY-SA 3.0 US", "hugolpz/audio-cmn", "WORLD")), name
+        assert all(phrase in text for phrase in ("Yue Tan", "CC BY-SA 3.0 US", "hugolpz/audio-cmn", "WORLD")), name
 
 
 @pytest.mark.parametrize(
-    ("figure", "happy", "sad"),
+    ("column", "happy", "sad"),
     [(0, (1.10, 1.30), (0.75, 0.92)), (1, (1.02, 1.35), (0.55, 0.90)), (2, (0.85, 0.93), (1.17, 1.27))],
     ids=["f0", "f0-range", "duration"],
 )
-def test_emotions_change_pitch_range_and_rate_as_documented(voices, figure, happy, sad):
-    ratio = {name: np.median(voices[name][:, figure] / voices["neutral"][:, figure]) for name in ("happy", "sad")}
+def test_emotions_change_pitch_range_and_rate_as_documented(measurements, column, happy, sad):
+    ratio = {
+        name: np.median(measurements[name][:, column] / measurements["neutral"][:, column]) for name in ("happy", "sad")
+    }
     assert happy[0] < ratio["happy"] < happy[1]
     assert sad[0] < ratio["sad"] < sad[1]
 
 
-def test_emotions_change_the_level_as_documented(voices):
-    assert np.median(voices["happy"][:, 3] - voices["neutral"][:, 3]) == pytest.approx(2.0, abs=0.2)
-    assert np.median(voices["sad"][:, 3] - voices["neutral"][:, 3]) == pytest.approx(-3.0, abs=0.2)
+def test_emotions_change_the_level_as_documented(measurements):
+    assert np.median(measurements["happy"][:, 3] - measurements["neutral"][:, 3]) == pytest.approx(2.0, abs=0.2)
+    assert np.median(measurements["sad"][:, 3] - measurements["neutral"][:, 3]) == pytest.approx(-3.0, abs=0.2)
 
 
 @pytest.mark.skipif(not ARCHIVE.is_file(), reason="needs the recordings in ../shared/data")
 def test_the_script_still_makes_these_clips():
     spec = importlib.util.spec_from_file_location("make_hsk_words", ROOT / "scripts" / "make_hsk_words.py")
     script = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = script  # dataclasses look their module up
+    sys.modules[spec.name] = script  # dataclasses look up their module
     spec.loader.exec_module(script)
     with tarfile.open(ARCHIVE) as archive:
         held_out, chosen = script.choose_words(script.read_words(archive))

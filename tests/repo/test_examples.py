@@ -1,4 +1,4 @@
-"""The VoiceModels in examples/ are valid and name data that is there."""
+"""The VoiceModels in examples/ are valid, and their data exists."""
 
 from pathlib import Path
 
@@ -27,12 +27,12 @@ def test_an_example_for_a_cluster_is_complete_and_says_what_must_be_there_first(
     assert "# You need" in path.read_text(encoding="utf-8").split("apiVersion: kubevoice.io")[0]
 
 
-def test_examples_do_not_get_in_each_others_way():
+def test_examples_have_different_names():
     names = [load_voicemodel(path).metadata.name for path in FOR_CLUSTERS]
     assert len(names) == len(set(names))
 
 
-def test_the_pinned_data_are_those_beside_the_examples():
+def test_the_pinned_digest_is_that_of_the_example_data():
     pinned = load_voicemodel(EXAMPLES / "air-gapped.yaml").spec.dataset.digest
     assert check_dataset(connect((EXAMPLES / "hsk-words").as_uri()), {}).digest == pinned
 

@@ -1,4 +1,4 @@
-"""What the images are built of, and what their builder says where it cannot build; without building any."""
+"""The inputs of the images' build, and its message when buildah is missing. No image is built."""
 
 import os
 import runpy
@@ -23,12 +23,12 @@ nvidia-cublas==13 \\
 
 
 @pytest.mark.parametrize("name", VISIBLE)
-def test_what_the_dockerfile_may_see_is_there(name):
+def test_the_files_of_the_build_context_exist(name):
     assert (ROOT / name).exists()
 
 
 @pytest.mark.parametrize(
-    ("pattern", "kept"),
+    ("pattern", "remaining"),
     [
         ("", ["torch", "torchmetrics", "nvidia-cublas"]),
         ("torch", ["torchmetrics", "nvidia-cublas"]),
@@ -36,15 +36,15 @@ def test_what_the_dockerfile_may_see_is_there(name):
         ("(?!(?:torch)$).*", ["torch"]),
     ],
 )
-def test_packages_are_left_out_by_their_whole_names_with_their_hashes(pattern, kept):
+def test_packages_are_left_out_by_their_full_names_with_their_hashes(pattern, remaining):
     lock = runpy.run_path(str(ROOT / "images" / "filter_lock.py"))["exclude_packages"](LOCK, pattern)
     pins = [line for line in lock.splitlines() if not line.startswith(" ")]
-    assert [pin.partition("==")[0].partition("[")[0] for pin in pins] == kept
-    assert ("sha256:ab" in lock) == ("torch" in kept)
-    assert ("sha256:ba" in lock) == ("torchmetrics" in kept)
+    assert [pin.partition("==")[0].partition("[")[0] for pin in pins] == remaining
+    assert ("sha256:ab" in lock) == ("torch" in remaining)
+    assert ("sha256:ba" in lock) == ("torchmetrics" in remaining)
 
 
-def test_a_machine_without_buildah_is_told_what_to_install(tmp_path):
+def test_without_buildah_the_message_names_the_package_to_install(tmp_path):
     for program in ("bash", "dirname"):
         (tmp_path / program).symlink_to(shutil.which(program))
     environment = os.environ | {"PATH": str(tmp_path)}

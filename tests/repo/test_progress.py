@@ -1,4 +1,4 @@
-"""A run of tests that is cut off has said which test was running."""
+"""A test run that is cut off has printed which test was running."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ def test_that_waits():
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(("interval", "end"), [(600, signal.SIGTERM), (0.2, signal.SIGKILL)], ids=["term", "kill"])
-def test_a_run_that_is_cut_off_has_named_its_test(tmp_path, workers, interval, end):
+def test_a_run_that_is_cut_off_has_printed_its_running_test(tmp_path, workers, interval, end):
     (tmp_path / "conftest.py").write_text(CONFTEST.format(interval=interval))
     (tmp_path / "test_waits.py").write_text(TEST)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--numprocesses", str(workers)]

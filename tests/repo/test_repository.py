@@ -1,4 +1,4 @@
-"""What may not be committed, and what must be."""
+"""Contents that the repository must not have, and licences that it must have."""
 
 import re
 import shutil
@@ -22,16 +22,16 @@ def read_tracked_files() -> dict[str, str]:
     """Return the tracked text files by path."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
+    result = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True)
     texts = {}
-    for name in filter(None, listed.stdout.split("\0")):
+    for name in filter(None, result.stdout.split("\0")):
         data = (ROOT / name).read_bytes() if (ROOT / name).is_file() else b"\0"
         if b"\0" not in data:
             texts[name] = data.decode("utf-8")
     return texts
 
 
-def hits(pattern: re.Pattern[str], texts: dict[str, str]) -> list[str]:
+def find_lines(pattern: re.Pattern[str], texts: dict[str, str]) -> list[str]:
     return [
         f"{name}:{number}: {line.strip()[:100]}"
         for name, text in texts.items()
@@ -41,16 +41,16 @@ def hits(pattern: re.Pattern[str], texts: dict[str, str]) -> list[str]:
 
 
 def test_no_file_names_a_package_registry():
-    assert hits(REGISTRIES, read_tracked_files()) == []
+    assert find_lines(REGISTRIES, read_tracked_files()) == []
 
 
 def test_no_file_names_a_path_of_one_machine():
-    assert hits(MACHINE_PATHS, read_tracked_files()) == []
+    assert find_lines(MACHINE_PATHS, read_tracked_files()) == []
 
 
 def test_no_code_is_left_unfinished():
     code = {name: text for name, text in read_tracked_files().items() if Path(name).suffix in CODE}
-    assert hits(UNFINISHED, code) == []
+    assert find_lines(UNFINISHED, code) == []
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_no_code_is_left_unfinished():
         (UNFINISHED, "# TO" + "DO: later"),
     ],
 )
-def test_the_patterns_find_what_they_are_for(pattern, line):
+def test_the_patterns_match(pattern, line):
     assert pattern.search(line)
 
 

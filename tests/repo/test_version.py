@@ -1,4 +1,4 @@
-"""There is one version, in pyproject.toml, and everything that tells it tells the same."""
+"""The command, the changelog, the images and the examples have the version of pyproject.toml."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 
-def test_the_command_tells_it():
+def test_the_command_prints_it():
     command = [sys.executable, "-c", "from kubevoice_cli.main import run; run()", "version"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, f"{VERSION}\n"), result.stderr

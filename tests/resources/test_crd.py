@@ -1,4 +1,4 @@
-"""The CRD in crds/ is what the types say, and what Kubernetes accepts."""
+"""The CRD in crds/ is rendered from the types, and is valid for Kubernetes."""
 
 import subprocess
 import sys
@@ -22,15 +22,15 @@ KEYWORDS = {
 TYPES = {"object", "array", "string", "integer", "number", "boolean"}
 
 
-def nodes(schema, path=""):
-    """Every node of a schema with its path; `.x` is a field, `[]` an item, `{}` a map's value."""
+def iter_nodes(schema, path=""):
+    """Yield (path, node) for every node of a schema: `.x` is a field, `[]` an item of a list, `{}` a value of a map."""
     yield path, schema
     for name, value in schema.get("properties", {}).items():
-        yield from nodes(value, f"{path}.{name}")
+        yield from iter_nodes(value, f"{path}.{name}")
     if "items" in schema:
-        yield from nodes(schema["items"], f"{path}[]")
+        yield from iter_nodes(schema["items"], f"{path}[]")
     if "additionalProperties" in schema:
-        yield from nodes(schema["additionalProperties"], f"{path}{{}}")
+        yield from iter_nodes(schema["additionalProperties"], f"{path}{{}}")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def schema(version):
 
 @pytest.fixture(scope="module")
 def fields(schema):
-    return dict(nodes(schema))
+    return dict(iter_nodes(schema))
 
 
 def test_the_committed_crd_is_up_to_date():
@@ -57,7 +57,7 @@ def test_the_reference_is_up_to_date(tmp_path):
     assert (ROOT / "docs" / "voicemodel.md").read_text() == (tmp_path / "now.md").read_text()
 
 
-def test_the_crd_is_named_as_its_group_and_plural_say():
+def test_the_crd_is_named_after_its_group_and_plural():
     document = yaml.safe_load(render_crd())
     spec = document["spec"]
     assert document["metadata"]["name"] == f"{spec['names']['plural']}.{spec['group']}"
@@ -85,11 +85,11 @@ def test_defaults_are_valid(fields):
             assert not list(Draft4Validator(node).iter_errors(node["default"])), path
 
 
-def test_every_field_says_what_it_is(fields):
-    from_kubernetes = {".apiVersion", ".kind", ".metadata"}
-    of_maps_and_lists = {path for path in fields if path.endswith(("[]", "{}"))}
-    mute = {path for path, node in fields.items() if not node.get("description")}
-    assert mute <= from_kubernetes | of_maps_and_lists
+def test_every_field_has_a_description(fields):
+    kubernetes_fields = {".apiVersion", ".kind", ".metadata"}
+    items_and_values = {path for path in fields if path.endswith(("[]", "{}"))}
+    undescribed = {path for path, node in fields.items() if not node.get("description")}
+    assert undescribed <= kubernetes_fields | items_and_values
 
 
 def test_every_list_says_how_it_merges(fields):
@@ -122,7 +122,7 @@ def test_every_rule_has_a_message(fields):
         (".spec.training", "self.warmupSteps <= self.maxSteps"),
     ],
 )
-def test_what_no_schema_can_say_is_a_rule(fields, path, rule):
+def test_constraints_beyond_the_schema_are_rules(fields, path, rule):
     assert rule in [validation["rule"] for validation in fields[path]["x-kubernetes-validations"]]
 
 

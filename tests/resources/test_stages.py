@@ -1,4 +1,4 @@
-"""Jobs and outputs are named by what goes into a stage, and by nothing else."""
+"""The key of a stage, which names its Job and its output, depends only on the stage's inputs."""
 
 import re
 
@@ -12,13 +12,13 @@ BASE = BaseVoice(uri="builtin://base")
 DIGEST = "sha256:" + "0" * 64
 
 
-def prepare(**changes):
-    given = {"dataset": Dataset(uri="s3://data"), "base": BASE, "storage": STORAGE, "dev_fraction": 0.05, "seed": 0}
-    return PrepareSpec(**given | changes)
+def make_prepare_spec(**changes):
+    fields = {"dataset": Dataset(uri="s3://data"), "base": BASE, "storage": STORAGE, "dev_fraction": 0.05, "seed": 0}
+    return PrepareSpec(**fields | changes)
 
 
-def stage_specs(training=None, evaluation=None):
-    """The specs of train and release of one VoiceModel."""
+def make_specs(training=None, evaluation=None):
+    """Return the specs of train and release of one VoiceModel, by stage."""
     features = {"features_uri": "s3://voices/features", "features_digest": DIGEST}
     train = TrainSpec(**features, base=BASE, storage=STORAGE, training=training or Training())
     release = ReleaseSpec(
@@ -34,36 +34,36 @@ def stage_specs(training=None, evaluation=None):
     return {Stage.TRAIN: train, Stage.RELEASE: release}
 
 
-def keys(**changes):
-    return {stage: spec_key(stage, spec) for stage, spec in stage_specs(**changes).items()}
+def compute_keys(**changes):
+    return {stage: spec_key(stage, spec) for stage, spec in make_specs(**changes).items()}
 
 
 def test_a_key_fits_in_names_and_paths():
-    assert re.fullmatch("[0-9a-f]{16}", spec_key(Stage.PREPARE, prepare()))
+    assert re.fullmatch("[0-9a-f]{16}", spec_key(Stage.PREPARE, make_prepare_spec()))
 
 
 def test_equal_specs_have_equal_keys():
-    assert spec_key(Stage.PREPARE, prepare()) == spec_key(Stage.PREPARE, prepare())
+    assert spec_key(Stage.PREPARE, make_prepare_spec()) == spec_key(Stage.PREPARE, make_prepare_spec())
 
 
 def test_the_order_of_fields_does_not_matter():
-    one = prepare(dataset=Dataset(uri="s3://data", emotions={"a": "happy", "b": "sad"}))
-    other = prepare(dataset=Dataset(emotions={"b": "sad", "a": "happy"}, uri="s3://data"))
-    assert spec_key(Stage.PREPARE, one) == spec_key(Stage.PREPARE, other)
+    first = make_prepare_spec(dataset=Dataset(uri="s3://data", emotions={"a": "happy", "b": "sad"}))
+    second = make_prepare_spec(dataset=Dataset(emotions={"b": "sad", "a": "happy"}, uri="s3://data"))
+    assert spec_key(Stage.PREPARE, first) == spec_key(Stage.PREPARE, second)
 
 
-def test_writing_out_a_default_changes_nothing():
-    assert keys(training=Training(maxSteps=10_000)) == keys()
+def test_an_explicit_default_does_not_change_the_key():
+    assert compute_keys(training=Training(maxSteps=10_000)) == compute_keys()
 
 
-def test_a_spec_keeps_its_key_on_the_way_to_the_pod():
-    spec = prepare()
-    arrived = PrepareSpec.model_validate_json(spec.model_dump_json(by_alias=True))
-    assert spec_key(Stage.PREPARE, arrived) == spec_key(Stage.PREPARE, spec)
+def test_the_key_does_not_change_when_the_spec_is_sent_to_the_pod():
+    spec = make_prepare_spec()
+    received = PrepareSpec.model_validate_json(spec.model_dump_json(by_alias=True))
+    assert spec_key(Stage.PREPARE, received) == spec_key(Stage.PREPARE, spec)
 
 
 @pytest.mark.parametrize(
-    "how",
+    "options",
     [
         {"endpoint": "https://elsewhere.example.com"},
         {"region": "cn-north-1"},
@@ -71,11 +71,11 @@ def test_a_spec_keeps_its_key_on_the_way_to_the_pod():
         {"secretRef": {"name": "other"}},
         {"caBundleRef": {"configMap": "ca"}},
     ],
-    ids=lambda how: next(iter(how)),
+    ids=lambda options: next(iter(options)),
 )
-def test_how_the_storage_is_reached_is_no_input(how):
-    storage = StorageSpec(artifacts_uri="s3://voices", **how)
-    assert spec_key(Stage.PREPARE, prepare(storage=storage)) == spec_key(Stage.PREPARE, prepare())
+def test_options_of_the_storage_do_not_change_the_key(options):
+    storage = StorageSpec(artifacts_uri="s3://voices", **options)
+    assert spec_key(Stage.PREPARE, make_prepare_spec(storage=storage)) == spec_key(Stage.PREPARE, make_prepare_spec())
 
 
 @pytest.mark.parametrize(
@@ -91,21 +91,21 @@ def test_how_the_storage_is_reached_is_no_input(how):
     ids=lambda change: next(iter(change)),
 )
 def test_another_value_gives_another_key(change):
-    assert spec_key(Stage.PREPARE, prepare(**change)) != spec_key(Stage.PREPARE, prepare())
+    assert spec_key(Stage.PREPARE, make_prepare_spec(**change)) != spec_key(Stage.PREPARE, make_prepare_spec())
 
 
 def test_stages_do_not_share_keys():
-    assert spec_key(Stage.PREPARE, prepare()) != spec_key(Stage.TRAIN, prepare())
+    assert spec_key(Stage.PREPARE, make_prepare_spec()) != spec_key(Stage.TRAIN, make_prepare_spec())
 
 
 def test_another_threshold_repeats_the_release_but_not_the_training():
-    before, after = keys(), keys(evaluation=Evaluation(maxPinyinErrorRate=0.2))
+    before, after = compute_keys(), compute_keys(evaluation=Evaluation(maxPinyinErrorRate=0.2))
     assert after[Stage.TRAIN] == before[Stage.TRAIN]
     assert after[Stage.RELEASE] != before[Stage.RELEASE]
 
 
 def test_another_learning_rate_trains_and_releases_again():
-    before, after = keys(), keys(training=Training(learningRate=1e-4))
+    before, after = compute_keys(), compute_keys(training=Training(learningRate=1e-4))
     assert after[Stage.TRAIN] != before[Stage.TRAIN]
     assert after[Stage.RELEASE] != before[Stage.RELEASE]
 

@@ -1,4 +1,4 @@
-"""A VoiceModel file is read whole, or refused with every fault and its place."""
+"""A VoiceModel file is read completely, or refused with every problem and its field."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from kubevoice.resources.voicemodel import DeletionPolicy, EvaluationPolicy, loa
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-def document(**spec):
-    """YAML of a small valid VoiceModel; keywords replace parts of its spec."""
+def render_document(**spec):
+    """Return YAML of a small valid VoiceModel; keywords replace parts of its spec."""
     parts = {
         "base": {"uri": "builtin://base"},
         "dataset": {"uri": "s3://data/set"},
@@ -27,12 +27,12 @@ def document(**spec):
     )
 
 
-def refusal(source, **more):
-    """The InputError that loading gives."""
-    with pytest.raises(InputError) as caught:
-        load_voicemodel(source, **more)
-    assert "\n" not in str(caught.value)
-    return caught.value
+def load_invalid(source, **options):
+    """Load a VoiceModel that is invalid, and return the InputError."""
+    with pytest.raises(InputError) as error:
+        load_voicemodel(source, **options)
+    assert "\n" not in str(error.value)
+    return error.value
 
 
 def test_the_cluster_example_is_read_field_by_field():
@@ -52,11 +52,11 @@ def test_the_cluster_example_is_read_field_by_field():
 def test_the_demo_example_needs_a_folder_for_artifacts(tmp_path):
     model = load_voicemodel(EXAMPLES / "hsk-words.yaml", artifacts=tmp_path)
     assert model.spec.storage.artifacts_uri == tmp_path.as_uri()
-    assert refusal(EXAMPLES / "hsk-words.yaml").problems == ("spec.storage: field required",)
+    assert load_invalid(EXAMPLES / "hsk-words.yaml").problems == ("spec.storage: field required",)
 
 
-def test_what_is_not_said_has_a_safe_default():
-    spec = load_voicemodel(document()).spec
+def test_fields_have_safe_defaults():
+    spec = load_voicemodel(render_document()).spec
     assert spec.deletion_policy is DeletionPolicy.RETAIN
     assert spec.evaluation.policy is EvaluationPolicy.ENFORCE
     assert spec.training.active_deadline_seconds == 86_400
@@ -68,7 +68,7 @@ def test_a_plain_path_is_relative_to_the_file(tmp_path):
     folder.mkdir()
     path = folder / "voice.yaml"
     path.write_text(
-        document(base={"uri": "../base"}, dataset={"uri": "data"}, storage={"artifactsUri": "/var/out"}),
+        render_document(base={"uri": "../base"}, dataset={"uri": "data"}, storage={"artifactsUri": "/var/out"}),
         encoding="utf-8",
     )
     spec = load_voicemodel(path).spec
@@ -79,25 +79,25 @@ def test_a_plain_path_is_relative_to_the_file(tmp_path):
 
 
 def test_uris_stay_as_they_are():
-    spec = load_voicemodel(document(base={"uri": "file:///voices/base"})).spec
+    spec = load_voicemodel(render_document(base={"uri": "file:///voices/base"})).spec
     assert (spec.base.uri, spec.dataset.uri) == ("file:///voices/base", "s3://data/set")
 
 
 def test_an_unknown_field_is_named_with_its_place():
-    error = refusal(document(training={"maxStep": 5}))
+    error = load_invalid(render_document(training={"maxStep": 5}))
     assert len(error.problems) == 1
     assert error.problems[0].startswith("spec.training.maxStep: unknown field")
 
 
 def test_every_fault_is_listed_with_its_place_and_value():
-    text = document(
+    text = render_document(
         base={},
         training={"maxSteps": 0, "schedule": "Linear", "batchSize": "many"},
         serving={"replica": {"memory": "two"}},
         storage={"artifactsUri": "s3://voices", "endpoint": "minio:9000"},
         colour="red",
     )
-    problems = dict(problem.split(": ", 1) for problem in refusal(text).problems)
+    problems = dict(problem.split(": ", 1) for problem in load_invalid(text).problems)
     assert set(problems) == {
         "spec.base.uri",
         "spec.training.maxSteps",
@@ -112,7 +112,7 @@ def test_every_fault_is_listed_with_its_place_and_value():
 
 
 @pytest.mark.parametrize(
-    ("spec", "where"),
+    ("spec", "field"),
     [
         ({"training": {"warmupSteps": 11, "maxSteps": 10}}, "spec.training"),
         ({"training": {"nodes": 2, "gpusPerNode": 0}}, "spec.training"),
@@ -137,9 +137,9 @@ def test_every_fault_is_listed_with_its_place_and_value():
         ({"base": {"uri": "modelscope://x"}}, "spec"),
     ],
 )
-def test_rules_between_fields_hold_on_one_machine_too(spec, where):
-    (problem,) = refusal(document(**spec)).problems
-    assert problem.startswith(f"{where}: ")
+def test_rules_between_fields_hold_on_one_machine_too(spec, field):
+    (problem,) = load_invalid(render_document(**spec)).problems
+    assert problem.startswith(f"{field}: ")
 
 
 @pytest.mark.parametrize(
@@ -163,48 +163,48 @@ def test_rules_between_fields_hold_on_one_machine_too(spec, where):
         {"auth": {"secretRef": {"name": "tokens"}, "key": ".."}},
     ],
 )
-def test_rules_of_access_that_could_not_work_are_refused(expose):
-    (problem,) = refusal(document(serving={"expose": expose})).problems
+def test_access_rules_that_cannot_work_are_refused(expose):
+    (problem,) = load_invalid(render_document(serving={"expose": expose})).problems
     assert problem.startswith("spec.serving.expose.")
 
 
-def test_rules_of_access_that_can_work_are_taken():
+def test_valid_access_rules_are_accepted():
     sites = ["http://localhost:3000", "https://app.example.com"]
-    text = document(serving={"expose": {"auth": {"secretRef": {"name": "t"}}, "corsOrigins": sites}})
+    text = render_document(serving={"expose": {"auth": {"secretRef": {"name": "t"}}, "corsOrigins": sites}})
     expose = load_voicemodel(text).spec.serving.expose
     assert (expose.auth.key, expose.cors_origins) == ("keys", tuple(sites))
 
 
 @pytest.mark.parametrize("name", ["", "Mei", "1st", "mei-", "m" * 41, "mei_mei", "../mei"])
 def test_a_name_kubernetes_would_refuse_is_refused(name):
-    text = document().replace("name: mei", f"name: {name!r}")
-    assert [problem.split(":")[0] for problem in refusal(text).problems] == ["metadata.name"]
+    text = render_document().replace("name: mei", f"name: {name!r}")
+    assert [problem.split(":")[0] for problem in load_invalid(text).problems] == ["metadata.name"]
 
 
 def test_the_longest_name_is_accepted():
-    assert load_voicemodel(document().replace("name: mei", f"name: {'m' * 40}")).metadata.name == "m" * 40
+    assert load_voicemodel(render_document().replace("name: mei", f"name: {'m' * 40}")).metadata.name == "m" * 40
 
 
 @pytest.mark.parametrize("text", ["a: [", "\tx: 1", "key: : :"])
-def test_what_is_no_yaml_is_said_to_be_none(text):
-    assert "is not valid YAML" in str(refusal(text))
+def test_invalid_yaml_is_named(text):
+    assert "is not valid YAML" in str(load_invalid(text))
 
 
-def test_yaml_tags_make_no_objects(tmp_path):
-    assert "is not valid YAML" in str(refusal(f"!!python/object/apply:os.mkdir ['{tmp_path}/made']"))
+def test_yaml_tags_create_no_objects(tmp_path):
+    assert "is not valid YAML" in str(load_invalid(f"!!python/object/apply:os.mkdir ['{tmp_path}/created']"))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("", 0), ("---\n---\n", 0), (document() + "---\n" + document(), 2), ("- 1\n", 1)]
+    ("text", "count"), [("", 0), ("---\n---\n", 0), (render_document() + "---\n" + render_document(), 2), ("- 1\n", 1)]
 )
 def test_a_file_holds_exactly_one_voicemodel(text, count):
-    message = str(refusal(text))
+    message = str(load_invalid(text))
     assert "exactly one VoiceModel" in message or f"{count} YAML documents" in message
 
 
 def test_empty_documents_do_not_count():
-    assert load_voicemodel("---\n" + document() + "---\n").metadata.name == "mei"
+    assert load_voicemodel("---\n" + render_document() + "---\n").metadata.name == "mei"
 
 
 @pytest.mark.parametrize(
@@ -212,20 +212,20 @@ def test_empty_documents_do_not_count():
     [("kind: VoiceModel", "kind: Deployment"), ("v1alpha1", "v2"), ("kind: VoiceModel\n", "")],
 )
 def test_another_kind_is_refused_by_its_name(old, new):
-    message = str(refusal(document().replace(old, new)))
+    message = str(load_invalid(render_document().replace(old, new)))
     assert "expected kubevoice.io/v1alpha1/VoiceModel" in message
 
 
 def test_a_missing_file_is_named(tmp_path):
-    assert str(tmp_path / "none.yaml") in str(refusal(tmp_path / "none.yaml"))
+    assert str(tmp_path / "none.yaml") in str(load_invalid(tmp_path / "none.yaml"))
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path):
     (tmp_path / "voice.yaml").write_bytes(b"\xff\xfe\x00\x01")
-    assert "cannot read" in str(refusal(tmp_path / "voice.yaml"))
+    assert "cannot read" in str(load_invalid(tmp_path / "voice.yaml"))
 
 
 @pytest.mark.parametrize("spec", ["spec: 3", "spec: null", "spec: []"])
 def test_a_spec_that_is_no_mapping_is_refused(spec):
     text = f"apiVersion: kubevoice.io/v1alpha1\nkind: VoiceModel\nmetadata: {{name: mei}}\n{spec}\n"
-    assert [problem.split(":")[0] for problem in refusal(text).problems] == ["spec"]
+    assert [problem.split(":")[0] for problem in load_invalid(text).problems] == ["spec"]

@@ -1,4 +1,4 @@
-"""The chart as the real Helm reads it. Its programs are built once, from the Go module proxy."""
+"""The chart, rendered by Helm. Helm and other programs are built once from the Go module proxy."""
 
 import json
 import os
@@ -17,8 +17,8 @@ CHART = ROOT / "charts" / "kubevoice"
 RELEASE, SYSTEM = "kubevoice", "kubevoice-system"
 
 
-def program(name):
-    """The path of one of the chart's programs."""
+def build_program(name):
+    """Build a program of `PROGRAMS` if needed, and return its path."""
     toolbox = Toolbox(MODULES["chart"])
     try:
         toolbox.build(PROGRAMS)
@@ -28,9 +28,9 @@ def program(name):
 
 
 def helm(*arguments, values=None, **variables):
-    """Run Helm with environment `variables`; `values` reach it by standard input where an argument is `-`."""
+    """Run Helm with additional environment `variables`. An argument `-` reads `values` from standard input."""
     text, environment = yaml.safe_dump(values or {}, allow_unicode=True), os.environ | variables
-    command = [program("helm"), *arguments]
+    command = [build_program("helm"), *arguments]
     return subprocess.run(command, env=environment, input=text, capture_output=True, text=True, check=False)
 
 
@@ -40,20 +40,20 @@ def template(values=None, *options, namespace=SYSTEM):
 
 
 def render_chart(values=None, *options, namespace=SYSTEM):
-    """The objects that a release with these values consists of."""
-    done = template(values, *options, namespace=namespace)
-    assert done.returncode == 0, done.stderr
-    return [item for item in yaml.safe_load_all(done.stdout) if item]
+    """Return the objects of a release with these values."""
+    result = template(values, *options, namespace=namespace)
+    assert result.returncode == 0, result.stderr
+    return [item for item in yaml.safe_load_all(result.stdout) if item]
 
 
-def pod_monitors():
-    """The PodMonitors that a release with monitoring has."""
+def render_pod_monitors():
+    """Return the PodMonitors of a release with monitoring."""
     objects = render_chart({"monitoring": {"podMonitors": {"enabled": True}}})
     return [item for item in objects if item["kind"] == "PodMonitor"]
 
 
-def panel_queries(namespace, voicemodel):
-    """What the dashboard's panels ask for, as Grafana would ask for these voices: titles and queries."""
+def read_panel_queries(namespace, voicemodel):
+    """Return titles and queries of the dashboard's panels, with Grafana's variables replaced for these voices."""
     variables = {"$__rate_interval": "15s", "$__range": "5m", "$namespace": namespace, "$voicemodel": voicemodel}
     panels = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))["panels"]
     return [

@@ -1,4 +1,4 @@
-"""The HTTP application over one replica in this process, behind a real server but without Ray."""
+"""The HTTP application over one replica in this process, behind a real HTTP server and without Ray."""
 
 import asyncio
 import http.client
@@ -18,7 +18,7 @@ START_SECONDS = 20.0
 
 
 class OneReplica:
-    """A `Backend` whose only replica is here."""
+    """A `Backend` with one replica in this process."""
 
     def __init__(self, replica):
         self._replica = replica
@@ -40,39 +40,46 @@ class OneReplica:
 
 
 class Site:
-    """Where the application listens, its access rules and its backend."""
+    """A running application: its port and URL, access control and backend."""
 
     def __init__(self, access, backend, port):
         self.access, self.backend, self.port = access, backend, port
         self.url = f"http://127.0.0.1:{port}"
 
     def call(self, method, path, body=None, **headers):
-        """Status, headers and body; `body` goes as it is if it is bytes or an iterator, as JSON otherwise."""
-        raw = body is None or isinstance(body, bytes) or hasattr(body, "__next__")
+        """Send `body` as JSON, unless it is bytes or an iterator; return status, headers and body of the response."""
+        is_raw = body is None or isinstance(body, bytes) or hasattr(body, "__next__")
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        fields = {"Content-Type": "application/json"}
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
         try:
-            connection.request(method, path, body if raw else json.dumps(body).encode(), sent)
+            connection.request(
+                method,
+                path,
+                body if is_raw else json.dumps(body).encode(),
+                {"Content-Type": "application/json"} | fields,
+            )
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
         finally:
             connection.close()
 
 
-def make_app(folder, toy, config=None, over=lambda backend: backend):
-    """The application that speaks with a toy voice, its rules and its backend.
+def make_app(folder, toy, config=None, wrap=lambda backend: backend):
+    """Return an application with the toy voice, its access control and its backend.
 
-    `over` may put something before the replica.
+    `wrap` may wrap the backend.
     """
     replica, access = Synthesizer(folder / "voices"), AccessControl(config)
     voices = [{"name": toy.manifest.name, "revision": toy.digest, "uri": str(toy.path)}]
     asyncio.run(replica.reconfigure({"voices": voices}))
-    backend = over(OneReplica(replica))
+    backend = wrap(OneReplica(replica))
     return create_app(backend, Recordings(folder / "recordings"), access), access, backend
 
 
 @contextmanager
 def serve_app(folder, toy, **options):
+    """Serve the application of `make_app` until the end of the block."""
     app, access, backend = make_app(folder, toy, **options)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run)

@@ -1,4 +1,4 @@
-"""JSON schemas of Kubernetes' own kinds and, where ../shared/crds is at hand, of others': closed to unknown fields."""
+"""JSON schemas of Kubernetes' kinds and, where ../shared/crds exists, of CRDs. They forbid unknown fields."""
 
 import json
 
@@ -12,7 +12,7 @@ PREFIX = "#/components/schemas/"
 
 
 def forbid_unknown_fields(schema):
-    """The API server drops fields that a schema does not name, or refuses them; here they are faults."""
+    """Return a schema that forbids fields it does not name. The API server would drop or refuse them."""
     if isinstance(schema, list):
         return [forbid_unknown_fields(item) for item in schema]
     if not isinstance(schema, dict):
@@ -27,22 +27,22 @@ def forbid_unknown_fields(schema):
     return strict_schema
 
 
-def _builtin(group, version, kind):
-    """The schema in Kubernetes' OpenAPI; None if it has none."""
+def _read_builtin(group, version, kind):
+    """Return the schema of a kind from Kubernetes' OpenAPI; None if there is none."""
     folder = Toolbox(MODULES["kubernetes"]).data("openapi")
     path = folder / (f"apis__{group}__{version}_openapi.json" if group else f"api__{version}_openapi.json")
     if not path.exists():
         return None
-    known = json.loads(path.read_text(encoding="utf-8"))["components"]["schemas"]
-    wanted = {"group": group, "version": version, "kind": kind}
-    for name, schema in known.items():
-        if wanted in schema.get("x-kubernetes-group-version-kind", ()):
-            return {"$ref": f"#/definitions/{name}", "definitions": forbid_unknown_fields(known)}
+    schemas = json.loads(path.read_text(encoding="utf-8"))["components"]["schemas"]
+    identity = {"group": group, "version": version, "kind": kind}
+    for name, schema in schemas.items():
+        if identity in schema.get("x-kubernetes-group-version-kind", ()):
+            return {"$ref": f"#/definitions/{name}", "definitions": forbid_unknown_fields(schemas)}
     return None
 
 
-def _custom(group, version, kind):
-    """The schema in a CRD; None if that is not at hand."""
+def _read_crd(group, version, kind):
+    """Return the schema of a kind from its CRD; None if there is no CRD."""
     for path in CRDS.glob(f"{group}_*.yaml"):
         spec = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]
         for item in spec["versions"]:
@@ -53,15 +53,15 @@ def _custom(group, version, kind):
     return None
 
 
-def write(folder, objects):
-    """Write the schemas of these objects, named as kubeconform looks for them; return the kinds that have none here."""
-    without = set()
+def write_schemas(folder, objects):
+    """Write the schemas of objects into files as kubeconform names them; return the kinds without a schema."""
+    missing = set()
     for api_version, kind in {(item["apiVersion"], item["kind"]) for item in objects}:
         group, _, version = api_version.rpartition("/")
-        schema = _builtin(group, version, kind) or _custom(group, version, kind)
+        schema = _read_builtin(group, version, kind) or _read_crd(group, version, kind)
         if schema is None:
-            without.add(kind)
+            missing.add(kind)
         else:
-            # Of the core group kubeconform knows no name.
+            # kubeconform uses the version instead of the core group's empty name.
             (folder / f"{group or version}_{version}_{kind.lower()}.json").write_text(json.dumps(schema))
-    return without
+    return missing

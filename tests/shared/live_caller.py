@@ -1,4 +1,4 @@
-"""A caller of the WebSocket whose text comes bit by bit."""
+"""A client of the WebSocket for incremental speech."""
 
 import json
 from contextlib import contextmanager, suppress
@@ -11,36 +11,36 @@ DEADLINE_SECONDS = 60.0
 
 
 class Caller:
-    """A connection, and what came over it."""
+    """A connection, and the events and audio that it received."""
 
     def __init__(self, connection):
         self.connection, self.events, self.audio = connection, [], b""
 
     def say(self, kind, **fields):
-        """Send a message; who has been turned away hears why with what comes."""
+        """Send a message; do nothing if the server has closed the connection."""
         with suppress(ConnectionClosed):
             self.connection.send(json.dumps({"type": kind} | fields))
 
     def hear(self, kind):
-        """Take what comes until an event of this type."""
-        while self._take().get("type") != kind:
+        """Receive until an event of this type; return it."""
+        while self._receive().get("type") != kind:
             pass
         return self.events[-1]
 
     def end(self):
-        """Take what comes until the end; the close code and its reason."""
+        """Receive until the connection is closed; return the close code and its reason."""
         with suppress(ConnectionClosed):
             while True:
-                self._take()
+                self._receive()
         return self.connection.close_code, self.connection.close_reason
 
-    def _take(self):
-        got = self.connection.recv(timeout=DEADLINE_SECONDS)
-        if isinstance(got, bytes):
-            self.audio += got
-            self.events.append(len(got))
+    def _receive(self):
+        message = self.connection.recv(timeout=DEADLINE_SECONDS)
+        if isinstance(message, bytes):
+            self.audio += message
+            self.events.append(len(message))
             return {}
-        self.events.append(json.loads(got))
+        self.events.append(json.loads(message))
         return self.events[-1]
 
     def events_of(self, kind):
@@ -54,6 +54,6 @@ class Caller:
 
 @contextmanager
 def open_call(url, query="", **options):
-    """A connection to the server at `url`."""
+    """Open a connection to the server at `url` until the end of the block."""
     with connect(url.replace("http", "ws", 1) + PATH + query, **options) as connection:
         yield Caller(connection)

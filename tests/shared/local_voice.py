@@ -30,7 +30,7 @@ def bundle(toy):
 
 
 def render(stable, canary=None, weight=0, more=""):
-    """The RayService of a toy; `more` is added to spec.serving."""
+    """Return the RayService of the toy voice; `more` is added to spec.serving."""
     return render_rayservice(load_voicemodel(MODEL.format(more=more)), TrafficSplit(stable, canary, weight), Images())
 
 

@@ -1,4 +1,4 @@
-"""ModelScope voice folders of small networks with random weights, laid out as the real ones."""
+"""ModelScope voice folders with the layout of real ones, for small networks with random weights."""
 
 import json
 import sys
@@ -48,7 +48,7 @@ AUDIO = {
 }
 
 
-def _acoustic_config(config, **extra):
+def _build_acoustic_config(config, **extra):
     params = {
         "encoder_num_heads": config.heads,
         "decoder_num_heads": config.decoder_heads,
@@ -60,7 +60,7 @@ def _acoustic_config(config, **extra):
     return {"audio_config": AUDIO, "linguistic_unit": unit, "Model": model}
 
 
-def _vocoder_config(config):
+def _build_vocoder_config(config):
     params = {
         "upsample_scales": list(config.upsample_scales),
         "resblock_dilations": [list(d) for d in config.resblock_dilations],
@@ -71,23 +71,37 @@ def _vocoder_config(config):
     return {"audio_config": AUDIO, "Model": {"Generator": {"params": params}}}
 
 
-def _write_half(folder, config, state, number):
+def _write_part(folder, config, state, number):
     (folder / "ckpt").mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     torch.save(state, folder / "ckpt" / f"checkpoint_{number}.pth")
 
 
 def write_voice(folder, *, seed=0, legacy=False, source=False, personal=False):
-    """Write the folders `am` and `voc` of one voice."""
+    """Write the folders `am` and `voc` of one voice.
+
+    Parameters
+    ----------
+    folder
+        The voice's folder.
+    seed
+        Seed of the weights.
+    legacy
+        Whether it is like an old checkpoint: no row for a mask, no aligner, no optimizer state.
+    source
+        Whether the vocoder has a harmonic source, for which the acoustic model predicts F0.
+    personal
+        Whether the voice has one speaker, with the embedding in a file.
+    """
     torch.manual_seed(seed)
-    less = 1 if legacy else 0
+    missing_rows = 1 if legacy else 0
     config = SambertConfig(
-        sy=147 - less,
-        tone=10 - less,
-        syllable_flag=8 - less,
-        word_segment=8 - less,
-        emotions=36 - less,
-        speakers=1 if personal else len(SPEAKERS) + 3 - less,
+        sy=147 - missing_rows,
+        tone=10 - missing_rows,
+        syllable_flag=8 - missing_rows,
+        word_segment=8 - missing_rows,
+        emotions=36 - missing_rows,
+        speakers=1 if personal else len(SPEAKERS) + 3 - missing_rows,
         speaker_units=24 if personal else 32,
         n_mels=BINS + (2 if source else 0),
         alignment=not (legacy or source),
@@ -102,7 +116,7 @@ def write_voice(folder, *, seed=0, legacy=False, source=False, personal=False):
     if not legacy:
         am |= {"optimizer": torch.optim.Adam(acoustic.parameters()).state_dict(), "scheduler": {}, "steps": 980000}
     norm = {"nsf_norm_type": "global"} if personal else {}
-    _write_half(folder / "am", _acoustic_config(config, **norm), am, 980000)
+    _write_part(folder / "am", _build_acoustic_config(config, **norm), am, 980000)
     if personal:
         np.save(folder / "am" / "se.npy", vector.numpy())
     elif source:
@@ -119,13 +133,15 @@ def write_voice(folder, *, seed=0, legacy=False, source=False, personal=False):
             source=SourceConfig(overtones=3) if source else None,
         )
     )
-    _write_half(folder / "voc", _vocoder_config(vocoder.config), {"model": {"generator": vocoder.state_dict()}}, 0)
-    # An older one, as the reference's crash handler names it.
+    _write_part(
+        folder / "voc", _build_vocoder_config(vocoder.config), {"model": {"generator": vocoder.state_dict()}}, 0
+    )
+    # An incomplete checkpoint, with the name that the reference's crash handler gives it.
     torch.save({"model": {"generator": {}}}, folder / "voc" / "ckpt" / "checkpoint-0.pth.part")
 
 
 def write_model(root):
-    """Write a model folder with a voice of each kind."""
+    """Write a model folder with a voice of each kind, and return its path."""
     kinds = {
         "zhitian_emo": {},
         "nsf": {"source": True, "seed": 1},

@@ -11,9 +11,9 @@ INTERVAL_SECONDS = 10.0
 
 
 class RunningTests:
-    """A pytest plugin that prints the running tests now and then, and when the run is told to end.
+    """A pytest plugin that prints the running tests at intervals, and when the run gets SIGTERM.
 
-    With pytest-xdist it runs in the controller, which hears of every worker's tests.
+    With pytest-xdist it runs in the controller, which gets the reports of all workers.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class RunningTests:
     def __init__(self):
         self.started = {}
         self._over = threading.Event()
-        # Of its own: while a test runs without workers, pytest captures what goes to the first one.
+        # A duplicate, because pytest captures file descriptor 1 while a test runs without workers.
         self._out = os.dup(1)
 
     def pytest_sessionstart(self):
@@ -40,9 +40,9 @@ class RunningTests:
         self._over.set()
 
     def end(self, *_):
-        """Answer SIGTERM as Ctrl-C is answered, in the workers too: fixtures clean up.
+        """Handle SIGTERM like Ctrl-C, in the workers too, so that fixtures clean up.
 
-        Not by SIGINT, which is ignored in what a shell runs in the background.
+        Workers get SIGTERM, because background processes of a shell ignore SIGINT.
         """
         self.print()
         for worker in find_children():

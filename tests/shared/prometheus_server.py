@@ -1,4 +1,4 @@
-"""A real Prometheus, which scrapes pods as the chart's PodMonitors say."""
+"""A Prometheus server that scrapes pods as the chart's PodMonitors require."""
 
 import json
 import math
@@ -19,35 +19,41 @@ META = "__meta_kubernetes_pod_label_"
 SNAKE = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
 
 
-def _chosen(monitor, pod):
+def _is_selected(monitor, pod):
     spec, labels = monitor["spec"], pod["metadata"]["labels"]
-    wanted = spec.get("namespaceSelector") or {"matchNames": [monitor["metadata"]["namespace"]]}
-    near = wanted.get("any") or pod["metadata"]["namespace"] in wanted["matchNames"]
+    namespaces = spec.get("namespaceSelector") or {"matchNames": [monitor["metadata"]["namespace"]]}
+    in_namespace = namespaces.get("any") or pod["metadata"]["namespace"] in namespaces["matchNames"]
     selector = spec["selector"]
     present = [item["key"] in labels for item in selector.get("matchExpressions", ()) if item["operator"] == "Exists"]
-    return near and all(present) and selector.get("matchLabels", {}).items() <= labels.items()
+    return in_namespace and all(present) and selector.get("matchLabels", {}).items() <= labels.items()
 
 
-def _targets(pod, port):
-    """Where a pod's port of that name is, with the labels that a scrape has before relabelling and after."""
+def _iter_targets(pod, port):
+    """Yield the targets of a pod's port: address, labels, and meta labels for relabelling."""
     metadata = pod["metadata"]
     meta = {META + name.translate(str.maketrans("./-", "___")): value for name, value in metadata["labels"].items()}
     for container in pod["spec"]["containers"]:
         for item in container.get("ports", ()):
             if item.get("name") == port:
-                place = {"namespace": metadata["namespace"], "pod": metadata["name"], "container": container["name"]}
-                yield {"targets": [f"{pod['status']['podIP']}:{item['containerPort']}"], "labels": place | meta}
+                labels = {
+                    "namespace": metadata["namespace"],
+                    "pod": metadata["name"],
+                    "container": container["name"],
+                }
+                yield {"targets": [f"{pod['status']['podIP']}:{item['containerPort']}"], "labels": labels | meta}
 
 
-def scrape_configs(monitors, pods):
-    """What the Prometheus operator would tell Prometheus of these pods, as JSON of Kubernetes; once a second."""
+def build_scrape_configs(monitors, pods):
+    """Return the scrape configs that the Prometheus operator would make, with an interval of a second."""
     return [
         {
             "job_name": monitor["metadata"]["name"],
             "scrape_interval": "1s",
             "scrape_timeout": "1s",
             "honor_labels": endpoint.get("honorLabels", False),
-            "static_configs": [t for pod in pods if _chosen(monitor, pod) for t in _targets(pod, endpoint["port"])],
+            "static_configs": [
+                t for pod in pods if _is_selected(monitor, pod) for t in _iter_targets(pod, endpoint["port"])
+            ],
             "relabel_configs": [
                 {SNAKE.get(name, name): value for name, value in rule.items()}
                 for rule in endpoint.get("relabelings", ())
@@ -59,7 +65,7 @@ def scrape_configs(monitors, pods):
 
 
 class PrometheusServer:
-    """One server on a port of loopback, over what `scrape_configs` says."""
+    """A server on a free port of loopback, with scrape configs of `build_scrape_configs`."""
 
     def __init__(self, folder, configs):
         self.binary = shutil.which("prometheus")
@@ -70,12 +76,12 @@ class PrometheusServer:
         self.port = free_port()
 
     def __enter__(self):
-        words = [f"--config.file={self.folder}/prometheus.yaml", f"--storage.tsdb.path={self.folder}/tsdb"]
-        words.append(f"--web.listen-address=127.0.0.1:{self.port}")
+        options = [f"--config.file={self.folder}/prometheus.yaml", f"--storage.tsdb.path={self.folder}/tsdb"]
+        options.append(f"--web.listen-address=127.0.0.1:{self.port}")
         self._log = (self.folder / "prometheus.log").open("wb")
-        self._process = subprocess.Popen([self.binary, *words], stdout=self._log, stderr=self._log)
+        self._process = subprocess.Popen([self.binary, *options], stdout=self._log, stderr=self._log)
         deadline = time.monotonic() + 60
-        while not self._ready():
+        while not self._is_ready():
             assert self._process.poll() is None, (self.folder / "prometheus.log").read_text()
             assert time.monotonic() < deadline, (self.folder / "prometheus.log").read_text()
             time.sleep(0.1)
@@ -90,11 +96,11 @@ class PrometheusServer:
         (self.folder / "prometheus.yaml").write_text(yaml.safe_dump({"scrape_configs": configs}))
 
     def reload(self, configs):
-        """Scrape by other configs from now on."""
+        """Replace the scrape configs."""
         self._write(configs)
         self._process.send_signal(signal.SIGHUP)
 
-    def _ready(self):
+    def _is_ready(self):
         try:
             return self._get("/-/ready") is not None
         except OSError:
@@ -106,16 +112,16 @@ class PrometheusServer:
             return answer.read()
 
     def query(self, expression):
-        """The samples of an instant query: labels, and value."""
+        """Return the samples of an instant query: (labels, value)."""
         samples = json.loads(self._get("/api/v1/query", query=expression))["data"]["result"]
         return [(sample["metric"], float(sample["value"][1])) for sample in samples]
 
-    def shows(self, expression):
-        """Whether an instant query gives any number."""
+    def has_data(self, expression):
+        """Return whether an instant query has any sample that is a number."""
         return any(not math.isnan(value) for _, value in self.query(expression))
 
-    def targets(self):
-        """How each target does: by job and pod, what was wrong with the last scrape, or nothing."""
+    def read_target_errors(self):
+        """Return the error of the last scrape by (job, pod): "" if there was none, "-" before the first scrape."""
         active = json.loads(self._get("/api/v1/targets"))["data"]["activeTargets"]
         return {
             (t["labels"]["job"], t["labels"]["pod"]): t["lastError"] if t["health"] != "unknown" else "-"

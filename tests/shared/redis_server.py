@@ -1,4 +1,4 @@
-"""A real Redis for tests, which can be stopped and started again."""
+"""A Redis server for tests, which can be stopped and started again."""
 
 import shutil
 import socket
@@ -10,7 +10,7 @@ from ports import free_port
 
 
 class RedisServer:
-    """One server on a port of loopback, empty whenever it starts."""
+    """A server on a free port of loopback. It is empty after each start."""
 
     def __init__(self, folder):
         self.binary = shutil.which("redis-server")
@@ -22,8 +22,8 @@ class RedisServer:
         self.process = None
 
     def start(self):
-        words = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", str(self.folder)]
-        self.process = subprocess.Popen([self.binary, *words], stdout=subprocess.DEVNULL)
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", str(self.folder)]
+        self.process = subprocess.Popen([self.binary, *options], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 30
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A real S3 server for tests, which can be stopped and started again with what it holds."""
+"""An S3 server for tests. It keeps its data when it is stopped and started again."""
 
 import subprocess
 import time
@@ -17,8 +17,8 @@ BUCKET = "voices"
 ACCESS, SECRET = "tester", "for-this-test-only"
 
 
-def binary():
-    """The server's program, built once into the user's cache."""
+def find_binary():
+    """Return the path of the server's program, which is built once into the user's cache."""
     try:
         return versitygw()
     except UnavailableError as lack:
@@ -26,7 +26,7 @@ def binary():
 
 
 class S3Server:
-    """One server on a port of loopback, with the bucket `voices`; by TLS if an `authority` signs its certificate."""
+    """A server on a free port of loopback with the bucket `voices`. With an `authority` it uses TLS."""
 
     def __init__(self, root, authority=None):
         self.root, self._authority = root, authority
@@ -45,7 +45,7 @@ class S3Server:
             certificate, key = self._authority.issue("s3", hosts=("127.0.0.1",))
             keys += ["--cert", certificate, "--key", key]
         self._process = subprocess.Popen(
-            [binary(), "--port", f"127.0.0.1:{self.port}", *keys, "posix", self.root],
+            [find_binary(), "--port", f"127.0.0.1:{self.port}", *keys, "posix", self.root],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -71,7 +71,7 @@ class S3Server:
         client.close()
 
     def stop(self):
-        """Stop it at once, as a lost node would."""
+        """Kill it, as the loss of a node would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
@@ -80,7 +80,7 @@ class S3Server:
 
 @contextmanager
 def s3_server(root, authority=None):
-    """Run a server over a folder, which is made; meanwhile its keys are those of this process."""
+    """Run a server with a new folder until the end of the block, with its credentials in the environment."""
     server = S3Server(root, authority)
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:

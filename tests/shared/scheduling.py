@@ -10,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 class ModuleScheduling(LoadScopeScheduling):
     """Gives a process a module at a time, or all modules that are marked with the same `xdist_group`.
 
-    pytest-xdist's own scheduling of groups has no effect with pytest 9.2, so the mark is read from the module's text.
+    pytest-xdist's scheduling of groups has no effect with pytest 9.2, so the mark is read from the module's text.
     """
 
     def _split_scope(self, nodeid):

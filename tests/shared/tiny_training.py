@@ -1,6 +1,6 @@
-"""A fine-tuning small enough to be run many times: an untrained little network, clips of noise, own processes.
+"""Fine-tuning small enough to run many times: a small untrained network, clips of noise, and child processes.
 
-The processes come from a fork server that has imported and compiled everything, so that one costs a second.
+The processes come from a fork server that has imported and compiled everything, so each starts within a second.
 """
 
 import multiprocessing
@@ -60,12 +60,12 @@ CONFIG = SambertConfig(
     postnet_shift=1,
     postnet_lstm=8,
 )
-# Compiled before a process is forked.
+# Compile it before a process is forked.
 monotonic_alignment_search(torch.ones(1, 3, 2), torch.tensor([2]), torch.tensor([3]))
 
 
-def clip(rng):
-    """One clip of 4 to 8 symbols and 12 to 40 frames."""
+def make_clip(rng):
+    """Return a clip of 4 to 8 symbols and 12 to 40 frames."""
     symbols, frames = int(rng.integers(4, 9)), int(rng.integers(12, 41))
     ling = np.stack([rng.integers(0, n - 3, symbols) for n in (CONFIG.sy, CONFIG.tone, 8, 8)], axis=1)
     mel = rng.standard_normal((frames, MELS)).astype(np.float32)
@@ -73,89 +73,89 @@ def clip(rng):
     return TrainingClip(ling, int(rng.integers(0, 4)), 0, mel, f0, rng.random(frames).astype(np.float32))
 
 
-def corpus():
+def make_corpus():
     """Return twelve clips to train on and three held-out clips."""
     rng = np.random.default_rng(7)
-    clips = [clip(rng) for _ in range(15)]
+    clips = [make_clip(rng) for _ in range(15)]
     stats = Stats(np.zeros(MELS, np.float32), np.ones(MELS, np.float32), 180.0, 60.0, 0.5, 0.3)
     return AcousticCorpus(clips[:12], clips[12:], stats)
 
 
-def network():
+def make_network():
     """Return a small network, equal on every call."""
     torch.manual_seed(3)
     return Sambert(CONFIG)
 
 
-class Diary:
-    """The exact losses of each step, in a file that outlives the process."""
+class LossLog:
+    """Writes the exact losses of each step into a file, which remains when the process ends."""
 
     def __init__(self, path):
         self.path = Path(path)
 
-    def note(self, step, loss, dev_loss):
+    def append(self, step, loss, dev_loss):
         with self.path.open("a", encoding="utf-8") as file:
             file.write(f"{step} {loss.hex()} {dev_loss.hex() if dev_loss is not None else '-'}\n")
 
     def lines(self):
-        """Return all lines, with those of repeated steps."""
+        """Return all lines; a repeated step has several."""
         return self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
 
-    def step(self):
+    def last_step(self):
         """Return the last step written."""
         return int(self.lines()[-1].split()[0]) if self.lines() else 0
 
 
-def finetuning(folder, recipe, model=None, world=None, **more):
-    """A training loop of the little network whose checkpoints and diary lie in `folder`."""
+def build_finetuning(folder, recipe, model=None, world=None, **more):
+    """Return a training loop of the small network, with checkpoints and loss log in `folder`."""
     torch.set_num_threads(1)
     folder = Path(folder)
     folder.mkdir(exist_ok=True, parents=True)
     settings = {"batch_size": 4, "learning_rate": 1e-3, "save_every": 4, "trainable": ("all",)}
     recipe, world = Recipe(**settings | recipe), world or ProcessGroup()
     return TrainingLoop(
-        task=AcousticFineTuning(model if model is not None else network(), corpus(), recipe, world),
+        task=AcousticFineTuning(model if model is not None else make_network(), make_corpus(), recipe, world),
         config=build_acoustic_loop_config(recipe),
         world=world,
         store=CheckpointStore(connect(str(folder / "artifacts")), "steps", folder),
-        **{"on_step": Diary(folder / "diary").note, "stopping": lambda: False} | more,
+        **{"on_step": LossLog(folder / "loss-log").append, "stopping": lambda: False} | more,
     )
 
 
 def train(folder, recipe):
-    """Train to the end, from where an earlier process got to; leaves `weights.pt`."""
-    run = finetuning(folder, recipe)
+    """Resume training from the last checkpoint, train to the end, and write `weights.pt`."""
+    run = build_finetuning(folder, recipe)
     run.resume()
     run.train()
     torch.save(run.task.model.state_dict(), Path(folder) / "weights.pt")
 
 
-def process(target, *arguments):
-    """Start a process that does `target(*arguments)`."""
+def start_process(target, *arguments):
+    """Start a process that calls `target(*arguments)`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tiny_training"])
     child = context.Process(target=target, args=arguments)
-    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):  # the fork server imports what we import
+    with patch.dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)):  # the fork server has the same import path
         child.start()
     return child
 
 
-class Still(Sambert):
-    """A network in which nothing is random: it never enters training mode."""
+class DeterministicSambert(Sambert):
+    """A network without randomness, because it never enters training mode."""
 
     def train(self, *_):
         return super().train(mode=False)
 
 
-def train_together(folder, recipe, rank, size):
-    """Train as process `rank` of `size`; SIGTERM asks it to stop, and then it ends with 143."""
+def train_rank(folder, recipe, rank, size):
+    """Train as rank `rank` of `size`. After SIGTERM it saves, and exits with 143."""
     folder, stop = Path(folder), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     torch.manual_seed(3)
-    mine = folder if rank == 0 else folder / str(rank)
+    rank_folder = folder if rank == 0 else folder / str(rank)
     world, artifacts = World(rank, size), connect(str(folder / "artifacts"))
     with join_process_group(world, artifacts, "steps", stop.is_set) as group:
-        run = finetuning(mine, recipe, Still(CONFIG), world=group, stopping=stop.is_set)
+        run = build_finetuning(rank_folder, recipe, DeterministicSambert(CONFIG), world=group, stopping=stop.is_set)
         run.resume()
         try:
             run.train()
@@ -163,8 +163,8 @@ def train_together(folder, recipe, rank, size):
             sys.exit(143)
 
 
-def vocoder_tuning(folder, recipe, world=None, **more):
-    """A training loop of a little generator on half seconds of singing."""
+def build_vocoder_finetuning(folder, recipe, world=None, **more):
+    """Return a training loop of a small generator on half seconds of sine waves."""
     torch.set_num_threads(1)
     folder, mel, rng = Path(folder), MelConfig(), np.random.default_rng(11)
     folder.mkdir(exist_ok=True, parents=True)
@@ -188,12 +188,12 @@ def vocoder_tuning(folder, recipe, world=None, **more):
         config=build_vocoder_loop_config(recipe),
         store=CheckpointStore(connect(str(folder / "artifacts")), "vocoder-steps", folder),
         world=world,
-        **{"on_step": Diary(folder / "diary").note, "stopping": lambda: False} | more,
+        **{"on_step": LossLog(folder / "loss-log").append, "stopping": lambda: False} | more,
     )
 
 
-def tune_together(folder, recipe, rank, size):
-    """Fine-tune a vocoder as process `rank` of `size`."""
-    world, mine = World(rank, size), Path(folder) / str(rank)
+def tune_vocoder_rank(folder, recipe, rank, size):
+    """Fine-tune a vocoder as rank `rank` of `size`."""
+    world, rank_folder = World(rank, size), Path(folder) / str(rank)
     with join_process_group(world, connect(str(folder)), "meeting", lambda: False) as group:
-        vocoder_tuning(mine, recipe, group).train()
+        build_vocoder_finetuning(rank_folder, recipe, group).train()

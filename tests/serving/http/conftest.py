@@ -8,7 +8,7 @@ from websocket_site import RecordingBackend
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, toy):
-    with serve_app(tmp_path_factory.mktemp("site"), toy, over=lambda replica: RecordingBackend(replica, toy)) as site:
+    with serve_app(tmp_path_factory.mktemp("site"), toy, wrap=lambda replica: RecordingBackend(replica, toy)) as site:
         yield site
 
 

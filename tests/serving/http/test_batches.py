@@ -48,7 +48,7 @@ class RecordingBackend:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, toy):
-    with serve_app(tmp_path_factory.mktemp("site"), toy, over=RecordingBackend) as site:
+    with serve_app(tmp_path_factory.mktemp("site"), toy, wrap=RecordingBackend) as site:
         yield site
 
 

@@ -25,7 +25,7 @@ def site(tmp_path_factory, toy):
         asyncio.run(caching.configure(IngressConfig(voices={"toy": toy.digest}, default="toy")))
         return caching
 
-    with serve_app(tmp_path_factory.mktemp("site"), toy, over=add_cache) as site:
+    with serve_app(tmp_path_factory.mktemp("site"), toy, wrap=add_cache) as site:
         yield site
 
 

@@ -12,7 +12,7 @@ from kubevoice.resources.training import Precision, Recipe, Schedule
 from kubevoice_training.finetuning.batch_sampler import BucketBatchSampler
 from kubevoice_training.finetuning.lr_schedule import compute_learning_rate
 from kubevoice_training.finetuning.parameter_selection import count_trainable
-from tiny_training import Diary, finetuning, process, train
+from tiny_training import LossLog, build_finetuning, start_process, train
 
 STEPS = 24
 
@@ -25,19 +25,19 @@ def wait_for_exit_code(child):
 def test_a_run_killed_at_any_moment_gives_what_it_would_have_given(tmp_path):
     recipe, draw, goal = {"max_steps": STEPS}, np.random.default_rng(), 0
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert wait_for_exit_code(process(train, whole, recipe)) == 0
+    assert wait_for_exit_code(start_process(train, whole, recipe)) == 0
     while goal < STEPS // 2:
-        goal = Diary(killed / "diary").step() + int(draw.integers(1, 10))
-        child, looks = process(train, killed, recipe), int(draw.integers(1000))
-        while Diary(killed / "diary").step() < goal:
+        goal = LossLog(killed / "loss-log").last_step() + int(draw.integers(1, 10))
+        child, looks = start_process(train, killed, recipe), int(draw.integers(1000))
+        while LossLog(killed / "loss-log").last_step() < goal:
             assert child.is_alive()
             child.join(0.005)
         for _ in range(looks):  # a while longer, to stop anywhere in a step or a save
             child.is_alive()
         child.kill()
         assert wait_for_exit_code(child) == -signal.SIGKILL
-    assert wait_for_exit_code(process(train, killed, recipe)) == 0
-    expected, lines = Diary(whole / "diary").lines(), Diary(killed / "diary").lines()
+    assert wait_for_exit_code(start_process(train, killed, recipe)) == 0
+    expected, lines = LossLog(whole / "loss-log").lines(), LossLog(killed / "loss-log").lines()
     assert len(expected) == STEPS
     assert len(lines) >= STEPS  # some may have been made again
     assert set(lines) == set(expected)
@@ -46,30 +46,30 @@ def test_a_run_killed_at_any_moment_gives_what_it_would_have_given(tmp_path):
 
 
 def test_the_seed_decides(tmp_path):
-    diaries = []
+    logs = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run = finetuning(tmp_path / name, {"max_steps": 6, "seed": seed})
-        torch.rand(len(diaries) + 1)  # whatever was drawn before
+        run = build_finetuning(tmp_path / name, {"max_steps": 6, "seed": seed})
+        torch.rand(len(logs) + 1)  # another state of the global generator
         run.train()
-        diaries.append(Diary(tmp_path / name / "diary").lines())
-    assert diaries[0] == diaries[1]
-    assert not set(diaries[0]) & set(diaries[2])
+        logs.append(LossLog(tmp_path / name / "loss-log").lines())
+    assert logs[0] == logs[1]
+    assert not set(logs[0]) & set(logs[2])
 
 
 def test_training_ends_early_when_the_dev_loss_gets_no_better(tmp_path):
     # Nothing may change but a table that no clip uses, so no measurement is better than the first.
     recipe = {"max_steps": 40, "save_every": 2, "early_stop_patience": 3, "trainable": ("spk_tokenizer.weight",)}
-    run = finetuning(tmp_path, recipe | {"learning_rate": 1e-30})
+    run = build_finetuning(tmp_path, recipe | {"learning_rate": 1e-30})
     run.train()
     assert (run.step, run.best_step, run.stale) == (8, 2, 3)
-    again = finetuning(tmp_path, recipe | {"learning_rate": 1e-30})
+    again = build_finetuning(tmp_path, recipe | {"learning_rate": 1e-30})
     assert again.resume() == 8
     again.train()
     assert again.step == 8  # and stays ended
 
 
 def test_the_best_weights_are_the_result(tmp_path):
-    run = finetuning(tmp_path, {"max_steps": 12, "save_every": 2, "learning_rate": 0.05})
+    run = build_finetuning(tmp_path, {"max_steps": 12, "save_every": 2, "learning_rate": 0.05})
     kept, table = {}, run.task.model.emo_tokenizer.weight
     run.on_step = lambda step, _loss, _dev: kept.setdefault(step, table.detach().clone())
     run.train()
@@ -79,7 +79,7 @@ def test_the_best_weights_are_the_result(tmp_path):
 
 def test_a_gradient_longer_than_allowed_is_shortened(tmp_path):
     def measure_update(limit):
-        run = finetuning(tmp_path / str(limit), {"max_steps": 1, "max_gradient_norm": limit})
+        run = build_finetuning(tmp_path / str(limit), {"max_steps": 1, "max_gradient_norm": limit})
         run.task.optimizer = torch.optim.SGD(run.task.trainable, lr=0.0)
         before = torch.cat([p.detach().flatten() for p in run.task.trainable])
         run.train()
@@ -90,7 +90,7 @@ def test_a_gradient_longer_than_allowed_is_shortened(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_ends_training_with_advice(tmp_path):
-    run = finetuning(tmp_path, {"max_steps": 3})
+    run = build_finetuning(tmp_path, {"max_steps": 3})
     with torch.no_grad():
         run.task.model.emo_tokenizer.weight.fill_(math.nan)
     with pytest.raises(KubeVoiceError, match="learningRate"):
@@ -101,7 +101,7 @@ def test_a_loss_that_is_not_finite_ends_training_with_advice(tmp_path):
 def test_bfloat16_trains_much_the_same(tmp_path):
     losses = []
     for precision in (Precision.FP32, Precision.BF16, Precision.AUTO):
-        run = finetuning(tmp_path / precision, {"max_steps": 3, "precision": precision})
+        run = build_finetuning(tmp_path / precision, {"max_steps": 3, "precision": precision})
         run.train()
         losses.append(run.last_loss)
     assert losses[1] != losses[0]
@@ -110,7 +110,9 @@ def test_bfloat16_trains_much_the_same(tmp_path):
 
 
 def test_only_what_is_named_changes(tmp_path):
-    run = finetuning(tmp_path, {"max_steps": 2, "trainable": ("emotion_embedding", "decoder.last", "*pitch_emb.bias")})
+    run = build_finetuning(
+        tmp_path, {"max_steps": 2, "trainable": ("emotion_embedding", "decoder.last", "*pitch_emb.bias")}
+    )
     before = {name: value.clone() for name, value in run.task.model.state_dict().items()}
     run.train()
     changed = {name for name, value in run.task.model.state_dict().items() if not torch.equal(value, before[name])}
@@ -128,7 +130,7 @@ def test_only_what_is_named_changes(tmp_path):
 @pytest.mark.parametrize("word", ["decoder.lats", "no_such.*"])
 def test_a_name_that_matches_nothing_is_bad_input_and_tells_what_there_is(tmp_path, word):
     with pytest.raises(InputError, match=re.escape(repr(word))) as caught:
-        finetuning(tmp_path, {"max_steps": 1, "trainable": ("emotion_embedding", word)})
+        build_finetuning(tmp_path, {"max_steps": 1, "trainable": ("emotion_embedding", word)})
     for known in (
         "decoder.last",
         "speaker_embedding",

@@ -13,17 +13,17 @@ from kubevoice_training.models.config import SourceConfig
 from kubevoice_training.models.nsf import denormalize_f0
 from kubevoice_training.runtime.interruption import Interrupted
 from kubevoice_training.runtime.process_group import ProcessGroup
-from tiny_training import CONFIG, corpus, network
+from tiny_training import CONFIG, make_corpus, make_network
 
 
 @pytest.fixture
 def clips():
-    return corpus().train
+    return make_corpus().train
 
 
 @pytest.fixture
 def voice():
-    model = network()
+    model = make_network()
     model.variance_adaptor.duration_predictor.fc.bias.data.fill_(1.5)  # about three frames a symbol
     return model
 
@@ -58,7 +58,7 @@ def test_every_frame_goes_to_a_symbol(clips, voice, tmp_path):
 
 def test_training_uses_the_durations_as_they_are(clips, voice, tmp_path):
     timed_clips = run(clips, voice, tmp_path)
-    batch, loss = build_targets(voice, collate(timed_clips, [0] * 4, CONFIG.outputs_per_step), corpus().stats)
+    batch, loss = build_targets(voice, collate(timed_clips, [0] * 4, CONFIG.outputs_per_step), make_corpus().stats)
     for clip, durations in zip(timed_clips, batch.durations, strict=True):
         n = len(clip.ling)
         assert durations[:n].tolist() == clip.durations.tolist()

@@ -8,7 +8,7 @@ from kubevoice_training.finetuning.previews import synthesize_previews
 from kubevoice_training.finetuning.tensorboard import TensorBoardWriter, colorize
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_training import MELS, finetuning
+from tiny_training import MELS, build_finetuning
 
 TERMS = {"total", "mel", "duration", "pitch", "energy", "alignment"}
 
@@ -26,7 +26,7 @@ def steps(events, kind, tag):
 @pytest.fixture
 def run(tmp_path):
     def make(recipe):
-        run = finetuning(tmp_path, recipe | {"sample_every": 3})
+        run = build_finetuning(tmp_path, recipe | {"sample_every": 3})
         with torch.no_grad():  # so that an untrained voice says something
             run.task.model.variance_adaptor.duration_predictor.fc.bias.fill_(1.0)
         vocoder = Generator(

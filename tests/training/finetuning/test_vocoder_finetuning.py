@@ -4,32 +4,32 @@ import pytest
 import torch
 from kubevoice.errors import InputError
 from kubevoice_training.runtime.interruption import Interrupted
-from tiny_training import Diary, process, tune_together, vocoder_tuning
+from tiny_training import LossLog, build_vocoder_finetuning, start_process, tune_vocoder_rank
 
 STEPS = 10
 
 
 def read_losses(folder):
-    return [[float.fromhex(x) for x in line.split()[1:] if x != "-"] for line in Diary(folder / "diary").lines()]
+    return [[float.fromhex(x) for x in line.split()[1:] if x != "-"] for line in LossLog(folder / "loss-log").lines()]
 
 
 def test_a_run_that_was_stopped_gives_what_it_would_have_given(tmp_path):
-    whole = vocoder_tuning(tmp_path / "whole", {"max_steps": STEPS})
+    whole = build_vocoder_finetuning(tmp_path / "whole", {"max_steps": STEPS})
     whole.train()
-    stopped = vocoder_tuning(tmp_path / "stopped", {"max_steps": STEPS})
+    stopped = build_vocoder_finetuning(tmp_path / "stopped", {"max_steps": STEPS})
     stopped.stopping = lambda: stopped.step == 5
     with pytest.raises(Interrupted, match="saved at step 5"):
         stopped.train()
-    again = vocoder_tuning(tmp_path / "stopped", {"max_steps": STEPS})
+    again = build_vocoder_finetuning(tmp_path / "stopped", {"max_steps": STEPS})
     assert again.resume() == 5
     again.train()
-    assert Diary(tmp_path / "stopped" / "diary").lines() == Diary(tmp_path / "whole" / "diary").lines()
+    assert LossLog(tmp_path / "stopped" / "loss-log").lines() == LossLog(tmp_path / "whole" / "loss-log").lines()
     expected, weights = whole.task.generator.state_dict(), again.task.generator.state_dict()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
 def test_the_generator_waits_for_its_discriminators_and_then_learns(tmp_path):
-    run = vocoder_tuning(tmp_path, {"max_steps": STEPS})
+    run = build_vocoder_finetuning(tmp_path, {"max_steps": STEPS})
     before = {name: value.clone() for name, value in run.task.generator.state_dict().items()}
 
     def is_unchanged():
@@ -47,7 +47,9 @@ def test_the_generator_waits_for_its_discriminators_and_then_learns(tmp_path):
 def test_two_processes_make_the_steps_of_one(tmp_path):
     sizes = {"one": 1, "two": 2}
     for name, size in sizes.items():
-        children = [process(tune_together, tmp_path / name, {"max_steps": 5}, rank, size) for rank in range(size)]
+        children = [
+            start_process(tune_vocoder_rank, tmp_path / name, {"max_steps": 5}, rank, size) for rank in range(size)
+        ]
         for child in children:
             child.join(120)
         assert [child.exitcode for child in children] == [0] * size
@@ -59,7 +61,7 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
 
 
 def test_recordings_that_are_too_short_are_bad_input(tmp_path):
-    task = vocoder_tuning(tmp_path, {"max_steps": 1}).task
+    task = build_vocoder_finetuning(tmp_path, {"max_steps": 1}).task
     task.train = [type(clip)(clip.mel[:30], clip.wave[:7000]) for clip in task.train]
     with pytest.raises(InputError, match=r"spec\.training\.vocoder\.mode to Frozen"):
         task.__post_init__()

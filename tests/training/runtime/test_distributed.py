@@ -9,7 +9,7 @@ import pytest
 from kubevoice.errors import InputError
 from kubevoice.resources.stages import TrainResult
 from kubevoice_training.runtime.world import World, read_world
-from tiny_training import Diary, process, train_together
+from tiny_training import LossLog, start_process, train_rank
 
 STEPS = 9
 RECIPE = {"max_steps": STEPS, "batch_size": 5}  # 5, 5 and 2 clips a step: no share is even
@@ -17,7 +17,7 @@ RECIPE = {"max_steps": STEPS, "batch_size": 5}  # 5, 5 and 2 clips a step: no sh
 
 def begin(folder, size, recipe):
     """Start `size` processes that train together."""
-    return [process(train_together, folder, recipe, rank, size) for rank in range(size)]
+    return [start_process(train_rank, folder, recipe, rank, size) for rank in range(size)]
 
 
 def wait_for_exit_codes(children):
@@ -29,14 +29,14 @@ def wait_for_exit_codes(children):
 
 def wait_for_step(folder, children, step):
     """Wait until a step is made."""
-    while Diary(folder / "diary").step() < step:
+    while LossLog(folder / "loss-log").last_step() < step:
         assert all(child.is_alive() for child in children)
         children[0].join(0.005)
 
 
 def read_steps(folder):
     """Steps, losses and dev losses."""
-    rows = [line.split() for line in Diary(folder / "diary").lines()]
+    rows = [line.split() for line in LossLog(folder / "loss-log").lines()]
     return [(int(step), *(float.fromhex(x) if x != "-" else 0.0 for x in rest)) for step, *rest in rows]
 
 
@@ -55,7 +55,7 @@ def test_sigterm_to_any_process_saves_once_and_ends_all(tmp_path):
     wait_for_step(tmp_path, children, 3)
     children[1].terminate()
     assert wait_for_exit_codes(children) == [143, 143]
-    reached = Diary(tmp_path / "diary").step()
+    reached = LossLog(tmp_path / "loss-log").last_step()
     saved = sorted(path.name for path in (tmp_path / "artifacts" / "steps").iterdir())
     assert saved == ["latest.json", f"step-{reached:08d}.pt"]
     assert not list((tmp_path / "1").glob("artifacts/**/*.pt"))
@@ -72,7 +72,7 @@ def test_the_loss_of_a_process_ends_the_others(tmp_path):
     children[1].kill()
     assert wait_for_exit_codes(children) == [1, -signal.SIGKILL]
     again = begin(tmp_path, 2, {"max_steps": 100_000})
-    wait_for_step(tmp_path, again, Diary(tmp_path / "diary").step() + 1)
+    wait_for_step(tmp_path, again, LossLog(tmp_path / "loss-log").last_step() + 1)
     for child in again:
         child.kill()
     wait_for_exit_codes(again)
