@@ -1,9 +1,9 @@
-# KubeVoice's images, one target each: operator, serving, training. `make images` builds them, docs/containers.md tells.
+# KubeVoice's images, a target each: operator, serving, training. `make images` builds them; see docs/containers.md.
 
 # Debian or Ubuntu, with Python 3.11 or newer and its venv module.
 ARG BASE_IMAGE=docker.io/library/python:3.11.14-slim-bookworm
 
-# What builds, and stays behind. Secrets are the package index and the certificates of the machine that builds.
+# The stage that builds; it is not part of the images. Secrets are the package index and the build machine's certificates.
 FROM ${BASE_IMAGE} AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 UV_LINK_MODE=copy UV_CACHE_DIR=/build/cache
 COPY requirements/build.lock images/with-index /build/
@@ -12,7 +12,7 @@ RUN --mount=type=secret,id=index --mount=type=secret,id=certificates \
     && sh /build/with-index /build/tools/bin/python -m pip install --quiet --require-hashes -r /build/build.lock \
     && python3 -m venv --without-pip /opt/kubevoice
 
-# Packages from the index, compiled: where the root is read-only, each start would compile them again.
+# Packages from the index, compiled now: with a read-only root file system each start would compile them again.
 FROM builder AS operator-packages
 COPY requirements/operator.lock /build/
 RUN --mount=type=secret,id=index --mount=type=secret,id=certificates --mount=type=cache,target=/build/cache \
@@ -21,14 +21,14 @@ RUN --mount=type=secret,id=index --mount=type=secret,id=certificates --mount=typ
 
 FROM builder AS serving-packages
 COPY requirements/serving.lock /build/
-# What nothing of ours loads goes: the Java side of Ray, its reinforcement learning, jieba's model for another framework.
+# Removes what KubeVoice does not use: Ray's Java code and reinforcement learning, jieba's model for another framework.
 RUN --mount=type=secret,id=index --mount=type=secret,id=certificates --mount=type=cache,target=/build/cache \
     sh /build/with-index /build/tools/bin/uv pip install --quiet --python /opt/kubevoice --no-deps \
         --require-hashes --compile-bytecode -r /build/serving.lock \
     && cd /opt/kubevoice/lib/python3*/site-packages && rm -r ray/jars ray/rllib jieba/lac_small
 
 FROM builder AS training-packages
-# A pattern of packages to leave out, for who brings them otherwise, such as torch of a certain accelerator.
+# A pattern of packages to omit, if they are installed in another way, such as torch for a certain accelerator.
 ARG WITHOUT=
 COPY requirements/training.lock images/filter_lock.py /build/
 RUN --mount=type=secret,id=index --mount=type=secret,id=certificates --mount=type=cache,target=/build/cache \

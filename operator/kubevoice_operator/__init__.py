@@ -1,5 +1,5 @@
 """The operator: observe -> plan -> render -> apply -> status.
 
-`observed_state`, `planner`, `render` and `status` are pure. `cluster` observes and applies on Kubernetes, `local` on
-one machine.
+`observed_state`, `planner`, `render` and `status_builder` are pure. `cluster` observes and applies on Kubernetes,
+`local` on one machine.
 """

@@ -20,7 +20,7 @@
 {{ .Values.serviceAccount.name | default (include "kubevoice.operator" .) }}
 {{- end -}}
 
-{{- /* What a component's pods are chosen by. Takes the root context and the component. */ -}}
+{{- /* Selector labels of a component's pods. Takes the root context and the component. */ -}}
 {{- define "kubevoice.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: kubevoice
@@ -55,7 +55,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{- /* Where a component's pods may run. Takes its values. */ -}}
+{{- /* Scheduling constraints of a component's pods. Takes its values. */ -}}
 {{- define "kubevoice.placement" -}}
 {{- with .nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}

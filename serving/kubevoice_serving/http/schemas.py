@@ -1,4 +1,4 @@
-"""Bodies of requests and responses, as /docs shows them."""
+"""Request and response models, as /docs shows them."""
 
 from typing import Annotated, Literal
 
@@ -51,19 +51,23 @@ class StrictModel(BaseModel):
 class SpeechOptions(StrictModel):
     """Voice, controls and readings of a request."""
 
-    model: str = Field("kubevoice", description="Accepted for OpenAI's clients; the voice decides.")
+    model: str = Field("kubevoice", description="Ignored; OpenAI's clients send it. `voice` selects the voice.")
     voice: Annotated[str | None, BeforeValidator(_unwrap_voice)] = Field(
-        None, description="A name from /v1/voices; omitted, the default voice."
+        None, description="Name from /v1/voices; the default voice if omitted."
     )
-    speed: float = Field(1.0, ge=0.25, le=4)
-    emotion: str | None = Field(None, description="A label from /v1/voices.", examples=["happy"])
-    intensity: float = Field(1.0, ge=0, le=2, description="0 is neutral, 1 as trained, 2 twice as far from neutral.")
+    speed: float = Field(1.0, ge=0.25, le=4, description="Factor on the speed.")
+    emotion: str | None = Field(
+        None, description="Label from /v1/voices; the voice's default if omitted.", examples=["happy"]
+    )
+    intensity: float = Field(
+        1.0, ge=0, le=2, description="Intensity of the emotion: 0 is neutral, 1 as trained, 2 twice the difference."
+    )
     speaker: str | int | None = Field(
         None,
         description="Name or number of a speaker of the voice, or a blend such as zf_xiaoxiao(2)+zm_yunxi(1).",
     )
-    pitch: float = Field(0.0, ge=-12, le=12, description="Semitones.")
-    volume: float = Field(1.0, ge=0, le=2)
+    pitch: float = Field(0.0, ge=-12, le=12, description="Change of pitch in semitones.")
+    volume: float = Field(1.0, ge=0, le=2, description="Factor on the amplitude.")
     lexicon: dict[str, str] | None = Field(
         None, max_length=200, description="Readings by word, in pinyin with tones.", examples=[{"重庆": "chong2 qing4"}]
     )
@@ -80,8 +84,8 @@ class SpeechInput(SpeechOptions):
         None,
         ge=-40,
         le=-5,
-        description="Integrated loudness in LUFS (BS.1770) that the speech is brought to, without peaks above -1 dBFS. "
-        "It is known only after synthesis, so it cannot be combined with streaming.",
+        description="Integrated loudness of the audio in LUFS (BS.1770), with peaks of at most -1 dBFS. "
+        "It is measured after synthesis, so it cannot be combined with streaming.",
         examples=[-16],
     )
 
@@ -90,7 +94,7 @@ AudioFormat = Literal["mp3", "wav", "flac", "opus", "aac", "pcm"]
 
 
 class SpeechRequest(SpeechInput):
-    """OpenAI's body for speech, with more fields for a SAMBERT voice."""
+    """The request body of OpenAI's /v1/audio/speech, with more fields."""
 
     response_format: AudioFormat = Field(
         "mp3", description="`pcm` is headerless little-endian int16 at the rate in X-Sample-Rate."
@@ -128,7 +132,7 @@ class LegacyRequest(StrictModel):
 
 
 class LegacyResponse(BaseModel):
-    """Where the WAV is; it is deleted after seven days."""
+    """The path of the WAV file, which is deleted after seven days."""
 
     audio_url: str = Field(examples=["/audio/0f8fad5bd9cb469fa16570867728950e.wav"])
 
@@ -138,14 +142,14 @@ class AnalyzeRequest(StrictModel):
 
     text: Text = Field(examples=["他行长2米。"])
     voice: Annotated[str | None, BeforeValidator(_unwrap_voice)] = Field(
-        None, description="The voice that reads it; omitted, the default voice."
+        None, description="Voice whose front end is used; the default voice if omitted."
     )
     ssml: bool = Field(False, description="The text is an SSML document (docs/ssml.md).")
     lexicon: dict[str, str] | None = Field(None, max_length=200, description="Readings by word, in pinyin with tones.")
 
 
 class AnalyzedSyllable(BaseModel):
-    """A syllable and the character it stands for."""
+    """A syllable and its character."""
 
     char: str
     offset: int | None = Field(description="Code-point index in the text; null where normalisation made the syllable.")
@@ -157,7 +161,9 @@ class SsmlNotice(BaseModel):
     """A part of an SSML document that was ignored; its text is synthesized."""
 
     message: str
-    line: int | None = Field(description="From 1; null if the voice lacks what was asked for.")
+    line: int | None = Field(
+        description="Line, from 1; null if the voice does not have the requested speaker or emotion."
+    )
     column: int | None
 
 
@@ -212,7 +218,7 @@ class OpenAIModelList(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """OpenAI's error object; `problems` lists every fault."""
+    """OpenAI's error object; `problems` lists all errors of the request."""
 
     message: str
     type: str
@@ -222,6 +228,6 @@ class ErrorBody(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """Every error has this body (under /api, only its message: {"error": MESSAGE})."""
+    """The body of every error. Under /api it is {"error": MESSAGE}."""
 
     error: ErrorBody
