@@ -266,7 +266,7 @@ def build_status(
             type=kind,
             status=value.state,
             reason=value.reason,
-            message=value.message[:4096],
+            message=value.message,
             observed_generation=model.metadata.generation,
             last_transition_time=now,
         )

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from kubevoice.resources.schema import Part
+from kubevoice.resources.schema import StatusPart
 
 __all__ = ["Condition", "ConditionType", "Reason", "State", "find_condition", "with_condition"]
 
@@ -72,7 +72,7 @@ class Reason(StrEnum):
     HEALTHY = "Healthy"
 
 
-class Condition(Part):
+class Condition(StatusPart):
     """One condition, as in metav1.Condition."""
 
     type: ConditionType = Field(description="What the condition is about.")

@@ -7,11 +7,11 @@ from functools import cache
 from typing import Any, Self
 
 import cel as common_expression
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from kubevoice.validation import CamelModel
 
-__all__ = ["Part", "cel", "immutable", "list_type", "open_object"]
+__all__ = ["Part", "StatusPart", "cel", "immutable", "list_type", "open_object"]
 
 RULES = "x-kubernetes-validations"
 
@@ -35,6 +35,17 @@ class Part(CamelModel):
             if broken:
                 raise ValueError("; ".join(broken))
         return self
+
+
+class StatusPart(Part):
+    """Base of every part of the status: what is longer than the schema allows is cut, not refused."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _cut(cls, value: Any, info: ValidationInfo) -> Any:
+        metadata = cls.model_fields[info.field_name or ""].metadata
+        limit = next((item.max_length for item in metadata if hasattr(item, "max_length")), None)
+        return value[:limit] if limit is not None and isinstance(value, str | tuple | list) else value
 
 
 def cel(*rules: tuple[str, str], **more: Any) -> dict[str, Any]:

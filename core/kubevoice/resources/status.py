@@ -6,7 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from kubevoice.resources.conditions import Condition
-from kubevoice.resources.schema import Part, list_type
+from kubevoice.resources.schema import StatusPart, list_type
 
 __all__ = [
     "DatasetStatus",
@@ -37,14 +37,14 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
-class EmotionShare(Part):
+class EmotionShare(StatusPart):
     """How much speech one emotion has."""
 
     clips: int = Field(description="Recordings.")
     seconds: float = Field(description="Their length together.")
 
 
-class DatasetStatus(Part):
+class DatasetStatus(StatusPart):
     """What the dataset holds."""
 
     digest: str = Field("", max_length=128, description="Digest of its content.")
@@ -56,7 +56,7 @@ class DatasetStatus(Part):
     )
 
 
-class TrainingStatus(Part):
+class TrainingStatus(StatusPart):
     """Progress of training."""
 
     step: int = Field(0, description="Optimiser steps done.")
@@ -78,7 +78,7 @@ class RevisionState(StrEnum):
     REJECTED = "Rejected"
 
 
-class Revision(Part):
+class Revision(StatusPart):
     """One released voice bundle."""
 
     digest: str = Field(max_length=128, description="Digest of the bundle.")
@@ -97,15 +97,15 @@ class Revision(Part):
     )
 
 
-class Replicas(Part):
+class Replicas(StatusPart):
     """Replicas, as they report themselves."""
 
-    desired: int = Field(0, description="Replicas that are wanted.")
-    ready: int = Field(0, description="Ready replicas.")
+    desired: int = Field(0, ge=0, description="Replicas that are wanted.")
+    ready: int = Field(0, ge=0, description="Ready replicas.")
     by_revision: dict[str, int] = Field(default_factory=dict, description="How many serve each revision.")
 
 
-class RolloutStatus(Part):
+class RolloutStatus(StatusPart):
     """A revision on its way to all replicas."""
 
     revision: str = Field(max_length=128, description="The revision that is being rolled out.")
@@ -114,7 +114,7 @@ class RolloutStatus(Part):
     step_started_at: datetime | None = Field(None, description="When the step first received requests.")
 
 
-class ServingStatus(Part):
+class ServingStatus(StatusPart):
     """What is served."""
 
     revision: str | None = Field(None, max_length=128, description="The revision every replica serves.")
@@ -126,7 +126,7 @@ class ServingStatus(Part):
     rollout: RolloutStatus | None = Field(None, description="A revision on its way to all replicas.")
 
 
-class LastFailure(Part):
+class LastFailure(StatusPart):
     """The last failure."""
 
     stage: str = Field(max_length=64, description="Stage that failed.")
@@ -140,7 +140,7 @@ class LastFailure(Part):
     retryable: bool = Field(False, description="Whether a retry may succeed.")
 
 
-class Display(Part):
+class Display(StatusPart):
     """What `kubectl get` shows, written for people."""
 
     progress: str = Field("", max_length=64, description="Progress of the current stage.")
@@ -149,7 +149,7 @@ class Display(Part):
     ready: str = Field("", max_length=64, description="Ready replicas, of those wanted.")
 
 
-class VoiceModelStatus(Part):
+class VoiceModelStatus(StatusPart):
     """The status of a VoiceModel, written by the operator."""
 
     observed_generation: int = Field(0, description="Generation of the spec this status is about.")

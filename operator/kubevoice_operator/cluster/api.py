@@ -203,31 +203,8 @@ class KubernetesApi:
             return await self.requests.patch(CLUSTERS, key, patch, JSON_PATCH, field_manager=MANAGER)
         return None
 
-    async def apply_status(self, key: Key, status: Mapping[str, Any]) -> Object | None:
-        """Apply a VoiceModel's status server-side.
-
-        Parameters
-        ----------
-        key
-            Namespace and name of the VoiceModel.
-        status
-            The status.
-
-        Returns
-        -------
-        dict or None
-            The VoiceModel after the change; None if it is gone.
-        """
-        body = {
-            "apiVersion": f"{GROUP}/{VERSION}",
-            "kind": "VoiceModel",
-            "metadata": {"name": key.name, "namespace": key.namespace},
-            "status": status,
-        }
-        return await self._patch_status(key, body, APPLY, force=True)
-
     async def replace_status(self, key: Key, status: Mapping[str, Any]) -> Object | None:
-        """Replace a VoiceModel's status. Applying would keep fields that another manager wrote.
+        """Replace a VoiceModel's status.
 
         Parameters
         ----------
@@ -241,13 +218,9 @@ class KubernetesApi:
         dict or None
             The VoiceModel after the change; None if it is gone.
         """
-        return await self._patch_status(key, [{"op": "add", "path": "/status", "value": status}], JSON_PATCH)
-
-    async def _patch_status(self, key: Key, body: Any, content_type: str, **options: Any) -> Object | None:
+        patch = [{"op": "add", "path": "/status", "value": status}]
         with ignore_missing():
-            return await self.requests.patch(
-                VOICES, key, body, content_type, status=True, field_manager=STATUS_MANAGER, **options
-            )
+            return await self.requests.patch(VOICES, key, patch, JSON_PATCH, status=True, field_manager=STATUS_MANAGER)
         return None
 
     async def create_event(self, event: Object) -> None:

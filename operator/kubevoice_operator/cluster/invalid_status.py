@@ -40,7 +40,7 @@ def invalid_status(raw: Any, error: ValidationError, now: datetime) -> VoiceMode
             type=kind,
             status=state,
             reason=Reason.INVALID_SPEC,
-            message=problems[:4096],
+            message=problems,
             observed_generation=generation,
             last_transition_time=now,
         )

@@ -36,6 +36,9 @@ class OperatorMetrics:
         )
         for kind in ("api", "bug"):
             self.errors.labels(kind)  # starts at 0, so that increase() sees the first one
+        self.status_refusals = Counter(
+            "kubevoice_operator_status_refusals", "Statuses that the API server refused.", registry=registry
+        )
         self.queue = Gauge("kubevoice_operator_queue", "VoiceModels that wait for a worker.", registry=registry)
         self.models = Gauge("kubevoice_voicemodels", "VoiceModels by phase.", ["phase"], registry=registry)
         self.degraded = Gauge(

@@ -23,6 +23,7 @@ from kubevoice_operator.cluster.model_parser import VoiceModelParser
 from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.pod_issues import parse_timestamp
 from kubevoice_operator.cluster.snapshot import observe_exposure, observe_jobs, observe_service, unrecorded_results
+from kubevoice_operator.cluster.status_writer import StatusWriter
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.planner import Plan, plan
 from kubevoice_operator.render.names import REFRESH_ANNOTATION, RESULT_ANNOTATION, STAGE_LABEL, Images
@@ -69,7 +70,7 @@ class Reconciler:
     ) -> None:
         self._api, self._data, self._cache = api, data, cache
         self._metrics, self._images, self._events = metrics, images, events
-        self._executor = PlanExecutor(api, cache)
+        self._executor, self._status_writer = PlanExecutor(api, cache), StatusWriter(api, metrics)
         self._parser = VoiceModelParser()
         self._states: dict[Key, ModelState] = {}
         """State of each VoiceModel beyond the watches. Set and cleared by `reconcile`."""
@@ -182,12 +183,7 @@ class Reconciler:
     ) -> None:
         """Write the status if it differs from what the server has, and queue Events for what changed."""
         self._metrics.update(*key, after)
-        if _is_same_status(raw.get("status"), after):
-            return
-        body = after.model_dump(mode="json", by_alias=True, exclude_none=True)
-        written = await self._api.apply_status(key, body)
-        if written is not None and not _is_same_status(written.get("status"), after):
-            written = await self._api.replace_status(key, body)
+        written = await self._status_writer.write(key, raw.get("status"), after)
         if written is None:
             return
         self._cache.put(written)
@@ -216,13 +212,3 @@ class Reconciler:
         if state.serving_missing or state.job_refusal or state.serving_refusal or state.exposure_errors:
             times.append(MISSING_SECONDS)
         return min((t for t in times if t is not None), default=None)
-
-
-def _is_same_status(current: Any, status: VoiceModelStatus) -> bool:
-    """Return whether the status on the server equals `status`, with defaults filled in."""
-    if not current:
-        return False
-    try:
-        return VoiceModelStatus.model_validate(current) == status
-    except ValidationError:
-        return False
