@@ -1,4 +1,4 @@
-"""Which answers of the API server are told as a refusal, and which mean that it cannot do its work."""
+"""Errors of the API server that refuse an object, and errors after which the operator retries."""
 
 import asyncio
 
@@ -7,9 +7,9 @@ from kubevoice_operator.cluster.applier import catch_refusal
 from kubevoice_operator.cluster.requests import ApiException
 
 
-def raise_answer(status, message):
+def catch_refusal_of_error(status, message):
     async def request():
-        error = ApiException(status=status, reason="said")
+        error = ApiException(status=status, reason="Error")
         error.body = f'{{"message": "{message}"}}'
         raise error
 
@@ -20,11 +20,11 @@ def raise_answer(status, message):
     ("status", "message"),
     [(403, "exceeded quota"), (422, "invalid"), (500, ".spec.x: field not declared in schema")],
 )
-def test_what_it_would_say_again_is_a_refusal(status, message):
-    assert raise_answer(status, message) == f"the API server refuses it: {message}"
+def test_a_permanent_error_is_a_refusal(status, message):
+    assert catch_refusal_of_error(status, message) == f"the API server refuses it: {message}"
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_what_passes_is_none(status):
+def test_a_transient_error_is_raised(status):
     with pytest.raises(ApiException):
-        raise_answer(status, "etcdserver: request timed out")
+        catch_refusal_of_error(status, "etcdserver: request timed out")

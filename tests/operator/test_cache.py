@@ -1,4 +1,4 @@
-"""The cache keeps the newest version of everything, whoever brings it first."""
+"""The cache has the newest version of each object, in whatever order versions arrive."""
 
 import pytest
 from kubevoice_operator.cluster.cache import Children, Key, ResourceCache, key_of
@@ -6,95 +6,95 @@ from kubevoice_operator.cluster.cache import Children, Key, ResourceCache, key_o
 MEI = Key("voices", "mei")
 
 
-def thing(kind="Job", name="mei-prepare-1", version=1, uid="u", labels=None, **more):
-    marks = {"kubevoice.io/voicemodel": "mei"} if labels is None else labels
-    meta = {"name": name, "namespace": "voices", "uid": uid, "resourceVersion": str(version), "labels": marks}
-    return {"kind": kind, "metadata": meta | more}
+def make_object(kind="Job", name="mei-prepare-1", version=1, uid="u", labels=None, **metadata):
+    labels = {"kubevoice.io/voicemodel": "mei"} if labels is None else labels
+    meta = {"name": name, "namespace": "voices", "uid": uid, "resourceVersion": str(version), "labels": labels}
+    return {"kind": kind, "metadata": meta | metadata}
 
 
-def model(version=1, uid="m"):
-    return thing("VoiceModel", "mei", version, uid, {})
+def make_model(version=1, uid="m"):
+    return make_object("VoiceModel", "mei", version, uid, {})
 
 
 @pytest.mark.parametrize(
     ("body", "key"),
     [
-        (model(), MEI),
-        (thing(), MEI),
-        (thing(labels={}), None),
-        (thing(labels={"app.kubernetes.io/instance": "mei"}), None),
-        (thing(labels={"app.kubernetes.io/instance": "mei", "kubevoice.io/cleanup": "m"}), MEI),
+        (make_model(), MEI),
+        (make_object(), MEI),
+        (make_object(labels={}), None),
+        (make_object(labels={"app.kubernetes.io/instance": "mei"}), None),
+        (make_object(labels={"app.kubernetes.io/instance": "mei", "kubevoice.io/cleanup": "m"}), MEI),
     ],
 )
-def test_whom_an_object_belongs_to(body, key):
+def test_the_key_of_an_object_is_that_of_its_voicemodel(body, key):
     assert key_of(body) == key
 
 
-def test_an_answer_to_a_write_is_not_undone_by_an_older_event():
+def test_an_older_event_does_not_replace_the_response_to_a_write():
     cache = ResourceCache()
-    cache.put(thing(version=7, answer="new"))
-    cache.put(thing(version=5, answer="old"))
+    cache.put(make_object(version=7, answer="new"))
+    cache.put(make_object(version=5, answer="old"))
     assert cache.children(MEI).jobs["mei-prepare-1"]["metadata"]["answer"] == "new"
-    cache.put(thing(version=9, answer="newer"))
+    cache.put(make_object(version=9, answer="newer"))
     assert cache.children(MEI).jobs["mei-prepare-1"]["metadata"]["answer"] == "newer"
 
 
-def test_another_object_of_the_same_name_replaces_the_one_before():
+def test_an_object_with_another_uid_replaces_one_of_the_same_name():
     cache = ResourceCache()
-    cache.put(model(version=9, uid="one"))
-    cache.put(model(version=8, uid="two"))
+    cache.put(make_model(version=9, uid="one"))
+    cache.put(make_model(version=8, uid="two"))
     assert cache.model(MEI)["metadata"]["uid"] == "two"
 
 
-def test_who_wrote_what_is_not_kept():
+def test_managed_fields_are_dropped():
     cache = ResourceCache()
-    cache.put(thing(managedFields=[{"manager": "kubectl"}]))
+    cache.put(make_object(managedFields=[{"manager": "kubectl"}]))
     assert "managedFields" not in cache.children(MEI).jobs["mei-prepare-1"]["metadata"]
 
 
-def test_kinds_are_kept_apart():
+def test_objects_of_different_kinds_may_have_the_same_name():
     cache = ResourceCache()
     for kind in ("Job", "Pod", "RayService", "RayCluster"):
-        cache.put(thing(kind, "same"))
+        cache.put(make_object(kind, "same"))
     children = cache.children(MEI)
     assert [len(c) for c in (children.jobs, children.pods, children.services, children.clusters)] == [1] * 4
 
 
-def test_nothing_is_left_of_a_voicemodel_that_is_gone():
+def test_removing_all_objects_of_a_voicemodel_leaves_nothing():
     cache = ResourceCache()
-    cache.put(model())
-    cache.put(thing())
-    assert cache.remove(model()) == MEI
+    cache.put(make_model())
+    cache.put(make_object())
+    assert cache.remove(make_model()) == MEI
     assert cache.model(MEI) is None
     assert cache.children(MEI).jobs
-    cache.remove(thing())
+    cache.remove(make_object())
     assert not cache._children
 
 
 def test_cleanups_are_found_without_their_voicemodel():
     cache = ResourceCache()
-    cleanup = thing(name="c", labels={"app.kubernetes.io/instance": "mei", "kubevoice.io/cleanup": "m"})
+    cleanup = make_object(name="c", labels={"app.kubernetes.io/instance": "mei", "kubevoice.io/cleanup": "m"})
     cache.put(cleanup)
-    cache.put(thing())
+    cache.put(make_object())
     assert [(key, job["metadata"]["name"]) for key, job in cache.cleanups()] == [(MEI, "c")]
 
 
-def test_a_deletion_that_no_watch_told_of_is_found():
+def test_a_deletion_without_an_event_is_found():
     cache = ResourceCache()
-    cache.put(model(version=3, uid="m"))
-    cache.put(thing(name="gone", version=3, uid="gone"))
-    cache.put(thing(name="there", version=3, uid="there"))
-    cache.put(thing(name="young", version=9, uid="young"))
-    missed = cache.missed_deletions("Job", {"there"}, version=5)
-    assert [body["metadata"]["name"] for body in missed] == ["gone"], "the list is older than the young one"
+    cache.put(make_model(version=3, uid="m"))
+    cache.put(make_object(name="gone", version=3, uid="gone"))
+    cache.put(make_object(name="present", version=3, uid="present"))
+    cache.put(make_object(name="recent", version=9, uid="recent"))
+    missed = cache.missed_deletions("Job", {"present"}, version=5)
+    assert [body["metadata"]["name"] for body in missed] == ["gone"], "the list is older than the recent Job"
     assert [body["metadata"]["name"] for body in cache.missed_deletions("VoiceModel", (), 5)] == ["mei"]
 
 
-def test_what_no_watch_has_shown_is_found():
+def test_updates_without_an_event_are_found():
     cache = ResourceCache()
-    cache.put(thing(name="old", version=3, uid="old"))
-    cache.put(thing(name="new", version=9, uid="new"))
-    cache.put(thing("Pod", "pod", version=9, uid="other"))
+    cache.put(make_object(name="old", version=3, uid="old"))
+    cache.put(make_object(name="new", version=9, uid="new"))
+    cache.put(make_object("Pod", "pod", version=9, uid="other"))
     assert cache.missed_updates("Job", {"old": 4, "new": 9, "other": 9, "never": 0}) == {
         "old": 4,
         "other": 9,
@@ -103,5 +103,5 @@ def test_what_no_watch_has_shown_is_found():
     assert cache.missed_updates("VoiceModel", {"m": 1}) == {"m": 1}
 
 
-def test_children_of_nobody_are_empty():
+def test_an_unknown_voicemodel_has_no_children():
     assert ResourceCache().children(MEI) == Children()

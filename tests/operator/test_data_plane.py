@@ -1,4 +1,4 @@
-"""What pods say over HTTP is taken with care: users choose what runs in them."""
+"""The operator checks HTTP responses of pods, because users choose the images of pods."""
 
 import asyncio
 import threading
@@ -9,20 +9,20 @@ import pytest
 from kubevoice_operator.cluster import data_plane
 from kubevoice_operator.cluster.data_plane import DataPlaneClient, parse_revisions
 
-LENGTHS = {"/long": data_plane.MAX_BYTES, "/endless": data_plane.MAX_BYTES + 1}
-SAID = b'{"replicas": [{"replica": "a", "voices": {"mei": "sha256:1"}}]}'
+LENGTHS = {"/long": data_plane.MAX_BYTES, "/too-long": data_plane.MAX_BYTES + 1}
+RESPONSE = b'{"replicas": [{"replica": "a", "voices": {"mei": "sha256:1"}}]}'
 
 
 class Pod(BaseHTTPRequestHandler):
-    """Answers by its path."""
+    """Sends a response that depends on the path."""
 
     def do_GET(self):
         if self.path == "/redirect":
             self.send_response(302)
-            self.send_header("Location", "/fine")
+            self.send_header("Location", "/short")
             self.end_headers()
             return
-        self.send_response(500 if self.path == "/ill" else 200)
+        self.send_response(500 if self.path == "/error" else 200)
         self.end_headers()
         self.wfile.write(b"x" * LENGTHS.get(self.path, 9))
 
@@ -49,31 +49,31 @@ async def open_client():
 
 @pytest.mark.parametrize(
     ("path", "length"),
-    [("/fine", 9), ("/long", data_plane.MAX_BYTES), ("/endless", None), ("/redirect", None), ("/ill", None)],
+    [("/short", 9), ("/long", data_plane.MAX_BYTES), ("/too-long", None), ("/redirect", None), ("/error", None)],
 )
-def test_an_answer_is_read_whole_or_not_at_all_and_no_redirect_is_followed(pod, path, length):
-    async def ask():
+def test_a_response_is_limited_in_length_and_no_redirect_is_followed(pod, path, length):
+    async def send_request():
         async with open_client() as client:
             return await client._get(pod + path)
 
-    answers = asyncio.run(ask())
-    assert (answers if answers is None else len(answers)) == length
+    body = asyncio.run(send_request())
+    assert (body if body is None else len(body)) == length
 
 
-def test_a_pod_that_is_not_there_says_nothing():
-    async def ask():
+def test_a_pod_that_does_not_exist_has_no_response():
+    async def send_request():
         async with open_client() as client:
             return await client._get("http://127.0.0.1:1/")
 
-    assert asyncio.run(ask()) is None
+    assert asyncio.run(send_request()) is None
 
 
-def test_replicas_are_heard():
-    response = parse_revisions(SAID)
+def test_replicas_are_parsed():
+    response = parse_revisions(RESPONSE)
     assert [(replica.replica, replica.voices) for replica in response.replicas] == [("a", {"mei": "sha256:1"})]
 
 
-def test_a_newer_replica_may_say_more_than_is_known_and_its_error_is_cut():
+def test_unknown_fields_are_ignored_and_a_long_error_is_cut():
     newer = b'{"replicas": [{"replica": "a", "voices": {}, "age": 3, "error": "%b"}], "cluster": "x"}' % (b"e" * 5000)
     (replica,) = parse_revisions(newer).replicas
     assert replica.error == "e" * data_plane.MAX_ERROR
@@ -89,7 +89,7 @@ def test_a_newer_replica_may_say_more_than_is_known_and_its_error_is_cut():
         b'{"replicas": [3]}',
         b'{"replicas": [{"replica": "a", "voices": []}]}',
         *(
-            SAID[:-1] + b', "traffic": {"stable": {"requests": ' + counts + b"}}}"
+            RESPONSE[:-1] + b', "traffic": {"stable": {"requests": ' + counts + b"}}}"
             for counts in (
                 b'"many"',
                 b'-1, "errors": 0',
@@ -101,5 +101,5 @@ def test_a_newer_replica_may_say_more_than_is_known_and_its_error_is_cut():
         b'{"replicas": ' + b"[" * 100_000,
     ],
 )
-def test_an_answer_that_makes_no_sense_says_nothing(body):
+def test_an_invalid_response_is_ignored(body):
     assert parse_revisions(body) is None

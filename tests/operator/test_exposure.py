@@ -1,6 +1,6 @@
-"""The ways to a voice: what is made, when, and what is said of it.
+"""Exposure of a voice: which objects are rendered, applied and deleted, and the condition.
 
-Rendered objects are compared with golden/exposure.yaml, too; see test_planner.py for how it is written.
+Rendered objects are also compared with golden/exposure.yaml; see test_planner.py for how to update it.
 """
 
 import os
@@ -22,14 +22,14 @@ ROUTE = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames
 INGRESS = {"host": "mei.example.com"}
 
 
-class Plain(yaml.SafeDumper):
-    """Each object whole, even where a part of it stands twice."""
+class NoAliasDumper(yaml.SafeDumper):
+    """Writes no aliases for parts that appear twice."""
 
     def ignore_aliases(self, _data):
         return True
 
 
-def model(*, suspend=False, **expose):
+def make_model(*, suspend=False, **expose):
     body = yaml.safe_load((GOLDEN / "voicemodel.yaml").read_text())
     body["spec"]["serving"] |= {"expose": expose, "suspend": suspend}
     return load_voicemodel(yaml.safe_dump(body))
@@ -49,54 +49,57 @@ def hash_exposure(model):
 
 
 def test_they_are_rendered_as_recorded():
-    whole = load_voicemodel((GOLDEN / "voicemodel.yaml").read_text())
-    objects = [*render_exposure(whole), *render_exposure(model(httpRoute=ROUTE))]
-    written = yaml.dump_all(objects, Dumper=Plain, sort_keys=False)
+    full = load_voicemodel((GOLDEN / "voicemodel.yaml").read_text())
+    objects = [*render_exposure(full), *render_exposure(make_model(httpRoute=ROUTE))]
+    written = yaml.dump_all(objects, Dumper=NoAliasDumper, sort_keys=False)
     path = GOLDEN / "exposure.yaml"
     if os.environ.get("KUBEVOICE_UPDATE_GOLDEN"):
         path.write_text(written)
     assert path.read_text() == written
 
 
-def test_an_ingress_has_no_annotations_but_those_given():
-    (ingress,) = render_exposure(model(ingress=INGRESS))
+def test_an_ingress_has_only_the_annotations_of_the_spec():
+    (ingress,) = render_exposure(make_model(ingress=INGRESS))
     assert "annotations" not in ingress["metadata"]
     assert ingress["spec"].keys() == {"rules"}
 
 
-def test_what_is_there_as_it_should_be_is_left_alone_and_told():
-    voice = model(ingress=INGRESS, networkPolicy=True)
+def test_up_to_date_objects_are_not_applied_and_the_condition_is_true():
+    voice = make_model(ingress=INGRESS, networkPolicy=True)
     result = plan_exposure(voice, applied=hash_exposure(voice))
     assert (result.expose, result.unexpose) == ((), ())
     assert read_condition(result)[:2] == (State.TRUE, Reason.EXPOSED)
 
 
-def test_what_is_missing_or_changed_is_applied():
-    before, after = model(ingress=INGRESS), model(ingress=INGRESS | {"className": "nginx"}, networkPolicy=True)
+def test_missing_or_changed_objects_are_applied():
+    before, after = (
+        make_model(ingress=INGRESS),
+        make_model(ingress=INGRESS | {"className": "nginx"}, networkPolicy=True),
+    )
     result = plan_exposure(after, applied=hash_exposure(before))
     assert [item["kind"] for item in result.expose] == ["NetworkPolicy", "Ingress"]
     assert read_condition(result)[:2] == (State.UNKNOWN, Reason.WAITING)
 
 
-def test_what_is_no_longer_asked_for_goes_and_so_does_its_condition():
-    before = model(ingress=INGRESS, networkPolicy=True)
+def test_objects_that_the_spec_no_longer_has_are_deleted_with_the_condition():
+    before = make_model(ingress=INGRESS, networkPolicy=True)
     status = plan_exposure(before, applied=hash_exposure(before)).status
-    after = model().model_copy(update={"status": status})
+    after = make_model().model_copy(update={"status": status})
     result = plan_exposure(after, applied=hash_exposure(before))
     assert sorted(result.unexpose) == ["Ingress", "NetworkPolicy"]
     assert read_condition(result) is None
 
 
-@pytest.mark.parametrize("way", [{"ingress": INGRESS}, {"httpRoute": ROUTE}])
-def test_a_suspended_voice_has_no_way_in_but_stays_protected(way):
-    before = model(networkPolicy=True, **way)
-    result = plan_exposure(model(suspend=True, networkPolicy=True, **way), applied=hash_exposure(before))
-    assert result.unexpose == tuple({"ingress": "Ingress", "httpRoute": "HTTPRoute"}[name] for name in way)
+@pytest.mark.parametrize("expose", [{"ingress": INGRESS}, {"httpRoute": ROUTE}])
+def test_a_suspended_voice_has_no_route_but_keeps_its_network_policy(expose):
+    before = make_model(networkPolicy=True, **expose)
+    result = plan_exposure(make_model(suspend=True, networkPolicy=True, **expose), applied=hash_exposure(before))
+    assert result.unexpose == tuple({"ingress": "Ingress", "httpRoute": "HTTPRoute"}[name] for name in expose)
     assert result.expose == ()
 
 
-def test_what_hinders_one_is_told_and_nothing_else_stops():
-    voice = model(httpRoute=ROUTE, networkPolicy=True)
+def test_an_error_of_one_object_is_in_the_condition_and_stops_nothing_else():
+    voice = make_model(httpRoute=ROUTE, networkPolicy=True)
     exposure_errors = {"HTTPRoute": (Reason.GATEWAY_API_NOT_INSTALLED, "install the Gateway API")}
     result = plan_exposure(voice, errors=exposure_errors)
     assert read_condition(result) == (
@@ -107,6 +110,6 @@ def test_what_hinders_one_is_told_and_nothing_else_stops():
     assert [job["metadata"]["labels"]["kubevoice.io/stage"] for job in result.jobs] == ["prepare"]
 
 
-def test_on_one_machine_there_is_nothing_to_make():
-    result = plan(model(ingress=INGRESS, networkPolicy=True), ObservedState(), NOW, Images())
+def test_on_one_machine_nothing_is_exposed():
+    result = plan(make_model(ingress=INGRESS, networkPolicy=True), ObservedState(), NOW, Images())
     assert (result.expose, result.unexpose, read_condition(result)) == ((), (), None)

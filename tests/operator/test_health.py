@@ -1,4 +1,4 @@
-"""The kubelet restarts an operator whose watches are dead, and no other."""
+"""The liveness probe fails when the operator gets no watch events any more."""
 
 import asyncio
 
@@ -12,6 +12,8 @@ from kubevoice_operator.cluster.watches import Heartbeat, build_registry, build_
 
 
 class Clock:
+    """A monotonic clock that tests set."""
+
     now = 100.0
 
     def monotonic(self):
@@ -25,43 +27,43 @@ def clock(monkeypatch):
     return clock
 
 
-def test_silence_lasts_from_one_beat_to_the_next(clock):
-    heart = Heartbeat()
+def test_the_age_is_the_time_since_the_last_beat(clock):
+    heartbeat = Heartbeat()
     clock.now += 70
-    assert heart.age == 70
-    heart.beat()
-    assert heart.age == 0
+    assert heartbeat.age == 70
+    heartbeat.beat()
+    assert heartbeat.age == 0
 
 
-def handlers(cache, woken, heart):
-    registry = build_registry(cache, woken.append, heart)
+def build_handlers(cache, queued_keys, heartbeat):
+    registry = build_registry(cache, queued_keys.append, heartbeat)
     return {handler.selector.any_name: handler.fn for handler in registry._watching.get_all_handlers()}
 
 
-def test_every_event_is_a_beat_and_wakes_whom_it_is_about(clock):
-    cache, woken, heart = ResourceCache(), [], Heartbeat()
-    seen = handlers(cache, woken, heart)
-    ours = {"voicemodels", "jobs", "pods", "rayservices", "rayclusters", "leases"}
-    assert set(seen) == ours | {"ingresses", "httproutes", "networkpolicies"}
+def test_every_event_is_a_beat_and_queues_its_voicemodel(clock):
+    cache, queued_keys, heartbeat = ResourceCache(), [], Heartbeat()
+    handlers = build_handlers(cache, queued_keys, heartbeat)
+    own_kinds = {"voicemodels", "jobs", "pods", "rayservices", "rayclusters", "leases"}
+    assert set(handlers) == own_kinds | {"ingresses", "httproutes", "networkpolicies"}
     body = {"kind": "VoiceModel", "metadata": {"namespace": "voices", "name": "mei", "uid": "u"}}
     clock.now += 70
-    asyncio.run(seen["leases"]())
-    assert (heart.age, woken) == (0, [])
+    asyncio.run(handlers["leases"]())
+    assert (heartbeat.age, queued_keys) == (0, [])
     clock.now += 70
-    asyncio.run(seen["voicemodels"](event={"type": "ADDED", "object": body}))
-    assert (heart.age, woken) == (0, [("voices", "mei")])
+    asyncio.run(handlers["voicemodels"](event={"type": "ADDED", "object": body}))
+    assert (heartbeat.age, queued_keys) == (0, [("voices", "mei")])
     assert cache.model(("voices", "mei"))
-    asyncio.run(seen["voicemodels"](event={"type": "DELETED", "object": body}))
-    assert len(woken) == 2
+    asyncio.run(handlers["voicemodels"](event={"type": "DELETED", "object": body}))
+    assert len(queued_keys) == 2
     assert cache.model(("voices", "mei")) is None
 
 
 @pytest.mark.parametrize(("problem", "status"), [(None, 200), ("no watch event for 61 s", 503)])
-def test_the_probe_says_what_is_wrong(problem, status):
-    async def ask():
+def test_the_probe_returns_the_problem(problem, status):
+    async def send_requests():
         runner = await serve(0, OperatorMetrics(), lambda: problem)
         try:
-            port = next(address[1] for address in runner.addresses if len(address) == 2)  # of IPv4
+            port = next(address[1] for address in runner.addresses if len(address) == 2)  # the one of IPv4
             async with aiohttp.ClientSession() as session:
                 statuses = []
                 for path in ("healthz", "readyz", "metrics"):
@@ -71,12 +73,12 @@ def test_the_probe_says_what_is_wrong(problem, status):
         finally:
             await runner.cleanup()
 
-    health, ready, metrics = asyncio.run(ask())
+    health, ready, metrics = asyncio.run(send_requests())
     assert health == (status, problem or "ok")
     assert ready == (200, "ok")
     assert "kubevoice_operator_leading 0.0" in metrics[1]
 
 
-def test_in_one_namespace_nothing_of_the_cluster_is_looked_at():
+def test_for_given_namespaces_the_operator_does_not_scan_the_cluster():
     assert build_settings(("voices",)).scanning.disabled
     assert not build_settings(()).scanning.disabled

@@ -1,4 +1,4 @@
-"""A training of several pods as one Indexed Job."""
+"""The Jobs of stages; a distributed training is one Indexed Job."""
 
 from pathlib import Path
 
@@ -30,20 +30,20 @@ def model(tmp_path):
     return make
 
 
-class Nothing(BaseModel):
-    """A stage's spec, which only travels along."""
+class EmptySpec(BaseModel):
+    """A stage's spec, which the Job only contains."""
 
 
 def render(model, stage=Stage.TRAIN):
-    job = render_job(model, stage, Nothing(), "mei-train", Images())["spec"]
+    job = render_job(model, stage, EmptySpec(), "mei-train", Images())["spec"]
     (container,) = job["template"]["spec"]["containers"]
     return job, {item["name"]: item.get("value") for item in container["env"]}, container["resources"]
 
 
-def test_pods_that_train_together_are_one_indexed_job(model):
+def test_a_distributed_training_is_one_indexed_job(model):
     job, environment, resources = render(model(4, 8))
     assert (job["completionMode"], job["completions"], job["parallelism"]) == ("Indexed", 4, 4)
-    assert job["backoffLimit"] == 8  # all four fail together
+    assert job["backoffLimit"] == 8  # if one pod fails, all four fail
     assert (environment["KUBEVOICE_NODES"], environment["KUBEVOICE_PROCESSES"]) == ("4", "8")
     assert "POD_IP" in environment
     assert resources["limits"]["nvidia.com/gpu"] == "8"
@@ -67,13 +67,13 @@ def test_only_training_is_distributed(model):
     assert not {"KUBEVOICE_NODES", "KUBEVOICE_PROCESSES", "POD_IP"} & set(environment)
 
 
-def test_a_training_moves_when_its_nodes_change_and_nothing_else_does(model):
+def test_the_number_of_nodes_changes_only_the_template_hash_of_training(model):
     assert pod_template_hash(model(2, 1), Stage.TRAIN) != pod_template_hash(model(3, 1), Stage.TRAIN)
     assert pod_template_hash(model(2, 1), Stage.RELEASE) == pod_template_hash(model(3, 1), Stage.RELEASE)
 
 
-def test_its_pod_pulls_with_the_secrets_that_the_operator_was_given(model):
+def test_a_pod_has_the_operators_image_pull_secrets(model):
     images = Images(training="mirror/training:1", pull_secrets=("mirror",))
-    pod = render_job(model(1, 0), Stage.PREPARE, Nothing(), "mei-prepare", images)["spec"]["template"]["spec"]
+    pod = render_job(model(1, 0), Stage.PREPARE, EmptySpec(), "mei-prepare", images)["spec"]["template"]["spec"]
     assert pod["imagePullSecrets"] == [{"name": "mirror"}]
     assert pod["containers"][0]["image"] == "mirror/training:1"

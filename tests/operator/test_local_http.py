@@ -1,4 +1,4 @@
-"""What the local backend reads from a server on this machine."""
+"""Requests of the local backend to a server on this machine."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -8,6 +8,8 @@ from kubevoice_operator.local.http import request
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers /json with JSON, and /text with an error that is not JSON."""
+
     def do_GET(self):
         status, body = {"/json": (200, b'{"a": 1}'), "/text": (500, "坏了".encode())}[self.path]
         self.send_response(status)
@@ -28,6 +30,6 @@ def port():
         thread.join()
 
 
-@pytest.mark.parametrize(("path", "answer"), [("/json", (200, {"a": 1})), ("/text", (500, "坏了"))])
-def test_an_error_that_is_not_json_is_returned_as_text(port, path, answer):
-    assert request(port, "GET", path) == answer
+@pytest.mark.parametrize(("path", "response"), [("/json", (200, {"a": 1})), ("/text", (500, "坏了"))])
+def test_an_error_that_is_not_json_is_returned_as_text(port, path, response):
+    assert request(port, "GET", path) == response

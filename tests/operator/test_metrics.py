@@ -1,4 +1,4 @@
-"""What Prometheus is told of each VoiceModel is what its status says."""
+"""The metrics of each VoiceModel have the values of its status."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from kubevoice_operator.cluster.metrics import OperatorMetrics
 from prometheus_client import generate_latest
 
 
-def status(available, degraded, **replicas):
+def make_status(available, degraded, **replicas):
     conditions = tuple(
         Condition(type=kind, status=state, reason=Reason.WAITING, last_transition_time=datetime(2026, 1, 1, tzinfo=UTC))
         for kind, state in ((ConditionType.AVAILABLE, available), (ConditionType.DEGRADED, degraded))
@@ -16,23 +16,23 @@ def status(available, degraded, **replicas):
     return VoiceModelStatus(conditions=conditions, serving=ServingStatus(replicas=Replicas(**replicas)))
 
 
-def samples(metrics):
+def read_samples(metrics):
     lines = generate_latest(metrics.registry).decode().splitlines()
     return {line for line in lines if line.startswith("kubevoice_voicemodel_")}
 
 
-def test_a_voice_is_shown_as_its_status_says_and_forgotten_with_it():
+def test_a_voice_has_metrics_until_it_is_forgotten():
     metrics = OperatorMetrics()
-    metrics.update("voices", "mei", status(State.FALSE, State.TRUE, desired=3, ready=2))
-    metrics.update("voices", "lan", status(State.TRUE, State.FALSE))
-    metrics.update("voices", "mei", status(State.TRUE, State.FALSE, desired=3, ready=3))
+    metrics.update("voices", "mei", make_status(State.FALSE, State.TRUE, desired=3, ready=2))
+    metrics.update("voices", "lan", make_status(State.TRUE, State.FALSE))
+    metrics.update("voices", "mei", make_status(State.TRUE, State.FALSE, desired=3, ready=3))
     lan = {
         'kubevoice_voicemodel_degraded{name="lan",namespace="voices"} 0.0',
         'kubevoice_voicemodel_available{name="lan",namespace="voices"} 1.0',
         'kubevoice_voicemodel_replicas{name="lan",namespace="voices",state="desired"} 0.0',
         'kubevoice_voicemodel_replicas{name="lan",namespace="voices",state="ready"} 0.0',
     }
-    assert samples(metrics) == lan | {
+    assert read_samples(metrics) == lan | {
         'kubevoice_voicemodel_degraded{name="mei",namespace="voices"} 0.0',
         'kubevoice_voicemodel_available{name="mei",namespace="voices"} 1.0',
         'kubevoice_voicemodel_replicas{name="mei",namespace="voices",state="desired"} 3.0',
@@ -40,11 +40,11 @@ def test_a_voice_is_shown_as_its_status_says_and_forgotten_with_it():
     }
     metrics.forget("voices", "mei")
     metrics.forget("voices", "nobody")
-    assert samples(metrics) == lan
+    assert read_samples(metrics) == lan
 
 
-def test_one_that_has_no_conditions_yet_neither_answers_nor_needs_a_look():
+def test_a_voice_without_conditions_is_neither_available_nor_degraded():
     metrics = OperatorMetrics()
     metrics.update("voices", "mei", VoiceModelStatus())
-    assert 'kubevoice_voicemodel_available{name="mei",namespace="voices"} 0.0' in samples(metrics)
-    assert 'kubevoice_voicemodel_degraded{name="mei",namespace="voices"} 0.0' in samples(metrics)
+    assert 'kubevoice_voicemodel_available{name="mei",namespace="voices"} 0.0' in read_samples(metrics)
+    assert 'kubevoice_voicemodel_degraded{name="mei",namespace="voices"} 0.0' in read_samples(metrics)

@@ -1,6 +1,6 @@
-"""What is planned for a VoiceModel, from nothing to a replica that says it serves the revision.
+"""Plans for a VoiceModel, from the first Job to a replica that serves the revision.
 
-The rendered objects are compared with golden/*.yaml, too. After a wanted change run
+The rendered objects are also compared with golden/*.yaml. After an intended change run
 `KUBEVOICE_UPDATE_GOLDEN=1 pytest tests/operator/test_planner.py` and read the diff.
 """
 
@@ -43,7 +43,7 @@ spec:
 """
 
 
-def answers(result=GateResult.PASSED):
+def make_results(result=GateResult.PASSED):
     return {
         Stage.PREPARE: PrepareResult(
             dataset_digest=DIGEST,
@@ -61,18 +61,18 @@ def answers(result=GateResult.PASSED):
 
 
 def plan_after(stages, result=GateResult.PASSED, model=MODEL, service=None, refused=None):
-    """Return the plan once the Jobs of `stages` have succeeded."""
+    """Return the plan after the Jobs of `stages` have succeeded."""
     model, jobs = load_voicemodel(model), {}
     for stage in stages:
         (job,) = plan(model, ObservedState(jobs=jobs), NOW, Images()).jobs
-        answer = answers(result)[stage].model_dump_json(by_alias=True)
+        answer = make_results(result)[stage].model_dump_json(by_alias=True)
         jobs |= {job["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, answer, 0)}
     return plan(model, ObservedState(jobs=jobs, service=service, serving_refusal=refused), NOW, Images())
 
 
-@pytest.mark.parametrize(("done", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
-def test_each_stage_follows_the_one_before(done, following):
-    result = plan_after(STAGES[:done])
+@pytest.mark.parametrize(("count", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
+def test_each_stage_follows_the_one_before(count, following):
+    result = plan_after(STAGES[:count])
     (job,) = result.jobs
     assert job["metadata"]["labels"]["kubevoice.io/stage"] == following
     assert job["metadata"]["name"].startswith(f"mei-{following}-")
@@ -80,38 +80,42 @@ def test_each_stage_follows_the_one_before(done, following):
 
 
 def test_the_same_input_gives_the_same_plan_and_another_spec_another_job():
-    one = plan_after([])
-    assert plan_after([]).jobs == one.jobs
+    first = plan_after([])
+    assert plan_after([]).jobs == first.jobs
     other = plan_after([], model=MODEL.replace("s3://data/set", "s3://data/other"))
-    assert other.jobs[0]["metadata"]["name"] != one.jobs[0]["metadata"]["name"]
+    assert other.jobs[0]["metadata"]["name"] != first.jobs[0]["metadata"]["name"]
 
 
-def test_another_endpoint_moves_a_stage_that_is_not_done_and_makes_nothing_anew():
-    elsewhere = MODEL.replace("http://minio:9000", "https://s3.example.com")
+def test_another_endpoint_replaces_only_the_running_stage():
+    other_endpoint = MODEL.replace("http://minio:9000", "https://s3.example.com")
     (train,) = plan_after(STAGES[:1]).jobs
     name, template_hash = train["metadata"]["name"], train["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION]
-    assert plan_after(STAGES[:1], model=elsewhere).jobs[0]["metadata"]["name"] == name
-    assert plan_after(STAGES, model=elsewhere).jobs == ()
-    assert "https://s3.example.com" in plan_after(STAGES, model=elsewhere).service["spec"]["serveConfigV2"]
+    assert plan_after(STAGES[:1], model=other_endpoint).jobs[0]["metadata"]["name"] == name
+    assert plan_after(STAGES, model=other_endpoint).jobs == ()
+    assert "https://s3.example.com" in plan_after(STAGES, model=other_endpoint).service["spec"]["serveConfigV2"]
     running = {name: ObservedJob(JobPhase.RUNNING, stage=Stage.TRAIN, template_hash=template_hash)}
-    (prepared,) = plan_after([]).jobs
-    answer = answers()[Stage.PREPARE].model_dump_json(by_alias=True)
-    running |= {prepared["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, answer, 0)}
-    kept, moved = (plan(load_voicemodel(m), ObservedState(jobs=running), NOW, Images()) for m in (MODEL, elsewhere))
-    assert (kept.delete_jobs, moved.delete_jobs) == ((), (name,))
+    (prepare,) = plan_after([]).jobs
+    answer = make_results()[Stage.PREPARE].model_dump_json(by_alias=True)
+    running |= {prepare["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, answer, 0)}
+    same, other = (
+        plan(load_voicemodel(m), ObservedState(jobs=running), NOW, Images()) for m in (MODEL, other_endpoint)
+    )
+    assert (same.delete_jobs, other.delete_jobs) == ((), (name,))
 
 
-def test_the_cleanup_that_waits_follows_the_storage_to_another_endpoint():
+def test_another_endpoint_replaces_the_suspended_cleanup():
     model = MODEL.replace("namespace: voices}", "namespace: voices, uid: 0123456789}") + "  deletionPolicy: Delete\n"
     cleanup = next(j for j in plan_after([], model=model).jobs if "cleanup" in j["metadata"]["name"])
     name, template_hash = cleanup["metadata"]["name"], cleanup["metadata"]["annotations"][TEMPLATE_HASH_ANNOTATION]
     waiting = {name: ObservedJob(JobPhase.QUEUED, stage=Stage.COLLECT, template_hash=template_hash)}
-    elsewhere = model.replace("http://minio:9000", "https://s3.example.com")
-    kept, moved = (plan(load_voicemodel(m), ObservedState(jobs=waiting), NOW, Images()) for m in (model, elsewhere))
-    assert (kept.delete_jobs, moved.delete_jobs) == ((), (name,))
+    other_endpoint = model.replace("http://minio:9000", "https://s3.example.com")
+    same, other = (
+        plan(load_voicemodel(m), ObservedState(jobs=waiting), NOW, Images()) for m in (model, other_endpoint)
+    )
+    assert (same.delete_jobs, other.delete_jobs) == ((), (name,))
 
 
-def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so():
+def test_a_released_revision_is_ready_when_a_replica_reports_it():
     rolling = plan_after(STAGES)
     assert (rolling.jobs, rolling.status.phase) == ((), Phase.ROLLING_OUT)
     applied = content_hash(rolling.service)
@@ -123,7 +127,7 @@ def test_a_released_revision_is_rolled_out_and_ready_only_when_a_replica_says_so
 
 
 @pytest.mark.parametrize(("pin", "reason"), [("", Reason.SERVING), (f"  revision: {REVISION}\n", Reason.PINNED)])
-def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reason):
+def test_a_ready_voice_reports_whether_its_revision_is_pinned(pin, reason):
     model = MODEL + pin
     applied = content_hash(plan_after(STAGES, model=model).service)
     service = ObservedService(applied, "http://mei", (ReplicaState(replica="a", voices={"mei": REVISION}),))
@@ -132,7 +136,7 @@ def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reas
 
 
 @pytest.mark.parametrize(
-    ("there", "workers", "wanted"),
+    ("bounds", "workers", "expected"),
     [
         ((1, 8), 1, (1, 2)),
         ((1, 8), 5, (1, 5)),
@@ -144,12 +148,12 @@ def test_a_voice_that_is_ready_says_whether_it_is_held_at_its_revision(pin, reas
         (None, 0, None),
     ],
 )
-def test_the_most_workers_never_sink_below_those_that_are_there(there, workers, wanted):
-    service = ObservedService("h", "http://mei", bounds=there, workers=workers)
-    assert plan_after(STAGES, model=MODEL + "  serving: {maxReplicas: 2}\n", service=service).bounds == wanted
+def test_the_maximum_never_falls_below_the_existing_workers(bounds, workers, expected):
+    service = ObservedService("h", "http://mei", bounds=bounds, workers=workers)
+    assert plan_after(STAGES, model=MODEL + "  serving: {maxReplicas: 2}\n", service=service).bounds == expected
 
 
-def test_a_refusal_is_told_while_an_older_revision_serves():
+def test_a_refusal_is_reported_while_an_older_revision_serves():
     old = ObservedService("", "http://mei", (ReplicaState(replica="a", voices={"mei": DIGEST}),))
     result = plan_after(STAGES, service=old, refused="the API server refuses it: no such image is allowed")
     ready = find_condition(result.status.conditions, ConditionType.READY)
@@ -157,7 +161,7 @@ def test_a_refusal_is_told_while_an_older_revision_serves():
     assert "no such image is allowed" in ready.message
 
 
-def test_a_refused_change_of_what_serves_is_told_though_the_revision_is_the_right_one():
+def test_a_refused_change_is_reported_if_the_revision_is_the_current_one():
     service = ObservedService("before", "http://mei", (ReplicaState(replica="a", voices={"mei": REVISION}),))
     result = plan_after(STAGES, service=service, refused="the API server refuses it: no such image is allowed")
     conditions = {c.type: (c.status, c.reason) for c in result.status.conditions}
@@ -173,7 +177,7 @@ def test_a_revision_that_fails_the_gate_is_not_served():
     assert (result.service, result.status.phase) == (None, Phase.FAILED)
 
 
-def test_a_job_that_failed_is_not_made_again_and_says_why():
+def test_a_failed_job_is_not_created_again_and_its_message_is_reported():
     model = load_voicemodel(MODEL)
     (job,) = plan(model, ObservedState(), NOW, Images()).jobs
     message = StageFailure(reason="InvalidInput", message="metadata.csv row 2: no such file").model_dump_json()
@@ -183,7 +187,7 @@ def test_a_job_that_failed_is_not_made_again_and_says_why():
     assert "metadata.csv row 2" in result.status.model_dump_json()
 
 
-def test_suspend_makes_no_job():
+def test_a_suspended_training_has_no_job():
     assert plan_after([], model=MODEL + "  training: {suspend: true}\n").jobs == ()
 
 
@@ -198,16 +202,16 @@ def check_schema(value, kind, path="job"):
     elif model := getattr(client, kind, None):
         fields = {model.attribute_map[name]: kind for name, kind in model.openapi_types.items()}
         for key, item in value.items():
-            assert key in fields, f"{path}.{key} is no field of {kind}"
+            assert key in fields, f"{path}.{key} is not a field of {kind}"
             check_schema(item, fields[key], f"{path}.{key}")
     else:
         types = {"str": str, "int": int, "bool": bool, "object": object, "float": (int, float), "datetime": str}
-        assert isinstance(value, types[kind]), f"{path} is no {kind}"
+        assert isinstance(value, types[kind]), f"{path} is not of type {kind}"
 
 
-@pytest.mark.parametrize("done", [0, 1, 2])
-def test_jobs_are_what_the_kubernetes_api_knows(done):
-    (job,) = plan_after(STAGES[:done]).jobs
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_jobs_are_valid_for_the_kubernetes_api(count):
+    (job,) = plan_after(STAGES[:count]).jobs
     check_schema(job, "V1Job")
     client.ApiClient().deserialize(
         json.dumps(job), "V1Job", "application/json"
@@ -221,37 +225,37 @@ def test_no_secret_is_copied_into_a_job():
     assert {"secretRef": {"name": "s3"}} in container["envFrom"]
 
 
-class Readable(yaml.SafeDumper):
-    """YAML within YAML as a block of lines."""
+class BlockDumper(yaml.SafeDumper):
+    """Writes text of several lines as a block."""
 
 
-Readable.add_representer(
+BlockDumper.add_representer(
     str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, "|" if "\n" in text else None)
 )
 
 
-@pytest.mark.parametrize("done", range(4))
-def test_objects_are_rendered_as_recorded(done):
-    result = plan_after(STAGES[:done], model=(GOLDEN / "voicemodel.yaml").read_text())
+@pytest.mark.parametrize("count", range(4))
+def test_objects_are_rendered_as_recorded(count):
+    result = plan_after(STAGES[:count], model=(GOLDEN / "voicemodel.yaml").read_text())
     rendered = result.service or result.jobs[0]
-    path = GOLDEN / f"{done}-{rendered['kind'].lower()}.yaml"
-    written = yaml.dump(rendered, Dumper=Readable, sort_keys=False, width=120)
+    path = GOLDEN / f"{count}-{rendered['kind'].lower()}.yaml"
+    written = yaml.dump(rendered, Dumper=BlockDumper, sort_keys=False, width=120)
     if os.environ.get("KUBEVOICE_UPDATE_GOLDEN"):
         path.write_text(written)
     assert path.read_text() == written
 
 
-def test_attempts_count_failed_jobs_and_not_the_pods_in_trouble_before():
+def test_attempts_count_failed_jobs_and_not_failed_pods():
     model = load_voicemodel(MODEL)
     name = plan(model, ObservedState(), NOW, Images()).jobs[0]["metadata"]["name"]
     pod_issue = PodIssue(Reason.RETRYING, "it ended with 1; another pod will try again", "p")
-    away = StageFailure(reason="StorageError", message="connection refused").model_dump_json()
+    failure = StageFailure(reason="StorageError", message="connection refused").model_dump_json()
     attempts, now = [], NOW
     for job in (
         ObservedJob(JobPhase.RUNNING, pod_issue=pod_issue),
-        ObservedJob(JobPhase.FAILED, away, 1, finished_at=NOW + timedelta(seconds=9)),
+        ObservedJob(JobPhase.FAILED, failure, 1, finished_at=NOW + timedelta(seconds=9)),
         ObservedJob(JobPhase.RUNNING),
-        ObservedJob(JobPhase.FAILED, away, 1, finished_at=NOW + timedelta(seconds=99)),
+        ObservedJob(JobPhase.FAILED, failure, 1, finished_at=NOW + timedelta(seconds=99)),
     ):
         now += timedelta(seconds=10)
         status = plan(model, ObservedState(jobs={name: job}), now, Images()).status

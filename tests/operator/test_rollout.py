@@ -1,4 +1,4 @@
-"""A canary goes on, is promoted or taken back by what its requests say; forgotten revisions are collected by policy."""
+"""Canary steps, promotion and rollback by the requests' errors; pruning of the artifacts of old revisions."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -28,19 +28,19 @@ spec:
 """
 
 
-def revision(digest, state, *artifacts):
+def make_revision(digest, state, *artifacts):
     return Revision(digest=digest, uri=f"s3://voices/{digest[-1]}", created_at=NOW, state=state, artifacts=artifacts)
 
 
-def canary_result(requests, errors, seconds):
-    """Return the decision `seconds` after the canary's step began."""
-    begun = RolloutStatus(revision=NEW, started_at=NOW, step=0, step_started_at=NOW)
+def decide_canary(requests, errors, seconds):
+    """Return the decision `seconds` after the start of the canary's step."""
+    rollout = RolloutStatus(revision=NEW, started_at=NOW, step=0, step_started_at=NOW)
     status = VoiceModelStatus(
-        revisions=(revision(NEW, RevisionState.CANARY), revision(OLD, RevisionState.SERVING)),
-        serving=ServingStatus(rollout=begun),
+        revisions=(make_revision(NEW, RevisionState.CANARY), make_revision(OLD, RevisionState.SERVING)),
+        serving=ServingStatus(rollout=rollout),
     )
     model = load_voicemodel(MODEL).model_copy(update={"status": status})
-    released = ReleaseResult(revision=NEW, uri="s3://voices/2", metrics={}, verdict=GateResult.PASSED)
+    release = ReleaseResult(revision=NEW, uri="s3://voices/2", metrics={}, verdict=GateResult.PASSED)
     service = ObservedService(
         applied="",
         replicas=(
@@ -50,34 +50,34 @@ def canary_result(requests, errors, seconds):
         traffic={Track.CANARY: TrackTraffic(requests=requests, errors=errors, p95_seconds=0.5)},
     )
     return decide_rollout(
-        model, Pipeline((), released=released), ObservedState(service=service), NOW + timedelta(seconds=seconds)
+        model, Pipeline((), released=release), ObservedState(service=service), NOW + timedelta(seconds=seconds)
     )
 
 
 @pytest.mark.parametrize(("requests", "errors"), [(100, 10), (19, 19)])
-def test_a_canary_keeps_its_share_while_errors_are_few_or_say_too_little(requests, errors):
-    result = canary_result(requests, errors, 5)
+def test_a_canary_keeps_its_weight_with_few_errors_or_too_few_requests(requests, errors):
+    result = decide_canary(requests, errors, 5)
     assert (result.traffic.stable.revision, result.traffic.canary.revision, result.traffic.weight) == (OLD, NEW, 10)
     assert result.rejected is None
 
 
-def test_a_canary_with_too_many_errors_is_taken_back():
-    result = canary_result(100, 11, 5)
+def test_a_canary_with_too_many_errors_is_rejected():
+    result = decide_canary(100, 11, 5)
     assert (result.traffic.stable.revision, result.traffic.canary) == (OLD, None)
     assert "11 of its 100 requests failed" in result.rejected
 
 
-def test_a_canary_takes_over_after_its_last_pause():
-    result = canary_result(100, 0, 60)
+def test_a_canary_is_promoted_after_its_last_pause():
+    result = decide_canary(100, 0, 60)
     assert (result.traffic.stable.revision, result.traffic.canary, result.rejected) == (NEW, None, None)
 
 
 @pytest.mark.parametrize(("policy", "paths"), [("Delete", ("train/x", "bundles/1")), ("Retain", ())])
-def test_forgotten_revisions_leave_nothing_that_another_rests_on(policy, paths):
+def test_artifacts_of_old_revisions_are_pruned_unless_another_needs_them(policy, paths):
     model = load_voicemodel(MODEL + f"  deletionPolicy: {policy}\n")
-    known = (
-        revision(NEW, RevisionState.SERVING, "prepare/shared", "train/y", "bundles/2"),
-        revision(OLD, RevisionState.SUPERSEDED, "prepare/shared", "train/x", "bundles/1"),
+    revisions = (
+        make_revision(NEW, RevisionState.SERVING, "prepare/shared", "train/y", "bundles/2"),
+        make_revision(OLD, RevisionState.SUPERSEDED, "prepare/shared", "train/x", "bundles/1"),
     )
-    assert [r.digest for r in retained_revisions(model, known)] == [NEW]
-    assert prunable_artifacts(model, Pipeline(()), known) == paths
+    assert [r.digest for r in retained_revisions(model, revisions)] == [NEW]
+    assert prunable_artifacts(model, Pipeline(()), revisions) == paths
