@@ -232,6 +232,32 @@ def test_no_function_is_named_by_a_participle_alone():
     assert violations == []
 
 
+def find_public_functions(path):
+    """Functions and methods of the API: not private, not overriding another one, not properties."""
+    for node in parse(path).body:
+        members = node.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else [node]
+        for each in members:
+            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and not each.name.startswith("_"):
+                decorators = " ".join(map(ast.unparse, each.decorator_list))
+                if not re.search("override|overload|property", decorators):
+                    yield each
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_function_says_its_parameters_and_what_it_returns(package):
+    silent = []
+    for path in SOURCES[package]:
+        for function in find_public_functions(path):
+            text = ast.get_docstring(function) or ""
+            arguments = {each.arg for each in (*function.args.args, *function.args.kwonlyargs)} - {"self", "cls"}
+            returned = ast.unparse(function.returns) if function.returns else "None"
+            has_result = re.search(r"\bNone\]?$|^Never$", returned.removesuffix(" | None")) is None
+            sections = ["Parameters"] * bool(arguments) + ["Returns|Yields"] * has_result
+            if any(not re.search(rf"^(?:{each})\n-+$", text, re.MULTILINE) for each in sections):
+                silent.append(f"{relative(path)}:{function.lineno} {function.name}")
+    assert [each for each in silent if not each.endswith(" infer_batch")] == []  # it refers to `infer`
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / PACKAGES["training"] / "models").glob("*.py")), ids=lambda p: p.stem)
 def test_every_forward_of_a_network_says_its_shapes(path):
     silent = []

@@ -183,16 +183,17 @@ class _Mp3:
 
 
 class _Sink:
-    """A file that can only be written: what has come since it was last asked."""
+    """A write-only file for FFmpeg."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
+        """What was written since the last `drain`."""
 
     def write(self, data: bytes) -> int:
         self._parts.append(bytes(data))
         return len(data)
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         parts, self._parts = self._parts, []
         return b"".join(parts)
 
@@ -220,12 +221,12 @@ class _Av:
             frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
             frame.sample_rate = self._sample_rate
             self._output.mux(self._stream.encode(frame))
-        return self._sink.take()
+        return self._sink.drain()
 
     def finish(self) -> bytes:
         self._output.mux(self._stream.encode(None))
         self._output.close()
-        return self._sink.take()
+        return self._sink.drain()
 
 
 _ENCODERS: Mapping[str, Callable[[int], Encoder]] = {

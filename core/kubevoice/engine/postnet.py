@@ -40,9 +40,13 @@ class PostNetState:
     def __init__(self, postnet: PostNetSession) -> None:
         self._postnet = postnet
         self._states: Mapping[str, Array] = {n: np.zeros(shape, np.float32) for n, shape in postnet.states.items()}
+        """The graph's states by name, as the last call returned them."""
         self._valid = np.zeros(postnet.delay, np.float32)
+        """1 for each of the last `delay` inputs that is a frame, 0 for padding before the first."""
         self._skip = postnet.delay
+        """Results of the next call that belong to no frame; 0 after the first call."""
         self._pending: list[Array] = []
+        """Frames that the graph has not been called with; cleared by each call."""
 
     def push(self, mel: Array, *, last: bool) -> Array:
         """Refine frames as far as the following ones are known.

@@ -61,6 +61,7 @@ class VocoderState:
     def __init__(self, vocoder: VocoderSession) -> None:
         self._vocoder = vocoder
         self._mel: Array | None = None
+        """Frames that the next samples depend on; None before the first."""
         self._generated = 0
         """Frames at the beginning of `_mel` whose samples were returned; the next ones depend on them."""
 

@@ -26,6 +26,7 @@ class S3Storage(Storage):
     def __init__(self, bucket: str, prefix: str, options: S3Options) -> None:
         self._bucket, self._prefix, self._options = bucket, prefix, options
         self._bucket_seen = False
+        """Whether the bucket is known to exist. Never cleared."""
 
     @property
     @override

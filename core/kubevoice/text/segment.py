@@ -135,6 +135,7 @@ class Splitter:
 
     def __init__(self) -> None:
         self._rest = ""
+        """Text of the unfinished sentence."""
 
     def feed(self, text: str) -> list[str]:
         """Add text and return the sentences that are complete whatever follows.

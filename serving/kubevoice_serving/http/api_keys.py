@@ -159,6 +159,7 @@ class ApiKeyFile:
         self._data: bytes | None = None
         """The content that `_entries` was parsed from; None while the file cannot be used."""
         self._entries: tuple[ApiKeyEntry, ...] = ()
+        """The valid keys; written by `_refresh`, empty while the file cannot be used."""
         self._fault = ""
         """Why the file cannot be used; empty if it can. Written by `_refresh`."""
         self._next_read = 0.0

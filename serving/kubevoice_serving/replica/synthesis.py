@@ -82,6 +82,7 @@ class Synthesis:
         self._began = self._first_audio = arrived
         """On the clock of time.perf_counter: when work began, and when the first samples existed."""
         self._work_seconds = 0.0
+        """Seconds of computing so far; `_record_work` adds."""
         self._samples = 0
         """Samples so far."""
 

@@ -16,6 +16,7 @@ class TrafficCounter:
 
     def __init__(self) -> None:
         self._requests = self._errors = 0
+        """Counts since the start; never cleared, because a new canary gets a new counter."""
         self._seconds: deque[float] = deque(maxlen=RECENT)
         """Seconds to the last sample of the last successful requests; `count_success` adds."""
 

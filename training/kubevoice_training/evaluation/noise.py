@@ -59,7 +59,9 @@ class NoiseSample:
 
     def __init__(self) -> None:
         self._recordings: list[tuple[float, Array]] = []
+        """A heap of negated hashes and samples at 16 kHz; the highest hash is first. Written by `consider`."""
         self._length = 0
+        """Samples of all recordings in the heap. Written by `consider`."""
 
     def consider(self, clip_id: str, waveform: Waveform) -> None:
         """Add a recording to the sample if its hash is among the lowest; one that is no longer needed is removed.

@@ -50,13 +50,14 @@ class ExportDifferences:
 
 
 class _ComparingSession:
-    """A graph that answers for the engine, while torch and perhaps TorchScript are asked the same."""
+    """A graph's session for the engine, which also runs torch and perhaps TorchScript on the same inputs."""
 
     def __init__(self, session: Any, network: nn.Module, script: nn.Module | None) -> None:
         self._session, self._network, self._script = session, network, script
         self._names = [node.name for node in session.get_outputs()]
         self._order = [node.name for node in session.get_inputs()]
         self.difference, self.script_difference = 0.0, 0.0
+        """Largest differences from torch so far, of the graph and of TorchScript. Written by `run`."""
 
     def get_inputs(self) -> Any:
         return self._session.get_inputs()

@@ -74,6 +74,7 @@ class Grammar:
         self.spans: list[Span] = []
         self.notices: list[Notice] = []
         self._silence_so_far = 0.0
+        """Seconds of all breaks so far, which are limited together."""
 
     def enter(self, name: str, attributes: Attributes, parent: Frame | None, position: Position) -> Frame:
         """Open an element.

@@ -45,6 +45,7 @@ class _Handler(ContentHandler):
         # Line ends as expat counts them.
         self._starts = [0, *(end.end() for end in re.finditer(r"\r\n|\r|\n", document))]
         self._locator: Any = None
+        """The parser's position. The parser sets it before the first event."""
         self._elements = 0
         self._stack: list[Frame] = []
         self.grammar = Grammar()
