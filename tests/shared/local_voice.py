@@ -76,8 +76,8 @@ def open_speech(serving, start=None, **options):
         yield caller
 
 
-def eventually(check):
-    """Wait until `check` is true."""
+def wait_until(check):
+    """Wait until `check` returns a true value."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not check():
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""Work for a scheduler, and listeners that collect its chunks."""
+"""Work for a scheduler, and functions that collect its chunks."""
 
 import asyncio
 from itertools import count

@@ -8,7 +8,7 @@ from testcluster.tools import wait_for
 
 
 class TraceCollector:
-    """Keeps every span that it is sent: names, ids, attributes and resources."""
+    """A server that stores the spans that it receives, each with the attributes of its resource."""
 
     def __init__(self):
         self.spans, self.raw = [], b""
@@ -17,7 +17,7 @@ class TraceCollector:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector.take(self.path, body)
+                collector.add_spans(self.path, body)
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -36,23 +36,23 @@ class TraceCollector:
         self._server.shutdown()
         self._server.server_close()
 
-    def take(self, path, body):
+    def add_spans(self, path, body):
         assert path == "/v1/traces"
         self.raw += body
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            of = attributes(resource.resource)
-            self.spans += [(span, of) for scope in resource.scope_spans for span in scope.spans]
+            resource_attributes = read_attributes(resource.resource)
+            self.spans += [(span, resource_attributes) for scope in resource.scope_spans for span in scope.spans]
 
     def trace(self, trace_id):
         return [span for span, _ in self.spans if span.trace_id.hex() == trace_id]
 
     def wait(self, trace_id, *names):
         """Wait until a trace has spans of these names; return its spans."""
-        there = lambda: {span.name for span in self.trace(trace_id)}  # noqa: E731
-        wait_for(f"{names} of trace {trace_id}", lambda: {*names} <= there(), 30, lambda: str(there()))
+        read_names = lambda: {span.name for span in self.trace(trace_id)}  # noqa: E731
+        wait_for(f"{names} of trace {trace_id}", lambda: {*names} <= read_names(), 30, lambda: str(read_names()))
         return self.trace(trace_id)
 
 
-def attributes(thing):
-    """The attributes of a span or resource."""
-    return {item.key: getattr(item.value, item.value.WhichOneof("value")) for item in thing.attributes}
+def read_attributes(record):
+    """Return the attributes of a span or resource as a dict."""
+    return {item.key: getattr(item.value, item.value.WhichOneof("value")) for item in record.attributes}

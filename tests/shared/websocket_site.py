@@ -1,4 +1,4 @@
-"""A site of one replica whose WebSocket tests call, and requests to it."""
+"""A site of one replica for tests of the WebSocket, and requests to it."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from live_caller import open_call
 
 
 class RecordingBackend:
-    """A backend before the replica: it caches as in production, records requests, and fails as a test says."""
+    """Wraps a replica: caches as in production, records requests, and raises the errors that a test sets."""
 
     def __init__(self, replica, toy):
         self._backend = CachingBackend(replica)
@@ -27,7 +27,7 @@ class RecordingBackend:
             raise failure
         try:
             async for item in self._backend.stream(request):
-                while not self.gate.is_set():  # noqa: ASYNC110  # a test opens it from its own thread
+                while not self.gate.is_set():  # noqa: ASYNC110  # a test opens it from another thread
                     await asyncio.sleep(0.01)
                 yield item
         finally:
@@ -35,7 +35,7 @@ class RecordingBackend:
 
 
 def send_text(site, pieces, **start):
-    """Everything that comes back for a text in pieces."""
+    """Send a text in pieces, wait until the connection is closed, and return the caller with what it received."""
     with open_call(site.url) as caller:
         caller.say("start", **start)
         for piece in pieces:
@@ -46,7 +46,7 @@ def send_text(site, pieces, **start):
 
 
 def speak(site, **fields):
-    wanted = {"response_format": "pcm", "stream": False} | fields
-    status, _, audio = site.call("POST", "/v1/audio/speech", wanted)
+    body = {"response_format": "pcm", "stream": False} | fields
+    status, _, audio = site.call("POST", "/v1/audio/speech", body)
     assert status == 200
     return audio

@@ -1,4 +1,4 @@
-"""The site of the modules that test the WebSocket."""
+"""Fixtures of the modules that test the WebSocket."""
 
 import pytest
 from http_app import serve_app
@@ -7,19 +7,19 @@ from websocket_site import RecordingBackend
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, toy):
+def shared_site(tmp_path_factory, toy):
     with serve_app(tmp_path_factory.mktemp("site"), toy, wrap=lambda replica: RecordingBackend(replica, toy)) as site:
         yield site
 
 
 @pytest.fixture
-def backend(served):
-    return served.backend
+def backend(shared_site):
+    return shared_site.backend
 
 
 @pytest.fixture
-def site(served, backend):
+def site(shared_site, backend):
     backend.requests, backend.failures, backend.ended = [], [], 0
-    yield served
+    yield shared_site
     backend.gate.set()
-    served.access.configure(AccessConfig())
+    shared_site.access.configure(AccessConfig())

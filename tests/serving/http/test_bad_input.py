@@ -1,4 +1,4 @@
-"""Whatever is sent, the response is speech or an error of the caller in the one shape."""
+"""For any input the response is speech, or a client error in the documented form."""
 
 import json
 import resource
@@ -20,8 +20,8 @@ def site(tmp_path_factory, toy):
         yield site
 
 
-def message(path, body):
-    """The message of an error, whose shape is what it should be."""
+def read_message(path, body):
+    """Check the form of an error, and return its message."""
     error = json.loads(body)["error"]
     if path.startswith("/api/"):
         assert isinstance(error, str)
@@ -35,7 +35,7 @@ def nest_arrays(depth, inner=b"1"):
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "words"),
+    ("body", "status", "message_part"),
     [
         (b"", 422, "Field required"),
         (b"{", 400, "not JSON"),
@@ -55,19 +55,19 @@ def nest_arrays(depth, inner=b"1"):
     ],
 )
 @pytest.mark.parametrize(("path", "field"), CALLS)
-def test_invalid_bodies(site, path, field, body, status, words):
-    actual, _, answer = site.call("POST", path, body.replace(b"FIELD", field.encode()))
+def test_invalid_bodies(site, path, field, body, status, message_part):
+    actual, _, response = site.call("POST", path, body.replace(b"FIELD", field.encode()))
     if not body and path == "/api/tts":
-        words = "Field required"
-    assert (actual, words.replace("FIELD", field) in message(path, answer)) == (status, True), answer
+        message_part = "Field required"
+    assert (actual, message_part.replace("FIELD", field) in read_message(path, response)) == (status, True), response
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("text", ["", " ", "\n\t\u3000", "!!!", "……", "😀", "\0", "\u200b", "\ufeff", "\U0010ffff"])
 def test_text_with_nothing_to_speak(site, text, stream):
-    actual, _, answer = site.call("POST", "/v1/audio/speech", {"input": text, "stream": stream})
+    actual, _, response = site.call("POST", "/v1/audio/speech", {"input": text, "stream": stream})
     assert actual == 400
-    assert ("nothing that can be spoken" if text.strip() else "is empty") in message("/v1", answer)
+    assert ("nothing that can be spoken" if text.strip() else "is empty") in read_message("/v1", response)
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_text_with_nothing_to_speak(site, text, stream):
 @pytest.mark.parametrize("field", ["speed", "pitch", "volume", "intensity"])
 def test_invalid_numbers(site, field, number):
     body = f'{{"input": "你好。", "{field}": {number}}}'
-    actual, _, answer = site.call("POST", "/v1/audio/speech", body.encode())
+    actual, _, response = site.call("POST", "/v1/audio/speech", body.encode())
     assert actual == 422
-    assert message("/v1", answer).startswith(f"{field}: ")
+    assert read_message("/v1", response).startswith(f"{field}: ")
 
 
 @pytest.mark.parametrize(
-    ("fields", "status", "words"),
+    ("fields", "status", "message_part"),
     [
         ({"voice": "nobody"}, 400, "there are: toy"),
         ({"voice": "\ud800"}, 400, "there are: toy"),
@@ -98,25 +98,25 @@ def test_invalid_numbers(site, field, number):
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_unknown_values(site, fields, status, words, stream):
+def test_unknown_values(site, fields, status, message_part, stream):
     body = {"input": "你好。", "stream": stream} | fields
-    actual, _, answer = site.call("POST", "/v1/audio/speech", body)
+    actual, _, response = site.call("POST", "/v1/audio/speech", body)
     assert actual == status
-    assert words in message("/v1", answer)
+    assert message_part in read_message("/v1", response)
 
 
-def test_a_full_disk_fails_recordings_alone(tmp_path, toy):
-    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+def test_a_full_disk_fails_only_recordings(tmp_path, toy):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with serve_app(tmp_path, toy) as site:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, allowed[1]))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
         try:
             status, headers, body = site.call("POST", "/api/tts", {"text": "你好。"})
-            spoken = site.call("POST", "/v1/audio/speech", {"input": "你好。"})
+            speech_status = site.call("POST", "/v1/audio/speech", {"input": "你好。"})[0]
         finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert (status, headers["Retry-After"]) == (503, "60")
-        assert "the recording cannot be stored" in message("/api/tts", body)
-        assert spoken[0] == 200
+        assert "the recording cannot be stored" in read_message("/api/tts", body)
+        assert speech_status == 200
         assert list((tmp_path / "recordings").iterdir()) == []
         assert site.call("POST", "/api/tts", {"text": "你好。"})[0] == 200
 
@@ -135,9 +135,9 @@ def test_a_full_disk_fails_recordings_alone(tmp_path, toy):
     ],
 )
 def test_unknown_paths_and_methods(site, method, path, status):
-    actual, _, answer = site.call(method, path)
+    actual, _, response = site.call(method, path)
     assert actual == status
-    assert message(path, answer)
+    assert read_message(path, response)
 
 
 def test_unusual_characters_do_not_fail_the_rest_of_a_text(site):
@@ -146,11 +146,12 @@ def test_unusual_characters_do_not_fail_the_rest_of_a_text(site):
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory, toy):
-    """The operations of the OpenAPI document, over the application it describes, by method and path."""
-    app, *_ = make_app(tmp_path_factory.mktemp("described"), toy)
-    operations = (result.ok() for result in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations())
-    return {f"{operation.method.upper()} {operation.path}": operation for operation in operations}
+def operations(tmp_path_factory, toy):
+    """The operations of the OpenAPI document by method and path, each bound to the application."""
+    app, *_ = make_app(tmp_path_factory.mktemp("operations"), toy)
+    results = schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations()
+    documented = (result.ok() for result in results)
+    return {f"{operation.method.upper()} {operation.path}": operation for operation in documented}
 
 
 OPERATIONS = [
@@ -167,25 +168,25 @@ OPERATIONS = [
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_no_request_by_the_document_or_against_it_is_a_server_error(described, operation, mode):
+def test_no_valid_or_invalid_request_is_a_server_error(operations, operation, mode):
     statuses = set()
 
-    @given(described[operation].as_strategy(generation_mode=mode))
+    @given(operations[operation].as_strategy(generation_mode=mode))
     @settings(max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
     def check(case):
-        answer = case.call()
-        statuses.add(answer.status_code)
-        assert answer.status_code < 500
-        if answer.status_code >= 400:
-            message(case.path, answer.content)
+        response = case.call()
+        statuses.add(response.status_code)
+        assert response.status_code < 500
+        if response.status_code >= 400:
+            read_message(case.path, response.content)
 
     try:
         check()
     except Unsatisfiable:
-        assert mode is GenerationMode.NEGATIVE  # nothing can be wrong with a request that has no parts
+        assert mode is GenerationMode.NEGATIVE  # a request without parameters cannot be invalid
     else:
         assert statuses
 
 
-def test_every_operation_of_the_document_is_tested(described):
-    assert set(OPERATIONS) == set(described)
+def test_every_operation_of_the_document_is_tested(operations):
+    assert set(OPERATIONS) == set(operations)

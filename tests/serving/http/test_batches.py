@@ -1,4 +1,4 @@
-"""Many texts in one request: a ZIP file comes back while it is made, and a bad text fails no other."""
+"""Batches: the ZIP file is streamed while it is made, and an invalid text does not fail the others."""
 
 import asyncio
 import http.client
@@ -22,7 +22,7 @@ DEADLINE_SECONDS = 20.0
 
 
 class RecordingBackend:
-    """A backend before the replica that records requests and how many run at once, and fails as a test says."""
+    """Wraps a backend: records requests and how many run at once, and raises the errors that a test sets."""
 
     def __init__(self, replica):
         self._replica = replica
@@ -39,7 +39,7 @@ class RecordingBackend:
         self.running += 1
         self.max_running = max(self.max_running, self.running)
         try:
-            while request.text in self.blocked:  # noqa: ASYNC110  # a test lets go of it in its own thread
+            while request.text in self.blocked:  # noqa: ASYNC110  # a test unblocks it from another thread
                 await asyncio.sleep(0.01)
             return await self._replica.synthesize(request)
         finally:
@@ -47,28 +47,28 @@ class RecordingBackend:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory, toy):
+def shared_site(tmp_path_factory, toy):
     with serve_app(tmp_path_factory.mktemp("site"), toy, wrap=RecordingBackend) as site:
         yield site
 
 
 @pytest.fixture
-def backend(served):
-    return served.backend
+def backend(shared_site):
+    return shared_site.backend
 
 
 @pytest.fixture
-def site(served, backend):
+def site(shared_site, backend):
     backend.requests, backend.max_running, backend.failures = [], 0, {}
-    yield served
+    yield shared_site
     backend.blocked = frozenset()
-    served.access.configure(AccessConfig())
+    shared_site.access.configure(AccessConfig())
 
 
-def batch(site, items, **headers):
-    """The files of an archive by name, and its manifest."""
-    status, received, body = site.call("POST", PATH, {"items": items}, **headers)
-    assert (status, received["Content-Type"], received["Transfer-Encoding"]) == (
+def send_batch(site, items, **headers):
+    """Send a batch; return the files of the archive by name, and the manifest."""
+    status, response_headers, body = site.call("POST", PATH, {"items": items}, **headers)
+    assert (status, response_headers["Content-Type"], response_headers["Transfer-Encoding"]) == (
         200,
         "application/zip",
         "chunked",
@@ -85,21 +85,21 @@ def speak(site, **fields):
     return audio
 
 
-def test_each_file_is_what_a_request_of_its_own_gives(site, toy):
-    wanted = [
+def test_each_file_equals_the_response_to_a_single_request(site, toy):
+    items = [
         {"input": "你好。", "response_format": "wav"},
         {"id": "happy", "input": "今天天气真好。", "emotion": "happy", "speed": 1.5},
         {"id": "book.1", "input": "<speak>再见<break time='1s'/></speak>", "ssml": True, "response_format": "flac"},
         {"input": "长", "lexicon": {"长": "zhang3"}, "voice": "toy", "response_format": "pcm"},
     ]
-    files, manifest = batch(site, wanted)
+    files, manifest = send_batch(site, items)
     assert list(files) == ["001.wav", "happy.mp3", "book.1.flac", "004.pcm"]
-    for (_, audio), item in zip(files.items(), wanted, strict=True):
+    for (_, audio), item in zip(files.items(), items, strict=True):
         assert audio == speak(site, **{name: value for name, value in item.items() if name != "id"})
     assert (manifest["total"], manifest["succeeded"], manifest["failed"]) == (4, 4, 0)
-    assert [one["file"] for one in manifest["items"]] == list(files)
-    for one in manifest["items"]:
-        assert (one["status"], one["error"], one["voice"], one["revision"]) == (200, None, "toy", toy.digest)
+    assert [item["file"] for item in manifest["items"]] == list(files)
+    for item in manifest["items"]:
+        assert (item["status"], item["error"], item["voice"], item["revision"]) == (200, None, "toy", toy.digest)
     seconds = len(files["004.pcm"]) / 2 / toy.manifest.sample_rate
     assert manifest["items"][3]["audio_seconds"] == pytest.approx(seconds)
 
@@ -128,10 +128,10 @@ def test_each_file_is_what_a_request_of_its_own_gives(site, toy):
     ],
 )
 def test_an_invalid_item_fails_no_other(site, bad, status, code, message_part):
-    wanted = [{"input": "你好。"}, {"id": "first", "input": "再见。"}, bad, {"input": "好的。"}]
+    items = [{"input": "你好。"}, {"id": "first", "input": "再见。"}, bad, {"input": "好的。"}]
     if bad == {"input": "好", "id": "001"}:
         message_part = "another item has the id '001'"
-    files, manifest = batch(site, wanted)
+    files, manifest = send_batch(site, items)
     assert [name.partition(".")[0] for name in files] == ["001", "first", "004"]
     assert all(files.values())
     assert (manifest["total"], manifest["succeeded"], manifest["failed"]) == (4, 3, 1)
@@ -141,8 +141,8 @@ def test_an_invalid_item_fails_no_other(site, bad, status, code, message_part):
 
 
 def test_an_invalid_item_keeps_its_id(site):
-    _, manifest = batch(site, [{"id": "a", "input": 3}, {"id": "b/c", "input": 3}])
-    assert [one["id"] for one in manifest["items"]] == ["a", "002"]
+    _, manifest = send_batch(site, [{"id": "a", "input": 3}, {"id": "b/c", "input": 3}])
+    assert [item["id"] for item in manifest["items"]] == ["a", "002"]
     assert manifest["failed"] == 2
 
 
@@ -157,15 +157,15 @@ def test_an_invalid_item_keeps_its_id(site):
         ({"items": [{"input": "好"}], "voice": "toy"}, 422, "voice: Extra inputs"),
     ],
 )
-def test_an_invalid_batch_is_refused_as_a_whole(site, body, status, message_part):
+def test_an_invalid_batch_is_refused(site, body, status, message_part):
     code, _, answer = site.call("POST", PATH, body)
     error = json.loads(answer)["error"]
     assert code == status
     assert message_part in error["message"]
 
 
-def test_four_items_are_synthesized_at_once_and_are_due_late(site, backend):
-    batch(site, [{"input": text} for text in TEXTS])
+def test_at_most_four_items_are_synthesized_at_once_with_a_late_deadline(site, backend):
+    send_batch(site, [{"input": text} for text in TEXTS])
     assert backend.max_running <= 4
     assert {request.due_seconds for request in backend.requests} == {30.0}
 
@@ -173,37 +173,37 @@ def test_four_items_are_synthesized_at_once_and_are_due_late(site, backend):
 TEXTS = [f"第{number}句。" for number in range(1, 20)]
 
 
-def test_finished_items_are_sent_before_the_rest_is_made_and_few_are_made_ahead(site, backend):
+def test_finished_items_are_sent_while_others_are_synthesized(site, backend):
     backend.blocked = frozenset(TEXTS[1:])
     connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=DEADLINE_SECONDS)
     body = json.dumps({"items": [{"input": text} for text in TEXTS]})
     connection.request("POST", PATH, body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
-    begun = answer.read1()
-    assert begun[30:37] == b"001.mp3"
-    until(lambda: backend.running == 4)
+    beginning = answer.read1()
+    assert beginning[30:37] == b"001.mp3"
+    wait_until(lambda: backend.running == 4)
     assert [request.text for request in backend.requests] == TEXTS[:5]
     backend.blocked = frozenset()
-    with zipfile.ZipFile(io.BytesIO(begun + answer.read())) as archive:
+    with zipfile.ZipFile(io.BytesIO(beginning + answer.read())) as archive:
         assert len(archive.namelist()) == len(TEXTS) + 1
     connection.close()
 
 
-def until(condition):
+def wait_until(condition):
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_a_caller_who_leaves_ends_the_work(site, backend):
+def test_closing_the_connection_cancels_the_work(site, backend):
     backend.blocked = frozenset(TEXTS)
     body = json.dumps({"items": [{"input": text} for text in TEXTS]}).encode()
     with socket.create_connection(("127.0.0.1", site.port)) as connection:
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        until(lambda: backend.running == 4)
-    until(lambda: backend.running == 0)
+        wait_until(lambda: backend.running == 4)
+    wait_until(lambda: backend.running == 0)
     backend.blocked = frozenset()
     assert len(backend.requests) == 4
 
@@ -213,39 +213,40 @@ def test_an_item_waits_while_at_capacity_and_reports_a_lost_replica(site, backen
         "第一句。": [AtCapacityError(0), AtCapacityError(0)],
         "第二句。": [UnavailableError("no replica")],
     }
-    wanted = [{"input": text} for text in ("第一句。", "第二句。", "第三句。")]
-    files, manifest = batch(site, wanted)
+    items = [{"input": text} for text in ("第一句。", "第二句。", "第三句。")]
+    files, manifest = send_batch(site, items)
     assert list(files) == ["001.mp3", "003.mp3"]
     assert (manifest["items"][1]["status"], manifest["items"][1]["error"]["code"]) == (503, "unavailable")
     monkeypatch.setattr("kubevoice_serving.http.routes.batches.AT_CAPACITY_SECONDS", 0.0)
     backend.failures = {"第一句。": [AtCapacityError(0)] * 9}
-    files, manifest = batch(site, wanted)
+    files, manifest = send_batch(site, items)
     assert (manifest["items"][0]["status"], manifest["items"][0]["error"]["code"]) == (429, "busy")
     assert len(files) == 2
 
 
 def test_every_item_counts_towards_the_rate_limit_of_its_caller(site, tmp_path):
-    (tmp_path / "keys").write_text((made := generate_key("mei"))[1].text)
+    key, line = generate_key("mei")
+    (tmp_path / "keys").write_text(line.text)
     site.access.configure(AccessConfig(keys_file=tmp_path / "keys", requests_per_minute=3))
     assert site.call("POST", PATH, {"items": [{"input": "好"}]})[0] == 401
-    key = {"Authorization": f"Bearer {made[0]}"}
-    assert len(batch(site, [{"input": "好"}] * 2, **key)[0]) == 2
-    status, headers, body = site.call("POST", PATH, {"items": [{"input": "好"}] * 2}, **key)
+    headers = {"Authorization": f"Bearer {key}"}
+    assert len(send_batch(site, [{"input": "好"}] * 2, **headers)[0]) == 2
+    status, response_headers, body = site.call("POST", PATH, {"items": [{"input": "好"}] * 2}, **headers)
     assert (status, json.loads(body)["error"]["code"]) == (429, "rate_limited")
-    assert 0 < int(headers["Retry-After"]) <= 40
+    assert 0 < int(response_headers["Retry-After"]) <= 40
     site.access.configure(AccessConfig(keys_file=tmp_path / "keys", requests_per_minute=2))
-    status, _, body = site.call("POST", PATH, {"items": [{"input": "好"}] * 4}, **key)
+    status, _, body = site.call("POST", PATH, {"items": [{"input": "好"}] * 4}, **headers)
     assert (status, json.loads(body)["error"]["code"]) == (413, "rate_exceeded")
 
 
 def test_metrics_count_every_item_as_speech(site):
     def count_synthesized():
         lines = site.call("GET", "/metrics")[2].decode().splitlines()
-        return next(float(one.split()[-1]) for one in lines if one.startswith("kubevoice_synthesis_seconds_count"))
+        return next(float(line.split()[-1]) for line in lines if line.startswith("kubevoice_synthesis_seconds_count"))
 
     speak(site, input="好。")
     before = count_synthesized()
-    batch(site, [{"input": "你好。"}, {"input": "再见。"}, {"input": " "}])
+    send_batch(site, [{"input": "你好。"}, {"input": "再见。"}, {"input": " "}])
     assert count_synthesized() == before + 2
     assert f'route="{PATH}",status="200"' in site.call("GET", "/metrics")[2].decode()
 
@@ -257,12 +258,12 @@ def test_the_document_describes_items_and_the_manifest(site):
     assert {"BatchResultManifest", "BatchItemResult"} <= set(schemas)
 
 
-def test_a_zip_stream_keeps_nothing_that_was_sent_and_every_header_has_a_size():
+def test_a_zip_stream_frees_what_was_sent_and_every_header_has_a_size():
     archive = ZipStream()
     parts = [archive.add_entry(f"{number}.bin", bytes([number]) * 10_000) for number in range(3)]
     assert all(10_000 < len(part) < 10_100 for part in parts)
     assert len(archive._buffer.pop()) == 0
-    for part in parts:  # the local head: signature, version, flags, method, time, date, sum, sizes
+    for part in parts:  # the local header: signature, version, flags, method, time, date, sum, sizes
         _, _, flags, method, _, _, _, packed, size = struct.unpack_from("<IHHHHHIII", part)
         assert (flags & 8, method, packed, size) == (0, 0, 10_000, 10_000)
     with zipfile.ZipFile(io.BytesIO(b"".join(parts) + archive.finish())) as unzipped:

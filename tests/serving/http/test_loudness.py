@@ -1,4 +1,4 @@
-"""Speech of the loudness that a request asks for."""
+"""The loudness of a request."""
 
 import io
 import json
@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import soundfile
 from http_app import serve_app
-from kubevoice.audio.loudness import loudness
+from kubevoice.audio.loudness import loudness as measure_loudness
 
 TEXT = "今天天气真好。我们一起去公园散步吧！"
 
@@ -20,10 +20,10 @@ def site(tmp_path_factory, toy):
 
 def measure(audio):
     samples, rate = soundfile.read(io.BytesIO(audio), dtype="float32")
-    return loudness(samples, rate)
+    return measure_loudness(samples, rate)
 
 
-def test_speech_is_brought_to_the_loudness(site):
+def test_speech_has_the_requested_loudness(site):
     unchanged, normalized = (
         measure(site.call("POST", "/v1/audio/speech", {"input": TEXT, "response_format": "wav"} | fields)[2])
         for fields in ({}, {"loudness": -30})
@@ -46,7 +46,7 @@ def test_a_stream_with_a_loudness_is_an_error(site, fields):
 
 
 def test_each_item_of_a_batch_may_have_its_own_loudness(site):
-    items = [{"input": TEXT, "response_format": "wav", "loudness": wanted} for wanted in (-35, -25)]
+    items = [{"input": TEXT, "response_format": "wav", "loudness": loudness} for loudness in (-35, -25)]
     status, _, body = site.call("POST", "/v1/audio/speech/batch", {"items": items})
     assert status == 200
     with zipfile.ZipFile(io.BytesIO(body)) as archive:

@@ -1,11 +1,11 @@
-"""What /metrics has about requests."""
+"""The metrics of requests."""
 
 import re
 
 from http_app import serve_app
 
 
-def test_answers_are_timed_by_route_to_their_last_byte(tmp_path, toy):
+def test_requests_are_measured_by_route_to_the_last_byte(tmp_path, toy):
     with serve_app(tmp_path, toy) as server:
         body = {"input": "今天天气真好。", "response_format": "mp3"}
         assert server.call("POST", "/v1/audio/speech", body)[0] == 200
@@ -14,9 +14,9 @@ def test_answers_are_timed_by_route_to_their_last_byte(tmp_path, toy):
         text = server.call("GET", "/metrics")[2].decode()
     counts = re.findall(r'^kubevoice_request_seconds_count\{route="(\S+)"\} (\S+)$', text, re.MULTILINE)
     assert dict(counts) == {"/v1/audio/speech": "2.0", "/v1/voices": "1.0"}
-    (whole,) = re.findall(r'^kubevoice_request_seconds_sum\{route="/v1/audio/speech"\} (\S+)$', text, re.MULTILINE)
+    (total,) = re.findall(r'^kubevoice_request_seconds_sum\{route="/v1/audio/speech"\} (\S+)$', text, re.MULTILINE)
     (first,) = re.findall(r"^kubevoice_first_audio_seconds_sum\{.*\} (\S+)$", text, re.MULTILINE)
-    assert float(whole) > float(first) > 0
+    assert float(total) > float(first) > 0
 
 
 def test_speech_is_counted_by_voice_and_revision(tmp_path, toy):
@@ -24,7 +24,7 @@ def test_speech_is_counted_by_voice_and_revision(tmp_path, toy):
         for text in ("今天天气真好。", "好。"):
             assert server.call("POST", "/v1/audio/speech", {"input": text, "response_format": "wav"})[0] == 200
         text = server.call("GET", "/metrics")[2].decode()
-    by = f'{{revision="{toy.digest.removeprefix("sha256:")[:12]}",voice="toy"}}'
-    assert f"kubevoice_characters_total{by} 9.0" in text
-    (seconds,) = re.findall(rf"^kubevoice_audio_seconds_total{re.escape(by)} (\S+)$", text, re.MULTILINE)
+    labels = f'{{revision="{toy.digest.removeprefix("sha256:")[:12]}",voice="toy"}}'
+    assert f"kubevoice_characters_total{labels} 9.0" in text
+    (seconds,) = re.findall(rf"^kubevoice_audio_seconds_total{re.escape(labels)} (\S+)$", text, re.MULTILINE)
     assert float(seconds) > 0

@@ -1,4 +1,4 @@
-"""Times of words and bookmarks, and the subtitles made of them."""
+"""Times of words and bookmarks, and subtitles with them."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def compute_times(engine, text, *, ssml=False, **controls):
     return time_parts(engine, build_script(engine, text, ssml=ssml).parts, Controls(**controls))
 
 
-def words(timing):
+def list_words(timing):
     return [word for sentence in timing.sentences for word in sentence.words]
 
 
@@ -44,9 +44,9 @@ def test_times_end_with_the_audio(engine, text, ssml, controls):
     audio = synthesize_text(engine, text, Controls(**controls), ssml=ssml)
     assert timing.duration * engine.sample_rate == pytest.approx(len(audio))
     assert timing.sentences[-1].end == pytest.approx(timing.duration)
-    edges = [edge for word in words(timing) for edge in (word.start, word.end)]
+    edges = [edge for word in list_words(timing) for edge in (word.start, word.end)]
     assert edges == sorted(edges)
-    for word in words(timing):
+    for word in list_words(timing):
         assert (word.characters[0].start, word.characters[-1].end) == (word.start, word.end)
 
 
@@ -63,14 +63,14 @@ def test_the_pause_between_sentences_is_silent_and_words_are_not(engine):
 
 def test_double_speed_halves_times(engine):
     slow, fast = (compute_times(engine, "你好。再见。", speed=speed) for speed in (0.5, 1.0))
-    for before, after in zip(words(slow), words(fast), strict=True):
+    for before, after in zip(list_words(slow), list_words(fast), strict=True):
         assert after.start == pytest.approx(before.start / 2, abs=1e-3)
         assert after.end == pytest.approx(before.end / 2, abs=1e-3)
 
 
-def test_offsets_are_indices_of_the_written_text(engine):
+def test_offsets_are_indices_into_the_written_text(engine):
     text = "我有100元，好。再见。"
-    characters = [one for word in words(compute_times(engine, text)) for one in word.characters]
+    characters = [one for word in list_words(compute_times(engine, text)) for one in word.characters]
     assert all(text[one.offset] == one.char for one in characters if one.offset is not None)
     assert [one.char for one in characters if one.offset is None] == ["一", "百"]
     assert next(one for one in characters if one.char == "元").offset == text.index("元")
@@ -80,20 +80,20 @@ def test_a_break_shifts_what_follows_by_its_length(engine):
     before, after = (
         compute_times(engine, f'<speak>你好<break time="{seconds}s"/>再见</speak>', ssml=True) for seconds in (1, 3)
     )
-    assert words(before)[0] == words(after)[0]
-    assert words(after)[-1].start - words(before)[-1].start == pytest.approx(2.0)
+    assert list_words(before)[0] == list_words(after)[0]
+    assert list_words(after)[-1].start - list_words(before)[-1].start == pytest.approx(2.0)
     assert after.duration - before.duration == pytest.approx(2.0)
 
 
-def test_a_bookmark_is_heard_between_the_words_it_stands_between(engine):
+def test_the_time_of_a_bookmark_is_between_those_of_its_words(engine):
     timing = compute_times(engine, MARKED, ssml=True)
-    at = {one.name: one.time for one in timing.bookmarks}
-    spoken_words = words(timing)
-    assert list(at) == ["a", "b", "c", "d"]
-    assert spoken_words[0].end <= at["a"] <= spoken_words[1].start
-    assert at["b"] == timing.sentences[0].end
-    assert at["c"] == timing.sentences[1].start == pytest.approx(at["b"] + 1.0)
-    assert at["d"] == timing.duration
+    times = {bookmark.name: bookmark.time for bookmark in timing.bookmarks}
+    words = list_words(timing)
+    assert list(times) == ["a", "b", "c", "d"]
+    assert words[0].end <= times["a"] <= words[1].start
+    assert times["b"] == timing.sentences[0].end
+    assert times["c"] == timing.sentences[1].start == pytest.approx(times["b"] + 1.0)
+    assert times["d"] == timing.duration
 
 
 def test_a_document_of_bookmarks_alone_is_an_error(engine):
@@ -102,8 +102,8 @@ def test_a_document_of_bookmarks_alone_is_an_error(engine):
 
 
 def test_cues_are_the_written_text_cut_at_punctuation(engine):
-    all_cues = build_cues(LONG, compute_times(engine, LONG))
-    assert [cue.text for cue in all_cues] == [
+    cues = build_cues(LONG, compute_times(engine, LONG))
+    assert [cue.text for cue in cues] == [
         "我有100元，今天天气真好，", "我们一起去公园里面散步吧，好不好？", "你想去<哪里>&呢。",
     ]  # fmt: skip
 
@@ -118,11 +118,9 @@ def test_cues_of_a_document_have_its_text_without_markup(engine):
 
 
 def test_srt_and_webvtt_formats():
-    all_cues = [Cue("1 < 2 & 3。", 0.0, 1.2345), Cue("好。", 3661.5, 3662.0)]
-    assert to_srt(all_cues) == (
-        "1\n00:00:00,000 --> 00:00:01,234\n1 < 2 & 3。\n\n2\n01:01:01,500 --> 01:01:02,000\n好。\n"
-    )
-    assert to_vtt(all_cues) == (
+    cues = [Cue("1 < 2 & 3。", 0.0, 1.2345), Cue("好。", 3661.5, 3662.0)]
+    assert to_srt(cues) == ("1\n00:00:00,000 --> 00:00:01,234\n1 < 2 & 3。\n\n2\n01:01:01,500 --> 01:01:02,000\n好。\n")
+    assert to_vtt(cues) == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.234\n1 &lt; 2 &amp; 3。\n\n01:01:01.500 --> 01:01:02.000\n好。\n"
     )
 
@@ -130,21 +128,21 @@ def test_srt_and_webvtt_formats():
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.sampled_from("我们银行“”（），。！？ \n<&>"), min_size=1, max_size=90).map("".join))
 def test_cues_are_in_order_and_have_all_of_the_text(text):
-    placed = [(at, char) for at, char in enumerate(text) if char in "我们银行"]
-    if not placed:
+    characters = [(offset, char) for offset, char in enumerate(text) if char in "我们银行"]
+    if not characters:
         return
-    spoken_words = tuple(WordTime(char, at, n / 2, n / 2 + 0.4, ()) for n, (at, char) in enumerate(placed))
-    half = len(spoken_words) // 2
-    parts = [part for part in (spoken_words[:half], spoken_words[half:]) if part]
+    words = tuple(WordTime(char, offset, n / 2, n / 2 + 0.4, ()) for n, (offset, char) in enumerate(characters))
+    half = len(words) // 2
+    parts = [part for part in (words[:half], words[half:]) if part]
     sentences = [
         SentenceTime("", part[0].offset, part[-1].offset + 1, part[0].start, part[-1].end, part) for part in parts
     ]
-    duration = spoken_words[-1].end
-    all_cues = build_cues(text, Timing(duration, tuple(sentences), ()))
-    edges = [0.0, *(edge for cue in all_cues for edge in (cue.start, cue.end)), duration]
+    duration = words[-1].end
+    cues = build_cues(text, Timing(duration, tuple(sentences), ()))
+    edges = [0.0, *(edge for cue in cues for edge in (cue.start, cue.end)), duration]
     assert edges == sorted(edges)
-    assert "".join("".join(cue.text.split()) for cue in all_cues) == "".join(text.split())
-    assert all(len(cue.text) <= LINE or sum(char in "我们银行" for char in cue.text) < LINE for cue in all_cues)
+    assert "".join("".join(cue.text.split()) for cue in cues) == "".join(text.split())
+    assert all(len(cue.text) <= LINE or sum(char in "我们银行" for char in cue.text) < LINE for cue in cues)
 
 
 def test_the_route_returns_the_times_of_its_speech(toy, engine, tmp_path):
@@ -153,16 +151,16 @@ def test_the_route_returns_the_times_of_its_speech(toy, engine, tmp_path):
     asyncio.run(replica.reconfigure({"voices": voices, "default": "toy"}))
     client = TestClient(create_app(CachingBackend(replica), Recordings(tmp_path / "recordings"), AccessControl()))
 
-    def ask(**body):
+    def request_subtitles(**body):
         return client.post("/v1/audio/subtitles", json=body)
 
-    times = ask(input=MARKED, ssml=True, speed=2.0)
-    srt, vtt = (ask(input=LONG, format=kind) for kind in ("srt", "vtt"))
-    wrong, empty = ask(input="……"), ask(input=" ")
+    subtitles = request_subtitles(input=MARKED, ssml=True, speed=2.0)
+    srt, vtt = (request_subtitles(input=LONG, format=kind) for kind in ("srt", "vtt"))
+    wrong, empty = request_subtitles(input="……"), request_subtitles(input=" ")
     audio = synthesize_text(engine, MARKED, Controls(speed=2.0), ssml=True)
-    assert times.json()["duration"] == pytest.approx(len(audio) / engine.sample_rate)
-    assert [one["name"] for one in times.json()["bookmarks"]] == ["a", "b", "c", "d"]
-    assert times.headers["X-Revision"] == toy.digest
+    assert subtitles.json()["duration"] == pytest.approx(len(audio) / engine.sample_rate)
+    assert [one["name"] for one in subtitles.json()["bookmarks"]] == ["a", "b", "c", "d"]
+    assert subtitles.headers["X-Revision"] == toy.digest
     assert srt.text == to_srt(build_cues(LONG, compute_times(engine, LONG)))
     assert (vtt.headers["Content-Type"], vtt.text[:7]) == ("text/vtt; charset=utf-8", "WEBVTT\n")
     assert (wrong.status_code, empty.status_code) == (400, 400)

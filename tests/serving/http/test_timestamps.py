@@ -1,4 +1,4 @@
-"""Timestamps as events of a stream: those of /v1/audio/subtitles, sent before the words are heard."""
+"""Timestamps as events of a stream, sent before the audio of their words. They equal those of /v1/audio/subtitles."""
 
 import asyncio
 import base64
@@ -29,8 +29,8 @@ def site(tmp_path_factory, toy):
         yield site
 
 
-def events(site, **fields):
-    """The events of a speech, and the headers they came with."""
+def fetch_events(site, **fields):
+    """Return the events of a speech, and the response's headers."""
     body_fields = {"stream_format": "sse", "response_format": "pcm", "timestamps": True} | fields
     status, headers, body = site.call("POST", "/v1/audio/speech", body_fields)
     assert (status, headers["Content-Type"].partition(";")[0]) == (200, "text/event-stream")
@@ -54,14 +54,14 @@ def merge_events(received):
     [{"input": TEXT, "speed": 1.3}, {"input": TEXT, "emotion": "happy"}, {"input": MARKED, "ssml": True}],
 )
 def test_timestamps_equal_those_of_the_subtitles(site, fields, audio_format):
-    received, _ = events(site, **fields, response_format=audio_format)
+    received, _ = fetch_events(site, **fields, response_format=audio_format)
     subtitles = json.loads(site.call("POST", "/v1/audio/subtitles", fields)[2])
     assert merge_events(received) == {part: subtitles[part] for part in ("sentences", "bookmarks")}
     assert received[-1]["type"] == "speech.audio.done"
 
 
 def test_timestamps_are_those_of_the_audio(site, toy):
-    received, _ = events(site, input=TEXT)
+    received, _ = fetch_events(site, input=TEXT)
     pcm = b"".join(base64.b64decode(event["audio"]) for event in select_events(received, "delta"))
     assert len(pcm) / 2 / toy.manifest.sample_rate == pytest.approx(merge_events(received)["sentences"][-1]["end"])
     samples, rate = soundfile.read(io.BytesIO(pcm), samplerate=8000, channels=1, format="RAW", subtype="PCM_16")
@@ -75,8 +75,8 @@ def test_timestamps_are_those_of_the_audio(site, toy):
 
 
 def test_timestamps_of_a_sentence_come_before_its_audio(site, toy):
-    """Each event comes before the chunk in which its first word begins, and long before the end."""
-    received, _ = events(site, input=TEXT, pitch=1.0)
+    """Each event comes before the chunk with its first word, and before the end of the stream."""
+    received, _ = fetch_events(site, input=TEXT, pitch=1.0)
     seconds, sentences = 0.0, 0
     for event in received:
         if event["type"] == "speech.audio.timestamps":
@@ -92,14 +92,14 @@ def test_timestamps_of_a_sentence_come_before_its_audio(site, toy):
 
 def test_cached_speech_has_timestamps(site):
     body_fields = {"input": "这句话有时间。" + TEXT}
-    plain, first = events(site, **body_fields, timestamps=False)
+    plain, first = fetch_events(site, **body_fields, timestamps=False)
     assert (select_events(plain, "timestamps"), first["X-Cache"]) == ([], "miss")
-    made, missed = events(site, **body_fields)
-    again, hit = events(site, **body_fields)
-    assert (missed["X-Cache"], hit["X-Cache"]) == ("miss", "hit; memory")
-    assert merge_events(again) == merge_events(made)
-    assert merge_events(made)["sentences"]
-    assert b"".join(base64.b64decode(one["audio"]) for one in select_events(again, "delta")) == b"".join(
+    first_events, miss = fetch_events(site, **body_fields)
+    second_events, hit = fetch_events(site, **body_fields)
+    assert (miss["X-Cache"], hit["X-Cache"]) == ("miss", "hit; memory")
+    assert merge_events(second_events) == merge_events(first_events)
+    assert merge_events(first_events)["sentences"]
+    assert b"".join(base64.b64decode(one["audio"]) for one in select_events(second_events, "delta")) == b"".join(
         base64.b64decode(one["audio"]) for one in select_events(plain, "delta")
     )
 

@@ -1,4 +1,4 @@
-"""The web page in a real Chromium, on the voice that ships."""
+"""The web page in Chromium, with the built-in voice."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ FLAGS = (
     "--disable-component-update",
     "--autoplay-policy=no-user-gesture-required",
 )
-LISTEN = """async () => {
+PLAY = """async () => {
   const audio = document.getElementById("audio");
   const context = new AudioContext();
   const analyser = context.createAnalyser();
@@ -51,33 +51,33 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(site):
-    """Started after the site: Playwright keeps this thread's event loop to itself."""
+    """A browser. It starts after the site, because Playwright uses this thread's event loop."""
     with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
 def context(browser):
-    made = browser.new_context(locale="en-GB", color_scheme="light", viewport={"width": 900, "height": 1100})
-    yield made
-    made.close()
+    context = browser.new_context(locale="en-GB", color_scheme="light", viewport={"width": 900, "height": 1100})
+    yield context
+    context.close()
 
 
 @pytest.fixture
 def page(context, site):
-    """The page with its voices loaded; an error of its scripts fails the test."""
-    opened, faults = context.new_page(), []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.goto(f"http://127.0.0.1:{site.port}/")
-    sync_api.expect(opened.locator("#voice option")).to_have_count(1)
-    yield opened
-    assert faults == []
+    """The page with its voices loaded. An error of its scripts fails the test."""
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"http://127.0.0.1:{site.port}/")
+    sync_api.expect(page.locator("#voice option")).to_have_count(1)
+    yield page
+    assert errors == []
 
 
 def speak(page, text=None):
-    """Speak a text and wait for the whole take."""
+    """Synthesize a text and wait until the audio is complete."""
     if text is not None:
         page.fill("#text", text)
     with page.expect_event("requestfinished", lambda request: request.url.endswith("/v1/audio/speech")):
@@ -85,7 +85,7 @@ def speak(page, text=None):
     sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
 
 
-def test_typed_text_is_played_while_it_is_made_and_can_be_played_again(page):
+def test_audio_is_played_while_it_is_synthesized_and_can_be_played_again(page):
     page.fill("#text", "今天天气真好，我们一起去公园散步吧！然后回家做饭。")
     page.click("#speak")
     sync_api.expect(page.locator("#first")).to_have_text(re.compile(r"^\d+ ms$"))
@@ -93,13 +93,13 @@ def test_typed_text_is_played_while_it_is_made_and_can_be_played_again(page):
     sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
     sync_api.expect(page.locator(".sentence").nth(1).locator(".word.playing").first).to_be_visible(timeout=30_000)
     sync_api.expect(page.locator("#stop")).to_be_hidden(timeout=30_000)
-    playback = page.evaluate(LISTEN)
+    playback = page.evaluate(PLAY)
     assert playback["loudest"] > 0.05
     assert playback["duration"] == pytest.approx(float(page.inner_text("#seconds").split()[0]), abs=0.02)
 
 
 @pytest.mark.parametrize(("kind", "magic"), [("flac", b"fLaC"), ("mp3", (b"ID3", b"\xff\xf3", b"\xff\xfb"))])
-def test_a_take_can_be_downloaded_in_other_formats(page, kind, magic):
+def test_audio_can_be_downloaded_in_other_formats(page, kind, magic):
     speak(page, "你好。")
     page.select_option("#format", kind)
     with page.expect_download() as download:
@@ -138,7 +138,7 @@ def test_emotion_and_pitch_reach_the_server(page):
     assert (sent["emotion"], sent["pitch"], sent["response_format"]) == ("urgent", 3, "pcm")
 
 
-def test_keys_speak_and_stop(page):
+def test_keyboard_shortcuts_start_and_stop(page):
     page.fill("#text", "今天天气真好，我们一起去公园散步吧！" * 6)
     page.press("#text", "Control+Enter")
     sync_api.expect(page.locator("#stop")).to_be_visible()
@@ -148,7 +148,7 @@ def test_keys_speak_and_stop(page):
     sync_api.expect(page.locator(".word.playing")).to_have_count(0)
 
 
-def test_history_survives_a_reload_and_text_is_never_markup(page):
+def test_history_survives_a_reload_and_text_is_not_markup(page):
     speak(page, "你好<img src=x onerror=alert(1)>。")
     page.select_option("#emotion", "sad")
     speak(page, "再见。")
@@ -161,20 +161,20 @@ def test_history_survives_a_reload_and_text_is_never_markup(page):
     sync_api.expect(page.locator("#emotion")).to_have_value("sad")
 
 
-def test_language_and_theme_are_kept(page):
-    def ground():
+def test_language_and_theme_survive_a_reload(page):
+    def read_background():
         return page.evaluate("getComputedStyle(document.body).backgroundColor")
 
-    light = ground()
+    light = read_background()
     page.click("#theme")
     page.click("#language")
-    dark = ground()
+    dark = read_background()
     page.reload()
     sync_api.expect(page.locator("#speak")).to_have_text("朗读")
-    assert (ground(), dark != light) == (dark, True)
+    assert (read_background(), dark != light) == (dark, True)
 
 
-def test_the_page_asks_for_a_key_where_one_is_needed(page, site, tmp_path):
+def test_the_page_needs_a_key_if_the_site_does(page, site, tmp_path):
     key, line = generate_key("page")
     (tmp_path / "keys").write_text(line.text, encoding="utf-8")
     site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
@@ -188,7 +188,7 @@ def test_the_page_asks_for_a_key_where_one_is_needed(page, site, tmp_path):
         site.access.configure(AccessConfig())
 
 
-CONVERSE = """([key]) => new Promise((resolve) => {
+SEND_TEXT = """([key]) => new Promise((resolve) => {
   const protocols = key ? ["kubevoice", `kubevoice.key.${key}`] : [];
   const socket = new WebSocket(`${location.origin.replace("http", "ws")}/v1/audio/speech/stream`, protocols);
   const received = {bytes: 0, types: []};
@@ -210,14 +210,14 @@ def test_scripts_of_the_page_can_use_the_websocket_with_a_key(page, site, tmp_pa
     (tmp_path / "keys").write_text(line.text, encoding="utf-8")
     site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
     try:
-        received = page.evaluate(CONVERSE, [key])
+        received = page.evaluate(SEND_TEXT, [key])
         assert (received["code"], received["types"][0], received["types"][-1]) == (
             1000,
             "speech.started",
             "speech.audio.done",
         )
         assert received["bytes"] > 10_000
-        refused = page.evaluate(CONVERSE, [""])
+        refused = page.evaluate(SEND_TEXT, [""])
         assert (refused["code"], refused["reason"], refused["types"]) == (4401, "missing_api_key", ["error"])
     finally:
         site.access.configure(AccessConfig())

@@ -1,4 +1,4 @@
-"""Text that comes bit by bit over a WebSocket, as a language model makes it, and speech that comes back meanwhile."""
+"""Incremental speech over a WebSocket: text arrives in pieces, as from a language model, and speech is sent back."""
 
 import io
 import json
@@ -20,7 +20,7 @@ SENTENCES = ["我有100元，今天天气真好。", "他说：“你好。再�
 
 @pytest.mark.parametrize("controls", [{}, {"speed": 1.7, "emotion": "happy"}, {"volume": 0.5, "speaker": "second"}])
 @pytest.mark.parametrize("cut", [1, 7, 1000])
-def test_text_in_pieces_is_the_same_speech_as_at_once(site, controls, cut):
+def test_text_in_pieces_gives_the_same_speech_as_one_request(site, controls, cut):
     pieces = [TEXT[at : at + cut] for at in range(0, len(TEXT), cut)]
     caller = send_text(site, pieces, **controls)
     assert caller.audio == speak(site, input=TEXT, **controls)
@@ -36,8 +36,8 @@ def test_the_order_of_events(site, toy):
         "response_format": "pcm",
         "sample_rate": toy.manifest.sample_rate,
     }
-    done = {"input_tokens": len(TEXT), "output_tokens": 0, "total_tokens": len(TEXT)}
-    assert caller.events[-1] == {"type": "speech.audio.done", "usage": done}
+    usage = {"input_tokens": len(TEXT), "output_tokens": 0, "total_tokens": len(TEXT)}
+    assert caller.events[-1] == {"type": "speech.audio.done", "usage": usage}
     samples = 0
     for event in caller.events[1:-1]:
         if isinstance(event, int):
@@ -48,28 +48,28 @@ def test_the_order_of_events(site, toy):
     assert samples == len(caller.audio)
 
 
-def test_times_are_those_of_the_same_text_at_once(site):
+def test_times_equal_those_of_one_request(site):
     caller = send_text(site, [TEXT[:9], "", TEXT[9:]], timestamps=True, speed=1.3)
     sentences = [one for event in caller.events_of("speech.audio.timestamps") for one in event["sentences"]]
-    whole = json.loads(site.call("POST", "/v1/audio/subtitles", {"input": TEXT, "speed": 1.3})[2])
+    subtitles = json.loads(site.call("POST", "/v1/audio/subtitles", {"input": TEXT, "speed": 1.3})[2])
 
-    def flat(sentences):
+    def flatten(sentences):
         words = [word for sentence in sentences for word in sentence["words"]]
         return [one for word in words for one in (word, *word["characters"])]
 
-    for mine, theirs in zip(flat(sentences), flat(whole["sentences"]), strict=True):
-        assert (mine["start"], mine["end"]) == pytest.approx((theirs["start"], theirs["end"]))
-        assert mine["offset"] == theirs["offset"]
-    assert [(s["begin"], s["finish"]) for s in sentences] == [(s["begin"], s["finish"]) for s in whole["sentences"]]
+    for actual, expected in zip(flatten(sentences), flatten(subtitles["sentences"]), strict=True):
+        assert (actual["start"], actual["end"]) == pytest.approx((expected["start"], expected["end"]))
+        assert actual["offset"] == expected["offset"]
+    assert [(s["begin"], s["finish"]) for s in sentences] == [(s["begin"], s["finish"]) for s in subtitles["sentences"]]
 
 
 @pytest.mark.parametrize("audio_format", ["wav", "flac", "mp3", "opus", "aac"])
 def test_the_binary_messages_are_one_file_of_any_format(site, audio_format):
     caller = send_text(site, [TEXT], response_format=audio_format)
-    whole = speak(site, input=TEXT, response_format=audio_format, stream=True)
-    mine, theirs = decode_audio(caller.audio), decode_audio(whole)
-    assert len(mine) == len(theirs)
-    np.testing.assert_allclose(mine, theirs, atol=0.01)
+    actual = decode_audio(caller.audio)
+    expected = decode_audio(speak(site, input=TEXT, response_format=audio_format, stream=True))
+    assert len(actual) == len(expected)
+    np.testing.assert_allclose(actual, expected, atol=0.01)
 
 
 def decode_audio(audio):
@@ -79,10 +79,10 @@ def decode_audio(audio):
     return samples / 32768 if samples.dtype == np.int16 else samples
 
 
-def test_a_sentence_is_spoken_before_the_next_one_is_known(site):
+def test_a_sentence_is_synthesized_before_the_next_one_is_complete(site):
     with open_call(site.url) as caller:
         caller.say("start")
-        until(lambda: b"kubevoice_websocket_connections 1.0" in site.call("GET", "/metrics")[2])
+        wait_until(lambda: b"kubevoice_websocket_connections 1.0" in site.call("GET", "/metrics")[2])
         caller.say("text", text="今天天气真好。我")
         assert caller.hear("speech.sentence.started")["text"] == "今天天气真好。"
         caller.say("text", text="们去公园")
@@ -97,7 +97,7 @@ def test_a_sentence_is_spoken_before_the_next_one_is_known(site):
         assert caller.end() == (1000, "")
 
 
-def test_lines_with_nothing_to_speak_are_passed_over(site):
+def test_lines_with_nothing_to_speak_are_skipped(site):
     caller = send_text(site, ["——\n😀！\n\n你好。\n", "……\n", "再见。", "\n"])
     assert [event["text"] for event in caller.events_of("speech.sentence.started")] == ["你好。", "再见。"]
     assert caller.audio == speak(site, input="你好。再见。")
@@ -121,7 +121,7 @@ def test_a_text_with_nothing_to_speak_is_an_error(site, pieces):
         (["[" * 50_000], 4400, "invalid_json", "not JSON"),
         ([b"\0\0"], 4400, "invalid_json", "binary"),
         (["null"], 4422, "invalid_value", "type"),
-        ([{"type": "sing"}], 4422, "invalid_value", "'start', 'text', 'flush', 'end'"),
+        ([{"type": "unknown"}], 4422, "invalid_value", "'start', 'text', 'flush', 'end'"),
         ([{"type": "text", "text": "好。"}], 4400, "not_started", "first message"),
         ([{"type": "start"}, {"type": "start"}], 4400, "already_started", "open another"),
         ([{"type": "start", "speed": 9}], 4422, "invalid_value", "speed: "),
@@ -161,14 +161,14 @@ def test_a_message_after_the_end_is_an_error(site, backend):
         assert caller.end() == (4400, "ended")
 
 
-def until(condition):
+def wait_until(condition):
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_a_caller_who_leaves_ends_the_work(site, backend):
+def test_closing_the_connection_cancels_the_work(site, backend):
     with open_call(site.url) as caller:
         caller.say("start", volume=0.9)
         for _ in range(40):
@@ -176,8 +176,8 @@ def test_a_caller_who_leaves_ends_the_work(site, backend):
         caller.hear("speech.sentence.started")
         backend.gate.clear()
     backend.gate.set()
-    until(lambda: b"kubevoice_speech_in_progress 0.0" in site.call("GET", "/metrics")[2])
-    until(lambda: backend.ended == len(backend.requests))
+    wait_until(lambda: b"kubevoice_speech_in_progress 0.0" in site.call("GET", "/metrics")[2])
+    wait_until(lambda: backend.ended == len(backend.requests))
     assert len(backend.requests) < 80
 
 
@@ -189,7 +189,7 @@ def test_a_message_too_large_for_the_server_ends_the_connection_without_a_logged
         caller.hear("speech.sentence.started")
         caller.say("text", text="好" * (6 << 20))
         assert caller.end()[0] == 1009
-    until(lambda: backend.ended == len(backend.requests))
+    wait_until(lambda: backend.ended == len(backend.requests))
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -198,11 +198,11 @@ def test_an_idle_connection_is_closed(site, backend, monkeypatch):
     with open_call(site.url) as caller:
         assert caller.end() == (4408, "idle")
     backend.gate.clear()
-    with open_call(site.url) as caller:  # but not while there is something to speak
+    with open_call(site.url) as caller:  # but not while there is text to synthesize
         caller.say("start")
         caller.say("text", text="今天天气真好。")
         caller.say("flush")
-        until(lambda: backend.requests)
+        wait_until(lambda: backend.requests)
         with pytest.raises(TimeoutError):
             caller.connection.recv(timeout=0.6)
         backend.gate.set()
@@ -210,7 +210,7 @@ def test_an_idle_connection_is_closed(site, backend, monkeypatch):
         assert caller.end() == (4408, "idle")
 
 
-def test_at_capacity_new_speech_is_refused_and_begun_speech_waits(site, backend):
+def test_at_capacity_new_speech_is_refused_and_started_speech_waits(site, backend):
     backend.failures = [AtCapacityError(3)]
     with open_call(site.url) as caller:
         caller.say("start")
@@ -243,23 +243,23 @@ def test_an_unexpected_error_is_reported_without_a_traceback(site, backend, capl
     assert any(request_id in record.getMessage() for record in caplog.records)
 
 
-def test_each_sentence_says_what_precedes_it_and_how_much_of_that_is_buffered(site, backend, toy):
+def test_each_request_has_the_revision_and_the_buffered_seconds_of_the_speech_before(site, backend, toy):
     caller = send_text(site, [TEXT], pitch=2.0)
     first, *rest = [request.preceding for request in backend.requests]
     assert first is None
-    assert {one.revision for one in rest} == {toy.digest}
+    assert {preceding.revision for preceding in rest} == {toy.digest}
     seconds = len(caller.audio) / 2 / toy.manifest.sample_rate
     assert 0 < rest[0].buffered_seconds < rest[-1].buffered_seconds < seconds
 
 
 def test_sentences_are_cached_for_all_requests(site):
     speak(site, input="这一句大家都说过。", stream=True, pitch=-1.0)
-    before = hits(site)
+    before = count_hits(site)
     send_text(site, ["你好。这一句大家都说过。"], pitch=-1.0)
-    assert hits(site) == before + 1
+    assert count_hits(site) == before + 1
 
 
-def hits(site):
+def count_hits(site):
     exposition = site.call("GET", "/metrics")[2].decode()
     match = re.search(r'^kubevoice_cache_requests_total{tier="memory"} (\S+)$', exposition, re.MULTILINE)
     return float(match[1]) if match else 0.0
@@ -269,16 +269,16 @@ def test_metrics_count_connections_by_how_they_ended(site):
     def count(status):
         line = f'kubevoice_requests_total{{method="WEBSOCKET",route="{PATH}",status="{status}"}}'
         exposition = site.call("GET", "/metrics")[2].decode()
-        return next((float(one.split()[-1]) for one in exposition.splitlines() if one.startswith(line)), 0.0)
+        return next((float(sample.split()[-1]) for sample in exposition.splitlines() if sample.startswith(line)), 0.0)
 
     before = count(200), count(422), count(499)
     send_text(site, ["你好。"])
     with open_call(site.url) as caller:
-        caller.say("sing")
+        caller.say("unknown")
         caller.end()
     with open_call(site.url) as caller:
         caller.say("start")
-    until(lambda: (count(200), count(422), count(499)) == tuple(one + 1 for one in before))
+    wait_until(lambda: (count(200), count(422), count(499)) == tuple(value + 1 for value in before))
 
 
 def test_nothing_of_the_text_is_in_the_log(site, caplog):

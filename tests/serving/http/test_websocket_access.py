@@ -1,4 +1,4 @@
-"""Who may open a WebSocket, and what one without it gets."""
+"""Access to the WebSocket, and the response to a request that is no handshake."""
 
 import json
 
@@ -18,10 +18,10 @@ def key(site, tmp_path):
     return key
 
 
-def test_a_key_comes_as_a_header_or_as_a_subprotocol(site, key):
+def test_a_key_may_be_a_header_or_a_subprotocol(site, key):
     header = {"additional_headers": {"Authorization": f"Bearer {key}"}}
-    offered = {"subprotocols": ["kubevoice", f"kubevoice.key.{key}"]}
-    for options in (header, offered):
+    subprotocols = {"subprotocols": ["kubevoice", f"kubevoice.key.{key}"]}
+    for options in (header, subprotocols):
         with open_call(site.url, **options) as caller:
             caller.say("start")
             caller.say("text", text="你好。")
@@ -48,12 +48,12 @@ def test_a_handshake_without_a_valid_key_is_refused(site, key, backend, options,
     assert backend.requests == []
 
 
-def test_a_key_in_the_address_counts_for_nothing(site, key):
+def test_a_key_in_the_url_is_ignored(site, key):
     with open_call(site.url, query=f"?api_key={key}") as caller:
         assert caller.end() == (4401, "missing_api_key")
 
 
-def test_a_connection_is_a_request_of_its_caller(site):
+def test_a_connection_counts_towards_the_rate_limit(site):
     site.access.configure(AccessConfig(requests_per_minute=1))
     send_text(site, ["你好。"])
     with open_call(site.url) as caller:
@@ -78,7 +78,7 @@ def test_scripts_of_other_sites_need_to_be_configured(site):
             assert caller.end() == ((1000, "") if admitted else (4403, "origin_not_allowed")), origin
 
 
-def test_the_address_without_a_websocket_says_what_it_is(site):
+def test_a_plain_request_must_use_a_websocket(site):
     status, headers, body = site.call("GET", PATH)
     assert (status, headers["Upgrade"]) == (426, "websocket")
     assert "ws://" in json.loads(body)["error"]["message"]
@@ -88,5 +88,5 @@ def test_the_address_without_a_websocket_says_what_it_is(site):
         assert one["$ref"].rpartition("/")[2] in document["components"]["schemas"]
 
 
-def test_one_message_may_have_as_much_text_as_a_connection(site):
+def test_one_message_may_have_the_longest_text(site):
     assert send_text(site, ["好" * (MAX_CHARACTERS - 1)], speed=4.0).audio

@@ -1,4 +1,4 @@
-"""Storage that goes away costs the voices of tomorrow, not the speech of today."""
+"""Without its storage a replica still serves the voices that it has loaded."""
 
 import asyncio
 from dataclasses import replace
@@ -16,7 +16,7 @@ DEADLINE_SECONDS = 60
 @pytest.fixture
 def s3(tmp_path, monkeypatch):
     options = StorageConfig.s3_options
-    # Else a lost storage is waited for for a minute and a half.
+    # Otherwise requests to a lost storage are retried for 90 seconds.
     monkeypatch.setattr(StorageConfig, "s3_options", lambda config: replace(options(config), patience_seconds=0.5))
     with s3_server(tmp_path / "s3-root") as server:
         for name, value in server.environment.items():
@@ -24,20 +24,20 @@ def s3(tmp_path, monkeypatch):
         yield server
 
 
-def config(server, bundle):
+def build_config(server, bundle):
     storage = {"endpoint": server.endpoint, "pathStyle": True}
     uri = f"s3://voices/{bundle.manifest.name}"
     return {"voices": [{"name": "voice", "revision": bundle.digest, "uri": uri, "storage": storage}]}
 
 
-async def rate(replica):
-    answer = await replica.synthesize(SynthesisRequest("你好。"))
-    assert not isinstance(answer, Refusal)
-    return answer.head.sample_rate
+async def synthesize_sample_rate(replica):
+    result = await replica.synthesize(SynthesisRequest("你好。"))
+    assert not isinstance(result, Refusal)
+    return result.head.sample_rate
 
 
 async def wait_until_loaded(replica):
-    """The replica's state once it loads nothing any more."""
+    """Wait until the replica loads nothing any more; return its state."""
     for _ in range(DEADLINE_SECONDS * 20):
         state = await replica.get_state()
         if not state.loading:
@@ -46,25 +46,25 @@ async def wait_until_loaded(replica):
     raise AssertionError(state)
 
 
-def test_voices_go_on_without_storage_and_change_when_it_is_back(s3, tmp_path, toy, other_toy):
+def test_a_voice_is_served_without_storage_and_replaced_when_it_is_back(s3, tmp_path, toy, other_toy):
     for bundle in (toy, other_toy):
         publish_tree(bundle.path, connect(f"s3://voices/{bundle.manifest.name}", s3.options()), "")
 
-    async def story():
+    async def scenario():
         replica = Synthesizer(tmp_path / "cache")
-        await replica.reconfigure(config(s3, toy))
-        first = await rate(replica)
+        await replica.reconfigure(build_config(s3, toy))
+        first = await synthesize_sample_rate(replica)
         s3.stop()
-        assert await rate(replica) == first
-        await replica.reconfigure(config(s3, other_toy))
+        assert await synthesize_sample_rate(replica) == first
+        await replica.reconfigure(build_config(s3, other_toy))
         state = await wait_until_loaded(replica)
         assert s3.endpoint in state.error
         assert state.voices == {"voice": toy.digest}
-        assert await rate(replica) == first
+        assert await synthesize_sample_rate(replica) == first
         s3.start()
-        await replica.reconfigure(config(s3, other_toy))
+        await replica.reconfigure(build_config(s3, other_toy))
         state = await wait_until_loaded(replica)
         assert (state.error, state.voices) == (None, {"voice": other_toy.digest})
-        assert await rate(replica) == other_toy.manifest.sample_rate != first
+        assert await synthesize_sample_rate(replica) == other_toy.manifest.sample_rate != first
 
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""Results that are answered from the cache instead of by a replica."""
+"""Results from the response cache instead of a replica."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ async def stream_head(backend, request):
 
 @pytest.mark.parametrize("get_head", [synthesize_head, stream_head])
 def test_two_names_of_one_revision_do_not_share_results(toy, tmp_path, get_head):
-    async def scene():
+    async def scenario():
         replica = Synthesizer(tmp_path)
         voices = [{"name": name, "revision": toy.digest, "uri": str(toy.path)} for name in NAMES]
         await replica.reconfigure({"voices": voices, "default": "mei"})
@@ -35,4 +35,4 @@ def test_two_names_of_one_revision_do_not_share_results(toy, tmp_path, get_head)
         default = await get_head(backend, SynthesisRequest("你好。"))
         assert (default.voice, default.cache_tier) == ("mei", "memory")
 
-    asyncio.run(scene())
+    asyncio.run(scenario())

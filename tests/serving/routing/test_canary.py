@@ -1,4 +1,4 @@
-"""A canary on a real Ray: it gets its share, no stable replica restarts, and no caller's request fails."""
+"""Canaries on a local Ray: the share of requests, promotion, failures. No stable replica restarts, no request fails."""
 
 import http.client
 import json
@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import threading
-import time
 from collections import Counter
 from contextlib import contextmanager
 
@@ -14,7 +13,7 @@ import local_voice
 import pytest
 from kubevoice_operator.render.rayservice import BundleRef
 from live_caller import open_call
-from local_voice import DEADLINE_SECONDS, bundle, call, serve_voice
+from local_voice import DEADLINE_SECONDS, bundle, call, serve_voice, wait_until
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
@@ -33,21 +32,21 @@ def serving(tmp_path_factory, toy):
 
 
 def speak(serving, text="你好。"):
-    """Status, and the revision that spoke."""
+    """Synthesize a text; return the status and the revision."""
     status, headers, _ = local_voice.speak(serving, input=text)
     return status, headers["X-Revision"]
 
 
-def revisions(serving):
+def read_revisions(serving):
     return json.loads(call(serving, "GET", "/v1/revisions")[2])
 
 
-def track(serving, name):
-    return [replica for replica in revisions(serving)["replicas"] if replica["track"] == name]
+def list_replicas(serving, name):
+    return [replica for replica in read_revisions(serving)["replicas"] if replica["track"] == name]
 
 
-def replicas(serving):
-    """Actors of every deployment, by application and deployment."""
+def list_actors(serving):
+    """Return the process ids of actors by (application, deployment) and actor id."""
     _, answer = serving.ray.running().request("GET")
     return {
         (application, deployment): {replica["actor_id"]: replica["pid"] for replica in state["replicas"]}
@@ -56,89 +55,82 @@ def replicas(serving):
     }
 
 
-def in_progress(serving):
+def count_in_progress(serving):
     exposition = call(serving, "GET", "/metrics")[2].decode()
     (count,) = re.findall(r"^kubevoice_speech_in_progress (\S+)$", exposition, re.MULTILINE)
     return float(count)
 
 
 def is_alone(serving):
-    """Whether there is no canary, by the HTTP process and by Ray."""
-    return "canary" not in revisions(serving)["traffic"] and ("canary", "Synthesizer") not in replicas(serving)
-
-
-def until(condition):
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    """Return whether neither the ingress nor Ray has a canary."""
+    return "canary" not in read_revisions(serving)["traffic"] and ("canary", "Synthesizer") not in list_actors(serving)
 
 
 @contextmanager
-def callers(serving):
-    """Applications that speak all the while; every answer they get."""
-    answers, done = [], threading.Event()
+def run_callers(serving):
+    """Synthesize in several threads until the end of the block; yield the list of (status, revision) so far."""
+    answers, stop = [], threading.Event()
 
-    def ask():
-        while not done.is_set():
+    def send_requests():
+        while not stop.is_set():
             try:
                 answers.append(speak(serving))
             except (OSError, http.client.HTTPException) as error:
                 answers.append((repr(error), None))
 
-    threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+    threads = [threading.Thread(target=send_requests) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
     try:
         yield answers
     finally:
-        done.set()
+        stop.set()
         for thread in threads:
             thread.join()
 
 
 @pytest.fixture
 def stable(serving, toy):
-    """Begin with the toy voice alone, end without a canary."""
+    """The toy voice, without a canary before and after the test."""
     serving.apply(render(bundle(toy)))
-    until(lambda: is_alone(serving))
+    wait_until(lambda: is_alone(serving))
     serving.wait("toy", toy.digest, DEADLINE_SECONDS)
     yield bundle(toy)
     serving.apply(render(bundle(toy)))
-    until(lambda: is_alone(serving))
+    wait_until(lambda: is_alone(serving))
 
 
-def test_a_canary_gets_its_share_and_is_promoted_without_a_restart_or_a_failure(serving, stable, other_toy):
-    before, trial = replicas(serving), bundle(other_toy)
-    with callers(serving) as answers:
-        serving.apply(render(stable, trial, 30))
-        until(lambda: any(r["voices"].get("toy") == trial.revision for r in track(serving, "canary")))
-        until(lambda: speak(serving)[1] == trial.revision)
-        begun = len(answers)
-        until(lambda: len(answers) > begun + 400)
-        seen, traffic = Counter(revision for _, revision in answers[begun:]), revisions(serving)["traffic"]
-        assert 0.2 < seen[trial.revision] / seen.total() < 0.4
-        assert traffic["canary"]["requests"] >= seen[trial.revision] - CLIENTS
+def test_a_canary_gets_its_share_and_is_promoted_without_a_restart_or_a_failed_request(serving, stable, other_toy):
+    before, canary = list_actors(serving), bundle(other_toy)
+    with run_callers(serving) as answers:
+        serving.apply(render(stable, canary, 30))
+        wait_until(lambda: any(r["voices"].get("toy") == canary.revision for r in list_replicas(serving, "canary")))
+        wait_until(lambda: speak(serving)[1] == canary.revision)
+        start = len(answers)
+        wait_until(lambda: len(answers) > start + 400)
+        counts, traffic = Counter(revision for _, revision in answers[start:]), read_revisions(serving)["traffic"]
+        assert 0.2 < counts[canary.revision] / counts.total() < 0.4
+        assert traffic["canary"]["requests"] >= counts[canary.revision] - CLIENTS
         assert traffic["canary"]["errors"] == traffic["stable"]["errors"] == 0
         assert 0 < traffic["canary"]["p95Seconds"] < 60
-        serving.apply(render(stable, trial, 90))
-        until(lambda: len({revision for _, revision in answers[-5:]} - {stable.revision}) == 1)
-        assert revisions(serving)["traffic"]["canary"]["requests"] >= traffic["canary"]["requests"]
-        serving.apply(render(trial))
-        until(lambda: is_alone(serving))
-        serving.wait("toy", trial.revision, DEADLINE_SECONDS)
+        serving.apply(render(stable, canary, 90))
+        wait_until(lambda: len({revision for _, revision in answers[-5:]} - {stable.revision}) == 1)
+        assert read_revisions(serving)["traffic"]["canary"]["requests"] >= traffic["canary"]["requests"]
+        serving.apply(render(canary))
+        wait_until(lambda: is_alone(serving))
+        serving.wait("toy", canary.revision, DEADLINE_SECONDS)
     assert {status for status, _ in answers} == {200}
-    assert replicas(serving) == before
-    assert "canary" not in revisions(serving)["traffic"]
-    assert speak(serving) == (200, trial.revision)
+    assert list_actors(serving) == before
+    assert "canary" not in read_revisions(serving)["traffic"]
+    assert speak(serving) == (200, canary.revision)
 
 
-def test_incremental_speech_stays_with_the_track_that_began_it(serving, stable, other_toy):
-    """They have different sample rates, so that it could not even go on with the other."""
-    trial, begun = bundle(other_toy), Counter()
-    serving.apply(render(stable, trial, 50))
-    until(lambda: speak(serving)[1] == trial.revision)
-    while len(begun) < 2:
+def test_incremental_speech_stays_on_its_track(serving, stable, other_toy):
+    """The tracks have different sample rates, so a speech cannot change to the other one."""
+    canary, counts = bundle(other_toy), Counter()
+    serving.apply(render(stable, canary, 50))
+    wait_until(lambda: speak(serving)[1] == canary.revision)
+    while len(counts) < 2:
         with open_call(serving.url) as caller:
             caller.say("start")
             for _ in range(10):
@@ -147,42 +139,42 @@ def test_incremental_speech_stays_with_the_track_that_began_it(serving, stable, 
             assert caller.end() == (1000, "")
         (started,) = caller.events_of("speech.started")
         assert {event["revision"] for event in caller.events_of("speech.sentence.started")} == {started["revision"]}
-        begun[started["revision"]] += 1
+        counts[started["revision"]] += 1
 
 
 def test_a_canary_that_cannot_be_loaded_reports_why_and_gets_no_request(serving, stable, tmp_path):
-    with callers(serving) as answers:
+    with run_callers(serving) as answers:
         serving.apply(render(stable, BundleRef("sha256:" + "0" * 64, str(tmp_path / "nothing")), 90))
-        until(lambda: any(replica["error"] for replica in track(serving, "canary")))
-        begun = len(answers)
-        until(lambda: len(answers) > begun + 30)
-    assert "nothing" in track(serving, "canary")[0]["error"]
+        wait_until(lambda: any(replica["error"] for replica in list_replicas(serving, "canary")))
+        start = len(answers)
+        wait_until(lambda: len(answers) > start + 30)
+    assert "nothing" in list_replicas(serving, "canary")[0]["error"]
     assert {*answers} == {(200, stable.revision)}
-    assert revisions(serving)["traffic"]["canary"] == {"requests": 0, "errors": 0, "p95Seconds": None}
+    assert read_revisions(serving)["traffic"]["canary"] == {"requests": 0, "errors": 0, "p95Seconds": None}
     assert call(serving, "GET", "/readyz")[0] == 200
 
 
 def test_a_canary_that_dies_fails_no_request_and_comes_back(serving, stable, other_toy):
-    trial = bundle(other_toy)
-    with callers(serving) as answers:
-        serving.apply(render(stable, trial, 90))
-        until(lambda: len([revision for _, revision in answers[-20:] if revision == trial.revision]) > 10)
-        (pid,) = replicas(serving)["canary", "Synthesizer"].values()
+    canary = bundle(other_toy)
+    with run_callers(serving) as answers:
+        serving.apply(render(stable, canary, 90))
+        wait_until(lambda: len([revision for _, revision in answers[-20:] if revision == canary.revision]) > 10)
+        (pid,) = list_actors(serving)["canary", "Synthesizer"].values()
         os.kill(pid, signal.SIGKILL)
-        until(lambda: all(revision == stable.revision for _, revision in answers[-6:]))
-        until(lambda: answers[-1][1] == trial.revision)
+        wait_until(lambda: all(revision == stable.revision for _, revision in answers[-6:]))
+        wait_until(lambda: answers[-1][1] == canary.revision)
     assert {status for status, _ in answers} == {200}
 
 
 def test_a_canary_removed_under_load_gives_its_queue_to_the_stable_replicas(serving, stable, other_toy):
-    trial, text, answers = bundle(other_toy), "今天天气真好，我们一起去公园散步吧。" * 100, []
-    serving.apply(render(stable, trial, 99))
-    until(lambda: speak(serving)[1] == trial.revision)
-    # More than its replica takes at once: some are at work when it goes, some wait.
+    canary, text, answers = bundle(other_toy), "今天天气真好，我们一起去公园散步吧。" * 100, []
+    serving.apply(render(stable, canary, 99))
+    wait_until(lambda: speak(serving)[1] == canary.revision)
+    # More than its replica accepts at once: when it is removed, some are running and some wait.
     threads = [threading.Thread(target=lambda: answers.append(speak(serving, text))) for _ in range(12)]
     for thread in threads:
         thread.start()
-    until(lambda: in_progress(serving) > 8)
+    wait_until(lambda: count_in_progress(serving) > 8)
     serving.apply(render(stable))
     for thread in threads:
         thread.join()

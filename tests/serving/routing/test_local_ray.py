@@ -1,4 +1,4 @@
-"""A real Ray Serve on this machine, two toy voices, and HTTP as applications speak it."""
+"""Ray Serve on this machine with toy voices, over HTTP and the WebSocket."""
 
 import base64
 import http.client
@@ -12,14 +12,14 @@ import zipfile
 import openai
 import pytest
 import soundfile
-from local_voice import DEADLINE_SECONDS, bundle, call, eventually, open_speech, render, serve_voice, speak
+from local_voice import DEADLINE_SECONDS, bundle, call, open_speech, render, serve_voice, speak, wait_until
 from toy_voice import make_toy_voice
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
 
 def make_deep_folder(folder):
-    """A folder below, at the depth where Ray's sockets, in a folder there, are about as long as the kernel takes."""
+    """Make a subfolder with so long a path that the paths of Ray's sockets reach the kernel's limit."""
     path = folder / ("x" * max(1, 45 - len(str(folder))))
     path.mkdir()
     return path
@@ -31,7 +31,7 @@ def serving(tmp_path_factory, toy):
         yield local
 
 
-def seconds(wav):
+def measure_seconds(wav):
     samples, rate = soundfile.read(io.BytesIO(wav))
     return len(samples) / rate
 
@@ -41,12 +41,12 @@ def test_speech_names_its_voice_and_revision(serving, toy):
     assert (status, headers["Content-Type"]) == (200, "audio/wav")
     assert (headers["X-Voice"], headers["X-Revision"]) == ("toy", toy.digest)
     assert soundfile.info(io.BytesIO(wav)).samplerate == toy.manifest.sample_rate
-    assert float(headers["X-Audio-Seconds"]) == pytest.approx(seconds(wav), abs=0.01)
+    assert float(headers["X-Audio-Seconds"]) == pytest.approx(measure_seconds(wav), abs=0.01)
 
 
 def test_controls_reach_the_voice(serving):
-    neutral, happy, slow = (seconds(speak(serving, **f)[2]) for f in ({}, {"emotion": "happy"}, {"speed": 0.5}))
-    assert happy > neutral  # the toy's happy units last four frames more
+    neutral, happy, slow = (measure_seconds(speak(serving, **f)[2]) for f in ({}, {"emotion": "happy"}, {"speed": 0.5}))
+    assert happy > neutral  # units of the toy voice last four frames more with the emotion happy
     assert slow > 1.8 * neutral
 
 
@@ -59,42 +59,42 @@ def test_mp3_is_the_default_as_with_openai(serving):
 
 
 def read_stream(serving, **fields):
-    """The answer's headers, and what arrived when: pairs of seconds since the request and bytes."""
+    """Send a request; return the response and its parts: pairs of seconds since the request and bytes."""
     host, port = serving.url.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=DEADLINE_SECONDS)
     body = json.dumps({"input": "你好。", "response_format": "pcm"} | fields)
     began = time.monotonic()
     connection.request("POST", "/v1/audio/speech", body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
-    pieces = []
-    while piece := answer.read1(1 << 16):
-        pieces.append((time.monotonic() - began, piece))
+    parts = []
+    while part := answer.read1(1 << 16):
+        parts.append((time.monotonic() - began, part))
     connection.close()
-    return answer, pieces
+    return answer, parts
 
 
 def test_streamed_speech_is_the_same_speech(serving, toy):
     text = "今天天气真好，我们一起去公园散步吧！" * 4
-    answer, pieces = read_stream(serving, input=text)
+    answer, parts = read_stream(serving, input=text)
     assert (answer.status, answer.headers["Transfer-Encoding"]) == (200, "chunked")
     assert (answer.headers["X-Voice"], answer.headers["X-Revision"]) == ("toy", toy.digest)
-    assert len(pieces) > 3
-    whole = speak(serving, input=text, response_format="pcm", stream=False)
-    assert whole[1]["Content-Length"] == str(len(whole[2]))
-    assert b"".join(piece for _, piece in pieces) == whole[2]
+    assert len(parts) > 3
+    _, headers, audio = speak(serving, input=text, response_format="pcm", stream=False)
+    assert headers["Content-Length"] == str(len(audio))
+    assert b"".join(part for _, part in parts) == audio
     _, wav = read_stream(serving, input=text, response_format="wav", stream=True)
-    assert b"".join(piece for _, piece in wav)[44:] == whole[2]
+    assert b"".join(part for _, part in wav)[44:] == audio
 
 
 def test_a_repeated_request_is_answered_from_the_cache(serving):
-    wanted = {"input": "这句话刚刚说过。", "emotion": "happy"}
+    body = {"input": "这句话刚刚说过。", "emotion": "happy"}
     for fields in ({"response_format": "wav"}, {"response_format": "pcm", "stream": True}):
-        (_, first, audio), (_, again, same) = (speak(serving, cached=True, **wanted, **fields) for _ in range(2))
-        assert (first["X-Cache"], again["X-Cache"]) == ("miss", "hit; memory")
-        assert same == audio
-        assert again["X-Revision"] == first["X-Revision"]
-        assert speak(serving, **wanted, **fields)[1]["X-Cache"] == "miss"  # no-cache
-    assert speak(serving, cached=True, **wanted, speed=1.5)[1]["X-Cache"] == "miss"
+        (_, first, audio), (_, second, cached_audio) = (speak(serving, cached=True, **body, **fields) for _ in range(2))
+        assert (first["X-Cache"], second["X-Cache"]) == ("miss", "hit; memory")
+        assert cached_audio == audio
+        assert second["X-Revision"] == first["X-Revision"]
+        assert speak(serving, **body, **fields)[1]["X-Cache"] == "miss"  # no-cache
+    assert speak(serving, cached=True, **body, speed=1.5)[1]["X-Cache"] == "miss"
     metrics = call(serving, "GET", "/metrics")[2].decode()
     assert float(re.search(r'^kubevoice_cache_requests_total{tier="memory"} (\S+)$', metrics, re.MULTILINE)[1]) == 2
 
@@ -102,16 +102,16 @@ def test_a_repeated_request_is_answered_from_the_cache(serving):
 def test_times_are_those_of_the_speech(serving):
     status, headers, content = call(serving, "POST", "/v1/audio/subtitles", {"input": "你好。再见。"})
     assert status == 200
-    _, spoken, audio = speak(serving, input="你好。再见。")
-    assert headers["X-Revision"] == spoken["X-Revision"]
-    assert json.loads(content)["duration"] == pytest.approx(float(spoken["X-Audio-Seconds"]), abs=1e-3)
+    _, speech_headers, audio = speak(serving, input="你好。再见。")
+    assert headers["X-Revision"] == speech_headers["X-Revision"]
+    assert json.loads(content)["duration"] == pytest.approx(float(speech_headers["X-Audio-Seconds"]), abs=1e-3)
     assert audio
 
 
-def test_events_are_openais(serving):
-    answer, pieces = read_stream(serving, stream_format="sse", input="你好，世界。")
+def test_events_have_openais_format(serving):
+    answer, parts = read_stream(serving, stream_format="sse", input="你好，世界。")
     assert answer.headers["Content-Type"].startswith("text/event-stream")
-    lines = b"".join(piece for _, piece in pieces).decode().strip().split("\n\n")
+    lines = b"".join(part for _, part in parts).decode().strip().split("\n\n")
     events = [json.loads(line.removeprefix("data: ")) for line in lines]
     assert [event["type"] for event in events[-2:]] == ["speech.audio.delta", "speech.audio.done"]
     audio = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
@@ -130,30 +130,30 @@ def test_incremental_speech_is_the_same_speech(serving, toy):
         assert caller.hear("speech.audio.done")["usage"]["input_tokens"] == len(text)
         assert caller.end() == (1000, "")
         assert caller.connection.response.headers["X-Request-Id"]
-    parts = text[:-3], text[-3:]
-    whole = [speak(serving, input=part, speed=1.5, response_format="pcm", stream=False)[2] for part in parts]
+    texts = text[:-3], text[-3:]
+    audio = [speak(serving, input=part, speed=1.5, response_format="pcm", stream=False)[2] for part in texts]
     pause = bytes(2 * round(0.28 / 1.5 * toy.manifest.sample_rate))
-    assert caller.audio == pause.join(whole)
+    assert caller.audio == pause.join(audio)
 
 
-def test_a_websocket_error_says_why(serving):
+def test_a_websocket_error_has_a_message(serving):
     with open_speech(serving, {"emotion": "bored"}) as caller:
         caller.say("text", text="你好。\n")
         assert "it has: neutral, happy" in caller.hear("error")["error"]["message"]
         assert caller.end() == (4400, "cannot_speak")
 
 
-def test_closing_a_websocket_ends_the_work(serving):
+def test_closing_a_websocket_cancels_the_work(serving):
     for _ in range(3):
         with open_speech(serving) as caller:
             caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 200)
             caller.hear("speech.sentence.started")
             caller.connection.socket.shutdown(socket.SHUT_RDWR)
-    eventually(lambda: b"kubevoice_speech_in_progress 0.0" in call(serving, "GET", "/metrics")[2])
+    wait_until(lambda: b"kubevoice_speech_in_progress 0.0" in call(serving, "GET", "/metrics")[2])
 
 
 def test_incremental_speech_continues_with_a_new_revision(serving, toy, other_toy, tmp_path):
-    """Between two sentences; unless the new one's samples would not fit the file that has begun."""
+    """It changes between two sentences. With another sample rate it ends with an error."""
     third = make_toy_voice(tmp_path / "third", "third")
     try:
         with open_speech(serving) as caller:
@@ -184,31 +184,31 @@ def test_a_batch_comes_back_as_one_zip_file(serving, toy):
         assert archive.namelist() == ["a.wav", "003.mp3", "manifest.json"]
         assert archive.read("a.wav") == speak(serving, input="你好。")[2]
         manifest = json.loads(archive.read("manifest.json"))
-    assert [one["status"] for one in manifest["items"]] == [200, 400, 200]
+    assert [item["status"] for item in manifest["items"]] == [200, 400, 200]
     assert manifest["items"][0]["revision"] == toy.digest
 
 
 def test_openais_client_works(serving):
     with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
         assert [model.id for model in client.models.list()] == ["toy"]
-        wanted = {"model": "kubevoice", "voice": "toy", "input": "你好，世界。"}
-        whole = client.audio.speech.create(**wanted, response_format="wav", speed=2.0, extra_body={"emotion": "happy"})
-        assert seconds(whole.content) > 0
-        with client.audio.speech.with_streaming_response.create(**wanted, response_format="pcm") as answer:
+        fields = {"model": "kubevoice", "voice": "toy", "input": "你好，世界。"}
+        speech = client.audio.speech.create(**fields, response_format="wav", speed=2.0, extra_body={"emotion": "happy"})
+        assert measure_seconds(speech.content) > 0
+        with client.audio.speech.with_streaming_response.create(**fields, response_format="pcm") as answer:
             pcm = b"".join(answer.iter_bytes())
         assert pcm == speak(serving, input="你好，世界。", response_format="pcm", stream=False)[2]
-        with pytest.raises(openai.BadRequestError, match="it has: neutral, happy") as refused:
-            client.audio.speech.create(**wanted, extra_body={"emotion": "bored"})
-        assert refused.value.param == "input"
+        with pytest.raises(openai.BadRequestError, match="it has: neutral, happy") as error_info:
+            client.audio.speech.create(**fields, extra_body={"emotion": "bored"})
+        assert error_info.value.param == "input"
 
 
-def test_a_stream_that_cannot_begin_is_an_error_like_any_other(serving):
-    answer, pieces = read_stream(serving, emotion="bored")
+def test_a_stream_that_cannot_start_has_an_error_response(serving):
+    answer, parts = read_stream(serving, emotion="bored")
     assert answer.status == 400
-    assert "it has: neutral, happy" in json.loads(pieces[0][1])["error"]["message"]
+    assert "it has: neutral, happy" in json.loads(parts[0][1])["error"]["message"]
 
 
-def test_a_caller_who_leaves_ends_the_work(serving):
+def test_closing_the_connection_cancels_the_work(serving):
     host, port = serving.url.removeprefix("http://").split(":")
     for _ in range(3):
         with socket.create_connection((host, int(port))) as connection:
@@ -222,7 +222,7 @@ def test_a_caller_who_leaves_ends_the_work(serving):
 
 
 @pytest.mark.parametrize(
-    ("fields", "status", "words"),
+    ("fields", "status", "message_part"),
     [
         ({"input": " "}, 400, "empty"),
         ({"input": "!!!"}, 400, "nothing that can be spoken"),
@@ -235,11 +235,11 @@ def test_a_caller_who_leaves_ends_the_work(serving):
         ({"lexicon": {"C#": "xi9"}}, 400, "lexicon['C#']: 'xi9' is not a pinyin syllable"),
     ],
 )
-def test_bad_requests_get_an_error_that_says_what_is_wrong(serving, fields, status, words):
+def test_invalid_requests_have_an_error_with_a_message(serving, fields, status, message_part):
     code, _, body = speak(serving, **fields)
     error = json.loads(body)["error"]
     assert code == status
-    assert words in error["message"]
+    assert message_part in error["message"]
 
 
 def test_lists_page_and_metrics(serving, toy):
@@ -258,15 +258,15 @@ def test_lists_page_and_metrics(serving, toy):
     assert json.loads(call(serving, "POST", "/v1/text/analyze", document)[2])["pinyin"][0]["offset"] == 10
 
 
-def test_an_ssml_document_is_spoken(serving):
-    def seconds(document):
+def test_an_ssml_document_is_synthesized(serving):
+    def synthesize_seconds(document):
         status, headers, _ = speak(serving, input=document, ssml=True)
         assert status == 200
         return float(headers["X-Audio-Seconds"])
 
-    plain = seconds("<speak>今天天气真好。</speak>")
-    assert seconds('<speak>今天天气真好。<break time="1s"/></speak>') == pytest.approx(plain + 1, abs=0.01)
-    assert seconds('<speak><prosody rate="2">今天天气真好。</prosody></speak>') < 0.8 * plain
+    plain = synthesize_seconds("<speak>今天天气真好。</speak>")
+    assert synthesize_seconds('<speak>今天天气真好。<break time="1s"/></speak>') == pytest.approx(plain + 1, abs=0.01)
+    assert synthesize_seconds('<speak><prosody rate="2">今天天气真好。</prosody></speak>') < 0.8 * plain
     document = '<speak>你好<blink>，</blink><voice name="nobody">再见</voice></speak>'
     _, headers, _ = speak(serving, input=document, ssml=True)
     notices = json.loads(headers["X-Notices"])
@@ -278,10 +278,10 @@ def test_an_ssml_document_is_spoken(serving):
     assert analysis["notices"] == notices
 
 
-def test_the_legacy_api_keeps_a_file(serving):
+def test_the_legacy_api_stores_a_file(serving):
     status, _, body = call(serving, "POST", "/api/tts", {"text": "你好。"})
     assert status == 200
     status, headers, wav = call(serving, "GET", json.loads(body)["audio_url"])
     assert (status, headers["Content-Type"]) == (200, "audio/wav")
-    assert seconds(wav) > 0
+    assert measure_seconds(wav) > 0
     assert call(serving, "GET", "/audio/..%2f..%2fetc%2fpasswd.wav")[0] == 404

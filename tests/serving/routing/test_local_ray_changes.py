@@ -1,4 +1,4 @@
-"""Changes of what a real Ray Serve on this machine serves, in this order; the last one stops it."""
+"""Changes of a RayService on a local Ray. The tests run in this order; the last one stops Ray."""
 
 import threading
 from pathlib import Path
@@ -10,7 +10,7 @@ from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.render.rayservice import BundleRef
 from kubevoice_serving.http.api_keys import generate_key
-from local_voice import DEADLINE_SECONDS, bundle, call, eventually, open_speech, render, serve_voice, speak
+from local_voice import DEADLINE_SECONDS, bundle, call, open_speech, render, serve_voice, speak, wait_until
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
@@ -26,16 +26,16 @@ def serving(folder, toy):
         yield local
 
 
-def test_api_keys_are_needed_where_the_spec_names_a_secret(serving, toy):
-    guarded = render(bundle(toy), more=", expose: {auth: {secretRef: {name: tokens}}}")
-    with pytest.raises(InputError, match="make one: kubevoice key NAME >> ") as refused:
-        serving.apply(guarded)
-    path = Path(str(refused.value).rpartition(" ")[2])
+def test_api_keys_are_needed_if_the_spec_names_a_secret(serving, toy):
+    service = render(bundle(toy), more=", expose: {auth: {secretRef: {name: tokens}}}")
+    with pytest.raises(InputError, match="make one: kubevoice key NAME >> ") as error_info:
+        serving.apply(service)
+    path = Path(str(error_info.value).rpartition(" ")[2])
     key, line = generate_key("mei")
     path.write_text(line.text)
     try:
-        serving.apply(guarded)
-        eventually(lambda: speak(serving)[0] == 401)
+        serving.apply(service)
+        wait_until(lambda: speak(serving)[0] == 401)
         serving.wait("toy", toy.digest, DEADLINE_SECONDS)
         with openai.OpenAI(base_url=f"{serving.url}/v1", api_key=key, max_retries=0) as client:
             assert client.audio.speech.create(model="toy", voice="toy", input="你好。").content
@@ -47,27 +47,27 @@ def test_api_keys_are_needed_where_the_spec_names_a_secret(serving, toy):
         with open_speech(serving) as caller:
             assert caller.end() == (4401, "missing_api_key")
         with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
-            with pytest.raises(openai.AuthenticationError) as unknown:
+            with pytest.raises(openai.AuthenticationError) as error_info:
                 client.models.list()
-            assert unknown.value.code == "invalid_api_key"
+            assert error_info.value.code == "invalid_api_key"
         path.unlink()
-        known = {"Authorization": f"Bearer {key}"}
-        eventually(lambda: call(serving, "GET", "/v1/voices", headers=known)[0] == 503)
+        headers = {"Authorization": f"Bearer {key}"}
+        wait_until(lambda: call(serving, "GET", "/v1/voices", headers=headers)[0] == 503)
     finally:
         serving.apply(render(bundle(toy)))
-        eventually(lambda: speak(serving)[0] == 200)
+        wait_until(lambda: speak(serving)[0] == 200)
 
 
 def test_each_address_has_a_rate_limit_behind_rays_proxy(serving, toy):
     serving.apply(render(bundle(toy), more=", expose: {requestsPerMinute: 1}"))
     try:
-        eventually(lambda: call(serving, "GET", "/v1/voices")[0] == 429)
-        # Ray's proxy believes this of the machine itself, so that it stands for a caller elsewhere.
-        elsewhere = {"X-Forwarded-For": "10.0.0.1"}
-        assert [call(serving, "GET", "/v1/voices", headers=elsewhere)[0] for _ in range(2)] == [200, 429]
+        wait_until(lambda: call(serving, "GET", "/v1/voices")[0] == 429)
+        # Ray's proxy accepts this header from this machine, so a test can use it for another address.
+        headers = {"X-Forwarded-For": "10.0.0.1"}
+        assert [call(serving, "GET", "/v1/voices", headers=headers)[0] for _ in range(2)] == [200, 429]
     finally:
         serving.apply(render(bundle(toy)))
-        eventually(lambda: speak(serving)[0] == 200)
+        wait_until(lambda: speak(serving)[0] == 200)
 
 
 def test_another_program_on_the_port_is_an_input_error(serving, tmp_path, toy):
@@ -77,14 +77,14 @@ def test_another_program_on_the_port_is_an_input_error(serving, tmp_path, toy):
 
 
 def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_toy):
-    answers, done = [], threading.Event()
+    answers, stop = [], threading.Event()
 
-    def ask():
-        while not done.is_set():
+    def send_requests():
+        while not stop.is_set():
             status, headers, _ = speak(serving)
             answers.append((status, headers["X-Revision"]))
 
-    clients = [threading.Thread(target=ask) for _ in range(3)]
+    clients = [threading.Thread(target=send_requests) for _ in range(3)]
     for client in clients:
         client.start()
     try:
@@ -93,7 +93,7 @@ def test_a_new_revision_is_swapped_in_without_a_failed_request(serving, other_to
         serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
         assert speak(serving, cached=True)[1]["X-Revision"] == other_toy.digest
     finally:
-        done.set()
+        stop.set()
         for client in clients:
             client.join()
     assert {status for status, _ in answers} == {200}
@@ -113,9 +113,9 @@ def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, ot
 def test_stopping_leaves_no_process_and_a_free_port(serving, folder):
     assert serving.stop()
     assert port_is_free(int(serving.url.rpartition(":")[2]))
-    ours = str(folder).encode()
-    left = [p for p in Path("/proc").iterdir() if p.name.isdigit() and ours in read_command(p)]
-    assert left == []
+    name = str(folder).encode()
+    processes = [p for p in Path("/proc").iterdir() if p.name.isdigit() and name in read_command(p)]
+    assert processes == []
 
 
 def read_command(process):

@@ -1,4 +1,4 @@
-"""The response cache: in this process, and in a real Redis that may be slow or gone."""
+"""The response cache: its memory tier, and its Redis tier, which may hang or be lost."""
 
 import asyncio
 import signal
@@ -41,8 +41,8 @@ async def store(config, key, result):
         cache.set(key, result)
 
 
-def open_cache(redis=None, **more):
-    return aclosing(ResponseCache(CacheConfig(redis_url=redis and redis.url, **more)))
+def open_cache(redis=None, **options):
+    return aclosing(ResponseCache(CacheConfig(redis_url=redis and redis.url, **options)))
 
 
 REQUEST = SynthesisRequest("你好。", "mei")
@@ -63,7 +63,7 @@ def make_key(request=REQUEST, voice="mei", revision=REVISION, *, streaming=False
         SynthesisRequest("你好。", "mei", lexicon={"好": ("hao4",)}),
     ],
 )
-def test_whatever_changes_the_result_changes_the_key(other):
+def test_a_request_with_another_result_has_another_key(other):
     assert make_key(other) != make_key()
     assert make_key(revision="sha256:" + "2" * 64) != make_key()
     assert make_key(voice="tom") != make_key()
@@ -71,8 +71,8 @@ def test_whatever_changes_the_result_changes_the_key(other):
     assert make_key(SynthesisRequest("你好。", "mei")) == make_key()
 
 
-def test_a_cached_result_is_the_stored_one_at_no_cost():
-    async def scene():
+def test_a_cached_result_equals_the_stored_one_without_its_costs():
+    async def scenario():
         async with open_cache() as cache:
             assert await cache.get("a") is None
             cache.set("a", make_result(notices=(Notice("gone", 1, 2),)))
@@ -84,26 +84,26 @@ def test_a_cached_result_is_the_stored_one_at_no_cost():
         )
         assert (cached.stats.audio_seconds, cached.stats.synthesis_seconds) == (1.5, 0.0)
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_the_memory_tier_is_bounded_and_drops_the_entry_used_longest_ago():
-    async def scene():
+def test_the_memory_tier_is_bounded_and_drops_the_least_recently_used_entry():
+    async def scenario():
         async with open_cache(megabytes=1) as cache:
             large = make_result(bytes(400_000))
             cache.set("a", large)
             cache.set("b", large)
-            assert await cache.get("a")  # so that b is the one used longest ago
+            assert await cache.get("a")  # so that b is the least recently used one
             cache.set("c", large)
             assert [key for key in "abc" if await cache.get(key)] == ["a", "c"]
             cache.set("huge", make_result(bytes(MAX_AUDIO_BYTES + 1)))
             assert await cache.get("huge") is None
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 def test_entries_expire(redis, monkeypatch):
-    async def scene():
+    async def scenario():
         async with open_cache(redis, ttl_seconds=100.0) as cache:
             cache.set("a", make_result())
         with Redis.from_url(redis.url) as client:
@@ -114,7 +114,7 @@ def test_entries_expire(redis, monkeypatch):
             advance_clock(monkeypatch, 101)
             assert await cache.get("a") is None
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 def advance_clock(monkeypatch, seconds):
@@ -123,31 +123,31 @@ def advance_clock(monkeypatch, seconds):
 
 
 def test_the_redis_tier_is_shared_between_processes(redis):
-    async def scene():
+    async def scenario():
         await store(CacheConfig(redis_url=redis.url), "a", make_result())
         async with open_cache(redis) as cache:
             assert (await cache.get("a")).head.cache_tier == "redis"
             assert (await cache.get("a")).head.cache_tier == "memory"
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
     "garbage", [b"", b"{}", b"[]\n", b'{"head": 3}\nx', b"\xff\n", serialize_result(make_result())[:40]]
 )
-def test_an_entry_that_something_else_wrote_is_a_miss(redis, garbage):
-    async def scene():
+def test_an_invalid_entry_is_a_miss(redis, garbage):
+    async def scenario():
         with Redis.from_url(redis.url) as client:
             client.set(KEY_PREFIX + "a", garbage)
         async with open_cache(redis) as cache:
             assert await cache.get("a") is None
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("sent_signal", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_redis_that_hangs_or_dies_costs_little_and_is_used_again(redis, sent_signal, monkeypatch):
-    async def scene():
+def test_a_redis_that_hangs_or_ends_delays_little_and_is_used_again(redis, sent_signal, monkeypatch):
+    async def scenario():
         config = CacheConfig(redis_url=redis.url)
         await store(config, "a", make_result())
         async with open_cache(redis) as cache:
@@ -158,9 +158,9 @@ def test_a_redis_that_hangs_or_dies_costs_little_and_is_used_again(redis, sent_s
             began = time.monotonic()
             for _ in range(100):
                 assert await cache.get("a") is None
-            assert time.monotonic() - began < 0.1  # it is not asked
+            assert time.monotonic() - began < 0.1  # Redis gets no request
             cache.set("b", make_result(b"b"))
-            assert (await cache.get("b")).audio == b"b"  # the memory tier works all the same
+            assert (await cache.get("b")).audio == b"b"  # the memory tier works without Redis
             if sent_signal == signal.SIGSTOP:
                 redis.send(signal.SIGCONT)
             else:
@@ -170,4 +170,4 @@ def test_a_redis_that_hangs_or_dies_costs_little_and_is_used_again(redis, sent_s
             advance_clock(monkeypatch, REDIS_BACKOFF_SECONDS + 1)
             assert (await cache.get("a")).head.cache_tier == "redis"
 
-    asyncio.run(scene())
+    asyncio.run(scenario())

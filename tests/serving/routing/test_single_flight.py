@@ -1,4 +1,4 @@
-"""Single flight: one computation for equal requests, and its end."""
+"""Single flight: one computation for equal requests, its cancellation and its exceptions."""
 
 import asyncio
 
@@ -17,24 +17,24 @@ def test_equal_computations_run_once_and_are_cancelled_when_nobody_waits():
             raise
         return "speech"
 
-    async def scene():
+    async def scenario():
         single_flight = SingleFlight()
         assert await asyncio.gather(*(single_flight.do("a", compute) for _ in range(5))) == ["speech"] * 5
         assert len(calls) == 1
         first, second = (asyncio.create_task(single_flight.do("a", compute)) for _ in range(2))
         await asyncio.sleep(0)
         first.cancel()
-        assert await second == "speech"  # the first caller went away
+        assert await second == "speech"  # although the first caller was cancelled
         assert len(calls) == 2
-        lonely = asyncio.create_task(single_flight.do("a", compute))
+        only_caller = asyncio.create_task(single_flight.do("a", compute))
         await asyncio.sleep(0.01)
-        lonely.cancel()
-        await asyncio.gather(lonely, return_exceptions=True)
+        only_caller.cancel()
+        await asyncio.gather(only_caller, return_exceptions=True)
         await asyncio.sleep(0)
         assert cancellations == [1]
         assert await single_flight.do("a", compute) == "speech"
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 def test_an_exception_reaches_every_waiting_caller_and_is_not_stored():
@@ -42,9 +42,9 @@ def test_an_exception_reaches_every_waiting_caller_and_is_not_stored():
         await asyncio.sleep(0.01)
         raise KeyError("gone")
 
-    async def scene():
+    async def scenario():
         single_flight = SingleFlight()
         outcomes = await asyncio.gather(*(single_flight.do("a", fail) for _ in range(3)), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [KeyError] * 3
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
