@@ -161,7 +161,7 @@ NEEDED = [
     *(("prometheus", str(stage), 9090) for stage in Stage),
 ]
 FORBIDDEN = [
-    # Ray's dashboard runs whatever it is told to.
+    # Ray's dashboard runs any job that it receives.
     *((who, "head", 8265) for who in ("stranger", "neighbour", "application", "prometheus", "operator", "train")),
     *((who, "head", 6379) for who in ("stranger", "neighbour", "application", "train")),
     *((who, "redis", 6379) for who in ("stranger", "neighbour", "application", "train", "operator", "prometheus")),

@@ -232,7 +232,7 @@ def test_what_up_says_to_type_finds_the_state_of_up(tmp_path, monkeypatch):
     assert with_home("kubevoice down") == f"KUBEVOICE_HOME='{tmp_path / 'my home'}' kubevoice down"
 
 
-def test_a_port_in_use_is_told_from_a_free_one():
+def test_a_port_in_use_is_distinguished_from_a_free_one():
     from kubevoice_operator.local.ray import port_is_free
 
     with socket.socket() as taken:

@@ -25,7 +25,7 @@ def test_audio_that_comes_in_time_has_no_gaps_and_late_audio_has():
     assert early.first <= early.total < late.total
 
 
-def test_failures_and_refusals_are_told_apart_and_nothing_is_lost():
+def test_failures_and_refusals_are_distinguished_and_nothing_is_lost():
     def stream(text):
         yield ChunkArrival(1.0)
         if text == "broken":

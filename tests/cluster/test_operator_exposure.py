@@ -62,7 +62,7 @@ def test_a_network_policy_is_made_and_removed(voices, rest):
     voices.wait("no NetworkPolicy", lambda: policy() is None)
 
 
-def test_what_belongs_to_somebody_else_is_left_alone_and_told(voices, rest):
+def test_what_belongs_to_somebody_else_is_left_alone_and_reported(voices, rest):
     theirs = {"metadata": {"name": "taken"}, "spec": {"rules": [{"host": "theirs.example.com"}]}}
     rest.create("ingresses", voices.namespace, theirs | {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"})
     voices.make("taken", **expose(ingress=INGRESS, networkPolicy=True))

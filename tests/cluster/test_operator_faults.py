@@ -45,7 +45,7 @@ def running_trainer(voice):
     return next(p["metadata"]["name"] for p in voice.pods("kubevoice.io/stage=train"))
 
 
-def test_an_image_that_cannot_be_pulled_is_told_and_mended(make):
+def test_an_image_that_cannot_be_pulled_is_reported_and_mended(make):
     voice = make("image", training={"image": "kubevoice/nowhere:1"}).apply()
     message = voice.wait_condition("DatasetReady", "False", "ImagePullFailed")["message"]
     assert "kubevoice/nowhere:1" in message
@@ -57,7 +57,7 @@ def test_an_image_that_cannot_be_pulled_is_told_and_mended(make):
     assert voice.condition("Degraded")["status"] == "False"
 
 
-def test_gpus_that_are_not_there_are_told_and_train_together_when_they_come(node, make):
+def test_gpus_that_are_not_there_are_reported_and_train_together_when_they_come(node, make):
     voice = make("gpu", training={"gpusPerNode": 1, "nodes": 2}).apply()
     message = voice.wait_condition("Trained", "False", "Unschedulable", timeout=240)["message"]
     assert "nvidia.com/gpu" in message
@@ -79,7 +79,7 @@ def advertise(node, name, gpus):
     node.kubectl("patch", "node", name, "--subresource=status", "--type=json", "-p", json.dumps(patch))
 
 
-def test_a_trainer_without_memory_is_told_and_goes_on_with_more(make):
+def test_a_trainer_without_memory_is_reported_and_goes_on_with_more(make):
     little = {"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"memory": "200Mi"}}
     enough = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "3Gi"}}
     voice = make("memory", training={"resources": little, "backoffLimit": 0}).apply()
@@ -90,7 +90,7 @@ def test_a_trainer_without_memory_is_told_and_goes_on_with_more(make):
     voice.wait_condition("Trained", timeout=240)
 
 
-def test_a_missing_secret_is_told_and_mended(node, make, namespace):
+def test_a_missing_secret_is_reported_and_mended(node, make, namespace):
     voice = make("secret")
     voice.model["spec"]["storage"]["secretRef"] = {"name": "later"}
     voice.apply()
@@ -99,7 +99,7 @@ def test_a_missing_secret_is_told_and_mended(node, make, namespace):
     voice.wait_condition("DatasetReady", timeout=180)
 
 
-def test_wrong_credentials_and_a_missing_bucket_are_told_and_tried_again(node, make, namespace):
+def test_wrong_credentials_and_a_missing_bucket_are_reported_and_tried_again(node, make, namespace):
     wrong = node.s3.secret("wrong", namespace)
     wrong["stringData"]["AWS_SECRET_ACCESS_KEY"] = "no"  # noqa: S105  # wrong on purpose
     node.apply([wrong])
@@ -112,7 +112,7 @@ def test_wrong_credentials_and_a_missing_bucket_are_told_and_tried_again(node, m
     voice.wait_condition("DatasetReady", timeout=240)
 
 
-def test_a_dataset_error_is_told_once_and_read_again_when_asked(node, make):
+def test_a_dataset_error_is_reported_once_and_read_again_when_asked(node, make):
     client = voices.s3_client(node.s3)
     client.put_object(
         Bucket="datasets", Key="broken/metadata.csv", Body="id,text,emotion,wav_path\na,你好,neutral,a.wav\n".encode()
@@ -128,7 +128,7 @@ def test_a_dataset_error_is_told_once_and_read_again_when_asked(node, make):
     voice.wait_condition("DatasetReady", timeout=180)
 
 
-def test_a_stage_that_takes_too_long_is_told(make):
+def test_a_stage_that_takes_too_long_is_reported(make):
     voice = make("slow", training={"maxSteps": 100000, "activeDeadlineSeconds": 60}).apply()
     message = voice.wait_condition("Trained", "False", "DeadlineExceeded", timeout=400)["message"]
     assert "activeDeadlineSeconds" in message

@@ -112,7 +112,7 @@ def test_a_chain_whose_operator_is_killed_at_every_step_comes_to_the_same_end(co
         voices.wait_condition("mei", "Available", "False", "KubeRayNotInstalled")
         assert {stage: voices.job("mei", stage)["metadata"]["uid"] for stage in CHAIN} == made
         assert digest(voices, "mei") == digest(voices, "undisturbed") == REVISION
-        voices.wait("the end to be told", lambda: "ReleaseSucceeded" in voices.events("mei"))
+        voices.wait("the Event of the release", lambda: "ReleaseSucceeded" in voices.events("mei"))
         # A new life looks at everything before it speaks, so it repeats nothing. What a killed one had still to tell
         # is lost: statuses are written first, and say it all.
         events = voices.events("mei")

@@ -109,7 +109,7 @@ def test_other_parameters_train_anew_and_swap_in_without_a_failed_request(mei):
     prepared = [job["metadata"]["uid"] for job in mei.jobs("prepare")]
     pods = {pod["metadata"]["uid"] for pod in mei.pods("ray.io/node-type")}
     mei.apply(training={"maxSteps": 8})
-    mei.wait("the retraining to be told", lambda: mei.condition("Ready").get("status") == "False", 60)
+    mei.wait("the new training in the status", lambda: mei.condition("Ready").get("status") == "False", 60)
     with Client(mei) as client:
         mei.wait_ready(420)
         new = serving(mei)
@@ -287,7 +287,7 @@ def test_other_resources_bring_another_ray_cluster_that_takes_over_when_it_is_re
     assert client.failures == []
 
 
-def test_a_second_cluster_that_cannot_start_is_told_while_the_first_serves(node, mei):
+def test_a_second_cluster_that_cannot_start_is_reported_while_the_first_serves(node, mei):
     wait_for_single_cluster(node, mei)
     mei.apply(serving={"image": "kubevoice/nowhere:1"})
     message = mei.wait_condition("Ready", "False", "ImagePullFailed", timeout=180)["message"]

@@ -41,7 +41,7 @@ def test_the_chain_tells_its_story(voices):
     assert voices.condition("story", "Evaluated")[:2] == ("True", "GatePassed")
     assert status["dataset"]["clips"] == 9
     assert status["revisions"][0]["digest"] == "sha256:" + "1" * 64
-    voices.wait("the end to be told", lambda: "ReleaseSucceeded" in voices.events("story"))
+    voices.wait("the Event of the release", lambda: "ReleaseSucceeded" in voices.events("story"))
     events = voices.events("story")
     assert [reason for reason in events if reason.endswith("Succeeded")] == [
         "PrepareSucceeded",

@@ -44,7 +44,7 @@ SCHEDULED_LONG_AGO = build_scheduling_status("True", lastTransitionTime="2026-01
         ("slow", SCHEDULED_LONG_AGO, "PodConfigError", "it has not started for 300 s"),
     ],
 )
-def test_a_pod_that_does_not_start_is_told_and_waited_for(voices, name, status, reason, message):
+def test_a_pod_that_does_not_start_is_reported_and_waited_for(voices, name, status, reason, message):
     voices.make(name)
     pod = voices.report(name, "prepare", status)
     text = voices.wait_condition(name, "DatasetReady", "False", reason)

@@ -196,7 +196,7 @@ def test_what_is_rendered_is_taken_by_every_kuberay_that_is_supported(voices, re
     assert "nonsense" in caught.value.body
 
 
-def test_a_kuberay_that_is_too_old_is_told(voices, control_plane):
+def test_a_kuberay_that_is_too_old_is_reported(voices, control_plane):
     install(control_plane, TOO_OLD)
     try:
         # A voice of its own, for which the API server has the old schema by the time it is released.

@@ -41,7 +41,7 @@ def test_shares_are_what_was_written(manifest, speaker, shares):
         ("", "no speaker ''"),
     ],
 )
-def test_what_is_wrong_with_a_blend_is_told(manifest, speaker, message):
+def test_what_is_wrong_with_a_blend_is_reported(manifest, speaker, message):
     with pytest.raises(InputError, match=message):
         build_speaker_weights(manifest, speaker)
 

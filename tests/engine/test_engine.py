@@ -184,14 +184,14 @@ def test_a_voice_that_knows_english_speaks_its_phones(toy, tmp_path, english, sa
     assert np.array_equal(audio, engine.synthesize(phones, Controls())) is same
 
 
-def test_a_damaged_lexicon_of_a_voice_is_told(toy, tmp_path):
+def test_a_damaged_lexicon_of_a_voice_is_reported(toy, tmp_path):
     shutil.copytree(toy.path, folder := tmp_path / "own")
     (folder / "lexicon.txt").write_text("好 hao3\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"lexicon\.txt line 1"):
         Engine(seal_bundle(folder, toy.manifest))
 
 
-def test_a_gpu_that_is_given_and_not_used_is_told_once(toy):
+def test_a_gpu_that_is_given_and_not_used_is_reported_once(toy):
     program = f"from kubevoice.engine import Engine; from pathlib import Path; Engine.load(Path({str(toy.path)!r}))"
     messages = {
         given: subprocess.run(

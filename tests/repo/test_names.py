@@ -50,7 +50,6 @@ PATTERNS = (
     "examples/**/*.md",
     "images/*",
     "serving/**/webui/*",
-    "tests/**/*.go",
     "tests/**/*.yaml",
     "training/**/*.css",
     "voices/*.md",

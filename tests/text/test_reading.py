@@ -81,7 +81,7 @@ def test_a_lexicon_comes_first_and_crosses_words():
     assert pinyin("重庆天气真好，iPhone", lexicon=lexicon) == "zhong4 qing4 tian4 qi1 zhen2 hao3 ai4 feng1"
 
 
-def test_every_wrong_line_of_a_lexicon_is_told():
+def test_every_wrong_line_of_a_lexicon_is_reported():
     with pytest.raises(InputError) as refused:
         read_lexicon("重庆 chong2\n好\thao9\n你\tni3\n你\tni3\n" + "字" * 40 + "\tzi4\n", "own.txt")
     assert [p.split(":")[0] for p in refused.value.problems] == [f"own.txt line {n}" for n in (1, 2, 4, 5)]

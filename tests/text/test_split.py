@@ -60,7 +60,7 @@ def test_pieces_make_the_same_sentences(text, places):
     assert [s.strip() for s in sentences if s.strip()] == split_text(text)
 
 
-def test_a_sentence_is_told_as_soon_as_it_cannot_change():
+def test_a_sentence_is_returned_as_soon_as_it_cannot_change():
     splitter = Splitter()
     assert splitter.feed("你好。") == []
     assert splitter.feed("再") == ["你好。"]

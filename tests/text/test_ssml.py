@@ -103,7 +103,7 @@ def test_times_are_taken_with_their_unit_or_in_milliseconds(time, seconds):
         ("<speak>" + "<break time='20s'/>" * 16 + "</speak>", "line 1", "300 s of silence"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(document, where, what):
+def test_what_is_wrong_is_reported_with_its_place(document, where, what):
     with pytest.raises(InputError) as refused:
         parse(document)
     assert where in str(refused.value)

@@ -68,7 +68,7 @@ def test_figures_pictures_and_sounds_lie_beside_the_checkpoints(run, tmp_path):
         assert events.Audio(tag)[0].length_frames >= 400
 
 
-def test_steps_that_are_made_again_are_told_once(run, tmp_path):
+def test_steps_that_are_made_again_are_reported_once(run, tmp_path):
     first = run({"max_steps": 8})
     first.on_step = lambda *_: first.writer.publish()
     first.stopping = lambda: first.step == 4

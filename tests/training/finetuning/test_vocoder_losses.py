@@ -39,7 +39,7 @@ def voice(phase):
     return 0.1 * torch.stack([torch.sin(k * turns) / k for k in range(1, 12)]).sum(0)[None, None]
 
 
-def test_a_voice_that_wavers_is_told_by_its_harmonics_and_one_that_only_begins_elsewhere_is_none():
+def test_a_voice_that_wavers_is_recognized_by_its_harmonics_and_one_that_only_begins_elsewhere_is_none():
     torch.manual_seed(0)
     steady, wavering = voice(0.0), voice(F.interpolate(0.3 * torch.randn(1, 1, 50), size=12000, mode="linear")[0, 0])
     losses = ReconstructionLosses(MelConfig())

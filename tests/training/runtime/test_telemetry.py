@@ -26,7 +26,7 @@ def progress(tmp_path):
     return ProgressFile(tmp_path / "progress.json", Stage.TRAIN)
 
 
-def test_progress_and_metrics_are_told_from_the_first_report_on(progress):
+def test_progress_and_metrics_are_reported_from_the_first_report_on(progress):
     port = free_port()
     with serve_telemetry(port, progress):
         assert get(port, "/healthz") == (200, "ok\n")

@@ -63,7 +63,7 @@ def test_bad_input_ends_with_2_and_names_every_row(make):
     assert not (stages.folder / "artifacts").exists()
 
 
-def test_an_environment_that_makes_no_sense_is_told(make):
+def test_an_environment_that_makes_no_sense_is_reported(make):
     stages = make(8)
     code, failure = stages.run("train", stages.prepare_spec(), environment={"KUBEVOICE_PROCESSES": "two"})
     assert (code, failure["reason"], failure["retryable"]) == (2, "InvalidInput", False)
@@ -92,7 +92,7 @@ def test_collect_never_deletes_everything_or_elsewhere(make, prefixes):
     assert (stages.folder / "artifacts" / "bundles" / "one").exists()
 
 
-def test_collect_deletes_what_it_is_told_and_may_be_run_again(make):
+def test_collect_deletes_what_its_spec_names_and_may_be_run_again(make):
     stages = make(8)
     artifacts = stages.folder / "artifacts"
     for key in ("bundles/abc/voice.json", "bundles/abc/sub/x", "bundles/abcd/voice.json", "train/1/latest.json"):
