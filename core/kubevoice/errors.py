@@ -32,5 +32,5 @@ class SilentError(InputError):
 class StorageError(KubeVoiceError):
     """Storage cannot be used now: a server that is down, a bucket that is missing, a key that opens nothing.
 
-    Nothing is wrong with what was asked for, so asking again may succeed once somebody has mended it.
+    The request is valid, so it may succeed when the fault is repaired.
     """

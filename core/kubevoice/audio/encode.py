@@ -37,7 +37,7 @@ AAC_BPS = 96_000
 OPUS_RATE = 48_000
 """Opus always decodes at 48 kHz; encoding at it spares players a resampler of unknown quality."""
 PAGE_MICROSECONDS = "100000"
-"""An Ogg page leaves when it is full; FFmpeg's own second would be waited for by whoever listens."""
+"""Length of an Ogg page, which is sent when it is full. FFmpeg's default of a second would delay the first audio."""
 
 
 def to_pcm16(samples: ArrayLike) -> NDArray[np.int16]:

@@ -114,7 +114,7 @@ class LocalServing:
     def _config(self, service: Mapping[str, Any], mounts: Mounts) -> dict[str, Any]:
         """Return the Serve config with the paths of this machine."""
         config: dict[str, Any] = yaml.safe_load(service["spec"]["serveConfigV2"])
-        # One machine serves itself: nobody else may reach the port.
+        # Only this machine may connect to the port.
         config["http_options"] |= {"host": LOOPBACK, "port": self._port}
         head = service["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]
         front = mount_volumes(head, head["spec"]["containers"][0], self._folder)

@@ -50,7 +50,7 @@ class AccessControl:
     Parameters
     ----------
     config : AccessConfig or None
-        The first rules; None admits everybody.
+        The first rules; None admits all callers.
     """
 
     def __init__(self, config: AccessConfig | None = None) -> None:

@@ -67,8 +67,8 @@ class DeadlineScheduler:
     def at_capacity(self) -> bool:
         """Whether the replica cannot take one more stream.
 
-        That is so if the thread could not compute for all as fast as they listen, if somebody's audio is running out
-        already, or if too many streams wait for their first chunk. With no stream there is always room for one.
+        It cannot if the thread could not compute all streams in real time, if the audio of a listener is running out,
+        or if too many streams wait for their first chunk. Without a stream it can always take one.
         """
         now = time.monotonic()
         with self._changed:
@@ -116,7 +116,7 @@ class DeadlineScheduler:
         loop, items = asyncio.get_running_loop(), asyncio.Queue[tuple[T | None, BaseException | None]]()
 
         def callback(item: T | None, end: BaseException | None) -> None:
-            with suppress(RuntimeError):  # the loop is closed, so nobody waits
+            with suppress(RuntimeError):  # the loop is closed, so no task waits
                 loop.call_soon_threadsafe(items.put_nowait, (item, end))
 
         task = _Task(work, measure_seconds, callback, time.monotonic() + due_in, streaming)

@@ -164,6 +164,6 @@ class Canary:
 
 
 def _retrieve_exception(call: asyncio.Future[Any]) -> None:
-    """Retrieve the exception of a call nobody awaits; asyncio would log it otherwise."""
+    """Retrieve the exception of a call that is not awaited; asyncio would log it otherwise."""
     if not call.cancelled():
         call.exception()
