@@ -61,7 +61,7 @@ def _stage_condition(  # noqa: PLR0911  # one state each
     if job.phase is JobPhase.QUEUED:
         return ConditionValue(State.UNKNOWN, Reason.QUEUED, f"Job {step.job_name} waits to be admitted by Kueue")
     if job.pod_issue is not None:
-        return ConditionValue(State.FALSE, job.pod_issue.reason, f"pod {job.pod_issue.pod}: {job.pod_issue.message}")
+        return ConditionValue(State.FALSE, job.pod_issue.reason, job.pod_issue.description)
     if job.progress is None:
         return ConditionValue(State.UNKNOWN, Reason.RUNNING, f"{stage} is running")
     return ConditionValue(State.UNKNOWN, Reason.RUNNING, f"{stage} is running: {job.progress.percent:g} %")
@@ -90,9 +90,7 @@ def _available_condition(  # noqa: PLR0911  # one state each
     if observed.serving_missing:
         return ConditionValue(State.FALSE, Reason.KUBERAY_NOT_INSTALLED, observed.serving_missing)
     if service is not None and service.pod_issue:
-        return ConditionValue(
-            State.FALSE, service.pod_issue.reason, f"pod {service.pod_issue.pod}: {service.pod_issue.message}"
-        )
+        return ConditionValue(State.FALSE, service.pod_issue.reason, service.pod_issue.description)
     if service is not None and service.error:
         return ConditionValue(State.FALSE, Reason.SERVING_FAILED, service.error)
     if observed.serving_refusal:

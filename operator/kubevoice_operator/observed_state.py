@@ -41,6 +41,12 @@ class PodIssue:
     reason: Reason
     message: str
     pod: str
+    """Its name; empty if the API server refuses to create it."""
+
+    @property
+    def description(self) -> str:
+        """The message with the name of the pod."""
+        return f"pod {self.pod}: {self.message}" if self.pod else self.message
 
 
 @dataclass(frozen=True, slots=True)

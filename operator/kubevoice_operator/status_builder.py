@@ -38,6 +38,7 @@ POD_ISSUE_REASONS = (
     Reason.IMAGE_PULL_FAILED,
     Reason.POD_CONFIG_ERROR,
     Reason.POD_CRASHING,
+    Reason.REFUSED_BY_API,
 )
 """Reasons of a Job that still runs but whose pods have a problem."""
 

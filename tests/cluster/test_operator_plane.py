@@ -200,3 +200,13 @@ def test_nothing_but_the_status_of_a_voicemodel_is_ever_written(voices, rest):
         (entry["manager"], entry.get("subresource")) for entry in voices.get("owned")["metadata"]["managedFields"]
     }
     assert {pair for pair in managers if pair[0].startswith("kubevoice")} == {("kubevoice-operator-status", "status")}
+
+
+def test_no_edit_is_lost_beside_the_operators_own_writes(voices):
+    voices.make("edited")
+    for steps in range(1000, 1030):
+        voices.edit("edited", {"training": {"maxSteps": steps}})
+        voices.edit("edited", annotations={"edit": str(steps)})
+    generation = voices.get("edited")["metadata"]["generation"]
+    voices.wait("the last edit to be seen", lambda: voices.status("edited").get("observedGeneration") == generation)
+    assert voices.status("edited")["training"]["maxSteps"] == 1029

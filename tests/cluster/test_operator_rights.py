@@ -21,7 +21,7 @@ ALLOWED = {
     "networking.k8s.io/networkpolicies": {"list", "watch", "create", "patch", "delete"},
     "gateway.networking.k8s.io/httproutes": {"list", "watch", "create", "patch", "delete"},
     "/pods": {"list", "watch"},
-    "events.k8s.io/events": {"create"},
+    "events.k8s.io/events": {"list", "create"},
     "coordination.k8s.io/leases": {"list", "watch"},
 }
 """In any namespace."""

@@ -82,9 +82,10 @@ def test_a_pod_that_used_too_much_memory_is_named_and_its_job_is_not_tried_again
 
 def test_a_pod_that_is_tried_again_by_kubernetes_says_so_meanwhile(voices):
     voices.make("retried")
-    voices.report("retried", "prepare", build_ended_status(1, failure("Stopped", "SIGTERM")))
+    voices.report("retried", "prepare", build_ended_status(1, failure("StorageError", "s3://data: no route to host")))
     text = voices.wait_condition("retried", "DatasetReady", "False", "Retrying")
-    assert "it ended with 1; another pod will try again" in text
+    assert "it ended with 1: s3://data: no route to host; another pod will try again" in text
+    assert "no route to host" in voices.status("retried")["lastFailure"]["message"]
 
 
 def test_a_job_that_takes_too_long_ends(voices, rest):
@@ -110,6 +111,40 @@ def test_storage_that_is_away_is_tried_again(voices):
     assert another()[0]["metadata"]["name"] == first["name"]
     voices.finish("stored", "prepare")
     voices.wait_condition("stored", "DatasetReady", "True", "Succeeded")
+
+
+PODS_REFUSED = {
+    "quota": ({"kind": "ResourceQuota", "spec": {"hard": {"pods": "0"}}}, {}, "exceeded quota"),
+    "limits": (
+        {"kind": "LimitRange", "spec": {"limits": [{"type": "Container", "max": {"memory": "1Mi"}}]}},
+        {},
+        "maximum memory usage per Container is 1Mi",
+    ),
+    "priority": (None, {"priorityClassName": "absent"}, "no PriorityClass with name absent"),
+}
+
+
+@pytest.mark.parametrize("cause", PODS_REFUSED)
+def test_a_job_whose_pods_are_refused_says_why_within_a_minute(rest, control_plane, cause):
+    restriction, training, message = PODS_REFUSED[cause]
+    voices = Voices(rest, control_plane.namespace(f"refused-{cause}"))
+    path = f"api/v1/namespaces/{voices.namespace}"
+    if restriction is not None:
+        plural = restriction["kind"].lower() + "s"
+        rest.call("POST", f"{path}/{plural}", {"apiVersion": "v1", "metadata": {"name": "small"}} | restriction)
+    if cause == "quota":
+        voices.wait(
+            "the quota to count", lambda: rest.call("GET", f"{path}/{plural}/small").get("status", {}).get("hard")
+        )
+    voices.make("mei", training=training)
+    voices.job("mei", "prepare")
+    text = voices.wait_condition("mei", "DatasetReady", "False", "RefusedByApi", 60)
+    assert message in text
+    assert voices.condition("mei", "Degraded")[:2] == ("True", "RefusedByApi")
+    assert message in voices.status("mei")["lastFailure"]["message"]
+    if restriction is not None:
+        rest.call("DELETE", f"{path}/{plural}/small")
+        voices.wait_condition("mei", "DatasetReady", "Unknown", "Running")
 
 
 def test_a_quota_refuses_and_is_waited_for(rest, control_plane):

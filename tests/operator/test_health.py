@@ -58,6 +58,21 @@ def test_every_event_is_a_beat_and_queues_its_voicemodel(clock):
     assert cache.model(("voices", "mei")) is None
 
 
+def test_the_operators_own_write_wakes_nothing_and_a_users_edit_does(clock):
+    cache, woken = ResourceCache(), []
+    handle = build_handlers(cache, woken, Heartbeat())["voicemodels"]
+
+    def body(version):
+        meta = {"namespace": "voices", "name": "mei", "uid": "u", "resourceVersion": str(version)}
+        return {"kind": "VoiceModel", "metadata": meta}
+
+    cache.put(body(5))  # the answer to the write
+    asyncio.run(handle(event={"type": "MODIFIED", "object": body(5)}))
+    assert woken == []
+    asyncio.run(handle(event={"type": "MODIFIED", "object": body(6)}))
+    assert woken == [("voices", "mei")]
+
+
 @pytest.mark.parametrize(("problem", "status"), [(None, 200), ("no watch event for 61 s", 503)])
 def test_the_probe_returns_the_problem(problem, status):
     async def send_requests():

@@ -7,7 +7,8 @@ from kubevoice.resources.conditions import Reason
 from kubevoice.resources.data_plane import ReplicaState, RevisionsResponse
 from kubevoice.resources.stages import Progress, Stage
 from kubevoice_operator.cluster.cache import Key, ResourceCache
-from kubevoice_operator.cluster.snapshot import observe_jobs, observe_service, unrecorded_results
+from kubevoice_operator.cluster.service_snapshot import observe_service
+from kubevoice_operator.cluster.snapshot import observe_jobs, unrecorded_results
 from kubevoice_operator.observed_state import JobPhase
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,7 +41,7 @@ def cache_children(*bodies):
 
 
 def observe_job(*bodies, progress=None):
-    return observe_jobs(cache_children(*bodies), {JOB: progress} if progress else {}, NOW)[JOB]
+    return observe_jobs(cache_children(*bodies), {JOB: progress} if progress else {}, {}, NOW)[JOB]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_an_exceeded_deadline_is_the_reason_whatever_the_pod_reports():
 
 def test_a_job_with_an_unknown_stage_has_none():
     other = make_object("Job", JOB, {"kubevoice.io/stage": "unknown"})
-    assert observe_jobs(cache_children(other), {}, NOW)[JOB].stage is None
+    assert observe_jobs(cache_children(other), {}, {}, NOW)[JOB].stage is None
 
 
 def make_rayservice(status=None, **meta):

@@ -223,6 +223,26 @@ class KubernetesApi:
             return await self.requests.patch(VOICES, key, patch, JSON_PATCH, status=True, field_manager=STATUS_MANAGER)
         return None
 
+    async def list_warnings(self, namespace: str, uid: str) -> list[Object]:
+        """List the warnings about an object.
+
+        Parameters
+        ----------
+        namespace
+            Its namespace.
+        uid
+            Its UID.
+
+        Returns
+        -------
+        list of dict
+            Events (events.k8s.io/v1), at most 50.
+        """
+        path = f"/apis/{EVENTS.group}/{EVENTS.version}/namespaces/{namespace}/{EVENTS.plural}"
+        query = [("fieldSelector", f"regarding.uid={uid},type=Warning"), ("limit", "50")]
+        answer = await self.requests.read_json("list", EVENTS.plural, path, query=query)
+        return list(answer["items"])
+
     async def create_event(self, event: Object) -> None:
         """Post an Event.
 

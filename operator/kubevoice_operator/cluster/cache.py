@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from kubevoice.resources.voicemodel import KIND
 
+from kubevoice_operator.cluster.pod_failures import PodFailures
 from kubevoice_operator.render.names import CLEANUP_LABEL, VOICE_LABEL
 
 __all__ = ["Children", "Key", "ResourceCache", "key_of"]
@@ -87,9 +88,15 @@ class ResourceCache:
 
     Watches and the answers to the operator's own writes fill it; both run in one event loop. An object leaves it when
     its deletion is seen, or by `missed_deletions` after a list.
+
+    Attributes
+    ----------
+    pod_failures
+        How pods of Ray ended. Recorded by `put` and `remove`.
     """
 
     def __init__(self) -> None:
+        self.pod_failures = PodFailures()
         self._models: dict[Key, Object] = {}
         """VoiceModels. Set by `put`, cleared by `remove`."""
         self._children: dict[Key, Children] = {}
@@ -170,12 +177,31 @@ class ResourceCache:
             objects, name = self.children(key).by_kind(body["kind"]), body["metadata"]["name"]
         cached = objects.get(name)
         same = cached is not None and cached["metadata"].get("uid") == body["metadata"].get("uid")
+        self.pod_failures.record(key, body)
         if cached is None or not same or _version(body) >= _version(cached):
             objects[name] = {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != "managedFields"}}
         return key
 
+    def is_known(self, body: Object) -> bool:
+        """Return whether this version of a VoiceModel, or a newer one, is cached.
+
+        Parameters
+        ----------
+        body
+            An object as the API server sent it.
+
+        Returns
+        -------
+        bool
+            Always False for objects of other kinds.
+        """
+        if body["kind"] != KIND or (cached := self._models.get(key_of(body) or Key("", ""))) is None:
+            return False
+        same = cached["metadata"].get("uid") == body["metadata"].get("uid")
+        return same and _version(body) <= _version(cached)
+
     def remove(self, body: Object) -> Key | None:
-        """Remove an object that was deleted.
+        """Remove an object that was deleted. How a pod of Ray ended is remembered in `pod_failures`.
 
         Parameters
         ----------
@@ -192,6 +218,7 @@ class ResourceCache:
         if body["kind"] == KIND:
             self._models.pop(key, None)
         else:
+            self.pod_failures.record(key, body)
             self.children(key).by_kind(body["kind"]).pop(body["metadata"]["name"], None)
         children = self._children.get(key)
         if key not in self._models and children == Children():

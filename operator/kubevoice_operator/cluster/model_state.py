@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from kubevoice.resources.conditions import Reason
 from kubevoice.resources.data_plane import RevisionsResponse
+from kubevoice.resources.stages import Progress
+
+from kubevoice_operator.observed_state import PodIssue
 
 __all__ = ["ModelState"]
 
@@ -31,6 +34,12 @@ class ModelState:
     """The last answer of /v1/revisions. Set by `Reconciler._fetch_report`, used for SILENCE_SECONDS, never cleared."""
     last_report_at: float = -math.inf
     """When `last_report` came, in seconds of time.monotonic()."""
+    creation_issues: dict[str, PodIssue] = field(default_factory=dict)
+    """Why Jobs and RayClusters have no pods, by name. Set by `fetch_creation_issues`, which removes those that have."""
+    creation_checked_at: float = -math.inf
+    """When the Events were listed last, in seconds of time.monotonic(). Set by `fetch_creation_issues`."""
+    progress: dict[str, tuple[float, Progress | None]] = field(default_factory=dict)
+    """Time and content of the last progress report, by Job. Replaced by `Reconciler._fetch_progress`."""
     unanswered_polls: int = 0
     """Consecutive polls without a progress report. Set by `Reconciler._requeue_after`, which lengthens the interval by
     it."""

@@ -1,16 +1,18 @@
-"""Finds what keeps a pod from running, from its status. Pure."""
+"""Finds what keeps a pod from running and why one ended, from its status. Pure."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from kubevoice.resources.conditions import Reason
 
 from kubevoice_operator.observed_state import PodIssue
 
-__all__ = ["find_pod_issue", "find_termination", "parse_timestamp"]
+__all__ = ["CLUSTER_LABEL", "Failure", "find_failure", "find_pod_issue", "find_termination", "parse_timestamp"]
 
 Object = Mapping[str, Any]
+CLUSTER_LABEL = "ray.io/cluster"
 
 WAITING = {
     "ErrImagePull": Reason.IMAGE_PULL_FAILED,
@@ -121,3 +123,56 @@ def find_pod_issue(pod: Object, now: datetime) -> PodIssue | None:
             message = f"it has not started for {SLOW_START_SECONDS} s; see kubectl describe pod {name}"
             return PodIssue(Reason.POD_CONFIG_ERROR, message, name)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a pod ended that should have run on."""
+
+    reason: Reason
+    message: str
+    ended_at: str
+    """RFC 3339; empty if Kubernetes does not say."""
+
+
+def find_failure(pod: Object) -> Failure | None:
+    """Find how a pod that should run on has ended: by a container, init containers included, or as a whole.
+
+    Parameters
+    ----------
+    pod
+        The pod as the API server sent it.
+
+    Returns
+    -------
+    Failure or None
+        None if nothing of it failed before it was asked to end.
+    """
+    for status in _containers(pod):
+        for state in (status.get("state", {}), status.get("lastState", {})):
+            end = state.get("terminated") or {}
+            if end.get("exitCode") and not _was_asked_to_end(pod, end):
+                return _container_failure(status["name"], end)
+    status = pod.get("status", {})
+    if status.get("phase") == "Failed" and not pod["metadata"].get("deletionTimestamp"):
+        return Failure(Reason.POD_CRASHING, status.get("message") or status.get("reason") or "it failed", "")
+    return None
+
+
+def _container_failure(name: str, end: Object) -> Failure:
+    ended_at = str(end.get("finishedAt") or "")
+    if end.get("reason") == "OOMKilled":
+        return Failure(Reason.OUT_OF_MEMORY, f"container {name} exceeded its memory limit; raise it", ended_at)
+    detail = f"; {end['message'].strip()[-300:]}" if end.get("message") else ""
+    reason = end.get("reason") or "no reason given"
+    return Failure(Reason.POD_CRASHING, f"container {name} ended with {end['exitCode']} ({reason}){detail}", ended_at)
+
+
+def _was_asked_to_end(pod: Object, end: Object) -> bool:
+    """Return whether a container ended because its pod is being deleted. Nobody asks for an end by lack of memory."""
+    meta = pod["metadata"]
+    if end.get("reason") == "OOMKilled" or (deadline := parse_timestamp(meta.get("deletionTimestamp"))) is None:
+        return False
+    asked_at = deadline - timedelta(seconds=meta.get("deletionGracePeriodSeconds") or 0)
+    ended_at = parse_timestamp(end.get("finishedAt"))
+    return ended_at is None or ended_at >= asked_at

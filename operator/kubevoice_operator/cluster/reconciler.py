@@ -1,5 +1,6 @@
 """One reconciliation of one VoiceModel: observe, plan, execute, update the status. Level-triggered."""
 
+import math
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from kubevoice_operator.cluster.api import KubernetesApi
 from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.creation_issues import CHECK_SECONDS, fetch_creation_issues, lacks_pods
 from kubevoice_operator.cluster.data_plane import DataPlaneClient, service_url
 from kubevoice_operator.cluster.event_poster import EventPoster
 from kubevoice_operator.cluster.events import diff_events
@@ -22,7 +24,8 @@ from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.model_parser import VoiceModelParser
 from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.pod_issues import parse_timestamp
-from kubevoice_operator.cluster.snapshot import observe_exposure, observe_jobs, observe_service, unrecorded_results
+from kubevoice_operator.cluster.service_snapshot import observe_service
+from kubevoice_operator.cluster.snapshot import observe_exposure, observe_jobs, unrecorded_results
 from kubevoice_operator.cluster.status_writer import StatusWriter
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.planner import Plan, plan
@@ -36,6 +39,8 @@ SHORTEST_PROGRESS_SECONDS, LONGEST_PROGRESS_SECONDS = 2.0, 30.0
 """Bounds of the interval at which a trainer is asked for its progress: a hundredth of the time that is left."""
 MISSING_SECONDS = 15.0
 """How often what the API server refused is tried again."""
+WATCHED_METADATA = ("generation", "annotations", "labels", "deletionTimestamp")
+"""What a user may change of a VoiceModel; the spec has its generation."""
 SILENCE_SECONDS = 20.0
 """How long the replicas' last report is used while they do not answer: one slow answer is not an outage."""
 
@@ -98,6 +103,7 @@ class Reconciler:
         raw = self._cache.model(key)
         if raw is None:
             self._states.pop(key, None)
+            self._cache.pod_failures.forget(key)
             self._parser.forget(key)
             self._metrics.forget(*key)
             return None
@@ -107,11 +113,12 @@ class Reconciler:
         try:
             model = self._parser.parse(key, raw)
         except ValidationError as error:
-            await self._update_status(key, raw, VoiceModelStatus(), invalid_status(raw, error, now))
-            return None
+            changed = await self._update_status(key, raw, VoiceModelStatus(), invalid_status(raw, error, now))
+            return 0.0 if changed else None
         state = self._states.setdefault(key, ModelState())
         await self._record_results(key)
-        progress = await self._fetch_progress(key, now)
+        progress = await self._fetch_progress(key, state, now)
+        await fetch_creation_issues(self._api, key, self._cache.children(key), state, now)
         report = await self._fetch_report(key, state)
         observed = self._observe(model, key, state, progress, report, now)
         desired = plan(model, observed, now, self._images)
@@ -119,8 +126,9 @@ class Reconciler:
             # What was created or refused belongs into this status.
             observed = self._observe(model, key, state, progress, report, now)
             desired = plan(model, observed, now, self._images)
-        await self._update_status(key, raw, model.status, desired.status, model)
-        return self._requeue_after(desired, observed, state)
+        if await self._update_status(key, raw, model.status, desired.status, model):
+            return 0.0
+        return self._requeue_after(key, desired, observed, state)
 
     async def _record_results(self, key: Key) -> None:
         """Copy results of finished Jobs from their pods to an annotation of the Job."""
@@ -148,21 +156,32 @@ class Reconciler:
         children = self._cache.children(key)
         return ObservedState(
             dataset_version=model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
-            jobs=observe_jobs(children, progress, now),
-            service=observe_service(children, key.name, service_url(key), report, now),
+            jobs=observe_jobs(children, progress, state.creation_issues, now),
+            service=observe_service(
+                children,
+                key.name,
+                service_url(key),
+                report,
+                now,
+                self._cache.pod_failures.recent(key),
+                state.creation_issues,
+            ),
             serving_missing=None if key.name in children.services else state.serving_missing,
             job_refusal=state.job_refusal,
             serving_refusal=state.serving_refusal,
             exposure=observe_exposure(children, key.name, state.exposure_errors),
         )
 
-    async def _fetch_progress(self, key: Key, now: datetime) -> dict[str, Progress]:
-        progress: dict[str, Progress] = {}
-        for name, job in observe_jobs(self._cache.children(key), {}, now).items():
+    async def _fetch_progress(self, key: Key, state: ModelState, now: datetime) -> dict[str, Progress]:
+        """Ask trainers for their progress, at most every SHORTEST_PROGRESS_SECONDS whatever events come."""
+        reports: dict[str, tuple[float, Progress | None]] = {}
+        for name, job in observe_jobs(self._cache.children(key), {}, {}, now).items():
             if job.active and job.pod_issue is None and job.address:
-                reported = await self._data.fetch_progress(job.address)
-                progress |= {name: reported} if reported is not None else {}
-        return progress
+                reports[name] = state.progress.get(name, (-math.inf, None))
+                if time.monotonic() - reports[name][0] >= SHORTEST_PROGRESS_SECONDS:
+                    reports[name] = time.monotonic(), await self._data.fetch_progress(job.address)
+        state.progress = reports
+        return {name: progress for name, (_, progress) in reports.items() if progress is not None}
 
     async def _fetch_report(self, key: Key, state: ModelState) -> RevisionsResponse | None:
         """Ask the replicas what they serve; for SILENCE_SECONDS their last answer stands in for one that is missing."""
@@ -180,19 +199,25 @@ class Reconciler:
         before: VoiceModelStatus,
         after: VoiceModelStatus,
         model: VoiceModel | None = None,
-    ) -> None:
-        """Write the status if it differs from what the server has, and queue Events for what changed."""
+    ) -> bool:
+        """Write the status if it differs from what the server has, and queue Events for what changed.
+
+        Returns
+        -------
+        bool
+            Whether somebody has changed the VoiceModel meanwhile. No event says so once the answer is cached.
+        """
         self._metrics.update(*key, after)
         written = await self._status_writer.write(key, raw.get("status"), after)
         if written is None:
-            return
+            return False
         self._cache.put(written)
-        if model is None:
-            return
-        for note in diff_events(before, after):
-            self._events.enqueue(model, note)
+        if model is not None:
+            for note in diff_events(before, after):
+                self._events.enqueue(model, note)
+        return any(raw["metadata"].get(name) != written["metadata"].get(name) for name in WATCHED_METADATA)
 
-    def _requeue_after(self, desired: Plan, observed: ObservedState, state: ModelState) -> float | None:
+    def _requeue_after(self, key: Key, desired: Plan, observed: ObservedState, state: ModelState) -> float | None:
         """Return the seconds until the next reconciliation; None if only an event makes one necessary."""
         times = [desired.recheck_seconds]
         active = [job for job in observed.jobs.values() if job.active]
@@ -211,4 +236,6 @@ class Reconciler:
             times.append(STEADY_SECONDS if settled else ROLLOUT_SECONDS)
         if state.serving_missing or state.job_refusal or state.serving_refusal or state.exposure_errors:
             times.append(MISSING_SECONDS)
+        if lacks_pods(key, self._cache.children(key)):
+            times.append(CHECK_SECONDS)
         return min((t for t in times if t is not None), default=None)

@@ -135,7 +135,7 @@ class ApiRequests:
         list_version, continuation = "", ""
         while True:
             query = [("limit", str(PAGE_SIZE)), ("labelSelector", labels), ("continue", continuation)]
-            page = await self._read_json("list", resource.plural, path, METADATA_ONLY, query)
+            page = await self.read_json("list", resource.plural, path, METADATA_ONLY, query)
             items = (item["metadata"] for item in page["items"] or ())  # null if there are none
             versions |= {meta["uid"]: int(meta["resourceVersion"]) for meta in items}
             list_version = list_version or page["metadata"]["resourceVersion"]
@@ -159,16 +159,25 @@ class ApiRequests:
             Whether a client that discovers resources can find it.
         """
         group_version = f"{resource.group}/{resource.version}"
-        groups = await self._read_json("get", "apis", "/apis")
+        groups = await self.read_json("get", "apis", "/apis")
         if group_version in (version["groupVersion"] for group in groups["groups"] for version in group["versions"]):
             with ignore_missing():
-                served = await self._read_json("get", "apis", f"/apis/{group_version}")
+                served = await self.read_json("get", "apis", f"/apis/{group_version}")
                 return any(item["name"] == resource.plural for item in served["resources"])
         return False
 
-    async def _read_json(
+    async def read_json(
         self, verb: str, plural: str, path: str, accept: str = "application/json", query: Sequence[tuple[str, str]] = ()
     ) -> Object:
+        """Read JSON that the Python client has no method for.
+
+        Parameters
+        ----------
+        verb, plural
+            How the request is counted.
+        path, accept, query
+            Path, media type and parameters; a parameter without a value is left out.
+        """
         request = await self._client.param_serialize(
             method="GET",
             resource_path=path,

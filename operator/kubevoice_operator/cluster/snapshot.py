@@ -1,12 +1,12 @@
-"""Converts objects as the API server sent them into the ObservedState that `plan` decides on. Pure."""
+"""Converts Jobs and exposure objects, as the API server sent them, into parts of the ObservedState. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from kubevoice.resources.conditions import Reason
-from kubevoice.resources.data_plane import RevisionsResponse
-from kubevoice.resources.stages import Progress, Stage
+from kubevoice.resources.stages import Progress, Stage, StageFailure
+from pydantic import ValidationError
 
 from kubevoice_operator.cluster.cache import Children
 from kubevoice_operator.cluster.pod_issues import find_pod_issue, find_termination, parse_timestamp
@@ -14,7 +14,6 @@ from kubevoice_operator.observed_state import (
     JobPhase,
     ObservedExposure,
     ObservedJob,
-    ObservedService,
     PodIssue,
 )
 from kubevoice_operator.render.job import BAD_INPUT, CONTAINER
@@ -24,16 +23,30 @@ from kubevoice_operator.render.names import (
     STAGE_LABEL,
     TEMPLATE_HASH_ANNOTATION,
 )
-from kubevoice_operator.render.serve_config import APPLICATION, CANARY_APPLICATION
 
-__all__ = ["observe_exposure", "observe_jobs", "observe_service", "unrecorded_results"]
+__all__ = ["is_running", "observe_exposure", "observe_jobs", "unrecorded_results"]
 
 Object = Mapping[str, Any]
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
-RAY_LABEL, CLUSTER_LABEL = "ray.io/node-type", "ray.io/cluster"
 EXPOSURE = ("NetworkPolicy", "Ingress", "HTTPRoute")
 """Kinds of exposure objects."""
+
+
+def is_running(job: Object) -> bool:
+    """Return whether a Job has begun and not ended.
+
+    Parameters
+    ----------
+    job
+        The Job as the API server sent it.
+
+    Returns
+    -------
+    bool
+        False too for a Job that is suspended.
+    """
+    return _phase(job)[0] is JobPhase.RUNNING
 
 
 def _job_pods(children: Children, job: str) -> list[Object]:
@@ -71,8 +84,17 @@ def _find_retry(job: Object, pods: Sequence[Object]) -> PodIssue | None:
         name = pod["metadata"]["name"]
         if end.get("reason") == "OOMKilled":
             return PodIssue(Reason.OUT_OF_MEMORY, "it exceeded its memory limit; another pod will try again", name)
-        return PodIssue(Reason.RETRYING, f"it ended with {end.get('exitCode')}; another pod will try again", name)
+        cause = f"it ended with {end.get('exitCode')}{_own_message(end)}"
+        return PodIssue(Reason.RETRYING, f"{cause}; another pod will try again", name)
     return None
+
+
+def _own_message(end: Object) -> str:
+    """Return what a stage said when it ended, after a colon; empty if it said nothing."""
+    try:
+        return f": {StageFailure.model_validate_json(end.get('message') or '').message}"
+    except ValidationError:
+        return ""
 
 
 def _group_by_index(pods: Sequence[Object]) -> list[list[Object]]:
@@ -104,7 +126,9 @@ def _find_cause(pods: Sequence[Sequence[Object]]) -> Object:
     return min((end for end in ends if end is not None), key=rank, default={})
 
 
-def _observe_job(job: Object, pods: list[Object], progress: Progress | None, now: datetime) -> ObservedJob:
+def _observe_job(
+    job: Object, pods: list[Object], progress: Progress | None, creation_issue: PodIssue | None, now: datetime
+) -> ObservedJob:
     phase, reason, finished = _phase(job)
     meta = job["metadata"]
     annotations = meta.get("annotations", {})
@@ -113,9 +137,8 @@ def _observe_job(job: Object, pods: list[Object], progress: Progress | None, now
     first = groups[0][0] if groups else None
     pod_issue = None
     if phase is JobPhase.RUNNING:
-        pod_issue = next((t for t in (find_pod_issue(pod, now) for pod in pods) if t is not None), None) or _find_retry(
-            job, pods
-        )
+        issues = (find_pod_issue(pod, now) for pod in pods)
+        pod_issue = next((i for i in issues if i is not None), None) or creation_issue or _find_retry(job, pods)
     return ObservedJob(
         phase=phase,
         message=annotations.get(RESULT_ANNOTATION) or end.get("message", ""),
@@ -132,7 +155,9 @@ def _observe_job(job: Object, pods: list[Object], progress: Progress | None, now
     )
 
 
-def observe_jobs(children: Children, progress: Mapping[str, Progress], now: datetime) -> dict[str, ObservedJob]:
+def observe_jobs(
+    children: Children, progress: Mapping[str, Progress], creation_issues: Mapping[str, PodIssue], now: datetime
+) -> dict[str, ObservedJob]:
     """Read the state of every Job of a VoiceModel.
 
     Parameters
@@ -141,6 +166,8 @@ def observe_jobs(children: Children, progress: Mapping[str, Progress], now: date
         The VoiceModel's objects.
     progress
         What running trainers reported, by Job.
+    creation_issues
+        Why Jobs have no pods, by Job.
     now
         Time of this reconciliation.
 
@@ -150,7 +177,7 @@ def observe_jobs(children: Children, progress: Mapping[str, Progress], now: date
         The Jobs by name.
     """
     return {
-        name: _observe_job(job, _job_pods(children, name), progress.get(name), now)
+        name: _observe_job(job, _job_pods(children, name), progress.get(name), creation_issues.get(name), now)
         for name, job in children.jobs.items()
     }
 
@@ -178,82 +205,6 @@ def unrecorded_results(children: Children) -> dict[str, str]:
                 results[name] = end["message"]
                 break
     return results
-
-
-def _bounds(cluster: Object | None) -> tuple[int, int] | None:
-    groups = (cluster or {}).get("spec", {}).get("workerGroupSpecs", ())
-    return (int(groups[0].get("minReplicas", 0)), int(groups[0].get("maxReplicas", 0))) if groups else None
-
-
-def _is_worker(pod: Object, cluster: str | None) -> bool:
-    labels = pod["metadata"].get("labels", {})
-    return bool(labels.get(RAY_LABEL) == "worker" and labels.get(CLUSTER_LABEL) == cluster)
-
-
-def _application_error(status: Object, application: str) -> str | None:
-    """Return Ray Serve's error of an application that failed to deploy or is unhealthy; None otherwise."""
-    for part in ("activeServiceStatus", "pendingServiceStatus"):
-        app = status.get(part, {}).get("applicationStatuses", {}).get(application, {})
-        if app.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
-            messages = [app.get("message", "")]
-            messages += [d.get("message", "") for d in app.get("serveDeploymentStatuses", {}).values()]
-            lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
-            errors = [line for line in lines if "Error" in line] or lines or [app["status"]]
-            return f"Ray Serve: {errors[-1][:400]}"
-    return None
-
-
-def _is_settled(raw: Object) -> bool:
-    """Return whether KubeRay has observed what was applied and prepares no other cluster for it."""
-    status = raw.get("status", {})
-    observed = status.get("observedGeneration", raw["metadata"].get("generation"))
-    pending = status.get("pendingServiceStatus", {}).get("rayClusterName")
-    return bool(observed == raw["metadata"].get("generation") and not pending)
-
-
-def observe_service(
-    children: Children, name: str, url: str, report: RevisionsResponse | None, now: datetime
-) -> ObservedService | None:
-    """Return the RayService of a VoiceModel.
-
-    Parameters
-    ----------
-    children
-        Objects that belong to the VoiceModel.
-    name
-        Its name, which the RayService has too.
-    url
-        Where the voice is called inside the cluster.
-    report
-        What the replicas report over HTTP; None if nothing answered.
-    now
-        The time, for pods that take too long to start.
-
-    Returns
-    -------
-    ObservedService or None
-        None if there is no RayService, or it is being deleted.
-    """
-    raw = children.services.get(name)
-    if raw is None or raw["metadata"].get("deletionTimestamp"):
-        return None
-    status = raw.get("status", {})
-    cluster = status.get("activeServiceStatus", {}).get("rayClusterName")
-    pods = [pod for pod in children.pods.values() if RAY_LABEL in pod["metadata"].get("labels", {})]
-    return ObservedService(
-        applied=raw["metadata"].get("annotations", {}).get(HASH_ANNOTATION, ""),
-        url=url,
-        replicas=report.replicas if report else (),
-        error=_application_error(status, APPLICATION),
-        canary_error=_application_error(status, CANARY_APPLICATION),
-        traffic=report.traffic if report else {},
-        answers=report is not None,
-        cluster=cluster,
-        bounds=_bounds(children.clusters.get(cluster)) if cluster else None,
-        workers=sum(_is_worker(pod, cluster) for pod in pods),
-        settled=_is_settled(raw),
-        pod_issue=next((t for t in (find_pod_issue(pod, now) for pod in pods) if t is not None), None),
-    )
 
 
 def observe_exposure(

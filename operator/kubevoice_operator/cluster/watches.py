@@ -122,8 +122,10 @@ def build_registry(cache: ResourceCache, enqueue: Enqueue, heartbeat: Heartbeat)
     async def handle_event(event: Any, **_: Any) -> None:
         heartbeat.beat()
         body = event["object"]
+        # The operator's own write of a status is known by its answer.
+        known = event["type"] != "DELETED" and cache.is_known(body)
         key = cache.remove(body) if event["type"] == "DELETED" else cache.put(body)
-        if key is not None:
+        if key is not None and not known:
             enqueue(key)
 
     async def handle_lease(**_: Any) -> None:

@@ -1,0 +1,143 @@
+"""Converts a RayService and its pods, as the API server sent them, into an ObservedService. Pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from kubevoice.resources.data_plane import RevisionsResponse
+
+from kubevoice_operator.cluster.cache import Children
+from kubevoice_operator.cluster.pod_failures import PodFailure
+from kubevoice_operator.cluster.pod_issues import CLUSTER_LABEL, find_pod_issue
+from kubevoice_operator.observed_state import ObservedService, PodIssue
+from kubevoice_operator.render.names import HASH_ANNOTATION
+from kubevoice_operator.render.serve_config import APPLICATION, CANARY_APPLICATION
+
+__all__ = ["observe_service", "wanted_clusters"]
+
+Object = Mapping[str, Any]
+RAY_LABEL = "ray.io/node-type"
+REPEATED = 2
+"""Pods that fail in a row; one alone is replaced and forgotten."""
+
+
+def _bounds(cluster: Object | None) -> tuple[int, int] | None:
+    groups = (cluster or {}).get("spec", {}).get("workerGroupSpecs", ())
+    return (int(groups[0].get("minReplicas", 0)), int(groups[0].get("maxReplicas", 0))) if groups else None
+
+
+def _is_worker(pod: Object, cluster: str | None) -> bool:
+    labels = pod["metadata"].get("labels", {})
+    return bool(labels.get(RAY_LABEL) == "worker" and labels.get(CLUSTER_LABEL) == cluster)
+
+
+def _application_error(status: Object, application: str) -> str | None:
+    """Return Ray Serve's error of an application that failed to deploy or is unhealthy; None otherwise."""
+    for part in ("activeServiceStatus", "pendingServiceStatus"):
+        app = status.get(part, {}).get("applicationStatuses", {}).get(application, {})
+        if app.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
+            messages = [app.get("message", "")]
+            messages += [d.get("message", "") for d in app.get("serveDeploymentStatuses", {}).values()]
+            lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
+            errors = [line for line in lines if "Error" in line] or lines or [app["status"]]
+            return f"Ray Serve: {errors[-1][:400]}"
+    return None
+
+
+def _is_settled(raw: Object) -> bool:
+    """Return whether KubeRay has observed what was applied and prepares no other cluster for it."""
+    status = raw.get("status", {})
+    observed = status.get("observedGeneration", raw["metadata"].get("generation"))
+    pending = status.get("pendingServiceStatus", {}).get("rayClusterName")
+    return bool(observed == raw["metadata"].get("generation") and not pending)
+
+
+def wanted_clusters(children: Children, name: str) -> frozenset[str]:
+    """Return the names of the RayClusters that KubeRay serves from or prepares; others are about to go.
+
+    Parameters
+    ----------
+    children
+        Objects that belong to the VoiceModel.
+    name
+        Its name, which the RayService has too.
+
+    Returns
+    -------
+    frozenset of str
+        Empty if KubeRay has not named any yet.
+    """
+    status = children.services.get(name, {}).get("status", {})
+    parts = (status.get(part, {}).get("rayClusterName") for part in ("activeServiceStatus", "pendingServiceStatus"))
+    return frozenset(cluster for cluster in parts if cluster)
+
+
+def _find_issue(
+    pods: Sequence[Object], failures: Sequence[PodFailure], wanted: Collection[str], now: datetime
+) -> PodIssue | None:
+    """Return what keeps pods of the wanted clusters from running, or how they fail one after the other."""
+    current = [pod for pod in pods if not wanted or pod["metadata"]["labels"].get(CLUSTER_LABEL) in wanted]
+    if (issue := next((i for i in (find_pod_issue(pod, now) for pod in current) if i is not None), None)) is not None:
+        return issue
+    repeated = [failure for failure in failures if not wanted or failure.cluster in wanted]
+    if len(repeated) < REPEATED:
+        return None
+    last = repeated[-1]
+    return PodIssue(last.reason, f"{last.message}; {len(repeated)} pods ended within ten minutes", last.pod)
+
+
+def observe_service(
+    children: Children,
+    name: str,
+    url: str,
+    report: RevisionsResponse | None,
+    now: datetime,
+    failures: Sequence[PodFailure] = (),
+    creation_issues: Mapping[str, PodIssue] = MappingProxyType({}),
+) -> ObservedService | None:
+    """Return the RayService of a VoiceModel.
+
+    Parameters
+    ----------
+    children
+        Objects that belong to the VoiceModel.
+    name
+        Its name, which the RayService has too.
+    url
+        Where the voice is called inside the cluster.
+    report
+        What the replicas report over HTTP; None if nothing answered.
+    now
+        The time, for pods that take too long to start.
+    failures
+        How pods ended within the last ten minutes, the oldest first.
+    creation_issues
+        Why RayClusters have no pods, by name.
+
+    Returns
+    -------
+    ObservedService or None
+        None if there is no RayService, or it is being deleted.
+    """
+    raw = children.services.get(name)
+    if raw is None or raw["metadata"].get("deletionTimestamp"):
+        return None
+    status, wanted = raw.get("status", {}), wanted_clusters(children, name)
+    cluster = status.get("activeServiceStatus", {}).get("rayClusterName")
+    pods = [pod for pod in children.pods.values() if RAY_LABEL in pod["metadata"].get("labels", {})]
+    return ObservedService(
+        applied=raw["metadata"].get("annotations", {}).get(HASH_ANNOTATION, ""),
+        url=url,
+        replicas=report.replicas if report else (),
+        error=_application_error(status, APPLICATION),
+        canary_error=_application_error(status, CANARY_APPLICATION),
+        traffic=report.traffic if report else {},
+        answers=report is not None,
+        cluster=cluster,
+        bounds=_bounds(children.clusters.get(cluster)) if cluster else None,
+        workers=sum(_is_worker(pod, cluster) for pod in pods),
+        settled=_is_settled(raw),
+        pod_issue=_find_issue(pods, failures, wanted, now)
+        or next((creation_issues[cluster] for cluster in wanted & creation_issues.keys()), None),
+    )
