@@ -1,4 +1,4 @@
-"""VoiceModels on a control plane without a node. The tests write the status of pods; all else is real.
+"""VoiceModels on a control plane without a node. The tests write the status of pods; everything else is real.
 
 The Job controller creates pods that no kubelet runs. `report` writes the status that a kubelet would, and the Job
 controller reacts to it.
@@ -17,7 +17,7 @@ REVISION = "sha256:" + "1" * 64
 
 
 def voice(name, namespace, **spec):
-    """A valid VoiceModel; keywords replace parts of its spec."""
+    """Return a valid VoiceModel; keywords replace parts of its spec."""
     parts = {
         "base": {"uri": "builtin://base"},
         "dataset": {"uri": "s3://data/set"},
@@ -31,7 +31,7 @@ def voice(name, namespace, **spec):
     }
 
 
-def answer(stage, revision=REVISION):
+def build_result_message(stage, revision=REVISION):
     """Return the termination message of a stage that succeeded."""
     return {
         "prepare": PrepareResult(
@@ -54,7 +54,7 @@ def answer(stage, revision=REVISION):
     }[stage].model_dump_json(by_alias=True)
 
 
-def failure(reason, message):
+def build_failure_message(reason, message):
     """Return the termination message of a stage that failed."""
     return StageFailure(reason=reason, message=message).model_dump_json(by_alias=True)
 
@@ -63,14 +63,17 @@ def now():
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def container(**state):
+def build_container_status(**state):
     """Return the status of a pod whose stage container is in a state."""
     return {"name": "stage", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
 
 
-def waiting(reason, message):
+def build_waiting_status(reason, message):
     """Return the status of a pod whose container does not start."""
-    return {"phase": "Pending", "containerStatuses": [container(waiting={"reason": reason, "message": message})]}
+    return {
+        "phase": "Pending",
+        "containerStatuses": [build_container_status(waiting={"reason": reason, "message": message})],
+    }
 
 
 def build_ended_status(exit_code, message="", reason=None):
@@ -82,7 +85,10 @@ def build_ended_status(exit_code, message="", reason=None):
         "startedAt": now(),
         "finishedAt": now(),
     }
-    return {"phase": "Failed" if exit_code else "Succeeded", "containerStatuses": [container(terminated=state)]}
+    return {
+        "phase": "Failed" if exit_code else "Succeeded",
+        "containerStatuses": [build_container_status(terminated=state)],
+    }
 
 
 class Voices:
@@ -109,12 +115,12 @@ class Voices:
         return (self.get(name) or {}).get("status", {})
 
     def condition(self, name, kind):
-        """A condition's status, reason and message; Nones while there is none."""
+        """Return a condition's status, reason and message; (None, None, "") if there is none."""
         match = next((c for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
         return match.get("status"), match.get("reason"), match.get("message", "")
 
     def events(self, name):
-        """Reasons of the Events about a VoiceModel, the oldest first."""
+        """Return the reasons of the Events about a VoiceModel, the oldest first."""
         own = [e for e in self.rest.list("events", self.namespace) if e["regarding"]["name"] == name]
         return [e["reason"] for e in sorted(own, key=lambda e: e["eventTime"] or "")]
 
@@ -135,7 +141,7 @@ class Voices:
         return job
 
     def pods(self, job):
-        """The pods of a Job that have not ended."""
+        """Return the pods of a Job that have not ended."""
         pods = self.rest.list("pods", self.namespace, f"{JOB_NAME}={job['metadata']['name']}")
         return [
             pod
@@ -153,20 +159,20 @@ class Voices:
 
     def finish(self, name, stage, **answers):
         """Report that a stage succeeded."""
-        self.report(name, stage, build_ended_status(0, answer(stage, **answers)))
+        self.report(name, stage, build_ended_status(0, build_result_message(stage, **answers)))
 
     def run(self, name, stages=CHAIN, **answers):
         """Report that stages succeeded, one after the other."""
         for stage in stages:
             self.finish(name, stage, **(answers if stage == "release" else {}))
 
-    def wait(self, what, predicate, timeout=PATIENCE_SECONDS):
-        wait_for(f"{what} in {self.namespace}", predicate, timeout, self.state)
+    def wait(self, description, predicate, timeout=PATIENCE_SECONDS):
+        wait_for(f"{description} in {self.namespace}", predicate, timeout, self.state)
 
     def wait_condition(self, name, kind, status, reason, timeout=PATIENCE_SECONDS):
         """Wait for a condition; return its message."""
-        what = f"{kind}={status} {reason} of {name}"
-        self.wait(what, lambda: self.condition(name, kind)[:2] == (status, reason), timeout)
+        description = f"{kind}={status} {reason} of {name}"
+        self.wait(description, lambda: self.condition(name, kind)[:2] == (status, reason), timeout)
         return self.condition(name, kind)[2]
 
     def state(self):

@@ -13,7 +13,7 @@ CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop"
 
 
 def pod_spec(*command, image="kubevoice/training:0.1.0", env=(), **container):
-    """A pod's spec that the restricted standard admits."""
+    """Return a pod's spec that meets the restricted pod security standard."""
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -49,12 +49,12 @@ def run_pod(node, name, namespace, spec, seconds=120):
     """Run a pod until it has succeeded and return its output."""
     node.apply([pod(name, namespace, spec)])
 
-    def over():
+    def has_succeeded():
         phase = node.get("pod", name, "-n", namespace)["status"]["phase"]
         assert phase != "Failed", node.kubectl("logs", name, "-n", namespace)
         return phase == "Succeeded"
 
-    node.wait(f"pod {name} to succeed", over, seconds)
+    node.wait(f"pod {name} to succeed", has_succeeded, seconds)
     return node.kubectl("logs", name, "-n", namespace)
 
 
@@ -64,13 +64,13 @@ def service(name, namespace, port):
 
 
 def applications(namespace):
-    """The tests' own Ray Serve applications, for pods to mount."""
+    """Return a ConfigMap with the tests' Ray Serve applications, for pods to mount."""
     data = {path.name: path.read_text() for path in (HERE / "apps").glob("*.py")}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": APPS, "namespace": namespace}, "data": data}
 
 
 def ray_template(container, *, token=False):
-    """A pod's template of a Ray cluster that finds the tests' applications."""
+    """Return a pod template of a Ray cluster, with the tests' applications on PYTHONPATH."""
     resources = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
     path = [{"name": "PYTHONPATH", "value": f"/{APPS}"}]
     spec = pod_spec(image="kubevoice/serving:0.1.0", env=path, name=container, resources=resources)
@@ -92,11 +92,11 @@ def rayservice(name, namespace, greeting, *, autoscaling=False):
     cluster = {
         "rayVersion": "2.60.0",
         "enableInTreeAutoscaling": autoscaling,
-        # The autoscaler stands beside the head, and needs what the restricted standard asks of every container.
+        # The autoscaler is a container of the head, and must meet the restricted standard, too.
         "autoscalerOptions": {"securityContext": CONTAINER_SECURITY},
         "headGroupSpec": {
             "rayStartParams": {"num-cpus": "0", "dashboard-host": EVERYWHERE},
-            # It also talks to the API server.
+            # The autoscaler calls the API server.
             "template": ray_template("ray-head", token=autoscaling),
         },
         "workerGroupSpecs": [

@@ -17,7 +17,7 @@ PROGRAM = ("-m", "kubevoice_operator")
 
 
 def install(cluster):
-    """Apply what the chart installs, but for the operator's Deployment."""
+    """Apply the chart's objects without the operator's Deployment."""
     cluster.namespace(SYSTEM)
     cluster.apply([item for item in render_chart() if item["kind"] != "Deployment"])
 
@@ -25,20 +25,20 @@ def install(cluster):
 def run_helm(cluster, *arguments, namespace=SYSTEM, values=None):
     """Run Helm on `cluster` and return what it printed."""
     variables = {"KUBECONFIG": str(cluster.kubeconfig), "NO_PROXY": "*", "no_proxy": "*", "HOME": str(cluster.scratch)}
-    done = helm(*arguments, "--namespace", namespace, values=values, **variables)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    result = helm(*arguments, "--namespace", namespace, values=values, **variables)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def release(cluster, values=None):
-    """Install the chart, or upgrade it, and wait until its pods run; return what Helm tells people."""
+    """Install or upgrade the chart, wait until its pods run, and return Helm's output with the notes."""
     cluster.namespace(SYSTEM)
-    words = ("--install", RELEASE, CHART, "--values", "-", "--wait", "--timeout", "3m")
-    return run_helm(cluster, "upgrade", *words, values=values)
+    options = ("--install", RELEASE, CHART, "--values", "-", "--wait", "--timeout", "3m")
+    return run_helm(cluster, "upgrade", *options, values=values)
 
 
 def install_alone(cluster, namespace, account):
-    """Make a namespace and a service account that has the operator's rights there, and nowhere else; return both."""
+    """Create a namespace and a service account with the operator's rights only there; return (account, namespace)."""
     cluster.namespace(namespace)
     values = {"namespaces": [namespace], "serviceAccount": {"name": account}, "crds": {"install": False}}
     kinds = ("ServiceAccount", "Role", "RoleBinding")
@@ -47,7 +47,7 @@ def install_alone(cluster, namespace, account):
 
 
 class OperatorProcess:
-    """`python -m kubevoice_operator` on this machine, as a service account: its own, unless another is named."""
+    """`python -m kubevoice_operator` on this machine, as a service account: its own, or `account`."""
 
     def __init__(self, cluster, log, *options, account=("kubevoice-operator", SYSTEM), program=PROGRAM):
         self.cluster, self.log, self.port = cluster, log, free_port()
@@ -103,8 +103,8 @@ class OperatorProcess:
     def leads(self):
         return self.metric("kubevoice_operator_leading") == 1
 
-    def wait(self, what, predicate, timeout=30):
-        wait_for(what, predicate, timeout, lambda: self.log.read_text()[-4000:])
+    def wait(self, description, predicate, timeout=30):
+        wait_for(description, predicate, timeout, lambda: self.log.read_text()[-4000:])
 
     def wait_to_lead(self, timeout=60):
         self.wait("an operator that leads", self.leads, timeout)
@@ -112,9 +112,9 @@ class OperatorProcess:
 
 
 @contextlib.contextmanager
-def operator(cluster, folder, *options, **more):
+def operator(cluster, folder, *options, **arguments):
     """Run an operator that leads, until the end of the block."""
-    process = OperatorProcess(cluster, Path(folder) / f"operator-{free_port()}.log", *options, **more).start()
+    process = OperatorProcess(cluster, Path(folder) / f"operator-{free_port()}.log", *options, **arguments).start()
     try:
         yield process.wait_to_lead()
     finally:

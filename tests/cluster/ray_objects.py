@@ -1,43 +1,43 @@
-"""What Ray runs for a voice: its clusters, its pods, and the bounds of its worker group."""
+"""The Ray clusters of a voice, their pods, and the bounds of the worker group."""
 
 from voices import list_objects
 
 
-def workers(voice):
+def list_workers(voice):
     return [pod for pod in voice.pods("ray.io/node-type=worker") if pod["status"]["phase"] == "Running"]
 
 
-def bounds(node, voice):
+def read_bounds(node, voice):
     (cluster,) = list_objects(node, "rayclusters", voice.namespace, f"kubevoice.io/voicemodel={voice.name}")
     group = cluster["spec"]["workerGroupSpecs"][0]
     return group["minReplicas"], group["maxReplicas"]
 
 
-def pods_in_place_of(mei, killed, kind):
-    """The names of running pods of a kind that came after `killed`."""
+def list_replacements(mei, killed, kind):
+    """Return the names of the running pods of a kind, without `killed`."""
     pods = mei.pods(f"ray.io/node-type={kind}")
     names = [p["metadata"]["name"] for p in pods if p["status"]["phase"] == "Running"]
     return [name for name in names if name != killed]
 
 
-def ray_clusters(node, mei):
+def list_ray_clusters(node, mei):
     clusters = list_objects(node, "rayclusters", mei.namespace)
     return {cluster["metadata"]["name"] for cluster in clusters if not cluster["metadata"].get("deletionTimestamp")}
 
 
-def active_cluster(node, mei):
+def read_active_cluster(node, mei):
     return node.get("rayservice", mei.name, "-n", mei.namespace)["status"]["activeServiceStatus"]["rayClusterName"]
 
 
 def wait_for_single_cluster(node, mei):
-    """Remove all Ray clusters but the serving one: a third would find no room on the node.
+    """Delete all Ray clusters but the active one, because a third would not fit on the node.
 
-    KubeRay would wait for requests under way first, for three minutes.
+    KubeRay would delete them only after three minutes, for running requests.
     """
-    for old in ray_clusters(node, mei) - {active_cluster(node, mei)}:
+    for old in list_ray_clusters(node, mei) - {read_active_cluster(node, mei)}:
         node.kubectl("delete", "raycluster", old, "-n", mei.namespace, "--wait=false")
 
-    def owners():
+    def list_clusters_of_pods():
         return {pod["metadata"]["labels"]["ray.io/cluster"] for pod in mei.pods("ray.io/cluster")}
 
-    mei.wait("one Ray cluster", lambda: owners() == {active_cluster(node, mei)}, 300)
+    mei.wait("one Ray cluster", lambda: list_clusters_of_pods() == {read_active_cluster(node, mei)}, 300)

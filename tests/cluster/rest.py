@@ -22,7 +22,7 @@ GROUPS = {
 
 
 class Rest:
-    """Requests with the rights of a kubeconfig; those to a server that is away fail at once."""
+    """Requests with the rights of a kubeconfig. They fail at once if the server is not reachable."""
 
     def __init__(self, kubeconfig):
         self._client = config.new_client_from_config(str(kubeconfig))
@@ -32,21 +32,21 @@ class Rest:
         self._client.rest_client.pool_manager.clear()
 
     def call(self, method, path, body=None, kind="application/json"):
-        """Return the answer's JSON; None if there is no such object. Raises ApiException for any other refusal."""
+        """Return the response's JSON; None if there is no such object. Raise ApiException for any other error."""
         headers = {"Accept": "application/json", "Content-Type": kind}
         request = self._client.param_serialize(
             method, f"/{path}", header_params=headers, body=body, auth_settings=["BearerToken"]
         )
-        answer = self._client.call_api(*request)
-        text = answer.read()
-        if answer.status == 404:
+        response = self._client.call_api(*request)
+        text = response.read()
+        if response.status == 404:
             return None
-        if answer.status >= 400:
-            raise ApiException(status=answer.status, reason=answer.reason, body=text.decode())
+        if response.status >= 400:
+            raise ApiException(status=response.status, reason=response.reason, body=text.decode())
         return json.loads(text)
 
     def text(self, path):
-        """Return an answer that is not JSON, such as /metrics."""
+        """Return a response that is not JSON, such as /metrics."""
         request = self._client.param_serialize("GET", f"/{path}", auth_settings=["BearerToken"])
         return self._client.call_api(*request).read().decode()
 
@@ -59,8 +59,8 @@ class Rest:
         return self.call("GET", self.path(plural, namespace, name))
 
     def list(self, plural, namespace, selector=""):
-        answer = self.call("GET", self.path(plural, namespace) + (f"?labelSelector={selector}" if selector else ""))
-        return answer["items"] if answer else []
+        response = self.call("GET", self.path(plural, namespace) + (f"?labelSelector={selector}" if selector else ""))
+        return response["items"] if response else []
 
     def create(self, plural, namespace, body):
         return self.call("POST", self.path(plural, namespace), body)

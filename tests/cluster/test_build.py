@@ -1,4 +1,4 @@
-"""A missing tool is named at once; a program is built once, and completely."""
+"""The message about missing tools, and the build of programs."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ PROGRAM = 'package main\n\nfunc main() { println("built") }\n'
 
 @pytest.fixture
 def toolbox(tmp_path, monkeypatch):
-    """A module of one small program, and a cache of its own."""
+    """A Go module with one small program, and an empty cache."""
     monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
     (tmp_path / "module").mkdir()
     (tmp_path / "module/go.mod").write_text("module example.test/small\n\ngo 1.21\n")
@@ -21,7 +21,7 @@ def toolbox(tmp_path, monkeypatch):
     return Toolbox(Module(tmp_path / "module", {"small": ".", "broken": "./broken"}, {}))
 
 
-def test_everything_a_node_lacks_is_named_at_once(monkeypatch):
+def test_all_missing_packages_are_named_in_one_message(monkeypatch):
     monkeypatch.setattr(tools, "find", lambda program: None if program in ("runc", "ctr", "containerd") else program)
     monkeypatch.setattr(tools, "CNI_PLUGINS", Path("/nonexistent"))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -29,29 +29,31 @@ def test_everything_a_node_lacks_is_named_at_once(monkeypatch):
         tools.require_for_node()
 
 
-def test_without_go_nothing_is_built_and_the_message_says_so(toolbox, monkeypatch):
+def test_without_go_nothing_is_built_and_the_message_names_go(toolbox, monkeypatch):
     monkeypatch.setattr(build, "find_go", lambda: None)
     with pytest.raises(UnavailableError, match="Go is needed"):
         toolbox.build(["small"])
 
 
-def test_a_program_is_built_once_however_many_ask(toolbox, monkeypatch):
+def test_a_program_is_built_once_by_several_threads(toolbox, monkeypatch):
     if tools.find_go() is None:
         pytest.skip("Go is not installed")
-    ran = []
-    real = build.run_go
-    monkeypatch.setattr(build, "run_go", lambda *arguments, **more: ran.append(arguments) or real(*arguments, **more))
+    calls = []
+    run_go = build.run_go
+    monkeypatch.setattr(
+        build, "run_go", lambda *arguments, **options: calls.append(arguments) or run_go(*arguments, **options)
+    )
     threads = [threading.Thread(target=toolbox.build, args=(["small"],)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(ran) == 1
+    assert len(calls) == 1
     assert toolbox.binary("small").exists()
     assert list(toolbox.folder.glob(".scratch-*")) == []
 
 
-def test_a_failed_build_says_why_and_leaves_no_program(toolbox):
+def test_a_failed_build_has_a_message_and_leaves_no_program(toolbox):
     if tools.find_go() is None:
         pytest.skip("Go is not installed")
     with pytest.raises(RuntimeError, match="broken"):
@@ -59,7 +61,7 @@ def test_a_failed_build_says_why_and_leaves_no_program(toolbox):
     assert not toolbox.binary("broken").exists()
 
 
-def test_another_source_is_another_folder(toolbox):
+def test_a_changed_source_has_another_folder(toolbox):
     before = toolbox.folder
     (toolbox.module.folder / "main.go").write_text(PROGRAM.replace("built", "changed"))
     assert toolbox.folder != before

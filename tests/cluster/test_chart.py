@@ -39,7 +39,7 @@ def helm(cluster):
     return functools.partial(operators.run_helm, cluster, namespace=NAMESPACE)
 
 
-def test_the_api_server_takes_everything(cluster):
+def test_the_api_server_accepts_every_object(cluster):
     objects = render_chart(EVERYTHING)
     if all((CRDS / f"{name}.yaml").exists() for name in FOREIGN):
         cluster.apply_files(*(CRDS / f"{name}.yaml" for name in FOREIGN))
@@ -54,19 +54,19 @@ def test_the_api_server_takes_everything(cluster):
 
 
 @pytest.mark.parametrize("values", [{"redis": {"enabled": True}}, EVERYTHING], ids=["plain", "everything"])
-def test_its_pods_fit_the_restricted_standard(cluster, values):
+def test_its_pods_meet_the_restricted_standard(cluster, values):
     deployments = [item for item in render_chart(values) if item["kind"] == "Deployment"]
     assert len(deployments) == 2
     for item in deployments:
         spec = item["spec"]["template"]["spec"] | {"serviceAccountName": "default"}
-        spec.pop("priorityClassName", None)  # which only the system may use
+        spec.pop("priorityClassName", None)  # only kube-system may use it
         metadata = {"name": item["metadata"]["name"], "namespace": NAMESPACE}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         assert "created" in cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(pod))
 
 
 def test_it_is_installed_upgraded_and_removed_and_voicemodels_stay(cluster, helm):
-    # Other tests have applied the CRD already, as people may have.
+    # Other tests have applied the CRD already, as users may have.
     helm("install", RELEASE, CHART, "--take-ownership")
     release = cluster.get("deployment", "speech-kubevoice-operator", "-n", NAMESPACE)
     assert release["spec"]["replicas"] == 2
@@ -82,14 +82,14 @@ def test_it_is_installed_upgraded_and_removed_and_voicemodels_stay(cluster, helm
     assert cluster.get("deployment", "speech-kubevoice-operator", "-n", NAMESPACE) is None
     assert cluster.get("clusterrole", "speech-kubevoice-operator") is None
     assert cluster.get("vm", "kept", "-n", NAMESPACE)["metadata"]["uid"] == before
-    # What was kept is taken up again.
+    # Another installation uses the VoiceModel that stayed.
     helm("install", RELEASE, CHART)
     helm("uninstall", RELEASE, "--wait")
     assert cluster.get("vm", "kept", "-n", NAMESPACE)["metadata"]["uid"] == before
     cluster.delete([VOICE])
 
 
-def test_a_cluster_without_kuberay_is_refused_if_it_is_to_be(cluster, helm):
+def test_a_cluster_without_kuberay_is_refused_if_kuberay_is_required(cluster, helm):
     if cluster.get("crd", "rayservices.ray.io"):
         pytest.skip("this cluster has KubeRay")
     with pytest.raises(AssertionError, match=r"kuberay\.required: the cluster has no RayService"):

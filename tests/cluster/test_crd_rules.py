@@ -1,4 +1,4 @@
-"""The API server refuses a bad VoiceModel when it is applied, and says why."""
+"""The API server refuses an invalid VoiceModel when it is applied, with a message."""
 
 import json
 from copy import deepcopy
@@ -67,7 +67,7 @@ FULL = {
     },
     "revision": DIGEST,
 }
-"""A valid spec that names nearly everything, for each test to spoil in one place."""
+"""A valid spec with nearly every field. Each test makes one field invalid."""
 
 RULES = [
     ("name", {"name": "x" * 41}, {}, "the name may have 40 characters at most"),
@@ -117,10 +117,10 @@ RULES = [
 IMMUTABLE = "artifactsUri cannot be changed; make another VoiceModel"
 
 
-def merge(whole, part):
-    """Return `whole` with the values of `part` merged into it."""
-    result = dict(whole)
-    for key, value in part.items():
+def merge(base, changes):
+    """Return `base` with the values of `changes` merged into it."""
+    result = dict(base)
+    for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
         result[key] = merge(result[key], value) if both else value
     return result
@@ -136,13 +136,13 @@ def find_value_beyond(node):
         "maximum": lambda bound: bound if node.get("exclusiveMaximum") else bound + step,
         "minLength": lambda bound: "x" * (bound - 1),
         "maxLength": lambda bound: "x" * (bound + 1),
-        "minItems": lambda bound: [example(node["items"])] * (bound - 1),
-        "maxItems": lambda bound: [example(node["items"], i) for i in range(bound + 1)],
+        "minItems": lambda bound: [make_item(node["items"])] * (bound - 1),
+        "maxItems": lambda bound: [make_item(node["items"], i) for i in range(bound + 1)],
         "maxProperties": lambda bound: {f"k{i}": "x" for i in range(bound + 1)},
     }
 
 
-def example(node, number=1):
+def make_item(node, number=1):
     if node["type"] == "object":
         if "weight" in node.get("properties", {}):
             return {"weight": number}
@@ -150,28 +150,30 @@ def example(node, number=1):
     return f"item-{number}"
 
 
-def bounds(node, path=()):
-    """Every keyword below a schema node that forbids something: its path, itself, and a value that it forbids."""
+def iter_bounds(node, path=()):
+    """Yield a test parameter for every keyword below a schema node: the path, and a value that it forbids."""
     for keyword, value in find_value_beyond(node).items():
         if keyword in node:
             yield pytest.param(path, value(node[keyword]), id=f"{'.'.join(map(str, path))}-{keyword}")
     for name, child in node.get("properties", {}).items():
-        yield from bounds(child, (*path, name))
+        yield from iter_bounds(child, (*path, name))
     if "items" in node:
-        yield from bounds(node["items"], (*path, 0))
+        yield from iter_bounds(node["items"], (*path, 0))
     if "additionalProperties" in node:
-        yield from bounds(node["additionalProperties"], (*path, "key"))
+        yield from iter_bounds(node["additionalProperties"], (*path, "key"))
 
 
-def build_spoilt_spec(path, value):
+def replace_value(path, value):
     """Return the full spec with one value replaced."""
-    place = spec = deepcopy(FULL)
+    container = spec = deepcopy(FULL)
     for step, following in pairwise(path):
-        place = place[step] if isinstance(place, list) else place.setdefault(step, [] if following == 0 else {})
-    if isinstance(place, list):
-        place[:] = [value]
+        container = (
+            container[step] if isinstance(container, list) else container.setdefault(step, [] if following == 0 else {})
+        )
+    if isinstance(container, list):
+        container[:] = [value]
     else:
-        place[path[-1]] = value
+        container[path[-1]] = value
     return spec
 
 
@@ -189,14 +191,14 @@ def create(rest, body, *, dry=True):
     return rest.call("POST", rest.path("voicemodels", NAMESPACE) + options, body)
 
 
-def refusal(rest, body):
+def create_invalid(rest, body):
     """Return the status code and the message with which the API server refuses a VoiceModel."""
-    with pytest.raises(ApiException) as caught:
+    with pytest.raises(ApiException) as error:
         create(rest, body)
-    return caught.value.status, json.loads(caught.value.body)["message"]
+    return error.value.status, json.loads(error.value.body)["message"]
 
 
-def test_the_whole_is_valid(rest):
+def test_the_full_spec_is_valid(rest):
     assert create(rest, voice("mei", NAMESPACE, **FULL))
 
 
@@ -204,9 +206,9 @@ def test_the_whole_is_valid(rest):
 def test_rules(rest, metadata, spec, message):
     body = voice("mei", NAMESPACE, **merge(FULL, spec))
     body["metadata"] |= metadata
-    status, answer = refusal(rest, body)
+    status, message_text = create_invalid(rest, body)
     assert status == 422
-    assert message in answer
+    assert message in message_text
 
 
 def test_every_rule_is_tested():
@@ -218,19 +220,22 @@ def test_every_rule_is_tested():
     assert {*messages(SCHEMA)} == {row[3] for row in RULES} | {IMMUTABLE}
 
 
-@pytest.mark.parametrize(("path", "value"), list(bounds(SCHEMA["properties"]["spec"])))
+@pytest.mark.parametrize(("path", "value"), list(iter_bounds(SCHEMA["properties"]["spec"])))
 def test_bounds(rest, path, value):
-    spec = build_spoilt_spec(path, value)
-    status, answer = refusal(rest, voice("mei", NAMESPACE, **spec))
+    spec = replace_value(path, value)
+    status, message_text = create_invalid(rest, voice("mei", NAMESPACE, **spec))
     assert status == 422
-    assert "spec." + "".join(f"[{step}]" if step == 0 else f".{step}" for step in path if step != "key")[1:] in answer
+    assert (
+        "spec." + "".join(f"[{step}]" if step == 0 else f".{step}" for step in path if step != "key")[1:]
+        in message_text
+    )
 
 
-def test_where_artifacts_lie_cannot_be_changed(rest):
+def test_the_uri_of_artifacts_cannot_be_changed(rest):
     create(rest, voice("fixed", NAMESPACE), dry=False)
-    with pytest.raises(ApiException, match="422") as caught:
+    with pytest.raises(ApiException, match="422") as error:
         rest.patch("voicemodels", NAMESPACE, "fixed", {"spec": {"storage": {"artifactsUri": "s3://elsewhere"}}})
-    assert IMMUTABLE in caught.value.body
+    assert IMMUTABLE in error.value.body
     assert rest.patch("voicemodels", NAMESPACE, "fixed", {"spec": {"training": {"maxSteps": 9}}})
 
 
@@ -243,34 +248,34 @@ def test_defaults_are_filled_in(rest):
 
 def test_an_unknown_field_is_refused_by_a_strict_client(rest, control_plane):
     body = voice("mei", NAMESPACE, training={"maxStep": 9})
-    status, answer = refusal(rest, body)
-    assert (status, 'unknown field "spec.training.maxStep"' in answer) == (400, True)
+    status, message_text = create_invalid(rest, body)
+    assert (status, 'unknown field "spec.training.maxStep"' in message_text) == (400, True)
     with pytest.raises(RuntimeError, match=r"spec\.training\.maxStep"):
         control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", input=json.dumps(body))
 
 
-def test_a_refusal_reaches_who_applies(control_plane):
+def test_kubectl_shows_the_message_of_a_rule(control_plane):
     body = voice("mei", NAMESPACE, serving={"minReplicas": 9})
     with pytest.raises(RuntimeError, match="minReplicas must not exceed maxReplicas"):
         control_plane.kubectl("apply", "-f", "-", input=json.dumps(body))
 
 
-def clusters_examples():
-    """Examples for a cluster; those of one machine name a folder beside them, which no cluster reaches."""
+def iter_cluster_examples():
+    """Yield the examples for a cluster. The others name a local folder, which a cluster cannot reach."""
     for path in sorted((ROOT / "examples").glob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
             if document["kind"] == "VoiceModel" and "storage" in document["spec"]:
                 yield pytest.param(document, id=path.stem)
 
 
-@pytest.mark.parametrize("example", list(clusters_examples()))
+@pytest.mark.parametrize("example", list(iter_cluster_examples()))
 def test_examples_are_accepted(rest, example):
     body = merge(example, {"metadata": {"namespace": NAMESPACE}})
     path = rest.path("voicemodels", NAMESPACE, body["metadata"]["name"])
     assert rest.call("PATCH", f"{path}?fieldManager=tests&fieldValidation=Strict&dryRun=All", body, APPLY)
 
 
-def test_kubectl_explains_every_field(control_plane):
+def test_kubectl_explains_a_field(control_plane):
     def explain():
         try:
             return control_plane.kubectl("explain", "vm.spec.training")
@@ -284,7 +289,7 @@ def test_kubectl_explains_every_field(control_plane):
     assert SCHEMA["properties"]["spec"]["properties"]["training"]["description"].split(".")[0][:40] in text
 
 
-def test_kubectl_scale_sets_the_fewest_replicas(rest, control_plane):
+def test_kubectl_scale_sets_the_minimum_of_replicas(rest, control_plane):
     create(rest, voice("scaled", NAMESPACE), dry=False)
     control_plane.kubectl("scale", "vm/scaled", "--replicas=3", "-n", NAMESPACE)
     assert rest.get("voicemodels", NAMESPACE, "scaled")["spec"]["serving"]["minReplicas"] == 3

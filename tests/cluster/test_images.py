@@ -1,4 +1,4 @@
-"""The product's images contain what their pods need, nothing else, and start on a read-only root."""
+"""The product's images have the programs that their pods need and no others, and start with a read-only root."""
 
 import json
 
@@ -14,7 +14,7 @@ STARTS = {
     "serving": ("python -c 'import kubevoice_serving.app'; ray --version", "ray, version"),
     "training": ("python -m kubevoice_training --help", "kubevoice_training"),
 }
-KNOWN = {"operator": "kopf", "serving": "ray", "training": "numba"}
+CONTAINED_PACKAGES = {"operator": "kopf", "serving": "ray", "training": "numba"}
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +24,17 @@ def namespace(node):
 
 @pytest.fixture(scope="module")
 def manifests(node):
-    """What the container runtime knows of each image: its layers, and its configuration."""
+    """Layers and configuration of each image, from the container runtime."""
 
-    def content(digest):
+    def read_content(digest):
         return json.loads(node.sandbox.run("ctr", "--namespace=k8s.io", "content", "get", digest))
 
     manifests = {}
     for part in PARTS:
         listed = node.sandbox.run("ctr", "--namespace=k8s.io", "images", "ls", f"name=={image_name(part)}")
         (digest,) = [word for word in listed.split() if word.startswith("sha256:")]
-        manifest = content(digest)
-        manifests[part] = manifest["layers"], content(manifest["config"]["digest"])
+        manifest = read_content(digest)
+        manifests[part] = manifest["layers"], read_content(manifest["config"]["digest"])
     return manifests
 
 
@@ -47,7 +47,7 @@ def run_script(node, namespace, part, script):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_program_starts_as_its_own_user_where_nothing_can_be_written(node, namespace, part):
+def test_a_program_starts_as_its_own_user_with_a_read_only_root(node, namespace, part):
     program, answer = STARTS[part]
     text = run_script(node, namespace, part, f"id -u; id -un; ! touch /opt/kubevoice/new 2>&1; {program}")
     assert text.startswith("10001\nkubevoice\n")
@@ -55,7 +55,7 @@ def test_a_program_starts_as_its_own_user_where_nothing_can_be_written(node, nam
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_an_image_says_what_it_is(manifests, part):
+def test_an_image_has_labels_and_a_user(manifests, part):
     _, description = manifests[part]
     assert description["config"]["User"] == "10001:10001"
     labels = {key.rpartition(".")[2]: value for key, value in description["config"]["Labels"].items()}
@@ -66,15 +66,15 @@ def test_an_image_says_what_it_is(manifests, part):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_bill_of_materials_lists_what_is_inside(node, namespace, part):
+def test_a_bill_of_materials_lists_the_packages(node, namespace, part):
     sbom = json.loads(run_script(node, namespace, part, "cat /opt/kubevoice/sbom.cdx.json"))
     assert (sbom["bomFormat"], sbom["metadata"]["component"]["name"]) == ("CycloneDX", f"kubevoice-{part}")
     names = {component["name"] for component in sbom["components"]}
-    assert {KNOWN[part], "kubevoice", "python", "libc6"} <= names
+    assert {CONTAINED_PACKAGES[part], "kubevoice", "python", "libc6"} <= names
     assert all(component["purl"].startswith("pkg:") for component in sbom["components"])
 
 
-def test_kuberay_finds_the_programs_it_calls(node, namespace):
+def test_an_image_has_the_programs_that_kuberay_calls(node, namespace):
     assert "/wget" in run_script(node, namespace, "serving", "command -v bash wget")
 
 
@@ -85,20 +85,20 @@ def test_kuberay_finds_the_programs_it_calls(node, namespace):
         ("serving", "torch kubevoice_operator kubevoice_training"),
     ],
 )
-def test_what_a_part_never_imports_is_not_there(node, namespace, part, absent):
+def test_packages_that_a_part_never_imports_are_missing(node, namespace, part, absent):
     script = f'for name in {absent}; do ! python -c "import $name" 2>/dev/null || echo $name; done'
     assert run_script(node, namespace, part, script) == ""
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_what_built_an_image_stayed_behind(node, namespace, part):
-    places = "/build /parts /run/secrets/index /run/secrets/certificates"
-    script = f"ls -d {places} 2>/dev/null || true; command -v uv gcc || true"
+def test_build_tools_are_not_in_an_image(node, namespace, part):
+    folders = "/build /parts /run/secrets/index /run/secrets/certificates"
+    script = f"ls -d {folders} 2>/dev/null || true; command -v uv gcc || true"
     assert run_script(node, namespace, part, script) == ""
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_modules_are_compiled_before_they_are_asked_for(node, namespace, part):
+def test_modules_are_compiled_in_the_image(node, namespace, part):
     script = f"""python - <<'END'
 import importlib.util, kubevoice_{part} as part
 print(importlib.util.cache_from_source(part.__file__))

@@ -38,7 +38,7 @@ def job(name, namespace, cpu, *command):
     }
 
 
-def test_a_suspended_job_runs_once_there_is_room(kueue, namespace):
+def test_a_suspended_job_runs_when_the_quota_allows(kueue, namespace):
     def status(name):
         body = kueue.get("job", name, "-n", namespace)
         return body["spec"]["suspend"], body.get("status", {}).get("succeeded", 0)

@@ -16,10 +16,10 @@ pytestmark = pytest.mark.xdist_group("node")
 RAY_SECONDS = 600
 SERVE_PORT = 8000
 
-TALK_TO_S3 = """
+S3_SCRIPT = """
 from kubevoice.storage import S3Options, connect
 storage = connect("s3://fixture/from-pod", S3Options(endpoint="{endpoint}", path_style=True))
-storage.write("answer", b"heard " + storage.read("question"))
+storage.write("answer", b"echo " + storage.read("question"))
 """
 
 
@@ -38,51 +38,51 @@ def fetch(address, port, path="/"):
         return None
 
 
-def test_the_node_offers_what_the_machine_has(node):
+def test_the_node_has_the_cores_of_the_machine(node):
     (item,) = node.get("nodes")["items"]
     cores = len(Path("/proc/cpuinfo").read_text().split("processor\t")) - 1
     assert int(item["status"]["allocatable"]["cpu"]) == cores
 
 
-def test_what_the_restricted_standard_forbids_is_refused(node, namespace):
+def test_a_pod_that_violates_the_restricted_standard_is_refused(node, namespace):
     spec = pod_spec("true")
     del spec["securityContext"]
     with pytest.raises(RuntimeError, match="violates PodSecurity"):
         node.apply([pod("unrestricted", namespace, spec)])
 
 
-def test_a_pod_answers_over_its_service_by_name_to_pods_and_to_us(node, namespace):
+def test_pods_and_tests_reach_a_pod_by_its_service(node, namespace):
     server = pod_spec("python", "-m", "http.server", "8000", "--directory", "/etc")
     node.apply([pod("web", namespace, server), service("web", namespace, 8000)])
     address = node.resolve("web", namespace)
-    node.wait("an answer to us", lambda: fetch(address, 8000, "/hostname") == "web\n")
+    node.wait("a response to the tests", lambda: fetch(address, 8000, "/hostname") == "web\n")
     script = f"wget -qO- http://web.{namespace}.svc.cluster.local:8000/hostname http://web:8000/hostname"
     assert run_pod(node, "client", namespace, pod_spec("bash", "-c", script)) == "web\nweb\n"
 
 
 def test_a_pod_reaches_itself_over_its_service(node, namespace):
-    serve = "python -m http.server 8000 -d /etc > /dev/null 2>&1"  # what it logs would come between
+    serve = "python -m http.server 8000 -d /etc > /dev/null 2>&1"  # its log would be in the output
     script = f"{serve} & until wget -qO- http://self:8000/hostname; do sleep 0.1; done"
     node.apply([service("self", namespace, 8000)])
     assert run_pod(node, "self", namespace, pod_spec("bash", "-c", script)) == "self\n"
 
 
-def test_a_pod_and_we_share_s3(node, namespace):
+def test_pods_and_tests_share_s3(node, namespace):
     s3 = node.s3
     client = s3_client(s3)
     client.create_bucket(Bucket="fixture")
     client.put_object(Bucket="fixture", Key="from-pod/question", Body="听见了吗".encode())
     node.apply([s3.secret("s3", namespace)])
-    script = TALK_TO_S3.format(endpoint=s3.endpoint)
+    script = S3_SCRIPT.format(endpoint=s3.endpoint)
     run_pod(node, "s3", namespace, pod_spec("python", "-c", script, envFrom=[{"secretRef": {"name": "s3"}}]))
     answer = client.get_object(Bucket="fixture", Key="from-pod/answer")["Body"].read()
     client.close()
-    assert answer.decode() == "heard 听见了吗"
+    assert answer.decode() == "echo 听见了吗"
 
 
 def test_a_pod_reaches_nothing_outside(node, namespace):
     tests_address = node.sandbox.slot.tests_address
-    with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104  # whatever address of ours a pod may try
+    with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104  # on every address of this machine
         port = listener.getsockname()[1]
         socket.create_connection((tests_address, port), timeout=5).close()
         others = [line.split()[3].split("/")[0] for line in ip("-o", "-4", "address", "show", "scope", "global")]
@@ -100,7 +100,7 @@ def ip(*arguments):
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout.splitlines()
 
 
-def test_a_component_can_be_lost_and_comes_back(node):
+def test_a_component_can_be_killed_and_started_again(node):
     node.stop("versitygw", signal.SIGKILL)
     port = int(node.s3.endpoint.rsplit(":")[-1])
     with pytest.raises(ConnectionRefusedError):
@@ -111,26 +111,26 @@ def test_a_component_can_be_lost_and_comes_back(node):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("autoscaling", [False, True], ids=["fixed", "autoscaled"])
-def test_a_rayservice_serves_and_takes_a_new_config(node, namespace, autoscaling):
+def test_a_rayservice_serves_and_applies_a_new_config(node, namespace, autoscaling):
     name = f"greeter-{autoscaling}".lower()
-    wanted = rayservice(name, namespace, "hello", autoscaling=autoscaling)
-    node.apply([applications(namespace), wanted])
+    ray_service = rayservice(name, namespace, "hello", autoscaling=autoscaling)
+    node.apply([applications(namespace), ray_service])
 
-    def running():
+    def is_running():
         return node.get("rayservice", name, "-n", namespace).get("status", {}).get("serviceStatus") == "Running"
 
-    def says():
+    def read_greeting():
         return fetch(node.resolve(f"{name}-serve-svc", namespace), SERVE_PORT)
 
-    def pods(label):
+    def list_pods(label):
         return {item["metadata"]["name"] for item in node.items("pods", namespace, label)}
 
-    node.wait("a running RayService", running, RAY_SECONDS)
-    node.wait("its answer", lambda: says() == "hello")
-    before = pods("ray.io/is-ray-node=yes")
+    node.wait("a running RayService", is_running, RAY_SECONDS)
+    node.wait("its answer", lambda: read_greeting() == "hello")
+    before = list_pods("ray.io/is-ray-node=yes")
     node.apply([rayservice(name, namespace, "goodbye", autoscaling=autoscaling)])
-    node.wait("the new config", lambda: says() == "goodbye")
-    # In place: the cluster is the same.
-    assert pods("ray.io/is-ray-node=yes") == before
-    node.delete([wanted])
-    node.wait("the end of its pods", lambda: not pods("ray.io/is-ray-node=yes"))
+    node.wait("the new config", lambda: read_greeting() == "goodbye")
+    # In place: the pods are the same.
+    assert list_pods("ray.io/is-ray-node=yes") == before
+    node.delete([ray_service])
+    node.wait("the end of its pods", lambda: not list_pods("ray.io/is-ray-node=yes"))

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import operators
 import pytest
@@ -23,30 +24,30 @@ def dataset(node):
 
 
 @pytest.fixture
-def make(node, namespace, dataset):
-    """Makes VoiceModels that are trained but need not be served, and removes them after the test."""
-    made = []
+def create_voice(node, namespace, dataset):
+    """A function that creates VoiceModels that are trained but not served; they are deleted after the test."""
+    created = []
 
-    def voice(name, uri=dataset, **spec):
+    def create(name, uri=dataset, **spec):
         spec = {"serving": {"suspend": True}} | spec
-        created = Voice(node, voices.voicemodel(node.s3, name, namespace, uri, **spec))
-        made.append(created)
-        return created
+        voice = Voice(node, voices.voicemodel(node.s3, name, namespace, uri, **spec))
+        created.append(voice)
+        return voice
 
-    yield voice
-    for each in made:
-        each.delete()
-        each.wait("the end of its pods", lambda each=each: not each.pods(), 180)
+    yield create
+    for voice in created:
+        voice.delete()
+        voice.wait("the end of its pods", lambda voice=voice: not voice.pods(), 180)
 
 
-def running_trainer(voice):
-    """The name of the pod that trains, once it has made a checkpoint."""
+def wait_for_trainer(voice):
+    """Wait for a checkpoint, and return the name of the pod that trains."""
     voice.wait("a checkpoint", lambda: voice.status.get("training", {}).get("step", 0) >= 3, 240)
     return next(p["metadata"]["name"] for p in voice.pods("kubevoice.io/stage=train"))
 
 
-def test_an_image_that_cannot_be_pulled_is_reported_and_mended(make):
-    voice = make("image", training={"image": "kubevoice/nowhere:1"}).apply()
+def test_an_image_that_cannot_be_pulled_is_reported_and_can_be_corrected(create_voice):
+    voice = create_voice("image", training={"image": "kubevoice/nowhere:1"}).apply()
     message = voice.wait_condition("DatasetReady", "False", "ImagePullFailed")["message"]
     assert "kubevoice/nowhere:1" in message
     assert voice.status["lastFailure"]["reason"] == "ImagePullFailed"
@@ -57,8 +58,8 @@ def test_an_image_that_cannot_be_pulled_is_reported_and_mended(make):
     assert voice.condition("Degraded")["status"] == "False"
 
 
-def test_gpus_that_are_not_there_are_reported_and_train_together_when_they_come(node, make):
-    voice = make("gpu", training={"gpusPerNode": 1, "nodes": 2}).apply()
+def test_missing_gpus_are_reported_and_both_nodes_train_when_they_exist(node, create_voice):
+    voice = create_voice("gpu", training={"gpusPerNode": 1, "nodes": 2}).apply()
     message = voice.wait_condition("Trained", "False", "Unschedulable", timeout=240)["message"]
     assert "nvidia.com/gpu" in message
     (name,) = [item["metadata"]["name"] for item in node.get("nodes")["items"]]
@@ -79,10 +80,10 @@ def advertise(node, name, gpus):
     node.kubectl("patch", "node", name, "--subresource=status", "--type=json", "-p", json.dumps(patch))
 
 
-def test_a_trainer_without_memory_is_reported_and_goes_on_with_more(make):
-    little = {"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"memory": "200Mi"}}
+def test_a_trainer_without_memory_is_reported_and_continues_with_more(create_voice):
+    too_little = {"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"memory": "200Mi"}}
     enough = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "3Gi"}}
-    voice = make("memory", training={"resources": little, "backoffLimit": 0}).apply()
+    voice = create_voice("memory", training={"resources": too_little, "backoffLimit": 0}).apply()
     message = voice.wait_condition("Trained", "False", "OutOfMemory", timeout=240)["message"]
     assert "spec.training.resources.limits.memory" in message
     assert voice.status["lastFailure"]["exitCode"] == 137
@@ -90,8 +91,8 @@ def test_a_trainer_without_memory_is_reported_and_goes_on_with_more(make):
     voice.wait_condition("Trained", timeout=240)
 
 
-def test_a_missing_secret_is_reported_and_mended(node, make, namespace):
-    voice = make("secret")
+def test_a_missing_secret_is_reported_and_can_be_created(node, create_voice, namespace):
+    voice = create_voice("secret")
     voice.model["spec"]["storage"]["secretRef"] = {"name": "later"}
     voice.apply()
     assert "later" in voice.wait_condition("DatasetReady", "False", "PodConfigError")["message"]
@@ -99,11 +100,11 @@ def test_a_missing_secret_is_reported_and_mended(node, make, namespace):
     voice.wait_condition("DatasetReady", timeout=180)
 
 
-def test_wrong_credentials_and_a_missing_bucket_are_reported_and_tried_again(node, make, namespace):
+def test_wrong_credentials_are_reported_and_retried(node, create_voice, namespace):
     wrong = node.s3.secret("wrong", namespace)
     wrong["stringData"]["AWS_SECRET_ACCESS_KEY"] = "no"  # noqa: S105  # wrong on purpose
     node.apply([wrong])
-    voice = make("wrong", training={"backoffLimit": 0})
+    voice = create_voice("wrong", training={"backoffLimit": 0})
     voice.model["spec"]["storage"]["secretRef"] = {"name": "wrong"}
     voice.apply()
     assert "secret" in voice.wait_condition("DatasetReady", "False", "StorageError", timeout=180)["message"]
@@ -112,35 +113,35 @@ def test_wrong_credentials_and_a_missing_bucket_are_reported_and_tried_again(nod
     voice.wait_condition("DatasetReady", timeout=240)
 
 
-def test_a_dataset_error_is_reported_once_and_read_again_when_asked(node, make):
+def test_a_dataset_error_is_reported_once_and_checked_again_on_request(node, create_voice):
     client = voices.s3_client(node.s3)
     client.put_object(
         Bucket="datasets", Key="broken/metadata.csv", Body="id,text,emotion,wav_path\na,你好,neutral,a.wav\n".encode()
     )
-    voice = make("broken", "s3://datasets/broken/").apply()
+    voice = create_voice("broken", "s3://datasets/broken/").apply()
     message = voice.wait_condition("DatasetReady", "False", "InvalidInput", timeout=180)["message"]
     assert "row 1 (id a)" in message
     (job,) = voice.jobs()
-    assert job["status"]["failed"] == 1, "bad input must not be tried again"
+    assert job["status"]["failed"] == 1, "invalid input must not be retried"
     voices.upload_dataset(node.s3, "broken", clips=9)
     client.close()
-    node.kubectl("annotate", "vm", voice.name, "-n", voice.namespace, "kubevoice.io/refresh=mended")
+    node.kubectl("annotate", "vm", voice.name, "-n", voice.namespace, "kubevoice.io/refresh=corrected")
     voice.wait_condition("DatasetReady", timeout=180)
 
 
-def test_a_stage_that_takes_too_long_is_reported(make):
-    voice = make("slow", training={"maxSteps": 100000, "activeDeadlineSeconds": 60}).apply()
+def test_a_stage_that_takes_too_long_is_reported(create_voice):
+    voice = create_voice("slow", training={"maxSteps": 100000, "activeDeadlineSeconds": 60}).apply()
     message = voice.wait_condition("Trained", "False", "DeadlineExceeded", timeout=400)["message"]
     assert "activeDeadlineSeconds" in message
 
 
-def test_a_trainer_that_is_killed_or_drained_goes_on_from_its_checkpoint(node, make):
-    voice = make("resumes", training={"maxSteps": 1000}).apply()
-    pod = running_trainer(voice)
+def test_a_trainer_that_is_killed_or_evicted_resumes_from_its_checkpoint(node, create_voice):
+    voice = create_voice("resumes", training={"maxSteps": 1000}).apply()
+    pod = wait_for_trainer(voice)
     node.kubectl("delete", "pod", pod, "-n", voice.namespace, "--wait=false")
-    voice.wait("another trainer", lambda: next_trainer(voice, pod), 240)
-    second = next_trainer(voice, pod)
-    voice.wait("its word that it goes on", lambda: "continuing at step" in logs(node, voice, second), 180)
+    voice.wait("another trainer", lambda: find_trainer(voice, pod), 240)
+    second = find_trainer(voice, pod)
+    voice.wait("the resumed training", lambda: "continuing at step" in logs(node, voice, second), 180)
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
@@ -154,12 +155,12 @@ def test_a_trainer_that_is_killed_or_drained_goes_on_from_its_checkpoint(node, m
         "-",
         input=json.dumps(eviction),
     )
-    voice.wait("a third trainer", lambda: next_trainer(voice, pod, second), 240)
-    third = next_trainer(voice, pod, second)
-    voice.wait("its word that it goes on", lambda: "continuing at step" in logs(node, voice, third), 180)
+    voice.wait("a third trainer", lambda: find_trainer(voice, pod, second), 240)
+    third = find_trainer(voice, pod, second)
+    voice.wait("the resumed training", lambda: "continuing at step" in logs(node, voice, third), 180)
 
 
-def next_trainer(voice, *before):
+def find_trainer(voice, *before):
     for pod in voice.pods("kubevoice.io/stage=train"):
         if pod["metadata"]["name"] not in before and pod["status"]["phase"] == "Running":
             return pod["metadata"]["name"]
@@ -170,67 +171,67 @@ def logs(node, voice, pod):
     return node.kubectl("logs", pod, "-n", voice.namespace)
 
 
-def test_training_can_be_held_and_goes_on(node, make):
-    voice = make("held", training={"maxSteps": 1000}).apply()
-    running_trainer(voice)
+def test_training_can_be_suspended_and_resumed(node, create_voice):
+    voice = create_voice("suspended", training={"maxSteps": 1000}).apply()
+    wait_for_trainer(voice)
     voice.apply(training={"suspend": True})
     voice.wait("its trainer to stop", lambda: not voice.pods("kubevoice.io/stage=train"), 180)
     assert voice.condition("Trained")["reason"] == "Suspended"
     assert voice.status["phase"] == "Suspended"
     voice.apply(training={"suspend": False})
-    voice.wait("a trainer", lambda: next_trainer(voice), 180)
-    pod = next_trainer(voice)
-    voice.wait("its word that it goes on", lambda: "continuing at step" in logs(node, voice, pod), 180)
+    voice.wait("a trainer", lambda: find_trainer(voice), 180)
+    pod = find_trainer(voice)
+    voice.wait("the resumed training", lambda: "continuing at step" in logs(node, voice, pod), 180)
 
 
-def test_s3_away_for_a_minute_while_it_trains_costs_nothing(node, make):
-    voice = make("away", training={"maxSteps": 80}).apply()
-    pod = running_trainer(voice)
+def test_an_outage_of_s3_for_a_minute_does_not_end_the_training(node, create_voice):
+    voice = create_voice("away", training={"maxSteps": 80}).apply()
+    pod = wait_for_trainer(voice)
     node.stop("versitygw", signal.SIGKILL)
     try:
-        voice.wait("a minute to pass", outlasts(60), 90)
+        voice.wait("a minute to pass", has_elapsed(60), 90)
     finally:
         node.start("versitygw")
     voice.wait_condition("Trained", timeout=300)
     assert pod in [p["metadata"]["name"] for p in voice.pods("kubevoice.io/stage=train")]
 
 
-def outlasts(seconds):
-    import time
-
-    over = time.monotonic() + seconds
-    return lambda: time.monotonic() > over
+def has_elapsed(seconds):
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
 
 
-def test_an_edit_in_the_middle_of_training_stops_the_old_and_starts_the_new(make):
-    voice = make("edited", training={"maxSteps": 1000}).apply()
-    running_trainer(voice)
+def test_an_edit_during_training_replaces_its_job(create_voice):
+    voice = create_voice("edited", training={"maxSteps": 1000}).apply()
+    wait_for_trainer(voice)
     (old,) = voice.jobs("train")
     voice.apply(training={"maxSteps": 6})
     voice.wait_condition("Trained", timeout=300)
     assert old["metadata"]["name"] not in [job["metadata"]["name"] for job in voice.jobs("train")]
 
 
-def test_deleting_in_the_middle_of_training_leaves_nothing_but_artifacts(node, make):
-    voice = make("deleted", training={"maxSteps": 1000}).apply()
-    running_trainer(voice)
+def test_deletion_during_training_leaves_only_artifacts(node, create_voice):
+    voice = create_voice("deleted", training={"maxSteps": 1000}).apply()
+    wait_for_trainer(voice)
     assert not voice.raw["metadata"].get("finalizers")
     voice.delete()
     voice.wait("the end of its pods", lambda: not voice.pods() and not voice.jobs(), 180)
-    assert voices.keys(node.s3, "voices", f"{voice.namespace}/deleted/")
+    assert voices.list_keys(node.s3, "voices", f"{voice.namespace}/deleted/")
 
 
-def test_with_policy_delete_artifacts_go_with_the_voice(node, make):
-    voice = make("gone", deletionPolicy="Delete").apply()
+def test_with_policy_delete_artifacts_are_deleted_with_the_voice(node, create_voice):
+    voice = create_voice("gone", deletionPolicy="Delete").apply()
     voice.wait_condition("Trained", timeout=300)
-    assert voices.keys(node.s3, "voices", f"{voice.namespace}/gone/")
+    assert voices.list_keys(node.s3, "voices", f"{voice.namespace}/gone/")
     voice.delete()
-    voice.wait("the end of its artifacts", lambda: not voices.keys(node.s3, "voices", f"{voice.namespace}/gone/"), 180)
+    voice.wait(
+        "the end of its artifacts", lambda: not voices.list_keys(node.s3, "voices", f"{voice.namespace}/gone/"), 180
+    )
 
 
-def test_the_operator_and_the_api_server_may_die_while_it_trains(node, make):
-    voice = make("survivor", training={"maxSteps": 80}).apply()
-    running_trainer(voice)
+def test_the_operator_and_the_api_server_may_be_killed_during_training(node, create_voice):
+    voice = create_voice("survivor", training={"maxSteps": 80}).apply()
+    wait_for_trainer(voice)
     node.kubectl("delete", "pods", "-n", operators.SYSTEM, "--all", "--grace-period=0", "--force")
     node.stop("kube-apiserver", signal.SIGKILL)
     node.start("kube-apiserver")

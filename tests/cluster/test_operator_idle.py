@@ -1,4 +1,4 @@
-"""An operator with nothing to do writes nothing, and one that may not watch ends."""
+"""An operator with nothing to do writes nothing, and an operator that may not watch its Lease ends."""
 
 import re
 import time
@@ -6,7 +6,7 @@ from collections import Counter
 
 import operators
 import pytest
-from kubelet import Voices, build_ended_status, failure, waiting
+from kubelet import Voices, build_ended_status, build_failure_message, build_waiting_status
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
@@ -17,7 +17,7 @@ WATCHED = ("voicemodels", "jobs", "pods", "events", "rayservices", "rayclusters"
 
 
 def count_writes(rest):
-    """How often anybody has written each kind of object with success, as the API server counts."""
+    """Return the number of successful writes of each resource by any client, from the API server's metrics."""
     counts = Counter()
     for labels, value in re.findall(r"^apiserver_request_total\{(.*)\} (\S+)$", rest.text("metrics"), re.MULTILINE):
         named_labels = dict(re.findall(r'(\w+)="([^"]*)"', labels))
@@ -27,17 +27,17 @@ def count_writes(rest):
 
 
 def make_ten_voices(voices):
-    """Ten VoiceModels that wait for ten different things, or for the same with different patience."""
+    """Create ten VoiceModels that wait for different conditions, and wait until they do."""
     for name in ("running", "other", "third"):
         voices.make(name)
         voices.job(name, "prepare")
-    voices.make("held", training={"suspend": True})
+    voices.make("suspended", training={"suspend": True})
     voices.make("queued", training={"queueName": "speech"})
     voices.make("cleanup", deletionPolicy="Delete", serving={"suspend": True})
     for name, status, reason in (
-        ("pull", waiting("ImagePullBackOff", "no"), "ImagePullFailed"),
-        ("config", waiting("CreateContainerConfigError", "no"), "PodConfigError"),
-        ("rows", build_ended_status(2, failure("InvalidInput", "row 2")), "InvalidInput"),
+        ("pull", build_waiting_status("ImagePullBackOff", "no"), "ImagePullFailed"),
+        ("config", build_waiting_status("CreateContainerConfigError", "no"), "PodConfigError"),
+        ("rows", build_ended_status(2, build_failure_message("InvalidInput", "row 2")), "InvalidInput"),
     ):
         voices.make(name)
         voices.report(name, "prepare", status)
@@ -45,13 +45,13 @@ def make_ten_voices(voices):
     voices.make("served")
     voices.run("served")
     voices.wait_condition("served", "Available", "False", "KubeRayNotInstalled")
-    voices.wait_condition("held", "DatasetReady", "Unknown", "Suspended")
+    voices.wait_condition("suspended", "DatasetReady", "Unknown", "Suspended")
     voices.wait_condition("queued", "DatasetReady", "Unknown", "Queued")
 
 
 @pytest.fixture
 def blind(control_plane, tmp_path):
-    """An operator that may not watch the Lease by which it knows that its watches live."""
+    """An operator without the right to watch the Lease that shows whether its watches work."""
     account = operators.install_alone(control_plane, BLIND, "kubevoice-blind")
     role = control_plane.get("role", "kubevoice-operator", "-n", BLIND)
     role["metadata"] = {"name": "kubevoice-operator", "namespace": BLIND}
@@ -84,18 +84,18 @@ def test_ten_idle_voicemodels_and_a_blind_operator(control_plane, rest, blind, t
         assert versions() == quiet[1]
         assert {name: after[name] - before[name] for name in WATCHED} == dict.fromkeys(WATCHED, 0)
         assert after["leases"] > before["leases"]
-        # Only KubeRay is asked for, again and again.
+        # Only the requests for RayServices are repeated.
         assert {key for key in count_requests(operator) if count_requests(operator)[key] != requests.get(key)} <= {
             ("404", "rayservices", "patch")
         }
         assert operator.get("/healthz") == (200, "ok")
-        # kopf tries for a while, for rights may come a little late.
+        # kopf retries for a while, because rights may be granted late.
         assert blind.wait_until_ended(90) == 1
         assert "leases.coordination.k8s.io is forbidden" in blind.log.read_text()
 
 
 def count_requests(operator):
-    """The operator's own count of its requests: by code, resource and verb."""
+    """Return the operator's metric of its requests, by (code, resource, verb)."""
     counts = {}
     for line in operator.get("/metrics")[1].splitlines():
         if line.startswith("kubevoice_operator_api_requests_total"):

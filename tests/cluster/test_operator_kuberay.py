@@ -1,4 +1,4 @@
-"""The operator beside the older KubeRays that docs/install.md names; the newest is there in all other tests."""
+"""The operator with the older versions of KubeRay in docs/install.md. All other tests use the newest."""
 
 import pytest
 import testcluster

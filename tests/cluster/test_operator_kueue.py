@@ -1,4 +1,4 @@
-"""Kueue decides when a voice is made: it admits, preempts and resumes, and the operator leaves it to it."""
+"""Kueue admits, preempts and resumes the Jobs of a voice, and the operator does not interfere."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def queue_object(kind, spec, namespace=None):
 
 @pytest.fixture(scope="module")
 def namespace(kueue):
-    """A namespace whose queue has room for one stage at a time."""
+    """A namespace whose queue has quota for one stage at a time."""
     name = voices.prepare(kueue, "quota")
     quotas = [{"name": "cpu", "nominalQuota": "700m"}, {"name": "memory", "nominalQuota": "100Gi"}]
     group = {"coveredResources": ["cpu", "memory"], "flavors": [{"name": QUEUE, "resources": quotas}]}
@@ -42,7 +42,7 @@ def namespace(kueue):
     kueue.delete(shared)
 
 
-def test_a_voice_waits_for_quota_gives_way_to_a_more_urgent_one_and_goes_on(kueue, namespace):
+def test_a_training_is_preempted_by_a_higher_priority_and_resumed(kueue, namespace):
     dataset = voices.upload_dataset(kueue.s3, "quota", clips=9)
 
     def voice(name, **training):
@@ -50,25 +50,25 @@ def test_a_voice_waits_for_quota_gives_way_to_a_more_urgent_one_and_goes_on(kueu
         spec = voices.voicemodel(kueue.s3, name, namespace, dataset, training=training, serving={"suspend": True})
         return Voice(kueue, spec).apply()
 
-    patient = voice("patient", maxSteps=1000)
-    patient.wait("a checkpoint", lambda: patient.status.get("training", {}).get("step", 0) >= 3, 300)
-    (job,) = patient.jobs("train")
+    preempted = voice("preempted", maxSteps=1000)
+    preempted.wait("a checkpoint", lambda: preempted.status.get("training", {}).get("step", 0) >= 3, 300)
+    (job,) = preempted.jobs("train")
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == QUEUE
     urgent = voice("urgent", maxSteps=2, priorityClassName="urgent")
-    patient.wait_condition("Trained", "Unknown", "Queued", timeout=180)
-    assert "Kueue" in patient.condition("Trained")["message"]
+    preempted.wait_condition("Trained", "Unknown", "Queued", timeout=180)
+    assert "Kueue" in preempted.condition("Trained")["message"]
     urgent.wait_condition("Released", timeout=400)
-    patient.wait("another trainer", lambda: trainer(patient), 180)
-    log = lambda: kueue.kubectl("logs", trainer(patient) or "none", "-n", namespace)  # noqa: E731
-    patient.wait("its word that it goes on", lambda: trainer(patient) and "continuing at step" in log(), 180)
-    (same,) = patient.jobs("train")
-    assert same["metadata"]["uid"] == job["metadata"]["uid"], "the Job that Kueue holds must not be made anew"
-    admitted = [w for w in kueue.items("workloads", namespace) if "patient-train" in w["metadata"]["name"]]
+    preempted.wait("another trainer", lambda: find_trainer(preempted), 180)
+    log = lambda: kueue.kubectl("logs", find_trainer(preempted) or "none", "-n", namespace)  # noqa: E731
+    preempted.wait("the resumed training", lambda: find_trainer(preempted) and "continuing at step" in log(), 180)
+    (same,) = preempted.jobs("train")
+    assert same["metadata"]["uid"] == job["metadata"]["uid"], "a Job that Kueue suspended must not be created again"
+    admitted = [w for w in kueue.items("workloads", namespace) if "preempted-train" in w["metadata"]["name"]]
     conditions = {c["type"]: c["status"] for c in admitted[0]["status"]["conditions"]}
     assert conditions["Admitted"] == "True"
 
 
-def trainer(voice):
+def find_trainer(voice):
     return next(
         (p["metadata"]["name"] for p in voice.pods("kubevoice.io/stage=train") if p["status"]["phase"] == "Running"),
         None,

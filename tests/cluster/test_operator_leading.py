@@ -10,13 +10,13 @@ from kubelet import CHAIN, REVISION, Voices
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
-MOMENT = 6
-"""Seconds that a leader goes without renewing its Lease, and some more for the API server's first answers."""
-LOST = 15
-"""Seconds within which a leader that is gone has a successor: the Lease lasts twelve, and is looked at every two."""
+SHORT_OUTAGE_SECONDS = 6
+"""Seconds for which a leader may fail to renew its Lease, without those for the API server's first responses."""
+TAKEOVER_SECONDS = 15
+"""Seconds within which another process leads: the Lease lasts 12 s, and candidates read it every 2 s."""
 
 
-NAMESPACES = ("killed", "slept", "moment", "away", "steps")
+NAMESPACES = ("killed", "suspended", "moment", "away", "steps")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,12 +28,12 @@ def namespaces(control_plane):
 @pytest.fixture
 def replicas(control_plane, tmp_path):
     """Two operators, of which one leads: (leader, other)."""
-    with operators.operator(control_plane, tmp_path) as first, other(control_plane, tmp_path) as second:
+    with operators.operator(control_plane, tmp_path) as first, start_other(control_plane, tmp_path) as second:
         yield first, second
 
 
 @contextlib.contextmanager
-def other(control_plane, folder):
+def start_other(control_plane, folder):
     process = operators.OperatorProcess(control_plane, folder / "other.log").start()
     try:
         process.wait("an operator that answers", lambda: process.get("/readyz")[0] == 200)
@@ -48,7 +48,7 @@ def wait_to_take_over(process, within):
     assert time.monotonic() - began < within
 
 
-def test_one_of_two_leads_and_the_other_follows_a_kill(control_plane, rest, replicas):
+def test_one_of_two_leads_and_the_other_takes_over_after_a_kill(control_plane, rest, replicas):
     first, second = replicas
     assert (first.leads(), second.leads()) == (True, False)
     assert second.get("/healthz") == (200, "ok")
@@ -58,26 +58,26 @@ def test_one_of_two_leads_and_the_other_follows_a_kill(control_plane, rest, repl
     assert "created Job" not in second.log.read_text()
     first.stop(signal.SIGKILL)
     voices.finish("mei", "prepare")
-    wait_to_take_over(second, LOST)
+    wait_to_take_over(second, TAKEOVER_SECONDS)
     assert voices.job("mei", "train")
     assert voices.job("mei", "prepare")["metadata"]["uid"] == job
 
 
-def test_a_leader_that_is_asked_to_stop_lets_go_at_once(replicas):
+def test_a_leader_that_is_stopped_releases_its_lease_at_once(replicas):
     first, second = replicas
     assert first.stop() == 0
     wait_to_take_over(second, 5)
     assert second.stop() == 0
 
 
-def test_a_leader_that_slept_longer_than_its_lease_ends(control_plane, rest, replicas):
+def test_a_leader_that_was_suspended_longer_than_its_lease_ends(control_plane, rest, replicas):
     first, second = replicas
-    voices = Voices(rest, "slept")
+    voices = Voices(rest, "suspended")
     voices.make("mei")
     uid = voices.job("mei", "prepare")["metadata"]["uid"]
     first.send(signal.SIGSTOP)
     try:
-        wait_to_take_over(second, LOST)
+        wait_to_take_over(second, TAKEOVER_SECONDS)
         voices.finish("mei", "prepare")
         train = voices.job("mei", "train")["metadata"]["uid"]
     finally:
@@ -88,13 +88,13 @@ def test_a_leader_that_slept_longer_than_its_lease_ends(control_plane, rest, rep
         uid,
         train,
     )
-    # Waking up, it has what it last saw in mind, and must not write it down.
+    # When it continues, its cache is old, and it must not write it to the status.
     events = voices.events("mei")
     assert sorted(events) == sorted(set(events))
     assert voices.condition("mei", "DatasetReady")[0] == "True"
 
 
-def test_a_chain_whose_operator_is_killed_at_every_step_comes_to_the_same_end(control_plane, rest, tmp_path):
+def test_a_pipeline_has_the_same_result_if_the_operator_is_killed_at_every_step(control_plane, rest, tmp_path):
     voices = Voices(rest, "steps")
     operator = operators.OperatorProcess(control_plane, tmp_path / "operator.log", "--no-election").start()
     try:
@@ -102,50 +102,50 @@ def test_a_chain_whose_operator_is_killed_at_every_step_comes_to_the_same_end(co
         voices.make("mei")
         voices.make("undisturbed")
         voices.run("undisturbed")
-        made = {}
+        uids = {}
         for stage in CHAIN:
-            made |= {stage: voices.job("mei", stage)["metadata"]["uid"]}
+            uids |= {stage: voices.job("mei", stage)["metadata"]["uid"]}
             operator.stop(signal.SIGKILL)
             voices.finish("mei", stage)
-            voices.wait(f"{stage} to be complete", lambda stage=stage: complete(voices.job("mei", stage)))
+            voices.wait(f"{stage} to be complete", lambda stage=stage: is_complete(voices.job("mei", stage)))
             operator.start().wait_to_lead()
         voices.wait_condition("mei", "Available", "False", "KubeRayNotInstalled")
-        assert {stage: voices.job("mei", stage)["metadata"]["uid"] for stage in CHAIN} == made
-        assert digest(voices, "mei") == digest(voices, "undisturbed") == REVISION
-        voices.wait("the Event of the release", lambda: "ReleaseSucceeded" in voices.events("mei"))
-        # A new life looks at everything before it speaks, so it repeats nothing. What a killed one had still to tell
-        # is lost: statuses are written first, and say it all.
+        assert {stage: voices.job("mei", stage)["metadata"]["uid"] for stage in CHAIN} == uids
+        assert read_digest(voices, "mei") == read_digest(voices, "undisturbed") == REVISION
+        voices.wait("the last Event", lambda: "ReleaseSucceeded" in voices.events("mei"))
+        # A new process lists all objects before it sends Events, so it repeats none. Events that a killed process had
+        # not sent are lost; the status, which is written first, has all of their content.
         events = voices.events("mei")
         assert sorted(events) == sorted(set(events))
         operator.stop(signal.SIGKILL)
         voices.delete("mei")
         assert voices.get("mei") is None, "deletable while no operator runs"
-        voices.wait("its Jobs to be collected", lambda: not voices.jobs("mei"))
+        voices.wait("the deletion of its Jobs", lambda: not voices.jobs("mei"))
         operator.start().wait_to_lead()
         voices.make("mei")
-        assert voices.job("mei", "prepare")["metadata"]["uid"] != made["prepare"]
+        assert voices.job("mei", "prepare")["metadata"]["uid"] != uids["prepare"]
     finally:
         operator.stop()
 
 
 @pytest.fixture
-def ours_to_break(control_plane):
-    """The control plane, if the tests may stop parts of it; they are started again afterwards."""
+def breakable_plane(control_plane):
+    """The control plane, if the tests may stop its API server, which is started again after the test."""
     if not control_plane.components:
-        pytest.skip("this cluster is not ours to break")
+        pytest.skip("the tests must not stop parts of an existing cluster")
     yield control_plane
     control_plane.start("kube-apiserver")
 
 
-def test_an_api_server_that_is_away_for_a_moment_is_waited_for(ours_to_break, rest, tmp_path):
+def test_a_short_outage_of_the_api_server_does_not_end_the_operator(breakable_plane, rest, tmp_path):
     voices = Voices(rest, "moment")
-    with operators.operator(ours_to_break, tmp_path) as operator:
+    with operators.operator(breakable_plane, tmp_path) as operator:
         voices.make("mei")
         uid = voices.job("mei", "prepare")["metadata"]["uid"]
         began = time.monotonic()
-        ours_to_break.stop("kube-apiserver", signal.SIGKILL)
-        ours_to_break.start("kube-apiserver")
-        if time.monotonic() - began > MOMENT:
+        breakable_plane.stop("kube-apiserver", signal.SIGKILL)
+        breakable_plane.start("kube-apiserver")
+        if time.monotonic() - began > SHORT_OUTAGE_SECONDS:
             pytest.skip("this machine is too busy to start an API server in a moment")
         voices.finish("mei", "prepare")
         assert voices.job("mei", "train")
@@ -156,38 +156,40 @@ def test_an_api_server_that_is_away_for_a_moment_is_waited_for(ours_to_break, re
         assert operator.stop() == 0
 
 
-def test_an_operator_whose_api_server_is_away_for_long_ends_and_its_next_life_goes_on(ours_to_break, rest, tmp_path):
+def test_a_long_outage_of_the_api_server_ends_the_operator_and_the_next_process_continues(
+    breakable_plane, rest, tmp_path
+):
     voices = Voices(rest, "away")
-    with operators.operator(ours_to_break, tmp_path) as operator:
+    with operators.operator(breakable_plane, tmp_path) as operator:
         voices.make("mei")
         uid = voices.job("mei", "prepare")["metadata"]["uid"]
         began = time.monotonic()
-        ours_to_break.stop("kube-apiserver", signal.SIGKILL)
-        # Before another may lead, so that there are never two.
+        breakable_plane.stop("kube-apiserver", signal.SIGKILL)
+        # It ends before another process may lead, so that two never lead.
         assert operator.wait_until_ended(15) == 1
         assert time.monotonic() - began < 15
-        ours_to_break.start("kube-apiserver")
+        breakable_plane.start("kube-apiserver")
         operator.start().wait_to_lead()
         voices.finish("mei", "prepare")
         assert voices.job("mei", "train")
         assert voices.job("mei", "prepare")["metadata"]["uid"] == uid
 
 
-def test_an_operator_starts_while_the_api_server_is_away(ours_to_break, tmp_path):
-    operator = operators.OperatorProcess(ours_to_break, tmp_path / "early.log")
-    ours_to_break.stop("kube-apiserver", signal.SIGKILL)
+def test_an_operator_starts_while_the_api_server_is_away(breakable_plane, tmp_path):
+    operator = operators.OperatorProcess(breakable_plane, tmp_path / "early.log")
+    breakable_plane.stop("kube-apiserver", signal.SIGKILL)
     try:
         operator.start()
         operator.wait("an operator that answers", lambda: operator.get("/readyz")[0] == 200)
-        ours_to_break.start("kube-apiserver")
-        operator.wait_to_lead(LOST + 10)
+        breakable_plane.start("kube-apiserver")
+        operator.wait_to_lead(TAKEOVER_SECONDS + 10)
     finally:
         operator.stop()
 
 
-def complete(job):
+def is_complete(job):
     return any(c["type"] == "Complete" and c["status"] == "True" for c in job["status"].get("conditions", ()))
 
 
-def digest(voices, name):
+def read_digest(voices, name):
     return voices.status(name)["revisions"][0]["digest"]

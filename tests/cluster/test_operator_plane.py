@@ -12,7 +12,7 @@ EDITS = {
     "train": {"training": {"maxSteps": 77}},
     "release": {"evaluation": {"maxPinyinErrorRate": 0.2}},
 }
-"""What concerns a stage and none before it."""
+"""For each stage a change that affects it and no earlier stage."""
 
 
 @pytest.fixture(scope="module")
@@ -22,57 +22,57 @@ def voices(control_plane, rest):
 
 @pytest.fixture(scope="module", autouse=True)
 def operator(rest, control_plane, tmp_path_factory):
-    with operators.operator(control_plane, tmp_path_factory.mktemp("operator")) as running:
-        yield running
-        assert running.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
-        assert 'code="403"' not in running.get("/metrics")[1]
+    with operators.operator(control_plane, tmp_path_factory.mktemp("operator")) as process:
+        yield process
+        assert process.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
+        assert 'code="403"' not in process.get("/metrics")[1]
 
 
-def names(objects):
+def uids_by_name(objects):
     return {name: job["metadata"]["uid"] for name, job in objects.items()}
 
 
-def test_the_chain_tells_its_story(voices):
-    voices.make("story")
-    voices.run("story")
-    voices.wait_condition("story", "Available", "False", "KubeRayNotInstalled")
-    status = voices.status("story")
-    assert [voices.condition("story", kind)[0] for kind in ("DatasetReady", "Trained", "Released")] == ["True"] * 3
-    assert voices.condition("story", "Evaluated")[:2] == ("True", "GatePassed")
+def test_a_pipeline_has_conditions_and_events(voices):
+    voices.make("events")
+    voices.run("events")
+    voices.wait_condition("events", "Available", "False", "KubeRayNotInstalled")
+    status = voices.status("events")
+    assert [voices.condition("events", kind)[0] for kind in ("DatasetReady", "Trained", "Released")] == ["True"] * 3
+    assert voices.condition("events", "Evaluated")[:2] == ("True", "GatePassed")
     assert status["dataset"]["clips"] == 9
     assert status["revisions"][0]["digest"] == "sha256:" + "1" * 64
-    voices.wait("the Event of the release", lambda: "ReleaseSucceeded" in voices.events("story"))
-    events = voices.events("story")
+    voices.wait("the last Event", lambda: "ReleaseSucceeded" in voices.events("events"))
+    events = voices.events("events")
     assert [reason for reason in events if reason.endswith("Succeeded")] == [
         "PrepareSucceeded",
         "TrainSucceeded",
         "ReleaseSucceeded",
     ]
-    # Each once: a story, not a log.
+    # No Event is repeated.
     assert len(events) == len(set(events))
 
 
 def test_results_outlive_their_pods(voices, rest):
-    voices.make("kept")
-    voices.finish("kept", "prepare")
-    train = voices.job("kept", "train")["metadata"]["name"]
-    for pod in rest.list("pods", voices.namespace, "app.kubernetes.io/instance=kept,kubevoice.io/stage=prepare"):
+    voices.make("results")
+    voices.finish("results", "prepare")
+    train = voices.job("results", "train")["metadata"]["name"]
+    for pod in rest.list("pods", voices.namespace, "app.kubernetes.io/instance=results,kubevoice.io/stage=prepare"):
         rest.delete("pods", voices.namespace, pod["metadata"]["name"])
-    voices.finish("kept", "train")
-    voices.wait_condition("kept", "Trained", "True", "Succeeded")
-    assert [*voices.jobs("kept", "train")] == [train]
+    voices.finish("results", "train")
+    voices.wait_condition("results", "Trained", "True", "Succeeded")
+    assert [*voices.jobs("results", "train")] == [train]
 
 
 @pytest.mark.parametrize("stage", CHAIN)
-def test_an_edit_makes_the_running_stage_anew_and_keeps_those_before(voices, stage):
+def test_an_edit_replaces_the_running_stage_and_keeps_those_before(voices, stage):
     name = voices.make(f"edit-{stage}")
-    done = CHAIN[: CHAIN.index(stage)]
-    voices.run(name, done)
+    earlier = CHAIN[: CHAIN.index(stage)]
+    voices.run(name, earlier)
     old = voices.job(name, stage)["metadata"]["name"]
-    before = names({k: v for part in done for k, v in voices.jobs(name, part).items()})
+    before = uids_by_name({k: v for part in earlier for k, v in voices.jobs(name, part).items()})
     voices.edit(name, EDITS[stage])
     voices.wait("another Job instead", lambda: old not in (jobs := voices.jobs(name, stage)) and len(jobs) == 1)
-    assert before.items() <= names(voices.jobs(name)).items()
+    assert before.items() <= uids_by_name(voices.jobs(name)).items()
     voices.finish(name, stage)
     kind = {"prepare": "DatasetReady", "train": "Trained", "release": "Released"}[stage]
     voices.wait_condition(name, kind, "True", "Succeeded")
@@ -80,7 +80,7 @@ def test_an_edit_makes_the_running_stage_anew_and_keeps_those_before(voices, sta
 
 
 @pytest.mark.parametrize("stage", [*CHAIN, None])
-def test_what_belongs_to_a_deleted_voicemodel_is_collected(voices, rest, stage):
+def test_objects_of_a_deleted_voicemodel_are_deleted(voices, rest, stage):
     name = voices.make(f"gone-{stage or 'late'}")
     voices.run(name, CHAIN[: CHAIN.index(stage)] if stage else CHAIN)
     if stage:
@@ -90,14 +90,14 @@ def test_what_belongs_to_a_deleted_voicemodel_is_collected(voices, rest, stage):
     assert "finalizers" not in voices.get(name)["metadata"]
     voices.delete(name)
     assert voices.get(name) is None
-    mine = f"app.kubernetes.io/instance={name}"
+    selector = f"app.kubernetes.io/instance={name}"
     voices.wait(
-        "its Jobs and pods to go",
-        lambda: not rest.list("jobs", voices.namespace, mine) and not rest.list("pods", voices.namespace, mine),
+        "the deletion of its Jobs and pods",
+        lambda: not rest.list("jobs", voices.namespace, selector) and not rest.list("pods", voices.namespace, selector),
     )
 
 
-def test_the_artifacts_are_deleted_after_the_voicemodel_and_only_if_it_said_so(voices, rest):
+def test_artifacts_are_deleted_after_the_voicemodel_only_by_policy_delete(voices, rest):
     voices.make("retain")
     voices.make("delete", deletionPolicy="Delete")
     voices.make("again", deletionPolicy="Delete")
@@ -114,8 +114,8 @@ def test_the_artifacts_are_deleted_after_the_voicemodel_and_only_if_it_said_so(v
         return rest.get("jobs", voices.namespace, cleanup[name]["metadata"]["name"])
 
     voices.wait("the cleanup to run", lambda: not get_job("delete")["spec"]["suspend"])
-    # Who has the same name goes on with what was made.
-    voices.wait("the other cleanup to be dropped", lambda: get_job("again") is None)
+    # A new VoiceModel of the same name uses the existing artifacts.
+    voices.wait("the deletion of the other cleanup", lambda: get_job("again") is None)
     assert len(voices.jobs("again", "collect")) == 1
     assert not voices.jobs("retain")
 
@@ -129,28 +129,28 @@ def test_the_artifacts_are_deleted_after_the_voicemodel_and_only_if_it_said_so(v
     ],
     ids=["conditions", "nothing", "serving"],
 )
-def test_a_status_that_somebody_else_wrote_is_put_right(voices, rest, wrong):
+def test_a_status_that_another_client_wrote_is_corrected(voices, rest, wrong):
     name = voices.make("status" + next(iter(wrong)).lower() + str(len(wrong)))
     voices.wait_condition(name, "DatasetReady", "Unknown", "Running")
-    right = voices.status(name)
+    expected = voices.status(name)
     version = rest.patch("voicemodels", voices.namespace, name, {"status": wrong}, "status")["metadata"][
         "resourceVersion"
     ]
-    voices.wait("the status to be right again", lambda: same(voices.status(name), right))
+    voices.wait("the corrected status", lambda: is_same_status(voices.status(name), expected))
     assert voices.get(name)["metadata"]["resourceVersion"] != version
 
 
-def same(one, other):
+def is_same_status(one, other):
     """Return whether statuses are equal, except for the times of conditions."""
 
-    def timeless(status):
+    def drop_times(status):
         conditions = {c["type"]: c | {"lastTransitionTime": None} for c in status.get("conditions", ())}
         return status | {"conditions": conditions}
 
-    return timeless(one) == timeless(other)
+    return drop_times(one) == drop_times(other)
 
 
-def test_kueue_admits_and_what_others_own_stays(voices, rest):
+def test_kueue_admits_and_fields_of_other_managers_stay(voices, rest):
     voices.make("queued", training={"queueName": "speech"})
     job = voices.job("queued", "prepare")
     assert job["spec"]["suspend"]
@@ -161,20 +161,20 @@ def test_kueue_admits_and_what_others_own_stays(voices, rest):
     admitted = {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"labels": {"kueue.x-k8s.io/x": "1"}, "annotations": {"theirs": "2"}},
+        "metadata": {"labels": {"kueue.x-k8s.io/x": "1"}, "annotations": {"foreign": "2"}},
         "spec": {"suspend": False, "template": {"spec": {"nodeSelector": {"flavor": "a10"}}}},
     }
     rest.call("PATCH", f"{path}?fieldManager=kueue&force=true", admitted, APPLY)
     voices.wait_condition("queued", "DatasetReady", "Unknown", "Running")
     voices.finish("queued", "prepare")
     assert voices.job("queued", "train")["spec"]["suspend"]
-    there = rest.call("GET", path)
-    assert not there["spec"]["suspend"]
-    assert there["spec"]["template"]["spec"]["nodeSelector"] == {"flavor": "a10"}
-    assert there["metadata"]["labels"]["kueue.x-k8s.io/x"] == "1"
-    assert there["metadata"]["annotations"]["theirs"] == "2"
-    assert there["metadata"]["uid"] == job["metadata"]["uid"]
-    # Kueue takes a Job back by suspending it again: that is its decision, and ours to report.
+    current = rest.call("GET", path)
+    assert not current["spec"]["suspend"]
+    assert current["spec"]["template"]["spec"]["nodeSelector"] == {"flavor": "a10"}
+    assert current["metadata"]["labels"]["kueue.x-k8s.io/x"] == "1"
+    assert current["metadata"]["annotations"]["foreign"] == "2"
+    assert current["metadata"]["uid"] == job["metadata"]["uid"]
+    # Kueue preempts a Job by suspending it again. The operator only reports it.
     train = voices.job("queued", "train")["metadata"]["name"]
     for suspend, reason in ((False, "Running"), (True, "Queued")):
         rest.patch("jobs", voices.namespace, train, {"spec": {"suspend": suspend}})
@@ -182,17 +182,17 @@ def test_kueue_admits_and_what_others_own_stays(voices, rest):
     assert rest.get("jobs", voices.namespace, train)["spec"]["suspend"]
 
 
-def test_holding_the_training_deletes_its_job_and_letting_go_makes_it_anew(voices):
-    voices.make("held")
-    voices.job("held", "prepare")
-    voices.edit("held", {"training": {"suspend": True}})
-    voices.wait("no Job", lambda: not voices.jobs("held"))
-    voices.wait_condition("held", "DatasetReady", "Unknown", "Suspended")
-    voices.edit("held", {"training": {"suspend": False}})
-    assert voices.job("held", "prepare")
+def test_a_suspended_training_has_no_job_until_it_is_resumed(voices):
+    voices.make("suspended")
+    voices.job("suspended", "prepare")
+    voices.edit("suspended", {"training": {"suspend": True}})
+    voices.wait("no Job", lambda: not voices.jobs("suspended"))
+    voices.wait_condition("suspended", "DatasetReady", "Unknown", "Suspended")
+    voices.edit("suspended", {"training": {"suspend": False}})
+    assert voices.job("suspended", "prepare")
 
 
-def test_nothing_but_the_status_of_a_voicemodel_is_ever_written(voices, rest):
+def test_the_operator_writes_only_the_status_of_a_voicemodel(voices, rest):
     voices.make("owned")
     voices.run("owned", ("prepare",))
     voices.job("owned", "train")

@@ -1,4 +1,4 @@
-"""The operator has the rights that it needs and no others; for one namespace it needs no cluster-wide right."""
+"""The operator has the rights that it needs and no others. For one namespace it needs no cluster-wide rights."""
 
 import operators
 import pytest
@@ -24,7 +24,7 @@ ALLOWED = {
     "events.k8s.io/events": {"list", "create"},
     "coordination.k8s.io/leases": {"list", "watch"},
 }
-"""In any namespace."""
+"""Verbs for each resource in any namespace."""
 FORBIDDEN = (
     "/secrets",
     "/configmaps",
@@ -54,32 +54,32 @@ FORBIDDEN = (
 
 def list_allowed(rest, resource, *, namespace="anywhere", name="", account=("kubevoice-operator", operators.SYSTEM)):
     """Return the verbs that `kubectl auth can-i --as` affirms for a service account."""
-    group, _, rest_of_it = resource.partition("/")
-    plural, _, subresource = rest_of_it.partition("/")
-    what = {"group": group, "resource": plural, "subresource": subresource, "namespace": namespace, "name": name}
+    group, _, path = resource.partition("/")
+    plural, _, subresource = path.partition("/")
+    attributes = {"group": group, "resource": plural, "subresource": subresource, "namespace": namespace, "name": name}
     user = {"user": f"system:serviceaccount:{account[1]}:{account[0]}", "groups": ["system:serviceaccounts"]}
 
-    def may(verb):
-        spec = user | {"resourceAttributes": what | {"verb": verb}}
+    def is_allowed(verb):
+        spec = user | {"resourceAttributes": attributes | {"verb": verb}}
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
         return rest.call("POST", REVIEW, review)["status"]["allowed"]
 
-    return {verb for verb in VERBS if may(verb)}
+    return {verb for verb in VERBS if is_allowed(verb)}
 
 
 @pytest.mark.parametrize("resource", [*ALLOWED, *FORBIDDEN])
-def test_what_it_may_anywhere(rest, resource):
+def test_rights_in_any_namespace(rest, resource):
     assert list_allowed(rest, resource) == ALLOWED.get(resource, set())
 
 
-def test_what_it_may_with_leases_of_its_own_namespace(rest):
+def test_rights_to_leases_in_its_own_namespace(rest):
     own = {"list", "watch", "create"}
     assert list_allowed(rest, "coordination.k8s.io/leases", namespace=operators.SYSTEM) == own
     named = list_allowed(rest, "coordination.k8s.io/leases", namespace=operators.SYSTEM, name="kubevoice-operator")
     assert named == own | {"get", "update"}
 
 
-def test_it_may_see_definitions_to_notice_kuberay(rest):
+def test_it_may_watch_definitions_to_notice_kuberay(rest):
     definitions = "apiextensions.k8s.io/customresourcedefinitions"
     assert list_allowed(rest, definitions, namespace="") == {"list", "watch"}
 
@@ -97,24 +97,27 @@ def test_every_right_is_in_the_table():
 
 
 @pytest.fixture(scope="module")
-def alone(control_plane, rest):
-    """A service account with the rights of one namespace, and that namespace alone."""
+def namespaced_account(control_plane, rest):
+    """A service account with rights in one namespace only, and the namespace."""
     return operators.install_alone(control_plane, ALONE, "kubevoice-alone")
 
 
 @pytest.mark.parametrize("resource", [*ALLOWED, *FORBIDDEN])
-def test_what_it_may_in_one_namespace(rest, alone, resource):
+def test_rights_in_one_namespace(rest, namespaced_account, resource):
     lease = {"create"} if resource == "coordination.k8s.io/leases" else set()
-    assert list_allowed(rest, resource, namespace=ALONE, account=alone) == ALLOWED.get(resource, set()) | lease
-    assert list_allowed(rest, resource, namespace=OTHER, account=alone) == set()
+    assert (
+        list_allowed(rest, resource, namespace=ALONE, account=namespaced_account)
+        == ALLOWED.get(resource, set()) | lease
+    )
+    assert list_allowed(rest, resource, namespace=OTHER, account=namespaced_account) == set()
 
 
-def test_in_one_namespace_it_needs_nothing_of_the_cluster(control_plane, rest, alone, tmp_path):
-    elsewhere = Voices(rest, control_plane.namespace(OTHER))
-    elsewhere.make("ignored")
+def test_in_one_namespace_it_needs_no_cluster_wide_rights(control_plane, rest, namespaced_account, tmp_path):
+    other_voices = Voices(rest, control_plane.namespace(OTHER))
+    other_voices.make("ignored")
     voices = Voices(rest, ALONE)
     options = ("--namespace", ALONE, "--lease-namespace", ALONE)
-    with operators.operator(control_plane, tmp_path, *options, account=alone) as operator:
+    with operators.operator(control_plane, tmp_path, *options, account=namespaced_account) as operator:
         voices.make("mei")
         voices.run("mei", ("prepare",))
         assert voices.job("mei", "train")
@@ -122,14 +125,14 @@ def test_in_one_namespace_it_needs_nothing_of_the_cluster(control_plane, rest, a
         assert rest.get("leases", ALONE, "kubevoice-operator")["spec"]["holderIdentity"]
         assert operator.get("/healthz") == (200, "ok")
         assert 'code="403"' not in operator.get("/metrics")[1]
-    assert not elsewhere.status("ignored")
-    assert not elsewhere.jobs("ignored")
+    assert not other_voices.status("ignored")
+    assert not other_voices.jobs("ignored")
     assert '"level": "error"' not in operator.log.read_text()
-    assert list_allowed(rest, "batch/jobs", account=alone) == set()
-    assert list_allowed(rest, "kubevoice.io/voicemodels", namespace="", account=alone) == set()
+    assert list_allowed(rest, "batch/jobs", account=namespaced_account) == set()
+    assert list_allowed(rest, "kubevoice.io/voicemodels", namespace="", account=namespaced_account) == set()
 
 
-def test_with_the_rights_of_the_cluster_no_request_is_refused(control_plane, rest, tmp_path):
+def test_with_cluster_wide_rights_no_request_is_refused(control_plane, rest, tmp_path):
     voices = Voices(rest, control_plane.namespace(CLUSTER))
     with operators.operator(control_plane, tmp_path) as operator:
         voices.make("mei", deletionPolicy="Delete")

@@ -5,12 +5,12 @@ There is no node: the tests write the status of pods.
 
 import operators
 import pytest
-from kubelet import Voices, build_ended_status, failure, waiting
+from kubelet import Voices, build_ended_status, build_failure_message, build_waiting_status
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
 FAST = {"backoffLimit": 0}
-"""The first failed pod fails its Job: Kubernetes' own waiting between pods is not our subject."""
+"""The first failed pod fails its Job, without the pauses of Kubernetes between pods."""
 
 
 @pytest.fixture(scope="module")
@@ -20,13 +20,13 @@ def voices(control_plane, rest):
 
 @pytest.fixture(scope="module", autouse=True)
 def operator(rest, control_plane, tmp_path_factory):
-    with operators.operator(control_plane, tmp_path_factory.mktemp("operator")) as running:
-        yield running
-        assert running.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
+    with operators.operator(control_plane, tmp_path_factory.mktemp("operator")) as process:
+        yield process
+        assert process.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
 
 
-def build_scheduling_status(status, **more):
-    return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": status} | more]}
+def build_scheduling_status(status, **fields):
+    return {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": status} | fields]}
 
 
 UNSCHEDULABLE = build_scheduling_status(
@@ -39,12 +39,17 @@ SCHEDULED_LONG_AGO = build_scheduling_status("True", lastTransitionTime="2026-01
     ("name", "status", "reason", "message"),
     [
         ("full", UNSCHEDULABLE, "Unschedulable", "Insufficient nvidia.com/gpu"),
-        ("pull", waiting("ImagePullBackOff", "not found"), "ImagePullFailed", "check the image's name"),
-        ("secret", waiting("CreateContainerConfigError", 'secret "s3" not found'), "PodConfigError", 'secret "s3"'),
+        ("pull", build_waiting_status("ImagePullBackOff", "not found"), "ImagePullFailed", "check the image's name"),
+        (
+            "secret",
+            build_waiting_status("CreateContainerConfigError", 'secret "s3" not found'),
+            "PodConfigError",
+            'secret "s3"',
+        ),
         ("slow", SCHEDULED_LONG_AGO, "PodConfigError", "it has not started for 300 s"),
     ],
 )
-def test_a_pod_that_does_not_start_is_reported_and_waited_for(voices, name, status, reason, message):
+def test_a_pod_that_does_not_start_is_reported_until_it_succeeds(voices, name, status, reason, message):
     voices.make(name)
     pod = voices.report(name, "prepare", status)
     text = voices.wait_condition(name, "DatasetReady", "False", reason)
@@ -57,10 +62,14 @@ def test_a_pod_that_does_not_start_is_reported_and_waited_for(voices, name, stat
     assert voices.job(name, "train")
 
 
-def test_a_dataset_that_is_wrong_is_not_tried_again_until_somebody_says_so(voices):
+def test_an_invalid_dataset_is_not_checked_again_until_requested(voices):
     voices.make("rows")
     first = voices.job("rows", "prepare")
-    voices.report("rows", "prepare", build_ended_status(2, failure("InvalidInput", "metadata.csv row 2: no such file")))
+    voices.report(
+        "rows",
+        "prepare",
+        build_ended_status(2, build_failure_message("InvalidInput", "metadata.csv row 2: no such file")),
+    )
     assert "metadata.csv row 2" in voices.wait_condition("rows", "DatasetReady", "False", "InvalidInput")
     status = voices.status("rows")
     assert status["phase"] == "Failed"
@@ -73,16 +82,16 @@ def test_a_dataset_that_is_wrong_is_not_tried_again_until_somebody_says_so(voice
     voices.wait("its pod", lambda: voices.pods({"metadata": {"name": second}}))
 
 
-def test_a_pod_that_used_too_much_memory_is_named_and_its_job_is_not_tried_again(voices):
+def test_a_pod_that_exceeded_its_memory_limit_is_reported(voices):
     voices.make("memory", training=FAST)
     voices.report("memory", "prepare", build_ended_status(137, reason="OOMKilled"))
     assert "exceeded its memory limit" in voices.wait_condition("memory", "DatasetReady", "False", "OutOfMemory")
     assert voices.status("memory")["lastFailure"]["reason"] == "OutOfMemory"
 
 
-def test_a_pod_that_is_tried_again_by_kubernetes_says_so_meanwhile(voices):
+def test_a_retry_by_kubernetes_is_reported(voices):
     voices.make("retried")
-    voices.report("retried", "prepare", build_ended_status(1, failure("StorageError", "s3://data: no route to host")))
+    voices.report("retried", "prepare", build_ended_status(1, build_failure_message("Stopped", "SIGTERM")))
     text = voices.wait_condition("retried", "DatasetReady", "False", "Retrying")
     assert "it ended with 1: s3://data: no route to host; another pod will try again" in text
     assert "no route to host" in voices.status("retried")["lastFailure"]["message"]
@@ -97,65 +106,35 @@ def test_a_job_that_takes_too_long_ends(voices, rest):
     assert "activeDeadlineSeconds" in text
 
 
-def test_storage_that_is_away_is_tried_again(voices):
+def test_a_stage_without_its_storage_is_retried(voices):
     voices.make("stored", training=FAST)
     first = voices.job("stored", "prepare")["metadata"]
-    voices.report("stored", "prepare", build_ended_status(1, failure("StorageError", "s3://data: connection refused")))
+    voices.report(
+        "stored",
+        "prepare",
+        build_ended_status(1, build_failure_message("StorageError", "s3://data: connection refused")),
+    )
     text = voices.wait_condition("stored", "DatasetReady", "False", "StorageError")
     assert "connection refused; it will be tried again" in text
 
-    def another():
+    def list_new_jobs():
         return [job for job in voices.jobs("stored").values() if job["metadata"]["uid"] != first["uid"]]
 
-    voices.wait("the Job of the same name to be made anew", another)
-    assert another()[0]["metadata"]["name"] == first["name"]
+    voices.wait("another Job of the same name", list_new_jobs)
+    assert list_new_jobs()[0]["metadata"]["name"] == first["name"]
     voices.finish("stored", "prepare")
     voices.wait_condition("stored", "DatasetReady", "True", "Succeeded")
 
 
-PODS_REFUSED = {
-    "quota": ({"kind": "ResourceQuota", "spec": {"hard": {"pods": "0"}}}, {}, "exceeded quota"),
-    "limits": (
-        {"kind": "LimitRange", "spec": {"limits": [{"type": "Container", "max": {"memory": "1Mi"}}]}},
-        {},
-        "maximum memory usage per Container is 1Mi",
-    ),
-    "priority": (None, {"priorityClassName": "absent"}, "no PriorityClass with name absent"),
-}
-
-
-@pytest.mark.parametrize("cause", PODS_REFUSED)
-def test_a_job_whose_pods_are_refused_says_why_within_a_minute(rest, control_plane, cause):
-    restriction, training, message = PODS_REFUSED[cause]
-    voices = Voices(rest, control_plane.namespace(f"refused-{cause}"))
-    path = f"api/v1/namespaces/{voices.namespace}"
-    if restriction is not None:
-        plural = restriction["kind"].lower() + "s"
-        rest.call("POST", f"{path}/{plural}", {"apiVersion": "v1", "metadata": {"name": "small"}} | restriction)
-    if cause == "quota":
-        voices.wait(
-            "the quota to count", lambda: rest.call("GET", f"{path}/{plural}/small").get("status", {}).get("hard")
-        )
-    voices.make("mei", training=training)
-    voices.job("mei", "prepare")
-    text = voices.wait_condition("mei", "DatasetReady", "False", "RefusedByApi", 60)
-    assert message in text
-    assert voices.condition("mei", "Degraded")[:2] == ("True", "RefusedByApi")
-    assert message in voices.status("mei")["lastFailure"]["message"]
-    if restriction is not None:
-        rest.call("DELETE", f"{path}/{plural}/small")
-        voices.wait_condition("mei", "DatasetReady", "Unknown", "Running")
-
-
-def test_a_quota_refuses_and_is_waited_for(rest, control_plane):
+def test_a_job_beyond_the_quota_is_reported_until_there_is_room(rest, control_plane):
     voices = Voices(rest, control_plane.namespace("quota"))
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
     rest.create("resourcequotas", "quota", quota | {"spec": {"hard": {"count/jobs.batch": "0"}}})
     hard = lambda: rest.get("resourcequotas", "quota", "none").get("status", {}).get("hard")  # noqa: E731
-    voices.wait("the quota to be known", hard)
+    voices.wait("the status of the quota", hard)
     voices.make("mei")
     assert "exceeded quota: none" in voices.wait_condition("mei", "DatasetReady", "False", "RefusedByApi")
     assert voices.condition("mei", "Degraded")[:2] == ("True", "RefusedByApi")
     rest.delete("resourcequotas", "quota", "none")
-    voices.wait("a Job once there is room", lambda: voices.jobs("mei", "prepare"))
+    voices.wait("a Job without the quota", lambda: voices.jobs("mei", "prepare"))
     voices.wait_condition("mei", "DatasetReady", "Unknown", "Running")

@@ -1,4 +1,4 @@
-"""What the operator does to RayServices, on a real API server that has KubeRay's CRDs."""
+"""RayServices of the operator on a real API server with KubeRay's CRDs."""
 
 import json
 import threading
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.xdist_group("control_plane")
 CRDS = ("ray.io_rayservices.yaml", "ray.io_rayclusters.yaml")
 NEWEST, TOO_OLD = "newest", "v1.4.2"
 POLICIES = "apis/admissionregistration.k8s.io/v1/validatingadmissionpolic"
-REPLICAS_ELSEWHERE = """
+OPERATOR_SCRIPT = """
 import runpy
 import kubevoice_operator.cluster.data_plane as plane
 plane.service_url = lambda key: "{url}"
 runpy.run_module("kubevoice_operator", run_name="__main__")
 """
-"""The operator, for which voices answer at an address of the test: a control plane has no pods."""
+"""The operator, with an address of the test instead of the voices' Services: a control plane has no pods."""
 
 
 class Replica(BaseHTTPRequestHandler):
@@ -44,9 +44,9 @@ class Replica(BaseHTTPRequestHandler):
 
 
 def install(cluster, version):
-    """Put the CRDs of a version of KubeRay in the place of those that are there.
+    """Replace KubeRay's CRDs by those of a version.
 
-    The schema gets a field that only tells it from the one before, which the API server goes on using for a moment.
+    The schema gets a field with the version, because the API server uses the old schema for a moment.
     """
     crds = Toolbox(MODULES["kubernetes"]).data("kuberay-crds") if version == NEWEST else kuberay_crds(version)
     objects = [yaml.safe_load((crds / name).read_text(encoding="utf-8")) for name in CRDS]
@@ -68,16 +68,16 @@ def voices(control_plane, rest):
 def operator(voices, control_plane, tmp_path_factory):
     with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
         threading.Thread(target=replica.serve_forever, daemon=True).start()
-        program = ("-c", REPLICAS_ELSEWHERE.format(url=f"http://127.0.0.1:{replica.server_port}"))
-        with operators.operator(control_plane, tmp_path_factory.mktemp("operator"), program=program) as running:
-            yield running
-            assert running.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
+        program = ("-c", OPERATOR_SCRIPT.format(url=f"http://127.0.0.1:{replica.server_port}"))
+        with operators.operator(control_plane, tmp_path_factory.mktemp("operator"), program=program) as process:
+            yield process
+            assert process.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
         replica.shutdown()
 
 
 @pytest.fixture
-def only_our_images(rest, voices):
-    """An admission policy that admits no other registry's images to Ray's workers."""
+def image_policy(rest, voices):
+    """An admission policy that refuses images of another registry for Ray's workers."""
     image = "object.spec.rayClusterConfig.workerGroupSpecs[0].template.spec.containers[0].image"
     meta = {"metadata": {"name": "images"}}
     group = {"apiVersion": "admissionregistration.k8s.io/v1"}
@@ -103,17 +103,17 @@ def only_our_images(rest, voices):
     rest.call("DELETE", f"{POLICIES}ies/images")
 
 
-def image(rest, voices):
+def read_image(rest, voices):
     service = rest.get("rayservices", voices.namespace, "mei")
     (group,) = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     return group["template"]["spec"]["containers"][0]["image"]
 
 
-def test_a_change_that_the_api_server_refuses_is_not_called_ready(voices, rest, control_plane, only_our_images):
+def test_a_voice_whose_change_is_refused_is_not_ready(voices, rest, control_plane, image_policy):
     voices.make("mei")
     voices.run("mei")
     voices.wait_condition("mei", "Ready", "True", "Serving")
-    before = image(rest, voices)
+    before = read_image(rest, voices)
     path = f"{rest.path('rayservices', voices.namespace, 'mei')}?dryRun=All"
     change = {
         "op": "replace",
@@ -122,29 +122,29 @@ def test_a_change_that_the_api_server_refuses_is_not_called_ready(voices, rest, 
     }
 
     def is_refused():
-        # A policy counts a moment after it is made.
+        # A policy takes effect a moment after its creation.
         try:
             rest.call("PATCH", path, [change], "application/json-patch+json")
         except ApiException as error:
             return "not that registry" in error.body
         return False
 
-    voices.wait("the policy to count", is_refused)
+    voices.wait("the policy to take effect", is_refused)
     voices.edit("mei", {"serving": {"image": "elsewhere/serving:1"}})
     message = voices.wait_condition("mei", "Ready", "False", "RefusedByApi")
     assert "not that registry" in message
     assert voices.condition("mei", "Degraded")[:2] == ("True", "RefusedByApi")
     assert voices.condition("mei", "Available")[:2] == ("True", "Serving")
     assert voices.status("mei")["serving"]["revision"] == REVISION
-    assert image(rest, voices) == before
+    assert read_image(rest, voices) == before
     voices.edit("mei", {"serving": {"image": "ours/serving:2"}})
     voices.wait_condition("mei", "Ready", "True", "Serving")
-    assert image(rest, voices) == "ours/serving:2"
+    assert read_image(rest, voices) == "ours/serving:2"
 
 
 @pytest.fixture(params=[*OLDER_KUBERAY, NEWEST])
 def kuberay(request, control_plane, voices):
-    """The CRDs of one version of KubeRay; the newest again after it."""
+    """The CRDs of one version of KubeRay; the newest are installed again after the test."""
     install(control_plane, request.param)
     yield request.param
     install(control_plane, NEWEST)
@@ -171,18 +171,18 @@ spec:
 """
 
 
-def test_what_is_rendered_is_taken_by_every_kuberay_that_is_supported(voices, rest, kuberay):
+def test_the_rayservice_is_valid_for_every_supported_kuberay(voices, rest, kuberay):
     images = Images(pull_secrets=("mirror",))
     bundles = [BundleRef("sha256:" + digit * 64, f"s3://voices/bundles/{digit}") for digit in "12"]
     service = render_rayservice(load_voicemodel(EVERYTHING), TrafficSplit(*bundles, 10), images)
     options = "fieldManager=tests&force=true&fieldValidation=Strict&dryRun=All"
     path = f"{rest.path('rayservices', voices.namespace, 'all')}?{options}"
 
-    marked = service | {"spec": service["spec"] | {"schemaOf": kuberay}}
+    versioned = service | {"spec": service["spec"] | {"schemaOf": kuberay}}
 
     def is_served():
         try:
-            return rest.call("PATCH", path, marked, APPLY)
+            return rest.call("PATCH", path, versioned, APPLY)
         except ApiException as error:
             if "schemaOf" in error.body:
                 return False
@@ -191,15 +191,15 @@ def test_what_is_rendered_is_taken_by_every_kuberay_that_is_supported(voices, re
     voices.wait(f"the CRD of {kuberay}", is_served)
     assert rest.call("PATCH", path, service, APPLY)
     service["spec"]["rayClusterConfig"]["headGroupSpec"]["nonsense"] = 1
-    with pytest.raises(ApiException) as caught:
+    with pytest.raises(ApiException) as error:
         rest.call("PATCH", path, service, APPLY)
-    assert "nonsense" in caught.value.body
+    assert "nonsense" in error.value.body
 
 
 def test_a_kuberay_that_is_too_old_is_reported(voices, control_plane):
     install(control_plane, TOO_OLD)
     try:
-        # A voice of its own, for which the API server has the old schema by the time it is released.
+        # A new voice: the API server uses the old schema when it is released.
         voices.make("late")
         voices.run("late")
         voices.wait_condition("late", "Ready", "False", "RefusedByApi")

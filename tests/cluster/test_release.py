@@ -1,6 +1,6 @@
-"""The README on a cluster: Helm installs, the minimal example is served, and upgrades interrupt no request.
+"""The README on a cluster: Helm installs, the minimal example is served, and upgrades fail no request.
 
-The tests go in this order.
+The tests run in this order.
 """
 
 import operators
@@ -19,13 +19,13 @@ EXAMPLE = voices.ROOT / "examples" / "minimal.yaml"
 NEXT = f"{image_name('serving')}-next"
 """The serving image of the next version."""
 UPGRADED = {"images": {"serving": {"tag": NEXT.rpartition(":")[2]}}}
-NOT_HERE = {"GPU", "GPU memory"}
-"""Panels of what this machine lacks."""
+MISSING_PANELS = {"GPU", "GPU memory"}
+"""Panels about hardware that this machine does not have."""
 
 
 @pytest.fixture(scope="module")
 def voice(node):
-    """The example with our S3, as its comment asks; with less CPU, for there are two while one is replaced."""
+    """The example with the node's S3, and with less CPU, because two replicas run while one is replaced."""
     voices.prepare(node, "voices")
     voices.upload_dataset(node.s3, "hsk-words", clips=None)
     model = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
@@ -37,35 +37,37 @@ def voice(node):
     voice.wait("the end of its pods", lambda: not voice.pods(), 180)
 
 
-def operator_pods(node):
+def list_operator_pods(node):
     return {
         pod["metadata"]["uid"] for pod in list_objects(node, "pods", SYSTEM, "app.kubernetes.io/component=operator")
     }
 
 
-def ray_cluster(voice):
-    """The uid of the Ray cluster that serves."""
+def read_ray_cluster(voice):
+    """Return the uid of the active Ray cluster."""
     service = voice.cluster.get("rayservice", voice.name, "-n", voice.namespace)
     name = service["status"]["activeServiceStatus"]["rayClusterName"]
     return voice.cluster.get("raycluster", name, "-n", voice.namespace)["metadata"]["uid"]
 
 
-def test_helm_says_how_to_see_that_it_runs(node):
+def test_the_notes_of_helm_have_a_command_that_shows_the_rollout(node):
     notes = operators.release(node)
-    words = next(line.split() for line in notes.splitlines() if line.strip().startswith("kubectl rollout status"))
-    assert "successfully rolled out" in node.kubectl(*words[1:])
+    command = next(line.split() for line in notes.splitlines() if line.strip().startswith("kubectl rollout status"))
+    assert "successfully rolled out" in node.kubectl(*command[1:])
 
 
-class Watch:
-    """A Prometheus that follows every pod which the chart's PodMonitors choose."""
+class DashboardMonitor:
+    """A Prometheus that scrapes every pod of the chart's PodMonitors, and the panels without data so far."""
 
     def __init__(self, node, prometheus):
         self._node, self._prometheus, self._monitors, self._configs = node, prometheus, render_pod_monitors(), []
-        self.empty = [(title, query) for title, query in read_panel_queries("voices", ".+") if title not in NOT_HERE]
-        """Panels that have shown nothing yet."""
+        self.empty = [
+            (title, query) for title, query in read_panel_queries("voices", ".+") if title not in MISSING_PANELS
+        ]
+        """Panels that have had no data yet; written by `update`."""
 
-    def look(self):
-        """Follow the pods; return whether every panel has shown something."""
+    def update(self):
+        """Scrape the current pods; return whether every panel has had data."""
         pods = [pod for pod in self._node.get("pods", "-A")["items"] if pod["status"]["phase"] == "Running"]
         if (configs := build_scrape_configs(self._monitors, pods)) != self._configs:
             self._prometheus.reload(configs)
@@ -74,56 +76,56 @@ class Watch:
         return not self.empty
 
     def jobs(self):
-        """Jobs that have a pod, where all of them answered."""
+        """Return the scrape jobs whose targets all answered."""
         targets = self._prometheus.read_target_errors()
-        return {job for job, _ in targets if not any(wrong for (name, _), wrong in targets.items() if name == job)}
+        return {job for job, _ in targets if not any(error for (name, _), error in targets.items() if name == job)}
 
 
-def test_the_minimal_example_speaks_and_every_panel_shows_it(node, voice, tmp_path):
+def test_the_minimal_example_is_served_and_every_panel_has_data(node, voice, tmp_path):
     voice.apply()
     with PrometheusServer(tmp_path, []) as prometheus:
-        watch = Watch(node, prometheus)
+        monitor = DashboardMonitor(node, prometheus)
 
-        def ready():
-            watch.look()
+        def is_ready():
+            monitor.update()
             return voice.condition("Ready").get("status") == "True"
 
-        voice.wait("Ready", ready, 600)
+        voice.wait("Ready", is_ready, 600)
         status, _, body = voice.speak("今天天气真好。")
         assert (status, body[:4]) == (200, b"RIFF")
 
         def find_data():
             for cache in ("no-cache", "max-age=60"):
                 voice.speak("今天天气真好。", cache=cache)
-            return watch.look()
+            return monitor.update()
 
         try:
             voice.wait("data in every panel", find_data, 90)
         except TimeoutError as error:
-            raise AssertionError(f"empty: {watch.empty}; targets: {prometheus.read_target_errors()}") from error
-        # Stages have ended by now.
-        wanted = {monitor["metadata"]["name"] for monitor in render_pod_monitors()} - {"kubevoice-stages"}
-        voice.wait("an answer of every pod", lambda: watch.jobs() == wanted, 60)
+            raise AssertionError(f"empty: {monitor.empty}; targets: {prometheus.read_target_errors()}") from error
+        # The stages have ended.
+        expected = {item["metadata"]["name"] for item in render_pod_monitors()} - {"kubevoice-stages"}
+        voice.wait("an answer of every pod", lambda: monitor.jobs() == expected, 60)
 
 
-def test_an_upgrade_of_the_operator_is_not_heard(node, voice):
-    operator, serving = operator_pods(node), ray_cluster(voice)
+def test_an_upgrade_of_the_operator_fails_no_request(node, voice):
+    operator, serving = list_operator_pods(node), read_ray_cluster(voice)
     with Client(voice) as client:
         operators.release(node, {"operator": {"podAnnotations": {"example.com/change": "1"}, "logLevel": "debug"}})
-        voice.wait("the end of the old operators", lambda: not operator & operator_pods(node), 60)
+        voice.wait("the end of the old operators", lambda: not operator & list_operator_pods(node), 60)
         voice.apply(serving={"targetOngoingRequests": 3})
         voice.wait_ready(120)
     assert client.failures == []
     assert client.revisions
-    assert ray_cluster(voice) == serving
+    assert read_ray_cluster(voice) == serving
 
 
-def test_an_upgrade_of_the_images_brings_another_ray_cluster_and_is_not_heard(node, voice):
+def test_an_upgrade_of_the_images_needs_another_ray_cluster_and_fails_no_request(node, voice):
     node.sandbox.run("ctr", "--namespace=k8s.io", "images", "tag", image_name("serving"), NEXT)
-    before = ray_cluster(voice)
+    before = read_ray_cluster(voice)
     with Client(voice) as client:
         operators.release(node, UPGRADED)
-        voice.wait("another Ray cluster", lambda: ray_cluster(voice) != before, 420)
+        voice.wait("another Ray cluster", lambda: read_ray_cluster(voice) != before, 420)
         voice.wait_ready(180)
     assert client.failures == []
     heads = voice.pods("ray.io/node-type=head")
@@ -131,13 +133,13 @@ def test_an_upgrade_of_the_images_brings_another_ray_cluster_and_is_not_heard(no
     assert NEXT.removeprefix("docker.io/") in images
 
 
-def test_an_operator_that_is_uninstalled_leaves_voices_speaking_and_is_taken_up_again(node, voice):
-    serving = ray_cluster(voice)
+def test_voices_are_served_while_the_operator_is_uninstalled(node, voice):
+    serving = read_ray_cluster(voice)
     with Client(voice) as client:
         operators.run_helm(node, "uninstall", RELEASE, "--wait")
-        voice.wait("the end of the operators", lambda: not operator_pods(node), 60)
+        voice.wait("the end of the operators", lambda: not list_operator_pods(node), 60)
         voice.apply(serving={"targetOngoingRequests": 2})
         operators.release(node, UPGRADED)
         voice.wait_ready(180)
     assert client.failures == []
-    assert ray_cluster(voice) == serving
+    assert read_ray_cluster(voice) == serving

@@ -1,6 +1,6 @@
-"""Keeps a node up for people: prints its KUBECONFIG, and ends it on Ctrl-C."""
+"""Runs a node for manual tests: prints its KUBECONFIG, and ends it on Ctrl-C."""
 
-# ruff: noqa: T201  # it talks to people
+# ruff: noqa: T201  # output for people
 import signal
 import sys
 import time
@@ -9,7 +9,7 @@ import testcluster
 
 
 def main() -> int:
-    """Run a node until somebody ends us."""
+    """Run a node until this process is interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""VoiceModels for the life of a voice on a cluster, and what tests ask about them."""
+"""VoiceModels on a node: their datasets, their state, and requests to them."""
 
 import csv
 import io
@@ -34,9 +34,9 @@ def s3_client(s3):
 
 def make_buckets(s3):
     client = s3_client(s3)
-    there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+    existing = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
     for name in BUCKETS:
-        if name not in there:
+        if name not in existing:
             client.create_bucket(Bucket=name)
     client.close()
 
@@ -51,7 +51,7 @@ def prepare(cluster, namespace):
 
 
 def upload_dataset(s3, prefix, clips=24):
-    """Put the first `clips` clips of the example into S3 and return the dataset's URI."""
+    """Upload the first `clips` clips of the example dataset to S3; return the dataset's URI."""
     text = (EXAMPLE / "metadata.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(text)))[:clips]
     table = io.StringIO()
@@ -66,7 +66,7 @@ def upload_dataset(s3, prefix, clips=24):
     return f"s3://datasets/{prefix}/"
 
 
-def keys(s3, bucket, prefix=""):
+def list_keys(s3, bucket, prefix=""):
     client = s3_client(s3)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
@@ -75,7 +75,7 @@ def keys(s3, bucket, prefix=""):
 
 
 def voicemodel(s3, name, namespace, dataset, *, steps=6, **spec):
-    """A VoiceModel that is fine-tuned within a minute and served by the smallest replicas."""
+    """Return a VoiceModel that is fine-tuned within a minute and served by the smallest replicas."""
     body = {
         "base": {"uri": "builtin://base"},
         "dataset": {"uri": dataset},
@@ -107,7 +107,7 @@ def voicemodel(s3, name, namespace, dataset, *, steps=6, **spec):
 
 @cache
 def connect(kubeconfig):
-    """Return a kept connection to an API server: tests that wait ask it several times a second."""
+    """Return a cached connection to an API server, because waiting tests send several requests a second."""
     return Rest(kubeconfig)
 
 
@@ -116,17 +116,17 @@ def list_objects(cluster, kind, namespace, labels=""):
 
 
 class Voice:
-    """One VoiceModel on a cluster, by the words of the tests."""
+    """One VoiceModel on a cluster."""
 
     def __init__(self, cluster, model):
         self.cluster, self.model = cluster, model
         self.name, self.namespace = model["metadata"]["name"], model["metadata"]["namespace"]
 
     def apply(self, **spec):
-        """Apply it, with parts of its spec changed."""
+        """Change parts of its spec and apply it."""
         for part, changes in spec.items():
-            known = self.model["spec"].get(part, {})
-            self.model["spec"][part] = known | changes if isinstance(changes, dict) else changes
+            current = self.model["spec"].get(part, {})
+            self.model["spec"][part] = current | changes if isinstance(changes, dict) else changes
         self.cluster.apply([self.model])
         return self
 
@@ -152,12 +152,13 @@ class Voice:
         selector = f"kubevoice.io/voicemodel={self.name}" + (f",{labels}" if labels else "")
         return list_objects(self.cluster, "pods", self.namespace, selector)
 
-    def story(self):
+    def describe(self):
+        """Return the output of `kubectl describe`, with Events."""
         return self.cluster.kubectl("describe", "vm", self.name, "-n", self.namespace)
 
-    def wait(self, what, predicate, timeout):
+    def wait(self, description, predicate, timeout):
         try:
-            self.cluster.wait(f"{self.name}: {what}", predicate, timeout)
+            self.cluster.wait(f"{self.name}: {description}", predicate, timeout)
         except TimeoutError as error:
             raise TimeoutError(f"{error}\n{json.dumps(self.status, ensure_ascii=False, indent=1)}") from None
 
@@ -176,9 +177,9 @@ class Voice:
     def endpoint(self):
         return f"http://{self.cluster.resolve(f'{self.name}-serve-svc', self.namespace)}:8000"
 
-    def speak(self, text="你好。", timeout=30, endpoint=None, cache="no-cache", **more):
-        """Return status, headers and body of one request for speech; who asks often names the endpoint."""
-        body = json.dumps({"input": text, "response_format": "wav", **more}).encode()
+    def speak(self, text="你好。", timeout=30, endpoint=None, cache="no-cache", **fields):
+        """Send a request for speech; return status, headers and body. `endpoint` saves a request for the Service."""
+        body = json.dumps({"input": text, "response_format": "wav", **fields}).encode()
         request = urllib.request.Request(  # noqa: S310  # the cluster's own address
             f"{endpoint or self.endpoint()}/v1/audio/speech",
             body,
@@ -193,19 +194,19 @@ class Voice:
 
 
 class Client(threading.Thread):
-    """Asks for speech all the time, and remembers when an answer was no speech.
+    """A thread that requests speech again and again, and records the revisions and the failures.
 
-    It waits `pause` seconds after each answer: without a pause one client keeps a replica busy, and the node's cores.
+    It waits `pause` seconds after each response, because without a pause one client uses all of the node's cores.
     """
 
     def __init__(self, voice, pause=0.3):
         super().__init__(daemon=True)
         self.voice, self.pause, self.revisions, self.failures = voice, pause, [], []
-        self._over = threading.Event()
+        self._stop_event = threading.Event()
         self._endpoint = voice.endpoint()
 
     def run(self):
-        while not self._over.wait(self.pause):
+        while not self._stop_event.wait(self.pause):
             try:
                 status, headers, body = self.voice.speak(endpoint=self._endpoint)
             except OSError as error:
@@ -221,10 +222,10 @@ class Client(threading.Thread):
         return self
 
     def __exit__(self, *_):
-        self._over.set()
+        self._stop_event.set()
         self.join(60)
 
 
-def read_spoken_revision(voice):
+def read_speech_revision(voice):
     status, headers, _ = voice.speak()
     return {k.lower(): v for k, v in headers.items()}["x-revision"] if status == 200 else None
