@@ -40,7 +40,7 @@ class ModelPart:
     elsewhere: Mapping[str, Path] = field(default_factory=dict)
     """Files that were named outright, by what they are called in a folder."""
 
-    def beside(self, name: str) -> Path | None:
+    def find_beside(self, name: str) -> Path | None:
         """Find another file of this part.
 
         Parameters

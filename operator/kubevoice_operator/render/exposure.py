@@ -17,7 +17,7 @@ CLIENT_LABEL = "kubevoice.io/client"
 Object = dict[str, Any]
 
 
-def _ingress(model: VoiceModel, ingress: IngressRule) -> Object:
+def _build_ingress(model: VoiceModel, ingress: IngressRule) -> Object:
     backend = {"service": {"name": serve_service(model.metadata.name), "port": {"number": HTTP_PORT}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     spec: Object = {"rules": [{"host": ingress.host, "http": {"paths": paths}}]}
@@ -31,7 +31,7 @@ def _ingress(model: VoiceModel, ingress: IngressRule) -> Object:
     return rendered
 
 
-def _route(model: VoiceModel, route: HttpRoute) -> Object:
+def _build_route(model: VoiceModel, route: HttpRoute) -> Object:
     spec: Object = {
         "parentRefs": [parent.model_dump(by_alias=True, exclude_none=True) for parent in route.parent_refs],
         "rules": [
@@ -46,18 +46,18 @@ def _route(model: VoiceModel, route: HttpRoute) -> Object:
     return voice_object(model, "gateway.networking.k8s.io/v1", "HTTPRoute", spec)
 
 
-def _rule(ports: tuple[int, ...], *peers: Object) -> Object:
+def _build_rule(ports: tuple[int, ...], *peers: Object) -> Object:
     rule: Object = {"ports": [{"protocol": "TCP", "port": port} for port in ports]}
     return rule | ({"from": list(peers)} if peers else {})
 
 
-def _anywhere(**pod_labels: str) -> Object:
+def _build_peer(**pod_labels: str) -> Object:
     """Return a peer that selects pods of any namespace by the recommended labels."""
     matched = {f"app.kubernetes.io/{name}": value for name, value in pod_labels.items()}
     return {"namespaceSelector": {}, "podSelector": {"matchLabels": matched}}
 
 
-def _policy(model: VoiceModel) -> Object:
+def _build_policy(model: VoiceModel) -> Object:
     """Return the NetworkPolicy for ingress to heads and workers; egress is left to the cluster's own policies."""
     own = {"matchLabels": {VOICE_LABEL: model.metadata.name, "app.kubernetes.io/component": "serving"}}
     client = {"matchLabels": {CLIENT_LABEL: "true"}}
@@ -65,10 +65,10 @@ def _policy(model: VoiceModel) -> Object:
         "podSelector": own,
         "policyTypes": ["Ingress"],
         "ingress": [
-            _rule((HTTP_PORT,), {"podSelector": client}, {"namespaceSelector": client}),
-            _rule((HTTP_PORT,), _anywhere(name="kubevoice", component="operator")),
-            _rule((HTTP_PORT, DASHBOARD_PORT), _anywhere(name="kuberay-operator")),
-            _rule((METRICS_PORT,)),
+            _build_rule((HTTP_PORT,), {"podSelector": client}, {"namespaceSelector": client}),
+            _build_rule((HTTP_PORT,), _build_peer(name="kubevoice", component="operator")),
+            _build_rule((HTTP_PORT, DASHBOARD_PORT), _build_peer(name="kuberay-operator")),
+            _build_rule((METRICS_PORT,)),
             {"from": [{"podSelector": own}]},  # on ports that Ray chooses
         ],
     }
@@ -94,9 +94,9 @@ def render_exposure(model: VoiceModel) -> tuple[Object, ...]:
     objects: list[Object] = []
     expose = serving.expose
     if expose.network_policy:
-        objects.append(_policy(model))
+        objects.append(_build_policy(model))
     if expose.ingress is not None and not serving.suspend:
-        objects.append(_ingress(model, expose.ingress))
+        objects.append(_build_ingress(model, expose.ingress))
     if expose.http_route is not None and not serving.suspend:
-        objects.append(_route(model, expose.http_route))
+        objects.append(_build_route(model, expose.http_route))
     return tuple(objects)

@@ -68,7 +68,7 @@ def pod_template_hash(model: VoiceModel, stage: Stage) -> str:
         "priority": training.priority_class_name,
         "deadline": training.active_deadline_seconds,
         "storage": storage.model_dump(mode="json"),
-        "resources": _resources(model, stage),
+        "resources": _build_resources(model, stage),
         "nodes": _node_count(model, stage),
         "refresh": model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
     }
@@ -79,7 +79,7 @@ def _node_count(model: VoiceModel, stage: Stage) -> int:
     return model.spec.training.nodes if stage is Stage.TRAIN else 1
 
 
-def _distributed_env(model: VoiceModel, stage: Stage) -> list[dict[str, Any]]:
+def _build_distributed_env(model: VoiceModel, stage: Stage) -> list[dict[str, Any]]:
     """Return the environment of distributed training; Kubernetes adds JOB_COMPLETION_INDEX, which is the node rank.
 
     The rendezvous is in the storage that all pods write to, so no Service is needed.
@@ -93,7 +93,7 @@ def _distributed_env(model: VoiceModel, stage: Stage) -> list[dict[str, Any]]:
     return env
 
 
-def _resources(model: VoiceModel, stage: Stage) -> dict[str, Any]:
+def _build_resources(model: VoiceModel, stage: Stage) -> dict[str, Any]:
     training = model.spec.training
     if stage is not Stage.TRAIN:
         return DEFAULT_RESOURCES
@@ -105,9 +105,9 @@ def _resources(model: VoiceModel, stage: Stage) -> dict[str, Any]:
     return resources
 
 
-def _container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dict[str, Any]]) -> dict[str, Any]:
+def _build_container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     environment = storage_env(model.spec.storage)
-    environment["env"] += [OMP_PASSIVE_ENV, *_distributed_env(model, stage)]
+    environment["env"] += [OMP_PASSIVE_ENV, *_build_distributed_env(model, stage)]
     return {
         "name": CONTAINER,
         "image": model.spec.training.image or images.training,
@@ -118,7 +118,7 @@ def _container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dic
         ],
         "ports": [{"name": "telemetry", "containerPort": TELEMETRY_PORT}],
         **environment,
-        "resources": _resources(model, stage),
+        "resources": _build_resources(model, stage),
         "volumeMounts": mounts,
         "terminationMessagePath": RESULT_FILE,
         "terminationMessagePolicy": "File",
@@ -126,7 +126,7 @@ def _container(model: VoiceModel, stage: Stage, images: Images, mounts: list[dic
     }
 
 
-def _pod(model: VoiceModel, stage: Stage, images: Images) -> dict[str, Any]:
+def _build_pod(model: VoiceModel, stage: Stage, images: Images) -> dict[str, Any]:
     training = model.spec.training
     ca_volumes, ca_mounts = storage_volumes(model.spec.storage)
     mounts: list[dict[str, Any]] = [
@@ -144,7 +144,7 @@ def _pod(model: VoiceModel, stage: Stage, images: Images) -> dict[str, Any]:
         # As process 1 of its container, a stage that is still importing would ignore SIGTERM.
         "shareProcessNamespace": True,
         "securityContext": pod_security(),
-        "containers": [_container(model, stage, images, mounts)],
+        "containers": [_build_container(model, stage, images, mounts)],
         "volumes": [
             {"name": "spec", "downwardAPI": {"items": [{"path": "spec.json", "fieldRef": {"fieldPath": annotation}}]}},
             {"name": "workspace", "emptyDir": {}},
@@ -231,7 +231,7 @@ def render_job(model: VoiceModel, stage: Stage, spec: BaseModel, name: str, imag
                     "labels": pod_labels,
                     "annotations": {SPEC_ANNOTATION: spec.model_dump_json(by_alias=True)},
                 },
-                "spec": _pod(model, stage, images),
+                "spec": _build_pod(model, stage, images),
             },
         },
     }

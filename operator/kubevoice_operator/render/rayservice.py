@@ -86,11 +86,11 @@ def worker_bounds(model: VoiceModel) -> tuple[int, int]:
     return serving.min_replicas, serving.max_replicas + canary
 
 
-def _mount(volume: str, path: str) -> Object:
+def _build_mount(volume: str, path: str) -> Object:
     return {"name": volume, "mountPath": path}
 
 
-def _tracing_env(model: VoiceModel) -> dict[str, str]:
+def _build_tracing_env(model: VoiceModel) -> dict[str, str]:
     """Return OpenTelemetry's standard environment variables; empty without spec.serving.tracing."""
     if (tracing := model.spec.serving.tracing) is None:
         return {}
@@ -103,20 +103,20 @@ def _tracing_env(model: VoiceModel) -> dict[str, str]:
     }
 
 
-def _container(model: VoiceModel, images: Images, name: str, ports: dict[str, int], resources: Object) -> Object:
-    environment = {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT, **PROXY_ENVIRONMENT, **_tracing_env(model)}
+def _build_container(model: VoiceModel, images: Images, name: str, ports: dict[str, int], resources: Object) -> Object:
+    environment = {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT, **PROXY_ENVIRONMENT, **_build_tracing_env(model)}
     return {
         "name": name,
         "image": model.spec.serving.image or images.serving,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "ports": [{"name": label, "containerPort": number} for label, number in ports.items()],
         "resources": resources,
-        "volumeMounts": [_mount("cache", CACHE_DIR), _mount("tmp", SCRATCH_DIR)],
+        "volumeMounts": [_build_mount("cache", CACHE_DIR), _build_mount("tmp", SCRATCH_DIR)],
         "securityContext": container_security(),
     }
 
 
-def _template(model: VoiceModel, images: Images, container: Object) -> Object:
+def _build_template(model: VoiceModel, images: Images, container: Object) -> Object:
     scheduling = placement(model.spec.serving)
     # KubeRay ignores changes of tolerations and of Serve's restart settings, but not of annotations. With this one it
     # prepares a new cluster, which takes over when its replicas are ready.
@@ -135,22 +135,22 @@ def _template(model: VoiceModel, images: Images, container: Object) -> Object:
     }
 
 
-def _head(model: VoiceModel, images: Images) -> Object:
+def _build_head(model: VoiceModel, images: Images) -> Object:
     """Return the head group: the ingress deployment and Ray's control processes. It has no storage credentials."""
-    container = _container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
+    container = _build_container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
     if (secret := model.spec.serving.cache.redis_secret_ref) is not None:
-        container["env"] += [_from_secret(name, secret.name) for name in ("REDIS_USERNAME", "REDIS_PASSWORD")]
-    template = _template(model, images, container)
+        container["env"] += [_build_secret_env(name, secret.name) for name in ("REDIS_USERNAME", "REDIS_PASSWORD")]
+    template = _build_template(model, images, container)
     # Not a shared process namespace, as workers have: through /proc it would give Ray the autoscaler's token.
     template["spec"]["terminationGracePeriodSeconds"] = HEAD_GRACE_SECONDS
-    template["spec"]["volumes"].append(_api_access())
+    template["spec"]["volumes"].append(_build_api_access())
     if (auth := model.spec.serving.expose.auth) is not None:
         # A volume follows changes of the Secret. If the key is missing, the pod waits and Kubernetes reports it.
         items = [{"key": auth.key, "path": auth.key}]
         template["spec"]["volumes"].append(
             {"name": "api-keys", "secret": {"secretName": auth.secret_ref.name, "items": items}}
         )
-        container["volumeMounts"].append(_mount("api-keys", KEYS_DIR) | {"readOnly": True})
+        container["volumeMounts"].append(_build_mount("api-keys", KEYS_DIR) | {"readOnly": True})
     return {
         "rayStartParams": {
             "num-cpus": "0",
@@ -161,18 +161,18 @@ def _head(model: VoiceModel, images: Images) -> Object:
     }
 
 
-def _from_secret(name: str, secret: str) -> Object:
+def _build_secret_env(name: str, secret: str) -> Object:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name, "optional": True}}}
 
 
-def _api_access() -> Object:
+def _build_api_access() -> Object:
     """Return the service account volume; it is mounted into the autoscaler container only."""
     token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}}
     authority = {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
     return {"name": "api-access", "projected": {"sources": [token, authority]}}
 
 
-def _autoscaler() -> Object:
+def _build_autoscaler() -> Object:
     """Return the options of Ray's autoscaler, a sidecar of the head that adds and removes workers."""
     return {
         "version": "v2",
@@ -180,11 +180,14 @@ def _autoscaler() -> Object:
         "resources": AUTOSCALER_RESOURCES,
         "securityContext": container_security(),
         "env": [{"name": "HOME", "value": SCRATCH_DIR}],
-        "volumeMounts": [_mount("tmp", SCRATCH_DIR), _mount("api-access", API_ACCESS_DIR) | {"readOnly": True}],
+        "volumeMounts": [
+            _build_mount("tmp", SCRATCH_DIR),
+            _build_mount("api-access", API_ACCESS_DIR) | {"readOnly": True},
+        ],
     }
 
 
-def _worker_resources(model: VoiceModel) -> Object:
+def _build_worker_resources(model: VoiceModel) -> Object:
     replica = model.spec.serving.replica
     requests: Object = {"cpu": f"{round(1000 * (replica.cpu + PROXY_CPU))}m", "memory": replica.memory}
     limits: Object = {"memory": replica.memory}
@@ -193,17 +196,17 @@ def _worker_resources(model: VoiceModel) -> Object:
     return {"requests": requests, "limits": limits}
 
 
-def _workers(model: VoiceModel, images: Images) -> Object:
+def _build_workers(model: VoiceModel, images: Images) -> Object:
     """Return the worker group. `KubernetesApi.set_worker_bounds` patches it as the first group of the cluster."""
     least, most = worker_bounds(model)
-    container = _container(model, images, "ray-worker", WORKER_PORTS, _worker_resources(model))
+    container = _build_container(model, images, "ray-worker", WORKER_PORTS, _build_worker_resources(model))
     volumes, mounts = storage_volumes(model.spec.storage)
     access = storage_env(model.spec.storage)
     container["env"] += [variable for variable in access.pop("env") if variable["name"] != "HOME"]
     container["volumeMounts"] += mounts
     drain = ["python", "-m", "kubevoice_serving.routing.drain", str(PRESTOP_SECONDS)]
     container |= access | {"lifecycle": {"preStop": {"exec": {"command": drain}}}}
-    template = _template(model, images, container)
+    template = _build_template(model, images, container)
     template["spec"]["volumes"] += volumes
     template["spec"]["terminationGracePeriodSeconds"] = PRESTOP_SECONDS + STOP_SECONDS
     # As process 1 of its container, the shell in which KubeRay waits for the head would ignore SIGTERM, and a worker
@@ -243,9 +246,9 @@ def render_rayservice(model: VoiceModel, traffic: TrafficSplit, images: Images) 
         "rayVersion": RAY_VERSION,
         # Always on: switching it on later would need a new cluster.
         "enableInTreeAutoscaling": True,
-        "autoscalerOptions": _autoscaler(),
-        "headGroupSpec": _head(model, images),
-        "workerGroupSpecs": [_workers(model, images)],
+        "autoscalerOptions": _build_autoscaler(),
+        "headGroupSpec": _build_head(model, images),
+        "workerGroupSpecs": [_build_workers(model, images)],
     }
     spec: Object = {
         "serveConfigV2": yaml.safe_dump(serve_config(model, traffic), sort_keys=True),

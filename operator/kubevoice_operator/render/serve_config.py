@@ -108,7 +108,7 @@ def replica_cpus(model: VoiceModel) -> int:
     return math.ceil(model.spec.serving.replica.cpu)
 
 
-def _actor(model: VoiceModel) -> Object:
+def _build_actor(model: VoiceModel) -> Object:
     return {"num_cpus": replica_cpus(model), "num_gpus": model.spec.serving.replica.gpu}
 
 
@@ -128,10 +128,15 @@ def restart_fingerprint(model: VoiceModel) -> Object:
     dict
         The settings by name.
     """
-    return {"args": ARGUMENTS, "actor": _actor(model), "ingress": INGRESS_ACTOR, "builders": [BUILD, BUILD_CANARY]}
+    return {
+        "args": ARGUMENTS,
+        "actor": _build_actor(model),
+        "ingress": INGRESS_ACTOR,
+        "builders": [BUILD, BUILD_CANARY],
+    }
 
 
-def _synthesizer(model: VoiceModel, bundle: BundleRef, least: int) -> Object:
+def _build_synthesizer(model: VoiceModel, bundle: BundleRef, least: int) -> Object:
     serving, storage, name = model.spec.serving, model.spec.storage, model.metadata.name
     reached = StorageConfig(endpoint=storage.endpoint, region=storage.region, path_style=storage.path_style)
     voice = VoiceConfig(name=name, revision=bundle.revision, uri=bundle.uri, storage=reached)
@@ -149,12 +154,12 @@ def _synthesizer(model: VoiceModel, bundle: BundleRef, least: int) -> Object:
             "upscale_delay_s": serving.upscale_delay_seconds,
             "downscale_delay_s": serving.downscale_delay_seconds,
         },
-        "ray_actor_options": _actor(model),
+        "ray_actor_options": _build_actor(model),
         "user_config": config.to_user_config(),
     }
 
 
-def _ingress(model: VoiceModel, traffic: TrafficSplit) -> Object:
+def _build_ingress(model: VoiceModel, traffic: TrafficSplit) -> Object:
     """Return the ingress deployment. Its user_config (traffic split, response cache, access) is swapped in place."""
     name, cache, expose = model.metadata.name, model.spec.serving.cache, model.spec.serving.expose
     canary = traffic.canary
@@ -178,7 +183,7 @@ def _ingress(model: VoiceModel, traffic: TrafficSplit) -> Object:
     }
 
 
-def _application(name: str, route: str | None, builder: str, deployments: list[Object]) -> Object:
+def _build_application(name: str, route: str | None, builder: str, deployments: list[Object]) -> Object:
     return {
         "name": name,
         "route_prefix": route,
@@ -207,11 +212,11 @@ def serve_config(model: VoiceModel, traffic: TrafficSplit) -> Object:
         The config as Ray Serve's REST API takes it.
     """
     least = model.spec.serving.min_replicas
-    synthesizer = _synthesizer(model, traffic.stable, least)
-    applications = [_application(APPLICATION, "/", BUILD, [_ingress(model, traffic), synthesizer])]
+    synthesizer = _build_synthesizer(model, traffic.stable, least)
+    applications = [_build_application(APPLICATION, "/", BUILD, [_build_ingress(model, traffic), synthesizer])]
     if traffic.canary is not None:
-        canary = _synthesizer(model, traffic.canary, 1)
-        applications.append(_application(CANARY_APPLICATION, None, BUILD_CANARY, [canary]))
+        canary = _build_synthesizer(model, traffic.canary, 1)
+        applications.append(_build_application(CANARY_APPLICATION, None, BUILD_CANARY, [canary]))
     return {
         "proxy_location": "EveryNode",
         "http_options": {"host": "0.0.0.0", "port": HTTP_PORT},  # noqa: S104  # a pod's own address

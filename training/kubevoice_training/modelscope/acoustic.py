@@ -174,7 +174,7 @@ def _add_speaker_table(tensors: Tensors, part: ModelPart, table: NDArray[Any] | 
     if SPEAKERS in tensors:
         return tensors
     if table is None:
-        if (path := part.beside("se.npy")) is None:
+        if (path := part.find_beside("se.npy")) is None:
             raise InputError(f"{part.folder / 'se.npy'} is missing: the voice's speaker is not in its checkpoint")
         table = read_array(path).reshape(1, -1)
     return tensors | {SPEAKERS: torch.from_numpy(table.reshape(-1, table.shape[-1]).copy())}

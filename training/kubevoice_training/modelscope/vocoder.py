@@ -169,7 +169,7 @@ def read_f0_scaling(acoustic: ModelPart) -> tuple[float, float]:
         if not all(isinstance(x, int | float) and abs(x) < LARGEST for x in (low, high)) or not low < high:
             raise InputError(f"{acoustic.config_file}: nsf_f0_global_minimum and _maximum are not a range in Hz")
         return float(low), float(high) - float(low)
-    if (path := acoustic.beside("mvn.npy")) is None:
+    if (path := acoustic.find_beside("mvn.npy")) is None:
         raise InputError(f"{acoustic.folder / 'mvn.npy'} is missing: the voice's F0 was normalised by it")
     statistics = read_array(path).reshape(-1)
     if statistics.shape != (2,) or statistics[1] <= 0:
