@@ -158,7 +158,7 @@ class ObservedState:
     """Everything that was observed of one VoiceModel; Jobs by name."""
 
     dataset_version: str = ""
-    """A new value makes prepare run again: the refresh annotation; on one machine a fingerprint of the dataset."""
+    """A new value makes prepare run again: the refresh annotation; on one machine a hash of the contents."""
     jobs: Mapping[str, ObservedJob] = field(default_factory=dict)
     service: ObservedService | None = None
     serving_missing: str | None = None

@@ -122,6 +122,7 @@ def resolve_pipeline(model: VoiceModel, observed: ObservedState) -> Pipeline:
     prepared = prepare.job.result(PrepareResult) if prepare.job else None
     if prepared is None:
         return Pipeline((prepare,))
+    base = spec.base.model_copy(update={"sha256": prepared.base_sha256 or spec.base.sha256})
     train = _step(
         model,
         observed,
@@ -129,7 +130,7 @@ def resolve_pipeline(model: VoiceModel, observed: ObservedState) -> Pipeline:
         TrainSpec(
             features_uri=prepared.features_uri,
             features_digest=prepared.features_digest,
-            base=spec.base,
+            base=base,
             storage=storage,
             training=spec.training.recipe(),
         ),
@@ -148,7 +149,7 @@ def resolve_pipeline(model: VoiceModel, observed: ObservedState) -> Pipeline:
             dataset_digest=prepared.dataset_digest,
             checkpoint_uri=trained.checkpoint_uri,
             checkpoint_digest=trained.checkpoint_digest,
-            base=spec.base,
+            base=base,
             storage=storage,
             evaluation=spec.evaluation,
         ),

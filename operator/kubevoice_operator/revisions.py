@@ -15,8 +15,14 @@ __all__ = ["prunable_artifacts", "retained_revisions", "update_history"]
 
 def _artifacts(pipeline: Pipeline, released: ReleaseResult) -> tuple[str, ...]:
     """List the artifacts of a revision, relative to the voice's folder."""
+    return (*_outputs(pipeline), f"bundles/{released.revision.removeprefix('sha256:')}")
+
+
+def _outputs(pipeline: Pipeline) -> list[str]:
+    """List the outputs of the stages. Features may be those of an earlier `prepare` that read the same contents."""
     outputs = [f"{step.stage}/{spec_key(step.stage, step.spec)}" for step in pipeline.steps]
-    return (*outputs, f"bundles/{released.revision.removeprefix('sha256:')}")
+    features = pipeline.prepared.features_uri.split("/")[-3:-1] if pipeline.prepared else []
+    return list(dict.fromkeys([*outputs, *(["/".join(features)] if features[:1] == [Stage.PREPARE] else [])]))
 
 
 def _resolve_state(revision: Revision, rollout: RolloutDecision, refusal: str) -> tuple[RevisionState, str]:
@@ -66,7 +72,7 @@ def update_history(
             verdict=released.verdict,
             state=old.state if old else RevisionState.SUPERSEDED,
             reason=old.reason if old else "",
-            artifacts=_artifacts(pipeline, released),
+            artifacts=tuple(dict.fromkeys((*_artifacts(pipeline, released), *(old.artifacts if old else ()))))[:8],
         )
         by_digest = by_digest | {new.digest: new} if old else {new.digest: new} | by_digest
     updated = []
@@ -124,6 +130,6 @@ def prunable_artifacts(model: VoiceModel, pipeline: Pipeline, revisions: tuple[R
         return ()
     retained = retained_revisions(model, revisions)
     needed = {path for revision in retained for path in revision.artifacts}
-    needed |= {f"{step.stage}/{spec_key(step.stage, step.spec)}" for step in pipeline.steps}
+    needed |= set(_outputs(pipeline))
     dropped = [path for revision in revisions if revision not in retained for path in revision.artifacts]
     return tuple(path for path in dict.fromkeys(dropped) if path not in needed and not path.startswith(Stage.COLLECT))

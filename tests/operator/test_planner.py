@@ -52,6 +52,7 @@ def make_results(result=GateResult.PASSED):
             clips=9,
             seconds=9,
             per_emotion={},
+            base_sha256="2" * 64,
         ),
         Stage.TRAIN: TrainResult(checkpoint_uri="s3://voices/c", checkpoint_digest=DIGEST, step=5, loss=1.0),
         Stage.RELEASE: ReleaseResult(
@@ -84,6 +85,31 @@ def test_the_same_input_gives_the_same_plan_and_another_spec_another_job():
     assert plan_after([]).jobs == first.jobs
     other = plan_after([], model=MODEL.replace("s3://data/set", "s3://data/other"))
     assert other.jobs[0]["metadata"]["name"] != first.jobs[0]["metadata"]["name"]
+
+
+def test_a_dataset_that_is_read_again_and_has_not_changed_repeats_no_training():
+    model, jobs = load_voicemodel(MODEL), {}
+    results = make_results()
+    for stage in STAGES[:2]:
+        (job,) = plan(model, ObservedState("first", jobs), NOW, Images()).jobs
+        jobs |= {job["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, results[stage].model_dump_json())}
+    (prepare,) = plan(model, ObservedState("second", jobs), NOW, Images()).jobs
+    assert prepare["metadata"]["labels"]["kubevoice.io/stage"] == "prepare"
+    again = results[Stage.PREPARE].model_copy(update={"features_uri": "s3://voices/elsewhere"})
+    jobs |= {prepare["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, again.model_dump_json())}
+    (release,) = plan(model, ObservedState("second", jobs), NOW, Images()).jobs
+    assert release["metadata"]["labels"]["kubevoice.io/stage"] == "release"
+
+
+def test_another_base_voice_in_the_same_place_trains_again():
+    names = []
+    for base in ("2" * 64, "3" * 64):
+        (job,) = plan(load_voicemodel(MODEL), ObservedState(), NOW, Images()).jobs
+        prepared = make_results()[Stage.PREPARE].model_copy(update={"base_sha256": base})
+        jobs = {job["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, prepared.model_dump_json())}
+        (train,) = plan(load_voicemodel(MODEL), ObservedState(jobs=jobs), NOW, Images()).jobs
+        names.append(train["metadata"]["name"])
+    assert names[0] != names[1]
 
 
 def test_another_endpoint_replaces_only_the_running_stage():

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from kubevoice.resources.data_plane import ReplicaState, Track, TrackTraffic
-from kubevoice.resources.stages import GateResult, ReleaseResult
+from kubevoice.resources.stages import GateResult, PrepareResult, ReleaseResult
 from kubevoice.resources.status import Revision, RevisionState, RolloutStatus, ServingStatus, VoiceModelStatus
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.observed_state import ObservedService, ObservedState
@@ -81,3 +81,20 @@ def test_artifacts_of_old_revisions_are_pruned_unless_another_needs_them(policy,
     )
     assert [r.digest for r in retained_revisions(model, revisions)] == [NEW]
     assert prunable_artifacts(model, Pipeline(()), revisions) == paths
+
+
+def test_features_of_an_earlier_prepare_are_not_pruned_while_they_are_used():
+    model = load_voicemodel(MODEL + "  deletionPolicy: Delete\n")
+    revisions = (
+        make_revision(NEW, RevisionState.SERVING, "train/y", "bundles/2"),
+        make_revision(OLD, RevisionState.SUPERSEDED, "prepare/first", "train/x", "bundles/1"),
+    )
+    prepared = PrepareResult(
+        dataset_digest=OLD,
+        features_uri="s3://voices/voices/mei/prepare/first/features",
+        features_digest=OLD,
+        clips=1,
+        seconds=1,
+        per_emotion={},
+    )
+    assert prunable_artifacts(model, Pipeline((), prepared), revisions) == ("train/x", "bundles/1")

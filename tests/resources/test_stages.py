@@ -17,17 +17,18 @@ def make_prepare_spec(**changes):
     return PrepareSpec(**fields | changes)
 
 
-def make_specs(training=None, evaluation=None):
+def make_specs(training=None, evaluation=None, place="s3://voices", base=BASE, **digests):
     """Return the specs of train and release of one VoiceModel, by stage."""
-    features = {"features_uri": "s3://voices/features", "features_digest": DIGEST}
-    train = TrainSpec(**features, base=BASE, storage=STORAGE, training=training or Training())
+    features = {"features_uri": f"{place}/features", "features_digest": digests.get("features", DIGEST)}
+    train = TrainSpec(**features, base=base, storage=STORAGE, training=training or Training())
+    key = spec_key(Stage.TRAIN, train)
     release = ReleaseSpec(
         **features,
         name="mei",
-        dataset_digest=DIGEST,
-        checkpoint_uri=f"s3://voices/checkpoints/{spec_key(Stage.TRAIN, train)}",
-        checkpoint_digest=DIGEST,
-        base=BASE,
+        dataset_digest=digests.get("dataset", DIGEST),
+        checkpoint_uri=f"{place}/checkpoints/{key}",
+        checkpoint_digest=f"sha256:{4 * key}",
+        base=base,
         storage=STORAGE,
         evaluation=evaluation or Evaluation(),
     )
@@ -107,6 +108,31 @@ def test_another_threshold_repeats_the_release_but_not_the_training():
 def test_another_learning_rate_trains_and_releases_again():
     before, after = compute_keys(), compute_keys(training=Training(learningRate=1e-4))
     assert after[Stage.TRAIN] != before[Stage.TRAIN]
+    assert after[Stage.RELEASE] != before[Stage.RELEASE]
+
+
+def test_inputs_with_equal_digests_may_be_anywhere():
+    assert compute_keys(place="s3://voices/prepare/other") == compute_keys()
+    here, there = (BaseVoice(uri=f"s3://{bucket}/base", sha256="a" * 64) for bucket in ("here", "there"))
+    assert compute_keys(base=here)[Stage.TRAIN] == compute_keys(base=there)[Stage.TRAIN]
+    # The bundle names the place of its base voice.
+    assert compute_keys(base=here)[Stage.RELEASE] != compute_keys(base=there)[Stage.RELEASE]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"features": "sha256:" + "1" * 64}, {"base": BASE.model_copy(update={"sha256": "b" * 64})}],
+    ids=["features", "base"],
+)
+def test_other_contents_train_and_release_again(change):
+    before, after = compute_keys(), compute_keys(**change)
+    assert after[Stage.TRAIN] != before[Stage.TRAIN]
+    assert after[Stage.RELEASE] != before[Stage.RELEASE]
+
+
+def test_another_dataset_with_equal_features_is_released_again():
+    before, after = compute_keys(), compute_keys(dataset="sha256:" + "1" * 64)
+    assert after[Stage.TRAIN] == before[Stage.TRAIN]
     assert after[Stage.RELEASE] != before[Stage.RELEASE]
 
 

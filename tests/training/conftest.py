@@ -1,17 +1,15 @@
-import csv
 import json
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from example_dataset import link_dataset
 from kubevoice.resources.stages import CollectSpec, PrepareResult, PrepareSpec, ReleaseSpec, TrainResult, TrainSpec
 from kubevoice.resources.voicemodel import load_voicemodel
 from s3_server import s3_server
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "hsk-words"
 SPEC = """
 apiVersion: kubevoice.io/v1alpha1
 kind: VoiceModel
@@ -23,7 +21,6 @@ spec:
   training: {{maxSteps: {steps}, batchSize: 4, saveEvery: 4, devFraction: 0.2, learningRate: 1.0e-4}}
   evaluation: {{policy: Report}}
 """
-CLIPS = 18
 DEADLINE_SECONDS = 300
 
 
@@ -112,20 +109,6 @@ class Runner:
         """Step of the newest checkpoint."""
         paths = list((self.folder / "artifacts").glob("train/*/steps/latest.json"))
         return json.loads(paths[0].read_text())["step"] if paths else 0
-
-
-def link_dataset(folder):
-    """Make a dataset of a part of the example's."""
-    folder.mkdir()
-    with (EXAMPLE / "metadata.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))[:CLIPS]
-    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    (folder / "wavs").mkdir()
-    for row in rows:
-        os.link(EXAMPLE / row["wav_path"], folder / row["wav_path"])
 
 
 @pytest.fixture

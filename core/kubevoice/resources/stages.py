@@ -1,8 +1,8 @@
 """Specs and results of the stages: the interface between the operator and the Job containers.
 
 A stage is a pure function of its spec. Specs name their inputs by content (digests), so the hash of a spec names the
-Job that runs it and the prefix of its output. Results are returned as the container's termination message, which
-Kubernetes limits to 4096 bytes.
+Job that runs it and the prefix of its output. Where an input is does not count if its digest is known. Results are
+returned as the container's termination message, which Kubernetes limits to 4096 bytes.
 """
 
 from enum import StrEnum
@@ -33,6 +33,8 @@ __all__ = [
 
 Metrics = dict[str, float]
 STORAGE_ACCESS_FIELDS = set(StorageSpec.model_fields) - {"artifacts_uri"}
+LOCATION_FIELDS = {"features_uri", "checkpoint_uri"}
+"""Fields that say where an input is, whose digest another field has."""
 
 
 class Stage(StrEnum):
@@ -62,7 +64,7 @@ class PrepareSpec(CamelModel):
     base: BaseVoice
     """The voice to fine-tune: features must have its mel settings."""
     dataset_version: str = Field("", alias="observed")
-    """Version of the dataset when the spec was made, opaque; another value runs prepare again."""
+    """Names the content of dataset and base voice when the spec was made, opaque; another value runs prepare again."""
 
 
 class EmotionSeconds(CamelModel):
@@ -82,6 +84,8 @@ class PrepareResult(CamelModel):
     seconds: float
     per_emotion: dict[str, EmotionSeconds]
     warnings: tuple[str, ...] = ()
+    base_sha256: str | None = None
+    """SHA-256 of the base voice's voice.json; None in results of early versions."""
 
 
 class TrainSpec(CamelModel):
@@ -165,7 +169,9 @@ def spec_key(stage: Stage, spec: BaseModel) -> str:
     """Compute the key of a stage's Job and of its output.
 
     The spec is serialised as canonical JSON, so equal specs have equal keys. Of the storage only `artifacts_uri`
-    counts: a rotated credential or another endpoint of the same artifacts must not train a voice again.
+    counts: a rotated credential or another endpoint of the same artifacts must not train a voice again. Inputs that
+    are named by their digest may move: for train that holds for the base voice, too. Release writes the URI of the
+    base voice into the bundle, so there it counts.
 
     Parameters
     ----------
@@ -179,5 +185,8 @@ def spec_key(stage: Stage, spec: BaseModel) -> str:
     str
         16 hex digits of SHA-256.
     """
-    content = spec.model_dump(mode="json", by_alias=True, exclude={"storage": STORAGE_ACCESS_FIELDS})
+    excluded: dict[str, bool | set[str]] = {"storage": STORAGE_ACCESS_FIELDS} | dict.fromkeys(LOCATION_FIELDS, True)
+    if isinstance(spec, TrainSpec) and spec.base.sha256 is not None:
+        excluded["base"] = {"uri"}
+    content = spec.model_dump(mode="json", by_alias=True, exclude=excluded)
     return short_hash(f"{stage}\n{canonical_json(content)}")

@@ -12,10 +12,24 @@ __all__ = ["ObjectInfo", "S3Options", "Storage", "validate_key"]
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """One stored object: its key and its size in bytes."""
+    """One stored object.
+
+    Attributes
+    ----------
+    key
+        Path below the storage's root.
+    size
+        In bytes.
+    etag
+        What S3 calls the version of the content; None on disk.
+    path
+        The file; None on S3.
+    """
 
     key: str
     size: int
+    etag: str | None = None
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,7 @@ class Storage(Protocol):
         Yields
         ------
         ObjectInfo
-            Key and size of an object.
+            An object.
 
         Raises
         ------

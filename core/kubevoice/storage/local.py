@@ -105,7 +105,7 @@ class LocalStorage(Storage):
         keys = sorted((path.relative_to(self._root).as_posix(), path) for path in files)
         for key, path in keys:
             if key.startswith(prefix):
-                yield ObjectInfo(key, path.stat().st_size)
+                yield ObjectInfo(key, path.stat().st_size, path=path)
 
     @override
     def exists(self, key: str) -> bool:

@@ -68,7 +68,7 @@ class S3Storage(Storage):
             page = self._call(f"cannot list {self.uri}", lambda: self._client.list_objects_v2(**request))
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):  # some servers list folders
-                    yield ObjectInfo(item["Key"].removeprefix(root), item["Size"])
+                    yield ObjectInfo(item["Key"].removeprefix(root), item["Size"], etag=item.get("ETag", ""))
             if not page.get("IsTruncated"):
                 return
             request["ContinuationToken"] = page["NextContinuationToken"]

@@ -11,7 +11,8 @@ from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
 from pydantic import ValidationError
 
-from kubevoice_operator.local.files import dataset_fingerprint, exclusive, write_atomically
+from kubevoice_operator.local.contents import hash_inputs
+from kubevoice_operator.local.files import exclusive, write_atomically
 from kubevoice_operator.local.jobs import LocalJobs
 from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.observed_state import JobPhase, ObservedState
@@ -139,9 +140,9 @@ class LocalBackend:
         with exclusive(self._home):
             self._jobs.forget_failures()
             (self._home / "serving").mkdir(parents=True, exist_ok=True)
-            dataset = dataset_fingerprint(model.spec.dataset.uri, model.spec.storage.s3_options())
+            contents = hash_inputs(model, self._home / "digests")
             while True:
-                desired = self._plan(model, dataset)
+                desired = self._plan(model, contents)
                 if desired.jobs:
                     self._run_jobs(desired, callbacks)
                 elif (job := desired.pipeline.last.job) is not None and job.phase is JobPhase.FAILED:
@@ -150,12 +151,12 @@ class LocalBackend:
                     callbacks.serving_started()
                     self.serving.apply(desired.service)
                 else:
-                    return self._wait(model, desired, dataset)
+                    return self._wait(model, desired, contents)
 
-    def _plan(self, model: VoiceModel, dataset: str) -> Plan:
+    def _plan(self, model: VoiceModel, contents: str) -> Plan:
         """Observe, plan, and write the status."""
         model = model.model_copy(update={"status": self.status(model.metadata.name)})
-        observed = ObservedState(dataset, self._jobs.observe(), self.serving.observe())
+        observed = ObservedState(contents, self._jobs.observe(), self.serving.observe())
         desired = plan(model, observed, datetime.now(UTC), Images())
         body = desired.status.model_dump_json(by_alias=True, indent=1)
         write_atomically(self._home / "status" / f"{model.metadata.name}.json", body)
@@ -171,7 +172,7 @@ class LocalBackend:
             if is_step and observed.phase is JobPhase.SUCCEEDED:
                 callbacks.stage_done(PipelineStep(last.stage, last.spec, last.job_name, observed))
 
-    def _wait(self, model: VoiceModel, desired: Plan, dataset: str) -> VoiceModelStatus:
+    def _wait(self, model: VoiceModel, desired: Plan, contents: str) -> VoiceModelStatus:
         target = desired.status.serving.target_revision
         if model.spec.serving.suspend or (model.spec.training.suspend and target is None):
             if desired.remove_service:
@@ -182,7 +183,7 @@ class LocalBackend:
             why = "; ".join(released.failures) if released else "nothing was released"
             raise KubeVoiceError(f"the quality gate refused the voice: {why}; see spec.evaluation")
         self.serving.wait(model.metadata.name, target, model.spec.serving.rollout.progress_deadline_seconds)
-        return self._plan(model, dataset).status
+        return self._plan(model, contents).status
 
     def down(self) -> bool:
         """Stop serving; artifacts and results stay.

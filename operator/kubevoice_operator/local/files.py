@@ -2,16 +2,13 @@
 
 import fcntl
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kubevoice.digests import short_hash
 from kubevoice.errors import KubeVoiceError
-from kubevoice.storage import S3Options, connect
 
-__all__ = ["dataset_fingerprint", "exclusive", "write_atomically"]
+__all__ = ["exclusive", "write_atomically"]
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -69,27 +66,3 @@ def exclusive(home: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
-
-
-def dataset_fingerprint(uri: str, options: S3Options) -> str:
-    """Compute a digest of names, sizes and, on disk, times of a dataset's files, without reading them.
-
-    Parameters
-    ----------
-    uri
-        Where the dataset is.
-    options
-        How to connect to S3.
-
-    Returns
-    -------
-    str
-        16 hex digits of a SHA-256.
-    """
-    storage = connect(uri, options)
-    local = re.match(r"file://(/.*)", storage.uri)
-    lines = []
-    for item in storage.list():
-        time = (Path(local[1]) / item.key).stat().st_mtime_ns if local else 0
-        lines.append(f"{item.key}\t{item.size}\t{time}\n")
-    return short_hash("".join(lines))

@@ -26,6 +26,7 @@ __all__ = [
     "fetch_base_mel",
     "fetch_features",
     "fetch_folder",
+    "hash_base_manifest",
     "open_base_storage",
 ]
 
@@ -187,11 +188,33 @@ def fetch_base_manifest(base: BaseVoice, options: S3Options) -> VoiceManifest:
     body = storage.read("voice.json")
     digest = hash_text(body)
     if base.sha256 not in (None, digest):
-        raise InputError(f"spec.base.sha256 pins {base.sha256}, but {base.uri} is {digest}; change the pin or the base")
+        raise InputError(
+            f"voice.json of the base voice {base.uri} has digest {digest}, expected {base.sha256}; correct "
+            "spec.base.sha256 or, if the base was replaced after prepare, prepare again: run kubevoice up or, in a "
+            "cluster, set the annotation kubevoice.io/refresh"
+        )
     try:
         return VoiceManifest.model_validate_json(body)
     except ValidationError:
         raise InputError(f"spec.base.uri: voice.json of {base.uri} is damaged; fetch the base voice again") from None
+
+
+def hash_base_manifest(base: BaseVoice, options: S3Options) -> str:
+    """Compute the SHA-256 of the base voice's voice.json, which has the digests of its other files.
+
+    Parameters
+    ----------
+    base
+        Where the voice is.
+    options
+        How to connect to S3 storage.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+    """
+    return hash_text(open_base_storage(base, options).read("voice.json"))
 
 
 def fetch_base_mel(base: BaseVoice, options: S3Options) -> MelConfig:

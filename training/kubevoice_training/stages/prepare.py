@@ -1,5 +1,10 @@
-"""Stage one: a dataset in; its features out, named by what they were computed from."""
+"""Stage one: a dataset in; its features out, named by what they were computed from.
 
+Features that an earlier run computed from the same contents are reused, although its spec had another key: the dataset
+may have moved, or someone asked to have it read again.
+"""
+
+import dataclasses
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -7,19 +12,21 @@ from pathlib import Path
 
 import numpy as np
 from kubevoice.audio.mel import MelConfig
+from kubevoice.digests import hash_json
 from kubevoice.errors import InputError
 from kubevoice.resources.stages import PrepareResult, PrepareSpec
-from kubevoice.storage import Storage, connect, publish_tree
+from kubevoice.storage import Storage, connect, list_contents, publish_tree, published_digest
 from kubevoice.text import UnitTables
 from kubevoice.text.front_end_config import English
 from kubevoice.text.units import STREAMS
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from kubevoice_training.dataset import Clip, check_dataset, raise_on_faults
 from kubevoice_training.dataset.faults import Waveform
 from kubevoice_training.features.acoustic_features import extract_features, resample, trim_silence
 from kubevoice_training.features.feature_store import Utterance, write_features
-from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_base_mel
+from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_base_mel, hash_base_manifest
 
 __all__ = ["ResampledAudio", "prepare"]
 
@@ -145,8 +152,37 @@ def _read_attribution(storage: Storage) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
+def _name_contents(spec: PrepareSpec, storage: Storage, mel: MelConfig, english: English) -> str:
+    """Return the key of the result of `prepare`, by the contents of the dataset and all that the features depend on."""
+    parts = [
+        list_contents(storage),
+        dict(spec.dataset.emotions),
+        spec.dataset.pinyin_tones,
+        spec.dev_fraction,
+        spec.seed,
+        dataclasses.asdict(mel),
+        english,
+    ]
+    return f"prepared/{hash_json(parts)[:32]}.json"
+
+
+def _read_earlier(key: str, spec: PrepareSpec, artifacts: Storage) -> PrepareResult | None:
+    """Return the result of an earlier run on the same contents if its features are still there."""
+    if not artifacts.exists(key):
+        return None
+    try:
+        earlier = PrepareResult.model_validate_json(artifacts.read(key))
+    except ValidationError:
+        return None
+    root = f"{artifacts.uri}/"
+    if not earlier.features_uri.startswith(root) or spec.dataset.digest not in (None, earlier.dataset_digest):
+        return None
+    is_published = published_digest(artifacts, earlier.features_uri.removeprefix(root)) == earlier.features_digest
+    return earlier if is_published else None
+
+
 def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
-    """Check the dataset, compute its features and publish them. Each recording is read and resampled once.
+    """Check the dataset, compute its features and publish them. Each recording is decoded and resampled once.
 
     Parameters
     ----------
@@ -169,6 +205,11 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
     base = fetch_base_manifest(spec.base, context.options)
     mel = fetch_base_mel(spec.base, context.options)
     english: English = "phones" if base.english else "syllables"
+    base_sha256 = hash_base_manifest(spec.base, context.options)
+    contents_key = _name_contents(spec, storage, mel, english)
+    if (earlier := _read_earlier(contents_key, spec, context.artifacts)) is not None:
+        print(f"same contents as before, reusing {earlier.features_uri}", flush=True)
+        return earlier.model_copy(update={"base_sha256": base_sha256})
     audio = ResampledAudio(context.fresh_folder("resampled") / "waves.f32", mel.sample_rate)
     report = check_dataset(
         storage, spec.dataset.emotions, audio.append, english=english, tones=spec.dataset.pinyin_tones
@@ -183,7 +224,7 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
     utterances = _build_utterances(spec, context, report.clips, audio, mel)
     write_features(folder, mel, utterances, _read_attribution(storage), report.lexicon)
     digest = publish_tree(folder, context.artifacts, f"{context.prefix}/features")
-    return PrepareResult(
+    result = PrepareResult(
         dataset_digest=report.digest,
         features_uri=f"{context.artifacts.uri}/{context.prefix}/features",
         features_digest=digest,
@@ -191,4 +232,8 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
         seconds=round(report.seconds, 2),
         per_emotion=report.per_emotion,
         warnings=tuple(report.warnings[:10]),
+        base_sha256=base_sha256,
     )
+    if _name_contents(spec, storage, mel, english) == contents_key:  # else the dataset was changed meanwhile
+        context.artifacts.write(contents_key, result.model_dump_json(by_alias=True).encode())
+    return result

@@ -19,7 +19,7 @@ from kubevoice.digests import short_hash
 from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.errors import KubeVoiceError
 from kubevoice.resources.stages import ReleaseResult, ReleaseSpec
-from kubevoice.storage import Storage, publish_tree, published_digest
+from kubevoice.storage import S3Options, Storage, publish_tree, published_digest
 from kubevoice.text import LEXICON_FILE
 from kubevoice.voice import Bundle, Emotion, VoiceManifest, VoiceStats, seal_bundle
 
@@ -36,7 +36,13 @@ from kubevoice_training.export.onnx_export import TOLERANCE, export_graphs
 from kubevoice_training.features.acoustic_features import extract_features
 from kubevoice_training.features.feature_store import FeatureSet, Utterance
 from kubevoice_training.pages.evaluation import render_evaluation_page
-from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_features, fetch_folder
+from kubevoice_training.stages.context import (
+    Context,
+    fetch_base_manifest,
+    fetch_features,
+    fetch_folder,
+    hash_base_manifest,
+)
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 
 __all__ = ["GATE_METRICS", "release", "write_emotion_samples", "write_voice"]
@@ -218,9 +224,24 @@ def _bundle_prefix(revision: str) -> str:
     return f"bundles/{revision.removeprefix('sha256:')}"
 
 
-def _candidate_key(spec: ReleaseSpec) -> str:
-    """Name what `_build` makes: everything of the spec but the thresholds."""
-    parts = [spec.name, spec.features_digest, spec.checkpoint_digest, spec.base.uri, *spec.evaluation.sentences]
+def name_candidate(spec: ReleaseSpec, options: S3Options) -> str:
+    """Return the key of what a release builds: by all that goes into the bundle and its metrics, not the thresholds.
+
+    Parameters
+    ----------
+    spec
+        The stage's spec.
+    options
+        How to connect to the storage of the base voice, which is read if the spec has no digest of it.
+
+    Returns
+    -------
+    str
+        Key in the artifacts.
+    """
+    base = spec.base.sha256 or hash_base_manifest(spec.base, options)
+    digests = [spec.dataset_digest, spec.features_digest, spec.checkpoint_digest, base]
+    parts = [spec.name, spec.base.uri, *digests, *spec.evaluation.sentences]
     return f"candidates/{short_hash(json.dumps(parts), 32)}.json"
 
 
@@ -258,7 +279,7 @@ def release(spec: ReleaseSpec, context: Context) -> ReleaseResult:
     KubeVoiceError
         If an exported graph differs from the network.
     """
-    key = _candidate_key(spec)
+    key = name_candidate(spec, context.options)
     candidate = _read_candidate(context.artifacts, key)
     if candidate is None:
         candidate = _build(spec, context)
