@@ -20,7 +20,7 @@ def test_the_demo_needs_no_server_and_finds_its_data_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize("path", FOR_CLUSTERS, ids=lambda path: path.stem)
-def test_an_example_for_a_cluster_is_complete_and_says_what_must_be_there_first(path):
+def test_an_example_for_a_cluster_is_complete_and_names_its_prerequisites(path):
     spec = load_voicemodel(path).spec
     assert spec.dataset.uri.startswith("s3://")
     assert spec.storage.artifacts_uri.startswith("s3://")
@@ -47,5 +47,5 @@ def test_the_readme_shows_a_shorter_form_of_the_demo(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
-def test_every_example_says_how_to_run_it(path):
+def test_every_example_has_the_command_to_run_it(path):
     assert f"examples/{path.name}" in path.read_text(encoding="utf-8").split("apiVersion")[0]

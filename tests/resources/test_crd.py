@@ -92,7 +92,7 @@ def test_every_field_has_a_description(fields):
     assert undescribed <= kubernetes_fields | items_and_values
 
 
-def test_every_list_says_how_it_merges(fields):
+def test_every_list_has_a_merge_type(fields):
     for path, node in fields.items():
         if node["type"] != "array":
             continue

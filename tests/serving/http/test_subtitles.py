@@ -70,10 +70,10 @@ def test_double_speed_halves_times(engine):
 
 def test_offsets_are_indices_into_the_written_text(engine):
     text = "我有100元，好。再见。"
-    characters = [one for word in list_words(compute_times(engine, text)) for one in word.characters]
-    assert all(text[one.offset] == one.char for one in characters if one.offset is not None)
-    assert [one.char for one in characters if one.offset is None] == ["一", "百"]
-    assert next(one for one in characters if one.char == "元").offset == text.index("元")
+    characters = [character for word in list_words(compute_times(engine, text)) for character in word.characters]
+    assert all(text[c.offset] == c.char for c in characters if c.offset is not None)
+    assert [c.char for c in characters if c.offset is None] == ["一", "百"]
+    assert next(c for c in characters if c.char == "元").offset == text.index("元")
 
 
 def test_a_break_shifts_what_follows_by_its_length(engine):
@@ -159,7 +159,7 @@ def test_the_route_returns_the_times_of_its_speech(toy, engine, tmp_path):
     wrong, empty = request_subtitles(input="……"), request_subtitles(input=" ")
     audio = synthesize_text(engine, MARKED, Controls(speed=2.0), ssml=True)
     assert subtitles.json()["duration"] == pytest.approx(len(audio) / engine.sample_rate)
-    assert [one["name"] for one in subtitles.json()["bookmarks"]] == ["a", "b", "c", "d"]
+    assert [bookmark["name"] for bookmark in subtitles.json()["bookmarks"]] == ["a", "b", "c", "d"]
     assert subtitles.headers["X-Revision"] == toy.digest
     assert srt.text == to_srt(build_cues(LONG, compute_times(engine, LONG)))
     assert (vtt.headers["Content-Type"], vtt.text[:7]) == ("text/vtt; charset=utf-8", "WEBVTT\n")

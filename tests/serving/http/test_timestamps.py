@@ -43,7 +43,7 @@ def select_events(received, kind):
 
 def merge_events(received):
     return {
-        part: [one for event in select_events(received, "timestamps") for one in event[part]]
+        part: [item for event in select_events(received, "timestamps") for item in event[part]]
         for part in ("sentences", "bookmarks")
     }
 
@@ -81,7 +81,7 @@ def test_timestamps_of_a_sentence_come_before_its_audio(site, toy):
     for event in received:
         if event["type"] == "speech.audio.timestamps":
             sentences += len(event["sentences"])
-            assert all(one["start"] > seconds - 1e-6 for one in event["sentences"])
+            assert all(sentence["start"] > seconds - 1e-6 for sentence in event["sentences"])
         elif event["type"] == "speech.audio.delta":
             seconds += len(base64.b64decode(event["audio"])) / 2 / toy.manifest.sample_rate
     assert sentences == 3
@@ -99,8 +99,8 @@ def test_cached_speech_has_timestamps(site):
     assert (miss["X-Cache"], hit["X-Cache"]) == ("miss", "hit; memory")
     assert merge_events(second_events) == merge_events(first_events)
     assert merge_events(first_events)["sentences"]
-    assert b"".join(base64.b64decode(one["audio"]) for one in select_events(second_events, "delta")) == b"".join(
-        base64.b64decode(one["audio"]) for one in select_events(plain, "delta")
+    assert b"".join(base64.b64decode(event["audio"]) for event in select_events(second_events, "delta")) == b"".join(
+        base64.b64decode(event["audio"]) for event in select_events(plain, "delta")
     )
 
 
@@ -140,7 +140,7 @@ def test_openais_client_reads_the_events(site):
 def test_the_document_describes_the_events(site):
     document = json.loads(site.call("GET", "/openapi.json")[2])
     content = document["paths"]["/v1/audio/speech"]["post"]["responses"]["200"]["content"]
-    named = [one["$ref"].rpartition("/")[2] for one in content["text/event-stream"]["schema"]["oneOf"]]
+    named = [schema["$ref"].rpartition("/")[2] for schema in content["text/event-stream"]["schema"]["oneOf"]]
     assert named == ["AudioDelta", "Timestamps", "AudioDone"]
     schemas = document["components"]["schemas"]
     assert {"AudioDelta", "Timestamps", "AudioDone", "SentenceTime", "WordTime"} <= set(schemas)

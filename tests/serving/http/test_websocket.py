@@ -50,12 +50,12 @@ def test_the_order_of_events(site, toy):
 
 def test_times_equal_those_of_one_request(site):
     caller = send_text(site, [TEXT[:9], "", TEXT[9:]], timestamps=True, speed=1.3)
-    sentences = [one for event in caller.events_of("speech.audio.timestamps") for one in event["sentences"]]
+    sentences = [sentence for event in caller.events_of("speech.audio.timestamps") for sentence in event["sentences"]]
     subtitles = json.loads(site.call("POST", "/v1/audio/subtitles", {"input": TEXT, "speed": 1.3})[2])
 
     def flatten(sentences):
         words = [word for sentence in sentences for word in sentence["words"]]
-        return [one for word in words for one in (word, *word["characters"])]
+        return [item for word in words for item in (word, *word["characters"])]
 
     for actual, expected in zip(flatten(sentences), flatten(subtitles["sentences"]), strict=True):
         assert (actual["start"], actual["end"]) == pytest.approx((expected["start"], expected["end"]))

@@ -84,8 +84,8 @@ def test_a_plain_request_must_use_a_websocket(site):
     assert "ws://" in json.loads(body)["error"]["message"]
     document = json.loads(site.call("GET", "/openapi.json")[2])
     messages = document["paths"][PATH]["get"]["x-messages"]
-    for one in (*messages["sent"]["oneOf"], *messages["received"]["oneOf"]):
-        assert one["$ref"].rpartition("/")[2] in document["components"]["schemas"]
+    for schema in (*messages["sent"]["oneOf"], *messages["received"]["oneOf"]):
+        assert schema["$ref"].rpartition("/")[2] in document["components"]["schemas"]
 
 
 def test_one_message_may_have_the_longest_text(site):
