@@ -62,7 +62,20 @@ def build_clips(count: int) -> list[TrainingClip]:
 
 
 def attend_plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, dropout: float = 0.0) -> Tensor:
-    """Compute scaled dot-product attention by its formula (Vaswani et al., arXiv 1706.03762, eq. 1)."""
+    """Compute scaled dot-product attention by its formula (Vaswani et al., arXiv 1706.03762, eq. 1).
+
+    Parameters
+    ----------
+    q : [..., T_query, D].
+    k, v : [..., T_key, D].
+    mask : broadcastable to [..., T_query, T_key], False where attention is not allowed.
+    dropout : share of the weights that is dropped.
+
+    Returns
+    -------
+    Tensor
+        [..., T_query, D].
+    """
     score = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
     score = score if mask is None else score.masked_fill(~mask, float("-inf"))
     return F.dropout(score.softmax(dim=-1), dropout) @ v
@@ -78,7 +91,18 @@ def align_plainly(self: aligner.AlignAttention, mel: Tensor, text: Tensor, mask:
 
 
 def repeat_plainly(x: Tensor, durations: Tensor, _total: int | None = None) -> Tensor:
-    """Repeat rows one by one."""
+    """Repeat rows one by one.
+
+    Parameters
+    ----------
+    x : [B, T_text, D].
+    durations : [B, T_text], how often each row is repeated; every item has the same sum.
+
+    Returns
+    -------
+    Tensor
+        [B, sum of durations, D].
+    """
     rows = [
         torch.stack([row for row, times in zip(item, repeats.tolist(), strict=True) for _ in range(times)])
         for item, repeats in zip(x, durations, strict=True)
@@ -87,7 +111,18 @@ def repeat_plainly(x: Tensor, durations: Tensor, _total: int | None = None) -> T
 
 
 def average_plainly(values: Tensor, durations: Tensor) -> Tensor:
-    """Average the non-zero frames of each symbol, one symbol after another."""
+    """Average the non-zero frames of each symbol, one symbol after another.
+
+    Parameters
+    ----------
+    values : [B, T_mel].
+    durations : [B, T_text], in frames.
+
+    Returns
+    -------
+    Tensor
+        [B, T_text]; 0 for a symbol without non-zero frames.
+    """
     means = torch.zeros(durations.shape)
     for i, repeats in enumerate(durations.tolist()):
         at = 0
@@ -113,7 +148,20 @@ def build_plain_patches() -> list:
 
 
 def build_step(size: str, batch: int) -> Callable[[], float]:
-    """Return a function that makes one step of fine-tuning, from clips to updated weights, and returns the loss."""
+    """Build a step of fine-tuning.
+
+    Parameters
+    ----------
+    size
+        Name of the network's size in `SIZES`.
+    batch
+        Clips in a batch.
+
+    Returns
+    -------
+    callable
+        Makes one step, from clips to updated weights, and returns the loss.
+    """
     torch.manual_seed(0)
     model, data, eos = sambert.Sambert(SIZES[size]), build_clips(batch), [145, 8, 6, 6]
     stats = Stats(np.zeros(80, np.float32), np.ones(80, np.float32), 180.0, 60.0, 0.5, 0.3)
@@ -135,7 +183,24 @@ def build_step(size: str, batch: int) -> Callable[[], float]:
 
 
 def measure(size: str, kind: str, batch: int, steps: int) -> dict[str, float]:
-    """Measure steps in this process; the first, in which numba compiles, does not count."""
+    """Measure steps in this process; the first, in which numba compiles, does not count.
+
+    Parameters
+    ----------
+    size
+        Name of the network's size in `SIZES`.
+    kind
+        "ours", or "plain" for the patches of `build_plain_patches`.
+    batch
+        Clips in a batch.
+    steps
+        Measured steps.
+
+    Returns
+    -------
+    dict
+        Loss of the first step, CPU seconds of the fastest step, and peak memory of the process in MB.
+    """
     torch.set_num_threads(1)
     for one in build_plain_patches() if kind == "plain" else []:
         one.start()
@@ -150,7 +215,20 @@ def measure(size: str, kind: str, batch: int, steps: int) -> dict[str, float]:
 
 
 def compare(size: str, batch: int, steps: int, rounds: int) -> dict[str, object]:
-    """Measure both kinds alternately; return the best of each."""
+    """Measure both kinds alternately, each in a process of its own.
+
+    Parameters
+    ----------
+    size, batch, steps
+        See `measure`.
+    rounds
+        Measurements of each kind.
+
+    Returns
+    -------
+    dict
+        The best steps per second, memory and loss of each kind, and how many times faster ours is.
+    """
     measurements: dict[str, list[dict[str, float]]] = {"ours": [], "plain": []}
     for _ in range(rounds):
         for kind, rows in measurements.items():

@@ -29,9 +29,21 @@ LINK = re.compile(r"(?P<image>!?)\[(?P<label>[^\]]*)\]\((?P<target>[^)\s#:]+)(?P
 
 
 def rewrite_links(text: str, source: str, page: str) -> str:
-    """Return Markdown of the file `source` with its relative links rewritten for the page `page`.
+    """Rewrite the relative links of a Markdown text for its page on the site.
 
-    `source` is relative to the repository, `page` to docs/. A link to a file that is not on the site becomes a name.
+    Parameters
+    ----------
+    text
+        Markdown.
+    source
+        Path of the text's file, relative to the repository.
+    page
+        Path of the page, relative to docs/.
+
+    Returns
+    -------
+    str
+        Markdown. A link to a file that is not on the site is replaced by the file's name.
     """
 
     def rewrite(match: re.Match[str]) -> str:
@@ -46,10 +58,20 @@ def rewrite_links(text: str, source: str, page: str) -> str:
 
 
 def build_api_pages(root: str) -> dict[str, str]:
-    """Return the API reference of the package at `root`: Markdown by path of the page, one page for each subpackage.
+    """Build the API reference of a package.
 
     A page has a directive for the package and for each of its modules. mkdocstrings replaces the directive by the
     docstrings, which it reads from the source without importing it.
+
+    Parameters
+    ----------
+    root
+        Path of the package, relative to the repository.
+
+    Returns
+    -------
+    dict of str to str
+        Markdown by path of the page; one page for each subpackage.
     """
     top = ROOT / root
     pages = {}

@@ -80,7 +80,20 @@ def sample_evenly(words: Sequence[Word], count: int) -> list[Word]:
 
 
 def choose_words(words: Iterable[Word]) -> tuple[list[Word], list[Word]]:
-    """Return the held-out words and the words of the dataset, each in the archive's order."""
+    """Choose words at equal distances in the archive, without a text in both lists.
+
+    Parameters
+    ----------
+    words
+        All words, in the archive's order.
+
+    Returns
+    -------
+    held_out : list of Word
+        `HELD_OUT` words of two or more characters.
+    chosen : list of Word
+        The dataset's words: `PAIRS` of two characters and `PHRASES` of three or four, sorted by id.
+    """
     longer = [word for word in words if len(word.text) >= 2]
     held_out = sample_evenly(longer, HELD_OUT)
     held_out_texts = {word.text for word in held_out}
@@ -174,7 +187,22 @@ def change_prosody(wav: Audio, change: ProsodyChange, reference: float = REFEREN
 
 
 def iter_versions(word: Word, wav: Audio, *, emotional: bool) -> Iterator[tuple[dict[str, str], Audio]]:
-    """Yield the recording and, if `emotional`, its emotional versions, each with its row of metadata.csv."""
+    """Make the clips of a word.
+
+    Parameters
+    ----------
+    word
+        The word.
+    wav
+        Its recording [samples] at 24 kHz.
+    emotional
+        Whether there are versions with other emotions, too.
+
+    Yields
+    ------
+    tuple
+        The row of metadata.csv, and the audio [samples].
+    """
     clips = {"neutral": (word.id, wav)}
     if emotional:
         clips |= {

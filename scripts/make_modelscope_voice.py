@@ -66,7 +66,19 @@ def build_positions(length: int, width: int) -> Tensor:
 
 
 def write_model(folder: Path, config: dict[str, Any], model: Any, step: int) -> None:
-    """Write the configuration and the checkpoint of the acoustic model or the vocoder."""
+    """Write the folder of the acoustic model or of the vocoder.
+
+    Parameters
+    ----------
+    folder
+        Gets `config.yaml` and `ckpt/checkpoint_STEP.pth`; it must have no folder `ckpt`.
+    config
+        The configuration with the reference's keys.
+    model
+        State dict, or one for each network.
+    step
+        Step of the training, in the name of the checkpoint.
+    """
     (folder / "ckpt").mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
     torch.save({"model": model, "steps": step}, folder / "ckpt" / f"checkpoint_{step}.pth")

@@ -81,8 +81,7 @@ def write_voice(weights: VoiceWeights, folder: Path) -> VoiceManifest:
         If an exported graph differs too much from torch.
     """
     differences = export_graphs(weights.acoustic, weights.vocoder, folder)
-    units = folder / "units"
-    units.mkdir()
+    (units := folder / "units").mkdir()
     for table in ("vocab_PinYin.tsv", "pinyin_to_phones.txt"):
         with resources.as_file(resources.files("kubevoice.text") / "tables" / table) as path:
             shutil.copyfile(path, units / table)
