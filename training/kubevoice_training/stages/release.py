@@ -49,7 +49,7 @@ __all__ = ["GATE_METRICS", "release", "write_emotion_samples", "write_voice"]
 
 SAMPLE_TEXT = "今天我们一起学习中文。"
 MEASURED_CLIPS = 16
-"""Clips compared with their recordings and recognised: enough to tell a broken voice, few enough for a CPU."""
+"""Clips compared with their recordings and recognized: enough to detect a broken voice, few enough for a CPU."""
 GATE_METRICS = (
     "realTimeFactor",
     "pinyinErrorRate",
