@@ -84,17 +84,26 @@ class KubernetesApi:
     async def is_discoverable(self, resource: tuple[str, str, str]) -> bool:
         """Return whether the API server's discovery shows a resource.
 
+        Discovery follows a new CustomResourceDefinition by seconds; the resource can be listed before.
+
         Parameters
         ----------
         resource
-            Group, version and plural name.
+            Named group, version and plural name.
 
         Returns
         -------
         bool
-            Whether the watches can find it.
+            Whether a client that discovers resources can find it.
         """
-        return await self.requests.is_discoverable(Resource(*resource))
+        group, version, plural = resource
+        groups = await self.requests.read_json("get", "apis", "/apis")
+        shown = (item["groupVersion"] for entry in groups["groups"] for item in entry["versions"])
+        if f"{group}/{version}" in shown:
+            with ignore_missing():
+                served = await self.requests.read_json("get", "apis", f"/apis/{group}/{version}")
+                return any(item["name"] == plural for item in served["resources"])
+        return False
 
     async def create_job(self, job: Object) -> Object | None:
         """Create a Job.

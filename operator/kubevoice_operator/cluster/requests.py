@@ -143,29 +143,6 @@ class ApiRequests:
             if not continuation:
                 return Identities(versions, int(list_version))
 
-    async def is_discoverable(self, resource: Resource) -> bool:
-        """Return whether the API server's discovery shows a resource.
-
-        Discovery follows a new CustomResourceDefinition by seconds; the resource can be listed before.
-
-        Parameters
-        ----------
-        resource
-            A resource of a named group.
-
-        Returns
-        -------
-        bool
-            Whether a client that discovers resources can find it.
-        """
-        group_version = f"{resource.group}/{resource.version}"
-        groups = await self.read_json("get", "apis", "/apis")
-        if group_version in (version["groupVersion"] for group in groups["groups"] for version in group["versions"]):
-            with ignore_missing():
-                served = await self.read_json("get", "apis", f"/apis/{group_version}")
-                return any(item["name"] == resource.plural for item in served["resources"])
-        return False
-
     async def read_json(
         self, verb: str, plural: str, path: str, accept: str = "application/json", query: Sequence[tuple[str, str]] = ()
     ) -> Object:
@@ -175,8 +152,17 @@ class ApiRequests:
         ----------
         verb, plural
             How the request is counted.
-        path, accept, query
-            Path, media type and parameters; a parameter without a value is left out.
+        path
+            The path on the API server.
+        accept
+            The media type of the answer.
+        query
+            Parameters; those without a value are left out.
+
+        Returns
+        -------
+        dict
+            The answer.
         """
         request = await self._client.param_serialize(
             method="GET",
