@@ -89,6 +89,8 @@ def _available_condition(  # noqa: PLR0911  # one state each
         return ConditionValue(State.FALSE, Reason.WAITING, "no revision has been released")
     if observed.serving_missing:
         return ConditionValue(State.FALSE, Reason.KUBERAY_NOT_INSTALLED, observed.serving_missing)
+    if observed.serving_deletion:
+        return ConditionValue(State.FALSE, Reason.DELETION_BLOCKED, observed.serving_deletion)
     if service is not None and service.pod_issue:
         return ConditionValue(State.FALSE, service.pod_issue.reason, service.pod_issue.description)
     if service is not None and service.error:

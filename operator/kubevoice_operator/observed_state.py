@@ -167,5 +167,7 @@ class ObservedState:
     """The API server's message when it refused a Job; None if it did not."""
     serving_refusal: str | None = None
     """Its message when it refused a change of the RayService or of its RayCluster; None if it did not."""
+    serving_deletion: str | None = None
+    """What a deleted RayService of the same name waits for, once it has waited for long; None otherwise."""
     exposure: ObservedExposure | None = None
     """None on one machine."""

@@ -141,3 +141,22 @@ def test_a_cluster_whose_head_the_api_server_refuses_says_why(voices, released):
     assert f"RayCluster {released}-1 cannot create its pods" in text
     assert "exceeded quota: small" in text
     assert voices.condition(released, "Degraded")[:2] == ("True", "RefusedByApi")
+
+
+def test_a_deleted_rayservice_that_a_finalizer_holds_is_named_and_another_follows(voices, released):
+    first = voices.rest.get("rayservices", NAMESPACE, released)["metadata"]["uid"]
+    held = {"metadata": {"finalizers": ["ray.io/rayservice"]}}
+    voices.rest.patch("rayservices", NAMESPACE, released, held)
+    voices.rest.delete("rayservices", NAMESPACE, released)
+    text = voices.wait_condition(released, "Available", "False", "DeletionBlocked", 90)
+    assert f"RayService {released}" in text
+    assert "ray.io/rayservice" in text
+    assert voices.condition(released, "Degraded")[:2] == ("True", "DeletionBlocked")
+    voices.rest.patch("rayservices", NAMESPACE, released, {"metadata": {"finalizers": None}})
+
+    def another():
+        service = voices.rest.get("rayservices", NAMESPACE, released)
+        return service and service["metadata"]["uid"] != first
+
+    voices.wait("another RayService", another)
+    voices.wait_condition(released, "Available", "False", "RollingOut")

@@ -229,3 +229,20 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
 def test_a_spec_that_is_no_mapping_is_refused(spec):
     text = f"apiVersion: kubevoice.io/v1alpha1\nkind: VoiceModel\nmetadata: {{name: mei}}\n{spec}\n"
     assert [problem.split(":")[0] for problem in load_invalid(text).problems] == ["spec"]
+
+
+@pytest.mark.parametrize(
+    ("training", "field"),
+    [
+        ({"nodeSelector": {"a b": "c"}}, "nodeSelector"),
+        ({"nodeSelector": {"/pool": "c"}}, "nodeSelector"),
+        ({"resources": {"limit": {"memory": "4Gi"}}}, "resources"),
+        ({"resources": {"limits": {"mem ory": "4Gi"}}}, "resources.limits"),
+        ({"resources": {"limits": {"cpu": 0}}}, "resources.limits.cpu"),
+        ({"resources": {"limits": {"memory": "4 Gi"}}}, "resources.limits.memory"),
+    ],
+)
+def test_what_a_pod_cannot_have_is_refused_by_its_field(training, field):
+    assert any(
+        f"spec.training.{field}" in problem for problem in load_invalid(render_document(training=training)).problems
+    )

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     STORAGE_ERROR = "StorageError"
     INVALID_SPEC = "InvalidSpec"
     REFUSED_BY_API = "RefusedByApi"
+    DELETION_BLOCKED = "DeletionBlocked"
     GATE_PASSED = "GatePassed"
     GATE_FAILED = "GateFailed"
     GATE_REPORTED = "GateReported"

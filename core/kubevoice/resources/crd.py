@@ -6,12 +6,13 @@ import yaml
 
 from kubevoice.resources.schema import cel
 from kubevoice.resources.status import VoiceModelStatus
-from kubevoice.resources.voicemodel import GROUP, KIND, NAME_LENGTH, VERSION, VoiceModelSpec
+from kubevoice.resources.voicemodel import GROUP, KIND, NAME_LENGTH, NAME_PATTERN, VERSION, VoiceModelSpec
 
 __all__ = ["build_crd", "render_crd"]
 
 Schema = dict[str, Any]
 
+NAME_RULE = "the name must begin with a small letter and have small letters, digits and - alone, for Services have it"
 UNWANTED = {"title", "propertyNames", "additionalProperties", "patternProperties"}
 RENAMED = {"exclusiveMinimum": ("minimum", True), "exclusiveMaximum": ("maximum", True)}
 
@@ -36,6 +37,8 @@ def _structural(node: Schema, definitions: Schema) -> Schema:
     if "$ref" in node:
         target = definitions[node["$ref"].rpartition("/")[2]]
         return _structural(target | {k: v for k, v in node.items() if k != "$ref"}, definitions)
+    if "x-kubernetes-int-or-string" in node:
+        return node
     if "anyOf" in node:
         kinds = [kind for kind in node["anyOf"] if kind.get("type") != "null"]
         rest = {k: v for k, v in node.items() if k != "anyOf"}
@@ -97,7 +100,10 @@ def build_crd() -> Schema:
             "spec": spec,
             "status": status,
         },
-    } | cel((f"size(self.metadata.name) <= {NAME_LENGTH}", f"the name may have {NAME_LENGTH} characters at most"))
+    } | cel(
+        (f"size(self.metadata.name) <= {NAME_LENGTH}", f"the name may have {NAME_LENGTH} characters at most"),
+        (f"self.metadata.name.matches('{NAME_PATTERN}')", NAME_RULE),
+    )
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -43,8 +43,13 @@ class Track(StrEnum):
 class StorageConfig(CamelModel):
     """How to reach an s3:// address."""
 
-    endpoint: str | None = Field(None, max_length=1024, pattern=r"^https?://", description="S3 endpoint; AWS if unset.")
-    region: str = Field("us-east-1", max_length=64, description="S3 region.")
+    endpoint: str | None = Field(
+        None,
+        max_length=1024,
+        pattern=r"^https?://[^/@?#\s]+(/[^@?#\s]*)?$",
+        description="S3 endpoint, without credentials (secretRef has them); AWS if unset.",
+    )
+    region: str = Field("us-east-1", max_length=64, pattern=r"^[A-Za-z0-9-]+$", description="S3 region.")
     path_style: bool = Field(False, description="Put the bucket in the path, as MinIO and most private servers want.")
 
     def s3_options(self) -> S3Options:

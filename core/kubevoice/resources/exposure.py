@@ -4,12 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kubevoice.resources.schema import Part, cel, list_type
+from kubevoice.resources.schema import DNS_LABEL, DNS_NAME, Part, cel, list_type
 
 __all__ = ["Auth", "Expose", "HttpRoute", "IngressRule", "NameRef", "ParentRef"]
 
-LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-DOMAIN = rf"{LABEL}(\.{LABEL})*"
 ORIGIN = r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?)$"
 """What browsers send as Origin: no path, and small letters only."""
 
@@ -17,7 +15,7 @@ ORIGIN = r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?)$"
 class NameRef(Part):
     """A reference to an object of the same namespace."""
 
-    name: str = Field(min_length=1, max_length=253, description="Name of the object.")
+    name: str = Field(max_length=253, pattern=rf"^{DNS_NAME}$", description="Name of the object.")
 
 
 class Auth(Part):
@@ -32,14 +30,14 @@ class Auth(Part):
 class IngressRule(Part):
     """An Ingress for the voice alone, on a host of its own."""
 
-    host: str = Field(max_length=253, pattern=rf"^{DOMAIN}$", description="Host name that callers use.")
+    host: str = Field(max_length=253, pattern=rf"^{DNS_NAME}$", description="Host name that callers use.")
     class_name: str | None = Field(
-        None, max_length=253, pattern=rf"^{DOMAIN}$", description="IngressClass; the cluster's default if unset."
+        None, max_length=253, pattern=rf"^{DNS_NAME}$", description="IngressClass; the cluster's default if unset."
     )
     tls_secret_name: str | None = Field(
         None,
         max_length=253,
-        pattern=rf"^{DOMAIN}$",
+        pattern=rf"^{DNS_NAME}$",
         description="Secret with the certificate of the host; plain HTTP if unset.",
     )
     annotations: dict[str, Annotated[str, Field(max_length=4096)]] = Field(
@@ -50,12 +48,12 @@ class IngressRule(Part):
 class ParentRef(Part):
     """A Gateway to attach to."""
 
-    name: str = Field(max_length=253, pattern=rf"^{DOMAIN}$", description="Name of the Gateway.")
+    name: str = Field(max_length=253, pattern=rf"^{DNS_NAME}$", description="Name of the Gateway.")
     namespace: str | None = Field(
-        None, max_length=63, pattern=rf"^{LABEL}$", description="Its namespace; the VoiceModel's if unset."
+        None, max_length=63, pattern=rf"^{DNS_LABEL}$", description="Its namespace; the VoiceModel's if unset."
     )
     section_name: str | None = Field(
-        None, max_length=253, pattern=rf"^{DOMAIN}$", description="One of its listeners; all that fit if unset."
+        None, max_length=253, pattern=rf"^{DNS_NAME}$", description="One of its listeners; all that fit if unset."
     )
 
 
@@ -65,7 +63,7 @@ class HttpRoute(Part):
     parent_refs: tuple[ParentRef, ...] = Field(
         min_length=1, max_length=32, description="Gateways to attach to.", json_schema_extra=list_type("atomic")
     )
-    hostnames: tuple[Annotated[str, Field(max_length=253, pattern=rf"^(\*\.)?{DOMAIN}$")], ...] = Field(
+    hostnames: tuple[Annotated[str, Field(max_length=253, pattern=rf"^(\*\.)?{DNS_NAME}$")], ...] = Field(
         (),
         max_length=16,
         description="Host names that callers use; those of the listeners if none are named.",

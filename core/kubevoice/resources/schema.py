@@ -11,9 +11,14 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from kubevoice.validation import CamelModel
 
-__all__ = ["Part", "StatusPart", "cel", "immutable", "list_type", "open_object"]
+__all__ = ["DNS_LABEL", "DNS_NAME", "QUANTITY", "Part", "StatusPart", "cel", "immutable", "list_type", "open_object"]
 
 RULES = "x-kubernetes-validations"
+DNS_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+DNS_NAME = rf"{DNS_LABEL}(\.{DNS_LABEL})*"
+"""What Kubernetes allows as the name of most objects."""
+QUANTITY = r"^([1-9][0-9]*(\.[0-9]+)?|0?\.[0-9]*[1-9][0-9]*)(m|[kMGTPE]|[KMGTPE]i)?$"
+"""An amount of a resource above 0, as Kubernetes writes it."""
 
 
 @cache

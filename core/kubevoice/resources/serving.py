@@ -6,19 +6,22 @@ from typing import Annotated
 from pydantic import Field
 
 from kubevoice.resources.exposure import Expose, NameRef
-from kubevoice.resources.schema import Part, cel, list_type
+from kubevoice.resources.schema import QUANTITY, Part, cel, list_type
 from kubevoice.resources.training import Pods
 
 __all__ = ["CacheSpec", "CanaryStep", "ReplicaSpec", "RolloutSpec", "Serving", "Strategy", "Tracing"]
+
+MAX_STEPS = 16
+RISING_WEIGHTS = (
+    f"{list(range(1, MAX_STEPS))}.all(i, i >= size(self.steps) || self.steps[i - 1].weight < self.steps[i].weight)"
+)
 
 
 class ReplicaSpec(Part):
     """Size of one replica of the synthesiser."""
 
     cpu: Annotated[float, Field(gt=0, le=128)] = Field(1, description="CPU cores.")
-    memory: str = Field(
-        "2Gi", max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?([KMGT]i?)?$", description="Memory, such as 2Gi."
-    )
+    memory: str = Field("2Gi", max_length=32, pattern=QUANTITY, description="Memory, such as 2Gi.")
     gpu: int = Field(
         0, ge=0, le=16, description="GPUs. The image must have onnxruntime-gpu and its CUDA libraries to use them."
     )
@@ -44,7 +47,7 @@ class RolloutSpec(Part):
 
     strategy: Strategy = Field(Strategy.IMMEDIATE, description="All at once, or in steps.")
     steps: tuple[CanaryStep, ...] = Field(
-        (), max_length=16, description="Steps of a canary.", json_schema_extra=list_type("atomic")
+        (), max_length=MAX_STEPS, description="Steps of a canary.", json_schema_extra=list_type("map", "weight")
     )
     max_error_rate: float | None = Field(
         None, ge=0, le=1, description="Share of failed requests above which a canary is aborted."
@@ -63,8 +66,8 @@ class RolloutSpec(Part):
                 "steps belong to strategy Canary, and Canary needs at least one",
             ),
             (
-                "self.steps.all(a, self.steps.filter(b, b.weight == a.weight).size() == 1)",
-                "each canary step needs another weight",
+                RISING_WEIGHTS,
+                "steps: each weight must be above the one before",
             ),
         )
     }

@@ -1,15 +1,32 @@
 """spec.training: how a voice is fine-tuned and where."""
 
+import re
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
-from kubevoice.resources.schema import Part, cel, list_type, open_object
+from kubevoice.resources.schema import DNS_NAME, QUANTITY, Part, cel, list_type
 
 __all__ = ["Pods", "Precision", "Recipe", "Schedule", "Training", "VocoderMode", "VocoderSpec"]
 
-ShortText = Annotated[str, Field(max_length=253)]
+
+def _check_amount(amount: float | str) -> int | float | str:
+    if not re.fullmatch(QUANTITY, str(amount)):
+        raise ValueError("must be an amount above 0, such as 2, 500m or 4Gi")
+    return amount
+
+
+Name = Annotated[str, Field(max_length=253, pattern=rf"^{DNS_NAME}$")]
+LabelKey = Annotated[str, Field(max_length=317, pattern=rf"^({DNS_NAME}/)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$")]
+Amount = Annotated[
+    int | float | str,
+    AfterValidator(_check_amount),
+    WithJsonSchema(
+        {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}], "pattern": QUANTITY}
+    ),
+]
 RECIPE_RULES = (
     ("self.warmupSteps <= self.maxSteps", "warmupSteps must not exceed maxSteps"),
     (
@@ -53,8 +70,13 @@ class VocoderSpec(Part):
 class Pods(Part):
     """Where pods run; shared by training and serving."""
 
-    image: str | None = Field(None, max_length=512, description="Container image; the operator's default if unset.")
-    node_selector: dict[str, ShortText] = Field(
+    image: str | None = Field(
+        None,
+        max_length=512,
+        pattern=r"^[A-Za-z0-9]\S*$",
+        description="Container image; the operator's default if unset.",
+    )
+    node_selector: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, max_length=32, description="Labels a node must have."
     )
     tolerations: tuple[dict[str, Any], ...] = Field(
@@ -109,13 +131,13 @@ class Training(Pods, Recipe):
 
     nodes: int = Field(1, ge=1, le=64, description="Pods of a distributed training.")
     gpus_per_node: int = Field(1, ge=0, le=16, description="GPUs of each pod; 0 trains on the CPU.")
-    resources: dict[str, Any] = Field(
+    resources: dict[Literal["requests", "limits"], dict[LabelKey, Amount]] = Field(
         default_factory=dict,
+        max_length=2,
         description="Requests and limits of each pod, as in a pod spec.",
-        json_schema_extra=open_object(),
     )
-    queue_name: str | None = Field(None, max_length=253, description="Kueue LocalQueue that admits the Jobs.")
-    priority_class_name: str | None = Field(None, max_length=253, description="Priority class of the pods.")
+    queue_name: Name | None = Field(None, description="Kueue LocalQueue that admits the Jobs.")
+    priority_class_name: Name | None = Field(None, description="Priority class of the pods.")
     backoff_limit: int = Field(3, ge=0, le=100, description="Retries of each Job before it counts as failed.")
     active_deadline_seconds: int = Field(86_400, ge=60, le=31_536_000, description="Longest time each Job may take.")
     suspend: bool = Field(

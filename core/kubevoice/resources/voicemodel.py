@@ -11,7 +11,7 @@ from kubevoice.digests import DIGEST_PATTERN
 from kubevoice.errors import InputError
 from kubevoice.resources.data_plane import StorageConfig
 from kubevoice.resources.exposure import NameRef
-from kubevoice.resources.schema import Part, cel, immutable, list_type
+from kubevoice.resources.schema import DNS_NAME, Part, cel, immutable, list_type
 from kubevoice.resources.serving import Serving
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.training import Precision, Schedule, Training, VocoderMode, VocoderSpec
@@ -48,6 +48,8 @@ VERSION: Final = "v1alpha1"
 KIND: Final = "VoiceModel"
 API_VERSION: Final = "kubevoice.io/v1alpha1"
 LABEL = r"^[a-z][a-z0-9_-]{0,31}$"
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+BUCKET_OR_FOLDER = "^(s3://[a-zA-Z0-9][a-zA-Z0-9._-]+(/.*)?|file:///.+)$"
 UNKNOWN_FIELD = "unknown field; see `kubectl explain voicemodel.spec` or docs/voicemodel.md"
 NAME_LENGTH = 40
 """A RayService's name may have 47 characters, a Job's 63: room for what the operator appends."""
@@ -98,8 +100,8 @@ class Dataset(Part):
 class CaBundleRef(Part):
     """A ConfigMap key with certificates."""
 
-    config_map: str = Field(min_length=1, max_length=253, description="Name of the ConfigMap.")
-    key: str = Field("ca.crt", min_length=1, max_length=253, description="Key in it.")
+    config_map: str = Field(max_length=253, pattern=rf"^{DNS_NAME}$", description="Name of the ConfigMap.")
+    key: str = Field("ca.crt", max_length=253, pattern=r"^[A-Za-z0-9._-]+$", description="Key in it.")
 
 
 class StorageSpec(StorageConfig, Part):
@@ -119,8 +121,8 @@ class StorageSpec(StorageConfig, Part):
     model_config = Part.model_config | {
         "json_schema_extra": cel(
             (
-                "self.artifactsUri.startsWith('s3://') || self.artifactsUri.startsWith('file://')",
-                "artifactsUri must begin with s3:// or file://",
+                f"self.artifactsUri.matches('{BUCKET_OR_FOLDER}')",
+                "artifactsUri must be s3://BUCKET/FOLDER or file:///FOLDER",
             )
         )
     }
@@ -186,12 +188,12 @@ class VoiceModelSpec(Part):
     model_config = Part.model_config | {
         "json_schema_extra": cel(
             (
-                "['builtin://', 's3://', 'file://'].exists(p, self.base.uri.startsWith(p))",
-                "base.uri must begin with builtin://, s3:// or file://",
+                f"self.base.uri.matches('^builtin://.+$') || self.base.uri.matches('{BUCKET_OR_FOLDER}')",
+                "base.uri must be builtin://NAME, s3://BUCKET/FOLDER or file:///FOLDER",
             ),
             (
-                "['s3://', 'file://'].exists(p, self.dataset.uri.startsWith(p))",
-                "dataset.uri must begin with s3:// or file://",
+                f"self.dataset.uri.matches('{BUCKET_OR_FOLDER}')",
+                "dataset.uri must be s3://BUCKET/FOLDER or file:///FOLDER",
             ),
         )
     }
@@ -202,7 +204,7 @@ class ObjectMeta(Part):
 
     model_config = Part.model_config | {"extra": "ignore"}
 
-    name: str = Field(max_length=NAME_LENGTH, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+    name: str = Field(max_length=NAME_LENGTH, pattern=NAME_PATTERN)
     namespace: str = "default"
     generation: int = 1
     uid: str = ""

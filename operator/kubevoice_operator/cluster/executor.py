@@ -9,6 +9,7 @@ from kubevoice_operator.cluster.applier import apply_exposure, apply_object, cat
 from kubevoice_operator.cluster.cache import Key, ResourceCache
 from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.requests import ApiException
+from kubevoice_operator.cluster.service_snapshot import is_deleted
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.planner import Plan
 
@@ -77,7 +78,7 @@ class PlanExecutor:
                 self._cache.put(created)
 
     async def _change_serving(self, key: Key, desired: Plan, observed: ObservedState, state: ModelState) -> None:
-        if desired.service is not None:
+        if desired.service is not None and not is_deleted(self._cache.children(key), key.name):
             await self._apply_service(key, desired.service, state)
         if desired.remove_service:
             await self._api.delete("RayService", key)

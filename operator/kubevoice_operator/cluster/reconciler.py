@@ -24,7 +24,7 @@ from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.model_parser import VoiceModelParser
 from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.pod_issues import parse_timestamp
-from kubevoice_operator.cluster.service_snapshot import observe_service
+from kubevoice_operator.cluster.service_snapshot import find_blocked_deletion, is_deleted, observe_service
 from kubevoice_operator.cluster.snapshot import observe_exposure, observe_jobs, unrecorded_results
 from kubevoice_operator.cluster.status_writer import StatusWriter
 from kubevoice_operator.observed_state import ObservedState
@@ -169,6 +169,7 @@ class Reconciler:
             serving_missing=None if key.name in children.services else state.serving_missing,
             job_refusal=state.job_refusal,
             serving_refusal=state.serving_refusal,
+            serving_deletion=find_blocked_deletion(children, key.name, now),
             exposure=observe_exposure(children, key.name, state.exposure_errors),
         )
 
@@ -236,6 +237,7 @@ class Reconciler:
             times.append(STEADY_SECONDS if settled else ROLLOUT_SECONDS)
         if state.serving_missing or state.job_refusal or state.serving_refusal or state.exposure_errors:
             times.append(MISSING_SECONDS)
-        if lacks_pods(key, self._cache.children(key)):
+        children = self._cache.children(key)
+        if lacks_pods(key, children) or is_deleted(children, key.name):
             times.append(CHECK_SECONDS)
         return min((t for t in times if t is not None), default=None)

@@ -9,15 +9,18 @@ from kubevoice.resources.data_plane import RevisionsResponse
 
 from kubevoice_operator.cluster.cache import Children
 from kubevoice_operator.cluster.pod_failures import PodFailure
-from kubevoice_operator.cluster.pod_issues import CLUSTER_LABEL, find_pod_issue
+from kubevoice_operator.cluster.pod_issues import CLUSTER_LABEL, find_pod_issue, parse_timestamp
 from kubevoice_operator.observed_state import ObservedService, PodIssue
 from kubevoice_operator.render.names import HASH_ANNOTATION
 from kubevoice_operator.render.serve_config import APPLICATION, CANARY_APPLICATION
+from kubevoice_operator.status_builder import human_duration
 
-__all__ = ["observe_service", "wanted_clusters"]
+__all__ = ["find_blocked_deletion", "is_deleted", "observe_service", "wanted_clusters"]
 
 Object = Mapping[str, Any]
 RAY_LABEL = "ray.io/node-type"
+DELETION_SECONDS = 30.0
+"""A deletion that takes longer is reported."""
 REPEATED = 2
 """Pods that fail in a row; one alone is replaced and forgotten."""
 
@@ -51,6 +54,53 @@ def _is_settled(raw: Object) -> bool:
     observed = status.get("observedGeneration", raw["metadata"].get("generation"))
     pending = status.get("pendingServiceStatus", {}).get("rayClusterName")
     return bool(observed == raw["metadata"].get("generation") and not pending)
+
+
+def is_deleted(children: Children, name: str) -> bool:
+    """Return whether the RayService of a VoiceModel is deleted and still there.
+
+    Parameters
+    ----------
+    children
+        Objects that belong to the VoiceModel.
+    name
+        Its name, which the RayService has too.
+
+    Returns
+    -------
+    bool
+        Whether another of the name must wait.
+    """
+    return bool(children.services.get(name, {}).get("metadata", {}).get("deletionTimestamp"))
+
+
+def find_blocked_deletion(children: Children, name: str, now: datetime) -> str | None:
+    """Return what keeps a deleted RayService from going away.
+
+    Parameters
+    ----------
+    children
+        Objects that belong to the VoiceModel.
+    name
+        Its name, which the RayService has too.
+    now
+        The time.
+
+    Returns
+    -------
+    str or None
+        None if there is none, or it was deleted within the last DELETION_SECONDS.
+    """
+    meta = children.services.get(name, {}).get("metadata", {})
+    deleted_at = parse_timestamp(meta.get("deletionTimestamp"))
+    if deleted_at is None or (now - deleted_at).total_seconds() < DELETION_SECONDS:
+        return None
+    finalizers = ", ".join(meta.get("finalizers", ())) or "none"
+    return (
+        f"RayService {name} was deleted {human_duration((now - deleted_at).total_seconds())} ago and waits for its "
+        f"finalizers ({finalizers}); is the controller that sets them, such as KubeRay, still installed? "
+        "docs/operations.md, Deleting, says how to remove them"
+    )
 
 
 def wanted_clusters(children: Children, name: str) -> frozenset[str]:
@@ -121,7 +171,7 @@ def observe_service(
         None if there is no RayService, or it is being deleted.
     """
     raw = children.services.get(name)
-    if raw is None or raw["metadata"].get("deletionTimestamp"):
+    if raw is None or is_deleted(children, name):
         return None
     status, wanted = raw.get("status", {}), wanted_clusters(children, name)
     cluster = status.get("activeServiceStatus", {}).get("rayClusterName")
