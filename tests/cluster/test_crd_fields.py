@@ -3,7 +3,7 @@
 import pytest
 from kubelet import voice
 from rest import APPLY
-from test_crd_rules import FULL, NAMESPACE, create, create_invalid, merge, rest
+from test_crd_rules import FULL, NAMESPACE, SCHEMA, create, create_invalid, merge, rest
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
