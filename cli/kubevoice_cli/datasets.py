@@ -1,16 +1,18 @@
 """`dataset`: check recordings before training."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.resources.voicemodel import PinyinTones
-from kubevoice.storage import connect
+from kubevoice.resources.voicemodel import Dataset, PinyinTones, load_voicemodel
+from kubevoice.storage import S3Options, connect
+from kubevoice.text.front_end_config import English
 from rich.table import Table
 
-from kubevoice_cli.console import answers, errors, plain
+from kubevoice_cli.console import answers, errors, home, plain
 
 if TYPE_CHECKING:
     from kubevoice_training.evaluation.dataset_review import DatasetReview
@@ -32,14 +34,22 @@ def measure_dataset(
     folder: Annotated[
         str,
         typer.Argument(
-            help="Folder, file:// or s3:// address with metadata.csv, or KAN-TTS' standard folder.", show_default=False
+            help="Folder, file:// or s3:// address with metadata.csv, or KAN-TTS' standard folder; or the YAML file of "
+            "a VoiceModel, whose dataset, map and storage are used.",
+            show_default=False,
         ),
     ],
     *,
     pinyin_tones: Annotated[
-        PinyinTones,
-        typer.Option(help="How the pinyin of a KAN-TTS folder writes tones; sandhi is applied to AsWritten."),
-    ] = PinyinTones.AS_SPOKEN,
+        PinyinTones | None,
+        typer.Option(
+            help="How the pinyin of a KAN-TTS folder writes tones; sandhi is applied to AsWritten. [AsSpoken]"
+        ),
+    ] = None,
+    meanings: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="LABEL=EMOTION", help="The emotion that a label means; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots to this file.")] = None,
 ) -> None:
@@ -48,9 +58,11 @@ def measure_dataset(
     Parameters
     ----------
     folder : str
-        Folder or address of the dataset.
-    pinyin_tones : PinyinTones
-        How the pinyin of a KAN-TTS folder writes tones.
+        Folder or address of the dataset, or file of a VoiceModel.
+    pinyin_tones : PinyinTones or None
+        How the pinyin of a KAN-TTS folder writes tones; None is as the VoiceModel says.
+    meanings : list of str or None
+        LABEL=EMOTION, beyond what the VoiceModel says.
     as_json : bool
         Whether the review is printed as JSON.
     html : Path or None
@@ -59,13 +71,19 @@ def measure_dataset(
     Raises
     ------
     InputError
-        If the dataset cannot be trained on; its problems are the faults.
+        If the dataset cannot be trained on; its problems are the faults. Or if the VoiceModel or a map is wrong.
     KubeVoiceError
         If the page cannot be written.
     """
     from kubevoice_training.evaluation.dataset_review import dump_review, review_dataset
 
-    review = review_dataset(connect(folder), {}, tones=pinyin_tones)
+    source = _read_source(folder)
+    review = review_dataset(
+        connect(source.dataset.uri, source.options),
+        source.dataset.emotions | dict(_parse_meaning(text) for text in meanings or ()),
+        english=source.english,
+        tones=pinyin_tones or source.dataset.pinyin_tones,
+    )
     if html is not None:
         _write_page(review, html)
     if as_json:
@@ -75,6 +93,34 @@ def measure_dataset(
     if review.faults:
         shown = () if as_json else review.faults
         raise InputError(f"dataset {folder} has {len(review.faults)} faults and cannot be trained on", shown)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSource:
+    """A dataset to check, how to reach it, and how its English is read."""
+
+    dataset: Dataset
+    options: S3Options
+    english: English = "syllables"
+
+
+def _read_source(folder: str) -> DatasetSource:
+    """Return the dataset of a folder, an address or the file of a VoiceModel."""
+    if not folder.endswith((".yaml", ".yml")):
+        return DatasetSource(Dataset(uri=folder), S3Options())
+    from kubevoice_training.stages.context import fetch_base_manifest
+
+    spec = load_voicemodel(Path(folder), artifacts=home() / "artifacts").spec
+    options = spec.storage.s3_options()
+    english: English = "phones" if fetch_base_manifest(spec.base, options).english else "syllables"
+    return DatasetSource(spec.dataset, options, english)
+
+
+def _parse_meaning(text: str) -> tuple[str, str]:
+    label, _, emotion = text.partition("=")
+    if not label or not emotion:
+        raise InputError(f"--map {text!r} is not LABEL=EMOTION, such as 开心=happy")
+    return label, emotion
 
 
 def _write_page(review: "DatasetReview", path: Path) -> None:
@@ -106,6 +152,8 @@ def _show(review: "DatasetReview") -> None:
         )
     if review.groups:
         answers.print(table)
+    if labels := review.replaced_labels:
+        answers.print(plain("labels: " + ", ".join(f"{label} → {emotion}" for label, emotion in labels.items())))
     answers.print(f"{len(review.report.clips)} clips, {review.report.seconds / 60:.1f} minutes, digest {review.digest}")
     for item in review.advice:
         errors.print(f"[yellow]advice:[/] {plain(item.message)}")

@@ -122,6 +122,28 @@ def test_dataset_check_measures_names_every_fault_and_writes_a_page(kubevoice, t
     assert "neutral  default  1" in result.stdout
 
 
+def test_dataset_check_takes_the_map_of_a_voicemodel_and_of_its_own(kubevoice, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    sf.write(data / "a.wav", [0.1, -0.1] * 6000, 24_000)
+    rows = "id,text,emotion,wav_path\na,你好,开心,a.wav\nb,你好,甲,a.wav\nc,你好,type 2,a.wav\n"
+    (data / "metadata.csv").write_text(rows, encoding="utf-8")
+    result = kubevoice("dataset", "check", "data")
+    assert (result.returncode, "(id c): emotion 'type 2' is not a label" in result.stderr) == (2, True)
+    (tmp_path / "voice.yaml").write_text(
+        VOICEMODEL.replace("uri: data/}", "uri: data/, emotions: {甲: happy, type 2: sad}}"), encoding="utf-8"
+    )
+    result = kubevoice("dataset", "check", "voice.yaml", "--html", "page.html")
+    assert result.returncode == 0, result.stderr
+    assert "labels: type 2 → sad, 开心 → happy, 甲 → happy" in result.stdout
+    assert "甲 → happy" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    result = kubevoice("dataset", "check", "data", "--map", "甲=悲伤", "--map", "type 2=calm", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["labels"] == {"开心": "happy", "甲": "sad", "type 2": "calm"}
+    result = kubevoice("dataset", "check", "data", "--map", "甲")
+    assert (result.returncode, "is not LABEL=EMOTION" in result.stderr) == (2, True)
+
+
 def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp_path):
     rows = (ROOT / "examples" / "hsk-words" / "metadata.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "data").mkdir()

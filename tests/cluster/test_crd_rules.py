@@ -21,7 +21,7 @@ NAMESPACE = "rules"
 DIGEST = "sha256:" + "0" * 64
 FULL = {
     "base": {"uri": "builtin://base", "sha256": "0" * 64},
-    "dataset": {"uri": "s3://data/set", "digest": DIGEST, "emotions": {"polite": "gentle"}},
+    "dataset": {"uri": "s3://data/set", "digest": DIGEST, "emotions": {"开心": "happy", "甲": "撒娇"}},
     "storage": {
         "endpoint": "http://minio:9000",
         "region": "eu",

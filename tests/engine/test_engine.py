@@ -59,6 +59,7 @@ def test_windows_are_the_band_of_the_longest_unit(engine):
 def test_emotion_and_intensity_mix_the_rows_of_the_emotion_table_and_beyond_it_durations_go_on(engine):
     assert frames(engine, emotion="neutral") == 4 + 1
     assert frames(engine, emotion="happy") == 4 + 5
+    assert frames(engine, emotion="高兴") == 4 + 5
     assert frames(engine, emotion="happy", intensity=0.5) == 4 + 3
     assert frames(engine, emotion="happy", intensity=2.0) == 16, "9 is 9 / 5 times 5, and 9 / 5 times 9 is 16.2"
     assert frames(engine, emotion="neutral", intensity=2.0) == 4 + 1

@@ -69,6 +69,7 @@ def bring_up(tmp_path, model):
     return started
 
 
+@pytest.mark.slow
 def test_files_that_are_touched_copied_or_edited_back_repeat_no_stage(tmp_path, data):
     model = load_model(tmp_path, data.as_uri())
     assert bring_up(tmp_path, model) == [Stage.PREPARE, Stage.TRAIN]

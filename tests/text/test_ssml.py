@@ -59,6 +59,8 @@ def test_a_sentence_goes_on_through_its_elements():
         ('<speak rate="500" pitch="500" volume="100">好</speak>', Style(rate=2.0, pitch=12.0, volume=2.0)),  # Aliyun
         ('<speak><emotion category="sad" intensity="0.5">好</emotion></speak>', Style(emotion="sad", intensity=0.5)),
         ('<speak><google:style name="lively">好</google:style></speak>', Style(emotion="happy")),
+        ('<speak><emotion category="开心">好</emotion></speak>', Style(emotion="happy")),
+        ('<speak><emotion category="撒娇">好</emotion></speak>', Style(emotion="撒娇")),
         ('<speak><voice name="mei">好</voice></speak>', Style(speaker="mei")),
         ('<speak><prosody pitch="400Hz">好</prosody></speak>', Style(pitch=12.0)),
         (

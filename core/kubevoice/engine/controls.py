@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kubevoice.errors import InputError
+from kubevoice.text.emotion_labels import find_emotion
 from kubevoice.text.ssml import Notice, Style
 from kubevoice.voice import VoiceManifest, VoiceStats
 
@@ -205,9 +206,9 @@ def build_emotion_weights(manifest: VoiceManifest, emotion: str | None, intensit
     share = min(intensity, 1.0)
     ids = {e.label: e.id for e in manifest.emotions}
     default = get_default_emotion(manifest)
-    label = default if emotion is None else emotion
-    if label not in ids:
-        raise InputError(f"voice {manifest.name} has no emotion {label!r}; it has: {', '.join(ids)}")
+    label = default if emotion is None else find_emotion(emotion, ids)
+    if label is None:
+        raise InputError(f"voice {manifest.name} has no emotion {emotion!r}; it has: {', '.join(ids)}")
     weights = np.zeros(manifest.emotion_rows, np.float32)
     weights[ids[default]] += 1.0 - share
     weights[ids[label]] += share

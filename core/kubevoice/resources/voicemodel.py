@@ -47,7 +47,7 @@ GROUP: Final = "kubevoice.io"
 VERSION: Final = "v1alpha1"
 KIND: Final = "VoiceModel"
 API_VERSION: Final = "kubevoice.io/v1alpha1"
-LABEL = r"^[a-z][a-z0-9_-]{0,31}$"
+LABEL = r"^[A-Za-z㐀-䶿一-鿿][A-Za-z0-9_㐀-䶿一-鿿-]{0,31}$"
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 BUCKET_OR_FOLDER = "^(s3://[a-zA-Z0-9][a-zA-Z0-9._-]+(/.*)?|file:///.+)$"
 UNKNOWN_FIELD = "unknown field; see `kubectl explain voicemodel.spec` or docs/voicemodel.md"
@@ -85,10 +85,13 @@ class Dataset(Part):
         pattern=DIGEST_PATTERN,
         description="Content the dataset must have; if unset, it is resolved once for each generation.",
     )
-    emotions: dict[Annotated[str, Field(pattern=LABEL)], Annotated[str, Field(pattern=LABEL, max_length=32)]] = Field(
+    emotions: dict[
+        Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(pattern=LABEL, max_length=32)]
+    ] = Field(
         default_factory=dict,
         max_length=64,
-        description="The emotion that each label of the dataset means; other labels are emotions themselves.",
+        description="The emotion that each label of the dataset means. Usual Chinese words and English in any case are "
+        "known; other labels are emotions themselves.",
     )
     pinyin_tones: PinyinTones = Field(
         PinyinTones.AS_SPOKEN,

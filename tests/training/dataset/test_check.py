@@ -105,6 +105,7 @@ def test_text_with_commas_and_quotes_is_read(folder):
         ("=1+1,你好,neutral,wavs/a.wav", "'=1+1' is not usable"),
         ("b,你好,hapy,wavs/a.wav", "did you mean 'happy'?"),
         ("b,你好,,wavs/a.wav", "the emotion is empty"),
+        ("b,你好,very happy,wavs/a.wav", "map it in spec.dataset.emotions"),
         ("b,hello!,neutral,wavs/a.wav", "'hello!' has no Mandarin"),
         ("b,,neutral,wavs/a.wav", "nothing that can be spoken"),
         ("b,你好,neutral,../a.wav", "leaves the dataset"),
@@ -168,3 +169,19 @@ def test_labels_are_mapped_to_emotions_of_the_voice(folder):
     (folder / "metadata.csv").write_text(HEAD + GOOD.replace("neutral", "joy"), encoding="utf-8")
     assert [clip.emotion for clip in check_dataset(connect(str(folder)), {"joy": "happy"}).clips] == ["happy"]
     assert "no voice knows" in check_dataset(connect(str(folder)), {"joy": "hapyy"}).problems[0]
+
+
+def test_labels_are_taken_as_chinese_teams_write_them(folder):
+    rows = [
+        f"{name},你好,{label},wavs/a.wav" for name, label in zip("bcde", ["开心", "Neutral", "撒娇", "笑"], strict=True)
+    ]
+    (folder / "metadata.csv").write_text(HEAD + "\n".join(rows), encoding="utf-8")
+    report = check_dataset(connect(str(folder)), {"笑": "开心"})
+    assert report.problems == []
+    assert [clip.emotion for clip in report.clips] == ["happy", "neutral", "撒娇", "happy"]
+    assert report.labels == {"开心": "happy", "Neutral": "neutral", "撒娇": "撒娇", "笑": "happy"}
+
+
+def test_a_label_like_a_known_one_is_taken_if_it_is_mapped_to_itself(folder):
+    (folder / "metadata.csv").write_text(HEAD + GOOD.replace("neutral", "hapy"), encoding="utf-8")
+    assert [clip.emotion for clip in check_dataset(connect(str(folder)), {"hapy": "hapy"}).clips] == ["hapy"]

@@ -10,8 +10,12 @@ from kubevoice.resources.voicemodel import EvaluationPolicy
 def test_recordings_become_a_voice_that_speaks(make):
     stages = make(8)
     (stages.folder / "data" / "lexicon.txt").write_text("您好\tni2 hao3\n", encoding="utf-8")
+    metadata = stages.folder / "data" / "metadata.csv"
+    rows = metadata.read_text(encoding="utf-8").replace(",happy,", ",开心,").replace(",sad,", ",撒娇,")
+    metadata.write_text(rows, encoding="utf-8")
     code, prepared = stages.run("prepare", stages.prepare_spec())
     assert (code, prepared["clips"]) == (0, 18), stages.log("prepare")
+    assert set(prepared["perEmotion"]) == {"neutral", "happy", "撒娇"}
     code, trained = stages.run("train", spec := stages.train_spec(prepared))
     assert code == 0, stages.log("train")
     assert stages.run("train", spec) == (0, trained)
@@ -22,7 +26,9 @@ def test_recordings_become_a_voice_that_speaks(make):
     assert released["revision"] == f"sha256:{bundle.name}"
     engine = Engine.load(bundle)
     assert engine.front_end_config.lexicon == {"您好": ("ni2", "hao3")}
-    audio = synthesize_text(engine, "你好。", Controls())
+    assert len(synthesize_text(engine, "你好。", Controls(emotion="撒娇"))) > 0
+    assert (bundle / "samples" / "撒娇.flac").exists()
+    audio = synthesize_text(engine, "你好。", Controls(emotion="开心"))
     assert 0.3 < len(audio) / 24_000 < 4
     assert abs(audio).max() > 0.02
     assert {"speakerSimilarity", "durationError", "melCepstralDistortion"} <= set(released["metrics"])

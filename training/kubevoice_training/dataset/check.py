@@ -10,6 +10,7 @@ from kubevoice.resources.stages import EmotionSeconds
 from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import Storage
 from kubevoice.text import LEXICON_FILE, FrontEndConfig, Unit, read_lexicon
+from kubevoice.text.emotion_labels import resolve_emotion
 from kubevoice.text.front_end_config import English
 
 from kubevoice_training.dataset.faults import MAX_AUDIO_BYTES, Waveform, decode_audio, find_row_faults
@@ -37,6 +38,7 @@ class DatasetReport:
     warnings : Advice that does not keep the dataset from being used.
     digest : Names the content of every file that was read (sha256:...).
     lexicon : Content of the dataset's lexicon.txt; empty if it has none.
+    labels : The emotion that each label of the clips means.
     """
 
     clips: list[Clip] = field(default_factory=list)
@@ -44,6 +46,7 @@ class DatasetReport:
     warnings: list[str] = field(default_factory=list)
     digest: str = ""
     lexicon: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -119,7 +122,7 @@ def check_dataset(
     Parameters
     ----------
     storage : The dataset's folder.
-    emotions : The known label that replaces each label of the dataset; a label that is not in it stays.
+    emotions : The emotion that labels of the dataset mean, before the usual meanings (`resolve_emotion`).
     visit : Called with each good clip and its waveform, while the recording is in memory.
     english : How the voice to be trained reads English.
     tones : Whether pinyin of the dataset's own has the dictionary's tones or those after tone sandhi.
@@ -156,6 +159,7 @@ def check_dataset(
                 waveform = reader.read_audio(path)
                 if not faults:
                     report.clips.append(clip := _build_clip(row, waveform, units, emotions))
+                    report.labels[row.fields["emotion"]] = clip.emotion
                     if visit is not None:
                         visit(clip, waveform)
             except InputError as error:
@@ -171,7 +175,7 @@ def _build_clip(row: DatasetRow, waveform: Waveform, units: tuple[Unit, ...], em
     return Clip(
         id=fields["id"],
         text=fields["text"],
-        emotion=emotions.get(fields["emotion"], fields["emotion"]),
+        emotion=resolve_emotion(fields["emotion"], emotions),
         speaker=fields["speaker"] or DEFAULT_SPEAKER,
         path=fields["wav_path"],
         seconds=waveform.seconds,

@@ -10,16 +10,13 @@ from pathlib import PurePosixPath
 import numpy as np
 import soundfile
 from kubevoice.errors import InputError
-from kubevoice.text import EMOTIONS
+from kubevoice.text.emotion_labels import KNOWN_EMOTIONS, is_label, resolve_emotion
 from numpy.typing import NDArray
 
 from kubevoice_training.dataset.rows import DatasetRow
 
 __all__ = ["MAX_AUDIO_BYTES", "Waveform", "decode_audio", "find_row_faults"]
 
-STYLES = ("polite", "narrative", "encouraging", "urgent")
-"""Labels of ours beyond the reference's emotions."""
-LABEL = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 MAX_AUDIO_BYTES = 64 << 20
 SHORTEST, LONGEST = 0.1, 30.0
@@ -47,19 +44,24 @@ class Waveform:
         return len(self.samples) / self.rate
 
 
-def _find_label_fault(row: DatasetRow, mapping: Mapping[str, str]) -> str | None:
+def _find_label_fault(row: DatasetRow, mapping: Mapping[str, str]) -> str | None:  # noqa: PLR0911  # one fault each
     label = row.fields["emotion"]
     if not label:
         return "the emotion is empty; write neutral if there is none"
-    if not LABEL.fullmatch(label):
-        return f"emotion {label[:40]!r} is not a label; use lower-case letters, digits, - and _"
-    target = mapping.get(label, label)
-    if target != label and target not in EMOTIONS and target not in STYLES:
-        return f"emotion {label!r} is mapped to {target!r}, which no voice knows; correct spec.dataset.emotions"
-    if target.startswith("placeholder") or target == "none":
-        return f"emotion {target!r} is reserved; give it a name of its own"
-    close = difflib.get_close_matches(target, (*EMOTIONS, *STYLES), n=1, cutoff=0.8)
-    if target not in EMOTIONS and target not in STYLES and close:
+    emotion = resolve_emotion(label, mapping)
+    if not is_label(emotion):
+        return (
+            f"emotion {label[:40]!r} is not a label; use Chinese characters, or letters, digits, - and _ "
+            "(32 at most), or map it in spec.dataset.emotions"
+        )
+    if emotion.startswith("placeholder") or emotion == "none":
+        return f"emotion {emotion!r} is reserved; give it a name of its own"
+    if emotion in KNOWN_EMOTIONS or not emotion.isascii() or mapping.get(label) == label:
+        return None
+    if label in mapping:
+        return f"emotion {label!r} is mapped to {emotion!r}, which no voice knows; correct spec.dataset.emotions"
+    close = difflib.get_close_matches(emotion, KNOWN_EMOTIONS, n=1, cutoff=0.8)
+    if close:
         return f"emotion {label!r} is unknown; did you mean {close[0]!r}? Map it in spec.dataset.emotions if not"
     return None
 

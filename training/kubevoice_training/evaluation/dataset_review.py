@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import Storage
+from kubevoice.text.front_end_config import English
 
 from kubevoice_training.dataset.check import DatasetReport, check_dataset
 from kubevoice_training.evaluation.dataset_groups import DatasetGroup, MetricsCollector
@@ -73,13 +74,22 @@ class DatasetReview:
     report: DatasetReport
 
     @property
+    def replaced_labels(self) -> dict[str, str]:
+        """The emotion of each label that is written otherwise in the dataset."""
+        return {label: emotion for label, emotion in sorted(self.report.labels.items()) if label != emotion}
+
+    @property
     def trainable(self) -> bool:
         """Whether prepare would accept the dataset: it has clips and no faults."""
         return bool(self.report.clips) and not self.faults
 
 
 def review_dataset(
-    storage: Storage, emotions: Mapping[str, str], *, tones: PinyinTones = PinyinTones.AS_SPOKEN
+    storage: Storage,
+    emotions: Mapping[str, str],
+    *,
+    english: English = "syllables",
+    tones: PinyinTones = PinyinTones.AS_SPOKEN,
 ) -> DatasetReview:
     """Read, check and measure a dataset.
 
@@ -88,7 +98,9 @@ def review_dataset(
     storage
         The dataset's folder.
     emotions
-        The known label that replaces each label of the dataset.
+        The emotion that labels of the dataset mean, before the usual meanings.
+    english
+        How the voice to be trained reads English.
     tones
         Whether pinyin of the dataset's own has the dictionary's tones or those after tone sandhi.
 
@@ -105,7 +117,7 @@ def review_dataset(
         If the storage cannot be reached.
     """
     collector = MetricsCollector()
-    report = check_dataset(storage, emotions, collector.collect, tones=tones)
+    report = check_dataset(storage, emotions, collector.collect, english=english, tones=tones)
     groups = tuple(collector.build_groups())
     advice = [item for group in groups for item in _advise_group(group)] + list(_advise_dataset(groups, report))
     return DatasetReview(storage.uri, report.digest, groups, tuple(report.problems), tuple(advice), report)
@@ -180,6 +192,7 @@ def dump_review(review: DatasetReview) -> dict[str, object]:
         "trainable": review.trainable,
         "clips": len(review.report.clips),
         "seconds": round(review.report.seconds, 2),
+        "labels": review.report.labels,
         "groups": [_dump_group(group) for group in review.groups],
         "faults": list(review.faults),
         "advice": [asdict(item) for item in review.advice],

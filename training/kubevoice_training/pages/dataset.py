@@ -78,9 +78,11 @@ def _render_advice(item: DatasetAdvice) -> str:
 
 
 def _render_groups(review: DatasetReview) -> str:
+    labels = "; ".join(f"{label} → {emotion}" for label, emotion in review.replaced_labels.items())
+    meanings = f"<p>Labels: {escape_text(labels)}</p>" if labels else ""
     return render_table([*HEAD, *NOISE], (_render_group(group) for group in review.groups), words=(0, 1)) + (
-        '<p class="quiet">LUFS and syllables/s are medians. Speech, background and overall are DNSMOS ratings from 1 '
-        "to 5.</p>"
+        f'{meanings}<p class="quiet">LUFS and syllables/s are medians. Speech, background and overall are DNSMOS '
+        "ratings from 1 to 5.</p>"
     )
 
 

@@ -161,10 +161,6 @@ def _synthesize(
     return synthesized, factor
 
 
-def _round_metrics(metrics: dict[str, float]) -> dict[str, float]:
-    return {name: float(f"{value:.4g}") for name, value in metrics.items()}
-
-
 def _measure_differences(bundle: Bundle, weights: VoiceWeights) -> dict[str, float]:
     """Return each graph's largest difference from torch over ten texts; KubeVoiceError if one is too large."""
     differences = measure_export_differences(bundle, weights).onnx
@@ -202,7 +198,7 @@ def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
     metrics = write_emotion_samples(engine, folder / "samples")
     synthesized, factor = _synthesize(engine, features, spec.evaluation.sentences, context)
     values, missing = compute_metrics(synthesized, features.mel)
-    metrics |= _round_metrics({"realTimeFactor": factor} | values)
+    metrics |= {name: float(f"{value:.4g}") for name, value in ({"realTimeFactor": factor} | values).items()}
     bundle = seal_bundle(folder, manifest.model_copy(update={"metrics": metrics}))
     publish_tree(folder, context.artifacts, _bundle_prefix(bundle.digest))
     samples = {path.stem: soundfile.read(path, dtype="float32")[0] for path in sorted((folder / "samples").iterdir())}
@@ -231,7 +227,7 @@ def name_candidate(spec: ReleaseSpec, options: S3Options) -> str:
     spec
         The stage's spec.
     options
-        How to connect to the storage of the base voice, which is read if the spec has no digest of it.
+        How to connect to the base voice, which is read if the spec has no digest of it.
 
     Returns
     -------

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from kubevoice.errors import InputError
+from kubevoice.text.emotion_labels import resolve_emotion
 from kubevoice.text.g2p import parse_reading
 from kubevoice.text.normalisation import KINDS, say_as
 from kubevoice.text.segment import is_han
@@ -182,6 +183,8 @@ class Grammar:
         style = frame.attributes.get("style") or frame.attributes.get("name") or frame.attributes.get("category") or ""
         degree = _parse_number(frame.attributes, "styledegree", _parse_number(frame.attributes, "intensity", 1.0))
         emotion = values.STYLES.get(style.lower())
+        if emotion is None and any(is_han(character) for character in style):
+            emotion = resolve_emotion(style)
         if emotion is None:
             self.notice(frame, f"style {style[:40]!r} is unknown; it has no effect")
             return

@@ -31,7 +31,7 @@ STYLES = {
     "narrator": "narrative", "narrative": "narrative", "story": "narrative", "encouraging": "encouraging",
     "urgent": "urgent", "embarrassed": "anxiety", "envious": "jealousy", "jealousy": "jealousy",
 }  # fmt: skip
-"""Names of styles of Azure, Google and Aliyun, and the nearest emotion."""
+"""Names of styles of Azure, Google and Aliyun, and the nearest emotion; `emotion_labels` has the Chinese names."""
 NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 LOUDEST_DB = 60.0
 """Larger values are limited to this, which is more than the engine allows."""
