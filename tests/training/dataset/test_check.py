@@ -133,6 +133,36 @@ def test_each_fault_is_named_with_its_row(folder, row, complaint, long_silence):
     assert complaint in faults[0]
 
 
+@pytest.mark.parametrize(
+    ("rows", "complaints"),
+    [
+        (
+            ['b,"你好,neutral,wavs/a.wav', 'c,再见",happy,wavs/a.wav'],
+            ["line 3: the quotation mark that opens here closes"],
+        ),
+        (
+            ['"b,你好,neutral,wavs/a.wav', 'c,再见,happy,wavs/a.wav"'],
+            ["line 3: the quotation mark that opens here closes"],
+        ),
+        (
+            ["", 'b,"你好', "", '再见",neutral,wavs/a.wav', "c,再见,hapy,wavs/a.wav"],
+            ["line 4: the quotation mark that opens here closes in line 6", "row 3 (id c): emotion 'hapy'"],
+        ),
+        (["b,你好,朋友,neutral,wavs/a.wav"], ["row 2: has 5 fields, but the first line names 4"]),
+    ],
+)
+def test_rows_that_run_together_or_fall_apart_are_faults_where_they_begin(folder, rows, complaints):
+    faults = problems(folder, *rows)
+    assert len(faults) == len(complaints)
+    for fault, complaint in zip(faults, complaints, strict=True):
+        assert fault.startswith(f"metadata.csv {complaint}")
+
+
+def test_a_quotation_mark_that_is_never_closed_is_a_fault_where_it_opens(folder):
+    with pytest.raises(InputError, match=r"metadata\.csv line 4: the quotation mark that opens here is never closed"):
+        problems(folder, "b,再见,neutral,wavs/a.wav", 'c,"你好,neutral,wavs/a.wav', "d,再见,happy,wavs/a.wav")
+
+
 def test_all_bad_rows_are_reported_in_one_go(folder):
     faults = problems(folder, "b,你好,neutral,wavs/b.wav", "c,abc,neutral,wavs/a.wav", "d,你好,hapy,../x")
     assert [p.split(":")[0] for p in faults] == [
@@ -154,7 +184,7 @@ def test_all_bad_rows_are_reported_in_one_go(folder):
         (HEAD.encode(), "has no rows"),
         (b"id,text\na,b\n", "has no column emotion, wav_path"),
         ("id,text,emotion,wav_path\na,你".encode("gbk"), "is not UTF-8"),
-        (b'id,text,emotion,wav_path\n"a,b\n', "is not valid CSV"),
+        (b'id,text,emotion,wav_path\n"a"b,c\n', "line 2: this is not valid CSV"),
     ],
 )
 def test_a_folder_that_is_no_dataset_is_refused(folder, data, complaint):

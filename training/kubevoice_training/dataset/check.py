@@ -145,6 +145,9 @@ def check_dataset(
     labeler = UnitLabeler(FrontEndConfig(read_lexicon(report.lexicon, LEXICON_FILE), english), tones)
     repeated = {name for name, count in Counter(row.fields["id"] for row in rows).items() if count > 1 and name}
     for row in rows:
+        if row.fault:
+            report.problems.append(f"{row}: {row.fault}")
+            continue
         faults = list(find_row_faults(row, emotions))
         units: tuple[Unit, ...] = ()
         try:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubevoice.errors import InputError
@@ -13,6 +14,7 @@ __all__ = ["METADATA", "REQUIRED", "Clip", "DatasetRow", "read_rows"]
 METADATA = "metadata.csv"
 REQUIRED = ("id", "text", "emotion", "wav_path")
 MAX_ROWS = 200_000
+QUOTES = 'a row is one line: close it there, or write it twice ("")'
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +29,18 @@ class DatasetRow:
         Values by column: `REQUIRED` and speaker.
     reading
         Marked text and pinyin of a dataset that has its own (see `prosody`), else empty.
+    fault
+        Why the line cannot be split into fields; empty if it can. The fields have no meaning then.
     """
 
     place: str
     fields: dict[str, str]
     reading: str = ""
+    fault: str = ""
 
     @override
     def __str__(self) -> str:
-        name = self.fields["id"][:40]
+        name = "" if self.fault else self.fields["id"][:40]
         return self.place + (f" (id {name})" if name else "")
 
 
@@ -87,8 +92,9 @@ def read_rows(data: bytes) -> list[DatasetRow]:
     InputError
         If it is not such a table, has no rows, or has more than `MAX_ROWS`.
     """
-    text = decode_text(data, METADATA)
-    reader = csv.DictReader(io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n")), strict=True)
+    text = decode_text(data, METADATA).replace("\r\n", "\n").replace("\r", "\n")
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    line = 0  # the last one of the rows so far
     try:
         columns = [(name or "").strip() for name in reader.fieldnames or ()]
         if missing := [name for name in REQUIRED if name not in columns]:
@@ -96,17 +102,35 @@ def read_rows(data: bytes) -> list[DatasetRow]:
                 f"{METADATA} has no column {', '.join(missing)}; its first line must name {','.join(REQUIRED)}"
             )
         reader.fieldnames = columns
+        line = reader.line_num
         rows = []
         for number, record in enumerate(reader, 1):
             if number > MAX_ROWS:
                 raise InputError(f"{METADATA} has more than {MAX_ROWS} rows; split the dataset")
-            fields = {name: (record.get(name) or "").strip() for name in (*REQUIRED, "speaker")}
-            rows.append(DatasetRow(f"{METADATA} row {number}", fields))
+            line = reader.line_num
+            rows.append(_build_row(number, line, record))
     except csv.Error as error:
-        raise InputError(f"{METADATA} line {reader.line_num} is not valid CSV: {error}") from None
+        begun = line + 1 + next((i for i, rest in enumerate(text.split("\n")[line:]) if rest), 0)
+        is_open = str(error) == "unexpected end of data"
+        reason = "the quotation mark that opens here is never closed" if is_open else f"this is not valid CSV: {error}"
+        raise InputError(f"{METADATA} line {begun}: {reason}; {QUOTES}") from None
     if not rows:
         raise InputError(f"{METADATA} has no rows; add a line for each recording")
     return rows
+
+
+def _build_row(number: int, line: int, record: Mapping[str | None, str | list[str]]) -> DatasetRow:
+    """Return a row whose last line is `line`."""
+    surplus = record.get(None) or ()
+    values = [*(value or "" for name, value in record.items() if name is not None), *surplus]
+    fields = {name: str(record.get(name) or "").strip() for name in (*REQUIRED, "speaker")}
+    if breaks := sum(str(value).count("\n") for value in values):
+        fault = f"the quotation mark that opens here closes in line {line}; {QUOTES}"
+        return DatasetRow(f"{METADATA} line {line - breaks}", fields, fault=fault)
+    if surplus:
+        fault = f"has {len(values)} fields, but the first line names {len(record) - 1}; quote a text that has commas"
+        return DatasetRow(f"{METADATA} row {number}", fields, fault=fault)
+    return DatasetRow(f"{METADATA} row {number}", fields)
 
 
 def decode_text(data: bytes, name: str) -> str:
