@@ -12,7 +12,7 @@ from kubevoice_operator.local.backend import LocalBackend, UpCallbacks
 from kubevoice_cli.cluster import Cluster
 from kubevoice_cli.console import errors, home, plain
 from kubevoice_cli.status import Namespace
-from kubevoice_cli.up import DEFAULT_PORT, Port
+from kubevoice_cli.up import DEFAULT_PORT, Port, with_home
 
 __all__ = ["choose_revision", "rollback"]
 
@@ -120,7 +120,8 @@ def _roll_back_here(backend: LocalBackend, name: str, prefix: str | None, *, und
         if chosen
         else pinned_model
     )
-    backend.up(suspended, UpCallbacks())
+    target = "--undo" if chosen is None else short_digest(chosen.digest)
+    backend.up(suspended, UpCallbacks(), with_home(f"kubevoice rollback {name} {target}{options}"))
     backend.save_model(pinned_model)
     _print_outcome(name, chosen, model.spec.revision, options, "on this machine, until the next kubevoice up -f")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from kubevoice.digests import short_digest
 from kubevoice.errors import InputError
-from kubevoice.resources.conditions import ConditionType, State
+from kubevoice.resources.conditions import ConditionType, Reason, State, find_condition
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice_operator.local.backend import LocalBackend
 from rich.table import Table
@@ -61,6 +61,10 @@ def status(
         answers.print(plain(json.dumps(statuses, ensure_ascii=False, indent=1)))
         return
     answers.print(_build_overview(states, served))
+    for each, state in states.items():
+        ready = find_condition(state.conditions, ConditionType.READY)
+        if ready is not None and ready.status is not State.TRUE and (name or ready.reason is Reason.INTERRUPTED):
+            answers.print(plain(f"\n{each} is not ready: {ready.reason}: {ready.message}"))
     if name is not None:
         _print_revisions(states[name])
 
@@ -86,8 +90,8 @@ def _build_overview(states: dict[str, VoiceModelStatus], served: set[str]) -> Ta
         ready = state.serving.replicas.ready if up_now else 0
         table.add_row(
             each,
-            str(state.phase) if up_now or state.phase != "Ready" else "Stopped",
-            f"{state.training.percent:g}%",
+            _phase(state, up_now=up_now),
+            state.display.progress or f"{state.training.percent:g}%",
             short_digest(state.serving.revision or state.serving.target_revision or ""),
             f"{ready}/{state.serving.replicas.desired}",
             state.serving.url if up_now else "",
@@ -95,10 +99,15 @@ def _build_overview(states: dict[str, VoiceModelStatus], served: set[str]) -> Ta
     return table
 
 
+def _phase(state: VoiceModelStatus, *, up_now: bool) -> str:
+    """Return the phase in one word; a voice that was ready and is not served is stopped."""
+    ready = find_condition(state.conditions, ConditionType.READY)
+    if ready is not None and ready.reason is Reason.INTERRUPTED:
+        return "Interrupted"
+    return str(state.phase) if up_now or state.phase != "Ready" else "Stopped"
+
+
 def _print_revisions(state: VoiceModelStatus) -> None:
-    for condition in state.conditions:
-        if condition.type is ConditionType.READY and condition.status is not State.TRUE:
-            answers.print(plain(f"\nnot ready: {condition.reason}: {condition.message}"))
     if not state.revisions:
         return
     table = Table("REVISION", "STATE", "RELEASED", "VERDICT", "WHY", box=None)

@@ -83,9 +83,15 @@ def up(file: File, *, port: Port = DEFAULT_PORT) -> None:
             stage_done=lambda step: bars.finish(step.stage, _describe(step)),
             serving_started=bars.begin_serving,
         )
-        reached = backend.up(model, callbacks)
+        reached = backend.up(model, callbacks, _build_command(file, port))
     backend.save_model(model)
     _report_outcome(model, reached)
+
+
+def _build_command(file: Path, port: int) -> str:
+    """Return the command that continues after an interruption, from any folder."""
+    options = "" if port == DEFAULT_PORT else f" --port {port}"
+    return with_home(f"kubevoice up -f {shlex.quote(str(file.absolute()))}{options}")
 
 
 def _report_outcome(model: VoiceModel, reached: VoiceModelStatus) -> None:

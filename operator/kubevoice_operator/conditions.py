@@ -39,7 +39,7 @@ class ConditionValue:
 
 
 def _stage_condition(  # noqa: PLR0911  # one state each
-    pipeline: Pipeline, stage: Stage, done_message: str, *, done: bool, suspended: bool, job_refusal: str | None
+    pipeline: Pipeline, observed: ObservedState, stage: Stage, done_message: str, *, done: bool, suspended: bool
 ) -> ConditionValue:
     if done:
         return ConditionValue(State.TRUE, Reason.SUCCEEDED, done_message)
@@ -50,14 +50,16 @@ def _stage_condition(  # noqa: PLR0911  # one state each
     if job is None or (suspended and job.active):
         if suspended:
             return ConditionValue(State.UNKNOWN, Reason.SUSPENDED, "suspended by spec.training.suspend")
-        if job_refusal:
-            return ConditionValue(State.FALSE, Reason.REFUSED_BY_API, job_refusal)
+        if observed.job_refusal:
+            return ConditionValue(State.FALSE, Reason.REFUSED_BY_API, observed.job_refusal)
         return ConditionValue(State.UNKNOWN, Reason.WAITING, f"{stage} is about to start")
     if pipeline.failed_step is not None:
         failure = job.failure()
         reason = FAILURES.get(failure.reason, Reason.JOB_FAILED)
-        again = "; it will be tried again" if failure.reason in RETRYABLE_REASONS else ""
-        return ConditionValue(State.FALSE, reason, f"{failure.message}{again}")
+        again = "; it will be tried again" if observed.retries else "; run kubevoice up to try it again"
+        return ConditionValue(
+            State.FALSE, reason, failure.message + (again if failure.reason in RETRYABLE_REASONS else "")
+        )
     if job.phase is JobPhase.QUEUED:
         return ConditionValue(State.UNKNOWN, Reason.QUEUED, f"Job {step.job_name} waits to be admitted by Kueue")
     if job.pod_issue is not None:
@@ -228,12 +230,7 @@ def build_conditions(
     )
     stages = {
         kind: _stage_condition(
-            pipeline,
-            stage,
-            message,
-            done=result is not None,
-            suspended=training_suspended,
-            job_refusal=observed.job_refusal,
+            pipeline, observed, stage, message, done=result is not None, suspended=training_suspended
         )
         for kind, stage, result, message in results
     }

@@ -171,3 +171,5 @@ class ObservedState:
     """What a deleted RayService of the same name waits for, once it has waited for long; None otherwise."""
     exposure: ObservedExposure | None = None
     """None on one machine."""
+    retries: bool = True
+    """Whether a failed Job is tried again; on one machine nothing runs when `kubevoice up` has ended."""

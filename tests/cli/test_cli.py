@@ -178,12 +178,18 @@ def test_up_recovers_from_a_missing_file_and_goes_on_after_ctrl_c(kubevoice, tmp
             assert up.poll() is None, up.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        assert "train is running: step" in kubevoice("status", "mei").stdout
         os.killpg(up.pid, signal.SIGINT)  # as a terminal does
         _, errors = up.communicate(timeout=120)
         assert up.returncode == 130
         assert "Traceback" not in errors
         with pytest.raises(ProcessLookupError):
             os.killpg(up.pid, 0)
+        status = kubevoice("status").stdout
+        assert "Interrupted" in status
+        assert f"train was interrupted at step {newest_step()} of 100000" in status
+        home = tmp_path / "home"
+        assert f"with: KUBEVOICE_HOME={home} kubevoice up -f {tmp_path / 'voice.yaml'}" in status
     (log,) = (tmp_path / "home" / "jobs").glob("*-train-*/log")
     assert f"continuing at step {begun} of 100000" in log.read_text()
 

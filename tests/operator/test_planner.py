@@ -213,6 +213,15 @@ def test_a_failed_job_is_not_created_again_and_its_message_is_reported():
     assert "metadata.csv row 2" in result.status.model_dump_json()
 
 
+@pytest.mark.parametrize(("retries", "words"), [(True, "will be tried again"), (False, "run kubevoice up")])
+def test_a_retry_is_announced_only_where_something_retries(retries, words):
+    (job,) = plan_after([]).jobs
+    failure = StageFailure(reason="StorageError", message="no answer", retryable=True).model_dump_json()
+    jobs = {job["metadata"]["name"]: ObservedJob(JobPhase.FAILED, failure, 1)}
+    status = plan(load_voicemodel(MODEL), ObservedState(jobs=jobs, retries=retries), NOW, Images()).status
+    assert words in find_condition(status.conditions, ConditionType.READY).message
+
+
 def test_a_suspended_training_has_no_job():
     assert plan_after([], model=MODEL + "  training: {suspend: true}\n").jobs == ()
 

@@ -252,6 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     progress = ProgressFile(workdir / "progress.json", args.stage)
     with serve_telemetry(args.listen if first else None, progress):
         result, code = _run_guarded(lambda: run_stage(args.stage, args.spec, workdir, progress, stop.is_set, world))
+        progress.flush()
     if first:
         _write(args.result, result)
     return code

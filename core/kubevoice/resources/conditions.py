@@ -40,6 +40,7 @@ class Reason(StrEnum):
     WAITING = "Waiting"
     RUNNING = "Running"
     QUEUED = "Queued"
+    INTERRUPTED = "Interrupted"
     RETRYING = "Retrying"
     SUCCEEDED = "Succeeded"
     INVALID_INPUT = "InvalidInput"

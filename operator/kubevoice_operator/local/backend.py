@@ -15,6 +15,7 @@ from kubevoice_operator.local.contents import hash_inputs
 from kubevoice_operator.local.files import exclusive, write_atomically
 from kubevoice_operator.local.jobs import LocalJobs
 from kubevoice_operator.local.ray_serve import LocalServing
+from kubevoice_operator.local.runs import RunRecord, apply_run, read_run
 from kubevoice_operator.observed_state import JobPhase, ObservedState
 from kubevoice_operator.pipeline import PipelineStep
 from kubevoice_operator.planner import Plan, plan
@@ -50,7 +51,7 @@ class LocalBackend:
         self.serving = LocalServing(home / "serving", port)
 
     def status(self, name: str) -> VoiceModelStatus:
-        """Read the last status of a VoiceModel.
+        """Read the status of a VoiceModel: what was written last, and what `up` does now or did last.
 
         Parameters
         ----------
@@ -62,10 +63,22 @@ class LocalBackend:
         VoiceModelStatus
             Empty if there is none that can be read.
         """
+        status, run = self._read_status(name), read_run(self._run_file(name))
+        if run is None:
+            return status
+        serving = self.serving.observe() if run.activity == "serve" else None
+        served = [replica.voices.get(name, "") for replica in (serving.replicas if serving else ())]
+        return apply_run(status, run, self._jobs.progress(run.job) if run.job else None, served)
+
+    def _read_status(self, name: str) -> VoiceModelStatus:
+        """Return the status that was written last."""
         try:
             return VoiceModelStatus.model_validate_json((self._home / "status" / f"{name}.json").read_bytes())
         except (OSError, ValidationError):
             return VoiceModelStatus()
+
+    def _run_file(self, name: str) -> Path:
+        return self._home / "runs" / f"{name}.json"
 
     def model(self, name: str) -> VoiceModel:
         """Read a VoiceModel as it was last brought up.
@@ -113,9 +126,9 @@ class LocalBackend:
         list of str
             Their names, sorted.
         """
-        return sorted(path.stem for path in (self._home / "status").glob("*.json"))
+        return sorted({path.stem for folder in ("status", "runs") for path in (self._home / folder).glob("*.json")})
 
-    def up(self, model: VoiceModel, callbacks: UpCallbacks) -> VoiceModelStatus:
+    def up(self, model: VoiceModel, callbacks: UpCallbacks, command: str = "kubevoice up -f FILE") -> VoiceModelStatus:
         """Bring a VoiceModel up and wait until every replica serves it; finished stages are reused.
 
         Parameters
@@ -124,6 +137,8 @@ class LocalBackend:
             The VoiceModel.
         callbacks
             Called as stages start, progress and end.
+        command
+            What a user runs to continue if this is interrupted.
 
         Returns
         -------
@@ -137,42 +152,45 @@ class LocalBackend:
         KubeVoiceError
             For anything else that keeps the voice from being served.
         """
-        with exclusive(self._home):
+        with exclusive(self._home), RunRecord(self._run_file(model.metadata.name), command) as record:
             self._jobs.forget_failures()
             (self._home / "serving").mkdir(parents=True, exist_ok=True)
             contents = hash_inputs(model, self._home / "digests")
             while True:
+                record.begin("plan")
                 desired = self._plan(model, contents)
                 if desired.jobs:
-                    self._run_jobs(desired, callbacks)
+                    self._run_jobs(desired, callbacks, record)
                 elif (job := desired.pipeline.last.job) is not None and job.phase is JobPhase.FAILED:
                     raise stage_error(desired.pipeline.last, self._jobs.log(desired.pipeline.last.job_name))
                 elif desired.service is not None:
+                    record.begin("serve")
                     callbacks.serving_started()
                     self.serving.apply(desired.service)
                 else:
-                    return self._wait(model, desired, contents)
+                    return self._wait(model, desired, contents, record)
 
     def _plan(self, model: VoiceModel, contents: str) -> Plan:
         """Observe, plan, and write the status."""
-        model = model.model_copy(update={"status": self.status(model.metadata.name)})
-        observed = ObservedState(contents, self._jobs.observe(), self.serving.observe())
+        model = model.model_copy(update={"status": self._read_status(model.metadata.name)})
+        observed = ObservedState(contents, self._jobs.observe(), self.serving.observe(), retries=False)
         desired = plan(model, observed, datetime.now(UTC), Images())
         body = desired.status.model_dump_json(by_alias=True, indent=1)
         write_atomically(self._home / "status" / f"{model.metadata.name}.json", body)
         return desired
 
-    def _run_jobs(self, desired: Plan, callbacks: UpCallbacks) -> None:
+    def _run_jobs(self, desired: Plan, callbacks: UpCallbacks, record: RunRecord) -> None:
         last = desired.pipeline.last
         for job in desired.jobs:
             is_step = job["metadata"]["name"] == last.job_name
             if is_step:
+                record.begin(last.stage.value, last.job_name)
                 callbacks.stage_started(last.stage)
             observed = self._jobs.run_job(job, callbacks.progress)
             if is_step and observed.phase is JobPhase.SUCCEEDED:
                 callbacks.stage_done(PipelineStep(last.stage, last.spec, last.job_name, observed))
 
-    def _wait(self, model: VoiceModel, desired: Plan, contents: str) -> VoiceModelStatus:
+    def _wait(self, model: VoiceModel, desired: Plan, contents: str, record: RunRecord) -> VoiceModelStatus:
         target = desired.status.serving.target_revision
         if model.spec.serving.suspend or (model.spec.training.suspend and target is None):
             if desired.remove_service:
@@ -182,6 +200,7 @@ class LocalBackend:
             released = desired.pipeline.released
             why = "; ".join(released.failures) if released else "nothing was released"
             raise KubeVoiceError(f"the quality gate refused the voice: {why}; see spec.evaluation")
+        record.begin("serve")
         self.serving.wait(model.metadata.name, target, model.spec.serving.rollout.progress_deadline_seconds)
         return self._plan(model, contents).status
 

@@ -73,6 +73,21 @@ class LocalJobs:
             )
         return jobs
 
+    def progress(self, name: str) -> Progress | None:
+        """Read what a Job reported last.
+
+        Parameters
+        ----------
+        name
+            The Job's name.
+
+        Returns
+        -------
+        Progress or None
+            None if it has reported nothing.
+        """
+        return _read_progress(self._folder / name / "workspace" / "progress.json")
+
     def forget_failures(self) -> None:
         """Forget failed Jobs, so that they are run again; their artifacts stay."""
         for name, job in self.observe().items():
@@ -154,11 +169,16 @@ def _wait(
         try:
             return process.wait(timeout=POLL_SECONDS)
         except subprocess.TimeoutExpired:
-            try:
-                on_progress(Progress.model_validate_json(progress.read_bytes()))
-            except (OSError, ValidationError):
-                continue
+            if (reported := _read_progress(progress)) is not None:
+                on_progress(reported)
     return None
+
+
+def _read_progress(path: Path) -> Progress | None:
+    try:
+        return Progress.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _stop(process: subprocess.Popen[bytes], grace_seconds: float) -> None:

@@ -49,9 +49,14 @@ class ProgressFile:
             dev_loss=dev_loss,
             eta_seconds=self._estimate_eta(step, total),
         )
-        if step < total and now - self._written_at < MIN_INTERVAL_SECONDS:
+        if step == total or now - self._written_at >= MIN_INTERVAL_SECONDS:
+            self._written_at = now
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the last progress now: the stage ends."""
+        if self.latest is None:
             return
-        self._written_at = now
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(self.latest.model_dump_json(by_alias=True), encoding="utf-8")
         temporary.replace(self._path)
