@@ -26,8 +26,8 @@ spec:
 SHIPPED = "builtin://base"
 
 
-class StoppedBeforeReleaseError(Exception):
-    """Ends `up` when both stages that take hours in earnest are done."""
+class StoppedError(Exception):
+    """Ends `up` before a stage."""
 
 
 @pytest.fixture
@@ -46,7 +46,9 @@ def s3(tmp_path_factory):
 
 def load_model(tmp_path, dataset, storage=None, base=SHIPPED):
     storage = storage or f"{{artifactsUri: {(tmp_path / 'artifacts').as_uri()}}}"
-    return load_voicemodel(MODEL.format(base=base, dataset=dataset, storage=storage))
+    return load_voicemodel(
+        MODEL.format(base=base, dataset=dataset, storage=storage), artifacts=tmp_path / "home" / "artifacts"
+    )
 
 
 def correct_text(text):
@@ -55,16 +57,16 @@ def correct_text(text):
     return text.replace("一", "二", 1)
 
 
-def bring_up(tmp_path, model):
-    """Return the stages that `up` starts before the release."""
+def bring_up(tmp_path, model, last=Stage.RELEASE):
+    """Return the stages that `up` starts before `last`, at which it is stopped."""
     started = []
 
     def begin(stage):
-        if stage is Stage.RELEASE:
-            raise StoppedBeforeReleaseError
+        if stage is last:
+            raise StoppedError
         started.append(stage)
 
-    with pytest.raises(StoppedBeforeReleaseError):
+    with pytest.raises(StoppedError):
         LocalBackend(tmp_path / "home", free_port()).up(model, UpCallbacks(stage_started=begin))
     return started
 
@@ -110,6 +112,16 @@ def test_a_corrected_text_of_equal_length_is_seen_on_s3(tmp_path, s3):
     assert hash_inputs(model, tmp_path / "digests") != before
     bucket.write("metadata.csv", text.encode())
     assert hash_inputs(model, tmp_path / "digests") == before
+
+
+def test_a_dataset_on_s3_is_prepared_into_artifacts_on_this_machine(tmp_path, data, s3):
+    bucket = connect("s3://voices/recordings", s3.options())
+    for path in data.rglob("*.*"):
+        bucket.upload(path, path.relative_to(data).as_posix())
+    storage = f"{{endpoint: '{s3.endpoint}', pathStyle: true}}"
+    model = load_model(tmp_path, "s3://voices/recordings", storage)
+    assert bring_up(tmp_path, model, Stage.TRAIN) == [Stage.PREPARE]
+    assert list(tmp_path.glob("home/artifacts/default/mei/prepare/*/features/manifest.json"))
 
 
 def test_another_base_voice_in_the_same_place_is_seen(tmp_path, data):

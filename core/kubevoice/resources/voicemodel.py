@@ -235,7 +235,7 @@ def load_voicemodel(source: str | Path, *, artifacts: Path | None = None) -> Voi
     source
         YAML text, or the path of a file.
     artifacts
-        Folder for artifacts if the VoiceModel has no spec.storage.
+        Folder for artifacts if the VoiceModel has no spec.storage.artifactsUri.
 
     Returns
     -------
@@ -278,8 +278,9 @@ def _localize_uris(document: dict[str, Any], folder: Path, artifacts: Path | Non
     if not isinstance(spec, dict):
         return document
     spec = dict(spec)
-    if artifacts is not None:
-        spec.setdefault("storage", {"artifactsUri": artifacts.absolute().as_uri()})
+    storage = spec.get("storage") or {}
+    if artifacts is not None and isinstance(storage, dict):
+        spec["storage"] = {"artifactsUri": artifacts.absolute().as_uri()} | storage
     for part, field in (("base", "uri"), ("dataset", "uri"), ("storage", "artifactsUri")):
         value = spec.get(part)
         if isinstance(value, dict) and isinstance(value.get(field), str) and "://" not in value[field]:
