@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from example_dataset import link_dataset
+from kubevoice.errors import InputError
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice.storage import connect
@@ -122,6 +123,15 @@ def test_a_dataset_on_s3_is_prepared_into_artifacts_on_this_machine(tmp_path, da
     model = load_model(tmp_path, "s3://voices/recordings", storage)
     assert bring_up(tmp_path, model, Stage.TRAIN) == [Stage.PREPARE]
     assert list(tmp_path.glob("home/artifacts/default/mei/prepare/*/features/manifest.json"))
+    assert {path.name for path in tmp_path.glob("home/jobs/*/workspace/*")} == {"progress.json"}
+
+
+def test_a_stage_that_failed_leaves_nothing_in_its_scratch_folder(tmp_path, data):
+    next(data.rglob("*.flac")).unlink()
+    with pytest.raises(InputError):
+        LocalBackend(tmp_path / "home", free_port()).up(load_model(tmp_path, data.as_uri()), UpCallbacks())
+    assert list(tmp_path.glob("home/jobs/*/log"))
+    assert {path.name for path in tmp_path.glob("home/jobs/*/workspace/*")} <= {"progress.json"}
 
 
 def test_another_base_voice_in_the_same_place_is_seen(tmp_path, data):

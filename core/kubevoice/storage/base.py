@@ -1,9 +1,10 @@
 """The interface of storage, and what its implementations share."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import IO, Protocol
 
 from kubevoice.errors import InputError
 
@@ -165,6 +166,28 @@ class Storage(Protocol):
             The file.
         key
             Path below the storage's root.
+
+        Raises
+        ------
+        StorageError
+            If the storage cannot be reached or refuses the request.
+        """
+        ...
+
+    def create(self, key: str, scratch: Path) -> AbstractContextManager[IO[bytes]]:
+        """Open an object to write its content bit by bit. It appears when the block ends without an error.
+
+        Parameters
+        ----------
+        key
+            Path below the storage's root.
+        scratch
+            Local folder for a temporary file, if the storage needs one. Nothing stays there.
+
+        Returns
+        -------
+        context manager
+            Of a file to write to, in order.
 
         Raises
         ------

@@ -134,6 +134,13 @@ class LocalStorage(Storage):
         """Copy a local file into the folder; it appears at the key when it is complete."""
         self._copy(path, self._path(key), f"cannot write {self.uri}/{key}")
 
+    @override
+    @contextmanager
+    def create(self, key: str, scratch: Path) -> Iterator[IO[bytes]]:
+        """Open a file beside the key; it gets its name when it is complete."""
+        with explain_os_errors(f"cannot write {self.uri}/{key}"), atomic_file(self._path(key)) as file:
+            yield file
+
     def _copy(self, source: Path, target: Path, failure: str) -> None:
         with explain_os_errors(failure), source.open("rb") as data, atomic_file(target) as file:
             shutil.copyfileobj(data, file, 1 << 20)

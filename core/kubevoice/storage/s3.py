@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from typing_extensions import override
 
+from kubevoice.digests import short_hash
 from kubevoice.storage.base import ObjectInfo, S3Options, Storage, validate_key
 from kubevoice.storage.local import atomic_file, explain_os_errors
 from kubevoice.storage.s3_errors import ObjectNotFoundError, explain_s3, retry_transient
@@ -135,6 +137,18 @@ class S3Storage(Storage):
 
         with explain_os_errors(failure):
             self._call(failure, send)
+
+    @override
+    @contextmanager
+    def create(self, key: str, scratch: Path) -> Iterator[IO[bytes]]:
+        """Open a local file; it is uploaded when it is complete."""
+        path = scratch / f"{short_hash(key)}.part"
+        try:
+            with explain_os_errors(f"cannot write {path}"), path.open("wb") as file:
+                yield file
+            self.upload(path, key)
+        finally:
+            path.unlink(missing_ok=True)
 
     @override
     def delete(self, key: str) -> None:

@@ -22,6 +22,7 @@ __all__ = ["LocalJobs"]
 
 POLL_SECONDS = 0.2
 DEADLINE_EXIT = 124
+PROGRESS = "progress.json"
 
 
 def _is_alive(pid: int, mark: str) -> bool:
@@ -86,7 +87,7 @@ class LocalJobs:
         Progress or None
             None if it has reported nothing.
         """
-        return _read_progress(self._folder / name / "workspace" / "progress.json")
+        return _read_progress(self._folder / name / "workspace" / PROGRESS)
 
     def forget_failures(self) -> None:
         """Forget failed Jobs, so that they are run again; their artifacts stay."""
@@ -131,13 +132,11 @@ class LocalJobs:
         write_atomically(folder / "pid", str(process.pid))
         deadline = time.monotonic() + job["spec"]["activeDeadlineSeconds"]
         try:
-            code = _wait(process, folder / "workspace" / "progress.json", deadline, on_progress)
-        except BaseException:
+            code = _wait(process, folder / "workspace" / PROGRESS, deadline, on_progress)
+        finally:
             _stop(process, pod["spec"]["terminationGracePeriodSeconds"])
-            raise
-        if code is None:
-            _stop(process, pod["spec"]["terminationGracePeriodSeconds"])
-            code = DEADLINE_EXIT
+            _clean(folder / "workspace")
+        code = DEADLINE_EXIT if code is None else code
         write_atomically(folder / "exit.json", json.dumps({"exitCode": code}))
         return self.observe()[name]
 
@@ -151,6 +150,15 @@ class LocalJobs:
             os.killpg(pid, signal.SIGKILL)
             while _is_alive(pid, str(folder)):
                 time.sleep(POLL_SECONDS)
+
+
+def _clean(workspace: Path) -> None:
+    """Delete what a stage left in its scratch folder; its results are in the artifacts. The progress stays."""
+    for path in workspace.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != PROGRESS:
+            path.unlink(missing_ok=True)
 
 
 def _without_listen_port(args: list[str]) -> list[str]:

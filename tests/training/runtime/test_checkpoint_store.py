@@ -2,13 +2,14 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 
 import pytest
 import torch
-from kubevoice.errors import KubeVoiceError
+from kubevoice.errors import KubeVoiceError, StorageError
 from kubevoice.storage import connect
 from kubevoice_training.runtime.checkpoint_store import CheckpointStore
 
@@ -19,10 +20,23 @@ from kubevoice.storage import connect
 from kubevoice_training.runtime.checkpoint_store import CheckpointStore
 
 class Dying(type(connect("x"))):
-    def upload(self, path, key):
-        body = path.read_bytes()
+    def create(self, key, scratch):
         target = Path(sys.argv[1]) / "artifacts" / key
-        target.write_bytes(body[: len(body) // 2])
+        return DyingFile(target.open("wb"))
+
+class DyingFile:
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        raise AssertionError("it was killed before")
+
+    def write(self, data):
+        self.file.write(data[: len(data) // 2])
+        self.file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
 root = Path(sys.argv[1])
@@ -52,6 +66,37 @@ def spoil(store, step):
 def test_there_is_none_at_first(store):
     assert store.load_newest() is None
     assert store.load_best() is None
+
+
+def test_a_checkpoint_is_written_once(tmp_path):
+    store = CheckpointStore(connect(str(tmp_path / "artifacts")), "steps", tmp_path / "no-scratch")
+    save(store, 1.0)
+    assert sorted(path.name for path in (tmp_path / "artifacts" / "steps").iterdir()) == [
+        "latest.json",
+        "step-00000001.pt",
+    ]
+
+
+def test_on_s3_nothing_stays_in_the_scratch_folder(tmp_path, s3):
+    (tmp_path / "scratch").mkdir()
+    store = CheckpointStore(connect("s3://voices/run", s3.options()), "steps", tmp_path / "scratch")
+    save(store, 1.0, 2.0)
+    assert (store.load_newest()["step"], store.load_best()["step"]) == (2, 1)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(store, tmp_path):
+    save(store, 1.0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # the kernel answers much as with a full disk
+    try:
+        with pytest.raises(StorageError, match="larger than is allowed"):
+            store.save(2, {"step": 2, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.rglob("*.part"))
+    assert files(store) == ["latest.json", "step-00000001.pt"]
+    assert store.load_newest()["step"] == 1
 
 
 def test_the_newest_three_and_the_best_stay(store):

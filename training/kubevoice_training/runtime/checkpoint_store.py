@@ -6,12 +6,13 @@ damaged later, the one before it is loaded.
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from kubevoice.digests import hash_file
@@ -70,6 +71,33 @@ def select_retained(entries: Sequence[CheckpointEntry]) -> list[CheckpointEntry]
     return [entry for entry in by_step if entry in by_step[-RETAINED:] or entry is best]
 
 
+class _HashingWriter:
+    """A file to write to that computes the SHA-256 of what is written.
+
+    Parameters
+    ----------
+    file
+        Where the bytes go.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write bytes after the ones before; return their number."""
+        self._hash.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Hand what was written to the operating system."""
+        self._file.flush()
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all that was written, in hex."""
+        return self._hash.hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointStore:
     """The checkpoints of one run in a storage.
@@ -79,7 +107,7 @@ class CheckpointStore:
     storage, prefix
         Where they are.
     scratch
-        Local folder through which they are written and read.
+        Local folder through which they are read, and written if the storage is not on disk. Nothing stays there.
     """
 
     storage: Storage
@@ -99,14 +127,17 @@ class CheckpointStore:
             Loss on held-out clips; None if the step was not evaluated.
         """
         name = f"step-{step:08d}.pt"
-        local = self.scratch / name
-        torch.save(state, local)
-        self.storage.upload(local, f"{self.prefix}/{name}")
-        entry = CheckpointEntry(name, step, hash_file(local), dev_loss)
+        with self.storage.create(f"{self.prefix}/{name}", self.scratch) as file:
+            writer = _HashingWriter(file)
+            try:
+                torch.save(state, cast(IO[bytes], writer))
+            except RuntimeError as error:
+                # torch reports what the file refused, such as a full disk, as an inconsistent archive.
+                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+        entry = CheckpointEntry(name, step, writer.sha256, dev_loss)
         entries = select_retained([*(e for e in self._entries() if e.step != step), entry])
         pointer = {"step": step, "kept": [dataclasses.asdict(e) for e in entries]}
         self.storage.write(f"{self.prefix}/{LATEST}", json.dumps(pointer, indent=1).encode())
-        local.unlink()
         self._prune({e.name for e in entries})
 
     def load_newest(self) -> dict[str, Any] | None:
@@ -167,12 +198,13 @@ class CheckpointStore:
         local = self.scratch / entry.name
         try:
             self.storage.download(f"{self.prefix}/{entry.name}", local)
+            if hash_file(local) != entry.sha256:
+                return None
+            state: dict[str, Any] = torch.load(local, map_location="cpu", weights_only=True)
         except InputError:
             return None
-        if hash_file(local) != entry.sha256:
-            return None
-        state: dict[str, Any] = torch.load(local, map_location="cpu", weights_only=True)
-        local.unlink()
+        finally:
+            local.unlink(missing_ok=True)
         return state
 
     def _prune(self, names: set[str]) -> None:
