@@ -13,6 +13,7 @@ from kubevoice.text.front_end_config import English
 from rich.table import Table
 
 from kubevoice_cli.console import answers, errors, home, plain
+from kubevoice_cli.progress import ItemBar
 
 if TYPE_CHECKING:
     from kubevoice_training.evaluation.dataset_review import DatasetReview
@@ -78,12 +79,15 @@ def measure_dataset(
     from kubevoice_training.evaluation.dataset_review import dump_review, review_dataset
 
     source = _read_source(folder)
-    review = review_dataset(
-        connect(source.dataset.uri, source.options),
-        source.dataset.emotions | dict(_parse_meaning(text) for text in meanings or ()),
-        english=source.english,
-        tones=pinyin_tones or source.dataset.pinyin_tones,
-    )
+    mapping = source.dataset.emotions | dict(_parse_meaning(text) for text in meanings or ())
+    with ItemBar(errors, "check recordings") as bar:
+        review = review_dataset(
+            connect(source.dataset.uri, source.options),
+            mapping,
+            english=source.english,
+            tones=pinyin_tones or source.dataset.pinyin_tones,
+            on_row=bar.advance,
+        )
     if html is not None:
         _write_page(review, html)
     if as_json:

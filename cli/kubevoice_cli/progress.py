@@ -1,5 +1,7 @@
-"""Bars for stages: step, loss and the time that remains."""
+"""Progress of long work: bars for stages with step, loss and the time that remains, and a bar that counts items."""
 
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -9,13 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-__all__ = ["StageBars"]
+__all__ = ["ItemBar", "StageBars"]
 
 TITLES = {
     Stage.PREPARE: "prepare  check the dataset, make features",
     Stage.TRAIN: "train    fine-tune the voice",
     Stage.RELEASE: "release  export, measure, publish",
 }
+
+
+LINE_SECONDS = 10.0
+"""How often `ItemBar` prints a line without a terminal."""
 
 
 def _format_eta(seconds: float) -> str:
@@ -112,3 +118,48 @@ class StageBars:
         if self._task is not None:
             self._bars.remove_task(self._task)
             self._task = None
+
+
+class ItemBar:
+    """A bar that counts items. Without a terminal, a line from time to time.
+
+    Parameters
+    ----------
+    console : Console
+        Where it is printed.
+    title : str
+        What is done to the items.
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(self, console: Console, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._title, self._clock = console, title, clock
+        self._bars = Bars(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+        )
+        self._task = self._bars.add_task(title, total=None)
+        self._printed_at = clock()
+        """When the last line was printed; set by `advance`."""
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._console.is_terminal:
+            self._bars.stop()
+
+    def advance(self, number: int, count: int) -> None:
+        """Show how far it is.
+
+        Parameters
+        ----------
+        number, count : int
+            The item that is worked on, from 1, and how many there are.
+        """
+        self._bars.update(self._task, completed=number, total=count)
+        if not self._console.is_terminal and self._clock() - self._printed_at >= LINE_SECONDS:
+            self._printed_at = self._clock()
+            self._console.print(f"{self._title}  {number}/{count}")

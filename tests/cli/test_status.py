@@ -63,7 +63,7 @@ def kubevoice(home, *words):
     )
 
 
-def test_a_start_that_was_interrupted_is_told_with_the_command_that_goes_on(home):
+def test_an_interrupted_start_is_reported_with_the_command_that_continues(home):
     up = subprocess.Popen(
         [*COMMAND, "up", "-f", "voice.yaml"],
         cwd=home.parent,
@@ -87,7 +87,7 @@ def test_a_start_that_was_interrupted_is_told_with_the_command_that_goes_on(home
         kubevoice(home, "down")
 
 
-def test_a_start_that_failed_is_told_with_its_reason(home):
+def test_a_start_that_failed_is_reported_with_its_reason(home):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

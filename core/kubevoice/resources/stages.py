@@ -154,7 +154,7 @@ class StageFailure(CamelModel):
 
 
 class Progress(CamelModel):
-    """How far a running stage is; `step` counts items in prepare and optimiser steps in train."""
+    """How far a running stage is; `step` counts optimiser steps in train, and clips checked and computed in prepare."""
 
     stage: Stage
     step: int

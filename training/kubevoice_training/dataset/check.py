@@ -25,6 +25,7 @@ FEW_CLIPS = 10
 DEFAULT_SPEAKER = "default"
 
 ClipVisitor = Callable[[Clip, Waveform], None]
+RowCallback = Callable[[int, int], None]
 
 
 @dataclass(slots=True)
@@ -113,6 +114,7 @@ def check_dataset(
     storage: Storage,
     emotions: Mapping[str, str],
     visit: ClipVisitor | None = None,
+    on_row: RowCallback = lambda _number, _count: None,
     *,
     english: English = "syllables",
     tones: PinyinTones = PinyinTones.AS_SPOKEN,
@@ -124,6 +126,7 @@ def check_dataset(
     storage : The dataset's folder.
     emotions : The emotion that labels of the dataset mean, before the usual meanings (`resolve_emotion`).
     visit : Called with each good clip and its waveform, while the recording is in memory.
+    on_row : Called for each row with its number, from 1, and the number of rows.
     english : How the voice to be trained reads English.
     tones : Whether pinyin of the dataset's own has the dictionary's tones or those after tone sandhi.
 
@@ -144,7 +147,8 @@ def check_dataset(
     report.lexicon = _read_lexicon_text(reader)
     labeler = UnitLabeler(FrontEndConfig(read_lexicon(report.lexicon, LEXICON_FILE), english), tones)
     repeated = {name for name, count in Counter(row.fields["id"] for row in rows).items() if count > 1 and name}
-    for row in rows:
+    for number, row in enumerate(rows, 1):
+        on_row(number, len(rows))
         if row.fault:
             report.problems.append(f"{row}: {row.fault}")
             continue

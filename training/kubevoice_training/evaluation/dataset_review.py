@@ -10,7 +10,7 @@ from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import Storage
 from kubevoice.text.front_end_config import English
 
-from kubevoice_training.dataset.check import DatasetReport, check_dataset
+from kubevoice_training.dataset.check import DatasetReport, RowCallback, check_dataset
 from kubevoice_training.evaluation.dataset_groups import DatasetGroup, MetricsCollector
 from kubevoice_training.evaluation.model_files import EXTRA
 from kubevoice_training.evaluation.noise import is_noise_model_installed
@@ -90,6 +90,7 @@ def review_dataset(
     *,
     english: English = "syllables",
     tones: PinyinTones = PinyinTones.AS_SPOKEN,
+    on_row: RowCallback = lambda _number, _count: None,
 ) -> DatasetReview:
     """Read, check and measure a dataset.
 
@@ -103,6 +104,8 @@ def review_dataset(
         How the voice to be trained reads English.
     tones
         Whether pinyin of the dataset's own has the dictionary's tones or those after tone sandhi.
+    on_row
+        Called for each row with its number, from 1, and the number of rows.
 
     Returns
     -------
@@ -117,7 +120,7 @@ def review_dataset(
         If the storage cannot be reached.
     """
     collector = MetricsCollector()
-    report = check_dataset(storage, emotions, collector.collect, english=english, tones=tones)
+    report = check_dataset(storage, emotions, collector.collect, on_row, english=english, tones=tones)
     groups = tuple(collector.build_groups())
     advice = [item for group in groups for item in _advise_group(group)] + list(_advise_dataset(groups, report))
     return DatasetReview(storage.uri, report.digest, groups, tuple(report.problems), tuple(advice), report)

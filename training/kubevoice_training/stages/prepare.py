@@ -125,7 +125,7 @@ class ResampledAudio:
 def _build_utterances(
     spec: PrepareSpec, context: Context, clips: Sequence[Clip], audio: ResampledAudio, mel: MelConfig
 ) -> Iterator[Utterance]:
-    """Yield the clips with their symbol ids, features and waves, and report progress."""
+    """Yield the clips with their symbol ids, features and waves, and report the second half of the progress."""
     tables = UnitTables.load()
     gains = audio.compute_gains()
     for number, (clip, wave) in enumerate(zip(clips, audio.read_all(), strict=True), 1):
@@ -141,7 +141,7 @@ def _build_utterances(
             features=extract_features(leveled.astype(np.float32), mel),
             wave=(leveled * 32767.0).round().astype(np.int16),
         )
-        context.progress.report(number, len(clips))
+        context.progress.report(len(clips) + number, 2 * len(clips))
 
 
 def _read_attribution(storage: Storage) -> list[str]:
@@ -212,7 +212,12 @@ def prepare(spec: PrepareSpec, context: Context) -> PrepareResult:
         return earlier.model_copy(update={"base_sha256": base_sha256})
     audio = ResampledAudio(context.fresh_folder("resampled") / "waves.f32", mel.sample_rate)
     report = check_dataset(
-        storage, spec.dataset.emotions, audio.append, english=english, tones=spec.dataset.pinyin_tones
+        storage,
+        spec.dataset.emotions,
+        audio.append,
+        lambda number, count: context.progress.report(number, 2 * count),
+        english=english,
+        tones=spec.dataset.pinyin_tones,
     )
     raise_on_faults(report, spec.dataset.uri)
     if spec.dataset.digest not in (None, report.digest):
