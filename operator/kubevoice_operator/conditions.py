@@ -1,20 +1,20 @@
 """The conditions of a VoiceModel's status, computed from its pipeline and what was observed. Pure."""
 
-from dataclasses import dataclass
-
 from kubevoice.digests import short_digest
 from kubevoice.resources.conditions import ConditionType, Reason, State
 from kubevoice.resources.stages import GateResult, Stage
 from kubevoice.resources.status import RevisionState, ServingStatus
 from kubevoice.resources.voicemodel import VoiceModel
 
+from kubevoice_operator.condition_value import ConditionValue
 from kubevoice_operator.exposure_plan import ExposurePlan
 from kubevoice_operator.jobs import RETRYABLE_REASONS
 from kubevoice_operator.observed_state import JobPhase, ObservedState
 from kubevoice_operator.pipeline import Pipeline
 from kubevoice_operator.rollout import RolloutDecision
+from kubevoice_operator.serving_conditions import build_available_condition, build_rollout_condition
 
-__all__ = ["ConditionValue", "build_conditions"]
+__all__ = ["build_conditions"]
 
 GATE_CONDITIONS = {
     GateResult.PASSED: (State.TRUE, Reason.GATE_PASSED),
@@ -27,15 +27,6 @@ FAILURES = {
     "OutOfMemory": Reason.OUT_OF_MEMORY,
     "StorageError": Reason.STORAGE_ERROR,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ConditionValue:
-    """Status, reason and message of a condition, before its time and generation are added."""
-
-    state: State
-    reason: Reason
-    message: str = ""
 
 
 def _stage_condition(  # noqa: PLR0911  # one state each
@@ -69,81 +60,13 @@ def _stage_condition(  # noqa: PLR0911  # one state each
     return ConditionValue(State.UNKNOWN, Reason.RUNNING, f"{stage} is running: {job.progress.percent:g} %")
 
 
-def _evaluated_condition(pipeline: Pipeline) -> ConditionValue:
+def _evaluated_condition(model: VoiceModel, pipeline: Pipeline) -> ConditionValue:
     if (released := pipeline.released) is None:
         return ConditionValue(State.UNKNOWN, Reason.WAITING, "no bundle to evaluate yet")
     state, reason = GATE_CONDITIONS[released.verdict]
-    return ConditionValue(state, reason, "; ".join(released.failures) or "every metric is within its threshold")
-
-
-def _available_condition(  # noqa: PLR0911  # one state each
-    model: VoiceModel, serving: ServingStatus, observed: ObservedState
-) -> ConditionValue:
-    """Return Available: whether any replica answers, of whatever revision."""
-    service = observed.service
-    if model.spec.serving.suspend:
-        return ConditionValue(State.FALSE, Reason.SUSPENDED, "stopped by spec.serving.suspend")
-    if serving.replicas.ready:
-        return ConditionValue(State.TRUE, Reason.SERVING, f"{serving.replicas.ready} replicas answer")
-    if serving.revision is not None:
-        return ConditionValue(State.TRUE, Reason.SERVING, "no replica runs; the next request starts one")
-    if serving.target_revision is None:
-        return ConditionValue(State.FALSE, Reason.WAITING, "no revision has been released")
-    if observed.serving_missing:
-        return ConditionValue(State.FALSE, Reason.KUBERAY_NOT_INSTALLED, observed.serving_missing)
-    if observed.serving_deletion:
-        return ConditionValue(State.FALSE, Reason.DELETION_BLOCKED, observed.serving_deletion)
-    if service is not None and service.pod_issue:
-        return ConditionValue(State.FALSE, service.pod_issue.reason, service.pod_issue.description)
-    if service is not None and service.error:
-        return ConditionValue(State.FALSE, Reason.SERVING_FAILED, service.error)
-    if observed.serving_refusal:
-        return ConditionValue(State.FALSE, Reason.REFUSED_BY_API, observed.serving_refusal)
-    return ConditionValue(State.FALSE, Reason.ROLLING_OUT, "no replica answers yet")
-
-
-def _rollout_condition(
-    model: VoiceModel, serving: ServingStatus, observed: ObservedState, rollout: RolloutDecision
-) -> ConditionValue:
-    """Return whether every replica serves the target revision, given that some replica answers."""
-    service = observed.service
-    if serving.revision == serving.target_revision and rollout.status is None:
-        if observed.serving_refusal:
-            # The revision is the same: the image, resources or options that run differ from the spec.
-            return ConditionValue(
-                State.FALSE, Reason.REFUSED_BY_API, f"replicas run as before; {observed.serving_refusal}"
-            )
-        if rollout.pinned:
-            return ConditionValue(
-                State.TRUE, Reason.PINNED, "every replica serves the revision that spec.revision names"
-            )
-        return ConditionValue(State.TRUE, Reason.SERVING, "every replica serves the target revision")
-    if rollout.traffic and rollout.traffic.canary:
-        return ConditionValue(
-            State.FALSE, Reason.CANARY_RUNNING, f"a canary gets {rollout.traffic.weight} % of the requests"
-        )
-    reason, message = Reason.ROLLING_OUT, "replicas do not yet serve the target revision"
-    if service is not None and not service.settled and serving.revision == serving.target_revision:
-        message = "the Ray cluster that takes over is not ready yet"
-    if rollout.overdue:
-        limit = model.spec.serving.rollout.progress_deadline_seconds
-        reason, message = Reason.PROGRESS_DEADLINE_EXCEEDED, f"{message} after {limit} s"
-    if obstacles := _rollout_obstacles(observed):
-        cause, explanation = obstacles[0]
-        reason, message = reason if rollout.overdue else cause, f"{message}; {explanation}"
-    return ConditionValue(State.FALSE, reason, message)
-
-
-def _rollout_obstacles(observed: ObservedState) -> list[tuple[Reason, str]]:
-    """List what keeps a revision from being served, the most specific first."""
-    service = observed.service
-    obstacles: list[tuple[Reason, str]] = []
-    if service is not None and service.pod_issue is not None:
-        obstacles.append((service.pod_issue.reason, service.pod_issue.message))
-    obstacles += [(Reason.SERVING_FAILED, r.error) for r in (service.replicas if service else ()) if r.error]
-    if observed.serving_refusal:
-        obstacles.append((Reason.REFUSED_BY_API, observed.serving_refusal))
-    return obstacles
+    limited = any(value is not None for name, value in model.spec.evaluation if name.startswith(("max_", "min_")))
+    passed = "every metric is within its threshold" if limited else "measured; spec.evaluation sets no threshold"
+    return ConditionValue(state, reason, "; ".join(released.failures) or passed)
 
 
 def _exposed_condition(model: VoiceModel, observed: ObservedState, exposure: ExposurePlan) -> ConditionValue | None:
@@ -179,7 +102,7 @@ def _ready_condition(
         for condition in stages.values():
             if condition.state is not State.TRUE:
                 return ConditionValue(State.FALSE, condition.reason, f"{condition.message}{still_serving}")
-        evaluated = _evaluated_condition(pipeline)
+        evaluated = _evaluated_condition(model, pipeline)
         if evaluated.state is State.FALSE:
             return ConditionValue(State.FALSE, evaluated.reason, f"{evaluated.message}{still_serving}")
         for revision in model.status.revisions:
@@ -234,8 +157,8 @@ def build_conditions(
         )
         for kind, stage, result, message in results
     }
-    available, evaluated = _available_condition(model, serving, observed), _evaluated_condition(pipeline)
-    rolled_out = _rollout_condition(model, serving, observed, rollout)
+    available, evaluated = build_available_condition(model, serving, observed), _evaluated_condition(model, pipeline)
+    rolled_out = build_rollout_condition(model, serving, observed, rollout)
     exposed = _exposed_condition(model, observed, exposure)
     ready = _ready_condition(model, pipeline, serving, stages, available, rolled_out)
     if ready.state is State.TRUE and exposed is not None and exposed.state is State.FALSE:

@@ -133,6 +133,8 @@ class ObservedService:
     error: str | None = None
     canary_error: str | None = None
     """Why the canary application has failed; None if it has not."""
+    start_error: str | None = None
+    """Why the last replica could not start, while Ray Serve tries again; None if none failed."""
     traffic: Mapping[Track, TrackTraffic] = field(default_factory=dict)
     cluster: str | None = None
     """Name of the active RayCluster."""
@@ -141,6 +143,8 @@ class ObservedService:
     workers: int = 0
     """Number of its worker pods, terminating ones included."""
     pod_issue: PodIssue | None = None
+    obsolete_cluster: str | None = None
+    """Name of a RayCluster that is prepared without a pod and is not what was applied last: it blocks every change."""
     settled: bool = True
     """Whether KubeRay has observed what was applied and prepares no other RayCluster."""
 

@@ -37,6 +37,8 @@ class Plan:
         The RayService to apply; None if it is as it should be.
     remove_service
         Whether to delete the RayService.
+    delete_cluster
+        Name of a RayCluster to delete, so that KubeRay prepares another one; None if there is none.
     bounds
         Minimum and maximum workers to set on the running RayCluster; None if they are right.
     expose
@@ -55,6 +57,7 @@ class Plan:
     delete_jobs: tuple[str, ...]
     service: Object | None
     remove_service: bool
+    delete_cluster: str | None
     bounds: tuple[int, int] | None
     expose: tuple[Object, ...]
     unexpose: tuple[str, ...]
@@ -118,6 +121,7 @@ def plan(model: VoiceModel, observed: ObservedState, now: datetime, images: Imag
         delete_jobs=actions.delete + pruning.delete,
         service=_plan_service(model, rollout, observed, images),
         remove_service=model.spec.serving.suspend and observed.service is not None,
+        delete_cluster=observed.service.obsolete_cluster if observed.service else None,
         bounds=_plan_bounds(model, observed),
         expose=exposure.apply,
         unexpose=exposure.remove,

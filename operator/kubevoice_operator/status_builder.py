@@ -19,7 +19,8 @@ from kubevoice.resources.status import (
 )
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.conditions import ConditionValue, build_conditions
+from kubevoice_operator.condition_value import ConditionValue
+from kubevoice_operator.conditions import build_conditions
 from kubevoice_operator.exposure_plan import ExposurePlan
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.pipeline import Pipeline
@@ -211,7 +212,7 @@ def _display(pipeline: Pipeline, training: TrainingStatus, serving: ServingStatu
 
 
 def _phase(model: VoiceModel, conditions: dict[ConditionType, ConditionValue], pipeline: Pipeline) -> Phase:
-    is_released = pipeline.released is not None
+    is_released = pipeline.released is not None or model.spec.revision is not None
     if model.spec.serving.suspend if is_released else model.spec.training.suspend:
         return Phase.SUSPENDED
     ready = conditions[ConditionType.READY]

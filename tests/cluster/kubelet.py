@@ -121,8 +121,8 @@ class Voices:
 
     def events(self, name):
         """Return the reasons of the Events about a VoiceModel, the oldest first."""
-        own = [e for e in self.rest.list("events", self.namespace) if e["regarding"]["name"] == name]
-        return [e["reason"] for e in sorted(own, key=lambda e: e["eventTime"] or "")]
+        own = [e for e in self.rest.list("events", self.namespace) if e["involvedObject"]["name"] == name]
+        return [e["reason"] for e in sorted(own, key=lambda e: (e["lastTimestamp"] or "", e["metadata"]["name"]))]
 
     def jobs(self, name, stage=None):
         """Return the Jobs of a VoiceModel that are not being deleted, by name."""

@@ -11,7 +11,7 @@ GROUPS = {
     "jobs": "apis/batch/v1",
     "pods": "api/v1",
     "resourcequotas": "api/v1",
-    "events": "apis/events.k8s.io/v1",
+    "events": "api/v1",
     "leases": "apis/coordination.k8s.io/v1",
     "rayservices": "apis/ray.io/v1",
     "rayclusters": "apis/ray.io/v1",

@@ -26,6 +26,7 @@ def test_a_voice_is_served_swapped_and_scaled(node, namespace, dataset, version)
         voice = Voice(cluster, voices.voicemodel(cluster.s3, "mei", namespace, dataset)).apply()
         try:
             voice.wait_ready(420)
+            assert voices.submit_ray_jobs(voice)["no token"] == 401
             old = voice.status["serving"]["revision"]
             with Client(voice) as client:
                 voice.apply(training={"maxSteps": 4}, serving={"maxReplicas": 2, "minReplicas": 2})

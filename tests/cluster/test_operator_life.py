@@ -65,16 +65,16 @@ def test_an_applied_voice_is_trained_and_served(node, mei):
     assert status["serving"]["url"] == f"http://mei-serve-svc.{mei.namespace}.svc:8000"
     code, headers, body = mei.speak("今天天气真好。", emotion="happy")
     assert (code, body[:4]) == (200, b"RIFF"), body[:300]
+    assert voices.submit_ray_jobs(mei) == {"no token": 401, "a wrong token": 403, "the cluster's token": 200}
     assert {k.lower(): v for k, v in headers.items()}["x-revision"] == revision["digest"]
 
 
 def test_kubectl_shows_the_phase_and_the_events(node, mei):
     table = node.kubectl("get", "vm", "-n", mei.namespace)
     (row,) = [line.split() for line in table.splitlines()[1:]]
-    assert row[1:3] == ["Ready", "100%"]
-    assert mei.status["serving"]["revision"][7:19] in row
-    assert "1/1" in row
-    assert "REASON" in node.kubectl("get", "vm", "-n", mei.namespace, "-o", "wide")
+    assert row[1:4] == ["Ready", "Serving", "100%"]
+    assert {mei.status["serving"]["revision"][7:19], "1/1"} <= {*row}
+    assert "REASON" in table
     description = mei.describe()
     reasons = "PrepareStarted PrepareSucceeded TrainSucceeded ReleaseSucceeded RolloutStarted Serving"
     for reason in reasons.split():

@@ -52,6 +52,16 @@ def test_a_pipeline_has_conditions_and_events(voices):
     assert len(events) == len(set(events))
 
 
+def test_kubectl_describe_lists_the_events_in_order(voices, control_plane):
+    voices.make("order")
+    voices.run("order")
+    voices.wait("the last Event", lambda: "ReleaseSucceeded" in voices.events("order"))
+    text = control_plane.kubectl("describe", "voicemodel", "order", "--namespace", voices.namespace)
+    reasons = [line.split()[1] for line in text[text.index("Events:") :].splitlines()[3:]]
+    assert reasons == voices.events("order")
+    assert reasons[:3] == ["PrepareStarted", "PrepareSucceeded", "TrainStarted"]
+
+
 def test_results_outlive_their_pods(voices, rest):
     voices.make("results")
     voices.finish("results", "prepare")

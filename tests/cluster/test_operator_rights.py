@@ -16,12 +16,12 @@ ALLOWED = {
     "kubevoice.io/voicemodels/finalizers": {"update"},
     "batch/jobs": {"list", "watch", "create", "patch", "delete"},
     "ray.io/rayservices": {"list", "watch", "create", "patch", "delete"},
-    "ray.io/rayclusters": {"list", "watch", "patch"},
+    "ray.io/rayclusters": {"list", "watch", "patch", "delete"},
     "networking.k8s.io/ingresses": {"list", "watch", "create", "patch", "delete"},
     "networking.k8s.io/networkpolicies": {"list", "watch", "create", "patch", "delete"},
     "gateway.networking.k8s.io/httproutes": {"list", "watch", "create", "patch", "delete"},
     "/pods": {"list", "watch"},
-    "events.k8s.io/events": {"list", "create"},
+    "/events": {"list", "create"},
     "coordination.k8s.io/leases": {"list", "watch"},
 }
 """Verbs for each resource in any namespace."""
@@ -37,7 +37,7 @@ FORBIDDEN = (
     "/pods/exec",
     "/pods/log",
     "/pods/status",
-    "/events",
+    "events.k8s.io/events",
     "apps/deployments",
     "batch/jobs/status",
     "batch/cronjobs",

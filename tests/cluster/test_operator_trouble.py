@@ -91,7 +91,11 @@ def test_a_pod_that_exceeded_its_memory_limit_is_reported(voices):
 
 def test_a_retry_by_kubernetes_is_reported(voices):
     voices.make("retried")
-    voices.report("retried", "prepare", build_ended_status(1, build_failure_message("Stopped", "SIGTERM")))
+    voices.report(
+        "retried",
+        "prepare",
+        build_ended_status(1, build_failure_message("StorageError", "s3://data: no route to host")),
+    )
     text = voices.wait_condition("retried", "DatasetReady", "False", "Retrying")
     assert "it ended with 1: s3://data: no route to host; another pod will try again" in text
     assert "no route to host" in voices.status("retried")["lastFailure"]["message"]

@@ -3,7 +3,7 @@
 The tests write what KubeRay and the kubelet would: clusters, pods, their statuses and Events.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import operators
 import pytest
@@ -116,19 +116,15 @@ def test_pods_of_a_cluster_that_was_given_up_do_not_count(voices, released):
 
 def test_a_cluster_whose_head_the_api_server_refuses_says_why(voices, released):
     cluster = prepare_cluster(voices, released, f"{released}-1")
-    now = datetime.now(UTC)
     event = {
-        "apiVersion": "events.k8s.io/v1",
+        "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": released, "namespace": NAMESPACE},
-        "eventTime": (now - timedelta(seconds=1)).isoformat().replace("+00:00", "Z"),
-        "reportingController": "raycluster-controller",
-        "reportingInstance": "kuberay",
-        "action": "Create",
+        "lastTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "type": "Warning",
         "reason": "FailedToCreateHeadPod",
-        "note": "Failed to create head Pod: exceeded quota: small",
-        "regarding": {
+        "message": "Failed to create head Pod: exceeded quota: small",
+        "involvedObject": {
             "apiVersion": "ray.io/v1",
             "kind": "RayCluster",
             "namespace": NAMESPACE,
@@ -160,3 +156,24 @@ def test_a_deleted_rayservice_that_a_finalizer_holds_is_named_and_another_follow
 
     voices.wait("another RayService", another)
     voices.wait_condition(released, "Available", "False", "RollingOut")
+
+
+def test_a_correction_is_not_blocked_by_a_cluster_without_pods(voices, released):
+    prepare_cluster(voices, released, f"{released}-1")
+    cluster = lambda: voices.rest.get("rayclusters", NAMESPACE, f"{released}-1")  # noqa: E731
+    voices.edit(released, annotations={"seen": "1"})
+    voices.wait_condition(released, "Available", "False", "RollingOut")
+    assert cluster(), "it is what was applied"
+    voices.edit(released, {"serving": {"nodeSelector": {"pool": "gpu"}}})
+    voices.wait("the obsolete cluster to go", lambda: cluster() is None)
+
+
+def test_a_cluster_with_pods_is_left_to_kuberay(voices, released):
+    prepare_cluster(voices, released, f"{released}-1")
+    create_pod(voices, released, f"{released}-1", f"{released}-0", UNSCHEDULABLE)
+    voices.wait_condition(released, "Available", "False", "Unschedulable")
+    voices.edit(released, {"serving": {"nodeSelector": {"pool": "gpu"}}})
+    pools = lambda: voices.rest.get("rayservices", NAMESPACE, released)["spec"]["rayClusterConfig"]  # noqa: E731
+    selector = lambda: pools()["headGroupSpec"]["template"]["spec"].get("nodeSelector")  # noqa: E731
+    voices.wait("the change to be applied", lambda: selector() == {"pool": "gpu"})
+    assert voices.rest.get("rayclusters", NAMESPACE, f"{released}-1")

@@ -100,9 +100,7 @@ def write(control_plane, voices):
         writer = StatusWriter(KubernetesApi(ApiRequests(client, metrics)), metrics)
         try:
             for status in statuses:
-                await writer.write(
-                    Key(NAMESPACE, NAME), voices.rest.get("voicemodels", NAMESPACE, NAME).get("status"), status
-                )
+                await writer.write(Key(NAMESPACE, NAME), voices.get(NAME), status)
         finally:
             await client.close()
         return metrics.registry.get_sample_value(REFUSALS)
@@ -154,3 +152,19 @@ def test_a_refused_field_is_logged_and_counted_and_the_rest_is_written(control_p
         assert operator.metric('kubevoice_operator_reconcile_errors_total{kind="api"}') == 0
     records = [json.loads(line) for line in operator.log.read_text().splitlines()]
     assert any("status.display.progress" in record["message"] for record in records if record["level"] == "error")
+
+
+def test_a_status_made_from_an_older_version_does_not_undo_a_newer_one(control_plane, voices):
+    async def write_twice():
+        metrics, client = OperatorMetrics(), await new_client_from_config(str(control_plane.kubeconfig))
+        writer = StatusWriter(KubernetesApi(ApiRequests(client, metrics)), metrics)
+        raw, key = voices.get(NAME), Key(NAMESPACE, NAME)
+        try:
+            newer = await writer.write(key, raw, VoiceModelStatus(phase=Phase.TRAINING))
+            return newer, await writer.write(key, raw, VoiceModelStatus(phase=Phase.PREPARING))
+        finally:
+            await client.close()
+
+    newer, older = asyncio.run(write_twice())
+    assert (newer["status"]["phase"], older) == ("Training", None)
+    assert voices.status(NAME)["phase"] == "Training"

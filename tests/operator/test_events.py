@@ -121,9 +121,9 @@ def test_a_rendered_event_is_valid_for_kubernetes():
         """
     )
     event = render_event(model, EventNote("Degraded", "x" * 5000, warning=True), "i" * 500, NOW, "mei.1")
-    assert (event["type"], event["reason"], event["action"]) == ("Warning", "Degraded", "Degraded")
-    assert event["eventTime"] == "2026-01-01T00:00:00.000000Z"
-    assert event["regarding"] | {"uid": "u", "kind": "VoiceModel"} == event["regarding"]
+    assert (event["type"], event["reason"]) == ("Warning", "Degraded")
+    assert event["lastTimestamp"] == "2026-01-01T00:00:00Z"
+    assert event["involvedObject"] | {"uid": "u", "kind": "VoiceModel"} == event["involvedObject"]
     # The API server refuses longer ones.
-    assert len(event["note"]) <= 1024
+    assert len(event["message"]) <= 1024
     assert len(event["reportingInstance"]) <= 128

@@ -6,7 +6,7 @@ The rendered objects are also compared with golden/*.yaml. After an intended cha
 
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import yaml
 from kubernetes import client
 from kubevoice.resources.conditions import ConditionType, Reason, State, find_condition
 from kubevoice.resources.data_plane import ReplicaState
-from kubevoice.resources.stages import GateResult, PrepareResult, ReleaseResult, Stage, StageFailure, TrainResult
+from kubevoice.resources.stages import GateResult, Stage, StageFailure
 from kubevoice.resources.status import Phase
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.observed_state import (
@@ -26,49 +26,9 @@ from kubevoice_operator.observed_state import (
 )
 from kubevoice_operator.planner import plan
 from kubevoice_operator.render.names import TEMPLATE_HASH_ANNOTATION, Images, content_hash
+from planning import DIGEST, MODEL, NOW, REVISION, STAGES, make_results, plan_after
 
-STAGES = (Stage.PREPARE, Stage.TRAIN, Stage.RELEASE)
 GOLDEN = Path(__file__).parent / "golden"
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-DIGEST = "sha256:" + "0" * 64
-REVISION = "sha256:" + "1" * 64
-MODEL = """
-apiVersion: kubevoice.io/v1alpha1
-kind: VoiceModel
-metadata: {name: mei, namespace: voices}
-spec:
-  base: {uri: builtin://base}
-  dataset: {uri: s3://data/set}
-  storage: {artifactsUri: s3://voices, secretRef: {name: s3}, endpoint: "http://minio:9000"}
-"""
-
-
-def make_results(result=GateResult.PASSED):
-    return {
-        Stage.PREPARE: PrepareResult(
-            dataset_digest=DIGEST,
-            features_uri="s3://voices/f",
-            features_digest=DIGEST,
-            clips=9,
-            seconds=9,
-            per_emotion={},
-            base_sha256="2" * 64,
-        ),
-        Stage.TRAIN: TrainResult(checkpoint_uri="s3://voices/c", checkpoint_digest=DIGEST, step=5, loss=1.0),
-        Stage.RELEASE: ReleaseResult(
-            revision=REVISION, uri="s3://voices/bundles/1", metrics={}, verdict=result, failures=("too slow",)
-        ),
-    }
-
-
-def plan_after(stages, result=GateResult.PASSED, model=MODEL, service=None, refused=None):
-    """Return the plan after the Jobs of `stages` have succeeded."""
-    model, jobs = load_voicemodel(model), {}
-    for stage in stages:
-        (job,) = plan(model, ObservedState(jobs=jobs), NOW, Images()).jobs
-        answer = make_results(result)[stage].model_dump_json(by_alias=True)
-        jobs |= {job["metadata"]["name"]: ObservedJob(JobPhase.SUCCEEDED, answer, 0)}
-    return plan(model, ObservedState(jobs=jobs, service=service, serving_refusal=refused), NOW, Images())
 
 
 @pytest.mark.parametrize(("count", "following"), [(0, "prepare"), (1, "train"), (2, "release")])

@@ -224,3 +224,21 @@ def test_the_problem_of_a_service_is_that_of_its_own_pods():
     state = observe_service(cache_children(make_rayservice(), ray, stage), "mei", URL, None, NOW)
     assert (state.pod_issue.pod, state.pod_issue.reason) == ("ray", Reason.IMAGE_PULL_FAILED)
     assert observe_service(cache_children(make_rayservice(), stage), "mei", URL, None, NOW).pod_issue is None
+
+
+FAILED_START = """A replica failed to start with exception. Retrying. Error:
+ray::ServeReplica:voice:Synthesizer() (pid=1, ip=10.0.0.2)
+  File "synthesizer.py", line 107, in reconfigure
+kubevoice.errors.KubeVoiceError: s3://voices/bundles/1: Connection refused
+"""
+
+
+@pytest.mark.parametrize(("status", "expected"), [("UPSCALING", True), ("UPDATING", True), ("HEALTHY", False)])
+def test_a_replica_that_cannot_start_says_why_while_ray_serve_tries_again(status, expected):
+    deployments = {"Synthesizer": {"status": status, "message": FAILED_START}, "Ingress": {"status": "HEALTHY"}}
+    app = {"status": "RUNNING", "serveDeploymentStatuses": deployments}
+    service = make_rayservice({"activeServiceStatus": {"applicationStatuses": {"voice": app}}})
+    observed = observe_service(cache_children(service), "mei", URL, None, NOW)
+    error = "kubevoice.errors.KubeVoiceError: s3://voices/bundles/1: Connection refused"
+    assert observed.start_error == (error if expected else None)
+    assert observed.error is None

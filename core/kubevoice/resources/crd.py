@@ -18,13 +18,13 @@ RENAMED = {"exclusiveMinimum": ("minimum", True), "exclusiveMaximum": ("maximum"
 
 COLUMNS = (
     ("Phase", "string", ".status.phase", 0),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0),
     ("Progress", "string", ".status.display.progress", 0),
     ("ETA", "string", ".status.display.eta", 0),
     ("Revision", "string", ".status.display.revision", 0),
     ("Ready", "string", ".status.display.ready", 0),
     ("URL", "string", ".status.serving.url", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
-    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 1),
     ("Canary", "integer", ".status.serving.canaryWeight", 1),
     ("Loss", "number", ".status.training.loss", 1),
     ("Clips", "integer", ".status.dataset.clips", 1),

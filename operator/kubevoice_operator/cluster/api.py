@@ -15,7 +15,6 @@ Object = dict[str, Any]
 VOICES = Resource(GROUP, VERSION, "voicemodels")
 JOBS = Resource("batch", "v1", "jobs")
 CLUSTERS = Resource("ray.io", "v1", "rayclusters")
-EVENTS = Resource("events.k8s.io", "v1", "events")
 APPLIED = {
     "RayService": Resource("ray.io", "v1", "rayservices"),
     "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies"),
@@ -147,6 +146,16 @@ class KubernetesApi:
         """
         await self.requests.delete(APPLIED[kind], key, "Background")
 
+    async def delete_cluster(self, key: Key) -> None:
+        """Delete a RayCluster.
+
+        Parameters
+        ----------
+        key
+            Its namespace and name.
+        """
+        await self.requests.delete(CLUSTERS, key, "Background")
+
     async def patch_job(self, key: Key, patch: Object) -> Object | None:
         """Change a Job.
 
@@ -212,13 +221,15 @@ class KubernetesApi:
             return await self.requests.patch(CLUSTERS, key, patch, JSON_PATCH, field_manager=MANAGER)
         return None
 
-    async def replace_status(self, key: Key, status: Mapping[str, Any]) -> Object | None:
+    async def replace_status(self, key: Key, version: str, status: Mapping[str, Any]) -> Object | None:
         """Replace a VoiceModel's status.
 
         Parameters
         ----------
         key
             Namespace and name of the VoiceModel.
+        version
+            The resourceVersion that it must have; otherwise the API server answers with a conflict.
         status
             The status.
 
@@ -227,7 +238,10 @@ class KubernetesApi:
         dict or None
             The VoiceModel after the change; None if it is gone.
         """
-        patch = [{"op": "add", "path": "/status", "value": status}]
+        patch = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "add", "path": "/status", "value": status},
+        ]
         with ignore_missing():
             return await self.requests.patch(VOICES, key, patch, JSON_PATCH, status=True, field_manager=STATUS_MANAGER)
         return None
@@ -245,11 +259,10 @@ class KubernetesApi:
         Returns
         -------
         list of dict
-            Events (events.k8s.io/v1), at most 50.
+            Events (core/v1), at most 50.
         """
-        path = f"/apis/{EVENTS.group}/{EVENTS.version}/namespaces/{namespace}/{EVENTS.plural}"
-        query = [("fieldSelector", f"regarding.uid={uid},type=Warning"), ("limit", "50")]
-        answer = await self.requests.read_json("list", EVENTS.plural, path, query=query)
+        query = [("fieldSelector", f"involvedObject.uid={uid},type=Warning"), ("limit", "50")]
+        answer = await self.requests.read_json("list", "events", f"/api/v1/namespaces/{namespace}/events", query=query)
         return list(answer["items"])
 
     async def create_event(self, event: Object) -> None:
@@ -258,6 +271,6 @@ class KubernetesApi:
         Parameters
         ----------
         event
-            The object (events.k8s.io/v1).
+            The object (core/v1).
         """
-        await self.requests.create(EVENTS, event)
+        await self.requests.create_event(event)

@@ -90,7 +90,7 @@ async def fetch_creation_issues(
             meta = body["metadata"]
             warnings = [w for w in await api.list_warnings(key.namespace, meta["uid"]) if w.get("reason") in REASONS]
             if warnings:
-                note = max(warnings, key=_last_time).get("note", "")
+                note = max(warnings, key=_last_time).get("message", "")
                 message = f"{body['kind']} {meta['name']} cannot create its pods: {note}"
                 state.creation_issues[meta["name"]] = PodIssue(Reason.REFUSED_BY_API, message, "")
     return state.creation_issues
@@ -103,6 +103,4 @@ def _age(body: Object, now: datetime) -> float:
 
 
 def _last_time(event: Object) -> str:
-    series = event.get("series") or {}
-    times = (series.get("lastObservedTime"), event.get("deprecatedLastTimestamp"), event.get("eventTime"))
-    return max(str(time) for time in times if time) if any(times) else ""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import uuid
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -39,6 +39,8 @@ class EventPoster:
         self._api, self._instance = api, instance
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         """Rendered Events. Filled by `enqueue`, emptied by `post_queued`."""
+        self._number = 0
+        """Number of the last Event, in its name. It rises, because kubectl shows Events of one second by name."""
 
     def enqueue(self, model: VoiceModel, note: EventNote) -> None:
         """Log an Event and enqueue it.
@@ -50,7 +52,8 @@ class EventPoster:
         note
             Reason and message.
         """
-        name = f"{model.metadata.name}.{uuid.uuid4().hex[:16]}"
+        self._number = max(self._number + 1, time.time_ns())
+        name = f"{model.metadata.name}.{self._number:x}"
         logger.log(
             logging.WARNING if note.warning else logging.INFO,
             "%s: %s",

@@ -13,6 +13,8 @@ from kubevoice_operator.status_builder import human_duration
 
 __all__ = ["EventNote", "diff_events", "render_event"]
 
+REPORTER = "kubevoice.io/operator"
+
 STAGES = {
     ConditionType.DATASET_READY: "Prepare",
     ConditionType.TRAINED: "Train",
@@ -147,20 +149,23 @@ def render_event(model: VoiceModel, note: EventNote, instance: str, now: datetim
     Returns
     -------
     dict
-        The object (events.k8s.io/v1).
+        The object (core/v1; those of events.k8s.io/v1 have no last timestamp, by which kubectl sorts).
     """
+    time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
-        "apiVersion": "events.k8s.io/v1",
+        "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": name, "namespace": model.metadata.namespace},
-        "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "reportingController": "kubevoice.io/operator",
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1,
+        "source": {"component": REPORTER},
+        "reportingComponent": REPORTER,
         "reportingInstance": instance[:128],
-        "action": note.reason,
         "reason": note.reason,
-        "note": note.message[:1024],
+        "message": note.message[:1024],
         "type": "Warning" if note.warning else "Normal",
-        "regarding": {
+        "involvedObject": {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "name": model.metadata.name,

@@ -82,6 +82,9 @@ class PlanExecutor:
             await self._apply_service(key, desired.service, state)
         if desired.remove_service:
             await self._api.delete("RayService", key)
+        if desired.delete_cluster is not None:
+            logger.info("deleting RayCluster %s, which is obsolete and has no pod", desired.delete_cluster)
+            await self._api.delete_cluster(Key(key.namespace, desired.delete_cluster))
         service = observed.service
         if desired.bounds is not None and service is not None and service.cluster is not None:
             cluster = Key(key.namespace, service.cluster)

@@ -39,8 +39,6 @@ SHORTEST_PROGRESS_SECONDS, LONGEST_PROGRESS_SECONDS = 2.0, 30.0
 """Bounds of the interval at which a trainer is asked for its progress: a hundredth of the time that is left."""
 MISSING_SECONDS = 15.0
 """How often what the API server refused is tried again."""
-WATCHED_METADATA = ("generation", "annotations", "labels", "deletionTimestamp")
-"""What a user may change of a VoiceModel; the spec has its generation."""
 SILENCE_SECONDS = 20.0
 """How long the replicas' last report is used while they do not answer: one slow answer is not an outage."""
 
@@ -113,8 +111,8 @@ class Reconciler:
         try:
             model = self._parser.parse(key, raw)
         except ValidationError as error:
-            changed = await self._update_status(key, raw, VoiceModelStatus(), invalid_status(raw, error, now))
-            return 0.0 if changed else None
+            await self._update_status(key, raw, VoiceModelStatus(), invalid_status(raw, error, now))
+            return None
         state = self._states.setdefault(key, ModelState())
         await self._record_results(key)
         progress = await self._fetch_progress(key, state, now)
@@ -126,8 +124,7 @@ class Reconciler:
             # What was created or refused belongs into this status.
             observed = self._observe(model, key, state, progress, report, now)
             desired = plan(model, observed, now, self._images)
-        if await self._update_status(key, raw, model.status, desired.status, model):
-            return 0.0
+        await self._update_status(key, raw, model.status, desired.status, model)
         return self._requeue_after(key, desired, observed, state)
 
     async def _record_results(self, key: Key) -> None:
@@ -200,23 +197,16 @@ class Reconciler:
         before: VoiceModelStatus,
         after: VoiceModelStatus,
         model: VoiceModel | None = None,
-    ) -> bool:
-        """Write the status if it differs from what the server has, and queue Events for what changed.
-
-        Returns
-        -------
-        bool
-            Whether somebody has changed the VoiceModel meanwhile. No event says so once the answer is cached.
-        """
+    ) -> None:
+        """Write the status if it differs from what the server has, and queue Events for what changed."""
         self._metrics.update(*key, after)
-        written = await self._status_writer.write(key, raw.get("status"), after)
+        written = await self._status_writer.write(key, raw, after)
         if written is None:
-            return False
+            return
         self._cache.put(written)
         if model is not None:
             for note in diff_events(before, after):
                 self._events.enqueue(model, note)
-        return any(raw["metadata"].get(name) != written["metadata"].get(name) for name in WATCHED_METADATA)
 
     def _requeue_after(self, key: Key, desired: Plan, observed: ObservedState, state: ModelState) -> float | None:
         """Return the seconds until the next reconciliation; None if only an event makes one necessary."""

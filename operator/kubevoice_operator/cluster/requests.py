@@ -69,7 +69,7 @@ class ApiRequests:
     may_write: Callable[[], bool] = staticmethod(lambda: True)
 
     def __init__(self, api: client.ApiClient, metrics: OperatorMetrics) -> None:
-        self._client, self._objects = api, client.CustomObjectsApi(api)
+        self._client, self._objects, self._core = api, client.CustomObjectsApi(api), client.CoreV1Api(api)
         self._metrics = metrics
 
     async def _send(self, verb: str, plural: str, request: Any) -> Any:
@@ -210,6 +210,19 @@ class ApiRequests:
         )
         created: Object = await self._send("create", resource.plural, request)
         return created
+
+    async def create_event(self, event: Any) -> None:
+        """Post an Event.
+
+        Parameters
+        ----------
+        event
+            The object (core/v1).
+        """
+        request = self._core.create_namespaced_event(
+            event["metadata"]["namespace"], event, _request_timeout=REQUEST_SECONDS
+        )
+        await self._send("create", "events", request)
 
     async def delete(self, resource: Resource, key: Key, propagation: str) -> None:
         """Delete an object; one that does not exist is not an error.

@@ -19,6 +19,8 @@ __all__ = ["find_blocked_deletion", "is_deleted", "observe_service", "wanted_clu
 
 Object = Mapping[str, Any]
 RAY_LABEL = "ray.io/node-type"
+FAILED_START = "failed to start"
+"""In Ray Serve's message of a deployment whose replica raised when it was created."""
 DELETION_SECONDS = 30.0
 """A deletion that takes longer is reported."""
 REPEATED = 2
@@ -42,10 +44,25 @@ def _application_error(status: Object, application: str) -> str | None:
         if app.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
             messages = [app.get("message", "")]
             messages += [d.get("message", "") for d in app.get("serveDeploymentStatuses", {}).values()]
-            lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
-            errors = [line for line in lines if "Error" in line] or lines or [app["status"]]
-            return f"Ray Serve: {errors[-1][:400]}"
+            return f"Ray Serve: {_last_error(messages) or app['status']}"
     return None
+
+
+def _start_error(status: Object, application: str) -> str | None:
+    """Return why a replica of an application could not start while Ray Serve tries again; None if none failed."""
+    for part in ("activeServiceStatus", "pendingServiceStatus"):
+        app = status.get(part, {}).get("applicationStatuses", {}).get(application, {})
+        deployments = app.get("serveDeploymentStatuses", {}).values()
+        messages = [d.get("message", "") for d in deployments if d.get("status") in ("UPDATING", "UPSCALING")]
+        if failures := [message for message in messages if FAILED_START in message]:
+            return _last_error(failures)
+    return None
+
+
+def _last_error(messages: Sequence[str]) -> str:
+    """Return the last line that names an error, or else the last line; empty if there is none."""
+    lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
+    return ([line for line in lines if "Error:" in line] or lines or [""])[-1][:400]
 
 
 def _is_settled(raw: Object) -> bool:
@@ -137,6 +154,26 @@ def _find_issue(
     return PodIssue(last.reason, f"{last.message}; {len(repeated)} pods ended within ten minutes", last.pod)
 
 
+def _find_obsolete_cluster(children: Children, raw: Object, pods: Sequence[Object]) -> str | None:
+    """Return the RayCluster that KubeRay prepares if it has no pod and other templates than the RayService.
+
+    KubeRay waits for it whatever is applied meanwhile, even the correction of what keeps its pods from being created.
+    """
+    name = raw.get("status", {}).get("pendingServiceStatus", {}).get("rayClusterName")
+    cluster = children.clusters.get(name) if name else None
+    if cluster is None or cluster["metadata"].get("deletionTimestamp"):
+        return None
+    if any(pod["metadata"]["labels"].get(CLUSTER_LABEL) == name for pod in pods):
+        return None
+    obsolete = _templates(cluster["spec"]) != _templates(raw.get("spec", {}).get("rayClusterConfig", {}))
+    return str(name) if obsolete else None
+
+
+def _templates(spec: Object) -> list[Any]:
+    groups = (spec.get("headGroupSpec", {}), *spec.get("workerGroupSpecs", ()))
+    return [group.get("template") for group in groups]
+
+
 def observe_service(
     children: Children,
     name: str,
@@ -182,11 +219,13 @@ def observe_service(
         replicas=report.replicas if report else (),
         error=_application_error(status, APPLICATION),
         canary_error=_application_error(status, CANARY_APPLICATION),
+        start_error=_start_error(status, APPLICATION),
         traffic=report.traffic if report else {},
         answers=report is not None,
         cluster=cluster,
         bounds=_bounds(children.clusters.get(cluster)) if cluster else None,
         workers=sum(_is_worker(pod, cluster) for pod in pods),
+        obsolete_cluster=_find_obsolete_cluster(children, raw, pods),
         settled=_is_settled(raw),
         pod_issue=_find_issue(pods, failures, wanted, now)
         or next((creation_issues[cluster] for cluster in wanted & creation_issues.keys()), None),

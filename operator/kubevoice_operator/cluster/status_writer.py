@@ -29,7 +29,8 @@ class StatusWriter:
     """Writes statuses.
 
     A status replaces the one before as a whole. Applying it on the server side would turn a map that became empty into
-    null, which the schema forbids, and would keep fields that another manager wrote.
+    null, which the schema forbids, and would keep fields that another manager wrote. It is written only over the
+    version that it was made from: a leader that was suspended while it wrote must not undo what its successor wrote.
 
     Parameters
     ----------
@@ -42,22 +43,23 @@ class StatusWriter:
     def __init__(self, api: KubernetesApi, metrics: OperatorMetrics) -> None:
         self._api, self._metrics = api, metrics
 
-    async def write(self, key: Key, current: Mapping[str, Any] | None, status: VoiceModelStatus) -> Object | None:
+    async def write(self, key: Key, raw: Mapping[str, Any], status: VoiceModelStatus) -> Object | None:
         """Write a status unless the server has it. Fields that the API server refuses keep their previous values.
 
         Parameters
         ----------
         key
             Namespace and name of the VoiceModel.
-        current
-            Its status on the server.
+        raw
+            The VoiceModel that the status was made from.
         status
             The status to write.
 
         Returns
         -------
         dict or None
-            The VoiceModel after the change; None if nothing was written.
+            The VoiceModel after the change; None if nothing was written: the status is the same, or the VoiceModel has
+            changed, of which the watch brings an event.
 
         Raises
         ------
@@ -66,13 +68,15 @@ class StatusWriter:
         aiohttp.ClientError, OSError, TimeoutError
             If the API server does not answer.
         """
-        previous, body = dict(current or {}), _to_json(status)
+        previous, body = dict(raw.get("status") or {}), _to_json(status)
         if previous and _parse_status(previous) == _parse_status(body):
             return None
         for attempt in (_keep_refused, _keep_all_but_essential, None):
             try:
-                return await self._api.replace_status(key, body)
+                return await self._api.replace_status(key, raw["metadata"]["resourceVersion"], body)
             except ApiException as error:
+                if error.status == HTTPStatus.CONFLICT:
+                    return None
                 if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
                     raise
                 refusal = _parse(error)

@@ -246,6 +246,8 @@ def render_rayservice(model: VoiceModel, traffic: TrafficSplit, images: Images) 
         "rayVersion": RAY_VERSION,
         # Always on: switching it on later would need a new cluster.
         "enableInTreeAutoscaling": True,
+        # Whoever reaches the dashboard runs code in the pods, unless it asks for a token (CVE-2023-48022).
+        "authOptions": {"mode": "token"},
         "autoscalerOptions": _build_autoscaler(),
         "headGroupSpec": _build_head(model, images),
         "workerGroupSpecs": [_build_workers(model, images)],

@@ -112,13 +112,18 @@ class RayBackend:
         """
         canary, counters = self._canary, self._counters
         if canary is not None and canary.should_route(request):
+            began = False
             try:
                 call = await canary.stream(request)
+                async for item in _relay_stream(call, counters[Track.CANARY]):
+                    began = True
+                    yield item
             except CanaryGoneError:
                 pass
+            except (AtCapacityError, UnavailableError):
+                if began:
+                    raise
             else:
-                async for item in _relay_stream(call, counters[Track.CANARY]):
-                    yield item
                 return
         call = self._stable.options(stream=True).stream.remote(request)
         async for item in _relay_stream(call, counters[Track.STABLE]):
