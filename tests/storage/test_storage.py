@@ -2,6 +2,7 @@
 
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from kubevoice.errors import InputError, KubeVoiceError, StorageError
@@ -155,3 +156,51 @@ def test_patience_ends(new_server):
     with pytest.raises(StorageError, match="cannot be reached"):
         storage.read("a")
     assert 3 <= time.monotonic() - began < 20
+
+
+@pytest.fixture(params=["<html><body>Welcome</body></html>", "Welcome", ""])
+def web_server(request):
+    """A server that is not S3: it answers every request with 200 and the same text."""
+    requests, page = [], request.param.encode()
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(page)
+
+        do_HEAD = do_PUT = do_GET  # noqa: N815  # names of http.server
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", requests
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda at: list(at.list()),
+        lambda at: at.exists("a"),
+        lambda at: at.read("a"),
+        lambda at: at.write("a", b"1"),
+    ],
+    ids=["list", "exists", "read", "write"],
+)
+def test_a_server_that_is_not_s3_is_named_as_such_after_few_requests(web_server, monkeypatch, use):
+    endpoint, requests = web_server
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    storage = connect("s3://voices/x", S3Options(endpoint=endpoint, path_style=True))
+    with pytest.raises(StorageError, match="does not answer as an S3 server does") as failure:
+        use(storage)
+    assert endpoint in str(failure.value)
+    assert "500" not in str(failure.value).replace(endpoint, "")
+    assert len(requests) <= 2

@@ -10,15 +10,16 @@ from typing import IO, Any, TypeVar
 from typing_extensions import override
 
 from kubevoice.digests import short_hash
+from kubevoice.errors import StorageError
 from kubevoice.storage.base import ObjectInfo, S3Options, Storage, validate_key
 from kubevoice.storage.local import atomic_file, explain_os_errors
-from kubevoice.storage.s3_errors import ObjectNotFoundError, explain_s3, retry_transient
+from kubevoice.storage.s3_errors import NOT_S3_ADVICE, ObjectNotFoundError, explain_s3, retry_transient
 
 __all__ = ["S3Storage"]
 
 T = TypeVar("T")
 
-CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 60, 4
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 60, 2
 WORKERS = 8
 
 
@@ -45,7 +46,7 @@ class S3Storage(Storage):
         config = Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
-            retries={"max_attempts": ATTEMPTS, "mode": "standard"},
+            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
             s3={"addressing_style": "path" if options.path_style else "auto"},
         )
         # Not boto3's default session: it is not thread-safe, and it keeps the first credentials.
@@ -59,6 +60,13 @@ class S3Storage(Storage):
         with explain_s3(failure, self._bucket, self._options.endpoint or "AWS"):
             return retry_transient(call, self._options.patience_seconds, failure)
 
+    def _request(self, failure: str, call: Callable[[], dict[str, Any]], field: str) -> dict[str, Any]:
+        """Return the answer of one request. That of every S3 server has `field`, and no web page with status 200."""
+        answer = self._call(failure, call)
+        if field not in answer:
+            raise StorageError(f"{failure}: {self._options.endpoint or 'AWS'} {NOT_S3_ADVICE}")
+        return answer
+
     @override
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """List the objects below the prefix, in pages of ListObjectsV2; markers of folders are left out."""
@@ -67,7 +75,9 @@ class S3Storage(Storage):
         root = f"{self._prefix}/" if self._prefix else ""
         request = {"Bucket": self._bucket, "Prefix": root + prefix}
         while True:
-            page = self._call(f"cannot list {self.uri}", lambda: self._client.list_objects_v2(**request))
+            page = self._request(
+                f"cannot list {self.uri}", lambda: self._client.list_objects_v2(**request), "IsTruncated"
+            )
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):  # some servers list folders
                     yield ObjectInfo(item["Key"].removeprefix(root), item["Size"], etag=item.get("ETag", ""))
@@ -80,7 +90,7 @@ class S3Storage(Storage):
         """Check by HEAD whether an object exists; a bucket that does not exist is a StorageError."""
         name, failure = self._key(key), f"cannot look for {self.uri}/{key}"
         try:
-            self._call(failure, lambda: self._client.head_object(Bucket=self._bucket, Key=name))
+            self._request(failure, lambda: self._client.head_object(Bucket=self._bucket, Key=name), "ETag")
         except ObjectNotFoundError:
             # A response to HEAD has no body, so a missing bucket looks like a missing object.
             if not self._bucket_seen:
@@ -94,19 +104,21 @@ class S3Storage(Storage):
         """Read an object by GET."""
         name = self._key(key)
 
-        def fetch() -> bytes:
-            body: bytes = self._client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
-            return body
+        def fetch() -> dict[str, Any]:
+            answer: dict[str, Any] = self._client.get_object(Bucket=self._bucket, Key=name)
+            return answer | {"Body": answer["Body"].read()}
 
-        return self._call(f"cannot read {self.uri}/{key}", fetch)
+        body: bytes = self._request(f"cannot read {self.uri}/{key}", fetch, "ETag")["Body"]
+        return body
 
     @override
     def write(self, key: str, data: bytes) -> None:
         """Write an object by PUT."""
         name = self._key(key)
-        self._call(
+        self._request(
             f"cannot write {self.uri}/{key}",
             lambda: self._client.put_object(Bucket=self._bucket, Key=name, Body=data),
+            "ETag",
         )
 
     @override

@@ -8,13 +8,16 @@ from typing import TypeVar
 
 from kubevoice.errors import InputError, StorageError
 
-__all__ = ["ObjectNotFoundError", "explain_s3", "retry_transient"]
+__all__ = ["NOT_S3_ADVICE", "ObjectNotFoundError", "explain_s3", "retry_transient"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
+NOT_S3 = "500"
+"""What botocore makes of an answer that is not S3's XML, whatever its status was. S3's own code is InternalError."""
+NOT_S3_ADVICE = "does not answer as an S3 server does; check spec.storage.endpoint"
 TRANSIENT_CODES = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequests"}
 
 
@@ -29,6 +32,8 @@ def _is_transient(error: Exception) -> bool:
     if isinstance(error, boto.ClientError):
         answer = error.response
         status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if answer.get("Error", {}).get("Code") == NOT_S3:
+            return False
         return status >= 500 or status == 429 or answer.get("Error", {}).get("Code") in TRANSIENT_CODES
     connection_lost = isinstance(error, boto.ConnectionError | boto.HTTPClientError | boto.IncompleteReadError)
     return connection_lost and not isinstance(error, boto.SSLError)
@@ -100,6 +105,7 @@ def explain_s3(failure: str, bucket: str, endpoint: str) -> Iterator[None]:
             "403": "access is denied; check spec.storage.secretRef and the bucket's policy",
             "InvalidAccessKeyId": "the access key is unknown to the server; check spec.storage.secretRef",
             "SignatureDoesNotMatch": "the secret key is wrong; check spec.storage.secretRef",
+            NOT_S3: f"{endpoint} {NOT_S3_ADVICE}",
         }.get(code, f"{endpoint} answered {code or error}")
         raise StorageError(f"{failure}: {advice}") from error
     except BotoCoreError as error:
