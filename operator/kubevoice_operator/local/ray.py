@@ -34,6 +34,8 @@ __all__ = ["LocalRay", "RayProcess", "port_is_free"]
 START_SECONDS = 300.0
 """A machine that is busy needs minutes; a head node that cannot start ends long before."""
 STOP_SECONDS = 5.0
+GAVE_UP = "timed out during startup"
+"""What Ray says when a node is not ready within 30 seconds, for which it has no setting. It is started again."""
 LAST_LINES = 5
 PORTS = range(20000, 30000)
 SOCKET_PATH_LIMIT = 107
@@ -188,6 +190,24 @@ class LocalRay:
         KubeVoiceError
             If it ends or does not answer; the message quotes the end of the log and names it.
         """
+        started_at, end, exit_code = time.monotonic(), GAVE_UP, None
+        while GAVE_UP in end and time.monotonic() - started_at < START_SECONDS:
+            process, head, begin = self._launch(environment)
+            exit_code = None
+            while exit_code is None and time.monotonic() - started_at < START_SECONDS:
+                with suppress(OSError):
+                    if head.request("GET")[0] == HTTPStatus.OK:
+                        return head
+                time.sleep(0.2)
+                exit_code = process.poll()
+            self.stop()
+            end = self._read_end(begin)
+        seconds = time.monotonic() - started_at
+        what = "did not answer within" if exit_code is None else f"ended with exit code {exit_code} after"
+        raise KubeVoiceError(f"Ray {what} {seconds:.0f} s; its log {self.log} ends with:\n{end}")
+
+    def _launch(self, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], RayProcess, int]:
+        """Start a head node; return its process, its record and where its messages begin in the log."""
         gcs, dashboard, agent, agent_grpc, metrics, client = _free_ports(6)
         temporary = self._temporary_folder()
         temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -222,17 +242,7 @@ class LocalRay:
             )
         head = RayProcess(process.pid, _identity(process.pid), dashboard, token)
         write_atomically(self._folder / "ray.json", json.dumps(asdict(head)))
-        started_at, exit_code = time.monotonic(), None
-        while exit_code is None and time.monotonic() - started_at < START_SECONDS:
-            with suppress(OSError):
-                if head.request("GET")[0] == HTTPStatus.OK:
-                    return head
-            time.sleep(0.2)
-            exit_code = process.poll()
-        seconds = time.monotonic() - started_at
-        self.stop()
-        what = "did not answer within" if exit_code is None else f"ended with exit code {exit_code} after"
-        raise KubeVoiceError(f"Ray {what} {seconds:.0f} s; its log {self.log} ends with:\n{self._read_end(begin)}")
+        return process, head, begin
 
     def _read_end(self, begin: int) -> str:
         """Return the last lines that Ray wrote after a position of its log, without stack traces and repetitions."""

@@ -55,7 +55,7 @@ class Ray:
     """A head and workers, on addresses of loopback."""
 
     def __init__(self, folder):
-        self.folder, self.nodes = folder, {}
+        self.folder, self.nodes, self.arguments = folder, {}, {}
         self.gcs, self.dashboard, self.port = free_port(HEAD), free_port(HEAD), free_port()
         self.environment = (
             os.environ
@@ -71,6 +71,7 @@ class Ray:
 
     def start(self, address, parameters, *words):
         """Start a node with what KubeRay would hand to `ray start`."""
+        self.arguments[address] = (parameters, *words)
         ports = [f"--{name}={free_port()}" for name in ("dashboard-agent-listen-port", "dashboard-agent-grpc-port")]
         ports += [f"--metrics-export-port={free_port()}", "--min-worker-port=0", "--max-worker-port=0"]
         given = [f"--{name}={value}" for name, value in parameters.items() if name != "dashboard-host"]
@@ -84,6 +85,13 @@ class Ray:
                 stdout=log,
                 stderr=log,
             )
+
+    def all_are_up(self):
+        """Return whether every node has started. Ray gives each 30 seconds; KubeRay would replace one that gave up."""
+        for address, node in self.nodes.items():
+            if node.poll() is not None:
+                self.start(address, *self.arguments[address])
+        return all("Ray runtime started" in (self.folder / f"{address}.log").read_text() for address in self.nodes)
 
     def run(self, address, *command):
         """Begin a command in a node's namespaces, as a preStop hook runs."""
@@ -127,6 +135,7 @@ def ray(tmp_path_factory, toy):
         until(lambda: cluster.serve()[0] == 200, cluster.read_logs)
         for address in WORKERS:
             cluster.start(address, workers, f"--address={HEAD}:{cluster.gcs}")
+        until(cluster.all_are_up, cluster.read_logs)
         yield cluster
     finally:
         cluster.stop()
