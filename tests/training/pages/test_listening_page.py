@@ -10,6 +10,7 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE_MILLISECONDS = 180_000
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
 PROGRAM = Path(__file__).resolve().parents[3] / "training" / "recipes" / "listening_page.py"
 EMOTIONS = ("happy", "sad")
@@ -35,8 +36,9 @@ def file(tmp_path_factory):
 @pytest.fixture
 def page(file):
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE_MILLISECONDS)
         opened, requests, refused = browser.new_page(), [], []
+        opened.set_default_timeout(PATIENCE_MILLISECONDS)
         opened.on("request", lambda request: requests.append(request.url))
         opened.on("console", lambda message: refused.append(message.text))
         opened.goto(file.as_uri())
