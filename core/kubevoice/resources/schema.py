@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Self
 
 import cel as common_expression
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import model_validator
 
 from kubevoice.validation import CamelModel
 
@@ -45,12 +45,26 @@ class Part(CamelModel):
 class StatusPart(Part):
     """Base of every part of the status: what is longer than the schema allows is cut, not refused."""
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _cut(cls, value: Any, info: ValidationInfo) -> Any:
-        metadata = cls.model_fields[info.field_name or ""].metadata
-        limit = next((item.max_length for item in metadata if hasattr(item, "max_length")), None)
-        return value[:limit] if limit is not None and isinstance(value, str | tuple | list) else value
+    def _cut(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        limits = _max_lengths(cls)
+        long = [k for k, v in data.items() if k in limits and isinstance(v, str | tuple | list) and len(v) > limits[k]]
+        return data | {k: data[k][: limits[k]] for k in long} if long else data
+
+
+@cache
+def _max_lengths(model: type[Part]) -> dict[str, int]:
+    """Return the longest length of each field that has one, by its name and by its alias."""
+    return {
+        name: item.max_length
+        for field, info in model.model_fields.items()
+        for item in info.metadata
+        if hasattr(item, "max_length")
+        for name in (field, info.alias or field)
+    }
 
 
 def cel(*rules: tuple[str, str], **more: Any) -> dict[str, Any]:
