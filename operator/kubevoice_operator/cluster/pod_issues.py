@@ -9,7 +9,15 @@ from kubevoice.resources.conditions import Reason
 
 from kubevoice_operator.observed_state import PodIssue
 
-__all__ = ["CLUSTER_LABEL", "Failure", "find_failure", "find_pod_issue", "find_termination", "parse_timestamp"]
+__all__ = [
+    "CLUSTER_LABEL",
+    "Failure",
+    "find_failure",
+    "find_first_issue",
+    "find_pod_issue",
+    "find_termination",
+    "parse_timestamp",
+]
 
 Object = Mapping[str, Any]
 CLUSTER_LABEL = "ray.io/cluster"
@@ -123,6 +131,24 @@ def find_pod_issue(pod: Object, now: datetime) -> PodIssue | None:
             message = f"it has not started for {SLOW_START_SECONDS} s; see kubectl describe pod {name}"
             return PodIssue(Reason.POD_CONFIG_ERROR, message, name)
     return None
+
+
+def find_first_issue(pods: Iterable[Object], now: datetime) -> PodIssue | None:
+    """Find what keeps the first of several pods from running that does not.
+
+    Parameters
+    ----------
+    pods
+        The pods as the API server sent them.
+    now
+        The current time.
+
+    Returns
+    -------
+    PodIssue or None
+        None if nothing keeps any of them from running.
+    """
+    return next((issue for pod in pods if (issue := find_pod_issue(pod, now)) is not None), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Converts a RayService and its pods, as the API server sent them, into an ObservedService. Pure."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -9,7 +9,7 @@ from kubevoice.resources.data_plane import RevisionsResponse
 
 from kubevoice_operator.cluster.cache import Children
 from kubevoice_operator.cluster.pod_failures import PodFailure
-from kubevoice_operator.cluster.pod_issues import CLUSTER_LABEL, find_pod_issue, parse_timestamp
+from kubevoice_operator.cluster.pod_issues import CLUSTER_LABEL, find_first_issue, parse_timestamp
 from kubevoice_operator.observed_state import ObservedService, PodIssue
 from kubevoice_operator.render.names import HASH_ANNOTATION
 from kubevoice_operator.render.serve_config import APPLICATION, CANARY_APPLICATION
@@ -37,10 +37,19 @@ def _is_worker(pod: Object, cluster: str | None) -> bool:
     return bool(labels.get(RAY_LABEL) == "worker" and labels.get(CLUSTER_LABEL) == cluster)
 
 
+def _clusters(status: Object) -> Iterator[Object]:
+    """Iterate over what a RayService says of the cluster that serves and of the one that is prepared."""
+    return (status.get(part, {}) for part in ("activeServiceStatus", "pendingServiceStatus"))
+
+
+def _applications(status: Object, application: str) -> Iterator[Object]:
+    """Iterate over the state of an application in both clusters."""
+    return (cluster.get("applicationStatuses", {}).get(application, {}) for cluster in _clusters(status))
+
+
 def _application_error(status: Object, application: str) -> str | None:
     """Return Ray Serve's error of an application that failed to deploy or is unhealthy; None otherwise."""
-    for part in ("activeServiceStatus", "pendingServiceStatus"):
-        app = status.get(part, {}).get("applicationStatuses", {}).get(application, {})
+    for app in _applications(status, application):
         if app.get("status") in ("DEPLOY_FAILED", "UNHEALTHY"):
             messages = [app.get("message", "")]
             messages += [d.get("message", "") for d in app.get("serveDeploymentStatuses", {}).values()]
@@ -50,8 +59,7 @@ def _application_error(status: Object, application: str) -> str | None:
 
 def _start_error(status: Object, application: str) -> str | None:
     """Return why a replica of an application could not start while Ray Serve tries again; None if none failed."""
-    for part in ("activeServiceStatus", "pendingServiceStatus"):
-        app = status.get(part, {}).get("applicationStatuses", {}).get(application, {})
+    for app in _applications(status, application):
         deployments = app.get("serveDeploymentStatuses", {}).values()
         messages = [d.get("message", "") for d in deployments if d.get("status") in ("UPDATING", "UPSCALING")]
         if failures := [message for message in messages if FAILED_START in message]:
@@ -62,7 +70,7 @@ def _start_error(status: Object, application: str) -> str | None:
 def _last_error(messages: Sequence[str]) -> str:
     """Return the last line that names an error, or else the last line; empty if there is none."""
     lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
-    return ([line for line in lines if "Error:" in line] or lines or [""])[-1][:400]
+    return ([line for line in lines if "Error" in line] or lines or [""])[-1][:400]
 
 
 def _is_settled(raw: Object) -> bool:
@@ -136,8 +144,8 @@ def wanted_clusters(children: Children, name: str) -> frozenset[str]:
         Empty if KubeRay has not named any yet.
     """
     status = children.services.get(name, {}).get("status", {})
-    parts = (status.get(part, {}).get("rayClusterName") for part in ("activeServiceStatus", "pendingServiceStatus"))
-    return frozenset(cluster for cluster in parts if cluster)
+    names = (cluster.get("rayClusterName") for cluster in _clusters(status))
+    return frozenset(cluster for cluster in names if cluster)
 
 
 def _find_issue(
@@ -145,7 +153,7 @@ def _find_issue(
 ) -> PodIssue | None:
     """Return what keeps pods of the wanted clusters from running, or how they fail one after the other."""
     current = [pod for pod in pods if not wanted or pod["metadata"]["labels"].get(CLUSTER_LABEL) in wanted]
-    if (issue := next((i for i in (find_pod_issue(pod, now) for pod in current) if i is not None), None)) is not None:
+    if (issue := find_first_issue(current, now)) is not None:
         return issue
     repeated = [failure for failure in failures if not wanted or failure.cluster in wanted]
     if len(repeated) < REPEATED:

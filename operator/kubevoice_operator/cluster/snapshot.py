@@ -9,7 +9,7 @@ from kubevoice.resources.stages import Progress, Stage, StageFailure
 from pydantic import ValidationError
 
 from kubevoice_operator.cluster.cache import Children
-from kubevoice_operator.cluster.pod_issues import find_pod_issue, find_termination, parse_timestamp
+from kubevoice_operator.cluster.pod_issues import find_first_issue, find_termination, parse_timestamp
 from kubevoice_operator.observed_state import (
     JobPhase,
     ObservedExposure,
@@ -137,8 +137,7 @@ def _observe_job(
     first = groups[0][0] if groups else None
     pod_issue = None
     if phase is JobPhase.RUNNING:
-        issues = (find_pod_issue(pod, now) for pod in pods)
-        pod_issue = next((i for i in issues if i is not None), None) or creation_issue or _find_retry(job, pods)
+        pod_issue = find_first_issue(pods, now) or creation_issue or _find_retry(job, pods)
     return ObservedJob(
         phase=phase,
         message=annotations.get(RESULT_ANNOTATION) or end.get("message", ""),

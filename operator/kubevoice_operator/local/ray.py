@@ -27,6 +27,7 @@ from kubevoice.errors import KubeVoiceError
 
 from kubevoice_operator.local.files import write_atomically
 from kubevoice_operator.local.http import LOOPBACK, request
+from kubevoice_operator.local.processes import identify_process, read_boot_id, read_stat
 from kubevoice_operator.render.serve_config import RAY_ENVIRONMENT
 
 __all__ = ["LocalRay", "RayProcess", "port_is_free"]
@@ -107,29 +108,10 @@ def _free_ports(count: int) -> list[int]:
     return list(islice((port for port in random.sample(PORTS, len(PORTS)) if port_is_free(port)), count))
 
 
-def _stat(pid: int) -> list[str]:
-    """Return what /proc says of a process, from its state on; empty if it is gone or only waits to be reaped."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-    return [] if fields[0] == "Z" else fields
-
-
-def _identity(pid: int) -> str:
-    """Return the boot and the tick a process began in: with the pid it names the process for good. Empty if gone."""
-    fields = _stat(pid)
-    return f"{_boot()}/{fields[19]}" if fields else ""
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
 def _session(leader: int) -> list[int]:
     """Return the processes of a session. Ray's workers have process groups of their own, but share the session."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if (fields := _stat(pid)) and int(fields[3]) == leader]
+    return [pid for pid in pids if (fields := read_stat(pid)) and int(fields[3]) == leader]
 
 
 class LocalRay:
@@ -154,7 +136,7 @@ class LocalRay:
             None if it is not alive.
         """
         head = self._read_record()
-        return head if head and _identity(head.pid) == head.started else None
+        return head if head and identify_process(head.pid) == head.started else None
 
     def _read_record(self) -> RayProcess | None:
         """Return the head node started last, if that was since this machine booted."""
@@ -162,7 +144,7 @@ class LocalRay:
             head = RayProcess(**json.loads((self._folder / "ray.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
-        return head if head.started.startswith(f"{_boot()}/") else None
+        return head if head.started.startswith(f"{read_boot_id()}/") else None
 
     def _temporary_folder(self) -> Path:
         """Return Ray's session folder: in ours, unless the sockets' paths would grow too long for the kernel."""
@@ -240,7 +222,7 @@ class LocalRay:
                     "RAY_AUTH_TOKEN": token,
                 },
             )
-        head = RayProcess(process.pid, _identity(process.pid), dashboard, token)
+        head = RayProcess(process.pid, identify_process(process.pid), dashboard, token)
         write_atomically(self._folder / "ray.json", json.dumps(asdict(head)))
         return process, head, begin
 
@@ -263,7 +245,7 @@ class LocalRay:
         head = self._read_record()
         # The kernel does not reuse the pid of a session that has processes: a process with this pid is the head, or the
         # session has ended.
-        if head is None or (_stat(head.pid) and _identity(head.pid) != head.started):
+        if head is None or (read_stat(head.pid) and identify_process(head.pid) != head.started):
             return False
         members = _session(head.pid)
         for number in (signal.SIGTERM, signal.SIGKILL):

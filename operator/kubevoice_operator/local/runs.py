@@ -15,6 +15,7 @@ from kubevoice.validation import CamelModel
 from pydantic import ValidationError
 
 from kubevoice_operator.local.files import write_atomically
+from kubevoice_operator.local.processes import identify_process
 
 __all__ = ["Activity", "Run", "RunRecord", "apply_run", "read_run"]
 
@@ -29,7 +30,7 @@ class Run(CamelModel):
 
     pid: int
     started: str
-    """When the process began, in the kernel's ticks: pids are reused."""
+    """What `identify_process` returned when it began."""
     command: str
     activity: Activity = "read"
     job: str | None = None
@@ -41,7 +42,7 @@ class Run(CamelModel):
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
-        return self.started != "" and _read_start(self.pid) == self.started
+        return self.started != "" and identify_process(self.pid) == self.started
 
 
 class RunRecord:
@@ -57,7 +58,7 @@ class RunRecord:
 
     def __init__(self, path: Path, command: str) -> None:
         self._path = path
-        self._run = Run(pid=os.getpid(), started=_read_start(os.getpid()), command=command)
+        self._run = Run(pid=os.getpid(), started=identify_process(os.getpid()), command=command)
 
     def __enter__(self) -> Self:
         self._write()
@@ -106,14 +107,6 @@ def read_run(path: Path) -> Run | None:
         return Run.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def _read_start(pid: int) -> str:
-    """Return when a process began; empty if there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
 
 
 def apply_run(
