@@ -3,11 +3,11 @@
 import pytest
 from kubelet import voice
 from rest import APPLY
-from test_crd_rules import FULL, NAMESPACE, SCHEMA, create, create_invalid, merge, rest
+from test_crd_rules import FULL, NAMESPACE, SCHEMA, create, create_invalid, merge, namespace
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
-__all__ = ["rest"]
+__all__ = ["namespace"]  # a fixture
 
 REFUSED = [
     ("serving.replica.memory", {"serving": {"replica": {"memory": "0"}}}),

@@ -5,13 +5,12 @@ from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 
-import operators
 import pytest
 import yaml
 from kubelet import voice
 from kubernetes.client.exceptions import ApiException
 from kubevoice.resources.crd import NAME_RULE, build_crd
-from rest import APPLY, Rest
+from rest import APPLY
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
@@ -188,13 +187,9 @@ def replace_value(path, value):
     return spec
 
 
-@pytest.fixture(scope="module")
-def rest(control_plane):
-    operators.install(control_plane)
+@pytest.fixture(scope="module", autouse=True)
+def namespace(control_plane):
     control_plane.namespace(NAMESPACE)
-    rest = Rest(control_plane.kubeconfig)
-    yield rest
-    rest.close()
 
 
 def create(rest, body, *, dry=True):

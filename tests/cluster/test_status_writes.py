@@ -19,7 +19,6 @@ from kubevoice_operator.cluster.cache import Key
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.requests import ApiRequests
 from kubevoice_operator.cluster.status_writer import StatusWriter
-from rest import Rest
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
@@ -72,14 +71,6 @@ def parse(body):
         if field in body:
             body[field] = unique(body[field], key)
     return VoiceModelStatus.model_validate(body)
-
-
-@pytest.fixture(scope="module")
-def rest(control_plane):
-    operators.install(control_plane)
-    rest = Rest(control_plane.kubeconfig)
-    yield rest
-    rest.close()
 
 
 @pytest.fixture
