@@ -4,9 +4,10 @@ A rule is written once, in CEL: the API server evaluates it from the CRD, and lo
 """
 
 from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from typing import Any, Self
 
-import cel as common_expression
 from pydantic import model_validator
 
 from kubevoice.validation import CamelModel
@@ -22,9 +23,21 @@ QUANTITY = r"^([1-9][0-9]*(\.[0-9]+)?|0?\.[0-9]*[1-9][0-9]*)(m|[kMGTPE]|[KMGTPE]
 
 
 @cache
+def _load_cel() -> Any:
+    """Load the extension module of the package `cel` alone: the package imports its command line too, for a second."""
+    package = find_spec("cel")
+    extension = package and PathFinder.find_spec("cel", package.submodule_search_locations)
+    if extension is None or extension.loader is None:
+        raise ImportError("common-expression-language is not installed")
+    module = module_from_spec(extension)
+    extension.loader.exec_module(module)
+    return module
+
+
+@cache
 def _compile(rule: str) -> Any:
     """Compiling takes longer than everything else that loading does."""
-    return common_expression.compile(rule)
+    return _load_cel().compile(rule)
 
 
 class Part(CamelModel):
