@@ -25,6 +25,7 @@ from kubevoice_training.finetuning.tensorboard import TensorBoardWriter
 from kubevoice_training.finetuning.vocoder_finetuning import VocoderClip, VocoderFineTuning, build_vocoder_loop_config
 from kubevoice_training.runtime.checkpoint_store import CheckpointStore
 from kubevoice_training.runtime.process_group import ProcessGroup, join_process_group
+from kubevoice_training.runtime.torch_compiler import leave_out_compiler
 from kubevoice_training.stages.base_weights import fetch_base
 from kubevoice_training.stages.context import Context, fetch_features
 from kubevoice_training.voice_checkpoint import VoiceWeights, save_weights
@@ -238,6 +239,7 @@ def train(spec: TrainSpec, context: Context) -> TrainResult:
     KubeVoiceError
         If a loss is not finite, or another process of the training is lost.
     """
+    leave_out_compiler()
     with join_process_group(context.world, context.artifacts, context.prefix, context.stopping) as group:
         training = _prepare_training(spec, context, group)
         if (step := training.resume()) > 0:
