@@ -37,12 +37,12 @@ def create_voice(node, namespace, dataset):
     yield create
     for voice in created:
         voice.delete()
-        voice.wait("the end of its pods", lambda voice=voice: not voice.pods(), 180)
+        voice.wait("the end of its pods", lambda voice=voice: not voice.pods(), 420)
 
 
 def wait_for_trainer(voice):
     """Wait for a checkpoint, and return the name of the pod that trains."""
-    voice.wait("a checkpoint", lambda: voice.status.get("training", {}).get("step", 0) >= 3, 240)
+    voice.wait("a checkpoint", lambda: voice.status.get("training", {}).get("step", 0) >= 3, 420)
     return next(p["metadata"]["name"] for p in voice.pods("kubevoice.io/stage=train"))
 
 
@@ -54,13 +54,13 @@ def test_an_image_that_cannot_be_pulled_is_reported_and_can_be_corrected(create_
     assert voice.status["lastFailure"]["pod"]
     assert voice.condition("Degraded")["status"] == "True"
     voice.apply(training={"image": "kubevoice/training:0.1.0"})
-    voice.wait_condition("DatasetReady", timeout=180)
+    voice.wait_condition("DatasetReady", timeout=420)
     assert voice.condition("Degraded")["status"] == "False"
 
 
 def test_missing_gpus_are_reported_and_both_nodes_train_when_they_exist(node, create_voice):
     voice = create_voice("gpu", training={"gpusPerNode": 1, "nodes": 2}).apply()
-    message = voice.wait_condition("Trained", "False", "Unschedulable", timeout=240)["message"]
+    message = voice.wait_condition("Trained", "False", "Unschedulable", timeout=420)["message"]
     assert "nvidia.com/gpu" in message
     (name,) = [item["metadata"]["name"] for item in node.get("nodes")["items"]]
     advertise(node, name, 2)
@@ -84,11 +84,11 @@ def test_a_trainer_without_memory_is_reported_and_continues_with_more(create_voi
     too_little = {"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"memory": "200Mi"}}
     enough = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "3Gi"}}
     voice = create_voice("memory", training={"resources": too_little, "backoffLimit": 0}).apply()
-    message = voice.wait_condition("Trained", "False", "OutOfMemory", timeout=240)["message"]
+    message = voice.wait_condition("Trained", "False", "OutOfMemory", timeout=420)["message"]
     assert "spec.training.resources.limits.memory" in message
     assert voice.status["lastFailure"]["exitCode"] == 137
     voice.apply(training={"resources": enough})
-    voice.wait_condition("Trained", timeout=240)
+    voice.wait_condition("Trained", timeout=420)
 
 
 def test_a_missing_secret_is_reported_and_can_be_created(node, create_voice, namespace):
@@ -97,7 +97,7 @@ def test_a_missing_secret_is_reported_and_can_be_created(node, create_voice, nam
     voice.apply()
     assert "later" in voice.wait_condition("DatasetReady", "False", "PodConfigError")["message"]
     node.apply([node.s3.secret("later", namespace)])
-    voice.wait_condition("DatasetReady", timeout=180)
+    voice.wait_condition("DatasetReady", timeout=420)
 
 
 def test_wrong_credentials_are_reported_and_retried(node, create_voice, namespace):
@@ -107,10 +107,10 @@ def test_wrong_credentials_are_reported_and_retried(node, create_voice, namespac
     voice = create_voice("wrong", training={"backoffLimit": 0})
     voice.model["spec"]["storage"]["secretRef"] = {"name": "wrong"}
     voice.apply()
-    assert "secret" in voice.wait_condition("DatasetReady", "False", "StorageError", timeout=180)["message"]
+    assert "secret" in voice.wait_condition("DatasetReady", "False", "StorageError", timeout=420)["message"]
     assert voice.status["lastFailure"]["retryable"]
     node.apply([node.s3.secret("wrong", namespace)])
-    voice.wait_condition("DatasetReady", timeout=240)
+    voice.wait_condition("DatasetReady", timeout=420)
 
 
 def test_a_dataset_error_is_reported_once_and_checked_again_on_request(node, create_voice):
@@ -119,19 +119,19 @@ def test_a_dataset_error_is_reported_once_and_checked_again_on_request(node, cre
         Bucket="datasets", Key="broken/metadata.csv", Body="id,text,emotion,wav_path\na,你好,neutral,a.wav\n".encode()
     )
     voice = create_voice("broken", "s3://datasets/broken/").apply()
-    message = voice.wait_condition("DatasetReady", "False", "InvalidInput", timeout=180)["message"]
+    message = voice.wait_condition("DatasetReady", "False", "InvalidInput", timeout=420)["message"]
     assert "row 1 (id a)" in message
     (job,) = voice.jobs()
     assert job["status"]["failed"] == 1, "invalid input must not be retried"
     voices.upload_dataset(node.s3, "broken", clips=9)
     client.close()
     node.kubectl("annotate", "vm", voice.name, "-n", voice.namespace, "kubevoice.io/refresh=corrected")
-    voice.wait_condition("DatasetReady", timeout=180)
+    voice.wait_condition("DatasetReady", timeout=420)
 
 
 def test_a_stage_that_takes_too_long_is_reported(create_voice):
     voice = create_voice("slow", training={"maxSteps": 100000, "activeDeadlineSeconds": 60}).apply()
-    message = voice.wait_condition("Trained", "False", "DeadlineExceeded", timeout=400)["message"]
+    message = voice.wait_condition("Trained", "False", "DeadlineExceeded", timeout=420)["message"]
     assert "activeDeadlineSeconds" in message
 
 
@@ -139,9 +139,9 @@ def test_a_trainer_that_is_killed_or_evicted_resumes_from_its_checkpoint(node, c
     voice = create_voice("resumes", training={"maxSteps": 1000}).apply()
     pod = wait_for_trainer(voice)
     node.kubectl("delete", "pod", pod, "-n", voice.namespace, "--wait=false")
-    voice.wait("another trainer", lambda: find_trainer(voice, pod), 240)
+    voice.wait("another trainer", lambda: find_trainer(voice, pod), 420)
     second = find_trainer(voice, pod)
-    voice.wait("the resumed training", lambda: "continuing at step" in logs(node, voice, second), 180)
+    voice.wait("the resumed training", lambda: "continuing at step" in logs(node, voice, second), 420)
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
@@ -155,9 +155,9 @@ def test_a_trainer_that_is_killed_or_evicted_resumes_from_its_checkpoint(node, c
         "-",
         input=json.dumps(eviction),
     )
-    voice.wait("a third trainer", lambda: find_trainer(voice, pod, second), 240)
+    voice.wait("a third trainer", lambda: find_trainer(voice, pod, second), 420)
     third = find_trainer(voice, pod, second)
-    voice.wait("the resumed training", lambda: "continuing at step" in logs(node, voice, third), 180)
+    voice.wait("the resumed training", lambda: "continuing at step" in logs(node, voice, third), 420)
 
 
 def find_trainer(voice, *before):
@@ -175,13 +175,13 @@ def test_training_can_be_suspended_and_resumed(node, create_voice):
     voice = create_voice("suspended", training={"maxSteps": 1000}).apply()
     wait_for_trainer(voice)
     voice.apply(training={"suspend": True})
-    voice.wait("its trainer to stop", lambda: not voice.pods("kubevoice.io/stage=train"), 180)
+    voice.wait("its trainer to stop", lambda: not voice.pods("kubevoice.io/stage=train"), 420)
     assert voice.condition("Trained")["reason"] == "Suspended"
     assert voice.status["phase"] == "Suspended"
     voice.apply(training={"suspend": False})
-    voice.wait("a trainer", lambda: find_trainer(voice), 180)
+    voice.wait("a trainer", lambda: find_trainer(voice), 420)
     pod = find_trainer(voice)
-    voice.wait("the resumed training", lambda: "continuing at step" in logs(node, voice, pod), 180)
+    voice.wait("the resumed training", lambda: "continuing at step" in logs(node, voice, pod), 420)
 
 
 def test_an_outage_of_s3_for_a_minute_does_not_end_the_training(node, create_voice):
@@ -189,7 +189,7 @@ def test_an_outage_of_s3_for_a_minute_does_not_end_the_training(node, create_voi
     pod = wait_for_trainer(voice)
     node.stop("versitygw", signal.SIGKILL)
     try:
-        voice.wait("a minute to pass", has_elapsed(60), 90)
+        voice.wait("a minute to pass", has_elapsed(60), 120)
     finally:
         node.start("versitygw")
     voice.wait_condition("Trained", timeout=300)
@@ -215,7 +215,7 @@ def test_deletion_during_training_leaves_only_artifacts(node, create_voice):
     wait_for_trainer(voice)
     assert not voice.raw["metadata"].get("finalizers")
     voice.delete()
-    voice.wait("the end of its pods", lambda: not voice.pods() and not voice.jobs(), 180)
+    voice.wait("the end of its pods", lambda: not voice.pods() and not voice.jobs(), 420)
     assert voices.list_keys(node.s3, "voices", f"{voice.namespace}/deleted/")
 
 
@@ -235,7 +235,7 @@ def test_the_operator_and_the_api_server_may_be_killed_during_training(node, cre
     node.kubectl("delete", "pods", "-n", operators.SYSTEM, "--all", "--grace-period=0", "--force")
     node.stop("kube-apiserver", signal.SIGKILL)
     node.start("kube-apiserver")
-    voice.wait_condition("Released", timeout=400)
+    voice.wait_condition("Released", timeout=420)
     assert len(voice.jobs("train")) == 1
     (job,) = voice.jobs("train")
     assert job["status"].get("failed", 0) == 0

@@ -31,9 +31,9 @@ def test_a_voice_is_served_swapped_and_scaled(node, namespace, dataset, version)
             with Client(voice) as client:
                 voice.apply(training={"maxSteps": 4}, serving={"maxReplicas": 2, "minReplicas": 2})
                 voice.wait_ready(300)
-                voice.wait("two replicas", lambda: voice.status["serving"]["replicas"]["ready"] == 2, 180)
+                voice.wait("two replicas", lambda: voice.status["serving"]["replicas"]["ready"] == 2, 420)
             assert client.failures == []
             assert voice.status["serving"]["revision"] != old
         finally:
             voice.delete()
-            voice.wait("the end of its pods", lambda: not voice.pods(), 180)
+            voice.wait("the end of its pods", lambda: not voice.pods(), 420)

@@ -55,12 +55,12 @@ def test_a_training_is_preempted_by_a_higher_priority_and_resumed(kueue, namespa
     (job,) = preempted.jobs("train")
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == QUEUE
     urgent = voice("urgent", maxSteps=2, priorityClassName="urgent")
-    preempted.wait_condition("Trained", "Unknown", "Queued", timeout=180)
+    preempted.wait_condition("Trained", "Unknown", "Queued", timeout=420)
     assert "Kueue" in preempted.condition("Trained")["message"]
-    urgent.wait_condition("Released", timeout=400)
-    preempted.wait("another trainer", lambda: find_trainer(preempted), 180)
+    urgent.wait_condition("Released", timeout=420)
+    preempted.wait("another trainer", lambda: find_trainer(preempted), 420)
     log = lambda: kueue.kubectl("logs", find_trainer(preempted) or "none", "-n", namespace)  # noqa: E731
-    preempted.wait("the resumed training", lambda: find_trainer(preempted) and "continuing at step" in log(), 180)
+    preempted.wait("the resumed training", lambda: find_trainer(preempted) and "continuing at step" in log(), 420)
     (same,) = preempted.jobs("train")
     assert same["metadata"]["uid"] == job["metadata"]["uid"], "a Job that Kueue suspended must not be created again"
     admitted = [w for w in kueue.items("workloads", namespace) if "preempted-train" in w["metadata"]["name"]]

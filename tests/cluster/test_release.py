@@ -34,7 +34,7 @@ def voice(node):
     voice = Voice(node, model)
     yield voice
     voice.delete()
-    voice.wait("the end of its pods", lambda: not voice.pods(), 180)
+    voice.wait("the end of its pods", lambda: not voice.pods(), 420)
 
 
 def list_operator_pods(node):
@@ -100,19 +100,19 @@ def test_the_minimal_example_is_served_and_every_panel_has_data(node, voice, tmp
             return monitor.update()
 
         try:
-            voice.wait("data in every panel", find_data, 90)
+            voice.wait("data in every panel", find_data, 180)
         except TimeoutError as error:
             raise AssertionError(f"empty: {monitor.empty}; targets: {prometheus.read_target_errors()}") from error
         # The stages have ended.
         expected = {item["metadata"]["name"] for item in render_pod_monitors()} - {"kubevoice-stages"}
-        voice.wait("an answer of every pod", lambda: monitor.jobs() == expected, 60)
+        voice.wait("an answer of every pod", lambda: monitor.jobs() == expected, 180)
 
 
 def test_an_upgrade_of_the_operator_fails_no_request(node, voice):
     operator, serving = list_operator_pods(node), read_ray_cluster(voice)
     with Client(voice) as client:
         operators.release(node, {"operator": {"podAnnotations": {"example.com/change": "1"}, "logLevel": "debug"}})
-        voice.wait("the end of the old operators", lambda: not operator & list_operator_pods(node), 60)
+        voice.wait("the end of the old operators", lambda: not operator & list_operator_pods(node), 180)
         voice.apply(serving={"targetOngoingRequests": 3})
         voice.wait_ready(120)
     assert client.failures == []
@@ -137,7 +137,7 @@ def test_voices_are_served_while_the_operator_is_uninstalled(node, voice):
     serving = read_ray_cluster(voice)
     with Client(voice) as client:
         operators.run_helm(node, "uninstall", RELEASE, "--wait")
-        voice.wait("the end of the operators", lambda: not list_operator_pods(node), 60)
+        voice.wait("the end of the operators", lambda: not list_operator_pods(node), 180)
         voice.apply(serving={"targetOngoingRequests": 2})
         operators.release(node, UPGRADED)
         voice.wait_ready(180)

@@ -20,6 +20,8 @@ from testcluster.tools import PATIENCE_SECONDS, wait_for
 __all__ = ["S3", "Cluster"]
 
 STATE_LINES = 40
+CONNECTION_ATTEMPTS = 4
+NOT_CONNECTED = "TLS handshake timeout"
 APPLY = ("--server-side", "--force-conflicts")
 
 
@@ -74,7 +76,11 @@ class Cluster:
         """
         environment = os.environ | {"KUBECONFIG": str(self.kubeconfig), "NO_PROXY": "*", "no_proxy": "*"}
         command = [str(self.kubectl_path), *map(str, arguments)]
-        result = subprocess.run(command, input=input, env=environment, capture_output=True, text=True, check=False)
+        for _ in range(CONNECTION_ATTEMPTS):
+            result = subprocess.run(command, input=input, env=environment, capture_output=True, text=True, check=False)
+            # On a machine that was busy for ten seconds, nothing has been sent yet.
+            if NOT_CONNECTED not in result.stderr:
+                break
         if result.returncode:
             raise RuntimeError(f"kubectl {' '.join(command[1:])}: {result.stderr.strip()}")
         return result.stdout
@@ -150,7 +156,13 @@ class Cluster:
         wait_for(description, predicate, timeout, self.state)
 
     def state(self) -> str:
-        """Describe pods, Jobs, Ray objects and the latest events, as kubectl prints them."""
+        """Describe pods, Jobs, Ray objects and the latest events, as kubectl prints them, or say why it cannot."""
+        try:
+            return self._describe()
+        except RuntimeError as error:
+            return f"The state of the cluster is unknown: {error}"
+
+    def _describe(self) -> str:
         kinds = [kind for kind in ("pods", "jobs", "rayservices", "rayclusters") if self._has(kind)]
         objects = self.kubectl("get", ",".join(kinds), "-A", "-o", "wide")
         events = self.kubectl("get", "events", "-A", "--sort-by=.metadata.creationTimestamp").splitlines()
