@@ -133,12 +133,30 @@ def average_plainly(values: Tensor, durations: Tensor) -> Tensor:
     return means
 
 
+def search_alignment_plainly(soft_alignment: Tensor, text_lengths: Tensor, mel_lengths: Tensor) -> Tensor:
+    """Find the best monotonic alignment, as durations [B, T_text], with loops over frames and symbols."""
+    log_soft = torch.log(soft_alignment.detach().clamp(min=torch.finfo(torch.float32).tiny)).numpy()
+    durations = torch.zeros(soft_alignment.shape[0], soft_alignment.shape[2], dtype=torch.int64)
+    for i, (symbols, frames) in enumerate(zip(text_lengths.tolist(), mel_lengths.tolist(), strict=True)):
+        score = np.full((frames, symbols), -np.inf, np.float32)
+        score[0, 0] = log_soft[i, 0, 0]
+        for t in range(1, frames):
+            for n in range(min(t + 1, symbols)):
+                score[t, n] = log_soft[i, t, n] + max(score[t - 1, n], score[t - 1, n - 1] if n else -np.inf)
+        n = symbols - 1
+        for t in range(frames - 1, -1, -1):
+            durations[i, n] += 1
+            if t and n and score[t - 1, n - 1] >= score[t - 1, n]:
+                n -= 1
+    return durations
+
+
 def build_plain_patches() -> list:
     """Return the patches that replace the product's functions by the plain ones."""
     return [
         patch.object(F, "scaled_dot_product_attention", attend_plainly),
         patch.object(aligner.AlignAttention, "forward", align_plainly),
-        patch.object(aligner, "_search_path", aligner._search_path.py_func),  # noqa: SLF001  # the Python function under numba's
+        patch.object(acoustic_step, "monotonic_alignment_search", search_alignment_plainly),
         patch.object(aligner, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
         patch.object(collation, "beta_binomial_prior", aligner.beta_binomial_prior.__wrapped__),
         patch.object(acoustic_step, "average_per_symbol", average_plainly),
@@ -183,7 +201,7 @@ def build_step(size: str, batch: int) -> Callable[[], float]:
 
 
 def measure(size: str, kind: str, batch: int, steps: int) -> dict[str, float]:
-    """Measure steps in this process; the first, in which numba compiles, does not count.
+    """Measure steps in this process; the first, which warms caches, does not count.
 
     Parameters
     ----------

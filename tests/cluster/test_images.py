@@ -14,7 +14,7 @@ STARTS = {
     "serving": ("python -c 'import kubevoice_serving.app'; ray --version", "ray, version"),
     "training": ("python -m kubevoice_training --help", "kubevoice_training"),
 }
-CONTAINED_PACKAGES = {"operator": "kopf", "serving": "ray", "training": "numba"}
+CONTAINED_PACKAGES = {"operator": "kopf", "serving": "ray", "training": "torch"}
 
 
 @pytest.fixture(scope="module")

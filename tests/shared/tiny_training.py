@@ -25,7 +25,6 @@ from kubevoice_training.finetuning.acoustic_finetuning import (
 )
 from kubevoice_training.finetuning.loop import TrainingLoop
 from kubevoice_training.finetuning.vocoder_finetuning import VocoderClip, VocoderFineTuning, build_vocoder_loop_config
-from kubevoice_training.models.aligner import monotonic_alignment_search
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.sambert import Sambert
@@ -60,8 +59,6 @@ CONFIG = SambertConfig(
     postnet_shift=1,
     postnet_lstm=8,
 )
-# Compile it before a process is forked.
-monotonic_alignment_search(torch.ones(1, 3, 2), torch.tensor([2]), torch.tensor([3]))
 
 
 def make_clip(rng):

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kubevoice.audio.mel import MelConfig
 from kubevoice.resources.stages import GateResult
 from kubevoice.resources.voicemodel import Evaluation
@@ -45,6 +47,21 @@ def test_the_path_goes_through_the_cheapest_cells():
     path = [tuple(pair) for pair in find_warping_path(cost)]
     assert (path[0], path[-1]) == ((0, 0), (3, 3))
     assert sum(cost[i, j] for i, j in path) == 0.0
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.tuples(st.integers(1, 9), st.integers(1, 9)), st.integers(0, 2**32 - 1))
+def test_the_path_is_connected_and_no_other_is_cheaper(shape, seed):
+    cost = np.random.default_rng(seed).integers(0, 4, shape).astype(np.float64)
+    path = find_warping_path(cost)
+    assert path[0].tolist() == [0, 0]
+    assert path[-1].tolist() == [shape[0] - 1, shape[1] - 1]
+    assert {*map(tuple, np.diff(path, axis=0).tolist())} <= {(0, 1), (1, 0), (1, 1)}
+    cheapest = np.full(np.add(shape, 1), np.inf)
+    cheapest[0, 0] = 0.0
+    for i, j in np.ndindex(*shape):
+        cheapest[i + 1, j + 1] = cost[i, j] + min(cheapest[i, j], cheapest[i, j + 1], cheapest[i + 1, j])
+    assert cost[tuple(path.T)].sum() == cheapest[-1, -1]
 
 
 def test_the_same_twice_is_no_distance_nor_is_another_level_or_tempo():

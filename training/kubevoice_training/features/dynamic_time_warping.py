@@ -1,25 +1,38 @@
 """Dynamic time warping (Sakoe and Chiba, IEEE Transactions on Acoustics, Speech, and Signal Processing 26, 1978)."""
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["find_warping_path"]
 
 
-@numba.njit(cache=False)
-def _find_cheapest_path(cost: NDArray[np.float64]) -> NDArray[np.int64]:
+def _sum_costs(cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the cost of the cheapest path to each pair [A + 1, B + 1]; row and column 0 stand before the first."""
     a, b = cost.shape
     total = np.full((a + 1, b + 1), np.inf)
     total[0, 0] = 0.0
-    for i in range(a):
-        for j in range(b):
-            total[i + 1, j + 1] = cost[i, j] + min(total[i, j], total[i, j + 1], total[i + 1, j])
-    path = np.empty((a + b, 2), np.int64)
-    i, j, length = a, b, 0
+    # Pairs of one antidiagonal depend only on earlier ones. In a flat array they are a slice with a constant step.
+    flat, costs = total.reshape(-1), cost.reshape(-1)
+    for diagonal in range(a + b - 1):
+        first, last = max(0, diagonal - b + 1), min(a - 1, diagonal)
+        count, corner = last - first + 1, first * (b + 1) + diagonal - first
+
+        def take(values: NDArray[np.float64], start: int, step: int, count: int = count) -> NDArray[np.float64]:
+            return values[start : start + (count - 1) * step + 1 : step]
+
+        best = np.minimum(take(flat, corner, b), take(flat, corner + 1, b))
+        np.minimum(best, take(flat, corner + b + 1, b), out=best)
+        best += take(costs, first * b + diagonal - first, max(1, b - 1))
+        take(flat, corner + b + 2, b)[:] = best
+    return total
+
+
+def _trace_back(total: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the pairs of indices [P, 2] of the path that led to the last pair of `total` [A + 1, B + 1]."""
+    i, j = total.shape[0] - 1, total.shape[1] - 1
+    path = []
     while i > 0 and j > 0:
-        path[length, 0], path[length, 1] = i - 1, j - 1
-        length += 1
+        path.append((i - 1, j - 1))
         both, first, second = total[i - 1, j - 1], total[i - 1, j], total[i, j - 1]
         if both <= first and both <= second:
             i, j = i - 1, j - 1
@@ -27,7 +40,7 @@ def _find_cheapest_path(cost: NDArray[np.float64]) -> NDArray[np.int64]:
             i -= 1
         else:
             j -= 1
-    return path[:length][::-1]
+    return np.array(path[::-1], np.int64).reshape(-1, 2)
 
 
 def find_warping_path(cost: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -48,4 +61,4 @@ def find_warping_path(cost: NDArray[np.float64]) -> NDArray[np.int64]:
     Sakoe and Chiba, "Dynamic programming algorithm optimization for spoken word recognition" (IEEE TASSP 26, 1978),
     without slope constraint.
     """
-    return np.asarray(_find_cheapest_path(np.ascontiguousarray(cost)))
+    return _trace_back(_sum_costs(np.ascontiguousarray(cost)))

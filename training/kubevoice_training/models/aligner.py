@@ -9,7 +9,6 @@ Shapes: B utterances, T_text symbols (with the end-of-sentence symbol, if the ca
 
 from functools import lru_cache
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -120,28 +119,38 @@ class AlignAttention(nn.Module):
         return soft_alignment, log_probability
 
 
-@numba.njit(cache=False)
-def _search_path(log_soft: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the frames per symbol [T_text] of the best monotonic path through log_soft [T_mel, T_text].
+def _score_paths(log_soft: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Score all monotonic paths that begin at the first symbol and skip none (Viterbi).
 
-    The path starts at the first symbol, ends at the last and skips none (Viterbi).
+    Parameters
+    ----------
+    log_soft : [T_mel, T_text, B]
+
+    Returns
+    -------
+    NDArray
+        [T_mel, T_text, B], True where the best path to a symbol comes from the symbol before.
     """
-    mel_length, text_length = log_soft.shape
-    score = np.full((mel_length, text_length), -np.inf, np.float32)
-    advanced = np.zeros((mel_length, text_length), np.bool_)
-    score[0, 0] = log_soft[0, 0]
-    for t in range(1, mel_length):
-        for n in range(min(t + 1, text_length)):
-            stay = score[t - 1, n]
-            advance = score[t - 1, n - 1] if n else np.float32(-np.inf)
-            # A tie goes to the previous symbol, as in the reference.
-            advanced[t, n] = advance >= stay
-            score[t, n] = log_soft[t, n] + max(stay, advance)
-    durations = np.zeros(text_length, np.int64)
-    n = text_length - 1
-    for t in range(mel_length - 1, -1, -1):
+    frames, symbols, batch = log_soft.shape
+    # Symbol 0 stands before the first; only the first frame comes from there. Symbols and batch share an axis, because
+    # NumPy is fastest where the neighbours of all elements are as far away.
+    score = np.full((frames + 1, (symbols + 1) * batch), -np.inf, np.float32)
+    score[0, :batch] = 0.0
+    for before, after, frame in zip(score[:-1], score[1:, batch:], log_soft.reshape(frames, -1), strict=True):
+        np.maximum(before[:-batch], before[batch:], out=after)
+        np.add(after, frame, out=after)
+    # A tie goes to the previous symbol, as in the reference.
+    return (score[:-1, :-batch] >= score[:-1, batch:]).reshape(log_soft.shape)
+
+
+def _count_frames(advanced: NDArray[np.bool_]) -> list[int]:
+    """Follow the best path back from the last symbol; return the frames per symbol, from advanced [T_mel, T_text]."""
+    mel_length, text_length = advanced.shape
+    durations = [0] * text_length
+    flags, n = advanced.tobytes(), text_length - 1
+    for row in range((mel_length - 1) * text_length, -1, -text_length):
         durations[n] += 1
-        if n and advanced[t, n]:
+        if n and flags[row + n]:
             n -= 1
     return durations
 
@@ -164,11 +173,11 @@ def monotonic_alignment_search(soft_alignment: Tensor, text_lengths: Tensor, mel
     ----------
     arXiv 2005.11129, algorithm 1.
     """
-    soft_alignment = soft_alignment.detach().float()
-    log_soft = torch.log(soft_alignment.clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy()
+    soft = soft_alignment.detach().float().permute(1, 2, 0).contiguous()
+    advanced = _score_paths(torch.log(soft.clamp(min=torch.finfo(torch.float32).tiny)).cpu().numpy())
     durations = np.zeros((soft_alignment.shape[0], soft_alignment.shape[2]), np.int64)
     for i, (n, t) in enumerate(zip(text_lengths.tolist(), mel_lengths.tolist(), strict=True)):
-        durations[i, :n] = _search_path(np.ascontiguousarray(log_soft[i, :t, :n]))
+        durations[i, :n] = _count_frames(advanced[:t, :n, i])
     return torch.from_numpy(durations).to(soft_alignment.device)
 
 
