@@ -251,9 +251,14 @@ def test_a_killed_pod_of_ray_is_replaced_and_the_voice_recovers(node, mei, kind)
 
     def has_speech():
         try:
-            return mei.speak()[0] == 200
+            code, headers, body = mei.speak()
         except OSError:
             return False
+        if code != 200:
+            assert code in (502, 503, 504), body
+            assert int(headers["Retry-After"]) > 0
+            assert json.loads(body)["error"]["code"] == "unavailable"
+        return code == 200
 
     mei.wait("speech", has_speech, 300)
     mei.wait_ready(300)

@@ -1,5 +1,6 @@
 """Renders the Ray Serve config: applications, their voices, and how requests are split between them."""
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,28 @@ RAY_ENVIRONMENT = {
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
 }
 """The environment of every node."""
+RETRY_SECONDS = 5
+_UNAVAILABLE = json.dumps(
+    {
+        "error": {
+            "message": f"the voice cannot be reached now; try again in {RETRY_SECONDS} s",
+            "type": "server_error",
+            "code": "unavailable",
+            "param": None,
+            "problems": [],
+        }
+    }
+)
+_PROXY_SETTINGS = (
+    "option forwardfor",  # forwards the client's address
+    # Ends requests to a head that is gone without a word.
+    *("option srvtcpka", "srvtcpka-idle 5s", "srvtcpka-intvl 2s", "srvtcpka-cnt 3"),
+)
+_PROXY_ERRORS = tuple(
+    f"http-error status {status} content-type application/json string '{_UNAVAILABLE}' hdr Retry-After {RETRY_SECONDS}"
+    for status in (502, 503, 504)
+)
+"""HAProxy's own errors in the form of the API's. Ray's are 500 in plain text."""
 PROXY_ENVIRONMENT = {
     # HAProxy takes 6 ms less a request than Ray's own proxy. It listens on all addresses and shows its statistics to
     # anybody, so it is not used on a user's own machine.
@@ -60,8 +83,13 @@ PROXY_ENVIRONMENT = {
     "RAY_SERVE_HAPROXY_NBTHREAD": "1",
     # When the ingress deployment moves, a new HAProxy takes over and the old one finishes its requests.
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(DRAIN_SECONDS),
-    # Forwards the client's address. Ray has no setting for it, but copies this one into HAProxy's defaults section.
-    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure\n    option forwardfor",
+    # While the head is replaced, callers get an error after two seconds. By default they wait for 20.
+    "RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S": "1",
+    "RAY_SERVE_HAPROXY_RETRIES": "1",
+    # Ray has no settings for what follows, but copies these two into HAProxy's defaults section: one before its own
+    # error messages, one after.
+    "RAY_SERVE_HAPROXY_RETRY_ON": "\n    ".join(("conn-failure", *_PROXY_SETTINGS)),
+    "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": "\n    ".join(("leastconn", *_PROXY_ERRORS)),
 }
 """Further environment of nodes on Kubernetes."""
 
