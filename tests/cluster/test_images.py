@@ -14,7 +14,7 @@ STARTS = {
     "serving": ("python -c 'import kubevoice_serving.app'; ray --version", "ray, version"),
     "training": ("python -m kubevoice_training --help", "kubevoice_training"),
 }
-CONTAINED_PACKAGES = {"operator": "kopf", "serving": "ray", "training": "torch"}
+CONTAINED_PACKAGES = {"operator": "kopf", "serving": "ray", "training": "onnx"}
 
 
 @pytest.fixture(scope="module")
