@@ -10,7 +10,7 @@ from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice
-from live_caller import open_call
+from websocket_client import open_websocket
 
 MODEL = """
 apiVersion: kubevoice.io/v1alpha1
@@ -71,9 +71,9 @@ def speak(serving, *, cached=False, headers=None, **fields):
 @contextmanager
 def open_speech(serving, start=None, **options):
     """Open a WebSocket, and start speech with the fields `start`."""
-    with open_call(serving.url, **options) as caller:
-        caller.say("start", **(start or {}))
-        yield caller
+    with open_websocket(serving.url, **options) as connection:
+        connection.send("start", **(start or {}))
+        yield connection
 
 
 def wait_until(check):

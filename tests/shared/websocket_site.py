@@ -5,7 +5,7 @@ import threading
 
 from kubevoice.resources.data_plane import IngressConfig
 from kubevoice_serving.routing.caching_backend import CachingBackend
-from live_caller import open_call
+from websocket_client import open_websocket
 
 
 class RecordingBackend:
@@ -35,14 +35,14 @@ class RecordingBackend:
 
 
 def send_text(site, pieces, **start):
-    """Send a text in pieces, wait until the connection is closed, and return the caller with what it received."""
-    with open_call(site.url) as caller:
-        caller.say("start", **start)
+    """Send a text in pieces, wait until the connection is closed, and return the connection with what it received."""
+    with open_websocket(site.url) as connection:
+        connection.send("start", **start)
         for piece in pieces:
-            caller.say("text", text=piece)
-        caller.say("end")
-        assert caller.end() == (1000, "")
-    return caller
+            connection.send("text", text=piece)
+        connection.send("end")
+        assert connection.receive_until_closed() == (1000, "")
+    return connection
 
 
 def speak(site, **fields):

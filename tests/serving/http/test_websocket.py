@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from kubevoice_serving.domain import AtCapacityError
 from kubevoice_serving.routing.backend import UnavailableError
-from live_caller import DEADLINE_SECONDS, PATH, open_call
+from websocket_client import DEADLINE_SECONDS, PATH, open_websocket
 from websocket_site import send_text, speak
 from websockets.exceptions import ConnectionClosed
 
@@ -22,14 +22,14 @@ SENTENCES = ["我有100元，今天天气真好。", "他说：“你好。再�
 @pytest.mark.parametrize("cut", [1, 7, 1000])
 def test_text_in_pieces_gives_the_same_speech_as_one_request(site, controls, cut):
     pieces = [TEXT[at : at + cut] for at in range(0, len(TEXT), cut)]
-    caller = send_text(site, pieces, **controls)
-    assert caller.audio == speak(site, input=TEXT, **controls)
-    assert [event["text"] for event in caller.events_of("speech.sentence.started")] == SENTENCES
+    connection = send_text(site, pieces, **controls)
+    assert connection.audio == speak(site, input=TEXT, **controls)
+    assert [event["text"] for event in connection.events_of("speech.sentence.started")] == SENTENCES
 
 
 def test_the_order_of_events(site, toy):
-    caller = send_text(site, [TEXT], voice="toy")
-    assert caller.events[0] == {
+    connection = send_text(site, [TEXT], voice="toy")
+    assert connection.events[0] == {
         "type": "speech.started",
         "voice": "toy",
         "revision": toy.digest,
@@ -37,20 +37,22 @@ def test_the_order_of_events(site, toy):
         "sample_rate": toy.manifest.sample_rate,
     }
     usage = {"input_tokens": len(TEXT), "output_tokens": 0, "total_tokens": len(TEXT)}
-    assert caller.events[-1] == {"type": "speech.audio.done", "usage": usage}
+    assert connection.events[-1] == {"type": "speech.audio.done", "usage": usage}
     samples = 0
-    for event in caller.events[1:-1]:
+    for event in connection.events[1:-1]:
         if isinstance(event, int):
             samples += event
             continue
         assert TEXT[event["begin"] : event["finish"]] == event["text"]
         assert event["start"] == pytest.approx(samples / 2 / toy.manifest.sample_rate)
-    assert samples == len(caller.audio)
+    assert samples == len(connection.audio)
 
 
 def test_times_equal_those_of_one_request(site):
-    caller = send_text(site, [TEXT[:9], "", TEXT[9:]], timestamps=True, speed=1.3)
-    sentences = [sentence for event in caller.events_of("speech.audio.timestamps") for sentence in event["sentences"]]
+    connection = send_text(site, [TEXT[:9], "", TEXT[9:]], timestamps=True, speed=1.3)
+    sentences = [
+        sentence for event in connection.events_of("speech.audio.timestamps") for sentence in event["sentences"]
+    ]
     subtitles = json.loads(site.call("POST", "/v1/audio/subtitles", {"input": TEXT, "speed": 1.3})[2])
 
     def flatten(sentences):
@@ -65,8 +67,8 @@ def test_times_equal_those_of_one_request(site):
 
 @pytest.mark.parametrize("audio_format", ["wav", "flac", "mp3", "opus", "aac"])
 def test_the_binary_messages_are_one_file_of_any_format(site, audio_format):
-    caller = send_text(site, [TEXT], response_format=audio_format)
-    actual = decode_audio(caller.audio)
+    connection = send_text(site, [TEXT], response_format=audio_format)
+    actual = decode_audio(connection.audio)
     expected = decode_audio(speak(site, input=TEXT, response_format=audio_format, stream=True))
     assert len(actual) == len(expected)
     np.testing.assert_allclose(actual, expected, atol=0.01)
@@ -80,38 +82,38 @@ def decode_audio(audio):
 
 
 def test_a_sentence_is_synthesized_before_the_next_one_is_complete(site):
-    with open_call(site.url) as caller:
-        caller.say("start")
+    with open_websocket(site.url) as connection:
+        connection.send("start")
         wait_until(lambda: b"kubevoice_websocket_connections 1.0" in site.call("GET", "/metrics")[2])
-        caller.say("text", text="今天天气真好。我")
-        assert caller.hear("speech.sentence.started")["text"] == "今天天气真好。"
-        caller.say("text", text="们去公园")
-        caller.say("flush")
-        caller.hear("speech.flushed")
-        assert [event["text"] for event in caller.events_of("speech.sentence.started")] == [
+        connection.send("text", text="今天天气真好。我")
+        assert connection.receive_until("speech.sentence.started")["text"] == "今天天气真好。"
+        connection.send("text", text="们去公园")
+        connection.send("flush")
+        connection.receive_until("speech.flushed")
+        assert [event["text"] for event in connection.events_of("speech.sentence.started")] == [
             "今天天气真好。",
             "我们去公园",
         ]
-        assert caller.audio == speak(site, input="今天天气真好。我们去公园")
-        caller.say("end")
-        assert caller.end() == (1000, "")
+        assert connection.audio == speak(site, input="今天天气真好。我们去公园")
+        connection.send("end")
+        assert connection.receive_until_closed() == (1000, "")
 
 
 def test_lines_with_nothing_to_speak_are_skipped(site):
-    caller = send_text(site, ["——\n😀！\n\n你好。\n", "……\n", "再见。", "\n"])
-    assert [event["text"] for event in caller.events_of("speech.sentence.started")] == ["你好。", "再见。"]
-    assert caller.audio == speak(site, input="你好。再见。")
+    connection = send_text(site, ["——\n😀！\n\n你好。\n", "……\n", "再见。", "\n"])
+    assert [event["text"] for event in connection.events_of("speech.sentence.started")] == ["你好。", "再见。"]
+    assert connection.audio == speak(site, input="你好。再见。")
 
 
 @pytest.mark.parametrize("pieces", [[], ["", " \n"], ["——", "😀"]])
 def test_a_text_with_nothing_to_speak_is_an_error(site, pieces):
-    with open_call(site.url) as caller:
-        caller.say("start")
+    with open_websocket(site.url) as connection:
+        connection.send("start")
         for piece in pieces:
-            caller.say("text", text=piece)
-        caller.say("end")
-        assert caller.end() == (4400, "cannot_speak")
-    assert "nothing in the text that can be spoken" in caller.error["message"]
+            connection.send("text", text=piece)
+        connection.send("end")
+        assert connection.receive_until_closed() == (4400, "cannot_speak")
+    assert "nothing in the text that can be spoken" in connection.error["message"]
 
 
 @pytest.mark.parametrize(
@@ -139,26 +141,26 @@ def test_a_text_with_nothing_to_speak_is_an_error(site, pieces):
     ],
 )
 def test_invalid_messages_end_the_connection_with_an_error(site, messages, code, reason, message_part):
-    with open_call(site.url) as caller:
+    with open_websocket(site.url) as connection:
         for message in messages:
             raw = isinstance(message, str | bytes)
             try:
-                caller.connection.send(message if raw else json.dumps(message))
+                connection.connection.send(message if raw else json.dumps(message))
             except ConnectionClosed:
                 break
-        assert caller.end() == (code, reason)
-    assert (caller.error["code"], message_part in caller.error["message"]) == (reason, True), caller.error
-    assert set(caller.error) == {"message", "type", "code", "param", "problems"}
+        assert connection.receive_until_closed() == (code, reason)
+    assert (connection.error["code"], message_part in connection.error["message"]) == (reason, True), connection.error
+    assert set(connection.error) == {"message", "type", "code", "param", "problems"}
 
 
 def test_a_message_after_the_end_is_an_error(site, backend):
     backend.gate.clear()
-    with open_call(site.url) as caller:
-        caller.say("start")
-        caller.say("text", text="你好。")
-        caller.say("end")
-        caller.say("text", text="再见。")
-        assert caller.end() == (4400, "ended")
+    with open_websocket(site.url) as connection:
+        connection.send("start")
+        connection.send("text", text="你好。")
+        connection.send("end")
+        connection.send("text", text="再见。")
+        assert connection.receive_until_closed() == (4400, "ended")
 
 
 def wait_until(condition):
@@ -169,11 +171,11 @@ def wait_until(condition):
 
 
 def test_closing_the_connection_cancels_the_work(site, backend):
-    with open_call(site.url) as caller:
-        caller.say("start", volume=0.9)
+    with open_websocket(site.url) as connection:
+        connection.send("start", volume=0.9)
         for _ in range(40):
-            caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 2)
-        caller.hear("speech.sentence.started")
+            connection.send("text", text="今天天气真好，我们一起去公园散步吧。" * 2)
+        connection.receive_until("speech.sentence.started")
         backend.gate.clear()
     backend.gate.set()
     wait_until(lambda: b"kubevoice_speech_in_progress 0.0" in site.call("GET", "/metrics")[2])
@@ -182,73 +184,73 @@ def test_closing_the_connection_cancels_the_work(site, backend):
 
 
 def test_a_message_too_large_for_the_server_ends_the_connection_without_a_logged_error(site, backend, caplog):
-    with open_call(site.url) as caller:
-        caller.say("start", volume=0.8)
+    with open_websocket(site.url) as connection:
+        connection.send("start", volume=0.8)
         for _ in range(40):
-            caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 2)
-        caller.hear("speech.sentence.started")
-        caller.say("text", text="好" * (6 << 20))
-        assert caller.end()[0] == 1009
+            connection.send("text", text="今天天气真好，我们一起去公园散步吧。" * 2)
+        connection.receive_until("speech.sentence.started")
+        connection.send("text", text="好" * (6 << 20))
+        assert connection.receive_until_closed()[0] == 1009
     wait_until(lambda: backend.ended == len(backend.requests))
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_an_idle_connection_is_closed(site, backend, monkeypatch):
     monkeypatch.setattr("kubevoice_serving.http.routes.websocket.IDLE_SECONDS", 0.2)
-    with open_call(site.url) as caller:
-        assert caller.end() == (4408, "idle")
+    with open_websocket(site.url) as connection:
+        assert connection.receive_until_closed() == (4408, "idle")
     backend.gate.clear()
-    with open_call(site.url) as caller:  # but not while there is text to synthesize
-        caller.say("start")
-        caller.say("text", text="今天天气真好。")
-        caller.say("flush")
+    with open_websocket(site.url) as connection:  # but not while there is text to synthesize
+        connection.send("start")
+        connection.send("text", text="今天天气真好。")
+        connection.send("flush")
         wait_until(lambda: backend.requests)
         with pytest.raises(TimeoutError):
-            caller.connection.recv(timeout=0.6)
+            connection.connection.recv(timeout=0.6)
         backend.gate.set()
-        caller.hear("speech.flushed")
-        assert caller.end() == (4408, "idle")
+        connection.receive_until("speech.flushed")
+        assert connection.receive_until_closed() == (4408, "idle")
 
 
 def test_at_capacity_new_speech_is_refused_and_started_speech_waits(site, backend):
     backend.failures = [AtCapacityError(3)]
-    with open_call(site.url) as caller:
-        caller.say("start")
-        caller.say("text", text="你好。\n")
-        assert caller.end() == (4429, "busy")
-        assert "try again in 3 s" in caller.error["message"]
+    with open_websocket(site.url) as connection:
+        connection.send("start")
+        connection.send("text", text="你好。\n")
+        assert connection.receive_until_closed() == (4429, "busy")
+        assert "try again in 3 s" in connection.error["message"]
     backend.failures = [None, AtCapacityError(1), AtCapacityError(1)]
     assert send_text(site, ["你好。再见。"]).audio == speak(site, input="你好。再见。")
 
 
 def test_a_replica_that_is_lost_is_an_error(site, backend):
     backend.failures = [None, UnavailableError("no replica can answer now")]
-    with open_call(site.url) as caller:
-        caller.say("start")
-        caller.say("text", text="你好。再见。")
-        caller.say("end")
-        assert caller.end() == (4503, "unavailable")
-        assert len(caller.events_of("speech.sentence.started")) == 1
+    with open_websocket(site.url) as connection:
+        connection.send("start")
+        connection.send("text", text="你好。再见。")
+        connection.send("end")
+        assert connection.receive_until_closed() == (4503, "unavailable")
+        assert len(connection.events_of("speech.sentence.started")) == 1
 
 
 def test_an_unexpected_error_is_reported_without_a_traceback(site, backend, caplog):
     backend.failures = [KeyError("secret")]
-    with open_call(site.url) as caller:
-        caller.say("start")
-        caller.say("text", text="你好。\n")
-        assert caller.end() == (4500, "internal_error")
-    request_id = caller.connection.response.headers["X-Request-Id"]
-    assert request_id in caller.error["message"]
-    assert "secret" not in caller.error["message"]
+    with open_websocket(site.url) as connection:
+        connection.send("start")
+        connection.send("text", text="你好。\n")
+        assert connection.receive_until_closed() == (4500, "internal_error")
+    request_id = connection.connection.response.headers["X-Request-Id"]
+    assert request_id in connection.error["message"]
+    assert "secret" not in connection.error["message"]
     assert any(request_id in record.getMessage() for record in caplog.records)
 
 
 def test_each_request_has_the_revision_and_the_buffered_seconds_of_the_speech_before(site, backend, toy):
-    caller = send_text(site, [TEXT], pitch=2.0)
+    connection = send_text(site, [TEXT], pitch=2.0)
     first, *rest = [request.preceding for request in backend.requests]
     assert first is None
     assert {preceding.revision for preceding in rest} == {toy.digest}
-    seconds = len(caller.audio) / 2 / toy.manifest.sample_rate
+    seconds = len(connection.audio) / 2 / toy.manifest.sample_rate
     assert 0 < rest[0].buffered_seconds < rest[-1].buffered_seconds < seconds
 
 
@@ -273,11 +275,11 @@ def test_metrics_count_connections_by_how_they_ended(site):
 
     before = count(200), count(422), count(499)
     send_text(site, ["你好。"])
-    with open_call(site.url) as caller:
-        caller.say("unknown")
-        caller.end()
-    with open_call(site.url) as caller:
-        caller.say("start")
+    with open_websocket(site.url) as connection:
+        connection.send("unknown")
+        connection.receive_until_closed()
+    with open_websocket(site.url) as connection:
+        connection.send("start")
     wait_until(lambda: (count(200), count(422), count(499)) == tuple(value + 1 for value in before))
 
 

@@ -6,7 +6,7 @@ import pytest
 from kubevoice.resources.data_plane import AccessConfig
 from kubevoice_serving.http.api_keys import generate_key
 from kubevoice_serving.http.schemas import MAX_CHARACTERS
-from live_caller import PATH, open_call
+from websocket_client import PATH, open_websocket
 from websocket_site import send_text
 
 
@@ -22,13 +22,13 @@ def test_a_key_may_be_a_header_or_a_subprotocol(site, key):
     header = {"additional_headers": {"Authorization": f"Bearer {key}"}}
     subprotocols = {"subprotocols": ["kubevoice", f"kubevoice.key.{key}"]}
     for options in (header, subprotocols):
-        with open_call(site.url, **options) as caller:
-            caller.say("start")
-            caller.say("text", text="你好。")
-            caller.say("end")
-            assert caller.end() == (1000, "")
-            assert caller.connection.subprotocol == ("kubevoice" if "subprotocols" in options else None)
-            assert key not in json.dumps(caller.events)
+        with open_websocket(site.url, **options) as connection:
+            connection.send("start")
+            connection.send("text", text="你好。")
+            connection.send("end")
+            assert connection.receive_until_closed() == (1000, "")
+            assert connection.connection.subprotocol == ("kubevoice" if "subprotocols" in options else None)
+            assert key not in json.dumps(connection.events)
     assert 'key_requests_total{key="mei"}' in site.call("GET", "/metrics")[2].decode()
 
 
@@ -43,22 +43,22 @@ def test_a_key_may_be_a_header_or_a_subprotocol(site, key):
     ],
 )
 def test_a_handshake_without_a_valid_key_is_refused(site, key, backend, options, reason):
-    with open_call(site.url, **options) as caller:
-        assert caller.end() == (4401, reason)
+    with open_websocket(site.url, **options) as connection:
+        assert connection.receive_until_closed() == (4401, reason)
     assert backend.requests == []
 
 
 def test_a_key_in_the_url_is_ignored(site, key):
-    with open_call(site.url, query=f"?api_key={key}") as caller:
-        assert caller.end() == (4401, "missing_api_key")
+    with open_websocket(site.url, query=f"?api_key={key}") as connection:
+        assert connection.receive_until_closed() == (4401, "missing_api_key")
 
 
 def test_a_connection_counts_towards_the_rate_limit(site):
     site.access.configure(AccessConfig(requests_per_minute=1))
     send_text(site, ["你好。"])
-    with open_call(site.url) as caller:
-        assert caller.end() == (4429, "rate_limited")
-    assert "1 requests a minute" in caller.error["message"]
+    with open_websocket(site.url) as connection:
+        assert connection.receive_until_closed() == (4429, "rate_limited")
+    assert "1 requests a minute" in connection.error["message"]
 
 
 def test_scripts_of_other_sites_need_to_be_configured(site):
@@ -71,11 +71,13 @@ def test_scripts_of_other_sites_need_to_be_configured(site):
         ("https://any.example.com", ("*",), True),
     ):
         site.access.configure(AccessConfig(cors_origins=origins))
-        with open_call(site.url, origin=origin) as caller:
-            caller.say("start")
-            caller.say("text", text="你好。")
-            caller.say("end")
-            assert caller.end() == ((1000, "") if admitted else (4403, "origin_not_allowed")), origin
+        with open_websocket(site.url, origin=origin) as connection:
+            connection.send("start")
+            connection.send("text", text="你好。")
+            connection.send("end")
+            assert connection.receive_until_closed() == ((1000, "") if admitted else (4403, "origin_not_allowed")), (
+                origin
+            )
 
 
 def test_a_plain_request_must_use_a_websocket(site):

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import local_voice
 import pytest
 from kubevoice_operator.render.rayservice import BundleRef
-from live_caller import open_call
 from local_voice import DEADLINE_SECONDS, bundle, call, serve_voice, wait_until
+from websocket_client import open_websocket
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
 
@@ -131,14 +131,14 @@ def test_incremental_speech_stays_on_its_track(serving, stable, other_toy):
     serving.apply(render(stable, canary, 50))
     wait_until(lambda: speak(serving)[1] == canary.revision)
     while len(counts) < 2:
-        with open_call(serving.url) as caller:
-            caller.say("start")
+        with open_websocket(serving.url) as connection:
+            connection.send("start")
             for _ in range(10):
-                caller.say("text", text="你好。再见！")
-            caller.say("end")
-            assert caller.end() == (1000, "")
-        (started,) = caller.events_of("speech.started")
-        assert {event["revision"] for event in caller.events_of("speech.sentence.started")} == {started["revision"]}
+                connection.send("text", text="你好。再见！")
+            connection.send("end")
+            assert connection.receive_until_closed() == (1000, "")
+        (started,) = connection.events_of("speech.started")
+        assert {event["revision"] for event in connection.events_of("speech.sentence.started")} == {started["revision"]}
         counts[started["revision"]] += 1
 
 

@@ -120,35 +120,35 @@ def test_events_have_openais_format(serving):
 
 def test_incremental_speech_is_the_same_speech(serving, toy):
     text = "今天天气真好，我们一起去公园散步吧！好不好？"
-    with open_speech(serving, {"timestamps": True, "speed": 1.5}) as caller:
+    with open_speech(serving, {"timestamps": True, "speed": 1.5}) as connection:
         for character in text[:-3]:
-            caller.say("text", text=character)
-        caller.say("flush")
-        caller.hear("speech.flushed")
-        caller.say("text", text=text[-3:])
-        caller.say("end")
-        assert caller.hear("speech.audio.done")["usage"]["input_tokens"] == len(text)
-        assert caller.end() == (1000, "")
-        assert caller.connection.response.headers["X-Request-Id"]
+            connection.send("text", text=character)
+        connection.send("flush")
+        connection.receive_until("speech.flushed")
+        connection.send("text", text=text[-3:])
+        connection.send("end")
+        assert connection.receive_until("speech.audio.done")["usage"]["input_tokens"] == len(text)
+        assert connection.receive_until_closed() == (1000, "")
+        assert connection.connection.response.headers["X-Request-Id"]
     texts = text[:-3], text[-3:]
     audio = [speak(serving, input=part, speed=1.5, response_format="pcm", stream=False)[2] for part in texts]
     pause = bytes(2 * round(0.28 / 1.5 * toy.manifest.sample_rate))
-    assert caller.audio == pause.join(audio)
+    assert connection.audio == pause.join(audio)
 
 
 def test_a_websocket_error_has_a_message(serving):
-    with open_speech(serving, {"emotion": "bored"}) as caller:
-        caller.say("text", text="你好。\n")
-        assert "it has: neutral, happy" in caller.hear("error")["error"]["message"]
-        assert caller.end() == (4400, "cannot_speak")
+    with open_speech(serving, {"emotion": "bored"}) as connection:
+        connection.send("text", text="你好。\n")
+        assert "it has: neutral, happy" in connection.receive_until("error")["error"]["message"]
+        assert connection.receive_until_closed() == (4400, "cannot_speak")
 
 
 def test_closing_a_websocket_cancels_the_work(serving):
     for _ in range(3):
-        with open_speech(serving) as caller:
-            caller.say("text", text="今天天气真好，我们一起去公园散步吧。" * 200)
-            caller.hear("speech.sentence.started")
-            caller.connection.socket.shutdown(socket.SHUT_RDWR)
+        with open_speech(serving) as connection:
+            connection.send("text", text="今天天气真好，我们一起去公园散步吧。" * 200)
+            connection.receive_until("speech.sentence.started")
+            connection.connection.socket.shutdown(socket.SHUT_RDWR)
     wait_until(lambda: b"kubevoice_speech_in_progress 0.0" in call(serving, "GET", "/metrics")[2])
 
 
@@ -156,21 +156,21 @@ def test_incremental_speech_continues_with_a_new_revision(serving, toy, other_to
     """It changes between two sentences. With another sample rate it ends with an error."""
     third = make_toy_voice(tmp_path / "third", "third")
     try:
-        with open_speech(serving) as caller:
+        with open_speech(serving) as connection:
             for number, revision in enumerate((toy, third)):
                 if number:
                     serving.apply(render(bundle(revision)))
                     serving.wait("toy", revision.digest, DEADLINE_SECONDS)
-                caller.say("text", text="你好。")
-                caller.say("flush")
-                assert caller.hear("speech.sentence.started")["revision"] == revision.digest
-                caller.hear("speech.flushed")
+                connection.send("text", text="你好。")
+                connection.send("flush")
+                assert connection.receive_until("speech.sentence.started")["revision"] == revision.digest
+                connection.receive_until("speech.flushed")
             serving.apply(render(bundle(other_toy)))
             serving.wait("toy", other_toy.digest, DEADLINE_SECONDS)
-            caller.say("text", text="再见。")
-            caller.say("end")
-            assert "replaced by one at 4000 Hz" in caller.hear("error")["error"]["message"]
-            assert caller.end() == (4503, "voice_replaced")
+            connection.send("text", text="再见。")
+            connection.send("end")
+            assert "replaced by one at 4000 Hz" in connection.receive_until("error")["error"]["message"]
+            assert connection.receive_until_closed() == (4503, "voice_replaced")
     finally:
         serving.apply(render(bundle(toy)))
         serving.wait("toy", toy.digest, DEADLINE_SECONDS)

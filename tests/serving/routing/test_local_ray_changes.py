@@ -39,13 +39,13 @@ def test_api_keys_are_needed_if_the_spec_names_a_secret(serving, toy):
         serving.wait("toy", toy.digest, DEADLINE_SECONDS)
         with openai.OpenAI(base_url=f"{serving.url}/v1", api_key=key, max_retries=0) as client:
             assert client.audio.speech.create(model="toy", voice="toy", input="你好。").content
-        with open_speech(serving, subprotocols=["kubevoice", f"kubevoice.key.{key}"]) as caller:
-            caller.say("text", text="你好。")
-            caller.say("end")
-            assert caller.hear("speech.audio.done")
-            assert caller.connection.subprotocol == "kubevoice"
-        with open_speech(serving) as caller:
-            assert caller.end() == (4401, "missing_api_key")
+        with open_speech(serving, subprotocols=["kubevoice", f"kubevoice.key.{key}"]) as connection:
+            connection.send("text", text="你好。")
+            connection.send("end")
+            assert connection.receive_until("speech.audio.done")
+            assert connection.connection.subprotocol == "kubevoice"
+        with open_speech(serving) as connection:
+            assert connection.receive_until_closed() == (4401, "missing_api_key")
         with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
             with pytest.raises(openai.AuthenticationError) as error_info:
                 client.models.list()

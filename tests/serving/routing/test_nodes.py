@@ -17,8 +17,8 @@ from kubevoice_operator.local.http import request
 from kubevoice_operator.render.names import Images
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice, serve_config
 from kubevoice_operator.render.serve_config import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
-from live_caller import open_call
 from ports import free_port
+from websocket_client import open_websocket
 
 pytestmark = [
     pytest.mark.xdist_group("ray"),
@@ -86,7 +86,7 @@ class Ray:
                 stderr=log,
             )
 
-    def all_are_up(self):
+    def have_all_started(self):
         """Return whether every node has started. Ray gives each 30 seconds; KubeRay would replace one that gave up."""
         for address, node in self.nodes.items():
             if node.poll() is not None:
@@ -94,20 +94,20 @@ class Ray:
         return all("Ray runtime started" in (self.folder / f"{address}.log").read_text() for address in self.nodes)
 
     def run(self, address, *command):
-        """Begin a command in a node's namespaces, as a preStop hook runs."""
+        """Start a command in a node's namespaces, as a preStop hook runs."""
         unshare = self.nodes[address].pid
         first = Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()[0]
         return subprocess.Popen(["nsenter", "-t", first, "-m", "-p", *command], env=self.environment)
 
-    def serve(self, method="GET", body=None):
+    def request_serve(self, method="GET", body=None):
         try:
             return request(self.dashboard, method, "/api/serve/applications/", body, token=TOKEN, timeout=30)
         except OSError:
             return 0, None
 
     def running(self, deployment):
-        """Addresses of the nodes with a running replica."""
-        state = self.serve()[1]["applications"]["voice"]["deployments"].get(deployment, {"replicas": []})
+        """Return the addresses of the nodes with a running replica."""
+        state = self.request_serve()[1]["applications"]["voice"]["deployments"].get(deployment, {"replicas": []})
         return sorted(r["node_ip"] for r in state["replicas"] if r["state"] == "RUNNING")
 
     def read_logs(self):
@@ -132,10 +132,10 @@ def ray(tmp_path_factory, toy):
     head, workers = config["headGroupSpec"]["rayStartParams"], config["workerGroupSpecs"][0]["rayStartParams"]
     try:
         cluster.start(HEAD, head, "--head", f"--port={cluster.gcs}", f"--dashboard-port={cluster.dashboard}")
-        until(lambda: cluster.serve()[0] == 200, cluster.read_logs)
+        until(lambda: cluster.request_serve()[0] == 200, cluster.read_logs)
         for address in WORKERS:
             cluster.start(address, workers, f"--address={HEAD}:{cluster.gcs}")
-        until(cluster.all_are_up, cluster.read_logs)
+        until(cluster.have_all_started, cluster.read_logs)
         yield cluster
     finally:
         cluster.stop()
@@ -147,11 +147,11 @@ def apply(ray, toy, replicas, more=""):
     config |= {"proxy_location": "HeadOnly", "http_options": {"host": LOOPBACK, "port": ray.port}}
     for application in config["applications"]:
         application["args"] = {"cacheDir": str(ray.folder / "cache")}
-    until(lambda: ray.serve("PUT", config)[0] == 200)
+    until(lambda: ray.request_serve("PUT", config)[0] == 200)
 
 
 def speak(ray):
-    # Never the same text twice, or it would be answered from memory.
+    # Never the same text twice: the response would come from the cache.
     body = {"input": f"第{next(NUMBERS)}句，" + "今天天气真好。" * 50, "response_format": "wav"}
     return request(ray.port, "POST", "/v1/audio/speech", body, timeout=DEADLINE_SECONDS)[0]
 
@@ -163,8 +163,8 @@ def test_a_replica_of_half_a_cpu_fills_a_worker_and_the_ingress_is_on_the_head(r
     assert ray.running("Ingress") == [HEAD]
 
 
-def status(ray, address, **headers):
-    """What a caller of an address of loopback is answered."""
+def get_status(ray, address, **headers):
+    """Return the status of a response to a client with this address of loopback."""
     connection = http.client.HTTPConnection(LOOPBACK, ray.port, timeout=30, source_address=(address, 0))
     with closing(connection):
         connection.request("GET", "/v1/voices", headers=headers)
@@ -173,11 +173,11 @@ def status(ray, address, **headers):
 
 def test_each_address_has_a_rate_limit_behind_haproxy_whatever_it_claims(ray, toy):
     apply(ray, toy, 1, ", expose: {requestsPerMinute: 1}")
-    until(lambda: status(ray, "127.0.0.5") == 429)
-    assert [status(ray, "127.0.0.6") for _ in range(2)] == [200, 429]
-    assert status(ray, "127.0.0.6", **{"X-Forwarded-For": "10.0.0.1"}) == 429
+    until(lambda: get_status(ray, "127.0.0.5") == 429)
+    assert [get_status(ray, "127.0.0.6") for _ in range(2)] == [200, 429]
+    assert get_status(ray, "127.0.0.6", **{"X-Forwarded-For": "10.0.0.1"}) == 429
     apply(ray, toy, 1)
-    until(lambda: status(ray, "127.0.0.6") == 200)
+    until(lambda: get_status(ray, "127.0.0.6") == 200)
 
 
 def test_a_worker_that_leaves_hands_its_replica_over_and_finishes_its_requests(ray, toy):
@@ -185,31 +185,31 @@ def test_a_worker_that_leaves_hands_its_replica_over_and_finishes_its_requests(r
     until(lambda: len(ray.running("Synthesizer")) == 1)
     (leaving,), answers, done = ray.running("Synthesizer"), [], threading.Event()
 
-    def ask():
+    def send_requests():
         while not done.is_set():
             answers.append(speak(ray))
 
-    callers = [threading.Thread(target=ask) for _ in range(3)]
-    for caller in callers:
-        caller.start()
+    clients = [threading.Thread(target=send_requests) for _ in range(3)]
+    for client in clients:
+        client.start()
     try:
         until(lambda: answers)
-        with open_call(f"http://{LOOPBACK}:{ray.port}") as caller:
-            caller.say("start")
+        with open_websocket(f"http://{LOOPBACK}:{ray.port}") as connection:
+            connection.send("start")
             hook = ray.run(leaving, sys.executable, "-m", "kubevoice_serving.routing.drain", str(LEAVE_SECONDS))
-            while hook.poll() is None:  # a conversation goes on from one replica to the next
-                caller.say("text", text=f"第{next(NUMBERS)}句。")
-                caller.say("flush")
-                caller.hear("speech.flushed")
+            while hook.poll() is None:  # one connection is served by one replica after the other
+                connection.send("text", text=f"第{next(NUMBERS)}句。")
+                connection.send("flush")
+                connection.receive_until("speech.flushed")
                 with suppress(subprocess.TimeoutExpired):
                     hook.wait(1)
             assert hook.returncode == 0
-            caller.say("end")
-            assert caller.end() == (1000, "")
+            connection.send("end")
+            assert connection.receive_until_closed() == (1000, "")
     finally:
         done.set()
-        for caller in callers:
-            caller.join()
+        for client in clients:
+            client.join()
     assert set(answers) == {200}
     assert set(ray.running("Synthesizer")).isdisjoint({leaving})
     assert len(ray.running("Synthesizer")) == 1

@@ -10,24 +10,24 @@ PATH = "/v1/audio/speech/stream"
 DEADLINE_SECONDS = 60.0
 
 
-class Caller:
+class SpeechConnection:
     """A connection, and the events and audio that it received."""
 
     def __init__(self, connection):
         self.connection, self.events, self.audio = connection, [], b""
 
-    def say(self, kind, **fields):
+    def send(self, kind, **fields):
         """Send a message; do nothing if the server has closed the connection."""
         with suppress(ConnectionClosed):
             self.connection.send(json.dumps({"type": kind} | fields))
 
-    def hear(self, kind):
+    def receive_until(self, kind):
         """Receive until an event of this type; return it."""
         while self._receive().get("type") != kind:
             pass
         return self.events[-1]
 
-    def end(self):
+    def receive_until_closed(self):
         """Receive until the connection is closed; return the close code and its reason."""
         with suppress(ConnectionClosed):
             while True:
@@ -53,7 +53,7 @@ class Caller:
 
 
 @contextmanager
-def open_call(url, query="", **options):
+def open_websocket(url, query="", **options):
     """Open a connection to the server at `url` until the end of the block."""
     with connect(url.replace("http", "ws", 1) + PATH + query, **options) as connection:
-        yield Caller(connection)
+        yield SpeechConnection(connection)
