@@ -4,9 +4,12 @@ import base64
 import csv
 import io
 import json
+import os
+import subprocess
 import threading
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -175,6 +178,29 @@ class Voice:
     def wait_ready(self, timeout=420):
         return self.wait_condition("Ready", timeout=timeout)
 
+    @contextmanager
+    def record_versions(self):
+        """Yield a list that has, after the block, the resourceVersions which a watch of the VoiceModel reported."""
+        words = [
+            "get",
+            "vm",
+            self.name,
+            "-n",
+            self.namespace,
+            "--watch",
+            "-o",
+            "jsonpath={.metadata.resourceVersion}{'\\n'}",
+        ]
+        environment = os.environ | {"KUBECONFIG": str(self.cluster.kubeconfig), "NO_PROXY": "*"}
+        command = [str(self.cluster.kubectl_path), *words]
+        versions = []
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as watch:
+            try:
+                yield versions
+            finally:
+                watch.terminate()
+                versions += watch.stdout.read().split()
+
     def endpoint(self):
         return f"http://{self.cluster.resolve(f'{self.name}-serve-svc', self.namespace)}:8000"
 
@@ -253,3 +279,16 @@ class Client(threading.Thread):
 def read_speech_revision(voice):
     status, headers, _ = voice.speak()
     return {k.lower(): v for k, v in headers.items()}["x-revision"] if status == 200 else None
+
+
+def answers(voice):
+    """Return whether the voice speaks. An answer of another kind must be an error that tells when to try again."""
+    try:
+        code, headers, body = voice.speak()
+    except OSError:
+        return False
+    if code != 200:
+        assert code in (502, 503, 504), body
+        assert int(headers["Retry-After"]) > 0
+        assert json.loads(body)["error"]["code"] == "unavailable"
+    return code == 200
