@@ -282,7 +282,7 @@ def read_speech_revision(voice):
 
 
 def answers(voice):
-    """Return whether the voice speaks. An answer of another kind must be an error that tells when to try again."""
+    """Return whether a request gets speech. Another response must be an error that says when to try again."""
     try:
         code, headers, body = voice.speak()
     except OSError:

@@ -27,6 +27,7 @@ def leave_out_compiler() -> None:
     """Keep torch's optimizers from importing its compiler.
 
     They exclude themselves from compilation, and import the whole compiler for it: seven seconds of CPU time in each
-    process that trains. Nothing in this project calls `torch.compile`, which fails after this call.
+    process that trains. Nothing in this project calls `torch.compile`, which fails after this call, as
+    `torch.distributed` does.
     """
     sys.modules.setdefault("torch._dynamo", _NoCompiler("torch._dynamo"))

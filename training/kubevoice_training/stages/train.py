@@ -239,7 +239,8 @@ def train(spec: TrainSpec, context: Context) -> TrainResult:
     KubeVoiceError
         If a loss is not finite, or another process of the training is lost.
     """
-    leave_out_compiler()
+    if context.world.size == 1:
+        leave_out_compiler()
     with join_process_group(context.world, context.artifacts, context.prefix, context.stopping) as group:
         training = _prepare_training(spec, context, group)
         if (step := training.resume()) > 0:
