@@ -242,8 +242,7 @@ def test_the_service_answers_requests_for_speech_and_revisions(mei):
 
 @pytest.mark.parametrize("kind", ["worker", "head"])
 def test_a_killed_pod_of_ray_is_replaced_and_the_voice_recovers(node, mei, kind):
-    revision = read_revision(mei)
-    names = []
+    revision, names = read_revision(mei), []
 
     def has_one_pod():
         """Wait for one pod in any phase: a worker of a canary, or one for earlier load, may still exist."""
@@ -253,6 +252,8 @@ def test_a_killed_pod_of_ray_is_replaced_and_the_voice_recovers(node, mei, kind)
     mei.wait(f"one {kind}", has_one_pod, 300)
     (killed,) = names
     node.kubectl("delete", "pod", killed, "-n", mei.namespace, "--grace-period=0", "--force")
+    if kind == "head":
+        mei.wait("the end of its availability", lambda: mei.condition("Available").get("status") == "False", 120)
     mei.wait("another pod", lambda: list_replacements(mei, killed, kind), 420)
 
     mei.wait("speech", lambda: answers(mei), 300)

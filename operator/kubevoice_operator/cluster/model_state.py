@@ -34,6 +34,8 @@ class ModelState:
     """The last answer of /v1/revisions. Set by `Reconciler._fetch_report`, used for SILENCE_SECONDS, never cleared."""
     last_report_at: float = -math.inf
     """When `last_report` came, in seconds of time.monotonic()."""
+    last_report_heads: frozenset[str] = frozenset()
+    """UIDs of the heads when `last_report` came."""
     creation_issues: dict[str, PodIssue] = field(default_factory=dict)
     """Why Jobs and RayClusters have no pods, by name. Set by `fetch_creation_issues`, which removes those that have."""
     creation_checked_at: float = -math.inf

@@ -24,7 +24,7 @@ from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.model_parser import VoiceModelParser
 from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.pod_issues import parse_timestamp
-from kubevoice_operator.cluster.service_snapshot import find_blocked_deletion, is_deleted, observe_service
+from kubevoice_operator.cluster.service_snapshot import find_blocked_deletion, find_heads, is_deleted, observe_service
 from kubevoice_operator.cluster.snapshot import observe_exposure, observe_jobs, unrecorded_results
 from kubevoice_operator.cluster.status_writer import StatusWriter
 from kubevoice_operator.observed_state import ObservedState
@@ -182,13 +182,18 @@ class Reconciler:
         return {name: progress for name, (_, progress) in reports.items() if progress is not None}
 
     async def _fetch_report(self, key: Key, state: ModelState) -> RevisionsResponse | None:
-        """Ask the replicas what they serve; for SILENCE_SECONDS their last answer stands in for one that is missing."""
+        """Ask the replicas what they serve; for SILENCE_SECONDS their last answer stands in for one that is missing.
+
+        Not after the head, and with it the ingress, was lost: then no caller is answered.
+        """
         if key.name not in self._cache.children(key).services:
             return None
+        heads = find_heads(self._cache.children(key), key.name)
         report = await self._data.fetch_revisions(key)
         if report is not None:
-            state.last_report, state.last_report_at = report, time.monotonic()
-        return state.last_report if time.monotonic() - state.last_report_at < SILENCE_SECONDS else None
+            state.last_report, state.last_report_at, state.last_report_heads = report, time.monotonic(), heads
+        recent = time.monotonic() - state.last_report_at < SILENCE_SECONDS
+        return state.last_report if recent and state.last_report_heads == heads else None
 
     async def _update_status(
         self,

@@ -15,7 +15,7 @@ from kubevoice_operator.render.names import HASH_ANNOTATION
 from kubevoice_operator.render.serve_config import APPLICATION, CANARY_APPLICATION
 from kubevoice_operator.status_builder import human_duration
 
-__all__ = ["find_blocked_deletion", "is_deleted", "observe_service", "wanted_clusters"]
+__all__ = ["find_blocked_deletion", "find_heads", "is_deleted", "observe_service", "wanted_clusters"]
 
 Object = Mapping[str, Any]
 RAY_LABEL = "ray.io/node-type"
@@ -180,6 +180,28 @@ def _find_obsolete_cluster(children: Children, raw: Object, pods: Sequence[Objec
 def _templates(spec: Object) -> list[Any]:
     groups = (spec.get("headGroupSpec", {}), *spec.get("workerGroupSpecs", ()))
     return [group.get("template") for group in groups]
+
+
+def find_heads(children: Children, name: str) -> frozenset[str]:
+    """Find the heads of the RayCluster that serves; the ingress runs there.
+
+    Parameters
+    ----------
+    children
+        Objects that belong to the VoiceModel.
+    name
+        Its name, which the RayService has too.
+
+    Returns
+    -------
+    frozenset of str
+        UIDs of the pods: one, or none and others while a head is replaced.
+    """
+    status = children.services.get(name, {}).get("status", {})
+    cluster = status.get("activeServiceStatus", {}).get("rayClusterName")
+    wanted = {RAY_LABEL: "head", CLUSTER_LABEL: cluster}
+    metadata = [pod["metadata"] for pod in children.pods.values()]
+    return frozenset(item["uid"] for item in metadata if wanted.items() <= item.get("labels", {}).items())
 
 
 def observe_service(
