@@ -61,6 +61,10 @@ def _unavailable_condition(observed: ObservedState) -> ConditionValue:  # noqa: 
     return ConditionValue(State.FALSE, Reason.ROLLING_OUT, "no replica answers yet")
 
 
+def _format_replicas(serving: ServingStatus) -> str:
+    return f"{serving.replicas.ready} of {serving.replicas.desired} replicas serve the target revision"
+
+
 def build_rollout_condition(
     model: VoiceModel, serving: ServingStatus, observed: ObservedState, rollout: RolloutDecision
 ) -> ConditionValue:
@@ -90,15 +94,17 @@ def build_rollout_condition(
                 State.FALSE, Reason.REFUSED_BY_API, f"replicas run as before; {observed.serving_refusal}"
             )
         if service is not None and service.start_error and serving.replicas.ready < serving.replicas.desired:
-            count = f"{serving.replicas.ready} of {serving.replicas.desired} replicas serve the target revision"
-            return ConditionValue(
-                State.FALSE, Reason.SERVING_FAILED, f"{count}; another could not start: {service.start_error}"
-            )
+            message = f"{_format_replicas(serving)}; another could not start: {service.start_error}"
+            return ConditionValue(State.FALSE, Reason.SERVING_FAILED, message)
         if rollout.pinned:
             return ConditionValue(
                 State.TRUE, Reason.PINNED, "every replica serves the revision that spec.revision names"
             )
-        return ConditionValue(State.TRUE, Reason.SERVING, "every replica serves the target revision")
+        complete = serving.replicas.ready >= serving.replicas.desired
+        message = "every replica serves the target revision"
+        return ConditionValue(
+            State.TRUE, Reason.SERVING, message if complete else f"{_format_replicas(serving)}; the others are starting"
+        )
     if rollout.traffic and rollout.traffic.canary:
         return ConditionValue(
             State.FALSE, Reason.CANARY_RUNNING, f"a canary gets {rollout.traffic.weight} % of the requests"

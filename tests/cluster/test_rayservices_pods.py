@@ -91,6 +91,22 @@ def test_pods_that_fail_one_after_the_other_are_named_though_they_are_replaced(
     assert voices.status(released)["lastFailure"]["reason"] == reason
 
 
+def test_why_a_replica_could_not_start_is_named_during_the_next_attempt(voices, released):
+    def report(message):
+        deployments = {"Synthesizer": {"status": "UPDATING", "message": message}}
+        applications = {"voice": {"status": "DEPLOYING", "serveDeploymentStatuses": deployments}}
+        status = {"status": {"activeServiceStatus": {"applicationStatuses": applications}}}
+        voices.rest.patch("rayservices", NAMESPACE, released, status, "status")
+
+    report("A replica failed to start with exception. Retrying. Error:\nKubeVoiceError: s3://voices: refused")
+    voices.wait_condition(released, "Available", "False", "ServingFailed")
+    report("Deployment has 1 replicas that have taken more than 30s to initialize.")
+    before = voices.get(released)["metadata"]["generation"]
+    voices.edit(released, {"serving": {"minReplicas": 2, "maxReplicas": 2}})
+    voices.wait("the edit", lambda: voices.status(released)["observedGeneration"] > before)
+    assert "s3://voices: refused" in voices.condition(released, "Available")[2]
+
+
 def test_one_pod_that_fails_is_replaced_without_a_word(voices, released):
     prepare_cluster(voices, released, f"{released}-1")
     create_pod(voices, released, f"{released}-1", f"{released}-0", build_status(exitCode=1, reason="Error"))

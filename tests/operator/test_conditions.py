@@ -33,6 +33,13 @@ def test_a_replica_that_cannot_start_is_in_the_status_beside_those_that_serve():
     assert get_condition(complete, ConditionType.AVAILABLE).message == "2 replicas answer"
 
 
+def test_a_voice_with_a_replica_that_is_starting_is_ready_and_counts_them():
+    model = MODEL + "  serving: {minReplicas: 2, maxReplicas: 2}\n"
+    ready = get_condition(plan_after(STAGES, model=model, service=make_service(1)), ConditionType.READY)
+    assert ready.status is State.TRUE
+    assert "1 of 2 replicas" in ready.message
+
+
 def test_the_first_replica_that_cannot_start_says_why():
     available = get_condition(plan_after(STAGES, service=make_service(0, start_error=S3_AWAY)), ConditionType.AVAILABLE)
     assert (available.status, available.reason) == (State.FALSE, Reason.SERVING_FAILED)

@@ -36,6 +36,10 @@ class ModelState:
     """When `last_report` came, in seconds of time.monotonic()."""
     last_report_heads: frozenset[str] = frozenset()
     """UIDs of the heads when `last_report` came."""
+    start_error: str | None = None
+    """Why a replica could not start. Set by `Reconciler._observe_service`, used for START_ERROR_SECONDS."""
+    start_error_at: float = -math.inf
+    """When `start_error` was seen, in seconds of time.monotonic()."""
     creation_issues: dict[str, PodIssue] = field(default_factory=dict)
     """Why Jobs and RayClusters have no pods, by name. Set by `fetch_creation_issues`, which removes those that have."""
     creation_checked_at: float = -math.inf

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +28,7 @@ from kubevoice_operator.cluster.pod_issues import parse_timestamp
 from kubevoice_operator.cluster.service_snapshot import find_blocked_deletion, find_heads, is_deleted, observe_service
 from kubevoice_operator.cluster.snapshot import observe_exposure, observe_jobs, unrecorded_results
 from kubevoice_operator.cluster.status_writer import StatusWriter
-from kubevoice_operator.observed_state import ObservedState
+from kubevoice_operator.observed_state import ObservedService, ObservedState
 from kubevoice_operator.planner import Plan, plan
 from kubevoice_operator.render.names import REFRESH_ANNOTATION, RESULT_ANNOTATION, STAGE_LABEL, Images
 
@@ -41,6 +42,9 @@ MISSING_SECONDS = 15.0
 """How often what the API server refused is tried again."""
 SILENCE_SECONDS = 20.0
 """How long the replicas' last report is used while they do not answer: one slow answer is not an outage."""
+START_ERROR_SECONDS = 180.0
+"""How long is remembered why a replica could not start. Ray Serve tells it only until the next attempt, which waits up
+to a minute and a half for storage."""
 
 
 class Reconciler:
@@ -154,15 +158,7 @@ class Reconciler:
         return ObservedState(
             dataset_version=model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
             jobs=observe_jobs(children, progress, state.creation_issues, now),
-            service=observe_service(
-                children,
-                key.name,
-                service_url(key),
-                report,
-                now,
-                self._cache.pod_failures.recent(key),
-                state.creation_issues,
-            ),
+            service=self._observe_service(key, state, report, now),
             serving_missing=None if key.name in children.services else state.serving_missing,
             job_refusal=state.job_refusal,
             serving_refusal=state.serving_refusal,
@@ -180,6 +176,21 @@ class Reconciler:
                     reports[name] = time.monotonic(), await self._data.fetch_progress(job.address)
         state.progress = reports
         return {name: progress for name, (_, progress) in reports.items() if progress is not None}
+
+    def _observe_service(
+        self, key: Key, state: ModelState, report: RevisionsResponse | None, now: datetime
+    ) -> ObservedService | None:
+        failures = self._cache.pod_failures.recent(key)
+        service = observe_service(
+            self._cache.children(key), key.name, service_url(key), report, now, failures, state.creation_issues
+        )
+        if service is None:
+            return None
+        if service.start_error is not None:
+            state.start_error, state.start_error_at = service.start_error, time.monotonic()
+        elif time.monotonic() - state.start_error_at < START_ERROR_SECONDS:
+            return replace(service, start_error=state.start_error)
+        return service
 
     async def _fetch_report(self, key: Key, state: ModelState) -> RevisionsResponse | None:
         """Ask the replicas what they serve; for SILENCE_SECONDS their last answer stands in for one that is missing.

@@ -60,8 +60,8 @@ def _application_error(status: Object, application: str) -> str | None:
 def _start_error(status: Object, application: str) -> str | None:
     """Return why a replica of an application could not start while Ray Serve tries again; None if none failed."""
     for app in _applications(status, application):
-        deployments = app.get("serveDeploymentStatuses", {}).values()
-        messages = [d.get("message", "") for d in deployments if d.get("status") in ("UPDATING", "UPSCALING")]
+        # Also of a healthy deployment, which replaces a replica that was lost.
+        messages = [d.get("message", "") for d in app.get("serveDeploymentStatuses", {}).values()]
         if failures := [message for message in messages if FAILED_START in message]:
             return _last_error(failures)
     return None
