@@ -32,9 +32,16 @@ def _bounds(cluster: Object | None) -> tuple[int, int] | None:
     return (int(groups[0].get("minReplicas", 0)), int(groups[0].get("maxReplicas", 0))) if groups else None
 
 
-def _is_worker(pod: Object, cluster: str | None) -> bool:
-    labels = pod["metadata"].get("labels", {})
-    return bool(labels.get(RAY_LABEL) == "worker" and labels.get(CLUSTER_LABEL) == cluster)
+def _list_pods(children: Children, kind: str, cluster: str | None) -> list[Object]:
+    """Return the pods of a RayCluster that are of a kind: head or worker."""
+    wanted = {RAY_LABEL: kind, CLUSTER_LABEL: cluster}.items()
+    return [pod for pod in children.pods.values() if wanted <= pod["metadata"].get("labels", {}).items()]
+
+
+def _get_active_cluster(service: Object) -> str | None:
+    """Return the name of the RayCluster that serves; None if none does yet."""
+    name: str | None = service.get("status", {}).get("activeServiceStatus", {}).get("rayClusterName")
+    return name
 
 
 def _clusters(status: Object) -> Iterator[Object]:
@@ -197,11 +204,8 @@ def find_heads(children: Children, name: str) -> frozenset[str]:
     frozenset of str
         UIDs of the pods: one, or none and others while a head is replaced.
     """
-    status = children.services.get(name, {}).get("status", {})
-    cluster = status.get("activeServiceStatus", {}).get("rayClusterName")
-    wanted = {RAY_LABEL: "head", CLUSTER_LABEL: cluster}
-    metadata = [pod["metadata"] for pod in children.pods.values()]
-    return frozenset(item["uid"] for item in metadata if wanted.items() <= item.get("labels", {}).items())
+    cluster = _get_active_cluster(children.services.get(name, {}))
+    return frozenset(pod["metadata"]["uid"] for pod in _list_pods(children, "head", cluster))
 
 
 def observe_service(
@@ -241,7 +245,7 @@ def observe_service(
     if raw is None or is_deleted(children, name):
         return None
     status, wanted = raw.get("status", {}), wanted_clusters(children, name)
-    cluster = status.get("activeServiceStatus", {}).get("rayClusterName")
+    cluster = _get_active_cluster(raw)
     pods = [pod for pod in children.pods.values() if RAY_LABEL in pod["metadata"].get("labels", {})]
     return ObservedService(
         applied=raw["metadata"].get("annotations", {}).get(HASH_ANNOTATION, ""),
@@ -254,7 +258,7 @@ def observe_service(
         answers=report is not None,
         cluster=cluster,
         bounds=_bounds(children.clusters.get(cluster)) if cluster else None,
-        workers=sum(_is_worker(pod, cluster) for pod in pods),
+        workers=len(_list_pods(children, "worker", cluster)),
         obsolete_cluster=_find_obsolete_cluster(children, raw, pods),
         settled=_is_settled(raw),
         pod_issue=_find_issue(pods, failures, wanted, now)
