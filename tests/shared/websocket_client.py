@@ -13,13 +13,13 @@ DEADLINE_SECONDS = 60.0
 class SpeechConnection:
     """A connection, and the events and audio that it received."""
 
-    def __init__(self, connection):
-        self.connection, self.events, self.audio = connection, [], b""
+    def __init__(self, websocket):
+        self.websocket, self.events, self.audio = websocket, [], b""
 
     def send(self, kind, **fields):
         """Send a message; do nothing if the server has closed the connection."""
         with suppress(ConnectionClosed):
-            self.connection.send(json.dumps({"type": kind} | fields))
+            self.websocket.send(json.dumps({"type": kind} | fields))
 
     def receive_until(self, kind):
         """Receive until an event of this type; return it."""
@@ -32,10 +32,10 @@ class SpeechConnection:
         with suppress(ConnectionClosed):
             while True:
                 self._receive()
-        return self.connection.close_code, self.connection.close_reason
+        return self.websocket.close_code, self.websocket.close_reason
 
     def _receive(self):
-        message = self.connection.recv(timeout=DEADLINE_SECONDS)
+        message = self.websocket.recv(timeout=DEADLINE_SECONDS)
         if isinstance(message, bytes):
             self.audio += message
             self.events.append(len(message))
@@ -55,5 +55,5 @@ class SpeechConnection:
 @contextmanager
 def open_websocket(url, query="", **options):
     """Open a connection to the server at `url` until the end of the block."""
-    with connect(url.replace("http", "ws", 1) + PATH + query, **options) as connection:
-        yield SpeechConnection(connection)
+    with connect(url.replace("http", "ws", 1) + PATH + query, **options) as websocket:
+        yield SpeechConnection(websocket)

@@ -145,7 +145,7 @@ def test_invalid_messages_end_the_connection_with_an_error(site, messages, code,
         for message in messages:
             raw = isinstance(message, str | bytes)
             try:
-                connection.connection.send(message if raw else json.dumps(message))
+                connection.websocket.send(message if raw else json.dumps(message))
             except ConnectionClosed:
                 break
         assert connection.receive_until_closed() == (code, reason)
@@ -206,7 +206,7 @@ def test_an_idle_connection_is_closed(site, backend, monkeypatch):
         connection.send("flush")
         wait_until(lambda: backend.requests)
         with pytest.raises(TimeoutError):
-            connection.connection.recv(timeout=0.6)
+            connection.websocket.recv(timeout=0.6)
         backend.gate.set()
         connection.receive_until("speech.flushed")
         assert connection.receive_until_closed() == (4408, "idle")
@@ -239,7 +239,7 @@ def test_an_unexpected_error_is_reported_without_a_traceback(site, backend, capl
         connection.send("start")
         connection.send("text", text="你好。\n")
         assert connection.receive_until_closed() == (4500, "internal_error")
-    request_id = connection.connection.response.headers["X-Request-Id"]
+    request_id = connection.websocket.response.headers["X-Request-Id"]
     assert request_id in connection.error["message"]
     assert "secret" not in connection.error["message"]
     assert any(request_id in record.getMessage() for record in caplog.records)

@@ -27,7 +27,7 @@ def test_a_key_may_be_a_header_or_a_subprotocol(site, key):
             connection.send("text", text="你好。")
             connection.send("end")
             assert connection.receive_until_closed() == (1000, "")
-            assert connection.connection.subprotocol == ("kubevoice" if "subprotocols" in options else None)
+            assert connection.websocket.subprotocol == ("kubevoice" if "subprotocols" in options else None)
             assert key not in json.dumps(connection.events)
     assert 'key_requests_total{key="mei"}' in site.call("GET", "/metrics")[2].decode()
 

@@ -129,7 +129,7 @@ def test_incremental_speech_is_the_same_speech(serving, toy):
         connection.send("end")
         assert connection.receive_until("speech.audio.done")["usage"]["input_tokens"] == len(text)
         assert connection.receive_until_closed() == (1000, "")
-        assert connection.connection.response.headers["X-Request-Id"]
+        assert connection.websocket.response.headers["X-Request-Id"]
     texts = text[:-3], text[-3:]
     audio = [speak(serving, input=part, speed=1.5, response_format="pcm", stream=False)[2] for part in texts]
     pause = bytes(2 * round(0.28 / 1.5 * toy.manifest.sample_rate))
@@ -148,7 +148,7 @@ def test_closing_a_websocket_cancels_the_work(serving):
         with open_speech(serving) as connection:
             connection.send("text", text="今天天气真好，我们一起去公园散步吧。" * 200)
             connection.receive_until("speech.sentence.started")
-            connection.connection.socket.shutdown(socket.SHUT_RDWR)
+            connection.websocket.socket.shutdown(socket.SHUT_RDWR)
     wait_until(lambda: b"kubevoice_speech_in_progress 0.0" in call(serving, "GET", "/metrics")[2])
 
 

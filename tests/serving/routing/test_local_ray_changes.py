@@ -43,7 +43,7 @@ def test_api_keys_are_needed_if_the_spec_names_a_secret(serving, toy):
             connection.send("text", text="你好。")
             connection.send("end")
             assert connection.receive_until("speech.audio.done")
-            assert connection.connection.subprotocol == "kubevoice"
+            assert connection.websocket.subprotocol == "kubevoice"
         with open_speech(serving) as connection:
             assert connection.receive_until_closed() == (4401, "missing_api_key")
         with openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", max_retries=0) as client:
