@@ -16,15 +16,16 @@ def _sum_costs(cost: NDArray[np.float64]) -> NDArray[np.float64]:
     for diagonal in range(a + b - 1):
         first, last = max(0, diagonal - b + 1), min(a - 1, diagonal)
         count, corner = last - first + 1, first * (b + 1) + diagonal - first
-
-        def take(values: NDArray[np.float64], start: int, step: int, count: int = count) -> NDArray[np.float64]:
-            return values[start : start + (count - 1) * step + 1 : step]
-
-        best = np.minimum(take(flat, corner, b), take(flat, corner + 1, b))
-        np.minimum(best, take(flat, corner + b + 1, b), out=best)
-        best += take(costs, first * b + diagonal - first, max(1, b - 1))
-        take(flat, corner + b + 2, b)[:] = best
+        best = np.minimum(flat[_every(b, corner, count)], flat[_every(b, corner + 1, count)])
+        np.minimum(best, flat[_every(b, corner + b + 1, count)], out=best)
+        best += costs[_every(max(1, b - 1), first * b + diagonal - first, count)]
+        flat[_every(b, corner + b + 2, count)] = best
     return total
+
+
+def _every(step: int, start: int, count: int) -> slice:
+    """Return the slice of `count` elements from `start` on, `step` apart."""
+    return slice(start, start + (count - 1) * step + 1, step)
 
 
 def _trace_back(total: NDArray[np.float64]) -> NDArray[np.int64]:

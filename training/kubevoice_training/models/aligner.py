@@ -132,8 +132,8 @@ def _score_paths(log_soft: NDArray[np.float32]) -> NDArray[np.bool_]:
         [T_mel, T_text, B], True where the best path to a symbol comes from the symbol before.
     """
     frames, symbols, batch = log_soft.shape
-    # Symbol 0 stands before the first; only the first frame comes from there. Symbols and batch share an axis, because
-    # NumPy is fastest where the neighbours of all elements are as far away.
+    # Symbol 0 stands before the first; only the first frame comes from there. Symbols and batch share an axis, so that
+    # two slices of contiguous memory have all previous symbols and all current ones.
     score = np.full((frames + 1, (symbols + 1) * batch), -np.inf, np.float32)
     score[0, :batch] = 0.0
     for before, after, frame in zip(score[:-1], score[1:, batch:], log_soft.reshape(frames, -1), strict=True):

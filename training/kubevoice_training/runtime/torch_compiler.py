@@ -26,7 +26,7 @@ class _NoCompiler(ModuleType):
 def leave_out_compiler() -> None:
     """Keep torch's optimizers from importing its compiler.
 
-    They exclude themselves from compilation, and import the whole compiler for it: seven seconds of CPU time in each
+    They exclude themselves from compilation, and import the whole compiler for it: eight seconds of CPU time in each
     process that trains. Nothing in this project calls `torch.compile`, which fails after this call, as
     `torch.distributed` does.
     """
