@@ -21,6 +21,8 @@ __all__ = [
     "CanaryConfig",
     "IngressConfig",
     "ReplicaState",
+    "ResidencyConfig",
+    "ResidentVoices",
     "RevisionsResponse",
     "StorageConfig",
     "SynthesizerConfig",
@@ -64,12 +66,28 @@ class StorageConfig(CamelModel):
 
 
 class VoiceConfig(CamelModel):
-    """One voice: its public name, the revision to serve and where that bundle lies."""
+    """One voice: its public name, the revision to serve, where that bundle lies, and its limits in each replica."""
 
     name: str = Field(min_length=1)
     revision: Digest
     uri: str
     storage: StorageConfig = StorageConfig()
+    max_streams: int | None = Field(None, ge=1)
+    """Requests of this voice that a replica computes at once; None is no limit but the replica's."""
+    max_queued: int | None = Field(None, ge=0)
+    """Requests of this voice that wait in a replica while `max_streams` are computed; None is no limit. More are
+    refused with 429."""
+
+
+class ResidencyConfig(CamelModel):
+    """How a replica with more voices than its memory holds loads and unloads them."""
+
+    memory_megabytes: int = Field(ge=1)
+    """Memory for loaded voices, in units of 2**20 bytes."""
+    keep: tuple[str, ...] = ()
+    """Voices that are loaded at once and never unloaded."""
+    idle_seconds: int | float = Field(gt=0)
+    """A voice that had no request for this long is unloaded."""
 
 
 class SynthesizerConfig(CamelModel):
@@ -80,6 +98,8 @@ class SynthesizerConfig(CamelModel):
     """Name of the voice of requests that name none; empty is the first."""
     threads: int = Field(default=1, ge=1)
     """ONNX Runtime threads of each voice."""
+    residency: ResidencyConfig | None = None
+    """None loads every voice before the replica answers; otherwise a voice is loaded at its first request."""
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -88,6 +108,8 @@ class SynthesizerConfig(CamelModel):
             raise ValueError(f"two voices share a name: {', '.join(names)}")
         if self.default and self.default not in names:
             raise ValueError(f"default {self.default!r} is not one of the voices: {', '.join(names)}")
+        if self.residency and (unknown := set(self.residency.keep) - set(names)):
+            raise ValueError(f"residency.keep names what is not one of the voices: {', '.join(sorted(unknown))}")
         return self
 
     def to_user_config(self) -> dict[str, Any]:
@@ -160,14 +182,37 @@ class _Response(CamelModel):
     model_config = ConfigDict(extra="ignore", json_schema_serialization_defaults_required=True)
 
 
+class ResidentVoices(_Response):
+    """The voices that are loaded in a replica which loads them on demand, and their memory."""
+
+    voices: dict[str, str] = Field(description="The loaded revision of each voice that is in memory.")
+    memory_bytes: Count = Field(description="What the loaded voices are accounted for.")
+    budget_bytes: Count = Field(description="What they may be accounted for together.")
+
+
 class ReplicaState(_Response):
     """What one replica has loaded, what it is loading, and why the last load failed."""
 
     replica: str
-    voices: dict[str, str] = Field(description="The revision of each voice that it serves.")
+    voices: dict[str, str] = Field(
+        description="The revision of each voice that it serves. Where voices are loaded on demand: the loaded "
+        "revision, or that whose voice.json was read and has the configured digest; a voice that cannot be read or "
+        "loaded is in `errors` instead."
+    )
     default: str = ""
-    loading: dict[str, str] = Field(default_factory=dict, description="What it is loading in the background.")
+    loading: dict[str, str] = Field(
+        default_factory=dict,
+        description="What it is loading in the background; where voices are loaded on demand, also what it has not "
+        "read the voice.json of.",
+    )
     error: str | None = Field(None, description="Why its last configuration could not be loaded.")
+    resident: ResidentVoices | None = Field(
+        None, description="What is in memory where voices are loaded on demand; otherwise null."
+    )
+    errors: dict[str, str] = Field(
+        default_factory=dict,
+        description="Why a voice cannot be read or loaded where voices are loaded on demand; it is tried again.",
+    )
     track: Track = Track.STABLE
 
 
