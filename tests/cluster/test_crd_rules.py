@@ -39,6 +39,8 @@ FULL = {
     "evaluation": {
         "maxPinyinErrorRate": 0.1,
         "minSpeakerSimilarity": 0.1,
+        "minNaturalness": 1.5,
+        "maxNaturalnessLoss": 0.5,
         "maxMelCepstralDistortion": 9,
         "maxRealTimeFactor": 1,
         "maxF0Rmse": 9,

@@ -17,10 +17,11 @@ from base_data import EMOTION_ROWS, SPEAKERS
 from base_vocoder import list_convolutions
 from kubevoice.engine import Engine
 from kubevoice.voice import load_bundle, seal_bundle
+from kubevoice_training.evaluation.emotion_samples import write_emotion_samples
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.models.weight_norm import normalize_weight, set_weight
-from kubevoice_training.stages.release import write_emotion_samples, write_voice
+from kubevoice_training.stages.release import write_voice
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights, save_weights
 from pydantic import JsonValue
 from torch import Tensor

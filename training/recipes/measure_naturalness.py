@@ -1,55 +1,28 @@
 """Measure the naturalness of voices and folders of audio with DistillMOS (Stahl & Gamper, arXiv 2502.05356): 1 to 5.
 
-    python -m venv distillmos
-    distillmos/bin/pip install --no-deps distillmos==0.9.1 xls-r-sqa==0.1.0 einops==0.8.2
-    python training/recipes/measure_naturalness.py builtin://base FOLDER ... \
-        --packages distillmos/lib/python3.11/site-packages --speakers zf_xiaoxiao zm_yunxi --output RESULT
+    python training/recipes/measure_naturalness.py builtin://base FOLDER ... --speakers zf_xiaoxiao zm_yunxi \
+        --output RESULT
 
 A voice synthesizes sentences of everyday.csv, which are in no training data, with each of the speakers. In a folder all
-.wav and .flac files are measured, for example the teacher's speech of the same sentences. Audio is resampled to 16 kHz
-and scaled to a peak of 0.7 before it is measured.
+.wav and .flac files are measured, for example the teacher's speech of the same sentences. Each clip is rated alone;
+the result has the mean and the standard deviation over the clips.
 """
 
 import argparse
 import csv
-import importlib
 import json
-import sys
-import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 import torch
 from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.voice import builtin_voice
+from kubevoice_training.evaluation.naturalness import rate_naturalness
 
 SENTENCES = Path(__file__).with_name("everyday.csv")
-RATE, LEVEL = 16000, 0.7
 BUILTIN = "builtin://"
-Scorer = Callable[[np.ndarray, int], float]
-"""Takes samples [T] and their rate in Hz, and returns the score."""
-
-
-def load_scorer(packages: Path) -> Scorer:
-    """Return DistillMOS from the packages it was installed in.
-
-    It imports torchaudio but does not use it, so an empty module takes its place.
-    """
-    sys.path.append(str(packages))
-    sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
-    model = importlib.import_module("distillmos").ConvTransformerSQAModel()
-    model.eval()
-
-    @torch.inference_mode()
-    def score(audio: np.ndarray, rate: int) -> float:
-        samples = soxr.resample(audio, rate, RATE) if rate != RATE else audio
-        samples = (samples * (LEVEL / max(1e-9, float(np.abs(samples).max())))).astype(np.float32)
-        return float(model(torch.from_numpy(samples)[None]))
-
-    return score
 
 
 def iter_voice_clips(voice: str, speaker: str, count: int) -> Iterator[tuple[np.ndarray, int]]:
@@ -67,9 +40,9 @@ def iter_folder_clips(folder: Path) -> Iterator[tuple[np.ndarray, int]]:
         yield audio.mean(axis=1), rate
 
 
-def measure_clips(name: str, clips: Iterator[tuple[np.ndarray, int]], score: Scorer) -> dict[str, object]:
+def measure_clips(name: str, clips: Iterator[tuple[np.ndarray, int]]) -> dict[str, object]:
     """Print and return the mean and the standard deviation of the scores of some clips."""
-    scores = [score(audio, rate) for audio, rate in clips]
+    scores = [rate_naturalness([audio], rate) for audio, rate in clips]
     result: dict[str, object] = {
         "what": name,
         "clips": len(scores),
@@ -84,21 +57,19 @@ def main() -> None:
     """Measure all voices and folders of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="+", help="folder of a bundle, builtin://NAME, or folder of audio")
-    parser.add_argument("--packages", type=Path, required=True)
     parser.add_argument("--speakers", nargs="+", default=["zf_xiaoxiao", "zm_yunxi"])
     parser.add_argument("--sentences", type=int, default=40)
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    score = load_scorer(args.packages)
     results = []
     for what in args.what:
         if what.startswith(BUILTIN) or (Path(what) / "voice.json").exists():
             for speaker in args.speakers:
                 clips = iter_voice_clips(what, speaker, args.sentences)
-                results.append(measure_clips(f"{what} {speaker}", clips, score))
+                results.append(measure_clips(f"{what} {speaker}", clips))
         else:
-            results.append(measure_clips(Path(what).name, iter_folder_clips(Path(what)), score))
+            results.append(measure_clips(Path(what).name, iter_folder_clips(Path(what))))
     if args.output:
         args.output.write_text(json.dumps(results, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

@@ -10,8 +10,9 @@ from pydantic import Field, ValidationError
 from kubevoice.digests import DIGEST_PATTERN
 from kubevoice.errors import InputError
 from kubevoice.resources.data_plane import StorageConfig
+from kubevoice.resources.evaluation import Evaluation, EvaluationPolicy
 from kubevoice.resources.exposure import NameRef
-from kubevoice.resources.schema import DNS_NAME, Part, cel, immutable, list_type
+from kubevoice.resources.schema import DNS_NAME, Part, cel, immutable
 from kubevoice.resources.serving import Serving
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.training import Precision, Schedule, Training, VocoderMode, VocoderSpec
@@ -129,39 +130,6 @@ class StorageSpec(StorageConfig, Part):
             )
         )
     }
-
-
-class EvaluationPolicy(StrEnum):
-    """What happens when a metric misses its threshold."""
-
-    ENFORCE = "Enforce"
-    REPORT = "Report"
-
-
-class Evaluation(Part):
-    """The quality gate: what is measured before a revision may serve."""
-
-    policy: EvaluationPolicy = Field(
-        EvaluationPolicy.ENFORCE, description="Enforce rejects a revision that fails; Report only records the result."
-    )
-    max_pinyin_error_rate: float | None = Field(
-        None, ge=0, le=10, description="Largest share of syllables that speech recognition gets wrong, without tones."
-    )
-    min_speaker_similarity: float | None = Field(
-        None, ge=-1, le=1, description="Least cosine similarity of speaker embeddings to the recordings."
-    )
-    max_mel_cepstral_distortion: float | None = Field(
-        None, gt=0, le=100, description="Largest distance to held-out recordings, in dB."
-    )
-    max_real_time_factor: float | None = Field(
-        None, gt=0, le=100, description="Largest number of seconds of one CPU thread for a second of speech."
-    )
-    max_f0_rmse: float | None = Field(
-        None, gt=0, le=1000, description="Largest F0 difference to held-out recordings, in Hz."
-    )
-    sentences: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
-        (), max_length=100, description="Sentences to synthesize and recognise.", json_schema_extra=list_type("atomic")
-    )
 
 
 class DeletionPolicy(StrEnum):

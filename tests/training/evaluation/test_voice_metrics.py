@@ -115,15 +115,35 @@ def test_a_speaker_resembles_himself_more_than_another():
 def test_what_is_not_installed_is_not_measured_and_enforcing_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(voice_metrics, "is_similarity_model_installed", lambda: False)
     monkeypatch.setattr(voice_metrics, "is_recognizer_installed", lambda: False)
+    monkeypatch.setattr(voice_metrics, "is_naturalness_model_installed", lambda: False)
     transcripts = voice_metrics.recognize_clips([vowels()], 24_000, lambda *_: None)
     assert transcripts == [None]
     figures, missing = compute_metrics([analyze_clip("你好", vowels(), MEL, utterance(vowels()))], MEL)
-    assert {"pinyinErrorRate", "speakerSimilarity"}.isdisjoint(figures)
-    wanted = Evaluation(min_speaker_similarity=0.5, max_pinyin_error_rate=0.5, max_mel_cepstral_distortion=1.0)
+    absent = ["pinyinErrorRate", "naturalnessLoss", "speakerSimilarity", "naturalness"]
+    assert figures.keys().isdisjoint(absent)
+    wanted = Evaluation(
+        min_speaker_similarity=0.5,
+        max_pinyin_error_rate=0.5,
+        min_naturalness=3.0,
+        max_naturalness_loss=0.3,
+        max_mel_cepstral_distortion=1.0,
+    )
     result, failures = check_quality_gate(figures, wanted, missing)
     assert result is GateResult.FAILED
-    assert [line.split(" ")[0] for line in failures] == ["pinyinErrorRate", "speakerSimilarity"]
+    assert [line.split(" ")[0] for line in failures] == absent
     assert all("was not measured" in line and "install kubevoice[evaluation]" in line for line in failures)
+
+
+def test_a_voice_less_natural_than_its_base_fails_and_the_message_has_both():
+    figures = {"naturalness": 1.9, "naturalnessLoss": 0.8}
+    result, (failure,) = check_quality_gate(figures, Evaluation(max_naturalness_loss=0.3))
+    assert result is GateResult.FAILED
+    assert failure == (
+        "naturalness is 1.9, 0.8 below the base voice's 2.7, spec.evaluation.maxNaturalnessLoss allows 0.3"
+    )
+    assert check_quality_gate(figures, Evaluation(max_naturalness_loss=0.8))[0] is GateResult.PASSED
+    assert check_quality_gate(figures, Evaluation(min_naturalness=2.0))[0] is GateResult.FAILED
+    assert check_quality_gate(figures, Evaluation(min_naturalness=1.9))[0] is GateResult.PASSED
 
 
 def test_features_without_recordings_have_no_similarity():

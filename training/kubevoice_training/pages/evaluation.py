@@ -15,6 +15,8 @@ __all__ = ["render_evaluation_page"]
 KINDS = {GateResult.PASSED: "good", GateResult.FAILED: "bad", GateResult.REPORTED: "plain"}
 METRICS = {
     "pinyinErrorRate": ("Pinyin error rate", "share of syllables that Whisper recognizes wrongly, tones aside"),
+    "naturalness": ("Naturalness", "DistillMOS rating of synthesized speech, from 1 (bad) to 5 (excellent)"),
+    "naturalnessLoss": ("Naturalness lost", "the base voice's rating with the same texts minus this voice's"),
     "speakerSimilarity": (
         "Speaker similarity",
         "cosine of GE2E embeddings of synthesis and recording; 1 is equal",

@@ -12,9 +12,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
 import soundfile
-from kubevoice.audio.mel import MelConfig
 from kubevoice.digests import short_hash
 from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.errors import KubeVoiceError
@@ -23,6 +21,7 @@ from kubevoice.storage import S3Options, Storage, publish_tree, published_digest
 from kubevoice.text import LEXICON_FILE
 from kubevoice.voice import Bundle, Emotion, VoiceManifest, VoiceStats, seal_bundle
 
+from kubevoice_training.evaluation.emotion_samples import write_emotion_samples
 from kubevoice_training.evaluation.report import MEASURED, REPORT, EvaluationReport, build_report, read_report
 from kubevoice_training.evaluation.voice_metrics import (
     SynthesizedClip,
@@ -33,9 +32,9 @@ from kubevoice_training.evaluation.voice_metrics import (
 )
 from kubevoice_training.export.equivalence import measure_export_differences
 from kubevoice_training.export.onnx_export import TOLERANCE, export_graphs
-from kubevoice_training.features.acoustic_features import extract_features
 from kubevoice_training.features.feature_store import FeatureSet, Utterance
 from kubevoice_training.pages.evaluation import render_evaluation_page
+from kubevoice_training.stages.base_comparison import measure_naturalness_loss
 from kubevoice_training.stages.context import (
     Context,
     fetch_base_manifest,
@@ -45,17 +44,20 @@ from kubevoice_training.stages.context import (
 )
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 
-__all__ = ["GATE_METRICS", "release", "write_emotion_samples", "write_voice"]
+__all__ = ["GATE_METRICS", "release", "write_voice"]
 
-SAMPLE_TEXT = "今天我们一起学习中文。"
 MEASURED_CLIPS = 16
 """Clips compared with their recordings and recognized: enough to detect a broken voice, few enough for a CPU."""
+METRICS_VERSION = "2"
+"""Changes when a release measures something else, so that voices of earlier versions are measured again."""
 GATE_METRICS = (
     "realTimeFactor",
     "pinyinErrorRate",
     "melCepstralDistortion",
     "f0Rmse",
     "speakerSimilarity",
+    "naturalness",
+    "naturalnessLoss",
     "durationError",
 )
 
@@ -105,33 +107,6 @@ def write_voice(weights: VoiceWeights, folder: Path) -> VoiceManifest:
         ),
         export_max_abs_diff={name: float(f"{value:.2g}") for name, value in differences.items()},
     )
-
-
-def write_emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
-    """Synthesize one sentence in every emotion.
-
-    Parameters
-    ----------
-    engine
-        The voice.
-    folder
-        Where a FLAC file for each emotion is written.
-
-    Returns
-    -------
-    dict
-        Length in seconds and median F0 in Hz of each emotion, as `seconds.LABEL` and `f0Median.LABEL`.
-    """
-    folder.mkdir(exist_ok=True)
-    metrics: dict[str, float] = {}
-    mel = MelConfig(sample_rate=engine.sample_rate, hop_length=engine.manifest.hop)
-    for label in (emotion.label for emotion in engine.manifest.emotions):
-        audio = synthesize_text(engine, SAMPLE_TEXT, Controls(emotion=label))
-        soundfile.write(folder / f"{label}.flac", np.clip(audio, -1.0, 1.0), engine.sample_rate, subtype="PCM_16")
-        f0 = extract_features(audio, mel).f0
-        metrics[f"seconds.{label}"] = round(len(audio) / engine.sample_rate, 3)
-        metrics[f"f0Median.{label}"] = round(float(np.median(f0[f0 > 0])), 1) if (f0 > 0).any() else 0.0
-    return metrics
 
 
 def _select_clips(features: FeatureSet) -> tuple[Utterance, ...]:
@@ -198,6 +173,9 @@ def _build(spec: ReleaseSpec, context: Context) -> tuple[str, dict[str, float]]:
     metrics = write_emotion_samples(engine, folder / "samples")
     synthesized, factor = _synthesize(engine, features, spec.evaluation.sentences, context)
     values, missing = compute_metrics(synthesized, features.mel)
+    if "naturalness" in values:
+        loss, unmeasured = measure_naturalness_loss(engine, synthesized, values["naturalness"], spec.base, context)
+        values, missing = values | loss, missing | unmeasured
     metrics |= {name: float(f"{value:.4g}") for name, value in ({"realTimeFactor": factor} | values).items()}
     bundle = seal_bundle(folder, manifest.model_copy(update={"metrics": metrics}))
     publish_tree(folder, context.artifacts, _bundle_prefix(bundle.digest))
@@ -236,7 +214,7 @@ def name_candidate(spec: ReleaseSpec, options: S3Options) -> str:
     """
     base = spec.base.sha256 or hash_base_manifest(spec.base, options)
     digests = [spec.dataset_digest, spec.features_digest, spec.checkpoint_digest, base]
-    parts = [spec.name, spec.base.uri, *digests, *spec.evaluation.sentences]
+    parts = [METRICS_VERSION, spec.name, spec.base.uri, *digests, *spec.evaluation.sentences]
     return f"candidates/{short_hash(json.dumps(parts), 32)}.json"
 
 
