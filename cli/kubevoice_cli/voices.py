@@ -1,17 +1,24 @@
-"""`voice`: show, import and export bundles."""
+"""`voice`: show, measure, import and export bundles."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from kubevoice.engine import Engine
+from kubevoice.errors import InputError
 from kubevoice.voice import builtin_voice, load_bundle
+from rich.table import Table
 
-from kubevoice_cli.console import answers, plain
+from kubevoice_cli.console import answers, errors, plain
+from kubevoice_cli.progress import ItemBar
+
+if TYPE_CHECKING:
+    from kubevoice_training.evaluation.bundle_evaluation import BundleEvaluation
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Show bundles; import and export voices.", no_args_is_help=True)
+app = typer.Typer(help="Show and measure bundles; import and export voices.", no_args_is_help=True)
 
 
 class ExportFormat(StrEnum):
@@ -59,6 +66,79 @@ def show(
         answers.print(f"metric    {key} {number:g}")
     for line in manifest.attribution:
         answers.print(f"source    {plain(line)}")
+
+
+@app.command("evaluate")
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or builtin://NAME.", show_default=False)],
+    *,
+    sentences: Annotated[
+        Path | None, typer.Option(help="Text file with a sentence a line. [twenty of everyday talk and news]")
+    ] = None,
+    speaker: Annotated[list[str] | None, typer.Option(help="Only this speaker; may be repeated. [all]")] = None,
+    emotion: Annotated[str | None, typer.Option(help="Emotion of the speech. [the voice's default]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure how a voice reads sentences: naturalness, recognition errors and real-time factor of each speaker.
+
+    Parameters
+    ----------
+    bundle : str
+        Folder of a bundle, or builtin://NAME.
+    sentences : Path or None
+        File with a sentence a line; None is twenty sentences of everyday talk and news.
+    speaker : list of str or None
+        Speakers to measure; None is all.
+    emotion : str or None
+        Emotion of the speech; None is the voice's default.
+    as_json : bool
+        Whether JSON is printed.
+
+    Raises
+    ------
+    InputError
+        If there is no such bundle, speaker or emotion, or the file has no sentence that can be read.
+    """
+    from kubevoice_training.evaluation.bundle_evaluation import evaluate_bundle, read_default_sentences  # needs torch
+
+    texts = _read_sentences(sentences) if sentences else read_default_sentences()
+    engine = Engine.load(builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle))
+    with ItemBar(errors, "measure speakers") as bar:
+        result = evaluate_bundle(engine, texts, speaker or (), emotion, bar.advance)
+    if as_json:
+        answers.print(plain(result.model_dump_json(by_alias=True, indent=1)))
+    else:
+        _show_evaluation(result)
+
+
+def _read_sentences(path: Path) -> list[str]:
+    try:
+        texts = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}; give a text file in UTF-8 with a sentence a line") from None
+    if not texts:
+        raise InputError(f"{path} has no sentence; write one a line")
+    return texts
+
+
+def _show_evaluation(result: "BundleEvaluation") -> None:
+    def optional(value: float | None, digits: str) -> str:
+        return "-" if value is None else format(value, digits)
+
+    columns = ("SPEAKER", "NATURALNESS", "ERRORS", "WITH TONES", "REAL TIME", "SECONDS")
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for row in result.speakers:
+        table.add_row(
+            plain(row.speaker),
+            optional(row.naturalness, ".2f"),
+            optional(row.pinyin_error_rate, ".1%"),
+            optional(row.pinyin_error_rate_with_tones, ".1%"),
+            f"{row.real_time_factor:.3f}",
+            f"{row.seconds:.1f}",
+        )
+    answers.print(table)
+    for metric, why in result.missing.items():
+        errors.print(f"[yellow]not measured:[/] {metric}: {plain(why)}")
 
 
 @app.command("import")

@@ -81,6 +81,8 @@ def test_say_writes_a_sound_of_the_right_kind(kubevoice, tmp_path):
         (("up", "-f", "nowhere.yaml"), "nowhere.yaml"),
         (("dataset", "check", "nowhere"), "has no metadata.csv"),
         (("voice", "export", "nowhere"), "nowhere is not a voice bundle"),
+        (("voice", "evaluate", "builtin://base", "--sentences", "nowhere.txt"), "cannot read nowhere.txt"),
+        (("voice", "evaluate", "builtin://base", "--speaker", "nobody"), "has no speaker 'nobody'"),
         (("status", "mei"), "there is no VoiceModel 'mei' here"),
     ],
 )
@@ -90,6 +92,18 @@ def test_bad_input_is_one_line_and_exit_code_2(kubevoice, tmp_path, words, compl
     assert complaint in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.glob("x.*"))
+
+
+def test_a_voice_is_measured_with_the_sentences_of_a_file(kubevoice, tmp_path):
+    (tmp_path / "sentences.txt").write_text("今天天气不错。\n\n", encoding="utf-8")
+    words = ("voice", "evaluate", "builtin://base", "--sentences", "sentences.txt", "--speaker", "zf_xiaoxiao")
+    result = kubevoice(*words, "--json")
+    assert result.returncode == 0, result.stderr
+    (row,) = json.loads(result.stdout)["speakers"]
+    assert row["speaker"] == "zf_xiaoxiao"
+    assert 1.0 < row["naturalness"] < 5.0
+    assert row["pinyinErrorRate"] <= row["pinyinErrorRateWithTones"]
+    assert row["seconds"] > 1.0
 
 
 def test_a_bad_dataset_stops_up_with_every_row_named_each_time(kubevoice, tmp_path):
