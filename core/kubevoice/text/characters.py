@@ -4,6 +4,7 @@ import unicodedata
 from functools import cache
 from typing import Any
 
+from kubevoice.text.normalisation.numbers import read_cardinal
 from kubevoice.text.traced_text import TracedText
 
 __all__ = ["LINE_ENDS", "clean", "to_chinese_punctuation"]
@@ -17,7 +18,9 @@ DROPPED = {"Cc", "Cf", "Cs", "Co", "Cn", "So", "Sk", "Mn", "Me"}
 """Unicode categories without a reading: controls, formats, surrogates, private use, unassigned, emoji, stray marks."""
 LINE_ENDS = "\n\r\v\f\x85\u2028\u2029"
 READABLE_SYMBOLS = {"°", "→", "℃", "℉", "№", "^", "²", "³"}
-FOLDED = {"²": "²", "³": "³", "㎡": "m²", "㎥": "m³", "㎢": "km²", "○": "〇", "◯": "〇", "℃": "℃", "℉": "℉", "№": "№"}
+FOLDED = {"²": "²", "³": "³", "㎡": "m²", "㎥": "m³", "㎢": "km²", "○": "〇", "◯": "〇", "℃": "℃", "℉": "℉", "№": "№",
+          # A full-width comma separates numbers, and never belongs to one.
+          "，": "，"}  # fmt: skip
 
 
 @cache
@@ -32,6 +35,8 @@ def _fold(character: str) -> str:
     if character in FOLDED:
         return FOLDED[character]
     folded = unicodedata.normalize("NFKC", character)
+    if folded.isdigit() and unicodedata.decomposition(character).startswith("<circle>"):
+        return read_cardinal(folded)  # each is a number of its own: ①②
     if folded.isdigit() and unicodedata.decomposition(character).startswith("<super>"):
         return f"^{folded}"
     return folded.replace("⁄", "/")

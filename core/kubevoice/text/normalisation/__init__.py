@@ -6,7 +6,7 @@ stage. `say_as` reads a text as the kind that SSML's `<say-as>` names.
 
 import re
 
-from kubevoice.text.normalisation import dates, identifiers, letters, maths, measures
+from kubevoice.text.normalisation import dates, hyphens, identifiers, letters, maths, measures, scores
 from kubevoice.text.normalisation.rule import Rule
 from kubevoice.text.normalisation.sayas import KINDS, say_as
 from kubevoice.text.traced_text import TracedText
@@ -14,9 +14,13 @@ from kubevoice.text.traced_text import TracedText
 __all__ = ["KINDS", "normalise", "say_as"]
 
 RULES: tuple[Rule, ...] = (
+    *dates.SHORT,
     *identifiers.RULES,
-    *maths.SCORES,
+    *hyphens.NAMES,
+    *scores.RULES,
+    *hyphens.RANGES,
     *dates.RULES,
+    *scores.JOINED,
     *measures.RULES,
     *letters.RULES,
     *maths.RULES,

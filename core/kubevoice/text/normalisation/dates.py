@@ -5,7 +5,7 @@ import re
 from kubevoice.text.normalisation.numbers import read_cardinal, read_digits
 from kubevoice.text.normalisation.rule import rule
 
-__all__ = ["RULES", "read_clock", "read_date", "read_month_day", "read_year"]
+__all__ = ["RULES", "SHORT", "read_clock", "read_date", "read_month_day", "read_year"]
 
 MONTH, DAY = r"(?:0?[1-9]|1[0-2])(?!\d)", r"(?:0?[1-9]|[12]\d|3[01])(?!\d)"
 FULL_MONTH = r"(?:0[1-9]|1[0-2])(?!\d)"
@@ -110,13 +110,27 @@ def _replace_clocks(match: re.Match[str]) -> str:
     return f"{first}到{read_clock(match[4], match[5], match[6])}" if match[4] else first
 
 
+NOT_AFTER = r"(?<![\d.:%第满过超近约])(?<![达数降升]到)"
+"""A number after these is an amount: 年满60后, 达到90后."""
+BORN = "后(?![卫腰场面来天续排轮悔果备])"
+"""What follows the year of birth of a generation. 后 begins another word in 后卫, 后来."""
+PEOPLE = "后(?:[、，。！？；,）)”」’]|$|[们的是宝妈爸辣女男年青小大孩员演歌选新创消用群父母一代干学职和与及]|\\d\\d后)"
+"""What follows the rarer 10后, 20后, which are amounts elsewhere."""
 HALF = r"\s?([ap])\.?m(?:\.|\b)"
 
+SHORT = (
+    rule("short date with dots", rf"((?:日期|时间|生日|有效期|出生|签订|截[止至]|生产|制造|发布|拍摄|成立|生|于|自|从|至|到)(?:[于为是至到]|[:：])?\s?)(\d\d)\.({MONTH})\.({DAY})(?![\d.])",
+         lambda m: m[1] + read_date(m[2], m[3], m[4])),
+    rule("compact date", rf"((?:日期|时间|生日|有效期|截[止至])(?:[于为是至到]|[:：])?\s?)((?:19|20)\d\d)(0[1-9]|1[0-2])({FULL_DAY})", lambda m: m[1] + read_date(m[2], m[3], m[4])),
+)  # fmt: skip
+"""Before identifiers, since these look like addresses and serials."""
 RULES = (
     rule("era", rf"(?<!\d)(\d{{1,4}})(?:年({MONTH})月|年)?\s?(bc|b\.c\.|bce|ad|a\.d\.)(?![a-z])", _replace_era),
     rule("years", r"(?<!\d)((?:1[5-9]|2[01])\d\d)年?\s?[-~～—至到]+\s?((?:1[5-9]|2[01])\d\d)(?!\d)(年?)", lambda m: f"{read_digits(m[1])}到{read_digits(m[2])}{m[3]}"),
     rule("date", rf"({YEAR})([-/.])({MONTH})\2({DAY})(?![.\d])", lambda m: read_date(m[1], m[3], m[4])),
-    rule("day first", rf"(?<!\d)({DAY})/({MONTH})/((?:19|20)\d\d)(?!\d)", lambda m: read_date(m[3], m[2], m[1])),
+    rule("date with dots", rf"({YEAR})[·・]({MONTH})[·・]({DAY})(?![.\d])", lambda m: read_date(m[1], m[2], m[3])),
+    rule("day first", rf"(?<![\d.-])({DAY})([-/.])({MONTH})\2((?:19|20)\d\d)(?![\d-])", lambda m: read_date(m[4], m[3], m[1])),
+    rule("month first", rf"(?<![\d.-])({MONTH})([-/.])(1[3-9]|2\d|3[01])\2((?:19|20)\d\d)(?![\d-])", lambda m: read_date(m[4], m[1], m[3])),
     rule("short date", rf"(?<![\d/])(\d\d)/({MONTH})/({DAY})(?![/\d])", lambda m: read_date(m[1], m[2], m[3])),
     rule("month of year", rf"({YEAR})(?:[-/]({MONTH})|\.({FULL_MONTH}))(?![-/.\d])", lambda m: read_date(m[1], m[2] or m[3])),
     rule("year last", rf"(?<!\d)({FULL_MONTH})[-/]((?:19|20)\d\d)(?!\d)", lambda m: read_date(m[2], m[1])),
@@ -134,7 +148,10 @@ RULES = (
     rule("decade", r"(?<!\d)(\d0)(?:年代|'s|s(?![a-z]))", lambda m: f"{read_cardinal(m[1])}年代"),
     rule("year", r"(?<!\d)(1[0-9]\d\d|2[01]\d\d|0\d)年(?![来后间内之里前]|多|以)", lambda m: read_year(m[1])),
     rule("year in figures", r"^(\d\d|\d{4})年$|(?<=[于在自从])(\d\d)年(?=[出毕入建成生结]|$)", lambda m: read_year(m[1] or m[2])),
-    rule("class of a year", r"(?<!\d)(\d\d)(?=[级届后](?:学|毕|的|[生一二三]|$))", lambda m: read_digits(m[1])),
+    rule("generation", rf"{NOT_AFTER}(?:([5-9]\d|0\d)(?={BORN})|([1-4][05])(?={PEOPLE}))", lambda m: read_digits(m[0])),
+    rule("generations", rf"{NOT_AFTER}\d\d(?=(?:[、/，,和与及至到~-]\d\d)*[、/，,和与及至到~-][零一二五六七八九]{{2}}后)", lambda m: read_digits(m[0])),
+    rule("class of a year", r"(?<!\d)(\d\d)(?=[级届](?:学|毕|的|[生一二三]|$))", lambda m: read_digits(m[1])),
+    rule("clock", r"(?<![\d.])([01]?\d|2[0-4])[点时]([0-5]?\d)分(?!之)", lambda m: read_clock(m[1], m[2])),
     rule("time with half", rf"({HOUR}):({SIXTY}|[0-5]\d)(?::({SIXTY}))?{HALF}", lambda m: read_clock(m[1], m[2], m[3], m[4])),
     rule("hour with half", rf"({HOUR}){HALF}", lambda m: read_clock(m[1], "00", None, m[2])),
     rule("time", rf"({HOUR}):([0-5]\d)(?::([0-5]\d))?(?:\s?[-~～—至到]+\s?([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?)?(?![\d:])",

@@ -74,7 +74,7 @@ RULES = (
     rule("quoted number", r"(?<=[“\"‘])\d{2,}(?=[”\"’]号)|(?<=No\.)\s?\d+", lambda m: read_digits(m[0])),
     rule("plate", rf"([{PROVINCES}])([A-Z])[·• ]?(?=[A-Z\d]*\d)([A-Z\d]{{5,6}})(?![A-Z\d])", lambda m: m[1] + m[2].upper() + spell(m[3].upper())),
     rule("flight or train", r"(?<![A-Z\d])([A-Z]{1,2}|[A-Z]\d|\d[A-Z])(\d{3,4})(?=次|航班|列车|号|$|[，。、\s])", lambda m: spell(m[1]) + read_digits(m[2])),
-    rule("room", r"(?<!\d)\d{3,4}(?=室(?!内|外|友)|房间|号房|病房|教室|包厢|包间|会议室|号楼)|(?<=[座栋楼单元])\d{3,4}(?!\d|[平米个人元])",
+    rule("room", r"(?<![\d-])\d{3,4}(?=室(?!内|外|友)|房间|号房|病房|教室|包厢|包间|会议室|号楼)|(?<=[座栋楼单元])\d{3,4}(?!\d|[平米个人元])",
          lambda m: read_digits(m[0])),
     rule("road", r"(?<=国道)\d{3}|(?<!\d)\d{3}(?=国道|省道|路公交|路车)", lambda m: read_digits(m[0])),
 )  # fmt: skip

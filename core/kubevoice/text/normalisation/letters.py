@@ -5,7 +5,7 @@ import re
 from kubevoice.text.normalisation.numbers import read_cardinal, read_digits
 from kubevoice.text.normalisation.rule import rule
 
-__all__ = ["NAMES", "RULES"]
+__all__ = ["NAMES", "RULES", "read_beside_letters"]
 
 NAMES = {"%": "百分号", "‰": "千分号", "+": "加", "=": "等于", "&": "和", "@": "艾特", "#": "井号", "°": "度", "×": "乘", "÷": "除以",
          "<": "小于", ">": "大于", "≥": "大于等于", "≤": "小于等于", "≠": "不等于", "≈": "约等于", "±": "正负", "√": "根号", "$": "美元",
@@ -22,15 +22,28 @@ def _replace_roman(match: re.Match[str]) -> str:
     return read_cardinal(str(sum(-v if v < max(values[i:]) else v for i, v in enumerate(values))))
 
 
-def _read_beside_letters(text: str) -> str:
+def read_beside_letters(text: str) -> str:
+    """Read figures beside letters: two as a number, others one by one.
+
+    Parameters
+    ----------
+    text
+        The figures.
+
+    Returns
+    -------
+    str
+        Chinese words.
+    """
     return read_cardinal(text) if len(text) <= SHORT and text[0] != "0" else read_digits(text)
 
 
 RULES = (
     rule("initialism", rf"(?<![A-Za-z.])(?:{SPELLED})(?![A-Za-z])", lambda m: m[0].upper() if m[0].islower() else m[0]),
+    rule("2 for to", r"(?<![A-Za-z\d.])(?!H2[OS]|[NK]2O|I2C)([A-Z])2([A-Z])(?![A-Za-z\d])", lambda m: f"{m[1]} to {m[2]}"),
     rule("Roman numeral", r"(?<=[第部章卷型期级])[IVXL]{1,6}(?![A-Za-z])|(?<![A-Za-z])[IVXL]{2,6}(?=世|期|级|型|章)", _replace_roman),
     rule("English ordinal", r"(?<![A-Za-z\d])(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", lambda m: f"第{read_cardinal(m[1])}"),
-    rule("letter and figures", r"(?<=[A-Za-z])[-]?(\d{1,9})(?![\d.])", lambda m: _read_beside_letters(m[1])),
-    rule("figures and letter", r"(?<![\d.])(\d{1,2})(?=[A-Za-z])", lambda m: _read_beside_letters(m[1])),
+    rule("letter and figures", r"(?<=[A-Za-z])[-]?(\d{1,9})(?![\d.])", lambda m: read_beside_letters(m[1])),
+    rule("figures and letter", r"(?<![\d.])(\d{1,2})(?=[A-Za-z])", lambda m: read_beside_letters(m[1])),
 )  # fmt: skip
 SIGN = re.compile("[" + "".join(re.escape(sign) for sign in NAMES) + "]")

@@ -1,4 +1,4 @@
-"""Fractions, ratios, scores, ranges, formulas, and all remaining numbers."""
+"""Fractions, ranges, formulas, and all remaining numbers."""
 
 import re
 
@@ -6,22 +6,14 @@ from kubevoice.text.normalisation.measures import MANY
 from kubevoice.text.normalisation.numbers import NUMBER, SIGNED, read_amount, read_cardinal, read_digits
 from kubevoice.text.normalisation.rule import rule
 
-__all__ = ["RULES", "SCORES"]
+__all__ = ["RULES"]
 
 SIGNS = {
     "+": "加", "-": "减", "−": "减", "×": "乘以", "*": "乘以", "÷": "除以", "/": "除以", "=": "等于", "<": "小于", ">": "大于",
-    "≥": "大于等于", "≤": "小于等于", "≠": "不等于", "≈": "约等于", "±": "加减",
+    "≥": "大于等于", "≤": "小于等于", "≠": "不等于", "≈": "约等于", "±": "加减", "!=": "不等于", "==": "等于", "<=": "小于等于", ">=": "大于等于",
 }  # fmt: skip
-CONTEST = (
-    "比分|战胜|击败|险胜|大胜|完胜|爆冷|不敌|逼平|战平|领先|落后|负于|惜败|总分|扳成|改写为|锁定|定格在|逆转|横扫|以"
-)
-COUNTRY = "中国|美国|日本|韩国|英国|法国|德国|巴西|阿根廷|西班牙|意大利|荷兰|葡萄牙|英格兰|俄罗斯|澳大利亚|[队]"
-OPERATOR = r"[+×÷=<>≥≤≠≈±*]"
+OPERATOR = r"(?:[!=<>]=|[+×÷=<>≥≤≠≈±*])"
 SERIAL_DIGITS = 8
-
-
-def _replace_score(match: re.Match[str]) -> str:
-    return f"{match[1]}{read_cardinal(match[2])}比{read_cardinal(match[3])}"
 
 
 def _replace_fraction(match: re.Match[str]) -> str:
@@ -37,7 +29,7 @@ def _read_operand(text: str) -> str:
 def _replace_formula(match: re.Match[str]) -> str:
     """Read a formula: a sign between two operands is an operation, a sign before an operand belongs to it."""
     verbalized, operand = "", False
-    for part in re.findall(rf"{NUMBER}|[A-Za-z]+|\S", match[0]):
+    for part in re.findall(rf"{NUMBER}|[A-Za-z]+|[!=<>]=|\S", match[0]):
         if part in SIGNS:
             verbalized += SIGNS[part] if operand or part not in "-−+" else {"+": "正"}.get(part, "负")
             operand = False
@@ -56,28 +48,23 @@ def _replace_plain(match: re.Match[str]) -> str:
     return read_amount(text)
 
 
-SCORES = (
-    rule("score", rf"((?:{CONTEST})[^\d，。；！？]{{0,6}}?)(\d{{1,3}})\s?[:：\-–]\s?(\d{{1,3}})(?![\d:：.%年月点])", _replace_score),
-    rule("score at the end", rf"((?:{COUNTRY}))(\d{{1,3}})[:：\-–](\d{{1,3}})(?![\d:：.%年月])", _replace_score),
-    rule("score before", r"()(?<![\d:.])(\d{1,3})[:：\-–](\d{1,3})(?=战胜|击败|险胜|大胜|完胜|领先|落后|逼平|战平|不敌|负于|惜败|获胜|取胜|输给|平)", _replace_score),
-    rule("ratio", r"()(?<![\d:.])(\d{1,3}):(\d(?!\d)|[6-9]\d(?!\d)|\d{3,5})(?![\d:])", _replace_score),
-    rule("ratio by name", r"((?:比例|比值|之比|配比|宽高比|比率)[^\d，。]{0,4})(\d{1,4})[:：](\d{1,4})(?!\d)", _replace_score),
-)  # fmt: skip
 RULES = (
     rule("fraction", r"(?<![\d./])(?:(\d+)又)?(?:(?<![\dA-Z])([-−]))?(\d{1,5})/(\d{1,5})(?![\d./])", _replace_fraction),
     rule("exponent", rf"({NUMBER}|[A-Za-z])\^([-−]?\d{{1,4}})(?!\d)", lambda m: f"{_read_operand(m[1])}的{read_amount(m[2])}次方"),
     rule("power", r"(?<=[\dA-Za-z)）])([²³])", lambda m: "的平方" if m[1] == "²" else "的立方"),
     rule("root", rf"√\s?({NUMBER})", lambda m: f"根号{read_amount(m[1])}"),
-    rule("formula", rf"(?<![A-Za-z\d])(?=[^=+×÷<>≥≤≠≈±*]{{0,40}}{OPERATOR})[-−]?(?:{NUMBER}|[A-Za-z])(?:\s?[-−/^+×÷=<>≥≤≠≈±*]\s?[-−]?(?:{NUMBER}|[A-Za-z]))+(?![A-Za-z\d])",
+    rule("formula", rf"(?<![A-Za-z\d])(?=[^=+×÷<>≥≤≠≈±*]{{0,40}}{OPERATOR})[-−]?(?:{NUMBER}|[A-Za-z])(?:\s?(?:[!=<>]=|[-−/^+×÷=<>≥≤≠≈±*])\s?[-−]?(?:{NUMBER}|[A-Za-z]))+(?![A-Za-z\d])",
          _replace_formula),
-    rule("compared", rf"(?:^|(?<=[^\dA-Za-z]))([<>≥≤≈±])\s?(?={NUMBER})", lambda m: SIGNS[m[1]]),
+    rule("compared", rf"(?:^|(?<=[^\dA-Za-z]))([<>]=|[<>≥≤≈±])\s?(?={NUMBER})", lambda m: "正负" if m[1] == "±" else SIGNS[m[1]]),
+    rule("unequal", r"\s?(!=|==|<=|>=)\s?", lambda m: SIGNS[m[1]]),
     rule("range", rf"({SIGNED})({MANY})?\s?[-~～—–]+\s?({NUMBER})(?![\d-])", lambda m: f"{read_amount(m[1])}{m[2] or ''}到{read_amount(m[3])}"),
     rule("many", r"(?<=[^\d.])\.\d+|^\.\d+", lambda m: read_amount("0" + m[0])),
     rule("some", r"(?<!\d)(\d+)(?=多|余|几)", lambda m: read_cardinal(m[1])),
     rule("event", r"(?<![\d.])\d{3}(?=新政|事件|高校|院校|工程|大促|晚会|革命|惨案|团购)", lambda m: read_digits(m[0])),
+    rule("shopping day", r"(?<![\d.])(?:(11)·11|(12)·12)(?!\d)", lambda m: "双十一" if m[1] else "双十二"),
     rule("day of an event", r"(?<![\d.])(\d{1,2})·(\d{1,2})(?!\d)", lambda m: read_digits(m[0])),
     rule("thousands with spaces", r"(?<![\d.] )(?<![\d.])\d{1,3}(?: \d{3}){1,4}(?![ ]?\d)", lambda m: read_cardinal(m[0].replace(" ", ""))),
-    rule("metres and centimetres", r"(?<![\d.])(\d)米(\d{1,2})(?![\d.]|[^，。、；！？\s的左])", lambda m: f"{read_cardinal(m[1])}米{read_digits(m[2])}"),
+    rule("metres and centimetres", r"(?<![\d.])(\d)米(\d{1,2})(?!\d|\.\d|[^，。、；！？,;!?）)\s的左高多以]|高[处度空])", lambda m: f"{read_cardinal(m[1])}米{read_digits(m[2])}"),
     rule("ordinal", r"(?<=第)\d+", lambda m: read_cardinal(m[0].lstrip("0") or "0")),
     rule("more", rf"({NUMBER})\+(?![\d\s]*\d)", lambda m: f"{read_amount(m[1])}加"),
     rule("number", SIGNED, _replace_plain),
