@@ -1,6 +1,7 @@
 """Values passed between the HTTP process and the replicas. They have no logic; Ray pickles them."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Self
 
 from kubevoice.engine import Controls
@@ -8,6 +9,8 @@ from kubevoice.engine.timing import Times, Timing
 from kubevoice.errors import InputError, SilentError
 from kubevoice.text import Lexicon
 from kubevoice.text.ssml import Notice
+
+from kubevoice_serving.unknown_voice import UnknownVoiceError
 
 __all__ = [
     "AtCapacityError",
@@ -20,7 +23,9 @@ __all__ = [
     "SynthesisRequest",
     "SynthesisResult",
     "SynthesisStats",
+    "UnavailableError",
     "VoiceInfo",
+    "VoiceState",
 ]
 
 
@@ -160,20 +165,33 @@ class SpeechTiming:
     timing: Timing
 
 
+class VoiceState(StrEnum):
+    """What a request for a voice finds: a loaded voice, one that is loaded for it, or one that cannot be loaded now."""
+
+    LOADED = "loaded"
+    AVAILABLE = "available"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceInfo:
-    """A loaded voice, as /v1/voices shows it. Its fields are those of the bundle's manifest."""
+    """A voice, as /v1/voices shows it. Its fields are those of the bundle's manifest.
+
+    Before the manifest of a voice that is not loaded has been read, `language` and `sample_rate` are None and the rest
+    is empty.
+    """
 
     name: str
     revision: str
-    language: str
-    sample_rate: int
+    language: str | None
+    sample_rate: int | None
     speakers: tuple[str, ...]
     emotions: tuple[str, ...]
     styles: tuple[str, ...]
     metrics: dict[str, float]
     attribution: tuple[str, ...]
     default: bool
+    state: VoiceState = VoiceState.LOADED
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +206,14 @@ class Refusal:
         Every fault, if there are several.
     silent : bool
         Whether the only fault is that nothing in the text can be synthesized.
+    unknown_voice : bool
+        Whether the fault is that there is no voice of this name.
     """
 
     message: str
     problems: tuple[str, ...] = ()
     silent: bool = False
+    unknown_voice: bool = False
 
     @classmethod
     def from_error(cls, error: InputError) -> Self:
@@ -208,22 +229,45 @@ class Refusal:
         Refusal
             A refusal with the message and the problems of the error.
         """
-        return cls(str(error), error.problems, isinstance(error, SilentError))
+        unknown_voice = isinstance(error, UnknownVoiceError)
+        return cls(str(error), error.problems, isinstance(error, SilentError), unknown_voice)
 
 
 class AtCapacityError(Exception):
     """There are more requests than can be served; HTTP 429.
 
-    A replica streams it as a value, so that Ray does not log it as a failure; the HTTP process raises it.
+    A replica returns or streams it as a value, so that Ray does not log it as a failure; the HTTP process raises it.
 
     Parameters
     ----------
+    message : str
+        What is full.
     retry_after : int
         Seconds after which the caller should try again.
     """
 
-    def __init__(self, retry_after: int = 1) -> None:
-        super().__init__("all replicas are at capacity and the queue is full")
+    def __init__(
+        self, message: str = "all replicas are at capacity and the queue is full", retry_after: int = 1
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnavailableError(Exception):
+    """No replica can answer now, or not with this voice; HTTP 503.
+
+    A replica returns or streams it as a value for a voice that it cannot load; the HTTP process raises it.
+
+    Parameters
+    ----------
+    message : str
+        Why.
+    retry_after : int
+        Seconds after which the caller should try again.
+    """
+
+    def __init__(self, message: str, retry_after: int = 5) -> None:
+        super().__init__(message)
         self.retry_after = retry_after
 
 
@@ -233,5 +277,5 @@ SpeechItem = SpeechHead | Times | bytes | SynthesisStats | Refusal
 A stream is one Refusal, or a SpeechHead, chunks of the file as bytes, and SynthesisStats at the end. If the request
 asks for timestamps, the Times of a sentence come before the first chunk in which it is heard.
 """
-ReplicaItem = SpeechItem | AtCapacityError
-"""An item of a replica's stream: a SpeechItem, or one AtCapacityError in place of everything else."""
+ReplicaItem = SpeechItem | AtCapacityError | UnavailableError
+"""An item of a replica's stream: a SpeechItem, or one error in place of everything else."""

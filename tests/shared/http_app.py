@@ -5,10 +5,10 @@ import http.client
 import json
 import threading
 import time
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import uvicorn
-from kubevoice_serving.domain import AtCapacityError
+from kubevoice_serving.domain import AtCapacityError, UnavailableError
 from kubevoice_serving.http.access import AccessControl
 from kubevoice_serving.http.application import create_app
 from kubevoice_serving.http.recordings import Recordings
@@ -22,21 +22,34 @@ class OneReplica:
 
     def __init__(self, replica):
         self._replica = replica
-        self.synthesize, self.compute_timing = replica.synthesize, replica.compute_timing
-        self.analyze, self.list_voices = replica.analyze, replica.list_voices
+        self.list_voices = replica.list_voices
+
+    async def synthesize(self, request):
+        return raise_error(await self._replica.synthesize(request))
+
+    async def compute_timing(self, request):
+        return raise_error(await self._replica.compute_timing(request))
+
+    async def analyze(self, *args, **options):
+        return raise_error(await self._replica.analyze(*args, **options))
 
     async def stream(self, request):
         async with aclosing(self._replica.stream(request)) as items:
             async for item in items:
-                if isinstance(item, AtCapacityError):
-                    raise item
-                yield item
+                yield raise_error(item)
 
     async def list_replicas(self):
         return [await self._replica.get_state()]
 
     def track_traffic(self):
         return {}
+
+
+def raise_error(outcome):
+    """Raise an error that the replica returned, as calls to Ray's replicas do."""
+    if isinstance(outcome, AtCapacityError | UnavailableError):
+        raise outcome
+    return outcome
 
 
 class Site:
@@ -65,16 +78,31 @@ class Site:
             connection.close()
 
 
-def make_app(folder, toy, config=None, wrap=lambda backend: backend):
+def make_app(folder, toy, config=None, wrap=lambda backend: backend, voices=None):
     """Return an application with the toy voice, its access control and its backend.
 
-    `wrap` may wrap the backend.
+    `wrap` may wrap the backend. `voices` is a user_config of the replica in place of the toy voice. It is configured
+    when the application starts, because voices that are loaded on demand need its event loop.
     """
     replica, access = Synthesizer(folder / "voices"), AccessControl(config)
-    voices = [{"name": toy.manifest.name, "revision": toy.digest, "uri": str(toy.path)}]
-    asyncio.run(replica.reconfigure({"voices": voices}))
+    if voices is None:
+        toy_voice = {"name": toy.manifest.name, "revision": toy.digest, "uri": str(toy.path)}
+        asyncio.run(replica.reconfigure({"voices": [toy_voice]}))
     backend = wrap(OneReplica(replica))
-    return create_app(backend, Recordings(folder / "recordings"), access), access, backend
+    app = create_app(backend, Recordings(folder / "recordings"), access)
+    if voices is not None:
+        app.router.lifespan_context = configure_first(app.router.lifespan_context, replica, voices)
+    return app, access, backend
+
+
+def configure_first(lifespan, replica, voices):
+    @asynccontextmanager
+    async def configured_lifespan(app):
+        await replica.reconfigure(voices)
+        async with lifespan(app):
+            yield
+
+    return configured_lifespan
 
 
 @contextmanager

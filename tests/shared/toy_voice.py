@@ -143,8 +143,11 @@ vocoder (float[t, {BINS}] mel) => (float[samples] audio)
 }}"""
 
 
-def make_toy_voice(folder: Path, name: str = "toy", sample_rate: int = 8000) -> Bundle:
-    """Write the toy voice's bundle to `folder`; voices of different names are different revisions."""
+def make_toy_voice(folder: Path, name: str = "toy", sample_rate: int = 8000, *, own_graphs: bool = False) -> Bundle:
+    """Write the toy voice's bundle to `folder`; voices of different names are different revisions.
+
+    Their graphs have equal files unless `own_graphs` is set.
+    """
     folder.mkdir(parents=True)
     for graph, text in (
         ("encoder", ENCODER),
@@ -152,7 +155,9 @@ def make_toy_voice(folder: Path, name: str = "toy", sample_rate: int = 8000) -> 
         ("postnet", POSTNET),
         ("vocoder", VOCODER),
     ):
-        onnx.save(onnx.parser.parse_model(text), folder / f"{graph}.onnx")
+        model = onnx.parser.parse_model(text)
+        model.doc_string = name if own_graphs else ""
+        onnx.save(model, folder / f"{graph}.onnx")
     return seal_bundle(
         folder,
         VoiceManifest(

@@ -29,6 +29,7 @@ __all__ = [
     "Track",
     "TrackTraffic",
     "VoiceConfig",
+    "VoiceLoads",
 ]
 
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN)]
@@ -182,12 +183,21 @@ class _Response(CamelModel):
     model_config = ConfigDict(extra="ignore", json_schema_serialization_defaults_required=True)
 
 
+class VoiceLoads(_Response):
+    """How often a voice was loaded and unloaded since the replica started."""
+
+    loads: Count = 0
+    seconds: float = Field(0.0, ge=0, description="Time that its loads took together, waiting for memory included.")
+    evictions: Count = Field(0, description="How often it was unloaded because another voice needed the memory.")
+
+
 class ResidentVoices(_Response):
     """The voices that are loaded in a replica which loads them on demand, and their memory."""
 
     voices: dict[str, str] = Field(description="The loaded revision of each voice that is in memory.")
     memory_bytes: Count = Field(description="What the loaded voices are accounted for.")
     budget_bytes: Count = Field(description="What they may be accounted for together.")
+    loads: dict[str, VoiceLoads] = Field(default_factory=dict, description="Of each voice that was loaded.")
 
 
 class ReplicaState(_Response):

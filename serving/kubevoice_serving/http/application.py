@@ -23,6 +23,7 @@ from kubevoice_serving.http.errors import ERRORS, ApiError, add_error_handlers, 
 from kubevoice_serving.http.metrics import HttpMetrics, ObservabilityMiddleware
 from kubevoice_serving.http.recordings import Recordings
 from kubevoice_serving.http.request_parsing import check_text, parse_lexicon
+from kubevoice_serving.http.residency_metrics import render_residency
 from kubevoice_serving.http.routes.batches import add_batch_route
 from kubevoice_serving.http.routes.speech import add_speech_route, synthesize
 from kubevoice_serving.http.routes.subtitles import add_subtitles_route
@@ -159,7 +160,8 @@ def _add_list_routes(app: FastAPI, backend: Backend) -> None:
     @app.get("/v1/models", tags=["voices"])
     async def models() -> OpenAIModelList:
         """List the voices as models, for OpenAI's clients."""
-        return OpenAIModelList(data=[OpenAIModel(id=voice.name) for voice in await backend.list_voices()])
+        voices = await backend.list_voices()
+        return OpenAIModelList(data=[OpenAIModel(id=voice.name, state=voice.state) for voice in voices])
 
     @app.get("/v1/revisions", tags=["operations"])
     async def revisions() -> RevisionsResponse:
@@ -175,7 +177,7 @@ def _add_operations_routes(app: FastAPI, backend: Backend, metrics: HttpMetrics)
 
     @app.get("/readyz", tags=["operations"])
     async def readyz() -> JSONResponse:
-        """Whether a replica has voices loaded."""
+        """Whether a replica has voices, loaded or to be loaded on demand."""
         states = await backend.list_replicas()
         ready = any(state.voices and state.track is Track.STABLE for state in states)
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
@@ -183,8 +185,9 @@ def _add_operations_routes(app: FastAPI, backend: Backend, metrics: HttpMetrics)
 
     @app.get("/metrics", tags=["operations"], response_class=Response)
     async def exposition() -> Response:
-        """Prometheus metrics of this process."""
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        """Prometheus metrics of this process, and of the voices that replicas load on demand."""
+        residency = render_residency(await backend.list_replicas())
+        return Response(generate_latest(metrics.registry) + residency, media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_web_page(app: FastAPI) -> None:

@@ -10,9 +10,8 @@ from fastapi.responses import JSONResponse
 from kubevoice.validation import field_path
 from starlette.exceptions import HTTPException
 
-from kubevoice_serving.domain import AtCapacityError, Refusal
+from kubevoice_serving.domain import AtCapacityError, Refusal, UnavailableError
 from kubevoice_serving.http.schemas import ErrorBody, ErrorResponse
-from kubevoice_serving.routing.backend import UnavailableError
 
 __all__ = [
     "ERRORS",
@@ -25,7 +24,7 @@ __all__ = [
     "make_retry_error",
 ]
 
-ERROR_STATUSES = (400, 401, 413, 422, 429, 503)
+ERROR_STATUSES = (400, 401, 404, 413, 422, 429, 503)
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in ERROR_STATUSES}
 """Error responses of a route that synthesizes, for the OpenAPI document."""
 
@@ -77,8 +76,10 @@ def make_refusal_error(refusal: Refusal, param: str) -> ApiError:
     Returns
     -------
     ApiError
-        400 `cannot_speak`.
+        400 `cannot_speak`, or 404 `unknown_voice`.
     """
+    if refusal.unknown_voice:
+        return ApiError(HTTPStatus.NOT_FOUND, "unknown_voice", refusal.message, param="voice")
     return ApiError(HTTPStatus.BAD_REQUEST, "cannot_speak", refusal.message, param=param, problems=refusal.problems)
 
 

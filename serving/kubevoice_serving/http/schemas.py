@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from kubevoice_serving.domain import VoiceState
+
 __all__ = [
     "AnalyzeRequest",
     "AnalyzeResponse",
@@ -179,24 +181,27 @@ class AnalyzeResponse(BaseModel):
 
 
 class Voice(BaseModel):
-    """A loaded voice."""
+    """A voice."""
 
     model_config = ConfigDict(from_attributes=True)
 
     name: str
     revision: str
-    language: str
-    sample_rate: int
+    language: str | None = Field(description="null where a voice is loaded on demand and has not been read yet.")
+    sample_rate: int | None = Field(description="null where `language` is.")
     speakers: list[str]
     emotions: list[str]
     styles: list[str]
     metrics: dict[str, float]
     attribution: list[str]
     default: bool
+    state: VoiceState = Field(
+        description="Whether the voice is loaded, is loaded at its first request, or cannot be loaded now."
+    )
 
 
 class VoiceList(BaseModel):
-    """Every loaded voice."""
+    """Every voice."""
 
     voices: list[Voice]
 
@@ -208,6 +213,7 @@ class OpenAIModel(BaseModel):
     object: Literal["model"] = "model"
     created: int = 0
     owned_by: str = "kubevoice"
+    state: VoiceState = Field(description="As in /v1/voices.")
 
 
 class OpenAIModelList(BaseModel):

@@ -1,10 +1,9 @@
-"""A replica: holds the loaded voices and synthesizes requests with them."""
+"""A replica: synthesizes requests with its voices."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from kubevoice.engine import DecoderScheduler
 from kubevoice.engine.timing import Times
-from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.errors import InputError
 from kubevoice.resources.data_plane import ReplicaState, SynthesizerConfig
 from kubevoice.text import Analysis, Lexicon
 from kubevoice.validation import describe_errors
@@ -25,16 +24,19 @@ from kubevoice_serving.domain import (
     SpeechTiming,
     SynthesisRequest,
     SynthesisResult,
+    UnavailableError,
     VoiceInfo,
 )
+from kubevoice_serving.replica.bundle_cache import BundleCache
+from kubevoice_serving.replica.on_demand_voices import OnDemandVoices
+from kubevoice_serving.replica.preloaded_voices import PreloadedVoices
 from kubevoice_serving.replica.scheduler import DeadlineScheduler
 from kubevoice_serving.replica.synthesis import Synthesis, analyze_text, compute_timing
-from kubevoice_serving.replica.voices import VoiceSet, load_voices
-from kubevoice_serving.tracing import Span, get_tracer, replica_span
+from kubevoice_serving.replica.voice_limits import VoiceLimits
+from kubevoice_serving.replica.voices import VoiceSource
+from kubevoice_serving.tracing import get_tracer, replica_span
 
 __all__ = ["Synthesizer"]
-
-logger = logging.getLogger(__name__)
 
 
 class Synthesizer:
@@ -51,31 +53,19 @@ class Synthesizer:
     replica : str
         Name of this replica in /v1/revisions.
     is_canary : bool
-        Whether this is a replica of a canary. It loads its first voices in the background, because it has to run in
-        order to report why they cannot be loaded.
+        Whether this is a replica of a canary (see `PreloadedVoices`).
     """
 
     def __init__(self, cache: Path, replica: str = "local", *, is_canary: bool = False) -> None:
-        self._cache = cache
-        self._replica = replica
-        self._is_canary = is_canary
-        self._voices = VoiceSet.empty()
-        """The voices that answer; replaced as a whole when a configuration has been loaded."""
-        self._target: dict[str, str] = {}
-        """Voice names and revisions of the last configuration; set by `_load`, empty if it is invalid."""
-        self._error: str | None = None
-        """Why the last configuration could not be loaded; set by `_swap`, cleared by `reconfigure`."""
-        self._loading: asyncio.Task[None] | None = None
-        """The background load of the last configuration, also after it has ended; set by `reconfigure`."""
+        self._cache, self._replica, self._is_canary = BundleCache(cache), replica, is_canary
+        self._voices: VoiceSource = PreloadedVoices(self._cache, is_canary=is_canary)
+        """Replaced by `reconfigure` when voices are to be loaded on demand, or no longer."""
+        self._limits = VoiceLimits()
         self._scheduler, self._batch = DeadlineScheduler(), DecoderScheduler()
         get_tracer()  # loads the exporter now, so that the first request does not wait for it
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Load the voices of a configuration and serve them.
-
-        The first configuration is loaded before this returns. Later ones, and the first of a canary, are loaded in the
-        background, because Ray sends no requests to a replica that reconfigures: the old voices answer until the new
-        ones can, and go on if those cannot be loaded. `get_state` reports which.
+        """Serve the voices of a configuration, preloaded or, with `residency`, loaded on demand.
 
         Parameters
         ----------
@@ -85,33 +75,30 @@ class Synthesizer:
         Raises
         ------
         InputError
-            If the first configuration is invalid or names a bundle that is not there.
+            If the first configuration is invalid or, without `residency`, names a bundle that is not there.
         KubeVoiceError
-            If a bundle of the first configuration cannot be loaded: a replica without voices must not become ready.
+            If, without `residency`, a bundle of the first configuration cannot be loaded.
         """
-        self._error = None
-        if self._loading:
-            self._loading.cancel()
-        if self._voices.engines or self._is_canary:
-            self._loading = asyncio.create_task(self._swap(user_config))
-        else:
-            self._voices = await asyncio.to_thread(self._load, user_config)
-
-    def _load(self, user_config: dict[str, Any]) -> VoiceSet:
-        self._target = {}
-        config = _parse_config(user_config)
-        self._target = {voice.name: voice.revision for voice in config.voices}
-        return load_voices(config, self._cache, self._voices)
-
-    async def _swap(self, user_config: dict[str, Any]) -> None:
-        """Replace the voices once the new ones are loaded; keep them and the reason if that fails."""
         try:
-            self._voices = await asyncio.to_thread(self._load, user_config)
-        except Exception as error:  # whatever it is, the old voices still serve, or the stable replicas do
-            logger.exception("cannot load the new configuration")
-            self._error = str(error) if isinstance(error, KubeVoiceError) else f"{type(error).__name__}: {error}"
+            config = _parse_config(user_config)
+        except InputError as error:
+            if not self._voices.refuse(error):
+                raise
+            return
+        on_demand, voices = config.residency is not None, self._voices
+        if on_demand is not isinstance(voices, OnDemandVoices):
+            voices = (
+                OnDemandVoices(self._cache) if on_demand else PreloadedVoices(self._cache, is_canary=self._is_canary)
+            )
+        await voices.configure(config)
+        self._limits.configure(config.voices)
+        if voices is not self._voices:
+            old, self._voices = self._voices, voices
+            await old.close()
 
-    async def synthesize(self, request: SynthesisRequest) -> SynthesisResult | Refusal:
+    async def synthesize(
+        self, request: SynthesisRequest
+    ) -> SynthesisResult | Refusal | AtCapacityError | UnavailableError:
         """Synthesize a complete speech.
 
         Cancelling stops the work after the chunk that is being computed.
@@ -123,25 +110,25 @@ class Synthesizer:
 
         Returns
         -------
-        SynthesisResult or Refusal
-            The speech, or why the voice cannot synthesize the request.
+        SynthesisResult or Refusal or AtCapacityError or UnavailableError
+            The speech, why the voice cannot synthesize the request, or why it cannot be synthesized now.
 
         Raises
         ------
         KubeVoiceError
             If no voice could be loaded.
         """
-        arrived = time.perf_counter()
-        with replica_span("replica", request.trace) as span:
-            try:
-                synthesis = await self._start_synthesis(request, arrived, span, streaming=False)
+        try:
+            async with self._start_synthesis(request, streaming=False) as synthesis:
                 chunks = self._scheduler.submit(
                     iter(synthesis), synthesis.measure_seconds, due_in=request.due_seconds, streaming=False
                 )
                 samples = [chunk async for chunk in chunks]
                 return await asyncio.to_thread(synthesis.encode_result, np.concatenate(samples))
-            except InputError as error:
-                return Refusal.from_error(error)
+        except InputError as error:
+            return Refusal.from_error(error)
+        except (AtCapacityError, UnavailableError) as error:
+            return error
 
     async def stream(self, request: SynthesisRequest) -> AsyncIterator[ReplicaItem]:
         """Stream a speech.
@@ -164,13 +151,10 @@ class Synthesizer:
         KubeVoiceError
             If no voice could be loaded.
         """
-        arrived = time.perf_counter()
-        if self._scheduler.at_capacity and request.preceding is None:
-            yield AtCapacityError()
-            return
-        with replica_span("replica", request.trace) as span:
-            try:
-                synthesis = await self._start_synthesis(request, arrived, span, streaming=True)
+        try:
+            self._check_capacity(request)  # or a voice would be loaded in vain
+            async with self._start_synthesis(request, streaming=True) as synthesis:
+                self._check_capacity(request)
                 head_sent = False
                 due_in = request.preceding.buffered_seconds if request.preceding else 0.0
                 submitted = self._scheduler.submit(synthesis.encode_chunks(), attrgetter("seconds"), due_in=due_in)
@@ -184,19 +168,29 @@ class Synthesizer:
                         if chunk.audio:
                             yield chunk.audio
                 yield synthesis.stats
-            except InputError as error:
-                yield Refusal.from_error(error)
+        except InputError as error:
+            yield Refusal.from_error(error)
+        except (AtCapacityError, UnavailableError) as error:
+            yield error
 
-    async def _start_synthesis(
-        self, request: SynthesisRequest, arrived: float, span: Span, *, streaming: bool
-    ) -> Synthesis:
-        """Return the synthesis of a request, not begun yet. InputError if there is no such voice."""
-        voice, engine = (await self._wait_loaded()).get(request.voice)
-        synthesis = Synthesis(request, voice, engine, arrived, span, self._batch)
-        span.set_attributes(**synthesis.head.trace_attributes, streaming=streaming)
-        return synthesis
+    def _check_capacity(self, request: SynthesisRequest) -> None:
+        if self._scheduler.at_capacity and request.preceding is None:
+            raise AtCapacityError
 
-    async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
+    @asynccontextmanager
+    async def _start_synthesis(self, request: SynthesisRequest, *, streaming: bool) -> AsyncIterator[Synthesis]:
+        """Yield the synthesis of a request, not begun yet; its voice stays loaded until the end of the block."""
+        arrived = time.perf_counter()
+        with replica_span("replica", request.trace) as span:
+            name, continues = self._voices.resolve(request.voice), request.preceding is not None
+            async with self._limits.admit(name, continues=continues), self._voices.use(name) as (voice, engine):
+                synthesis = Synthesis(request, voice, engine, arrived, span, self._batch)
+                span.set_attributes(**synthesis.head.trace_attributes, streaming=streaming)
+                yield synthesis
+
+    async def compute_timing(
+        self, request: SynthesisRequest
+    ) -> SpeechTiming | Refusal | AtCapacityError | UnavailableError:
         """Compute when the words of a request are heard.
 
         It bypasses the scheduler, because the encoder alone is cheap.
@@ -208,8 +202,8 @@ class Synthesizer:
 
         Returns
         -------
-        SpeechTiming or Refusal
-            The times, or why the voice cannot synthesize the request.
+        SpeechTiming or Refusal or AtCapacityError or UnavailableError
+            The times, why the voice cannot synthesize the request, or why it cannot now.
 
         Raises
         ------
@@ -217,21 +211,16 @@ class Synthesizer:
             If no voice could be loaded.
         """
         try:
-            return await asyncio.to_thread(compute_timing, request, *(await self._wait_loaded()).get(request.voice))
+            async with self._voices.use(request.voice) as (voice, engine):
+                return await asyncio.to_thread(compute_timing, request, voice, engine)
         except InputError as error:
             return Refusal.from_error(error)
-
-    async def _wait_loaded(self) -> VoiceSet:
-        """Return the voices, once there are any; KubeVoiceError if the first ones cannot be loaded."""
-        if not self._voices.engines and self._loading:
-            await asyncio.wait({self._loading})
-        if not self._voices.engines:
-            raise KubeVoiceError(f"no voice is loaded: {self._error}")
-        return self._voices
+        except (AtCapacityError, UnavailableError) as error:
+            return error
 
     async def analyze(
         self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
-    ) -> Analysis | Refusal:
+    ) -> Analysis | Refusal | AtCapacityError | UnavailableError:
         """Analyze how a voice would read a text.
 
         Parameters
@@ -247,8 +236,8 @@ class Synthesizer:
 
         Returns
         -------
-        Analysis or Refusal
-            The sentences as the front end reads them, or why it cannot read the text.
+        Analysis or Refusal or AtCapacityError or UnavailableError
+            The sentences as the front end reads them, why it cannot read the text, or why it cannot now.
 
         Raises
         ------
@@ -256,18 +245,20 @@ class Synthesizer:
             If no voice could be loaded.
         """
         try:
-            _, engine = (await self._wait_loaded()).get(voice)
-            return await asyncio.to_thread(analyze_text, engine, text, lexicon, ssml=ssml)
+            async with self._voices.use(voice) as (_, engine):
+                return await asyncio.to_thread(analyze_text, engine, text, lexicon, ssml=ssml)
         except InputError as error:
             return Refusal.from_error(error)
+        except (AtCapacityError, UnavailableError) as error:
+            return error
 
     async def list_voices(self) -> tuple[VoiceInfo, ...]:
-        """List the loaded voices.
+        """List the voices.
 
         Returns
         -------
         tuple of VoiceInfo
-            The voices in the order of the configuration; empty before any is loaded.
+            The voices in the order of the configuration; empty before there is one.
         """
         return self._voices.describe()
 
@@ -277,18 +268,10 @@ class Synthesizer:
         Returns
         -------
         ReplicaState
-            The loaded revisions, those being loaded, and why the last configuration failed. The operator counts a
-            rollout as complete by this alone.
+            The revisions that it serves, what is being loaded, and what cannot be. The operator counts a rollout as
+            complete by this alone.
         """
-        loaded = {name: engine.revision for name, engine in self._voices.engines.items()}
-        loading = self._loading is not None and not self._loading.done()
-        return ReplicaState(
-            replica=self._replica,
-            voices=loaded,
-            default=self._voices.default,
-            loading=self._target if loading else {},
-            error=self._error,
-        )
+        return self._voices.get_state(self._replica)
 
 
 def _parse_config(user_config: dict[str, Any]) -> SynthesizerConfig:

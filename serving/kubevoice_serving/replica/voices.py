@@ -1,76 +1,78 @@
-"""The voices of a replica: fetching bundles by revision, and loading them."""
+"""What a replica needs of its voices, however they are loaded."""
 
-import logging
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from types import MappingProxyType
-from typing import Self
-from urllib.parse import unquote, urlparse
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 from kubevoice.engine import Engine
 from kubevoice.errors import InputError
-from kubevoice.resources.data_plane import SynthesizerConfig, VoiceConfig
-from kubevoice.storage import connect, fetch_tree
-from kubevoice.text import analyse
-from kubevoice.voice import Bundle, builtin_voice, load_bundle
+from kubevoice.resources.data_plane import ReplicaState, SynthesizerConfig
+from kubevoice.voice import VoiceManifest
 
-from kubevoice_serving.domain import VoiceInfo
+from kubevoice_serving.domain import VoiceInfo, VoiceState
 
-__all__ = ["VoiceSet", "load_voices"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["VoiceSource", "describe_voice"]
 
 
-@dataclass(frozen=True, slots=True)
-class VoiceSet:
-    """The voices of one configuration. A replica replaces the whole set at once.
+class VoiceSource(Protocol):
+    """The voices of a replica: all loaded beforehand (`PreloadedVoices`), or on demand (`OnDemandVoices`)."""
 
-    Attributes
-    ----------
-    engines : mapping of str to Engine
-        Loaded voices by their public names.
-    default : str
-        Name of the voice of requests that name none.
-    """
+    async def configure(self, config: SynthesizerConfig) -> None:
+        """Take a configuration.
 
-    engines: Mapping[str, Engine]
-    default: str
+        Parameters
+        ----------
+        config : SynthesizerConfig
+            The voices.
 
-    @classmethod
-    def empty(cls) -> Self:
-        """Return a set without voices.
+        Raises
+        ------
+        KubeVoiceError
+            If the first configuration cannot be served.
+        """
+
+    def refuse(self, error: InputError) -> bool:
+        """Keep the voices of the last configuration, and the reason why the new one is not valid.
+
+        Parameters
+        ----------
+        error : InputError
+            The reason.
 
         Returns
         -------
-        VoiceSet
-            What a replica has before its first configuration.
+        bool
+            False if there is no configuration to keep.
         """
-        return cls(MappingProxyType({}), "")
 
-    def get(self, name: str | None) -> tuple[str, Engine]:
-        """Return a voice and its name.
+    def use(self, name: str | None) -> AbstractAsyncContextManager[tuple[str, Engine]]:
+        """Return a context in which a voice is loaded and stays so.
 
         Parameters
         ----------
         name : str or None
-            Name of the voice; None is the default voice.
+            Name of a voice; None is the default voice.
 
         Returns
         -------
-        tuple of str and Engine
-            Name of the voice, and its engine.
-
-        Raises
-        ------
-        InputError
-            If there is no such voice; the message lists those there are.
+        async context manager of (str, Engine)
+            The name of the voice and its engine. Entering raises UnknownVoiceError if there is no such voice,
+            UnavailableError if it cannot be loaded now, AtCapacityError if there is no memory for it, and
+            KubeVoiceError if no voice could be loaded.
         """
-        name = name or self.default
-        if name not in self.engines:
-            raise InputError(f"there is no voice {name!r}; there are: {', '.join(self.engines) or 'none'}")
-        return name, self.engines[name]
+
+    def resolve(self, name: str | None) -> str:
+        """Return the voice that a request means.
+
+        Parameters
+        ----------
+        name : str or None
+            Name of a voice; None is the default voice.
+
+        Returns
+        -------
+        str
+            Name of the voice, which need not exist.
+        """
 
     def describe(self) -> tuple[VoiceInfo, ...]:
         """Describe the voices for /v1/voices.
@@ -80,99 +82,58 @@ class VoiceSet:
         tuple of VoiceInfo
             The voices in the order of the configuration.
         """
-        return tuple(
-            VoiceInfo(
-                name=name,
-                revision=engine.revision,
-                language=engine.manifest.language,
-                sample_rate=engine.sample_rate,
-                speakers=engine.manifest.speakers,
-                emotions=tuple(emotion.label for emotion in engine.manifest.emotions),
-                styles=engine.manifest.styles,
-                metrics=engine.manifest.metrics,
-                attribution=engine.manifest.attribution,
-                default=name == self.default,
-            )
-            for name, engine in self.engines.items()
-        )
+
+    def get_state(self, replica: str) -> ReplicaState:
+        """Report what is loaded.
+
+        Parameters
+        ----------
+        replica : str
+            Name of the replica.
+
+        Returns
+        -------
+        ReplicaState
+            The state.
+        """
+
+    async def close(self) -> None:
+        """Stop loading voices."""
 
 
-def _resolve_local_folder(uri: str) -> Path | None:
-    """Return the folder of an address on this machine, None for remote ones."""
-    if uri.startswith("builtin://"):
-        return builtin_voice(uri)
-    if uri.startswith("file://"):
-        return Path(unquote(urlparse(uri).path))
-    return None if re.match(r"^[a-z0-9]+://", uri) else Path(uri)
-
-
-def fetch_bundle(voice: VoiceConfig, cache: Path) -> Bundle:
-    """Return the bundle of a voice, fetched into the cache unless it is there already.
+def describe_voice(
+    name: str, revision: str, manifest: VoiceManifest | None, state: VoiceState, *, default: bool
+) -> VoiceInfo:
+    """Describe a voice for /v1/voices.
 
     Parameters
     ----------
-    voice : VoiceConfig
-        Where the bundle is, and its digest.
-    cache : Path
-        Folder in which each fetched bundle has a folder named by its digest.
+    name : str
+        Its name.
+    revision : str
+        The revision that answers.
+    manifest : VoiceManifest or None
+        Its manifest; None if it has not been read.
+    state : VoiceState
+        Whether it is loaded.
+    default : bool
+        Whether it answers requests that name no voice.
 
     Returns
     -------
-    Bundle
-        The bundle, whose files match their digests.
-
-    Raises
-    ------
-    InputError
-        If the address holds another revision than the one configured, or if the bundle is malformed.
-    StorageError
-        If it cannot be fetched.
+    VoiceInfo
+        The voice.
     """
-    folder = _resolve_local_folder(voice.uri)
-    if folder is None:
-        folder = cache / voice.revision.removeprefix("sha256:")
-        if not (folder / "voice.json").is_file():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            fetch_tree(connect(voice.uri, voice.storage.s3_options()), "", folder)
-    bundle = load_bundle(folder)
-    if bundle.digest != voice.revision:
-        raise InputError(
-            f"{voice.uri} holds revision {bundle.digest}, but voice {voice.name} is configured with {voice.revision}; "
-            "correct the revision or the uri"
-        )
-    return bundle
-
-
-def load_voices(config: SynthesizerConfig, cache: Path, loaded: VoiceSet) -> VoiceSet:
-    """Load the voices of a configuration.
-
-    Parameters
-    ----------
-    config : SynthesizerConfig
-        The voices to load.
-    cache : Path
-        Folder for fetched bundles.
-    loaded : VoiceSet
-        Voices loaded before; an engine whose revision and thread count stay the same is reused.
-
-    Returns
-    -------
-    VoiceSet
-        New engines have synthesized once, so that no request pays for ONNX Runtime's first run.
-
-    Raises
-    ------
-    InputError, KubeVoiceError
-        If a bundle cannot be fetched or loaded.
-    """
-    # Keyed by revision: a renamed voice keeps its engine.
-    reusable = {engine.revision: engine for engine in loaded.engines.values() if engine.threads == config.threads}
-    engines: dict[str, Engine] = {}
-    for voice in config.voices:
-        engine = reusable.get(voice.revision)
-        if engine is None:
-            engine = Engine(fetch_bundle(voice, cache), threads=config.threads)
-            engine.synthesize(analyse("你好。").sentences[0].units)
-            logger.info("loaded voice %s revision %s from %s", voice.name, voice.revision, voice.uri)
-        engines[voice.name] = engine
-    return VoiceSet(MappingProxyType(engines), config.default_name)
+    return VoiceInfo(
+        name=name,
+        revision=revision,
+        language=manifest.language if manifest else None,
+        sample_rate=manifest.sample_rate if manifest else None,
+        speakers=manifest.speakers if manifest else (),
+        emotions=tuple(emotion.label for emotion in manifest.emotions) if manifest else (),
+        styles=manifest.styles if manifest else (),
+        metrics=manifest.metrics if manifest else {},
+        attribution=manifest.attribution if manifest else (),
+        default=default,
+        state=state,
+    )

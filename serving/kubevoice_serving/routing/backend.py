@@ -8,19 +8,7 @@ from kubevoice.text import Analysis, Lexicon
 
 from kubevoice_serving.domain import Refusal, SpeechItem, SpeechTiming, SynthesisRequest, SynthesisResult, VoiceInfo
 
-__all__ = ["Backend", "UnavailableError"]
-
-
-class UnavailableError(Exception):
-    """No replica can answer now; HTTP 503.
-
-    Attributes
-    ----------
-    retry_after : int
-        Seconds after which the caller should try again.
-    """
-
-    retry_after = 5
+__all__ = ["Backend"]
 
 
 class Backend(Protocol):

@@ -11,15 +11,14 @@ from ray.serve.handle import DeploymentHandle
 from kubevoice_serving.domain import (
     AtCapacityError,
     Refusal,
-    ReplicaItem,
     SpeechItem,
     SpeechTiming,
     SynthesisRequest,
     SynthesisResult,
     SynthesisStats,
+    UnavailableError,
     VoiceInfo,
 )
-from kubevoice_serving.routing.backend import UnavailableError
 from kubevoice_serving.routing.canary import Canary, CanaryGoneError
 from kubevoice_serving.routing.replica_calls import await_replica, query_replicas
 from kubevoice_serving.routing.traffic import TrafficCounter
@@ -219,11 +218,9 @@ async def _relay_stream(call: Any, counter: TrafficCounter) -> AsyncGenerator[Sp
     try:
         while True:
             try:
-                item: ReplicaItem = await await_replica(anext(call))
+                item: SpeechItem = await await_replica(anext(call))
             except StopAsyncIteration:
                 return
-            if isinstance(item, AtCapacityError):
-                raise item
             if isinstance(item, Refusal):
                 counter.count_refusal()
             elif isinstance(item, SynthesisStats):

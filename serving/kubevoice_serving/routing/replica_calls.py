@@ -10,8 +10,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from kubevoice_serving.domain import AtCapacityError
-from kubevoice_serving.routing.backend import UnavailableError
+from kubevoice_serving.domain import AtCapacityError, UnavailableError
 
 __all__ = ["await_replica", "query_replicas"]
 
@@ -21,7 +20,7 @@ STATE_SECONDS = 5.0
 """A replica that does not report its state within this time is left out."""
 
 
-async def await_replica(response: Awaitable[T]) -> T:
+async def await_replica(response: Awaitable[T | AtCapacityError | UnavailableError]) -> T:
     """Await the response of a call to a replica.
 
     Parameters
@@ -37,18 +36,21 @@ async def await_replica(response: Awaitable[T]) -> T:
     Raises
     ------
     AtCapacityError
-        If Ray's queue before the replicas is full.
+        If Ray's queue before the replicas is full, or if the replica says so.
     UnavailableError
-        If the replica is lost, or its method raised.
+        If the replica is lost, if its method raised, or if it cannot load the voice.
     """
     try:
-        return await response
+        outcome = await response
     except BackPressureError as error:
-        raise AtCapacityError(math.ceil(error.retry_after_s or 1)) from None
+        raise AtCapacityError(retry_after=math.ceil(error.retry_after_s or 1)) from None
     except asyncio.CancelledError:
         raise
     except (RayServeException, RayError) as error:
         raise UnavailableError("no replica can answer now") from error
+    if isinstance(outcome, AtCapacityError | UnavailableError):
+        raise outcome
+    return outcome
 
 
 async def query_replicas(handle: DeploymentHandle[Any]) -> list[ReplicaState]:

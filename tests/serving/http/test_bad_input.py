@@ -84,8 +84,8 @@ def test_invalid_numbers(site, field, number):
 @pytest.mark.parametrize(
     ("fields", "status", "message_part"),
     [
-        ({"voice": "nobody"}, 400, "there are: toy"),
-        ({"voice": "\ud800"}, 400, "there are: toy"),
+        ({"voice": "nobody"}, 404, "there are: toy"),
+        ({"voice": "\ud800"}, 404, "there are: toy"),
         ({"voice": {"id": 3}}, 422, "voice: "),
         ({"emotion": "bored"}, 400, "it has: neutral, happy"),
         ({"emotion": ""}, 400, "it has: neutral, happy"),

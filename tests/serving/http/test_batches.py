@@ -12,10 +12,9 @@ import zipfile
 import pytest
 from http_app import serve_app
 from kubevoice.resources.data_plane import AccessConfig
-from kubevoice_serving.domain import AtCapacityError
+from kubevoice_serving.domain import AtCapacityError, UnavailableError
 from kubevoice_serving.http.api_keys import generate_key
 from kubevoice_serving.http.zip_stream import ZipStream
-from kubevoice_serving.routing.backend import UnavailableError
 
 PATH = "/v1/audio/speech/batch"
 DEADLINE_SECONDS = 20.0
@@ -110,7 +109,7 @@ def test_each_file_equals_the_response_to_a_single_request(site, toy):
         ({"input": " "}, 400, "empty_text", "input is empty"),
         ({"input": "！！"}, 400, "cannot_speak", "nothing that can be spoken"),
         ({"input": "好", "emotion": "bored"}, 400, "cannot_speak", "it has: neutral, happy"),
-        ({"input": "好", "voice": "nobody"}, 400, "cannot_speak", "there are: toy"),
+        ({"input": "好", "voice": "nobody"}, 404, "unknown_voice", "there are: toy"),
         ({"input": "好", "lexicon": {"好": "xi9"}}, 400, "cannot_speak", "not a pinyin syllable"),
         ({"input": "<speak>", "ssml": True}, 400, "cannot_speak", "line 1, column 8"),
         ({"input": "好" * 4097}, 413, "text_too_long", "split the text"),
@@ -210,7 +209,7 @@ def test_closing_the_connection_cancels_the_work(site, backend):
 
 def test_an_item_waits_while_at_capacity_and_reports_a_lost_replica(site, backend, monkeypatch):
     backend.failures = {
-        "第一句。": [AtCapacityError(0), AtCapacityError(0)],
+        "第一句。": [AtCapacityError(retry_after=0), AtCapacityError(retry_after=0)],
         "第二句。": [UnavailableError("no replica")],
     }
     items = [{"input": text} for text in ("第一句。", "第二句。", "第三句。")]
@@ -218,7 +217,7 @@ def test_an_item_waits_while_at_capacity_and_reports_a_lost_replica(site, backen
     assert list(files) == ["001.mp3", "003.mp3"]
     assert (manifest["items"][1]["status"], manifest["items"][1]["error"]["code"]) == (503, "unavailable")
     monkeypatch.setattr("kubevoice_serving.http.routes.batches.AT_CAPACITY_SECONDS", 0.0)
-    backend.failures = {"第一句。": [AtCapacityError(0)] * 9}
+    backend.failures = {"第一句。": [AtCapacityError(retry_after=0)] * 9}
     files, manifest = send_batch(site, items)
     assert (manifest["items"][0]["status"], manifest["items"][0]["error"]["code"]) == (429, "busy")
     assert len(files) == 2

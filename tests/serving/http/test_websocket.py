@@ -8,8 +8,7 @@ import time
 import av
 import numpy as np
 import pytest
-from kubevoice_serving.domain import AtCapacityError
-from kubevoice_serving.routing.backend import UnavailableError
+from kubevoice_serving.domain import AtCapacityError, UnavailableError
 from websocket_client import DEADLINE_SECONDS, PATH, open_websocket
 from websocket_site import send_text, speak
 from websockets.exceptions import ConnectionClosed
@@ -136,7 +135,12 @@ def test_a_text_with_nothing_to_speak_is_an_error(site, pieces):
         ([{"type": "start"}, *[{"type": "text", "text": "，" * 4096}] * 2], 4413, "text_too_long", "more than 4096"),
         ([{"type": "start"}, *[{"type": "flush"}] * 4097], 4413, "text_too_long", "more than 4096"),
         (['"' + "a" * (1 << 18) + '"'], 4413, "body_too_large", "send less text"),
-        ([{"type": "start", "voice": "x"}, {"type": "text", "text": "好。\n"}], 4400, "cannot_speak", "there are: toy"),
+        (
+            [{"type": "start", "voice": "x"}, {"type": "text", "text": "好。\n"}],
+            4404,
+            "unknown_voice",
+            "there are: toy",
+        ),
         ([{"type": "start", "emotion": "x"}, {"type": "text", "text": "好。\n"}], 4400, "cannot_speak", "it has: neut"),
     ],
 )
@@ -213,13 +217,13 @@ def test_an_idle_connection_is_closed(site, backend, monkeypatch):
 
 
 def test_at_capacity_new_speech_is_refused_and_started_speech_waits(site, backend):
-    backend.failures = [AtCapacityError(3)]
+    backend.failures = [AtCapacityError(retry_after=3)]
     with open_websocket(site.url) as connection:
         connection.send("start")
         connection.send("text", text="你好。\n")
         assert connection.receive_until_closed() == (4429, "busy")
         assert "try again in 3 s" in connection.error["message"]
-    backend.failures = [None, AtCapacityError(1), AtCapacityError(1)]
+    backend.failures = [None, AtCapacityError(), AtCapacityError()]
     assert send_text(site, ["你好。再见。"]).audio == speak(site, input="你好。再见。")
 
 

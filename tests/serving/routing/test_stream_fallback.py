@@ -8,8 +8,7 @@ import warnings
 
 import pytest
 from kubevoice.resources.data_plane import Track
-from kubevoice_serving.domain import AtCapacityError
-from kubevoice_serving.routing.backend import UnavailableError
+from kubevoice_serving.domain import AtCapacityError, UnavailableError
 from kubevoice_serving.routing.traffic import TrafficCounter
 
 with warnings.catch_warnings():

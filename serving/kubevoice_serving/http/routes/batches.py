@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from kubevoice_serving.domain import AtCapacityError, SynthesisRequest, SynthesisResult
+from kubevoice_serving.domain import AtCapacityError, SynthesisRequest, SynthesisResult, UnavailableError
 from kubevoice_serving.http.access import AccessControl
 from kubevoice_serving.http.batch_manifest import (
     BatchItem,
@@ -32,7 +32,7 @@ from kubevoice_serving.http.metrics import HttpMetrics
 from kubevoice_serving.http.request_parsing import check_text, parse_synthesis_request
 from kubevoice_serving.http.routes.speech import is_cache_bypassed, synthesize
 from kubevoice_serving.http.zip_stream import ZipStream
-from kubevoice_serving.routing.backend import Backend, UnavailableError
+from kubevoice_serving.routing.backend import Backend
 
 __all__ = ["add_batch_route"]
 

@@ -14,7 +14,7 @@ from kubevoice.text.segment import Splitter
 from kubevoice.validation import field_path
 from pydantic import ValidationError
 
-from kubevoice_serving.domain import AtCapacityError
+from kubevoice_serving.domain import AtCapacityError, UnavailableError
 from kubevoice_serving.http.body_limit import MAX_BODY_BYTES
 from kubevoice_serving.http.errors import ApiError, make_invalid_value_error, make_retry_error
 from kubevoice_serving.http.events import AudioDone, Event, Timestamps, document_models, make_schema_reference
@@ -35,7 +35,7 @@ from kubevoice_serving.http.websocket_messages import (
     StartMessage,
     TextMessage,
 )
-from kubevoice_serving.routing.backend import Backend, UnavailableError
+from kubevoice_serving.routing.backend import Backend
 
 __all__ = ["add_websocket_route"]
 
