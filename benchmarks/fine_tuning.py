@@ -33,8 +33,8 @@ from kubevoice_training.features.feature_store import FeatureSet, read_features
 from kubevoice_training.finetuning.acoustic_step import compute_losses
 from kubevoice_training.finetuning.collation import collate
 from kubevoice_training.finetuning.embedding_tables import add_dataset_stats, remap_embeddings
-from kubevoice_training.stages.release import write_voice
 from kubevoice_training.stages.train import normalize_corpus
+from kubevoice_training.stages.trained_bundle import write_voice
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 
 WORDS = Path(__file__).parents[1] / "training" / "recipes" / "hsk-heldout.csv"

@@ -112,7 +112,7 @@ def _read_source(folder: str) -> DatasetSource:
     """Return the dataset of a folder, an address or the file of a VoiceModel."""
     if not folder.endswith((".yaml", ".yml")):
         return DatasetSource(Dataset(uri=folder), S3Options())
-    from kubevoice_training.stages.context import fetch_base_manifest
+    from kubevoice_training.stages.base_voice import fetch_base_manifest
 
     spec = load_voicemodel(Path(folder), artifacts=home() / "artifacts").spec
     options = spec.storage.s3_options()

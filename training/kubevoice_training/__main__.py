@@ -24,6 +24,7 @@ from typing import Any
 
 from kubevoice.errors import InputError, KubeVoiceError, StorageError
 from kubevoice.resources.stages import (
+    BaseVoiceReleaseSpec,
     CollectResult,
     CollectSpec,
     PrepareResult,
@@ -38,7 +39,7 @@ from kubevoice.resources.stages import (
 )
 from kubevoice.storage import Storage, connect
 from kubevoice.validation import describe_errors
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from kubevoice_training.runtime.interruption import Interrupted
 from kubevoice_training.runtime.launcher import launch_processes
@@ -53,17 +54,17 @@ STOPPED = 143
 MESSAGE_CHARACTERS = 1000
 """Kubernetes keeps 4096 bytes of a termination message; a Chinese character takes up to six in JSON."""
 
-Spec = PrepareSpec | TrainSpec | ReleaseSpec | CollectSpec
+Spec = PrepareSpec | TrainSpec | ReleaseSpec | BaseVoiceReleaseSpec | CollectSpec
 
-STAGES: dict[Stage, tuple[type[Spec], type[BaseModel]]] = {
-    Stage.PREPARE: (PrepareSpec, PrepareResult),
-    Stage.TRAIN: (TrainSpec, TrainResult),
-    Stage.RELEASE: (ReleaseSpec, ReleaseResult),
-    Stage.COLLECT: (CollectSpec, CollectResult),
+STAGES: dict[Stage, tuple[TypeAdapter[Any], type[BaseModel]]] = {
+    Stage.PREPARE: (TypeAdapter(PrepareSpec), PrepareResult),
+    Stage.TRAIN: (TypeAdapter(TrainSpec), TrainResult),
+    Stage.RELEASE: (TypeAdapter(ReleaseSpec | BaseVoiceReleaseSpec), ReleaseResult),
+    Stage.COLLECT: (TypeAdapter(CollectSpec), CollectResult),
 }
 """Types of each stage's spec and result."""
-TORCH_STAGES = (Stage.TRAIN, Stage.RELEASE)
-"""The others start faster, and in less memory, because they do not import torch."""
+TORCH_SPECS = (TrainSpec, ReleaseSpec)
+"""Stages of the others start faster, and in less memory, because they do not import torch."""
 
 
 def load_stage(stage: Stage) -> Callable[[Any, Context], BaseModel]:
@@ -83,13 +84,14 @@ def load_stage(stage: Stage) -> Callable[[Any, Context], BaseModel]:
     return function
 
 
-def _read_spec(path: Path, kind: type[Spec]) -> Spec:
+def _read_spec(path: Path, kind: TypeAdapter[Any]) -> Spec:
     try:
-        return kind.model_validate_json(path.read_bytes())
+        spec: Spec = kind.validate_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read the spec {path}: {error.strerror}") from None
     except ValidationError as error:
         raise InputError(f"{path} is not a spec of this stage", describe_errors(error.errors())) from None
+    return spec
 
 
 def _read_result(storage: Storage, key: str, kind: type[BaseModel]) -> BaseModel | None:
@@ -141,6 +143,10 @@ def run_stage(
     spec_type, result_type = STAGES[stage]
     function = load_stage(stage)
     spec = _read_spec(spec_file, spec_type)
+    if isinstance(spec, TORCH_SPECS):
+        from kubevoice_training.runtime.torch_threads import limit_threads
+
+        limit_threads(world.local_size)
     options = spec.storage.s3_options()
     artifacts = connect(spec.storage.artifacts_uri, options)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -232,10 +238,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if count > 1:
         words = arguments if arguments is not None else sys.argv[1:]
         return launch_processes([sys.executable, "-m", "kubevoice_training", *words], count, os.environ)
-    if args.stage in TORCH_STAGES:
-        from kubevoice_training.runtime.torch_threads import limit_threads
-
-        limit_threads(world.local_size)
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

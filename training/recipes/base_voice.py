@@ -21,7 +21,7 @@ from kubevoice_training.evaluation.emotion_samples import write_emotion_samples
 from kubevoice_training.models.hifigan import Generator
 from kubevoice_training.models.sambert import Sambert
 from kubevoice_training.models.weight_norm import normalize_weight, set_weight
-from kubevoice_training.stages.release import write_voice
+from kubevoice_training.stages.trained_bundle import write_voice
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights, save_weights
 from pydantic import JsonValue
 from torch import Tensor
@@ -153,7 +153,7 @@ def main() -> None:
         manifest = write_voice(weights, folder).model_copy(
             update={"name": "base", "training": summary, "attribution": ATTRIBUTION}
         )
-        metrics = write_emotion_samples(Engine(seal_bundle(folder, manifest)), folder / "samples")
+        metrics = write_emotion_samples(Engine(seal_bundle(folder, manifest)), folder / "samples").metrics
         bundle = seal_bundle(folder, manifest.model_copy(update={"metrics": metrics}))
         shutil.rmtree(args.out, ignore_errors=True)
         folder.replace(args.out)

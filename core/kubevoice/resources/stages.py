@@ -16,6 +16,7 @@ from kubevoice.resources.voicemodel import BaseVoice, Dataset, Evaluation, Stora
 from kubevoice.validation import CamelModel
 
 __all__ = [
+    "BaseVoiceReleaseSpec",
     "CollectResult",
     "CollectSpec",
     "GateResult",
@@ -38,7 +39,7 @@ LOCATION_FIELDS = {"features_uri", "checkpoint_uri"}
 
 
 class Stage(StrEnum):
-    """The three Jobs of a revision, in order; and COLLECT, which deletes artifacts that nothing refers to."""
+    """The Jobs of a revision, in order; and COLLECT, which deletes artifacts that nothing refers to."""
 
     PREPARE = "prepare"
     TRAIN = "train"
@@ -120,6 +121,17 @@ class ReleaseSpec(CamelModel):
     base: BaseVoice
     storage: StorageSpec
     evaluation: Evaluation
+
+
+class BaseVoiceReleaseSpec(CamelModel):
+    """Check, evaluate and publish the base voice as it is: the release of a VoiceModel without a dataset."""
+
+    name: str
+    base: BaseVoice
+    storage: StorageSpec
+    evaluation: Evaluation
+    base_version: str = Field("", alias="observed")
+    """Names the content of the base voice when the spec was made, opaque; another value runs release again."""
 
 
 class ReleaseResult(CamelModel):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kubevoice.audio.mel import MelConfig
 from kubevoice.resources.stages import GateResult
 from kubevoice.resources.voicemodel import Evaluation
-from kubevoice_training.evaluation import voice_metrics
+from kubevoice_training.evaluation import naturalness, speaker_similarity, voice_metrics
 from kubevoice_training.evaluation.mel_cepstral_distortion import compare_features
 from kubevoice_training.evaluation.report import build_report, read_report
 from kubevoice_training.evaluation.speaker_similarity import compute_speaker_similarity, is_similarity_model_installed
@@ -113,9 +113,9 @@ def test_a_speaker_resembles_himself_more_than_another():
 
 
 def test_what_is_not_installed_is_not_measured_and_enforcing_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(voice_metrics, "is_similarity_model_installed", lambda: False)
+    monkeypatch.setattr(speaker_similarity, "is_similarity_model_installed", lambda: False)
     monkeypatch.setattr(voice_metrics, "is_recognizer_installed", lambda: False)
-    monkeypatch.setattr(voice_metrics, "is_naturalness_model_installed", lambda: False)
+    monkeypatch.setattr(naturalness, "is_naturalness_model_installed", lambda: False)
     transcripts = voice_metrics.recognize_clips([vowels()], 24_000, lambda *_: None)
     assert transcripts == [None]
     figures, missing = compute_metrics([analyze_clip("你好", vowels(), MEL, utterance(vowels()))], MEL)

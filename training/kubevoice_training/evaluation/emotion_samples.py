@@ -1,5 +1,6 @@
 """One sentence in every emotion of a voice."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,28 @@ from kubevoice.engine import Controls, Engine, synthesize_text
 
 from kubevoice_training.features.acoustic_features import extract_features
 
-__all__ = ["write_emotion_samples"]
+__all__ = ["SAMPLE_TEXT", "EmotionSamples", "write_emotion_samples"]
 
 SAMPLE_TEXT = "今天我们一起学习中文。"
 
 
-def write_emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class EmotionSamples:
+    """One sentence in every emotion.
+
+    Attributes
+    ----------
+    folder
+        Where there is a FLAC file for each emotion.
+    metrics
+        Length in seconds and median F0 in Hz of each emotion, as `seconds.LABEL` and `f0Median.LABEL`.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+
+
+def write_emotion_samples(engine: Engine, folder: Path) -> EmotionSamples:
     """Synthesize one sentence in every emotion.
 
     Parameters
@@ -26,8 +43,8 @@ def write_emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
 
     Returns
     -------
-    dict
-        Length in seconds and median F0 in Hz of each emotion, as `seconds.LABEL` and `f0Median.LABEL`.
+    EmotionSamples
+        The files and their metrics.
     """
     folder.mkdir(exist_ok=True)
     metrics: dict[str, float] = {}
@@ -38,4 +55,4 @@ def write_emotion_samples(engine: Engine, folder: Path) -> dict[str, float]:
         f0 = extract_features(audio, mel).f0
         metrics[f"seconds.{label}"] = round(len(audio) / engine.sample_rate, 3)
         metrics[f"f0Median.{label}"] = round(float(np.median(f0[f0 > 0])), 1) if (f0 > 0).any() else 0.0
-    return metrics
+    return EmotionSamples(folder, metrics)

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from kubevoice_training.evaluation.mel_cepstral_distortion import FeatureDistance, compare_features
 from kubevoice_training.evaluation.model_files import EXTRA
-from kubevoice_training.evaluation.naturalness import is_naturalness_model_installed, rate_naturalness
 from kubevoice_training.evaluation.recognition import compute_pinyin_error_rate, is_recognizer_installed, transcribe
-from kubevoice_training.evaluation.speaker_similarity import compute_speaker_similarity, is_similarity_model_installed
 from kubevoice_training.features.acoustic_features import Features, extract_features, trim_silence
 from kubevoice_training.features.feature_store import Utterance
 
@@ -30,6 +28,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.float32]
+COMPARED = ("melCepstralDistortion", "f0Rmse", "speakerSimilarity", "durationError")
+"""Metrics that compare clips with recordings."""
 
 
 RATED_SECONDS = 120.0
@@ -141,7 +141,9 @@ def select_rated_clips(clips: Sequence[SynthesizedClip]) -> list[SynthesizedClip
     return selected
 
 
-def compute_metrics(clips: Sequence[SynthesizedClip], mel: MelConfig) -> tuple[dict[str, float], dict[str, str]]:
+def compute_metrics(
+    clips: Sequence[SynthesizedClip], mel: MelConfig, *, naturalness: bool = True
+) -> tuple[dict[str, float], dict[str, str]]:
     """Compute the metrics of a voice over its clips.
 
     Metrics are pinyinErrorRate, naturalness (1 to 5), melCepstralDistortion (dB), f0Rmse (Hz), speakerSimilarity
@@ -152,6 +154,7 @@ def compute_metrics(clips: Sequence[SynthesizedClip], mel: MelConfig) -> tuple[d
     ----------
     clips : Synthesized clips, some with a recording.
     mel : Settings of the features.
+    naturalness : Whether the naturalness is rated. Like comparing speakers, it imports torch, which takes seconds.
 
     Returns
     -------
@@ -163,12 +166,21 @@ def compute_metrics(clips: Sequence[SynthesizedClip], mel: MelConfig) -> tuple[d
     transcripts = [(clip.text, clip.transcript) for clip in clips if clip.transcript is not None]
     if transcripts:
         metrics["pinyinErrorRate"] = compute_pinyin_error_rate(transcripts)
+    elif is_recognizer_installed():
+        missing["pinyinErrorRate"] = "spec.evaluation.sentences is empty"
     else:
         missing["pinyinErrorRate"] = f"install {EXTRA}"
-    if not is_naturalness_model_installed():
-        missing |= dict.fromkeys(("naturalness", "naturalnessLoss"), f"install {EXTRA}")
-    elif rated := select_rated_clips(clips):
-        metrics["naturalness"] = rate_naturalness([clip.audio for clip in rated], mel.sample_rate)
+    if naturalness:
+        from kubevoice_training.evaluation.naturalness import is_naturalness_model_installed, rate_naturalness
+
+        if not is_naturalness_model_installed():
+            missing |= dict.fromkeys(("naturalness", "naturalnessLoss"), f"install {EXTRA}")
+        elif rated := select_rated_clips(clips):
+            metrics["naturalness"] = rate_naturalness([clip.audio for clip in rated], mel.sample_rate)
+    else:
+        missing["naturalness"] = "spec.evaluation.minNaturalness is not set"
+    if not any(clip.utterance for clip in clips):
+        return metrics, missing | dict.fromkeys(COMPARED, "there are no recordings to compare with")
     metrics |= _average_distances([clip.distance for clip in clips if clip.distance])
     metrics |= _average_duration_errors(clips, mel)
     pairs = [
@@ -176,6 +188,11 @@ def compute_metrics(clips: Sequence[SynthesizedClip], mel: MelConfig) -> tuple[d
         for clip in clips
         if clip.utterance and len(clip.utterance.wave)
     ]
+    from kubevoice_training.evaluation.speaker_similarity import (
+        compute_speaker_similarity,
+        is_similarity_model_installed,
+    )
+
     if not is_similarity_model_installed():
         missing["speakerSimilarity"] = f"install {EXTRA}"
     elif (similarity := compute_speaker_similarity(pairs, mel.sample_rate)) is not None:

@@ -17,7 +17,7 @@ from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.modelscope.acoustic import load_sambert
 from kubevoice_training.modelscope.vocoder import load_generator
-from kubevoice_training.stages.release import write_voice
+from kubevoice_training.stages.trained_bundle import write_voice
 from kubevoice_training.voice_checkpoint import VoiceWeights, save_weights
 
 __all__ = ["ImportedVoice", "import_voices", "load_voice"]

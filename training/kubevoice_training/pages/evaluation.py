@@ -80,11 +80,12 @@ def _render_provenance(report: EvaluationReport) -> str:
         if report.held_out
         else "of the training set, because none was held out (the metrics are too good)"
     )
-    export = ", ".join(f"{name} {value:.1g}" for name, value in report.export.items())
-    return (
-        f'<p class="quiet">Compared with {compared} recordings {origin}. Largest difference of the exported graphs '
-        f"from torch: {escape_text(export)}.</p>"
+    source = (
+        f"Compared with {compared} recordings {origin}." if compared else "There are no recordings to compare with."
     )
+    export = ", ".join(f"{name} {value:.1g}" for name, value in report.export.items())
+    difference = f" Largest difference of the exported graphs from torch: {export}." if export else ""
+    return f'<p class="quiet">{escape_text(source + difference)}</p>'
 
 
 def _render_metrics(report: EvaluationReport, evaluation: Evaluation) -> str:

@@ -14,8 +14,9 @@ from kubevoice.voice import GRAPHS, Bundle, VoiceManifest
 
 from kubevoice_training.evaluation.naturalness import rate_naturalness
 from kubevoice_training.evaluation.voice_metrics import SynthesizedClip, select_rated_clips
+from kubevoice_training.stages.base_voice import fetch_base_manifest, hash_base_manifest
 from kubevoice_training.stages.base_weights import fetch_base_files
-from kubevoice_training.stages.context import Context, fetch_base_manifest, hash_base_manifest
+from kubevoice_training.stages.context import Context
 
 __all__ = ["measure_naturalness_loss"]
 

@@ -10,7 +10,8 @@ from kubevoice.resources.voicemodel import BaseVoice
 from kubevoice.voice import VoiceManifest
 
 from kubevoice_training.checkpoint_files import CHECKPOINT_FILES
-from kubevoice_training.stages.context import Context, fetch_base_manifest, open_base_storage
+from kubevoice_training.stages.base_voice import fetch_base_manifest, open_base_storage
+from kubevoice_training.stages.context import Context
 from kubevoice_training.voice_checkpoint import VoiceWeights, load_weights
 
 __all__ = ["fetch_base", "fetch_base_files"]

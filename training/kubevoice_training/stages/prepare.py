@@ -26,7 +26,8 @@ from kubevoice_training.dataset import Clip, check_dataset, raise_on_faults
 from kubevoice_training.dataset.faults import Waveform
 from kubevoice_training.features.acoustic_features import extract_features, resample, trim_silence
 from kubevoice_training.features.feature_store import Utterance, write_features
-from kubevoice_training.stages.context import Context, fetch_base_manifest, fetch_base_mel, hash_base_manifest
+from kubevoice_training.stages.base_voice import fetch_base_manifest, fetch_base_mel, hash_base_manifest
+from kubevoice_training.stages.context import Context
 
 __all__ = ["ResampledAudio", "prepare"]
 
