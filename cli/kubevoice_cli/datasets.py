@@ -115,6 +115,8 @@ def _read_source(folder: str) -> DatasetSource:
     from kubevoice_training.stages.base_voice import fetch_base_manifest
 
     spec = load_voicemodel(Path(folder), artifacts=home() / "artifacts").spec
+    if spec.dataset is None:
+        raise InputError(f"the VoiceModel in {folder} has no dataset: it serves its base voice as it is")
     options = spec.storage.s3_options()
     english: English = "phones" if fetch_base_manifest(spec.base, options).english else "syllables"
     return DatasetSource(spec.dataset, options, english)

@@ -16,7 +16,7 @@ __all__ = ["ItemBar", "StageBars"]
 TITLES = {
     Stage.PREPARE: "prepare  check the dataset, make features",
     Stage.TRAIN: "train    fine-tune the voice",
-    Stage.RELEASE: "release  export, measure, publish",
+    Stage.RELEASE: "release  measure and publish the voice",
 }
 
 

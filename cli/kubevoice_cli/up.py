@@ -44,21 +44,21 @@ def _describe(step: PipelineStep) -> str:
 
 
 def _synthesize_samples(name: str, url: str, emotions: list[str]) -> list[Path]:
-    """Synthesize one sentence in two emotions through the endpoint; return the files."""
+    """Synthesize one sentence through the endpoint, in two emotions if there are any to choose; return the files."""
     chosen = [label for label in SHOWN_EMOTIONS if label in emotions] + [e for e in emotions if e not in SHOWN_EMOTIONS]
     folder = home() / "speech"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for label in chosen[:2]:
-        path = folder / f"{name}-{label}.wav"
-        body = {"input": SENTENCE, "voice": name, "emotion": label, "response_format": "wav"}
+    for label in chosen[:2] or [""]:
+        path = folder / (f"{name}-{label}.wav" if label else f"{name}.wav")
+        body = {"input": SENTENCE, "voice": name, "response_format": "wav"} | ({"emotion": label} if label else {})
         path.write_bytes(fetch_speech(url, body))
         paths.append(path)
     return paths
 
 
 def up(file: File, *, port: Port = DEFAULT_PORT) -> None:
-    """Train the voice of a VoiceModel and serve it on this machine; finished stages are reused.
+    """Train the voice of a VoiceModel, or take its base voice, and serve it on this machine; results are reused.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def up(file: File, *, port: Port = DEFAULT_PORT) -> None:
     Raises
     ------
     InputError
-        If the VoiceModel or its dataset is wrong.
+        If the VoiceModel, its dataset or its base voice is wrong.
     KubeVoiceError
         If a stage fails, or if the server does not start.
     """

@@ -21,6 +21,7 @@ GATE_CONDITIONS = {
     GateResult.FAILED: (State.FALSE, Reason.GATE_FAILED),
     GateResult.REPORTED: (State.TRUE, Reason.GATE_REPORTED),
 }
+NO_DATASET = ConditionValue(State.TRUE, Reason.NO_DATASET, "without spec.dataset the base voice is released as it is")
 FAILURES = {
     "InvalidInput": Reason.INVALID_INPUT,
     "DeadlineExceeded": Reason.DEADLINE_EXCEEDED,
@@ -157,6 +158,8 @@ def build_conditions(
         )
         for kind, stage, result, message in results
     }
+    if model.spec.dataset is None:
+        stages |= dict.fromkeys((ConditionType.DATASET_READY, ConditionType.TRAINED), NO_DATASET)
     available, evaluated = build_available_condition(model, serving, observed), _evaluated_condition(model, pipeline)
     rolled_out = build_rollout_condition(model, serving, observed, rollout)
     exposed = _exposed_condition(model, observed, exposure)

@@ -161,8 +161,8 @@ class ObservedExposure:
 class ObservedState:
     """Everything that was observed of one VoiceModel; Jobs by name."""
 
-    dataset_version: str = ""
-    """A new value makes prepare run again: the refresh annotation; on one machine a hash of the contents."""
+    input_version: str = ""
+    """A new value makes the first stage run again: the refresh annotation; on one machine a hash of the contents."""
     jobs: Mapping[str, ObservedJob] = field(default_factory=dict)
     service: ObservedService | None = None
     serving_missing: str | None = None

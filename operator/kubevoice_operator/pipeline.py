@@ -1,8 +1,12 @@
-"""The three stages that make a revision. Each is named by the hash of its inputs, so it waits for the one before."""
+"""The stages that make a revision. Each is named by the hash of its inputs, so it waits for the one before.
+
+Without a dataset there is one, which releases the base voice as it is.
+"""
 
 from dataclasses import dataclass
 
 from kubevoice.resources.stages import (
+    BaseVoiceReleaseSpec,
     PrepareResult,
     PrepareSpec,
     ReleaseResult,
@@ -18,7 +22,7 @@ from kubevoice_operator.observed_state import ObservedJob, ObservedState
 
 __all__ = ["Pipeline", "PipelineStep", "resolve_pipeline", "voice_folder", "voice_storage"]
 
-Spec = PrepareSpec | TrainSpec | ReleaseSpec
+Spec = PrepareSpec | TrainSpec | ReleaseSpec | BaseVoiceReleaseSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,23 @@ def _step(model: VoiceModel, observed: ObservedState, stage: Stage, spec: Spec) 
     return PipelineStep(stage, spec, name, observed.jobs.get(name))
 
 
+def _resolve_base_release(model: VoiceModel, observed: ObservedState) -> Pipeline:
+    """Resolve the one stage of a VoiceModel without a dataset."""
+    release = _step(
+        model,
+        observed,
+        Stage.RELEASE,
+        BaseVoiceReleaseSpec(
+            name=model.metadata.name,
+            base=model.spec.base,
+            storage=voice_storage(model),
+            evaluation=model.spec.evaluation,
+            base_version=observed.input_version,
+        ),
+    )
+    return Pipeline((release,), released=release.job.result(ReleaseResult) if release.job else None)
+
+
 def resolve_pipeline(model: VoiceModel, observed: ObservedState) -> Pipeline:
     """Resolve the specs and Jobs of the stages, up to the first one that has no result.
 
@@ -98,7 +119,7 @@ def resolve_pipeline(model: VoiceModel, observed: ObservedState) -> Pipeline:
     model
         The VoiceModel whose spec the stages are made from.
     observed
-        The Jobs that exist, and the version of the dataset.
+        The Jobs that exist, and the version of the inputs.
 
     Returns
     -------
@@ -106,6 +127,8 @@ def resolve_pipeline(model: VoiceModel, observed: ObservedState) -> Pipeline:
         One to three steps; a step follows only when the one before has a result.
     """
     spec, storage = model.spec, voice_storage(model)
+    if spec.dataset is None:
+        return _resolve_base_release(model, observed)
     prepare = _step(
         model,
         observed,
@@ -116,7 +139,7 @@ def resolve_pipeline(model: VoiceModel, observed: ObservedState) -> Pipeline:
             storage=storage,
             dev_fraction=spec.training.dev_fraction,
             seed=spec.training.seed,
-            dataset_version=observed.dataset_version,
+            dataset_version=observed.input_version,
         ),
     )
     prepared = prepare.job.result(PrepareResult) if prepare.job else None

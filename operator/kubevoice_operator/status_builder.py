@@ -69,6 +69,8 @@ def _build_serving(model: VoiceModel, observed: ObservedState, rollout: RolloutD
 
 
 def _build_training(model: VoiceModel, pipeline: Pipeline) -> TrainingStatus:
+    if model.spec.dataset is None:
+        return TrainingStatus()
     total = model.spec.training.max_steps
     step = next((step for step in pipeline.steps if step.stage is Stage.TRAIN), None)
     progress = step.job.progress if step and step.job else None
@@ -98,9 +100,11 @@ def _build_training(model: VoiceModel, pipeline: Pipeline) -> TrainingStatus:
     )
 
 
-def _dataset(pipeline: Pipeline, before: DatasetStatus) -> DatasetStatus:
+def _dataset(model: VoiceModel, pipeline: Pipeline) -> DatasetStatus:
+    if model.spec.dataset is None:
+        return DatasetStatus()
     if (prepared := pipeline.prepared) is None:
-        return before
+        return model.status.dataset
     return DatasetStatus(
         digest=prepared.dataset_digest,
         clips=prepared.clips,
@@ -277,7 +281,7 @@ def build_status(
         observed_generation=model.metadata.generation,
         phase=_phase(model, values, pipeline),
         conditions=conditions,
-        dataset=_dataset(pipeline, model.status.dataset),
+        dataset=_dataset(model, pipeline),
         training=training,
         revisions=revisions,
         serving=serving,

@@ -10,6 +10,7 @@ import yaml
 from kubelet import voice
 from kubernetes.client.exceptions import ApiException
 from kubevoice.resources.crd import NAME_RULE, build_crd
+from kubevoice.resources.dataset_rules import DATASET_RULES
 from rest import APPLY
 
 pytestmark = pytest.mark.xdist_group("control_plane")
@@ -70,6 +71,7 @@ FULL = {
 }
 """A valid spec with nearly every field. Each test makes one field invalid."""
 
+NOT_TRAINED, NOT_COMPARED, NOT_RECOGNIZED = (message for _, message in DATASET_RULES)
 RULES = [
     ("name", {"name": "x" * 41}, {}, "the name may have 40 characters at most"),
     (
@@ -85,6 +87,9 @@ RULES = [
         {"storage": {"artifactsUri": "voices"}},
         "artifactsUri must be s3://BUCKET/FOLDER or file:///FOLDER",
     ),
+    ("training without a dataset", {}, {"dataset": None}, NOT_TRAINED),
+    ("comparison without recordings", {}, {"dataset": None}, NOT_COMPARED),
+    ("nothing to recognize", {}, {"dataset": None, "evaluation": {"sentences": []}}, NOT_RECOGNIZED),
     ("name of no Service", {"name": "mei.v1"}, {}, NAME_RULE),
     ("warmup", {}, {"training": {"warmupSteps": 9, "maxSteps": 8}}, "warmupSteps must not exceed maxSteps"),
     (
@@ -245,6 +250,15 @@ def test_the_uri_of_artifacts_cannot_be_changed(rest):
         rest.patch("voicemodels", NAMESPACE, "fixed", {"spec": {"storage": {"artifactsUri": "s3://elsewhere"}}})
     assert IMMUTABLE in error.value.body
     assert rest.patch("voicemodels", NAMESPACE, "fixed", {"spec": {"training": {"maxSteps": 9}}})
+
+
+def test_a_voice_without_a_dataset_needs_a_base_and_a_place_for_artifacts(rest):
+    body = voice("mei", NAMESPACE)
+    body["spec"] = {"base": {"uri": "s3://voices/mei"}, "storage": {"artifactsUri": "s3://voices"}}
+    assert "dataset" not in create(rest, body)["spec"]
+    body["spec"]["training"] = {"queueName": "q", "image": "i", "backoffLimit": 1, "suspend": True}
+    body["spec"]["evaluation"] = {"maxRealTimeFactor": 1, "maxPinyinErrorRate": 0.1, "sentences": ["你好"]}
+    assert create(rest, body)
 
 
 def test_defaults_are_filled_in(rest):

@@ -40,6 +40,7 @@ RUNNING = make_prepare_status(State.UNKNOWN, Reason.RUNNING, "prepare is running
         (RUNNING, make_prepare_status(State.FALSE, Reason.RETRYING, "it ended with 1"), ["PrepareRetrying"]),
         (RUNNING, make_prepare_status(State.FALSE, Reason.INVALID_INPUT, "row 2"), ["PrepareFailed"]),
         (RUNNING, make_prepare_status(State.TRUE, Reason.SUCCEEDED), ["PrepareSucceeded"]),
+        (RUNNING, make_prepare_status(State.TRUE, Reason.NO_DATASET), []),
         # No event if only the status was lost: the pipeline had succeeded before.
         (EMPTY, make_prepare_status(State.TRUE, Reason.SUCCEEDED), []),
     ],

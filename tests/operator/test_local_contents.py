@@ -52,6 +52,18 @@ def load_model(tmp_path, dataset, storage=None, base=SHIPPED):
     )
 
 
+def test_without_a_dataset_the_contents_are_those_of_the_base_voice(tmp_path):
+    text = MODEL.format(base="base/", dataset="data/", storage="{}").replace("  dataset: {uri: data/}\n", "")
+    text = text.partition("  training:")[0].replace("storage: {}", "storage: {artifactsUri: artifacts/}")
+    (tmp_path / "voice.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "base").mkdir()
+    model, digests = load_voicemodel(tmp_path / "voice.yaml"), []
+    for manifest in ("{}", "{}", '{"format": 1}'):
+        (tmp_path / "base" / "voice.json").write_text(manifest, encoding="utf-8")
+        digests.append(hash_inputs(model, tmp_path / "digests"))
+    assert digests[0] == digests[1] != digests[2]
+
+
 def correct_text(text):
     """Replace one character by another with as many bytes."""
     assert "一" in text

@@ -5,12 +5,9 @@ The rendered objects are also compared with golden/*.yaml. After an intended cha
 """
 
 import json
-import os
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import yaml
 from kubernetes import client
 from kubevoice.resources.conditions import ConditionType, Reason, State, find_condition
 from kubevoice.resources.data_plane import ReplicaState
@@ -26,9 +23,7 @@ from kubevoice_operator.observed_state import (
 )
 from kubevoice_operator.planner import plan
 from kubevoice_operator.render.names import TEMPLATE_HASH_ANNOTATION, Images, content_hash
-from planning import DIGEST, MODEL, NOW, REVISION, STAGES, make_results, plan_after
-
-GOLDEN = Path(__file__).parent / "golden"
+from planning import DIGEST, GOLDEN, MODEL, NOW, REVISION, STAGES, compare_with_golden, make_results, plan_after
 
 
 @pytest.mark.parametrize(("count", "following"), [(0, "prepare"), (1, "train"), (2, "release")])
@@ -220,24 +215,11 @@ def test_no_secret_is_copied_into_a_job():
     assert {"secretRef": {"name": "s3"}} in container["envFrom"]
 
 
-class BlockDumper(yaml.SafeDumper):
-    """Writes text of several lines as a block."""
-
-
-BlockDumper.add_representer(
-    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, "|" if "\n" in text else None)
-)
-
-
 @pytest.mark.parametrize("count", range(4))
 def test_objects_are_rendered_as_recorded(count):
     result = plan_after(STAGES[:count], model=(GOLDEN / "voicemodel.yaml").read_text())
     rendered = result.service or result.jobs[0]
-    path = GOLDEN / f"{count}-{rendered['kind'].lower()}.yaml"
-    written = yaml.dump(rendered, Dumper=BlockDumper, sort_keys=False, width=120)
-    if os.environ.get("KUBEVOICE_UPDATE_GOLDEN"):
-        path.write_text(written)
-    assert path.read_text() == written
+    compare_with_golden(rendered, GOLDEN / f"{count}-{rendered['kind'].lower()}.yaml")
 
 
 def test_attempts_count_failed_jobs_and_not_failed_pods():

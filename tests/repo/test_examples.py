@@ -22,7 +22,7 @@ def test_the_demo_needs_no_server_and_finds_its_data_beside_it(tmp_path):
 @pytest.mark.parametrize("path", FOR_CLUSTERS, ids=lambda path: path.stem)
 def test_an_example_for_a_cluster_is_complete_and_names_its_prerequisites(path):
     spec = load_voicemodel(path).spec
-    assert spec.dataset.uri.startswith("s3://")
+    assert (spec.dataset or spec.base).uri.startswith("s3://")
     assert spec.storage.artifacts_uri.startswith("s3://")
     assert "# You need" in path.read_text(encoding="utf-8").split("apiVersion: kubevoice.io")[0]
 

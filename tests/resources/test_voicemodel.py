@@ -55,6 +55,21 @@ def test_the_demo_example_needs_a_folder_for_artifacts(tmp_path):
     assert load_invalid(EXAMPLES / "hsk-words.yaml").problems == ("spec.storage: field required",)
 
 
+def test_a_voice_of_three_lines_serves_its_base():
+    spec = load_voicemodel(render_document(dataset=None)).spec
+    assert (spec.base.uri, spec.dataset, spec.storage.artifacts_uri) == ("builtin://base", None, "s3://voices")
+
+
+def test_what_its_release_reads_may_be_set_without_a_dataset():
+    text = render_document(
+        dataset=None,
+        # What has its default is as if it were not there: the API server fills it in before it checks.
+        training={"queueName": "q", "image": "i", "backoffLimit": 1, "suspend": True, "maxSteps": 10_000},
+        evaluation={"maxRealTimeFactor": 1, "maxPinyinErrorRate": 0.1, "sentences": ["你好"]},
+    )
+    assert load_voicemodel(text).spec.evaluation.sentences == ("你好",)
+
+
 def test_fields_have_safe_defaults():
     spec = load_voicemodel(render_document()).spec
     assert spec.deletion_policy is DeletionPolicy.RETAIN
@@ -135,6 +150,18 @@ def test_every_fault_is_listed_with_its_place_and_value():
         ({"storage": {"artifactsUri": "gs://voices"}}, "spec.storage"),
         ({"dataset": {"uri": "https://host/data"}}, "spec"),
         ({"base": {"uri": "modelscope://x"}}, "spec"),
+        ({"dataset": None, "training": {"maxSteps": 5}}, "spec"),
+        ({"dataset": None, "training": {"trainable": ["all"]}}, "spec"),
+        ({"dataset": None, "training": {"earlyStopPatience": 5}}, "spec"),
+        ({"dataset": None, "training": {"learningRate": 1e-4}}, "spec"),
+        ({"dataset": None, "training": {"vocoder": {"mode": "FineTune"}}}, "spec"),
+        ({"dataset": None, "training": {"gpusPerNode": 0}}, "spec"),
+        ({"dataset": None, "training": {"resources": {"limits": {"cpu": 1}}}}, "spec"),
+        ({"dataset": None, "evaluation": {"minSpeakerSimilarity": 0.5}}, "spec"),
+        ({"dataset": None, "evaluation": {"maxMelCepstralDistortion": 9}}, "spec"),
+        ({"dataset": None, "evaluation": {"maxF0Rmse": 9}}, "spec"),
+        ({"dataset": None, "evaluation": {"maxNaturalnessLoss": 1}}, "spec"),
+        ({"dataset": None, "evaluation": {"maxPinyinErrorRate": 0.1}}, "spec"),
     ],
 )
 def test_rules_between_fields_hold_on_one_machine_too(spec, field):

@@ -43,6 +43,7 @@ class Reason(StrEnum):
     INTERRUPTED = "Interrupted"
     RETRYING = "Retrying"
     SUCCEEDED = "Succeeded"
+    NO_DATASET = "NoDataset"
     INVALID_INPUT = "InvalidInput"
     JOB_FAILED = "JobFailed"
     DEADLINE_EXCEEDED = "DeadlineExceeded"

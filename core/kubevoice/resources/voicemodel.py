@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from kubevoice.digests import DIGEST_PATTERN
 from kubevoice.errors import InputError
 from kubevoice.resources.data_plane import StorageConfig
+from kubevoice.resources.dataset_rules import DATASET_RULES
 from kubevoice.resources.evaluation import Evaluation, EvaluationPolicy
 from kubevoice.resources.exposure import NameRef
 from kubevoice.resources.schema import DNS_NAME, Part, cel, immutable
@@ -57,7 +58,7 @@ NAME_LENGTH = 40
 
 
 class BaseVoice(Part):
-    """The voice fine-tuning starts from."""
+    """The voice that is fine-tuned, or served as it is."""
 
     uri: str = Field(
         max_length=1024,
@@ -142,8 +143,10 @@ class DeletionPolicy(StrEnum):
 class VoiceModelSpec(Part):
     """What is wanted."""
 
-    base: BaseVoice = Field(description="The voice fine-tuning starts from.")
-    dataset: Dataset = Field(description="The recordings.")
+    base: BaseVoice = Field(description="The voice that is fine-tuned; without a dataset it is served as it is.")
+    dataset: Dataset | None = Field(
+        None, description="The recordings. Without them the base voice is evaluated, released and served as it is."
+    )
     storage: StorageSpec = Field(description="Where datasets are read and artifacts written.")
     training: Training = Field(Training(), description="How the voice is fine-tuned and where.")
     evaluation: Evaluation = Field(Evaluation(), description="The quality gate.")
@@ -163,9 +166,10 @@ class VoiceModelSpec(Part):
                 "base.uri must be builtin://NAME, s3://BUCKET/FOLDER or file:///FOLDER",
             ),
             (
-                f"self.dataset.uri.matches('{BUCKET_OR_FOLDER}')",
+                f"!has(self.dataset) || self.dataset.uri.matches('{BUCKET_OR_FOLDER}')",
                 "dataset.uri must be s3://BUCKET/FOLDER or file:///FOLDER",
             ),
+            *DATASET_RULES,
         )
     }
 

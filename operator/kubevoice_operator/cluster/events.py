@@ -42,7 +42,7 @@ def _stage_event(  # noqa: PLR0911  # one kind each
     if before is not None and (before.status, before.reason) == (after.status, after.reason):
         return None
     if after.status is State.TRUE:
-        if before is None:
+        if before is None or after.reason is Reason.NO_DATASET:
             return None
         message = {
             ConditionType.DATASET_READY: f"{status.dataset.clips} clips, {human_duration(status.dataset.seconds)} "

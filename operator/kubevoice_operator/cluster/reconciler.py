@@ -156,7 +156,7 @@ class Reconciler:
     ) -> ObservedState:
         children = self._cache.children(key)
         return ObservedState(
-            dataset_version=model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
+            input_version=model.metadata.annotations.get(REFRESH_ANNOTATION, ""),
             jobs=observe_jobs(children, progress, state.creation_issues, now),
             service=self._observe_service(key, state, report, now),
             serving_missing=None if key.name in children.services else state.serving_missing,

@@ -67,7 +67,7 @@ class FileDigests:
 
 
 def hash_inputs(model: VoiceModel, folder: Path) -> str:
-    """Compute a hash of the contents of a VoiceModel's dataset and base voice.
+    """Compute a hash of the contents of a VoiceModel's dataset, if it has one, and base voice.
 
     Parameters
     ----------
@@ -88,10 +88,12 @@ def hash_inputs(model: VoiceModel, folder: Path) -> str:
     StorageError
         If the storage cannot be reached or refuses the request.
     """
-    dataset, options = model.spec.dataset.uri, model.spec.storage.s3_options()
-    digests = FileDigests(folder / f"{short_hash(dataset)}.json")
-    contents = list_contents(connect(dataset, options), digests.digest)
-    digests.save()
+    dataset, options = model.spec.dataset, model.spec.storage.s3_options()
+    contents: dict[str, str] = {}
+    if dataset is not None:
+        digests = FileDigests(folder / f"{short_hash(dataset.uri)}.json")
+        contents = list_contents(connect(dataset.uri, options), digests.digest)
+        digests.save()
     return short_hash(json.dumps([contents, _hash_base(model.spec.base.uri, options)], sort_keys=True))
 
 
