@@ -2,6 +2,7 @@
 
 import re
 
+from kubevoice.text.normalisation.measures import COUNTED
 from kubevoice.text.normalisation.numbers import read_cardinal, read_digits
 from kubevoice.text.normalisation.rule import rule
 
@@ -11,6 +12,12 @@ NAMED = (
     "电话|手机|热线|传真|拨打|拨|致电|尾号|号码|编号|证号|学号|工号|车牌|房号|房间|单号|订单|订单号|账号|帐号|卡号|密码|验证码|"
     "QQ|邮编|邮政编码|代码|代号|序列号|门牌|型号|航班|车次|分辨率|批号|口令|分机|总机|频道|编码|群号|工单|流水号|档案号|快递|运单"
 )
+DIALLED = "电话|手机|热线|传真|拨打|拨|致电|分机|总机|客服"
+"""Beside these 1 is read 幺."""
+SERVICES = r"1(?:1[0249]|2[0-2])|911|999|12[1-3]\d\d|9[56]\d{3,4}|100(?:00|01|10|86)"
+"""Numbers of public services: police, ambulances, help lines, banks."""
+AMOUNT = rf"\s?(?:{COUNTED}|[分元米折余多%度月日号年.\d])"
+"""A service's number before these is an amount: 打120分."""
 PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使领"
 SIGNS = {
     ".": "点", "/": "斜杠", ":": "冒号", "-": "杠", "_": "下划线", "@": "艾特", "?": "问号", "=": "等于", "&": "和",
@@ -34,12 +41,21 @@ def spell(text: str) -> str:
     return "".join(read_digits(c) if c in "0123456789" else SIGNS.get(c, c) for c in text)
 
 
+def _read_telephone(match: re.Match[str]) -> str:
+    return read_digits(match[0], "幺")
+
+
 def _replace_all_digits(match: re.Match[str]) -> str:
-    return "".join(read_digits(c) if c in "0123456789" else "" if c in "- ()（）" else c for c in match[0])
+    return "".join(read_digits(c, "幺") if c in "0123456789" else "" if c in "- ()（）" else c for c in match[0])
 
 
 def _replace_with_country(match: re.Match[str]) -> str:
-    return ("加" if match[1].startswith("+") else "") + read_digits(match[0])
+    return ("加" if match[1].startswith("+") else "") + read_digits(match[0], "幺")
+
+
+def _replace_named(match: re.Match[str]) -> str:
+    one = "幺" if re.match(DIALLED, match[0]) else "一"
+    return re.sub(r"\d+|-", lambda part: read_digits(part[0], one), match[0])
 
 
 def _replace_url(match: re.Match[str]) -> str:
@@ -62,15 +78,15 @@ RULES = (
     rule("version", r"(?<![a-z])(v|版本|version\s?|iOS\s?|Android\s?|Python\s?)(\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.])", _replace_version),
     rule("three parts", r"(?<![\d.])(\d{1,3}(?:\.\d{1,4}){2,3})(?![\d.])", lambda m: spell(m[0])),
     rule("mobile", r"(?:(?<!\d)(\+?86)[- ]?)(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)", _replace_with_country),
-    rule("mobile in China", r"(?<![\d.])1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![\d.])", lambda m: read_digits(m[0])),
+    rule("mobile in China", r"(?<![\d.])1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![\d.])", _read_telephone),
     rule("landline", r"(?<!\d)(?:\+?86[- ]?)?[(（]?0\d{2,3}[)）]?[- ]\d{7,8}(?:[- ]\d{1,5})?(?!\d)|(?<!\d)0\d{9,11}(?!\d)", _replace_all_digits),
-    rule("service number", r"(?<!\d)[48]00[- ]?\d{3}[- ]?\d{4}(?!\d)|(?<!\d)[48]00-\d{4}-\d{3}(?!\d)", lambda m: read_digits(m[0])),
-    rule("service", r"(?<![\d.·A-Za-z])(?:12306|12315|12345|12333|12366|10086|10010|95\d{3}(?=客服|热线|电话))(?![\d.])", lambda m: read_digits(m[0])),
-    rule("short service number", r"(?<!\d)(?:110|119|120|122|10086|10010|10000|10001|12306|12315|12345|95\d{3})(?=热线|客服|电话|服务|报警|，请|举报)|(?<=[拨打电])(?:110|119|120|114)",
-         lambda m: read_digits(m[0])),
+    rule("service number", r"(?<!\d)[48]00[- ]?\d{3}[- ]?\d{4}(?!\d)|(?<!\d)[48]00-\d{4}-\d{3}(?!\d)", _read_telephone),
+    rule("dialled service", rf"(?:(?<=拨打)|(?<=致电)|(?<=呼叫)|(?<=[拨打电])|(?<=打[了过个])|(?<=拨[了通出]))(?:{SERVICES})(?!{AMOUNT})", _read_telephone),
+    rule("named service", rf"(?<![\d.·A-Za-z])(?:{SERVICES})(?=[”\"]?(?:政务|市民|消防|交管|便民)?(?:急救|报警|热线|客服|电话|服务|平台|接警|指挥中心|救护|火警|查号|调度|民警|出警|警情|投诉|举报|消防))", _read_telephone),
+    rule("service", rf"(?<![\d.·A-Za-z])(?:12306|12315|12345|12333|12366|12388|12320|12348|12355|12123|96110|10086|10010)(?!{AMOUNT})", _read_telephone),
     rule("identity card", r"(?<!\d)\d{17}[\dX](?!\d)|(?<!\d)\d{16,19}(?!\d)", lambda m: spell(m[0])),
     rule("named", rf"(?:{NAMED})(?:号码?|为|是|[:：\s]){{0,3}}[\"“]?[A-Z]{{0,4}}-?\d{{3,}}(?:[-x*×]\d+)*(?![\d.]*[元块万亿个人%年月])",
-         lambda m: re.sub(r"\d+|-", lambda part: read_digits(part[0]), m[0])),
+         _replace_named),
     rule("quoted number", r"(?<=[“\"‘])\d{2,}(?=[”\"’]号)|(?<=No\.)\s?\d+", lambda m: read_digits(m[0])),
     rule("plate", rf"([{PROVINCES}])([A-Z])[·• ]?(?=[A-Z\d]*\d)([A-Z\d]{{5,6}})(?![A-Z\d])", lambda m: m[1] + m[2].upper() + spell(m[3].upper())),
     rule("flight or train", r"(?<![A-Z\d])([A-Z]{1,2}|[A-Z]\d|\d[A-Z])(\d{3,4})(?=次|航班|列车|号|$|[，。、\s])", lambda m: spell(m[1]) + read_digits(m[2])),
