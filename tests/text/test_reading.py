@@ -7,6 +7,7 @@ import pytest
 from kubevoice.errors import InputError
 from kubevoice.text import FrontEndConfig, UnitTables, analyse, read_lexicon
 from kubevoice.text.english import get_english_phones, get_mandarin_syllables
+from kubevoice.text.pinyin import parse_pinyin
 from kubevoice.text.syllables import is_syllable
 
 FRONTEND = Path(__file__).parents[3] / "shared" / "data" / "frontend"
@@ -107,3 +108,44 @@ def test_any_word_is_spoken(word):
     assert get_english_phones(word)
     assert get_mandarin_syllables(word)
     assert all(is_syllable(s[:-1]) and s[-1] in "12345" for s in get_mandarin_syllables(word))
+
+
+@pytest.mark.parametrize(
+    ("written", "syllables"),
+    [
+        ("chong2qing4", ("chong2", "qing4")),
+        ("CHONG2 QING4", ("chong2", "qing4")),
+        ("chóng qìng", ("chong2", "qing4")),
+        ("chóngqìng", ("chong2", "qing4")),
+        ("nǐmen", ("ni3", "men5")),
+        ("xī'ān", ("xi1", "an1")),
+        ("fāngàn", ("fan1", "gan4")),
+        ("lǜ", ("lv4",)),
+        ("lu:4 lü4 lv4", ("lv4", "lv4", "lv4")),
+        ("ma0", ("ma5",)),
+    ],
+)
+def test_pinyin_as_people_write_it(written, syllables):
+    assert parse_pinyin(written) == syllables
+
+
+@pytest.mark.parametrize("written", ["chong qing", "chong6", "xyz2", "xyzǎ", "3", "重2", "²"])
+def test_what_is_no_pinyin_is_refused(written):
+    with pytest.raises(InputError, match="pinyin"):
+        parse_pinyin(written)
+
+
+@pytest.mark.parametrize(
+    ("text", "reading"),
+    [
+        ("一拐一拐", "yi4 guai3 yi4 guai3"),
+        ("一步一步", "yi2 bu4 yi2 bu4"),
+        ("一边说一边写", "yi4 bian1 shuo1 yi4 bian1 xie3"),
+        ("看著书", "kan4 zhe5 shu1"),
+        ("著急", "zhao2 ji2"),
+        ("著名作家的著作", "zhu4 ming2 zuo4 jia1 de5 zhu4 zuo4"),
+        ("拨打110", "bo1 da3 yao1 yao1 ling2"),
+    ],
+)
+def test_what_depends_on_a_word_around_it(text, reading):
+    assert pinyin(text) == reading

@@ -1,5 +1,6 @@
 """Stage one of the front end: one form for each character, in simplified Chinese and of normal width."""
 
+import re
 import unicodedata
 from functools import cache
 from typing import Any
@@ -21,6 +22,14 @@ READABLE_SYMBOLS = {"°", "→", "℃", "℉", "№", "^", "²", "³"}
 FOLDED = {"²": "²", "³": "³", "㎡": "m²", "㎥": "m³", "㎢": "km²", "○": "〇", "◯": "〇", "℃": "℃", "℉": "℉", "№": "№",
           # A full-width comma separates numbers, and never belongs to one.
           "，": "，"}  # fmt: skip
+
+
+ASPECT = re.compile(
+    "(?<=[看跟拿随走坐站躺笑哭说听想等带抱拉牵望盯跑骑开穿戴闭睁握捧提背顺沿接朝凭靠活忙忍住睡爱恋惦念藏留存挂写画放摆贴停吃喝唱跳飞流冒闪照含味"
+    "执沉附衣胶粘找用犯摸睁踩抓伴试绕隔指推举扶抬搂守陪踏踩护迎忧盼盛过有对冲亮红烧饿冷热忙空急附披裹夹系叫喊嚷骂追赶逃躲藏藉本为面])著"
+    "(?![作名者述称录有])|著(?=[手急想眼重陆火装落实魔迷凉色地力呢])"
+)
+"""Where a traditional 著 is 着, which OpenCC leaves as it is: after verbs, and in words such as 著急."""
 
 
 @cache
@@ -52,7 +61,7 @@ def _drop_unreadable(character: str) -> str:
     return character if is_readable else ""
 
 
-def clean(text: str) -> TracedText:
+def clean(text: str | TracedText) -> TracedText:
     """Return a text in simplified characters and of normal width, without emoji and control characters.
 
     Line ends of any kind become line feeds: a sentence ends there.
@@ -60,16 +69,16 @@ def clean(text: str) -> TracedText:
     Parameters
     ----------
     text
-        The input.
+        The input, or what is left of it.
 
     Returns
     -------
     TracedText
         The cleaned text; each character keeps the index of the input that it came from.
     """
-    folded = TracedText.from_input(text).translate(_fold)
+    folded = (TracedText.from_input(text) if isinstance(text, str) else text).translate(_fold)
     readable = folded.translate(_drop_unreadable)
-    simplified = str(_simplify().convert(readable.text))
+    simplified = ASPECT.sub("着", str(_simplify().convert(readable.text)))
     return TracedText(simplified, readable.origins).strip()
 
 

@@ -18,9 +18,8 @@ from functools import cache
 from kubevoice.errors import InputError
 from kubevoice.text.phrase_dictionary import PhraseDictionary, PhraseMatch
 from kubevoice.text.polyphones import PolyphoneModel
-from kubevoice.text.syllables import is_syllable
 
-__all__ = ["Lexicon", "Reading", "parse_reading", "resolve_readings"]
+__all__ = ["Lexicon", "Reading", "resolve_readings"]
 
 Reading = tuple[str, ...]
 """The syllables of a word, each pinyin with a tone digit."""
@@ -38,31 +37,6 @@ POLYPHONE_RULES = (
 """A pattern whose first group is the character, and its reading there; a later rule overrides an earlier one."""
 BASE_TONES = {"一": "yi1", "不": "bu4"}
 """Some phrases of the dictionary have these two after sandhi, which is the next stage."""
-
-
-def parse_reading(text: str) -> Reading:
-    """Read the syllables of a word.
-
-    Parameters
-    ----------
-    text
-        Pinyin syllables with tone digits, separated by spaces; ü may be written ü, u: or v.
-
-    Returns
-    -------
-    Reading
-        The syllables, with v for ü.
-
-    Raises
-    ------
-    InputError
-        If a syllable does not exist or has no tone; the message names the first.
-    """
-    syllables = tuple(text.lower().replace("u:", "v").replace("ü", "v").split())
-    wrong = [s for s in syllables if s[-1] not in "12345" or not is_syllable(s[:-1])]
-    if wrong:
-        raise InputError(f"{wrong[0][:20]!r} is not a pinyin syllable with a tone from 1 to 5")
-    return syllables
 
 
 @cache

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from kubevoice.errors import InputError
-from kubevoice.text.g2p import Lexicon, Reading, parse_reading
+from kubevoice.text.g2p import Lexicon, Reading
+from kubevoice.text.pinyin import parse_pinyin
 
 __all__ = ["make_lexicon", "read_lexicon"]
 
@@ -15,7 +16,7 @@ MOST_PROBLEMS = 20
 
 
 def _parse_reading(text: str) -> Reading:
-    syllables = parse_reading(text)
+    syllables = parse_pinyin(text)
     if not 0 < len(syllables) <= MOST_SYLLABLES:
         raise InputError(f"a word needs 1 to {MOST_SYLLABLES} syllables")
     return syllables

@@ -9,6 +9,7 @@ from kubevoice.text.characters import clean, to_chinese_punctuation
 from kubevoice.text.english import get_english_phones, get_mandarin_syllables
 from kubevoice.text.front_end_config import FrontEndConfig
 from kubevoice.text.g2p import Reading, resolve_readings
+from kubevoice.text.markup import strip_markup
 from kubevoice.text.normalisation import normalise
 from kubevoice.text.prosodic_boundaries import predict_boundaries
 from kubevoice.text.sandhi import apply_sandhi
@@ -83,7 +84,7 @@ def _normalise_span(span: Speech) -> TracedText:
     """Return the normalised text of a span, with origins from the span's beginning."""
     if span.pinyin or span.literal:
         return TracedText.from_input(span.text)
-    text = to_chinese_punctuation(normalise(clean(span.text)))
+    text = to_chinese_punctuation(normalise(clean(strip_markup(span.text))))
     # English words at the ends of two spans are two words if there was space between them.
     space = TracedText(" ", (None,))
     before, after = span.text[:1].isspace(), span.text[-1:].isspace()

@@ -57,11 +57,16 @@ def _is_numeral(text: str, i: int) -> bool:
     return text.startswith(ORDINALS, i)
 
 
+def _is_between_verbs(text: str, i: int) -> bool:
+    """Tell whether 一 or 不 at `i` is that of 看一看, 好不好; in 一拐一拐 it is the beginning of the second part."""
+    return 0 < i < len(text) - 1 and text[i - 1] == text[i + 1] and text[max(i - 2, 0)] != text[i]
+
+
 def _tone_of_yi(text: str, ends: set[int], i: int, following: str) -> str:
     """Return the tone of 一 at `i`, from the indices of the last characters of words and the next syllable's tone."""
     if _is_numeral(text, i) or text.endswith(UNCHANGED_YI, 0, i + 1):
         return "1"
-    if 0 < i < len(text) - 1 and text[i - 1] == text[i + 1]:
+    if _is_between_verbs(text, i):
         return "5"
     last_of_word = i in ends and i - 1 not in ends and i > 0
     if not following or (last_of_word and text[i - 1] not in DETERMINERS):
@@ -71,7 +76,7 @@ def _tone_of_yi(text: str, ends: set[int], i: int, following: str) -> str:
 
 def _tone_of_bu(text: str, middles: set[int], i: int, following: str) -> str:
     """Return the tone of 不 at `i`, from the indices of middle characters of words and the next syllable's tone."""
-    if i in middles or (0 < i < len(text) - 1 and text[i - 1] == text[i + 1]):
+    if i in middles or _is_between_verbs(text, i):
         return "5"
     return "2" if following == "4" else "4"
 

@@ -98,6 +98,26 @@ class TracedText:
             return self
         return TracedText("".join(texts) + self.text[at:], (*origins, *self.origins[at:]))
 
+    def unwrap(self, pattern: re.Pattern[str]) -> "TracedText":
+        """Replace every match of a pattern by its first group.
+
+        Parameters
+        ----------
+        pattern
+            A pattern with a group.
+
+        Returns
+        -------
+        TracedText
+            The new text; what is kept has its origins.
+        """
+        parts: list[TracedText] = []
+        at = 0
+        for match in pattern.finditer(self.text):
+            parts += [self[at : match.start()], self[match.start(1) : match.end(1)]]
+            at = match.end()
+        return TracedText.join([*parts, self[at:]]) if parts else self
+
     def translate(self, change: Callable[[str], str]) -> "TracedText":
         """Change each character on its own.
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from kubevoice.errors import InputError
 from kubevoice.text.emotion_labels import resolve_emotion
-from kubevoice.text.g2p import parse_reading
 from kubevoice.text.normalisation import KINDS, say_as
+from kubevoice.text.pinyin import parse_pinyin
 from kubevoice.text.segment import is_han
 from kubevoice.text.ssml import values
 from kubevoice.text.ssml.frame import Attributes, Frame, Position
@@ -261,7 +261,7 @@ class Grammar:
             return
         # Azure's sapi has a space between syllable and tone, and may have a hyphen between syllables.
         ph = re.sub(r"(?<=[a-zA-Zü])\s+(?=[1-5])", "", frame.attributes.get("ph", "").replace("-", " "))
-        syllables = parse_reading(ph)
+        syllables = parse_pinyin(ph)
         if not syllables:
             raise InputError('ph is empty; write it like ph="dian3 dang4"')
         written = "".join(c for c in text if is_han(c))
