@@ -27,6 +27,10 @@ class ExportFormat(StrEnum):
     TORCHSCRIPT = "torchscript"
 
 
+def _find_bundle(bundle: str) -> Path:
+    return builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle)
+
+
 @app.command("show")
 def show(
     bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or builtin://NAME.", show_default=False)],
@@ -43,7 +47,7 @@ def show(
     InputError
         If there is no such bundle, or if a file does not match its digest.
     """
-    folder = builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle)
+    folder = _find_bundle(bundle)
     bundle_files = load_bundle(folder)
     manifest = bundle_files.manifest
     size = sum((folder / name).stat().st_size for name in manifest.files)
@@ -102,7 +106,7 @@ def evaluate(
     from kubevoice_training.evaluation.bundle_evaluation import evaluate_bundle, read_default_sentences  # needs torch
 
     texts = _read_sentences(sentences) if sentences else read_default_sentences()
-    engine = Engine.load(builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle))
+    engine = Engine.load(_find_bundle(bundle))
     with ItemBar(errors, "measure speakers") as bar:
         result = evaluate_bundle(engine, texts, speaker or (), emotion, bar.advance)
     if as_json:
@@ -183,6 +187,42 @@ def import_voice(
         answers.print(f"{plain(str(imported.path))}  {imported.bundle.digest}")
 
 
+@app.command("import-vocoder")
+def import_published_vocoder(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with HiFi-GAN's config.json and generator.", show_default=False)
+    ],
+    bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or builtin://NAME.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder to write; it must not exist.", show_default=False)],
+    *,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Name of the generator's file. [the only one, or g_ with the highest number]")
+    ] = None,
+) -> None:
+    """Write a bundle with a vocoder from jik876/hifi-gan in place of its own. Both must have the same mel.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with config.json and the generator's checkpoint.
+    bundle : str
+        Folder of a bundle, or builtin://NAME.
+    out : Path
+        Folder to write, which must not exist.
+    checkpoint : str or None
+        Name of the generator's file; None if there is only one.
+
+    Raises
+    ------
+    InputError
+        If the vocoder cannot be read, or its mel differs from that of the bundle's acoustic model.
+    """
+    from kubevoice_training.vocoder_replacement import import_vocoder  # needs torch
+
+    imported = import_vocoder(folder, load_bundle(_find_bundle(bundle)), out, checkpoint)
+    answers.print(f"{plain(str(out))}  {imported.digest}")
+
+
 @app.command("export")
 def export_voice(
     bundle: Annotated[str, typer.Argument(help="Folder of a bundle, or builtin://NAME.", show_default=False)],
@@ -210,7 +250,7 @@ def export_voice(
     """
     from kubevoice_training.export.torchscript import export_torchscript  # needs torch
 
-    bundle_files = load_bundle(builtin_voice(bundle) if bundle.startswith("builtin://") else Path(bundle))
+    bundle_files = load_bundle(_find_bundle(bundle))
     folder = output or bundle_files.path / format.value
     for name, difference in export_torchscript(bundle_files, folder).torchscript.items():
         answers.print(f"{plain(str(folder / Path(name).with_suffix('.pt')))}  differs from torch by {difference:.2g}")

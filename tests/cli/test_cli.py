@@ -81,6 +81,7 @@ def test_say_writes_a_sound_of_the_right_kind(kubevoice, tmp_path):
         (("up", "-f", "nowhere.yaml"), "nowhere.yaml"),
         (("dataset", "check", "nowhere"), "has no metadata.csv"),
         (("voice", "export", "nowhere"), "nowhere is not a voice bundle"),
+        (("voice", "import-vocoder", "nowhere", "builtin://base", "x"), "cannot read the folder nowhere"),
         (("voice", "evaluate", "builtin://base", "--sentences", "nowhere.txt"), "cannot read nowhere.txt"),
         (("voice", "evaluate", "builtin://base", "--speaker", "nobody"), "has no speaker 'nobody'"),
         (("status", "mei"), "there is no VoiceModel 'mei' here"),

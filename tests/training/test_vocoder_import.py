@@ -8,76 +8,16 @@ import torch
 from kubevoice.audio.mel import MelConfig, log_mel
 from kubevoice.errors import InputError
 from kubevoice_training.vocoder_import import fold_normalization, load_published_generator
-from torch import nn
-from torch.nn import functional as F
-from torch.nn.utils import weight_norm
+from published_vocoder import CONFIG, PublishedGenerator
 
 # The old weight normalisation has the format's names for its two parts; torch warns that there is a newer one.
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
-CONFIG = {
-    "resblock": "1",
-    "upsample_rates": [4, 2],
-    "upsample_kernel_sizes": [8, 4],
-    "upsample_initial_channel": 16,
-    "resblock_kernel_sizes": [3, 5],
-    "resblock_dilation_sizes": [[1, 3, 5], [1, 3, 5]],
-    "num_mels": 10,
-    "n_fft": 64,
-    "hop_size": 8,
-    "win_size": 64,
-    "sampling_rate": 22050,
-    "fmin": 0,
-    "fmax": 8000,
-}
-
-
-class Block(nn.Module):
-    """The paper's ResBlock1."""
-
-    def __init__(self, channels, kernel, dilations):
-        super().__init__()
-        spans = [(kernel - 1) * d // 2 for d in dilations]
-        self.convs1 = nn.ModuleList(
-            weight_norm(nn.Conv1d(channels, channels, kernel, dilation=d, padding=span))
-            for d, span in zip(dilations, spans, strict=True)
-        )
-        half = kernel // 2
-        self.convs2 = nn.ModuleList(weight_norm(nn.Conv1d(channels, channels, kernel, padding=half)) for _ in dilations)
-
-    def forward(self, x):
-        for first, second in zip(self.convs1, self.convs2, strict=True):
-            x = x + second(F.leaky_relu(first(F.leaky_relu(x, 0.1)), 0.1))
-        return x
-
-
-class Published(nn.Module):
-    """The paper's generator under its authors' names."""
-
-    def __init__(self):
-        super().__init__()
-        width = CONFIG["upsample_initial_channel"]
-        self.conv_pre = weight_norm(nn.Conv1d(CONFIG["num_mels"], width, 7, padding=3))
-        self.ups, self.resblocks = nn.ModuleList(), nn.ModuleList()
-        for rate, kernel in zip(CONFIG["upsample_rates"], CONFIG["upsample_kernel_sizes"], strict=True):
-            up = nn.ConvTranspose1d(width, width // 2, kernel, rate, padding=(kernel - rate) // 2)
-            self.ups.append(weight_norm(up))
-            width //= 2
-            blocks = zip(CONFIG["resblock_kernel_sizes"], CONFIG["resblock_dilation_sizes"], strict=True)
-            self.resblocks.extend(Block(width, size, dilations) for size, dilations in blocks)
-        self.conv_post = weight_norm(nn.Conv1d(width, 1, 7, padding=3))
-
-    def forward(self, mel):
-        x = self.conv_pre(mel)
-        for i, up in enumerate(self.ups):
-            x = up(F.leaky_relu(x, 0.1))
-            x = sum(block(x) for block in self.resblocks[2 * i : 2 * i + 2]) / 2
-        return torch.tanh(self.conv_post(F.leaky_relu(x)))
 
 
 @pytest.fixture
 def folder(tmp_path):
     torch.manual_seed(1)
-    network = Published()
+    network = PublishedGenerator(CONFIG)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
     torch.save({"generator": network.state_dict()}, tmp_path / "generator.pth.tar")
     return tmp_path, network.eval()
@@ -124,6 +64,14 @@ def test_its_mel_is_the_natural_logarithm_that_it_learned(folder):
         ("hop_size", 16, "hop_size"),
         ("upsample_rates", None, "config.json"),
         ("upsample_initial_channel", 32, "conv_pre"),
+        ("upsample_initial_channel", 2**40, "between 1 and"),
+        ("upsample_initial_channel", 18, "divisible"),
+        ("upsample_kernel_sizes", [8, 5], "even number"),
+        ("resblock_kernel_sizes", [3, 4], "must be odd"),
+        ("resblock_dilation_sizes", [[1, 3]], "a list for each"),
+        ("n_fft", None, "config.json"),
+        ("win_size", 10**12, "impossible lengths"),
+        ("sampling_rate", "fast", "config.json"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused_by_name(folder, setting, value, word):

@@ -22,41 +22,28 @@ from kubevoice_training.models.hifigan import Generator, GeneratorConfig
 from kubevoice_training.models.weight_norm import normalize_weight, set_weight
 from kubevoice_training.modelscope.tensors import Tensors, build_network, read_tensors
 
-__all__ = ["fold_normalization", "load_published_generator", "read_published_config", "read_published_mel"]
+__all__ = ["fold_normalization", "load_published_generator"]
 
 FLOOR_DB, CEILING_DB = -100.0, 20.0
 """20 log10 of the floor 1e-5; above the ceiling, which speech does not reach, a mel would be clipped."""
 NATURAL_PER_DB = math.log(10.0) / 20.0
 RESBLOCK = "1"
+LARGEST = 1 << 16
+"""Of any size in config.json."""
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not readable JSON ({error}); it should be HiFi-GAN's config.json") from None
     if not isinstance(config, Mapping):
         raise InputError(f"{path} is not a mapping; it should be HiFi-GAN's config.json")
     return config
 
 
-def read_published_config(config: Mapping[str, Any]) -> GeneratorConfig:
-    """Read the sizes of a generator from its config.json.
-
-    Parameters
-    ----------
-    config : Content of config.json.
-
-    Returns
-    -------
-    GeneratorConfig
-        Sizes of the generator.
-
-    Raises
-    ------
-    InputError
-        If a setting is missing or not supported.
-    """
+def _read_config(config: Mapping[str, Any]) -> GeneratorConfig:
+    """Return the sizes of a generator; InputError if a setting is missing or not supported."""
     try:
         if str(config["resblock"]) != RESBLOCK:
             raise InputError(f"resblock is {config['resblock']!r}; only ResBlock{RESBLOCK} can be read")
@@ -73,37 +60,48 @@ def read_published_config(config: Mapping[str, Any]) -> GeneratorConfig:
         hop = int(config["hop_size"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"HiFi-GAN's config.json lacks a usable {error}") from None
+    _check_sizes(sizes)
     if sizes.hop != hop:
         raise InputError(f"upsample_rates make {sizes.hop} samples a frame; hop_size says {hop}")
     return sizes
 
 
-def read_published_mel(config: Mapping[str, Any], sample_rate: int | None = None) -> MelConfig:
-    """Read the settings of the mels that a published generator takes.
+def _check_sizes(sizes: GeneratorConfig) -> None:
+    """Refuse sizes that no generator has."""
+    scales, kernels = sizes.upsample_scales, sizes.upsample_kernel_sizes
+    dilations = [dilation for each in sizes.resblock_dilations for dilation in each]
+    numbers = (sizes.in_channels, sizes.channels, *scales, *kernels, *sizes.resblock_kernel_sizes, *dilations)
+    if not scales or not dilations or not all(1 <= number <= LARGEST for number in numbers):
+        raise InputError(f"HiFi-GAN's config.json has sizes that are not between 1 and {LARGEST}")
+    if len(scales) != len(kernels) or any(k < u or (k - u) % 2 for k, u in zip(kernels, scales, strict=False)):
+        raise InputError("upsample_kernel_sizes must exceed upsample_rates by an even number, one each")
+    if len(sizes.resblock_kernel_sizes) != len(sizes.resblock_dilations):
+        raise InputError("resblock_dilation_sizes must have a list for each of resblock_kernel_sizes")
+    if any(size % 2 == 0 for size in sizes.resblock_kernel_sizes) or sizes.channels % 2 ** len(scales):
+        raise InputError("resblock_kernel_sizes must be odd, upsample_initial_channel divisible by two in each stage")
 
-    Parameters
-    ----------
-    config : Content of config.json.
-    sample_rate : Rate in Hz at which it is used, if it is not its own; lengths in samples and filters stay as they are.
 
-    Returns
-    -------
-    MelConfig
-        Settings of the mel.
-    """
-    rate = int(config["sampling_rate"])
-    return MelConfig(
-        sample_rate=sample_rate or rate,
-        n_fft=int(config["n_fft"]),
-        win_length=int(config["win_size"]),
-        hop_length=int(config["hop_size"]),
-        n_mels=int(config["num_mels"]),
-        fmin=float(config["fmin"]),
-        fmax=float(config["fmax"] or rate / 2),
-        min_level_db=FLOOR_DB - CEILING_DB,
-        ref_level_db=CEILING_DB,
-        filter_rate=rate,
-    )
+def _read_mel(config: Mapping[str, Any], sample_rate: int | None) -> MelConfig:
+    """Return the settings of a generator's mels; InputError if one is missing or impossible."""
+    try:
+        rate = int(config["sampling_rate"])
+        mel = MelConfig(
+            sample_rate=sample_rate or rate,
+            n_fft=int(config["n_fft"]),
+            win_length=int(config["win_size"]),
+            hop_length=int(config["hop_size"]),
+            n_mels=int(config["num_mels"]),
+            fmin=float(config["fmin"] or 0.0),
+            fmax=float(config["fmax"] or rate / 2),
+            min_level_db=FLOOR_DB - CEILING_DB,
+            ref_level_db=CEILING_DB,
+            filter_rate=rate,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"HiFi-GAN's config.json lacks a usable {error}") from None
+    if not 1 <= mel.hop_length <= mel.win_length <= mel.n_fft <= LARGEST or not 8000 <= rate <= 192_000:
+        raise InputError("HiFi-GAN's config.json has impossible lengths or an impossible sampling_rate")
+    return mel
 
 
 def _rename_tensors(tensors: Tensors) -> Tensors:
@@ -159,10 +157,10 @@ def load_published_generator(
         If a file does not fit; it names the tensor or setting.
     """
     config = _read_json(folder / "config.json")
-    sizes = read_published_config(config)
+    sizes = _read_config(config)
     tensors = _rename_tensors(read_tensors(folder / checkpoint, ["generator"]))
     generator = build_network(lambda: Generator(sizes), tensors, folder / checkpoint)
-    mel = read_published_mel(config, sample_rate)
+    mel = _read_mel(config, sample_rate)
     ones = np.ones(sizes.in_channels, np.float32)
     fold_normalization(generator, (CEILING_DB - FLOOR_DB) * NATURAL_PER_DB * ones, FLOOR_DB * NATURAL_PER_DB * ones)
     return generator, mel

@@ -1,14 +1,12 @@
 """Importing: a ModelScope voice folder in, voice bundles out, which the engine loads and training starts from."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from kubevoice.audio.mel import MelConfig
-from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.errors import InputError
 from kubevoice.text import EMOTIONS, UnitTables
 from kubevoice.voice import Bundle, seal_bundle
 from kubevoice.voice.modelscope import ModelPart, ModelScopeVoice, find_voices, get_setting, summarize_value
@@ -17,6 +15,7 @@ from kubevoice_training.features.acoustic_features import Stats
 from kubevoice_training.models.config import SambertConfig
 from kubevoice_training.modelscope.acoustic import load_sambert
 from kubevoice_training.modelscope.vocoder import load_generator
+from kubevoice_training.runtime.new_folder import create_folder
 from kubevoice_training.stages.trained_bundle import write_voice
 from kubevoice_training.voice_checkpoint import VoiceWeights, save_weights
 
@@ -154,7 +153,7 @@ def load_voice(voice: ModelScopeVoice, emotions: Sequence[str] = ()) -> VoiceWei
 
 
 def _write_bundle(voice: ModelScopeVoice, weights: VoiceWeights, folder: Path) -> Bundle:
-    folder.mkdir(parents=True)
+    folder.mkdir(exist_ok=True)
     save_weights(weights, folder / "checkpoint")
     manifest = write_voice(weights, folder).model_copy(
         update={
@@ -171,16 +170,6 @@ def _write_bundle(voice: ModelScopeVoice, weights: VoiceWeights, folder: Path) -
         }
     )
     return seal_bundle(folder, manifest)
-
-
-def _sync(folder: Path) -> None:
-    """Bring a folder and all in it to the disk."""
-    for path in [folder, *folder.rglob("*")]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def import_voices(
@@ -215,18 +204,10 @@ def import_voices(
     if missing := [name for name in names if name not in {voice.name for voice in voices}]:
         raise InputError(f"{source} has no voice {missing[0]!r}; it has: {', '.join(voice.name for voice in voices)}")
     chosen = [voice for voice in voices if not names or voice.name in names]
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is there already; name a folder that is not")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-            root, written = Path(scratch) / "voice", []
-            for voice in chosen:
-                place = root / voice.name if len(chosen) > 1 else root
-                bundle = _write_bundle(voice, load_voice(voice, emotions), place)
-                written.append(ImportedVoice(voice.name, out / place.relative_to(root), bundle))
-            _sync(root)
-            root.replace(out)
-    except OSError as error:
-        raise KubeVoiceError(f"cannot write {out}: {error.strerror or error}") from error
+    written = []
+    with create_folder(out) as root:
+        for voice in chosen:
+            place = root / voice.name if len(chosen) > 1 else root
+            bundle = _write_bundle(voice, load_voice(voice, emotions), place)
+            written.append(ImportedVoice(voice.name, out / place.relative_to(root), bundle))
     return written
