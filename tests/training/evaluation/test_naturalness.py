@@ -61,9 +61,9 @@ def test_damaged_weights_are_named(tmp_path, monkeypatch):
         naturalness._load_network.__wrapped__()
 
 
-def test_two_minutes_of_the_users_sentences_are_rated_and_no_more(words):
+def test_one_minute_of_the_users_sentences_are_rated_and_no_more(words):
     clip = analyze_clip("一", words[0], MelConfig())
-    sentences = [replace(clip, text=text, seconds=50.0) for text in ("甲", "乙", "丙")]
+    sentences = [replace(clip, text=text, seconds=25.0) for text in ("甲", "乙", "丙")]
     compared = replace(clip, utterance=Utterance("a", "一", "neutral", "mei", True, None, clip.features, words[0]))
     assert select_rated_clips([compared, *sentences]) == sentences[:2]
     assert select_rated_clips([compared]) == [compared]

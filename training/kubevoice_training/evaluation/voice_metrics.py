@@ -32,8 +32,8 @@ COMPARED = ("melCepstralDistortion", "f0Rmse", "speakerSimilarity", "durationErr
 """Metrics that compare clips with recordings."""
 
 
-RATED_SECONDS = 120.0
-"""Speech whose naturalness is rated at most: about 15 s of work for one core."""
+RATED_SECONDS = 60.0
+"""Speech whose naturalness is rated at most: about 7 s of work for one core, and as much for the base voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def select_rated_clips(clips: Sequence[SynthesizedClip]) -> list[SynthesizedClip
     Returns
     -------
     list of SynthesizedClip
-        Of two minutes at most.
+        Of one minute at most.
     """
     selected: list[SynthesizedClip] = []
     seconds = 0.0
