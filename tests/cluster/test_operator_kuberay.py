@@ -15,25 +15,22 @@ def namespace(node):
     return voices.prepare(node, "kuberays")
 
 
-@pytest.fixture(scope="module")
-def dataset(node):
-    return voices.upload_dataset(node.s3, "few", clips=9)
-
-
 @pytest.mark.parametrize("version", OLDER_KUBERAY)
-def test_a_voice_is_served_swapped_and_scaled(node, namespace, dataset, version):
+def test_a_voice_without_a_dataset_is_served_swapped_and_scaled(node, namespace, toy, other_toy, version):
+    first, second = (voices.upload_bundle(node.s3, bundle.digest[7:], bundle) for bundle in (toy, other_toy))
     with testcluster.older_kuberay(node, version) as cluster:
-        voice = Voice(cluster, voices.voicemodel(cluster.s3, "mei", namespace, dataset)).apply()
+        voice = Voice(cluster, voices.voicemodel(cluster.s3, "mei", namespace, base={"uri": first})).apply()
         try:
             voice.wait_ready(420)
             assert voices.submit_ray_jobs(voice)["no token"] == 401
-            old = voice.status["serving"]["revision"]
+            assert voice.status["serving"]["revision"] == toy.digest
             with Client(voice) as client:
-                voice.apply(training={"maxSteps": 4}, serving={"maxReplicas": 2, "minReplicas": 2})
+                voice.apply(base={"uri": second}, serving={"maxReplicas": 2, "minReplicas": 2})
                 voice.wait_ready(300)
                 voice.wait("two replicas", lambda: voice.status["serving"]["replicas"]["ready"] == 2, 420)
             assert client.failures == []
-            assert voice.status["serving"]["revision"] != old
+            assert set(client.revisions) <= {toy.digest, other_toy.digest}
+            assert voice.status["serving"]["revision"] == other_toy.digest
         finally:
             voice.delete()
             voice.wait("the end of its pods", lambda: not voice.pods(), 420)

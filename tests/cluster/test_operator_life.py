@@ -184,7 +184,7 @@ def test_kubectl_scale_sets_the_minimum_and_a_lower_maximum_fails_no_request(nod
 def test_a_canary_gets_its_share_and_is_promoted(mei):
     old = read_revision(mei)
     rollout = {"strategy": "Canary", "steps": [{"weight": 50, "pauseSeconds": 8}, {"weight": 80, "pauseSeconds": 2}]}
-    mei.apply(serving={"rollout": rollout}, training={"maxSteps": 10})
+    mei.apply(serving={"rollout": rollout}, evaluation={"sentences": ["你好。"]})
     with Client(mei) as client:
         mei.wait("a canary", lambda: mei.status["serving"].get("canaryWeight"), 420)
         mei.wait_ready(300)
@@ -200,7 +200,7 @@ def test_a_canary_gets_its_share_and_is_promoted(mei):
 def test_a_canary_that_is_too_slow_is_rejected(mei):
     old = read_revision(mei)
     rollout = {"strategy": "Canary", "steps": [{"weight": 90, "pauseSeconds": 300}], "maxLatencySeconds": 0.0001}
-    mei.apply(serving={"rollout": rollout}, training={"maxSteps": 12})
+    mei.apply(serving={"rollout": rollout}, evaluation={"sentences": ["再见。"]})
     with Client(mei) as client:
         message = mei.wait_condition("Ready", "False", "CanaryBackedOut", timeout=420)["message"]
         mei.wait("the old revision alone", lambda: read_revision(mei) == old, 180)
@@ -208,7 +208,7 @@ def test_a_canary_that_is_too_slow_is_rejected(mei):
     assert client.failures == []
     assert mei.status["revisions"][0]["state"] == "Rejected"
     assert mei.condition("Available")["status"] == "True"
-    mei.apply(serving={"rollout": {"strategy": "Immediate", "steps": []}}, training={"maxSteps": 10})
+    mei.apply(serving={"rollout": {"strategy": "Immediate", "steps": []}}, evaluation={"sentences": ["你好。"]})
     mei.wait_ready(240)
 
 

@@ -25,11 +25,15 @@ MISSING_PANELS = {"GPU", "GPU memory"}
 
 @pytest.fixture(scope="module")
 def voice(node):
-    """The example with the node's S3, and with less CPU, because two replicas run while one is replaced."""
+    """The example with the node's S3, with fewer steps of training, and with less CPU.
+
+    Two replicas run while one is replaced.
+    """
     voices.prepare(node, "voices")
     voices.upload_dataset(node.s3, "hsk-words", clips=None)
     model = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
     model["spec"]["storage"]["endpoint"] = node.s3.endpoint
+    model["spec"]["training"] |= {"maxSteps": 60, "saveEvery": 20}
     model["spec"]["serving"]["replica"] = {"cpu": 0.2}
     voice = Voice(node, model)
     yield voice

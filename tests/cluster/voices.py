@@ -70,6 +70,16 @@ def upload_dataset(s3, prefix, clips=24):
     return f"s3://datasets/{prefix}/"
 
 
+def upload_bundle(s3, prefix, bundle):
+    """Upload a voice bundle to S3; return its URI."""
+    client = s3_client(s3)
+    for path in bundle.path.rglob("*"):
+        if path.is_file():
+            client.upload_file(str(path), "datasets", f"{prefix}/{path.relative_to(bundle.path).as_posix()}")
+    client.close()
+    return f"s3://datasets/{prefix}"
+
+
 def list_keys(s3, bucket, prefix=""):
     client = s3_client(s3)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
@@ -78,8 +88,11 @@ def list_keys(s3, bucket, prefix=""):
     return keys
 
 
-def voicemodel(s3, name, namespace, dataset, *, steps=6, **spec):
-    """Return a VoiceModel that is fine-tuned within a minute and served by the smallest replicas."""
+def voicemodel(s3, name, namespace, dataset=None, *, steps=6, **spec):
+    """Return a VoiceModel that is served by the smallest replicas.
+
+    It is fine-tuned within a minute. Without a dataset it is its base as it is.
+    """
     body = {
         "base": {"uri": "builtin://base"},
         "dataset": {"uri": dataset},
@@ -99,6 +112,8 @@ def voicemodel(s3, name, namespace, dataset, *, steps=6, **spec):
         "evaluation": {"policy": "Report", "sentences": ["今天天气真好。"]},
         "serving": {"minReplicas": 1, "maxReplicas": 1, "replica": {"cpu": 0.2, "memory": "2Gi"}},
     }
+    if dataset is None:
+        del body["dataset"], body["training"]
     for part, changes in spec.items():
         body[part] = body.get(part, {}) | changes if isinstance(changes, dict) else changes
     return {
