@@ -199,6 +199,7 @@ def say(
 
 def text(
     lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse characters that have no reading.")] = False,
 ) -> None:
     """Show how the front end reads text: lines from stdin, a JSON object a line to stdout.
 
@@ -206,6 +207,8 @@ def text(
     ----------
     lexicon : Path or None
         File of readings.
+    strict : bool
+        Whether a character without a reading is an error; otherwise a notice names it.
 
     Raises
     ------
@@ -213,7 +216,7 @@ def text(
         If a line could not be read; the others are printed.
     """
     failed = 0
-    front_end_config = FrontEndConfig(_read_lexicon(lexicon) or {})
+    front_end_config = FrontEndConfig(_read_lexicon(lexicon) or {}, strict=strict)
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue

@@ -104,6 +104,15 @@ def test_text_without_speech_is_refused(text):
         analyse(text)
 
 
+def test_a_character_without_a_reading_is_passed_over_and_named():
+    analysis = analyse("你好한，\n𠮷café")
+    assert "".join(sentence.normalized for sentence in analysis.sentences) == "你好，cafe"
+    assert [(n.message.split("'")[1], n.line, n.column) for n in analysis.notices] == [("한", 1, 3), ("𠮷", 2, 1)]
+    with pytest.raises(InputError, match="한"):
+        analyse("你好한", FrontEndConfig(strict=True))
+    assert pinyin("𠮷野", lexicon={"𠮷": ("ji2",)}, strict=True) == "ji2 ye3"
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
 @example("﷽" * 20)

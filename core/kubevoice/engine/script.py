@@ -46,8 +46,9 @@ def build_script(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexi
     """
     front_end_config = engine.front_end_config.with_lexicon(lexicon)
     if not ssml:
-        sentences = analyse(text, front_end_config).sentences
-        return Script(tuple(Passage(sentence, (Style(),) * len(sentence.units)) for sentence in sentences))
+        analysis = analyse(text, front_end_config)
+        passages = (Passage(sentence, (Style(),) * len(sentence.units)) for sentence in analysis.sentences)
+        return Script(tuple(passages), analysis.notices)
     document = parse(text)
     parts = read_document(document, front_end_config)
     styles = (style for part in parts if isinstance(part, Passage) for style in part.styles)

@@ -108,13 +108,13 @@ class Analysis:
     sentences
         Its sentences.
     notices
-        Parts of an SSML document that have no effect.
+        Characters that have no reading and are passed over.
     """
 
     text: str
     sentences: tuple[Sentence, ...]
     notices: tuple[Notice, ...] = ()
-    """Parts of a document that have no effect."""
+    """Characters that are passed over."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as values for JSON.

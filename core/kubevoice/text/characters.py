@@ -46,6 +46,8 @@ def _fold(character: str) -> str:
     folded = unicodedata.normalize("NFKC", character)
     if folded.isdigit() and unicodedata.decomposition(character).startswith("<circle>"):
         return read_cardinal(folded)  # each is a number of its own: ①②
+    if folded.isalpha() and not folded.isascii() and (letter := unicodedata.normalize("NFD", folded)[0]).isascii():
+        return letter  # café is read like cafe
     if folded.isdigit() and unicodedata.decomposition(character).startswith("<super>"):
         return f"^{folded}"
     return folded.replace("⁄", "/")

@@ -23,10 +23,13 @@ class FrontEndConfig:
     english
         What English words become: the nearest Mandarin "syllables", or English "phones", which need a voice that was
         trained on English.
+    strict
+        Whether a character without a reading is an error. Otherwise it is passed over, and a notice names it.
     """
 
     lexicon: Lexicon = field(default_factory=dict)
     english: English = "syllables"
+    strict: bool = False
 
     def with_lexicon(self, lexicon: Lexicon | None) -> "FrontEndConfig":
         """Return a copy with more readings.

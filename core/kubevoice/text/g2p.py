@@ -5,7 +5,7 @@ The first source that has a reading decides it:
 1. the document's own pinyin, SSML's `<phoneme>` (text/pipeline.py, before this module is called);
 2. the lexicon, for whole words: those of the request first, then the voice's;
 3. 一 and 不, which keep their base tone here, since sandhi changes it later (`BASE_TONES`);
-4. `POLYPHONE_RULES`: patterns for what neither the network nor the dictionary gets right;
+4. patterns and words for what neither the network nor the dictionary gets right (text/reading_rules.py);
 5. the polyphone network (text/polyphones.py);
 6. the phrase dictionary (text/phrase_dictionary.py): the word itself, else the longest match from the left;
 7. the commonest reading of the character (pypinyin).
@@ -18,37 +18,50 @@ from functools import cache
 from kubevoice.errors import InputError
 from kubevoice.text.phrase_dictionary import PhraseDictionary, PhraseMatch
 from kubevoice.text.polyphones import PolyphoneModel
+from kubevoice.text.reading_rules import find_exceptions
 
-__all__ = ["Lexicon", "Reading", "resolve_readings"]
+__all__ = ["Lexicon", "Reading", "has_reading", "resolve_readings"]
 
 Reading = tuple[str, ...]
 """The syllables of a word, each pinyin with a tone digit."""
 Lexicon = Mapping[str, Reading]
 SYLLABLE = re.compile(r"[a-zê]+[1-5]")
-POLYPHONE_RULES = (
-    # After a number 行 is a row or a line; but 五行 are the five elements.
-    (re.compile(r"(?:[二两三四六七八九十百千几数]|零一|[十百零]五|五(?=行[字诗文代]))(行)"), "hang2"),
-    # 长 before 高, 胖 or 壮 is to grow, unless it follows a word for a dimension.
-    (re.compile(r"(?<![周边波全身特延])(长)(?=[高胖壮])"), "zhang3"),
-    # 还 before a debt, or after 把 and before 了, is to give back.
-    (re.compile(r"(还)(?=(?:[清完掉])?了?[一二三两四五六七八九十百千万亿几]*[元块]?(?:钱|债|贷款|欠款))"), "huan2"),
-    (re.compile(r"把[^，。！？；]{1,8}(还)(?=了(?!解))"), "huan2"),
-)
-"""A pattern whose first group is the character, and its reading there; a later rule overrides an earlier one."""
 BASE_TONES = {"一": "yi1", "不": "bu4"}
 """Some phrases of the dictionary have these two after sandhi, which is the next stage."""
 
 
 @cache
-def _read_character(character: str) -> str:
-    """Return the commonest reading of a character on its own; InputError if it has none."""
+def _find_reading(character: str) -> str | None:
+    """Return the commonest reading of a character on its own; None if it has none."""
     import pypinyin  # imported when first needed: it loads dictionaries
 
     syllables = pypinyin.lazy_pinyin(
         character, style=pypinyin.Style.TONE3, neutral_tone_with_five=True, errors="ignore"
     )
     reading = syllables[0].replace("ü", "v") if syllables else ""
-    if not SYLLABLE.fullmatch(reading):
+    return reading if SYLLABLE.fullmatch(reading) else None
+
+
+def has_reading(character: str) -> bool:
+    """Return whether a Chinese character has a reading.
+
+    Parameters
+    ----------
+    character
+        One character.
+
+    Returns
+    -------
+    bool
+        False for rare characters that no dictionary has, and for signs.
+    """
+    return _find_reading(character) is not None
+
+
+def _read_character(character: str) -> str:
+    """Return the commonest reading of a character on its own; InputError if it has none."""
+    reading = _find_reading(character)
+    if reading is None:
         raise InputError(f"character {character!r} has no known reading; use another word")
     return reading
 
@@ -75,9 +88,8 @@ def _read_characters(words: Sequence[str]) -> list[str | None]:
     readings = _read_by_dictionary(words, matches)
     for place, reading in PolyphoneModel.load().predict(words, matches).items():
         readings[place] = reading
-    for pattern, reading in POLYPHONE_RULES:
-        for match in pattern.finditer(text):
-            readings[match.start(1)] = reading
+    for place, reading in find_exceptions(words).items():
+        readings[place] = reading
     return readings
 
 

@@ -18,6 +18,7 @@ from kubevoice.text.ssml.spans import Speech, Style
 from kubevoice.text.syllables import merge_erhua
 from kubevoice.text.traced_text import Origin, TracedText
 from kubevoice.text.units import Unit, build_boundary_unit
+from kubevoice.text.unread_characters import find_unread, pass_over_unread
 
 __all__ = ["analyse", "analyse_spans"]
 
@@ -45,12 +46,12 @@ def analyse(text: str, config: FrontEndConfig = PLAIN) -> Analysis:
     SilentError
         If nothing in the text has a reading.
     InputError
-        If a character has no known reading.
+        If a character has no known reading and the config is strict.
     """
     sentences = analyse_spans([Speech(text, Style(), 0)], config)
     if not sentences:
         raise SilentError(f"{text[:40]!r} has nothing that can be spoken in Mandarin; add some Chinese text")
-    return Analysis(text, tuple(sentences))
+    return Analysis(text, tuple(sentences), find_unread(text, config.lexicon))
 
 
 def analyse_spans(spans: Sequence[Speech], config: FrontEndConfig = PLAIN) -> list[Sentence]:
@@ -71,20 +72,24 @@ def analyse_spans(spans: Sequence[Speech], config: FrontEndConfig = PLAIN) -> li
     Raises
     ------
     InputError
-        If a character has no known reading.
+        If a character has no known reading and the config is strict.
     """
     text = TracedText.join(
-        _encode_origins(_normalise_span(span), number, span.offset) for number, span in enumerate(spans)
+        _encode_origins(_normalise_span(span, config), number, span.offset) for number, span in enumerate(spans)
     )
     reader = _SentenceReader(spans, config)
     return [sentence for part in split_sentences(text) if (sentence := reader.read(part))]
 
 
-def _normalise_span(span: Speech) -> TracedText:
+def _normalise_span(span: Speech, config: FrontEndConfig) -> TracedText:
     """Return the normalised text of a span, with origins from the span's beginning."""
-    if span.pinyin or span.literal:
+    if span.pinyin:
         return TracedText.from_input(span.text)
-    text = to_chinese_punctuation(normalise(clean(strip_markup(span.text))))
+    cleaned = TracedText.from_input(span.text) if span.literal else clean(strip_markup(span.text))
+    readable = pass_over_unread(cleaned, config.lexicon, strict=config.strict)
+    if span.literal:
+        return readable
+    text = to_chinese_punctuation(normalise(readable))
     # English words at the ends of two spans are two words if there was space between them.
     space = TracedText(" ", (None,))
     before, after = span.text[:1].isspace(), span.text[-1:].isspace()

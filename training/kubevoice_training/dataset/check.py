@@ -145,7 +145,7 @@ def check_dataset(
     reader, report = _DatasetReader(storage), DatasetReport()
     rows = _read_rows(reader)
     report.lexicon = _read_lexicon_text(reader)
-    labeler = UnitLabeler(FrontEndConfig(read_lexicon(report.lexicon, LEXICON_FILE), english), tones)
+    labeler = UnitLabeler(FrontEndConfig(read_lexicon(report.lexicon, LEXICON_FILE), english, strict=True), tones)
     repeated = {name for name, count in Counter(row.fields["id"] for row in rows).items() if count > 1 and name}
     for number, row in enumerate(rows, 1):
         on_row(number, len(rows))
