@@ -34,7 +34,7 @@ class BundleCache:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def fetch(self, voice: VoiceConfig) -> Bundle:
         """Return the verified bundle of a voice, fetched unless it is here. A damaged one is fetched again once.
@@ -120,12 +120,12 @@ class BundleCache:
         return data
 
     def _path(self, voice: VoiceConfig) -> Path:
-        return self._folder / voice.revision.removeprefix("sha256:")
+        return self.folder / voice.revision.removeprefix("sha256:")
 
     @contextmanager
     def _lock(self, voice: VoiceConfig) -> Iterator[None]:
         """Let one thread of one process at a time fetch a revision. The lock ends with the process that holds it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self._path(voice).with_suffix(".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -12,14 +12,16 @@ from kubevoice.session import open_session
 from kubevoice.text import analyse
 from kubevoice.voice import GRAPHS, Bundle
 
+from kubevoice_serving.replica.mapped_graphs import MappedGraphs
+
 __all__ = ["GraphCosts", "GraphStore", "measure_graphs", "trim_memory"]
 
 GraphCosts = Mapping[str, int]
 """Bytes that each graph of a voice is accounted for, by the digest of its file."""
 
-MEMORY_FACTOR = 2.5
-"""Memory of a loaded graph over the size of its file: weights of 16 bits become 32, and packed copies are added. With
-the shipped voice 2.2 was measured (benchmarks/pool_residency.py)."""
+MEMORY_FACTOR = 3.0
+"""Memory of a loaded graph over the size of its file: weights of 16 bits become 32, and some are packed again. With the
+shipped voice 2.7 was measured. Of that, mapped weights can be dropped by the system (see `mapped_graphs`)."""
 
 
 def measure_graphs(bundle: Bundle) -> GraphCosts:
@@ -52,9 +54,15 @@ class GraphStore:
     """Opens engines. A session has no state, so voices whose files have the same digest share it.
 
     A session ends with the last engine that uses it.
+
+    Parameters
+    ----------
+    mapped : MappedGraphs or None
+        Opens graphs with mapped weights; None copies the weights into memory, which takes no time the first time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mapped: MappedGraphs | None = None) -> None:
+        self._mapped = mapped
         self._sessions: WeakValueDictionary[tuple[str, int], onnxruntime.InferenceSession] = WeakValueDictionary()
         """Sessions in use, by digest and number of threads."""
         self._lock = threading.Lock()
@@ -92,5 +100,6 @@ class GraphStore:
         key = bundle.manifest.files[path.name], threads
         session = self._sessions.get(key)
         if session is None:
-            session = self._sessions[key] = open_session(path, threads)
+            session = self._mapped.open(key[0], path, threads) if self._mapped else open_session(path, threads)
+            self._sessions[key] = session
         return session

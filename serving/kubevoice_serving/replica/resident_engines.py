@@ -15,6 +15,7 @@ from kubevoice.resources.data_plane import VoiceConfig
 from kubevoice_serving.domain import AtCapacityError
 from kubevoice_serving.replica.bundle_cache import BundleCache
 from kubevoice_serving.replica.graph_store import GraphCosts, GraphStore, measure_graphs, trim_memory
+from kubevoice_serving.replica.mapped_graphs import MappedGraphs
 from kubevoice_serving.replica.residents import ResidentSet
 
 __all__ = ["EngineKey", "ResidentEngines"]
@@ -54,7 +55,7 @@ class ResidentEngines:
         on_evicted: Callable[[Collection[EngineKey]], None],
     ) -> None:
         self._cache, self._is_kept, self._on_evicted = cache, is_kept, on_evicted
-        self._graphs = GraphStore()
+        self._graphs = GraphStore(MappedGraphs(cache.folder / "graphs"))
         self._residents: ResidentSet[EngineKey, Engine] = ResidentSet(0)
         self._pins: Counter[EngineKey] = Counter()
         """Requests that use an engine or wait for it; `pin` adds and removes."""

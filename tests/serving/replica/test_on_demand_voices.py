@@ -15,6 +15,7 @@ from kubevoice_serving.domain import (
     VoiceState,
 )
 from kubevoice_serving.replica import graph_store, resident_engines, voice_failures
+from kubevoice_serving.replica.mapped_graphs import MappedGraphs
 from kubevoice_serving.replica.synthesizer import Synthesizer
 from toy_voice import make_toy_voice
 
@@ -81,10 +82,8 @@ def test_voices_are_loaded_at_their_first_request_once_and_listed_before(tmp_pat
 
 def test_graphs_of_equal_content_are_accounted_for_and_loaded_once(tmp_path, toy, other_toy, monkeypatch):
     opened = []
-    open_session = graph_store.open_session
-    monkeypatch.setattr(
-        graph_store, "open_session", lambda path, threads: opened.append(path) or open_session(path, threads)
-    )
+    open_graph = MappedGraphs.open
+    monkeypatch.setattr(MappedGraphs, "open", lambda *args: opened.append(args) or open_graph(*args))
 
     async def scenario(replica):
         await replica.reconfigure(build_config({"toy": toy, "other": other_toy}))
