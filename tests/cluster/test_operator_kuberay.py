@@ -2,6 +2,7 @@
 
 import pytest
 import testcluster
+from ray_jobs import submit_ray_jobs
 from testcluster.build import OLDER_KUBERAY
 
 import voices
@@ -22,7 +23,7 @@ def test_a_voice_without_a_dataset_is_served_swapped_and_scaled(node, namespace,
         voice = Voice(cluster, voices.voicemodel(cluster.s3, "mei", namespace, base={"uri": first})).apply()
         try:
             voice.wait_ready(420)
-            assert voices.submit_ray_jobs(voice)["no token"] == 401
+            assert submit_ray_jobs(voice)["no token"] == 401
             assert voice.status["serving"]["revision"] == toy.digest
             with Client(voice) as client:
                 voice.apply(base={"uri": second}, serving={"maxReplicas": 2, "minReplicas": 2})

@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ray_jobs import submit_ray_jobs
 from ray_objects import (
     list_ray_clusters,
     list_replacements,
@@ -70,7 +71,7 @@ def test_an_applied_voice_is_trained_and_served(node, mei):
     assert status["serving"]["url"] == f"http://mei-serve-svc.{mei.namespace}.svc:8000"
     code, headers, body = mei.speak("今天天气真好。", emotion="happy")
     assert (code, body[:4]) == (200, b"RIFF"), body[:300]
-    assert voices.submit_ray_jobs(mei) == {"no token": 401, "a wrong token": 403, "the cluster's token": 200}
+    assert submit_ray_jobs(mei) == {"no token": 401, "a wrong token": 403, "the cluster's token": 200}
     assert {k.lower(): v for k, v in headers.items()}["x-revision"] == revision["digest"]
 
 
@@ -255,7 +256,6 @@ def test_a_killed_pod_of_ray_is_replaced_and_the_voice_recovers(node, mei, kind)
     if kind == "head":
         mei.wait("the end of its availability", lambda: mei.condition("Available").get("status") == "False", 120)
     mei.wait("another pod", lambda: list_replacements(mei, killed, kind), 420)
-
     mei.wait("speech", lambda: answers(mei), 300)
     mei.wait_ready(300)
     assert read_revision(mei) == revision
