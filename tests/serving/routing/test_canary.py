@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import local_voice
 import pytest
 from kubevoice_operator.render.rayservice import BundleRef
-from local_voice import DEADLINE_SECONDS, bundle, call, wait_until
+from local_voice import DEADLINE_SECONDS, bundle, call, serve_voice, wait_until
 from websocket_client import open_websocket
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
@@ -23,6 +23,12 @@ CLIENTS = 3
 def render(stable, canary=None, weight=0):
     rollout = ", rollout: {strategy: Canary, steps: [{weight: 30}]}"
     return local_voice.render(stable, canary, weight, rollout)
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory, toy):
+    with serve_voice(tmp_path_factory.mktemp("canary"), toy) as local:
+        yield local
 
 
 def speak(serving, text="你好。"):

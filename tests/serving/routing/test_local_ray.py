@@ -12,10 +12,23 @@ import zipfile
 import openai
 import pytest
 import soundfile
-from local_voice import DEADLINE_SECONDS, bundle, call, open_speech, render, speak, wait_until
+from local_voice import DEADLINE_SECONDS, bundle, call, open_speech, render, serve_voice, speak, wait_until
 from toy_voice import make_toy_voice
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
+
+
+def make_deep_folder(folder):
+    """Make a subfolder with so long a path that the paths of Ray's sockets reach the kernel's limit."""
+    path = folder / ("x" * max(1, 45 - len(str(folder))))
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory, toy):
+    with serve_voice(make_deep_folder(tmp_path_factory.mktemp("serving")), toy) as local:
+        yield local
 
 
 def measure_seconds(wav):

@@ -10,9 +10,20 @@ from kubevoice_operator.local.ray import port_is_free
 from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.render.rayservice import BundleRef
 from kubevoice_serving.http.api_keys import generate_key
-from local_voice import DEADLINE_SECONDS, bundle, call, open_speech, render, speak, wait_until
+from local_voice import DEADLINE_SECONDS, bundle, call, open_speech, render, serve_voice, speak, wait_until
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("only_ray")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("serving")
+
+
+@pytest.fixture(scope="module")
+def serving(folder, toy):
+    with serve_voice(folder, toy) as local:
+        yield local
 
 
 def test_api_keys_are_needed_if_the_spec_names_a_secret(serving, toy):
@@ -99,10 +110,10 @@ def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_serving(serving, ot
     assert (status, headers["X-Revision"]) == (200, other_toy.digest)
 
 
-def test_stopping_leaves_no_process_and_a_free_port(serving, serving_folder):
+def test_stopping_leaves_no_process_and_a_free_port(serving, folder):
     assert serving.stop()
     assert port_is_free(int(serving.url.rpartition(":")[2]))
-    name = str(serving_folder).encode()
+    name = str(folder).encode()
     processes = [p for p in Path("/proc").iterdir() if p.name.isdigit() and name in read_command(p)]
     assert processes == []
 
