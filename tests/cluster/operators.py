@@ -103,10 +103,10 @@ class OperatorProcess:
     def leads(self):
         return self.metric("kubevoice_operator_leading") == 1
 
-    def wait(self, description, predicate, timeout=30):
+    def wait(self, description, predicate, timeout=120):
         wait_for(description, predicate, timeout, lambda: self.log.read_text()[-4000:])
 
-    def wait_to_lead(self, timeout=60):
+    def wait_to_lead(self, timeout=120):
         self.wait("an operator that leads", self.leads, timeout)
         return self
 

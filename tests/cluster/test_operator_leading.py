@@ -182,7 +182,7 @@ def test_an_operator_starts_while_the_api_server_is_away(breakable_plane, tmp_pa
         operator.start()
         operator.wait("an operator that answers", lambda: operator.get("/readyz")[0] == 200)
         breakable_plane.start("kube-apiserver")
-        operator.wait_to_lead(TAKEOVER_SECONDS + 10)
+        operator.wait_to_lead()
     finally:
         operator.stop()
 
