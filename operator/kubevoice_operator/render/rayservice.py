@@ -46,13 +46,8 @@ RESTART_ANNOTATION = "kubevoice.io/program"
 CANARY_ROOM = 1
 PROXY_CPU = 0.1
 """CPU of the HTTP proxy on each worker."""
-START_PARAMETERS = {
-    # Responses pass through the object store; Ray's default is a third of the memory.
-    "object-store-memory": str(128 << 20),
-    # It sends logs to drivers, of which there are none. KubeRay would leave out "false".
-    "include-log-monitor": "no",
-}
-"""Options of `ray start` on every node."""
+OBJECT_STORE_BYTES = 128 << 20
+"""Responses pass through the object store; Ray's default is a third of the memory."""
 IDLE_SECONDS = 60
 """Time until a worker without a replica is removed; its proxy may still forward responses."""
 DASHBOARD_PORT, METRICS_PORT = 8265, 8080
@@ -67,23 +62,6 @@ STOP_SECONDS = 30
 HEAD_GRACE_SECONDS = 5
 """Time until a deleted head is killed. The shell in which KubeRay starts Ray ignores SIGTERM as process 1, so Ray
 answers requests under way until then."""
-AGENT_PORT = 52365
-"""Where Ray's agent of each node reports the node's health; Ray's default."""
-HEAD_PROBE = {
-    "httpGet": {"path": "/api/healthz", "port": AGENT_PORT},
-    "periodSeconds": 2,
-    "timeoutSeconds": 5,
-    "failureThreshold": 25,
-}
-"""Readiness of the head. KubeRay's own probe begins after ten seconds, and nothing is deployed before it succeeds."""
-WORKER_PROBE = {
-    "httpGet": {"path": "/-/healthz", "port": HTTP_PORT},
-    "periodSeconds": 3,
-    "timeoutSeconds": 2,
-    "failureThreshold": 1,
-}
-"""Readiness of a worker: its proxy fails it at once when the worker drains. KubeRay's own probe starts a shell and four
-programs each time."""
 API_ACCESS_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
 SCRATCH_DIR = "/tmp"  # noqa: S108  # inside the container
 
@@ -160,7 +138,6 @@ def _build_template(model: VoiceModel, images: Images, container: Object) -> Obj
 def _build_head(model: VoiceModel, images: Images) -> Object:
     """Return the head group: the ingress deployment and Ray's control processes. It has no storage credentials."""
     container = _build_container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
-    container["readinessProbe"] = HEAD_PROBE
     if (secret := model.spec.serving.cache.redis_secret_ref) is not None:
         container["env"] += [_build_secret_env(name, secret.name) for name in ("REDIS_USERNAME", "REDIS_PASSWORD")]
     template = _build_template(model, images, container)
@@ -177,7 +154,7 @@ def _build_head(model: VoiceModel, images: Images) -> Object:
     return {
         "rayStartParams": {
             "num-cpus": "0",
-            **START_PARAMETERS,
+            "object-store-memory": str(OBJECT_STORE_BYTES),
             "dashboard-host": "0.0.0.0",  # noqa: S104  # KubeRay calls it
         },
         "template": template,
@@ -228,7 +205,6 @@ def _build_workers(model: VoiceModel, images: Images) -> Object:
     container["env"] += [variable for variable in access.pop("env") if variable["name"] != "HOME"]
     container["volumeMounts"] += mounts
     drain = ["python", "-m", "kubevoice_serving.routing.drain", str(PRESTOP_SECONDS)]
-    container["readinessProbe"] = WORKER_PROBE
     container |= access | {"lifecycle": {"preStop": {"exec": {"command": drain}}}}
     template = _build_template(model, images, container)
     template["spec"]["volumes"] += volumes
@@ -243,7 +219,7 @@ def _build_workers(model: VoiceModel, images: Images) -> Object:
         "maxReplicas": most,
         "rayStartParams": {
             "num-cpus": str(replica_cpus(model)),
-            **START_PARAMETERS,
+            "object-store-memory": str(OBJECT_STORE_BYTES),
         },
         "template": template,
     }

@@ -52,8 +52,6 @@ RAY_ENVIRONMENT = {
     # third of Ray's cost of a request.
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-    # The controller looks at a few replicas. Ten times a second, the default, it takes 6 % of a core while idle.
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.3",
 }
 """The environment of every node."""
 RETRY_SECONDS = 5
