@@ -229,7 +229,7 @@ def test_closing_the_connection_cancels_the_work(serving):
         ({"input": "好" * 5_000}, 413, "split the text"),
         ({"emotion": "bored"}, 400, "it has: neutral, happy"),
         ({"speaker": "nobody"}, 400, "it has: first, second"),
-        ({"voice": "nobody"}, 400, "nobody"),
+        ({"voice": "nobody"}, 404, "nobody"),
         ({"speed": 99}, 422, "speed"),
         ({"input": "<speak>", "ssml": True}, 400, "line 1, column 8"),
         ({"lexicon": {"C#": "xi9"}}, 400, "lexicon['C#']: 'xi9' is not a pinyin syllable"),
