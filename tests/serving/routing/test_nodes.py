@@ -132,7 +132,7 @@ def ray(tmp_path_factory, toy):
     head, workers = config["headGroupSpec"]["rayStartParams"], config["workerGroupSpecs"][0]["rayStartParams"]
     try:
         cluster.start(HEAD, head, "--head", f"--port={cluster.gcs}", f"--dashboard-port={cluster.dashboard}")
-        until(lambda: cluster.request_serve()[0] == 200, cluster.read_logs)
+        until(lambda: cluster.have_all_started() and cluster.request_serve()[0] == 200, cluster.read_logs)
         for address in WORKERS:
             cluster.start(address, workers, f"--address={HEAD}:{cluster.gcs}")
         until(cluster.have_all_started, cluster.read_logs)

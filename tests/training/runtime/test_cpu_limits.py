@@ -4,7 +4,10 @@ import signal
 
 import pytest
 import torch
-from kubevoice_training.__main__ import main
+from kubevoice.errors import InputError
+from kubevoice.resources.stages import TrainSpec
+from kubevoice.resources.voicemodel import BaseVoice, StorageSpec, Training
+from kubevoice_training import __main__ as entry_point
 from kubevoice_training.runtime import cpu_limits
 
 
@@ -38,6 +41,22 @@ def test_a_stage_computes_with_no_more_threads_than_its_pod_has_cores(tmp_path, 
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "8"), ("LOCAL_WORLD_SIZE", processes)):
         monkeypatch.setenv(name, value)
     torch.set_num_threads(2)
-    words = {"--spec": "none.json", "--workdir": "work", "--result": "result.json"}
-    assert main(["train", *(str(part) for name, path in words.items() for part in (name, tmp_path / path))]) == 2
-    assert torch.get_num_threads() == threads
+    used = []
+
+    def train(_spec, _context):
+        used.append(torch.get_num_threads())
+        raise InputError("enough was seen")
+
+    monkeypatch.setattr(entry_point, "load_stage", lambda _stage: train)
+    spec = TrainSpec(
+        features_uri=f"file://{tmp_path}/none",
+        features_digest="sha256:" + "0" * 64,
+        base=BaseVoice(uri=f"file://{tmp_path}/none"),
+        storage=StorageSpec(artifacts_uri=f"file://{tmp_path}/artifacts"),
+        training=Training(),
+    )
+    (tmp_path / "spec.json").write_text(spec.model_dump_json(by_alias=True), encoding="utf-8")
+    words = {"--spec": "spec.json", "--workdir": "work", "--result": "result.json"}
+    options = [str(part) for name, path in words.items() for part in (name, tmp_path / path)]
+    assert entry_point.main(["train", *options]) == 2
+    assert used == [threads]
