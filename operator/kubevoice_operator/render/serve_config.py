@@ -48,6 +48,8 @@ DRAIN_SECONDS = 180
 """Time for a replica that is stopped to finish its requests: the longest text allowed takes about this long."""
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it would connect to a server outside the cluster
+    # By default replicas and the ingress deployment yield to every other process (nice 15).
+    "RAY_worker_niceness": "0",
     # Our code does not block the event loop, so it needs no loop of its own: passing requests between two loops is a
     # third of Ray's cost of a request.
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
