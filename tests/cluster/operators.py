@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -119,3 +120,23 @@ def operator(cluster, folder, *options, **arguments):
         yield process.wait_to_lead()
     finally:
         process.stop()
+
+
+@contextlib.contextmanager
+def deployed_operator(cluster, folder, *options, **arguments):
+    """Run an operator as a Deployment does: it is started again when it ends, as one that lost its Lease does."""
+    with operator(cluster, folder, *options, **arguments) as process:
+        ended = threading.Event()
+
+        def restart():
+            while not ended.wait(1):
+                if not process.running():
+                    process.start()
+
+        supervisor = threading.Thread(target=restart)
+        supervisor.start()
+        try:
+            yield process
+        finally:
+            ended.set()
+            supervisor.join()

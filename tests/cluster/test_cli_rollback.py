@@ -20,7 +20,7 @@ def voices(control_plane, rest):
 
 @pytest.fixture(scope="module", autouse=True)
 def operator(rest, control_plane, tmp_path_factory):
-    with operators.operator(control_plane, tmp_path_factory.mktemp("operator")) as process:
+    with operators.deployed_operator(control_plane, tmp_path_factory.mktemp("operator")) as process:
         yield process
 
 

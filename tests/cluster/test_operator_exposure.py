@@ -20,7 +20,7 @@ def voices(control_plane, rest):
 
 @pytest.fixture(scope="module", autouse=True)
 def operator(voices, control_plane, tmp_path_factory):
-    with operators.operator(control_plane, tmp_path_factory.mktemp("operator")) as process:
+    with operators.deployed_operator(control_plane, tmp_path_factory.mktemp("operator")) as process:
         yield process
         assert process.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
         assert 'code="403"' not in process.get("/metrics")[1]

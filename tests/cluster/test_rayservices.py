@@ -69,7 +69,8 @@ def operator(voices, control_plane, tmp_path_factory):
     with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
         threading.Thread(target=replica.serve_forever, daemon=True).start()
         program = ("-c", OPERATOR_SCRIPT.format(url=f"http://127.0.0.1:{replica.server_port}"))
-        with operators.operator(control_plane, tmp_path_factory.mktemp("operator"), program=program) as process:
+        folder = tmp_path_factory.mktemp("operator")
+        with operators.deployed_operator(control_plane, folder, program=program) as process:
             yield process
             assert process.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
         replica.shutdown()

@@ -23,7 +23,7 @@ def voices(control_plane, rest):
 
 @pytest.fixture(scope="module", autouse=True)
 def operator(voices, control_plane, tmp_path_factory):
-    with operators.operator(control_plane, tmp_path_factory.mktemp("operator")) as running:
+    with operators.deployed_operator(control_plane, tmp_path_factory.mktemp("operator")) as running:
         yield running
         assert running.metric('kubevoice_operator_reconcile_errors_total{kind="bug"}') == 0
         assert 'code="403"' not in running.get("/metrics")[1]
