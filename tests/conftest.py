@@ -25,27 +25,24 @@ def pytest_itemcollected(item):
         require_group(item, "ray")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Begin with the modules that start Ray, then the slow ones, so that no process is left with one at the end.
 
+    One process alone runs beside the tests of tests/cluster, which need most of the CPU at first: it ends with Ray.
     tests/cluster has an order of its own.
     """
+    alone = getattr(config, "workerinput", {}).get("workercount") == 1
     marked = [item for item in items if item.get_closest_marker("slow") and not item.get_closest_marker("cluster")]
     slow = {item.path for item in marked}
-    items.sort(key=lambda item: ("only_ray" not in item.fixturenames, item.path not in slow))
+    items.sort(key=lambda item: (("only_ray" in item.fixturenames) is alone, item.path not in slow))
 
 
 @pytest.fixture(scope="module")
 def only_ray():
-    """Make this module's Ray the only one that tests start: two would take each other's ports.
-
-    Ray runs its workers at nice 15, where other tests on the same cores would starve them.
-    """
+    """Make this module's Ray the only one that tests start: two would take each other's ports."""
     with (Path(tempfile.gettempdir()) / f"kubevoice-tests-ray-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("RAY_worker_niceness", "0")
-            yield
+        yield
 
 
 @pytest.fixture(scope="session")

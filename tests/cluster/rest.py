@@ -10,6 +10,7 @@ GROUPS = {
     "voicemodels": "apis/kubevoice.io/v1alpha1",
     "jobs": "apis/batch/v1",
     "pods": "api/v1",
+    "services": "api/v1",
     "resourcequotas": "api/v1",
     "events": "api/v1",
     "leases": "apis/coordination.k8s.io/v1",

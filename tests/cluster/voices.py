@@ -216,7 +216,10 @@ class Voice:
                 versions += watch.stdout.read().split()
 
     def endpoint(self):
-        return f"http://{self.cluster.resolve(f'{self.name}-serve-svc', self.namespace)}:8000"
+        service = connect(self.cluster.kubeconfig).get("services", self.namespace, f"{self.name}-serve-svc")
+        if service is None:
+            raise RuntimeError(f"{self.name} has no Service")
+        return f"http://{service['spec']['clusterIP']}:8000"
 
     def speak(self, text="你好。", timeout=30, endpoint=None, cache="no-cache", **fields):
         """Send a request for speech; return status, headers and body. `endpoint` saves a request for the Service."""

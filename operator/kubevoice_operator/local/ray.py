@@ -201,6 +201,8 @@ class LocalRay:
             *("--dashboard-agent-listen-port", str(agent), "--dashboard-agent-grpc-port", str(agent_grpc)),
             *("--metrics-export-port", str(metrics), "--temp-dir", str(temporary)),
             *("--num-cpus", str((os.cpu_count() or 1) + SPARE_CPUS), "--object-store-memory", str(128 << 20)),
+            # No cluster to scale, and no driver to show the logs of its workers to: two processes less.
+            *("--no-monitor", "--include-log-monitor", "false"),
         ]
         with self.log.open("ab") as log:
             begin = log.tell()
