@@ -82,7 +82,8 @@ class IngressDeployment:
     def __serve_build_asgi_app__(self) -> FastAPI:
         from kubevoice_serving.http.application import create_app  # only this deployment needs the routes
 
-        return create_app(self._backend, Recordings(self._args.cache / "recordings"), self._access)
+        recordings = Recordings(self._args.cache / "recordings")
+        return create_app(self._backend, recordings, self._access, name_responses=False)
 
 
 def _parse_args(args: dict[str, Any]) -> AppArgs:

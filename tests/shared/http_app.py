@@ -78,7 +78,7 @@ class Site:
             connection.close()
 
 
-def make_app(folder, toy, config=None, wrap=lambda backend: backend, voices=None):
+def make_app(folder, toy, config=None, wrap=lambda backend: backend, voices=None, **options):
     """Return an application with the toy voice, its access control and its backend.
 
     `wrap` may wrap the backend. `voices` is a user_config of the replica in place of the toy voice. It is configured
@@ -89,7 +89,7 @@ def make_app(folder, toy, config=None, wrap=lambda backend: backend, voices=None
         toy_voice = {"name": toy.manifest.name, "revision": toy.digest, "uri": str(toy.path)}
         asyncio.run(replica.reconfigure({"voices": [toy_voice]}))
     backend = wrap(OneReplica(replica))
-    app = create_app(backend, Recordings(folder / "recordings"), access)
+    app = create_app(backend, Recordings(folder / "recordings"), access, **options)
     if voices is not None:
         app.router.lifespan_context = configure_first(app.router.lifespan_context, replica, voices)
     return app, access, backend

@@ -20,6 +20,7 @@ from kubevoice_serving.domain import Refusal, SynthesisRequest
 from kubevoice_serving.http.access import AccessControl, AccessMiddleware, DynamicCorsMiddleware
 from kubevoice_serving.http.body_limit import BodyLimit
 from kubevoice_serving.http.errors import ERRORS, ApiError, add_error_handlers, make_refusal_error
+from kubevoice_serving.http.head_requests import HeadRequests
 from kubevoice_serving.http.metrics import HttpMetrics, ObservabilityMiddleware
 from kubevoice_serving.http.recordings import Recordings
 from kubevoice_serving.http.request_parsing import check_text, parse_lexicon
@@ -52,7 +53,9 @@ NO_ROOM_SECONDS = 60
 CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
 
 
-def create_app(backend: Backend, recordings: Recordings, access: AccessControl) -> FastAPI:
+def create_app(
+    backend: Backend, recordings: Recordings, access: AccessControl, *, name_responses: bool = True
+) -> FastAPI:
     """Create the application: speech, text analysis, voices, the web page, and routes for operators.
 
     Parameters
@@ -63,6 +66,8 @@ def create_app(backend: Backend, recordings: Recordings, access: AccessControl) 
         Where /api/tts keeps its files; expired ones are deleted while the application runs.
     access : AccessControl
         Who may call; it may be reconfigured while the application runs.
+    name_responses : bool
+        False if the HTTP server before the application writes X-Request-Id.
 
     Returns
     -------
@@ -75,9 +80,10 @@ def create_app(backend: Backend, recordings: Recordings, access: AccessControl) 
     add_error_handlers(app)
     # The middleware that is added last runs first.
     app.add_middleware(BodyLimit)
+    app.add_middleware(HeadRequests)
     app.add_middleware(AccessMiddleware, access=access)
     app.add_middleware(DynamicCorsMiddleware, access=access)
-    app.add_middleware(ObservabilityMiddleware, metrics=metrics)
+    app.add_middleware(ObservabilityMiddleware, metrics=metrics, name_responses=name_responses)
     add_speech_route(app, backend, metrics)
     add_batch_route(app, backend, metrics, access)
     add_websocket_route(app, backend, metrics)

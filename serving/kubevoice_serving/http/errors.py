@@ -24,7 +24,7 @@ __all__ = [
     "make_retry_error",
 ]
 
-ERROR_STATUSES = (400, 401, 404, 413, 422, 429, 503)
+ERROR_STATUSES = (400, 401, 404, 413, 415, 422, 429, 503)
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in ERROR_STATUSES}
 """Error responses of a route that synthesizes, for the OpenAPI document."""
 
@@ -198,6 +198,12 @@ async def _handle_validation_error(request: Request, error: RequestValidationErr
     if faults[0]["type"] == "json_invalid":
         reason = f"the body is not JSON: {faults[0]['ctx']['error']} at character {faults[0]['loc'][-1]}"
         return make_error_response(request.url.path, ApiError(HTTPStatus.BAD_REQUEST, "invalid_json", reason))
+    if faults[0]["loc"] == ("body",) and isinstance(faults[0]["input"], bytes):  # FastAPI has not parsed it
+        content_type = request.headers.get("content-type")
+        problem = f"the Content-Type is {content_type[:100]}" if content_type else "the request has no Content-Type"
+        reason = f"{problem}; send the body as JSON with the header Content-Type: application/json"
+        unsupported = ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", reason)
+        return make_error_response(request.url.path, unsupported)
     named = ((field_path(fault["loc"][1:], "body"), fault["msg"]) for fault in faults)
     return make_error_response(request.url.path, make_invalid_value_error(named))
 

@@ -134,11 +134,15 @@ class ObservabilityMiddleware:
         The application behind it.
     metrics : HttpMetrics
         Where responses are counted.
+    name_responses : bool
+        Whether to write the id of a request into the header of its response. Ray's HTTP server does that itself.
     """
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, *, name_responses: bool) -> None:
         self._app = app
         self._metrics = metrics
+        # Nothing but us names the handshake of a WebSocket.
+        self._named = ("http.response.start", "websocket.accept") if name_responses else ("websocket.accept",)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -154,7 +158,7 @@ class ObservabilityMiddleware:
                 status = message["status"]
             elif message["type"] == "websocket.close":
                 status = to_http_status(message["code"])
-            if message["type"] in ("http.response.start", "websocket.accept"):
+            if message["type"] in self._named:
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 

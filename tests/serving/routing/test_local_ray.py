@@ -39,6 +39,7 @@ def measure_seconds(wav):
 def test_speech_names_its_voice_and_revision(serving, toy):
     status, headers, wav = speak(serving)
     assert (status, headers["Content-Type"]) == (200, "audio/wav")
+    assert len(headers.get_all("X-Request-Id")) == 1
     assert (headers["X-Voice"], headers["X-Revision"]) == ("toy", toy.digest)
     assert soundfile.info(io.BytesIO(wav)).samplerate == toy.manifest.sample_rate
     assert float(headers["X-Audio-Seconds"]) == pytest.approx(measure_seconds(wav), abs=0.01)

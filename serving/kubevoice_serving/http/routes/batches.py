@@ -30,7 +30,7 @@ from kubevoice_serving.http.errors import (
 from kubevoice_serving.http.events import document_models
 from kubevoice_serving.http.metrics import HttpMetrics
 from kubevoice_serving.http.request_parsing import check_text, parse_synthesis_request
-from kubevoice_serving.http.routes.speech import is_cache_bypassed, synthesize
+from kubevoice_serving.http.routes.speech import STREAM_HEADERS, is_cache_bypassed, synthesize
 from kubevoice_serving.http.zip_stream import ZipStream
 from kubevoice_serving.routing.backend import Backend
 
@@ -77,7 +77,7 @@ def add_batch_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, access
         """Synthesize many texts; an error of one text does not affect the others."""
         items = _parse_items(body, bypass_cache=is_cache_bypassed(cache_control))
         access.charge(http_request.scope, len(items) - 1)  # one was counted when it was admitted
-        headers = {"Content-Disposition": 'attachment; filename="speech.zip"'}
+        headers = {"Content-Disposition": 'attachment; filename="speech.zip"'} | STREAM_HEADERS
         return StreamingResponse(_iterate_zip(backend, metrics, items), headers=headers, media_type="application/zip")
 
 

@@ -28,7 +28,11 @@ from kubevoice_serving.http.schemas import SpeechRequest
 from kubevoice_serving.routing.backend import Backend
 from kubevoice_serving.tracing import current_span
 
-__all__ = ["add_speech_route", "is_cache_bypassed", "synthesize"]
+__all__ = ["STREAM_HEADERS", "add_speech_route", "is_cache_bypassed", "synthesize"]
+
+STREAM_HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
+"""Headers that make proxies pass a stream on as it comes: a proxy that compresses, or nginx, would hold back the first
+kilobytes."""
 
 FORMATS_WITH_LENGTH = ("wav", "flac")
 """Formats whose headers contain their length, so that they are sent only when they are complete."""
@@ -168,7 +172,7 @@ async def _stream_response(
                     yield format_sse_event(AudioDone.from_characters(len(request.text)))
 
     media_type = "text/event-stream" if events else CONTENT_TYPES[head.audio_format]
-    return StreamingResponse(iterate_body(), headers=_make_headers(head), media_type=media_type)
+    return StreamingResponse(iterate_body(), headers=_make_headers(head) | STREAM_HEADERS, media_type=media_type)
 
 
 def _make_headers(head: SpeechHead) -> dict[str, str]:
