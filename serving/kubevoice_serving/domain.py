@@ -59,6 +59,8 @@ class SynthesisRequest:
         One of `kubevoice.audio.encode.CONTENT_TYPES`.
     controls : Controls
         Speed, pitch, volume, emotion and speaker.
+    instructions : str or None
+        A description of the way to speak, which chooses controls where it names one.
     ssml : bool
         Whether the text is an SSML document.
     lexicon : Lexicon or None
@@ -82,6 +84,7 @@ class SynthesisRequest:
     voice: str | None = None
     audio_format: str = "wav"
     controls: Controls = field(default_factory=Controls)
+    instructions: str | None = None
     ssml: bool = False
     lexicon: Lexicon | None = None
     loudness: float | None = None
@@ -105,7 +108,7 @@ class SpeechHead:
     voice, revision : str
         Name and bundle digest of the voice that synthesizes.
     notices : tuple of Notice
-        Parts of an SSML document that the voice ignores.
+        Parts of the request that have no effect.
     cache_tier : str
         Tier of the response cache that the speech came from, "memory" or "redis"; empty if it was synthesized.
     """

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from kubevoice.validation import field_path
 from pydantic import BaseModel, Field, PlainValidator, ValidationError
 
-from kubevoice_serving.http.schemas import AudioFormat, ErrorBody, SpeechInput, SsmlNotice, StrictModel
+from kubevoice_serving.http.schemas import AudioFormat, ErrorBody, RequestNotice, SpeechInput, StrictModel
 
 __all__ = ["BatchItem", "BatchItemResult", "BatchRequest", "BatchResultManifest", "InvalidBatchItem"]
 
@@ -66,7 +66,7 @@ class BatchItemResult(BaseModel):
     revision: str | None = None
     sample_rate: int | None = None
     audio_seconds: float | None = None
-    notices: list[SsmlNotice] = Field([], description="Parts of an SSML document that were ignored.")
+    notices: list[RequestNotice] = Field([], description="What of the item has no effect.")
     error: ErrorBody | None = None
 
 

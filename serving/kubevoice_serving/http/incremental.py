@@ -9,13 +9,14 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from http import HTTPStatus
 
 import numpy as np
 from kubevoice.audio.encode import Encoder, open_encoder
 from kubevoice.engine.script import SENTENCE_PAUSE_SECONDS
 from kubevoice.engine.timing import Times, shift_times
+from kubevoice.text.ssml import Notice
 
 from kubevoice_serving.domain import (
     AtCapacityError,
@@ -54,10 +55,19 @@ class IncrementalSpeech:
         How to synthesize; its text and format are replaced.
     audio_format : str
         Format of the file.
+    notices : tuple of Notice
+        What of the first message has no effect.
     """
 
-    def __init__(self, backend: Backend, metrics: HttpMetrics, request: SynthesisRequest, audio_format: str) -> None:
-        self._backend, self._metrics = backend, metrics
+    def __init__(
+        self,
+        backend: Backend,
+        metrics: HttpMetrics,
+        request: SynthesisRequest,
+        audio_format: str,
+        notices: tuple[Notice, ...] = (),
+    ) -> None:
+        self._backend, self._metrics, self._notices = backend, metrics, notices
         self._request = replace(request, audio_format="pcm")
         self._format = audio_format
         self._head: SpeechHead | None = None
@@ -156,7 +166,8 @@ class IncrementalSpeech:
             self._head, self._encoder = head, open_encoder(head.sample_rate, self._format)
             current_span().set_attributes(**replace(head, audio_format=self._format).trace_attributes, streaming=True)
             fields = {"voice": head.voice, "revision": head.revision, "response_format": self._format}
-            yield SpeechStarted.model_validate(fields | {"sample_rate": head.sample_rate})
+            notices = [asdict(notice) for notice in self._notices + head.notices]
+            yield SpeechStarted.model_validate(fields | {"sample_rate": head.sample_rate, "notices": notices})
             return
         if head.sample_rate != self._head.sample_rate:
             message = f"voice {head.voice} has been replaced by one at {head.sample_rate} Hz; start a new speech"

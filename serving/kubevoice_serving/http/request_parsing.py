@@ -70,7 +70,15 @@ def parse_synthesis_request(options: SpeechOptions, text: str, *, ssml: bool = F
     )
     lexicon = parse_lexicon(options.lexicon)
     trace = current_span().propagation_headers
-    return SynthesisRequest(text, options.voice, controls=controls, ssml=ssml, lexicon=lexicon, trace=trace)
+    return SynthesisRequest(
+        text,
+        options.voice,
+        controls=controls,
+        instructions=options.instructions,
+        ssml=ssml,
+        lexicon=lexicon,
+        trace=trace,
+    )
 
 
 def parse_lexicon(readings: dict[str, str] | None) -> Lexicon | None:

@@ -1,8 +1,18 @@
 """Request and response models, as /docs shows them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from kubevoice.text.ssml import Notice
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    model_validator,
+)
 
 from kubevoice_serving.domain import VoiceState
 
@@ -18,7 +28,7 @@ __all__ = [
     "SpeechInput",
     "SpeechOptions",
     "SpeechRequest",
-    "SsmlNotice",
+    "RequestNotice",
     "StrictModel",
     "SubtitlesRequest",
     "Text",
@@ -50,8 +60,21 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+IGNORED_FIELDS = frozenset(
+    (
+        *("user", "metadata", "language", "lang_code", "backend"),  # LiteLLM, LocalAI, Kokoro-FastAPI
+        *("normalization_options", "return_download_link", "download_format", "return_timestamps"),  # Kokoro-FastAPI
+        *("sample_rate", "gain", "references", "max_tokens", "max_new_tokens"),  # speaches, SiliconFlow, Fish Speech
+        *("task_type", "ref_audio", "ref_text", "x_vector_only_mode", "initial_codec_chunk_frames"),  # vLLM-Omni
+        *("temperature", "top_p", "top_k", "seed", "repetition_penalty", "exaggeration", "cfg_weight"),  # samplers
+        *("volume_multiplier", "chunk_length", "chunk_size", "streaming_mode", "split_sentences", "extra_params"),
+    )
+)
+"""Fields that clients of other servers send and that have no effect here."""
+
+
 class SpeechOptions(StrictModel):
-    """Voice, controls and readings of a request."""
+    """Voice, controls and readings of a request. A field that is null is as one that is omitted."""
 
     model: str = Field("kubevoice", description="Ignored; OpenAI's clients send it. `voice` selects the voice.")
     voice: Annotated[str | None, BeforeValidator(_unwrap_voice)] = Field(
@@ -73,10 +96,37 @@ class SpeechOptions(StrictModel):
     lexicon: dict[str, str] | None = Field(
         None, max_length=200, description="Readings by word, in pinyin with tones.", examples=[{"重庆": "chong2 qing4"}]
     )
+    instructions: str | None = Field(
+        None,
+        max_length=MAX_CHARACTERS,
+        description="How to speak, in Chinese or English. Words that name an emotion, its intensity or a rate choose "
+        "them; X-Notices says which.",
+        examples=["Speak slowly, in a very cheerful tone."],
+    )
+    _ignored: tuple[str, ...] = PrivateAttr(())
+    """Fields that were sent and have no effect; set by `_accept_known_fields`."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _accept_known_fields(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Take out the fields of other servers, and nulls where there is a default."""
+        if not isinstance(value, dict):
+            return handler(value)
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()} | IGNORED_FIELDS
+        given = {name: each for name, each in value.items() if each is not None or name not in optional}
+        ignored = tuple(name for name in given if name in IGNORED_FIELDS)
+        model = handler({name: each for name, each in given.items() if name not in IGNORED_FIELDS})
+        model._ignored = ignored  # noqa: SLF001  # of this class
+        return model
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """A notice for each field that has no effect."""
+        return tuple(Notice(f"the field `{name}` has no effect") for name in self._ignored)
 
 
 class SpeechInput(SpeechOptions):
-    """The text to synthesize, and its options."""
+    """The text to synthesize, and its options. A field that is null is as one that is omitted."""
 
     input: Text = Field(
         description=f"Text to synthesize, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"]
@@ -159,13 +209,11 @@ class AnalyzedSyllable(BaseModel):
     pinyin: str = Field(description="Pinyin with a tone digit as spoken.")
 
 
-class SsmlNotice(BaseModel):
-    """A part of an SSML document that was ignored; its text is synthesized."""
+class RequestNotice(BaseModel):
+    """A part of the request or of its SSML document that has no effect."""
 
     message: str
-    line: int | None = Field(
-        description="Line, from 1; null if the voice does not have the requested speaker or emotion."
-    )
+    line: int | None = Field(description="Line of the document, from 1; null if the notice is about no place in it.")
     column: int | None
 
 
@@ -177,7 +225,7 @@ class AnalyzeResponse(BaseModel):
     words: list[str]
     pinyin: list[AnalyzedSyllable]
     units: list[str]
-    notices: list[SsmlNotice] = Field([], description="Parts of an SSML document that were ignored.")
+    notices: list[RequestNotice] = Field([], description="Parts of an SSML document that were ignored.")
 
 
 class Voice(BaseModel):

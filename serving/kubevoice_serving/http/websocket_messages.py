@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from kubevoice_serving.http.events import Event
-from kubevoice_serving.http.schemas import MAX_CHARACTERS, AudioFormat, ErrorBody, SpeechOptions, StrictModel, Text
+from kubevoice_serving.http.schemas import (
+    MAX_CHARACTERS,
+    AudioFormat,
+    ErrorBody,
+    RequestNotice,
+    SpeechOptions,
+    StrictModel,
+    Text,
+)
 
 __all__ = [
     "MESSAGE",
@@ -62,6 +70,7 @@ class SpeechStarted(Event):
     revision: str
     response_format: AudioFormat
     sample_rate: int
+    notices: tuple[RequestNotice, ...] = Field((), description="What of the first message has no effect.")
 
 
 class SentenceStarted(Event):

@@ -8,6 +8,7 @@ import numpy as np
 from kubevoice.audio.encode import encode_audio, open_encoder
 from kubevoice.audio.loudness import to_loudness
 from kubevoice.engine import DecoderScheduler, Engine, build_script
+from kubevoice.engine.instructions import apply_instructions
 from kubevoice.engine.synthesis import SamplesOrTimes, synthesize_with_times
 from kubevoice.engine.timing import Times, time_parts
 from kubevoice.text import Analysis, Lexicon, Passage
@@ -95,9 +96,10 @@ class Synthesis:
         self._span.add_child("wait", started - self._arrived)
         request = self.request
         script = build_script(self._engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
+        controls, notices = apply_instructions(request.controls, request.instructions, self._engine.manifest)
         self._record_work("read", started)
-        self._notices = script.notices
-        items = synthesize_with_times(self._engine, script.parts, request.controls, scheduler=self._scheduler)
+        self._notices = notices + script.notices
+        items = synthesize_with_times(self._engine, script.parts, controls, scheduler=self._scheduler)
         while True:
             started = time.perf_counter()
             item = next(items, None)
@@ -219,7 +221,8 @@ def compute_timing(request: SynthesisRequest, voice: str, engine: Engine) -> Spe
         For text or controls that the voice cannot synthesize.
     """
     script = build_script(engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
-    return SpeechTiming(voice, engine.revision, time_parts(engine, script.parts, request.controls))
+    controls, _ = apply_instructions(request.controls, request.instructions, engine.manifest)
+    return SpeechTiming(voice, engine.revision, time_parts(engine, script.parts, controls))
 
 
 def analyze_text(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:

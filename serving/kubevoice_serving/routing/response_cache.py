@@ -43,8 +43,8 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     Parameters
     ----------
     request : SynthesisRequest
-        Of it the key has text, format, loudness, timestamps, controls, whether it is SSML, and the lexicon. It leaves
-        out what does not change the result: whether the cache is bypassed, when the result is due, what it continues,
+        Of it the key has text, format, loudness, timestamps, controls, instructions, whether it is SSML, and the
+        lexicon. It leaves out what does not change the result: whether the cache is bypassed, when the result is due, what it continues,
         and the trace.
     voice : str
         Name of the voice, the default one's if the request names none. Two names may have the same revision, and the
@@ -64,7 +64,8 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     header_has_length = not streaming and request.audio_format in ("wav", "flac")
     has_times = request.timestamps and streaming
     output = [request.audio_format, header_has_length, has_times, request.loudness]
-    parts = [voice, revision, request.text, output, astuple(request.controls), request.ssml, lexicon]
+    manner = [*astuple(request.controls), request.instructions]
+    parts = [voice, revision, request.text, output, manner, request.ssml, lexicon]
     return hash_text(json.dumps(parts))
 
 

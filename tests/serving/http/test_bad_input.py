@@ -71,7 +71,7 @@ def test_text_with_nothing_to_speak(site, text, stream):
 
 
 @pytest.mark.parametrize(
-    "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 400, "[]", '"fast"', "null"]
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 400, "[]", '"fast"']
 )
 @pytest.mark.parametrize("field", ["speed", "pitch", "volume", "intensity"])
 def test_invalid_numbers(site, field, number):

@@ -33,6 +33,7 @@ def test_the_order_of_events(site, toy):
         "voice": "toy",
         "revision": toy.digest,
         "response_format": "pcm",
+        "notices": [],
         "sample_rate": toy.manifest.sample_rate,
     }
     usage = {"input_tokens": len(TEXT), "output_tokens": 0, "total_tokens": len(TEXT)}

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
+from kubevoice.text.ssml import Notice
 
 from kubevoice_serving.domain import AtCapacityError, SynthesisRequest, SynthesisResult, UnavailableError
 from kubevoice_serving.http.access import AccessControl
@@ -50,8 +51,8 @@ ZIP: dict[int | str, dict[str, Any]] = {
         "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-ParsedItem = tuple[str, SynthesisRequest | ApiError]
-"""The id of an item, and its request or what is wrong with it."""
+ParsedItem = tuple[str, SynthesisRequest | ApiError, tuple[Notice, ...]]
+"""The id of an item, its request or what is wrong with it, and what of it has no effect."""
 
 
 def add_batch_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, access: AccessControl) -> None:
@@ -92,29 +93,31 @@ def _parse_items(body: BatchRequest, *, bypass_cache: bool) -> list[ParsedItem]:
     for number, item in enumerate(body.items, 1):
         name = item.id or f"{number:03}"
         try:
-            items.append((name, _parse_item(item, name, used_names, bypass_cache=bypass_cache)))
+            request, notices = _parse_item(item, name, used_names, bypass_cache=bypass_cache)
+            items.append((name, request, notices))
         except ApiError as error:
-            items.append((name, error))
+            items.append((name, error, ()))
         used_names.add(name.casefold())
     return items
 
 
 def _parse_item(
     item: BatchItem | InvalidBatchItem, name: str, used_names: set[str], *, bypass_cache: bool
-) -> SynthesisRequest:
-    """Return the request of an item. Raises ApiError for what is wrong with it."""
+) -> tuple[SynthesisRequest, tuple[Notice, ...]]:
+    """Return the request of an item, and what of it has no effect. Raises ApiError for what is wrong with it."""
     if isinstance(item, InvalidBatchItem):
         raise make_invalid_value_error(item.faults)
     if name.casefold() in used_names:
         raise make_invalid_value_error([("id", f"another item has the id {name!r}, too; give each item its own id")])
     check_text(item.input, "input")
-    return replace(
+    request = replace(
         parse_synthesis_request(item, item.input, ssml=item.ssml),
         audio_format=item.response_format,
         loudness=item.loudness,
         bypass_cache=bypass_cache,
         due_seconds=DUE_SECONDS,
     )
+    return request, item.notices
 
 
 async def _iterate_zip(backend: Backend, metrics: HttpMetrics, items: list[ParsedItem]) -> AsyncIterator[bytes]:
@@ -122,12 +125,12 @@ async def _iterate_zip(backend: Backend, metrics: HttpMetrics, items: list[Parse
     zip_stream, results = ZipStream(), []
     waiting, tasks = deque(items), deque[asyncio.Task[SynthesisResult | ApiError]]()
     try:
-        for name, _ in items:
+        for name, _, notices in items:
             while waiting and len(tasks) < CONCURRENCY:
                 tasks.append(asyncio.create_task(_synthesize_item(backend, metrics, waiting.popleft()[1])))
             outcome = await tasks[0]
             tasks.popleft()  # not before it is done: if the caller leaves, it is cancelled below
-            results.append(_make_item_result(name, outcome))
+            results.append(_make_item_result(name, outcome, notices))
             if isinstance(outcome, SynthesisResult):
                 yield zip_stream.add_entry(results[-1].file or name, outcome.audio)
         succeeded = sum(result.error is None for result in results)
@@ -162,7 +165,9 @@ async def _synthesize_item(
             await asyncio.sleep(error.retry_after)
 
 
-def _make_item_result(name: str, outcome: SynthesisResult | ApiError) -> BatchItemResult:
+def _make_item_result(
+    name: str, outcome: SynthesisResult | ApiError, notices: tuple[Notice, ...]
+) -> BatchItemResult:
     if isinstance(outcome, ApiError):
         return BatchItemResult(id=name, status=outcome.status, error=make_error_body(outcome))
     head = outcome.head
@@ -174,5 +179,5 @@ def _make_item_result(name: str, outcome: SynthesisResult | ApiError) -> BatchIt
         revision=head.revision,
         sample_rate=head.sample_rate,
         audio_seconds=outcome.stats.audio_seconds,
-        notices=[asdict(notice) for notice in head.notices],
+        notices=[asdict(notice) for notice in notices + head.notices],
     )

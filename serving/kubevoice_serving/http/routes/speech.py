@@ -1,9 +1,8 @@
 """The route for speech: a complete file, a streamed file, or server-sent events."""
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from fastapi import FastAPI, Header, Response
 from fastapi.responses import StreamingResponse
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine.timing import Times
+from kubevoice.text.ssml import Notice
 
 from kubevoice_serving.domain import Refusal, SpeechHead, SynthesisRequest, SynthesisResult, SynthesisStats
 from kubevoice_serving.http.errors import ERRORS, ApiError, make_refusal_error
@@ -23,6 +23,7 @@ from kubevoice_serving.http.events import (
     make_schema_reference,
 )
 from kubevoice_serving.http.metrics import HttpMetrics
+from kubevoice_serving.http.notices import make_notices_header
 from kubevoice_serving.http.request_parsing import check_text, parse_synthesis_request
 from kubevoice_serving.http.schemas import SpeechRequest
 from kubevoice_serving.routing.backend import Backend
@@ -36,8 +37,6 @@ kilobytes."""
 
 FORMATS_WITH_LENGTH = ("wav", "flac")
 """Formats whose headers contain their length, so that they are sent only when they are complete."""
-MAX_NOTICES = 8
-"""Most notices in a response header."""
 TIMESTAMPS_NEED_EVENTS = (
     "an audio file cannot contain timestamps; set stream_format to sse for events that have them, "
     "or send the same request to /v1/audio/subtitles"
@@ -84,9 +83,9 @@ def add_speech_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> No
         needs_whole = body.response_format in FORMATS_WITH_LENGTH or body.loudness is not None
         streaming = not needs_whole if body.stream is None else body.stream
         if events or streaming:
-            return await _stream_response(backend, metrics, request, events=events)
+            return await _stream_response(backend, metrics, request, body.notices, events=events)
         result = await synthesize(backend, metrics, request, "input")
-        headers = _make_headers(result.head) | _make_cost_headers(result.stats)
+        headers = _make_headers(result.head, body.notices) | _make_cost_headers(result.stats)
         return Response(result.audio, headers=headers, media_type=CONTENT_TYPES[result.head.audio_format])
 
 
@@ -143,7 +142,7 @@ async def synthesize(backend: Backend, metrics: HttpMetrics, request: SynthesisR
 
 
 async def _stream_response(
-    backend: Backend, metrics: HttpMetrics, request: SynthesisRequest, *, events: bool
+    backend: Backend, metrics: HttpMetrics, request: SynthesisRequest, notices: tuple[Notice, ...], *, events: bool
 ) -> StreamingResponse:
     """Stream speech.
 
@@ -172,17 +171,19 @@ async def _stream_response(
                     yield format_sse_event(AudioDone.from_characters(len(request.text)))
 
     media_type = "text/event-stream" if events else CONTENT_TYPES[head.audio_format]
-    return StreamingResponse(iterate_body(), headers=_make_headers(head) | STREAM_HEADERS, media_type=media_type)
+    return StreamingResponse(
+        iterate_body(), headers=_make_headers(head, notices) | STREAM_HEADERS, media_type=media_type
+    )
 
 
-def _make_headers(head: SpeechHead) -> dict[str, str]:
+def _make_headers(head: SpeechHead, notices: tuple[Notice, ...]) -> dict[str, str]:
     return {
         "Content-Disposition": f'inline; filename="speech.{head.audio_format}"',
         "X-Voice": head.voice,
         "X-Revision": head.revision,
         "X-Sample-Rate": str(head.sample_rate),
         "X-Cache": f"hit; {head.cache_tier}" if head.cache_tier else "miss",
-    } | ({"X-Notices": json.dumps([asdict(one) for one in head.notices[:MAX_NOTICES]])} if head.notices else {})
+    } | make_notices_header(notices + head.notices)
 
 
 def _make_cost_headers(stats: SynthesisStats) -> dict[str, str]:

@@ -9,6 +9,7 @@ from kubevoice.subtitles import render_subtitles
 
 from kubevoice_serving.domain import Refusal
 from kubevoice_serving.http.errors import ERRORS, make_refusal_error
+from kubevoice_serving.http.notices import make_notices_header
 from kubevoice_serving.http.request_parsing import check_text, parse_synthesis_request
 from kubevoice_serving.http.schemas import SubtitlesRequest
 from kubevoice_serving.routing.backend import Backend
@@ -41,5 +42,5 @@ def add_subtitles_route(app: FastAPI, backend: Backend) -> None:
         if isinstance(timing, Refusal):
             raise make_refusal_error(timing, "input")
         content = render_subtitles(body.format, body.input, timing.timing, ssml=body.ssml)
-        headers = {"X-Voice": timing.voice, "X-Revision": timing.revision}
+        headers = {"X-Voice": timing.voice, "X-Revision": timing.revision} | make_notices_header(body.notices)
         return Response(content, headers=headers, media_type=MEDIA_TYPES[body.format])

@@ -125,7 +125,7 @@ class _Connection:
         if not isinstance(start, StartMessage):
             raise ApiError(HTTPStatus.BAD_REQUEST, "not_started", "the first message must be of type start")
         request = replace(parse_synthesis_request(start, ""), timestamps=start.timestamps)
-        speech = IncrementalSpeech(backend, metrics, request, start.response_format)
+        speech = IncrementalSpeech(backend, metrics, request, start.response_format, start.notices)
         sending = asyncio.create_task(self._send_speech(speech))
         reading = asyncio.create_task(self._read_text())
         try:
