@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine import Controls
-from kubevoice.resources.data_plane import RevisionsResponse, Track
+from kubevoice.resources.data_plane import Track
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from kubevoice_serving.domain import Refusal, SynthesisRequest
@@ -26,19 +26,11 @@ from kubevoice_serving.http.recordings import Recordings
 from kubevoice_serving.http.request_parsing import check_text, parse_lexicon
 from kubevoice_serving.http.residency_metrics import render_residency
 from kubevoice_serving.http.routes.batches import add_batch_route
+from kubevoice_serving.http.routes.lists import add_list_routes
 from kubevoice_serving.http.routes.speech import add_speech_route, synthesize
 from kubevoice_serving.http.routes.subtitles import add_subtitles_route
 from kubevoice_serving.http.routes.websocket import add_websocket_route
-from kubevoice_serving.http.schemas import (
-    AnalyzeRequest,
-    AnalyzeResponse,
-    LegacyRequest,
-    LegacyResponse,
-    OpenAIModel,
-    OpenAIModelList,
-    Voice,
-    VoiceList,
-)
+from kubevoice_serving.http.schemas import AnalyzeRequest, AnalyzeResponse, LegacyRequest, LegacyResponse
 from kubevoice_serving.routing.backend import Backend
 from kubevoice_serving.tracing import current_span, get_tracer
 
@@ -90,7 +82,7 @@ def create_app(
     add_subtitles_route(app, backend)
     _add_analyze_route(app, backend)
     _add_legacy_routes(app, backend, metrics, recordings)
-    _add_list_routes(app, backend)
+    add_list_routes(app, backend)
     _add_operations_routes(app, backend, metrics)
     _add_web_page(app)
     return app
@@ -155,24 +147,6 @@ def _add_legacy_routes(app: FastAPI, backend: Backend, metrics: HttpMetrics, rec
             message = f"there is no recording {recording[:64]!r}; recordings are deleted after seven days"
             raise ApiError(HTTPStatus.NOT_FOUND, "no_recording", message)
         return FileResponse(path, media_type=CONTENT_TYPES["wav"])
-
-
-def _add_list_routes(app: FastAPI, backend: Backend) -> None:
-    @app.get("/v1/voices", tags=["voices"])
-    async def voices() -> VoiceList:
-        """List voices with their speakers, emotions and provenance."""
-        return VoiceList(voices=[Voice.model_validate(voice) for voice in await backend.list_voices()])
-
-    @app.get("/v1/models", tags=["voices"])
-    async def models() -> OpenAIModelList:
-        """List the voices as models, for OpenAI's clients."""
-        voices = await backend.list_voices()
-        return OpenAIModelList(data=[OpenAIModel(id=voice.name, state=voice.state) for voice in voices])
-
-    @app.get("/v1/revisions", tags=["operations"])
-    async def revisions() -> RevisionsResponse:
-        """List the revision of each voice in each replica, and the outcomes of the requests of each track."""
-        return RevisionsResponse(replicas=tuple(await backend.list_replicas()), traffic=backend.track_traffic())
 
 
 def _add_operations_routes(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> None:

@@ -20,10 +20,15 @@ __all__ = [
     "AnalyzeRequest",
     "AnalyzeResponse",
     "AudioFormat",
+    "AudioModelList",
+    "AudioVoiceList",
     "ErrorBody",
     "ErrorResponse",
     "LegacyRequest",
     "LegacyResponse",
+    "ListedModel",
+    "ListedVoice",
+    "OpenAIModel",
     "OpenAIModelList",
     "SpeechInput",
     "SpeechOptions",
@@ -269,6 +274,35 @@ class OpenAIModelList(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[OpenAIModel]
+
+
+class ListedVoice(BaseModel):
+    """A voice in the list of /v1/audio/voices."""
+
+    id: str = Field(description="What `voice` of a request takes.")
+    name: str
+    language: str | None = Field(description="null where a voice is loaded on demand and has not been read yet.")
+    speakers: tuple[str, ...]
+    emotions: tuple[str, ...]
+
+
+class AudioVoiceList(BaseModel):
+    """The voices as Open WebUI and clients of Kokoro-FastAPI read them."""
+
+    voices: list[ListedVoice]
+
+
+class ListedModel(BaseModel):
+    """A voice in the list of /v1/audio/models."""
+
+    id: str
+    name: str
+
+
+class AudioModelList(BaseModel):
+    """The voices as Open WebUI reads models."""
+
+    models: list[ListedModel]
 
 
 class ErrorBody(BaseModel):

@@ -70,9 +70,7 @@ def test_text_with_nothing_to_speak(site, text, stream):
     assert ("nothing that can be spoken" if text.strip() else "is empty") in read_message("/v1", response)
 
 
-@pytest.mark.parametrize(
-    "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 400, "[]", '"fast"']
-)
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 400, "[]", '"fast"'])
 @pytest.mark.parametrize("field", ["speed", "pitch", "volume", "intensity"])
 def test_invalid_numbers(site, field, number):
     body = f'{{"input": "你好。", "{field}": {number}}}'
@@ -162,7 +160,16 @@ OPERATIONS = [
     "POST /v1/audio/speech/batch",
     "GET /v1/audio/speech/stream",
     "GET /audio/{recording}.wav",
-    *("GET /v1/voices", "GET /v1/models", "GET /v1/revisions", "GET /healthz", "GET /readyz", "GET /metrics"),
+    *("GET /v1/audio/voices", "GET /v1/audio/models"),
+    *(
+        "GET /v1/voices",
+        "GET /v1/models",
+        "GET /v1/models/{model}",
+        "GET /v1/revisions",
+        "GET /healthz",
+        "GET /readyz",
+        "GET /metrics",
+    ),
 ]
 
 

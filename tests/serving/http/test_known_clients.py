@@ -64,6 +64,21 @@ def test_requests_of_known_clients_are_answered(site, name):
     assert read_notices(headers) == [f"the field `{key}` has no effect" for key in RECORDED[name] if key in ignored]
 
 
+def test_open_webui_finds_voices_and_models(site):
+    _, _, body = site.call("GET", "/v1/audio/voices")
+    (voice,) = json.loads(body)["voices"]
+    assert (voice["id"], voice["name"], voice["emotions"]) == ("toy", "toy", ["neutral", "happy"])
+    _, _, body = site.call("GET", "/v1/audio/models")
+    assert json.loads(body) == {"models": [{"id": "toy", "name": "toy"}]}
+
+
+def test_openais_client_finds_models(client):
+    assert [model.id for model in client.models.list()] == ["toy"]
+    assert client.models.retrieve("toy").id == "toy"
+    with pytest.raises(openai.NotFoundError, match="there are: toy"):
+        client.models.retrieve("tts-1")
+
+
 def test_null_is_as_omitted(site, toy):
     fields = ("model", "voice", "speed", "emotion", "intensity", "speaker", "pitch", "volume", "lexicon", "ssml")
     more = ("loudness", "response_format", "stream_format", "timestamps", "stream", "instructions")
