@@ -13,6 +13,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from kubevoice_serving.http.access import AccessControl
+from kubevoice_serving.http.client_rules import ClientRules
 from kubevoice_serving.http.recordings import Recordings
 from kubevoice_serving.replica.synthesizer import Synthesizer
 from kubevoice_serving.routing.caching_backend import CachingBackend
@@ -58,11 +59,11 @@ class IngressDeployment:
     def __init__(self, synthesizers: DeploymentHandle[Any], args: AppArgs) -> None:
         self._replicas = RayBackend(synthesizers)
         self._backend = CachingBackend(self._replicas)
-        self._access = AccessControl()
+        self._access, self._rules = AccessControl(), ClientRules()
         self._args = args
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Take new access rules, a new canary or weight, new revisions and new settings of the cache.
+        """Take new rules, a new canary or weight, new revisions and new settings of the cache.
 
         Parameters
         ----------
@@ -76,6 +77,7 @@ class IngressDeployment:
         """
         config = IngressConfig.model_validate(user_config)
         self._access.configure(config.access)
+        self._rules.configure(config)
         self._replicas.configure(config)
         await self._backend.configure(config)
 
@@ -83,7 +85,7 @@ class IngressDeployment:
         from kubevoice_serving.http.application import create_app  # only this deployment needs the routes
 
         recordings = Recordings(self._args.cache / "recordings")
-        return create_app(self._backend, recordings, self._access, name_responses=False)
+        return create_app(self._backend, recordings, self._access, self._rules, name_responses=False)
 
 
 def _parse_args(args: dict[str, Any]) -> AppArgs:

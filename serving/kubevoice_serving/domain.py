@@ -68,6 +68,8 @@ class SynthesisRequest:
     loudness : float or None
         Integrated loudness in LUFS that a complete result is brought to; None leaves it as synthesized. Streams ignore
         it, because it is known only at the end.
+    silence : bool
+        Whether text with nothing to speak becomes a short silence; otherwise it is refused.
     bypass_cache : bool
         Synthesize even if the response cache has a result.
     timestamps : bool
@@ -88,6 +90,7 @@ class SynthesisRequest:
     ssml: bool = False
     lexicon: Lexicon | None = None
     loudness: float | None = None
+    silence: bool = False
     bypass_cache: bool = False
     timestamps: bool = False
     due_seconds: float = 1.0

@@ -8,9 +8,11 @@ import time
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
 import uvicorn
+from kubevoice.resources.data_plane import IngressConfig
 from kubevoice_serving.domain import AtCapacityError, UnavailableError
 from kubevoice_serving.http.access import AccessControl
 from kubevoice_serving.http.application import create_app
+from kubevoice_serving.http.client_rules import ClientRules
 from kubevoice_serving.http.recordings import Recordings
 from kubevoice_serving.replica.synthesizer import Synthesizer
 
@@ -78,18 +80,20 @@ class Site:
             connection.close()
 
 
-def make_app(folder, toy, config=None, wrap=lambda backend: backend, voices=None, **options):
+def make_app(folder, toy, config=None, wrap=lambda backend: backend, voices=None, clients=None, **options):
     """Return an application with the toy voice, its access control and its backend.
 
-    `wrap` may wrap the backend. `voices` is a user_config of the replica in place of the toy voice. It is configured
-    when the application starts, because voices that are loaded on demand need its event loop.
+    `wrap` may wrap the backend. `clients` is a ClientsConfig as JSON. `voices` is a user_config of the replica in place
+    of the toy voice. It is configured when the application starts, because voices that are loaded on demand need its
+    event loop.
     """
     replica, access = Synthesizer(folder / "voices"), AccessControl(config)
     if voices is None:
         toy_voice = {"name": toy.manifest.name, "revision": toy.digest, "uri": str(toy.path)}
         asyncio.run(replica.reconfigure({"voices": [toy_voice]}))
     backend = wrap(OneReplica(replica))
-    app = create_app(backend, Recordings(folder / "recordings"), access, **options)
+    rules = ClientRules(IngressConfig.model_validate({"clients": clients or {}}))
+    app = create_app(backend, Recordings(folder / "recordings"), access, rules, **options)
     if voices is not None:
         app.router.lifespan_context = configure_first(app.router.lifespan_context, replica, voices)
     return app, access, backend

@@ -12,13 +12,16 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from kubevoice.digests import DIGEST_PATTERN
+from kubevoice.resources.clients import SilentText, UnknownVoice
 from kubevoice.storage.base import S3Options
 from kubevoice.validation import CamelModel
 
 __all__ = [
     "AccessConfig",
+    "AliasConfig",
     "CacheConfig",
     "CanaryConfig",
+    "ClientsConfig",
     "IngressConfig",
     "ReplicaState",
     "ResidencyConfig",
@@ -157,6 +160,23 @@ class AccessConfig(CamelModel):
     """Of each key, or of each address where there are no keys."""
 
 
+class AliasConfig(CamelModel):
+    """What a further name of a voice means: a voice, None is the default one, and a speaker and an emotion of it."""
+
+    voice: str | None = None
+    speaker: str | None = None
+    emotion: str | None = None
+
+
+class ClientsConfig(CamelModel):
+    """How requests of clients of other servers are answered."""
+
+    aliases: dict[str, AliasConfig] = Field(default_factory=dict)
+    """By name. A voice of the same name takes precedence."""
+    unknown_voice: UnknownVoice = UnknownVoice.REFUSE
+    silent_text: SilentText = SilentText.SILENCE
+
+
 class IngressConfig(CamelModel):
     """The user_config of the deployment `Ingress`: changing it restarts nothing."""
 
@@ -167,6 +187,7 @@ class IngressConfig(CamelModel):
     """The voice of requests that name none."""
     cache: CacheConfig = CacheConfig()
     access: AccessConfig = AccessConfig()
+    clients: ClientsConfig = ClientsConfig()
 
     def to_user_config(self) -> dict[str, Any]:
         """Write it as the `user_config` of a Serve deployment.

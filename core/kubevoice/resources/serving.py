@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from kubevoice.resources.clients import Clients
 from kubevoice.resources.exposure import Expose, NameRef
 from kubevoice.resources.schema import QUANTITY, Part, cel, list_type
 from kubevoice.resources.training import Pods
@@ -120,6 +121,7 @@ class Serving(Pods):
     rollout: RolloutSpec = Field(RolloutSpec(), description="How a new revision takes over.")
     cache: CacheSpec = Field(CacheSpec(), description="The cache of responses.")
     expose: Expose = Field(Expose(), description="How applications reach the voice.")
+    clients: Clients = Field(Clients(), description="How requests of clients of other servers are answered.")
     tracing: Tracing | None = Field(None, description="Where OpenTelemetry traces of requests go; nowhere if unset.")
 
     model_config = Part.model_config | {

@@ -8,8 +8,10 @@ from typing import Any
 
 from kubevoice.resources.data_plane import (
     AccessConfig,
+    AliasConfig,
     CacheConfig,
     CanaryConfig,
+    ClientsConfig,
     IngressConfig,
     StorageConfig,
     SynthesizerConfig,
@@ -191,8 +193,8 @@ def _build_synthesizer(model: VoiceModel, bundle: BundleRef, least: int) -> Obje
 
 def _build_ingress(model: VoiceModel, traffic: TrafficSplit) -> Object:
     """Return the ingress deployment. Its user_config (traffic split, response cache, access) is swapped in place."""
-    name, cache, expose = model.metadata.name, model.spec.serving.cache, model.spec.serving.expose
-    canary = traffic.canary
+    name, serving, canary = model.metadata.name, model.spec.serving, traffic.canary
+    cache, expose, clients = serving.cache, serving.expose, serving.clients
     config = IngressConfig(
         canary=canary and CanaryConfig(application=CANARY_APPLICATION, revision=canary.revision, weight=traffic.weight),
         voices={name: traffic.stable.revision},
@@ -202,6 +204,14 @@ def _build_ingress(model: VoiceModel, traffic: TrafficSplit) -> Object:
             keys_file=Path(KEYS_DIR) / expose.auth.key if expose.auth else None,
             requests_per_minute=expose.requests_per_minute,
             cors_origins=expose.cors_origins,
+        ),
+        clients=ClientsConfig(
+            aliases={
+                other: AliasConfig(voice=name, speaker=alias.speaker, emotion=alias.emotion)
+                for other, alias in clients.voice_aliases.items()
+            },
+            unknown_voice=clients.unknown_voice,
+            silent_text=clients.silent_text,
         ),
     )
     return {

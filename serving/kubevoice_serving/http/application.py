@@ -19,6 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from kubevoice_serving.domain import Refusal, SynthesisRequest
 from kubevoice_serving.http.access import AccessControl, AccessMiddleware, DynamicCorsMiddleware
 from kubevoice_serving.http.body_limit import BodyLimit
+from kubevoice_serving.http.client_rules import ClientRules
 from kubevoice_serving.http.errors import ERRORS, ApiError, add_error_handlers, make_refusal_error
 from kubevoice_serving.http.head_requests import HeadRequests
 from kubevoice_serving.http.metrics import HttpMetrics, ObservabilityMiddleware
@@ -46,7 +47,12 @@ CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src '
 
 
 def create_app(
-    backend: Backend, recordings: Recordings, access: AccessControl, *, name_responses: bool = True
+    backend: Backend,
+    recordings: Recordings,
+    access: AccessControl,
+    rules: ClientRules | None = None,
+    *,
+    name_responses: bool = True,
 ) -> FastAPI:
     """Create the application: speech, text analysis, voices, the web page, and routes for operators.
 
@@ -58,6 +64,8 @@ def create_app(
         Where /api/tts keeps its files; expired ones are deleted while the application runs.
     access : AccessControl
         Who may call; it may be reconfigured while the application runs.
+    rules : ClientRules or None
+        Names of voices, and what becomes of text with nothing to speak; it may be reconfigured likewise.
     name_responses : bool
         False if the HTTP server before the application writes X-Request-Id.
 
@@ -67,7 +75,7 @@ def create_app(
         An ASGI application.
     """
     get_tracer()  # loads the exporter now, so that the first request does not wait for it
-    metrics = HttpMetrics()
+    metrics, rules = HttpMetrics(), rules or ClientRules()
     app = FastAPI(title="KubeVoice", version=version("kubevoice"), lifespan=_clean_up_recordings(recordings))
     add_error_handlers(app)
     # The middleware that is added last runs first.
@@ -76,13 +84,13 @@ def create_app(
     app.add_middleware(AccessMiddleware, access=access)
     app.add_middleware(DynamicCorsMiddleware, access=access)
     app.add_middleware(ObservabilityMiddleware, metrics=metrics, name_responses=name_responses)
-    add_speech_route(app, backend, metrics)
-    add_batch_route(app, backend, metrics, access)
-    add_websocket_route(app, backend, metrics)
-    add_subtitles_route(app, backend)
-    _add_analyze_route(app, backend)
-    _add_legacy_routes(app, backend, metrics, recordings)
-    add_list_routes(app, backend)
+    add_speech_route(app, backend, metrics, rules)
+    add_batch_route(app, backend, metrics, access, rules)
+    add_websocket_route(app, backend, metrics, rules)
+    add_subtitles_route(app, backend, rules)
+    _add_analyze_route(app, backend, rules)
+    _add_legacy_routes(app, backend, metrics, recordings, rules)
+    add_list_routes(app, backend, rules)
     _add_operations_routes(app, backend, metrics)
     _add_web_page(app)
     return app
@@ -106,27 +114,30 @@ def _clean_up_recordings(recordings: Recordings) -> Callable[[FastAPI], Abstract
     return lifespan
 
 
-def _add_analyze_route(app: FastAPI, backend: Backend) -> None:
+def _add_analyze_route(app: FastAPI, backend: Backend, rules: ClientRules) -> None:
     @app.post("/v1/text/analyze", tags=["speech"], responses=ERRORS)
     async def analyze(body: AnalyzeRequest) -> AnalyzeResponse:
         """Analyze how text would be read: sentences, words, pinyin and the voice's units."""
         check_text(body.text, "text")
         lexicon = parse_lexicon(body.lexicon)
-        analysis = await backend.analyze(body.text, lexicon, ssml=body.ssml, voice=body.voice)
+        named, _ = await rules.resolve_voice(SynthesisRequest(body.text, body.voice), backend)
+        analysis = await backend.analyze(body.text, lexicon, ssml=body.ssml, voice=named.voice)
         if isinstance(analysis, Refusal):
             raise make_refusal_error(analysis, "text")
         return AnalyzeResponse.model_validate(analysis.as_dict())
 
 
-def _add_legacy_routes(app: FastAPI, backend: Backend, metrics: HttpMetrics, recordings: Recordings) -> None:
+def _add_legacy_routes(
+    app: FastAPI, backend: Backend, metrics: HttpMetrics, recordings: Recordings, rules: ClientRules
+) -> None:
     @app.post("/api/tts", tags=["speech"])
     async def tts(body: LegacyRequest) -> LegacyResponse:
         """Synthesize text and keep the WAV for seven days."""
-        if not body.text.strip():
+        if not body.text:
             raise ApiError(HTTPStatus.BAD_REQUEST, "empty_text", "文本不能为空", param="text")
         controls = Controls(speaker=body.speaker_id, emotion=body.emotion, speed=body.speed, volume=body.volume)
         request = SynthesisRequest(body.text, controls=controls, trace=current_span().propagation_headers)
-        result = await synthesize(backend, metrics, request, "text")
+        result = await synthesize(backend, metrics, rules.allow_silence(request), "text")
         try:
             recording_id = await asyncio.to_thread(recordings.save, result.audio)
         except OSError as error:

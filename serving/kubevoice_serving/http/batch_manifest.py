@@ -60,8 +60,8 @@ class BatchItemResult(BaseModel):
     """The result of an item."""
 
     id: str
-    status: int = Field(description="The status of a request of its own: 200, or that of `error`.")
-    file: str | None = Field(None, description="Its name in the ZIP file; null if there is an error.")
+    status: int = Field(description="The status of a request of its own: 200, 204, or that of `error`.")
+    file: str | None = Field(None, description="Its name in the ZIP file; null if there is none.")
     voice: str | None = None
     revision: str | None = None
     sample_rate: int | None = None

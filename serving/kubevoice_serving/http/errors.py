@@ -16,6 +16,7 @@ from kubevoice_serving.http.schemas import ErrorBody, ErrorResponse
 __all__ = [
     "ERRORS",
     "ApiError",
+    "SilentTextError",
     "add_error_handlers",
     "make_error_body",
     "make_error_response",
@@ -63,6 +64,21 @@ class ApiError(HTTPException):
         self.param, self.problems = param, problems
 
 
+class SilentTextError(ApiError):
+    """Nothing in the text can be spoken; 400, unless a route answers it otherwise.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong.
+    param : str
+        Field that the text came in.
+    """
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(HTTPStatus.BAD_REQUEST, "cannot_speak", message, param=param)
+
+
 def make_refusal_error(refusal: Refusal, param: str) -> ApiError:
     """Return the error for text or controls that the voice cannot synthesize.
 
@@ -80,6 +96,8 @@ def make_refusal_error(refusal: Refusal, param: str) -> ApiError:
     """
     if refusal.unknown_voice:
         return ApiError(HTTPStatus.NOT_FOUND, "unknown_voice", refusal.message, param="voice")
+    if refusal.silent:
+        return SilentTextError(refusal.message, param)
     return ApiError(HTTPStatus.BAD_REQUEST, "cannot_speak", refusal.message, param=param, problems=refusal.problems)
 
 

@@ -15,7 +15,7 @@ __all__ = ["check_text", "parse_lexicon", "parse_synthesis_request"]
 
 
 def check_text(text: str, param: str) -> None:
-    """Check that a text is neither empty nor too long.
+    """Check that a text is neither empty nor too long. White space is text with nothing to speak.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def check_text(text: str, param: str) -> None:
     ApiError
         400 `empty_text` or 413 `text_too_long`.
     """
-    if not text.strip():
+    if not text:
         raise ApiError(HTTPStatus.BAD_REQUEST, "empty_text", f"{param} is empty; send text to speak", param=param)
     if len(text) > MAX_CHARACTERS:
         message = (

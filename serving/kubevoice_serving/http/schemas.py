@@ -14,30 +14,21 @@ from pydantic import (
     model_validator,
 )
 
-from kubevoice_serving.domain import VoiceState
-
 __all__ = [
     "AnalyzeRequest",
     "AnalyzeResponse",
     "AudioFormat",
-    "AudioModelList",
-    "AudioVoiceList",
     "ErrorBody",
     "ErrorResponse",
     "LegacyRequest",
     "LegacyResponse",
-    "ListedModel",
-    "ListedVoice",
-    "OpenAIModel",
-    "OpenAIModelList",
+    "RequestNotice",
     "SpeechInput",
     "SpeechOptions",
     "SpeechRequest",
-    "RequestNotice",
     "StrictModel",
     "SubtitlesRequest",
     "Text",
-    "VoiceList",
 ]
 
 MAX_CHARACTERS = 4096
@@ -231,78 +222,6 @@ class AnalyzeResponse(BaseModel):
     pinyin: list[AnalyzedSyllable]
     units: list[str]
     notices: list[RequestNotice] = Field([], description="Parts of an SSML document that were ignored.")
-
-
-class Voice(BaseModel):
-    """A voice."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    name: str
-    revision: str
-    language: str | None = Field(description="null where a voice is loaded on demand and has not been read yet.")
-    sample_rate: int | None = Field(description="null where `language` is.")
-    speakers: list[str]
-    emotions: list[str]
-    styles: list[str]
-    metrics: dict[str, float]
-    attribution: list[str]
-    default: bool
-    state: VoiceState = Field(
-        description="Whether the voice is loaded, is loaded at its first request, or cannot be loaded now."
-    )
-
-
-class VoiceList(BaseModel):
-    """Every voice."""
-
-    voices: list[Voice]
-
-
-class OpenAIModel(BaseModel):
-    """OpenAI's model object; each voice is one."""
-
-    id: str
-    object: Literal["model"] = "model"
-    created: int = 0
-    owned_by: str = "kubevoice"
-    state: VoiceState = Field(description="As in /v1/voices.")
-
-
-class OpenAIModelList(BaseModel):
-    """OpenAI's list object."""
-
-    object: Literal["list"] = "list"
-    data: list[OpenAIModel]
-
-
-class ListedVoice(BaseModel):
-    """A voice in the list of /v1/audio/voices."""
-
-    id: str = Field(description="What `voice` of a request takes.")
-    name: str
-    language: str | None = Field(description="null where a voice is loaded on demand and has not been read yet.")
-    speakers: tuple[str, ...]
-    emotions: tuple[str, ...]
-
-
-class AudioVoiceList(BaseModel):
-    """The voices as Open WebUI and clients of Kokoro-FastAPI read them."""
-
-    voices: list[ListedVoice]
-
-
-class ListedModel(BaseModel):
-    """A voice in the list of /v1/audio/models."""
-
-    id: str
-    name: str
-
-
-class AudioModelList(BaseModel):
-    """The voices as Open WebUI reads models."""
-
-    models: list[ListedModel]
 
 
 class ErrorBody(BaseModel):

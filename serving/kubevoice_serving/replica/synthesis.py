@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from kubevoice.audio.encode import encode_audio, open_encoder
 from kubevoice.audio.loudness import to_loudness
-from kubevoice.engine import DecoderScheduler, Engine, build_script
+from kubevoice.engine import DecoderScheduler, Engine, Script, build_script
 from kubevoice.engine.instructions import apply_instructions
 from kubevoice.engine.synthesis import SamplesOrTimes, synthesize_with_times
 from kubevoice.engine.timing import Times, time_parts
+from kubevoice.errors import SilentError
 from kubevoice.text import Analysis, Lexicon, Passage
-from kubevoice.text.ssml import Notice
+from kubevoice.text.ssml import Break, Notice
 from numpy.typing import NDArray
 
 from kubevoice_serving.domain import SpeechHead, SpeechTiming, SynthesisRequest, SynthesisResult, SynthesisStats
@@ -20,6 +21,8 @@ from kubevoice_serving.tracing import Span
 
 __all__ = ["AudioChunk", "Synthesis", "analyze_text", "compute_timing"]
 
+SILENCE_SECONDS = 0.2
+"""Length of the speech of a text with nothing to speak."""
 Samples = NDArray[np.float32]
 """Mono samples [T] between -1 and 1."""
 
@@ -95,7 +98,7 @@ class Synthesis:
         started = self._began = time.perf_counter()
         self._span.add_child("wait", started - self._arrived)
         request = self.request
-        script = build_script(self._engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
+        script = _read_script(request, self._engine)
         controls, notices = apply_instructions(request.controls, request.instructions, self._engine.manifest)
         self._record_work("read", started)
         self._notices = notices + script.notices
@@ -220,9 +223,19 @@ def compute_timing(request: SynthesisRequest, voice: str, engine: Engine) -> Spe
     InputError
         For text or controls that the voice cannot synthesize.
     """
-    script = build_script(engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
+    script = _read_script(request, engine)
     controls, _ = apply_instructions(request.controls, request.instructions, engine.manifest)
     return SpeechTiming(voice, engine.revision, time_parts(engine, script.parts, controls))
+
+
+def _read_script(request: SynthesisRequest, engine: Engine) -> Script:
+    """Run the front end; text with nothing to speak is a silence if the request allows it."""
+    try:
+        return build_script(engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
+    except SilentError:
+        if not request.silence:
+            raise
+        return Script((Break(SILENCE_SECONDS),), (Notice("nothing in the text can be spoken; this is a silence"),))
 
 
 def analyze_text(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:

@@ -43,7 +43,7 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     Parameters
     ----------
     request : SynthesisRequest
-        Of it the key has text, format, loudness, timestamps, controls, instructions, whether it is SSML, and the
+        Of it the key has text, format, loudness, timestamps, controls, instructions, whether it may be silent or SSML, and the
         lexicon. It leaves out what does not change the result: whether the cache is bypassed, when the result is due, what it continues,
         and the trace.
     voice : str
@@ -64,7 +64,7 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     header_has_length = not streaming and request.audio_format in ("wav", "flac")
     has_times = request.timestamps and streaming
     output = [request.audio_format, header_has_length, has_times, request.loudness]
-    manner = [*astuple(request.controls), request.instructions]
+    manner = [*astuple(request.controls), request.instructions, request.silence]
     parts = [voice, revision, request.text, output, manner, request.ssml, lexicon]
     return hash_text(json.dumps(parts))
 

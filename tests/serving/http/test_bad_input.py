@@ -63,11 +63,9 @@ def test_invalid_bodies(site, path, field, body, status, message_part):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("text", ["", " ", "\n\t\u3000", "!!!", "……", "😀", "\0", "\u200b", "\ufeff", "\U0010ffff"])
-def test_text_with_nothing_to_speak(site, text, stream):
-    actual, _, response = site.call("POST", "/v1/audio/speech", {"input": text, "stream": stream})
-    assert actual == 400
-    assert ("nothing that can be spoken" if text.strip() else "is empty") in read_message("/v1", response)
+def test_no_text(site, stream):
+    actual, _, response = site.call("POST", "/v1/audio/speech", {"input": "", "stream": stream})
+    assert (actual, read_message("/v1", response)) == (400, "input is empty; send text to speak")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 400, "[]", '"fast"'])

@@ -156,7 +156,7 @@ def test_the_route_returns_the_times_of_its_speech(toy, engine, tmp_path):
 
     subtitles = request_subtitles(input=MARKED, ssml=True, speed=2.0)
     srt, vtt = (request_subtitles(input=LONG, format=kind) for kind in ("srt", "vtt"))
-    wrong, empty = request_subtitles(input="……"), request_subtitles(input=" ")
+    wrong, empty = request_subtitles(input="你好", emotion="bored"), request_subtitles(input="")
     audio = synthesize_text(engine, MARKED, Controls(speed=2.0), ssml=True)
     assert subtitles.json()["duration"] == pytest.approx(len(audio) / engine.sample_rate)
     assert [bookmark["name"] for bookmark in subtitles.json()["bookmarks"]] == ["a", "b", "c", "d"]
@@ -164,4 +164,4 @@ def test_the_route_returns_the_times_of_its_speech(toy, engine, tmp_path):
     assert srt.text == to_srt(build_cues(LONG, compute_times(engine, LONG)))
     assert (vtt.headers["Content-Type"], vtt.text[:7]) == ("text/vtt; charset=utf-8", "WEBVTT\n")
     assert (wrong.status_code, empty.status_code) == (400, 400)
-    assert "nothing that can be spoken" in json.loads(wrong.content)["error"]["message"]
+    assert "it has: neutral, happy" in json.loads(wrong.content)["error"]["message"]

@@ -21,9 +21,11 @@ from kubevoice_serving.http.batch_manifest import (
     BatchResultManifest,
     InvalidBatchItem,
 )
+from kubevoice_serving.http.client_rules import ClientRules
 from kubevoice_serving.http.errors import (
     ERRORS,
     ApiError,
+    SilentTextError,
     make_error_body,
     make_invalid_value_error,
     make_retry_error,
@@ -55,7 +57,9 @@ ParsedItem = tuple[str, SynthesisRequest | ApiError, tuple[Notice, ...]]
 """The id of an item, its request or what is wrong with it, and what of it has no effect."""
 
 
-def add_batch_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, access: AccessControl) -> None:
+def add_batch_route(
+    app: FastAPI, backend: Backend, metrics: HttpMetrics, access: AccessControl, rules: ClientRules
+) -> None:
     """Add POST /v1/audio/speech/batch.
 
     Parameters
@@ -68,6 +72,8 @@ def add_batch_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, access
         Where speech is counted.
     access : AccessControl
         Where each item counts as a request.
+    rules : ClientRules
+        Names of voices, and what becomes of text with nothing to speak.
     """
     document_models(app, BatchResultManifest)
 
@@ -79,6 +85,7 @@ def add_batch_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, access
         items = _parse_items(body, bypass_cache=is_cache_bypassed(cache_control))
         access.charge(http_request.scope, len(items) - 1)  # one was counted when it was admitted
         headers = {"Content-Disposition": 'attachment; filename="speech.zip"'} | STREAM_HEADERS
+        items = [await _apply_rules(item, rules, backend) for item in items]
         return StreamingResponse(_iterate_zip(backend, metrics, items), headers=headers, media_type="application/zip")
 
 
@@ -118,6 +125,14 @@ def _parse_item(
         due_seconds=DUE_SECONDS,
     )
     return request, item.notices
+
+
+async def _apply_rules(item: ParsedItem, rules: ClientRules, backend: Backend) -> ParsedItem:
+    name, request, notices = item
+    if isinstance(request, ApiError):
+        return item
+    resolved, more = await rules.resolve_voice(rules.allow_silence(request), backend)
+    return name, resolved, notices + more
 
 
 async def _iterate_zip(backend: Backend, metrics: HttpMetrics, items: list[ParsedItem]) -> AsyncIterator[bytes]:
@@ -165,9 +180,9 @@ async def _synthesize_item(
             await asyncio.sleep(error.retry_after)
 
 
-def _make_item_result(
-    name: str, outcome: SynthesisResult | ApiError, notices: tuple[Notice, ...]
-) -> BatchItemResult:
+def _make_item_result(name: str, outcome: SynthesisResult | ApiError, notices: tuple[Notice, ...]) -> BatchItemResult:
+    if isinstance(outcome, SilentTextError):
+        return BatchItemResult(id=name, status=HTTPStatus.NO_CONTENT)
     if isinstance(outcome, ApiError):
         return BatchItemResult(id=name, status=outcome.status, error=make_error_body(outcome))
     head = outcome.head

@@ -6,8 +6,9 @@ from fastapi import FastAPI
 from kubevoice.resources.data_plane import RevisionsResponse
 
 from kubevoice_serving.domain import VoiceInfo
+from kubevoice_serving.http.client_rules import ClientRules
 from kubevoice_serving.http.errors import ERRORS, ApiError
-from kubevoice_serving.http.schemas import (
+from kubevoice_serving.http.list_schemas import (
     AudioModelList,
     AudioVoiceList,
     ListedModel,
@@ -23,7 +24,7 @@ from kubevoice_serving.unknown_voice import UnknownVoiceError
 __all__ = ["add_list_routes"]
 
 
-def add_list_routes(app: FastAPI, backend: Backend) -> None:
+def add_list_routes(app: FastAPI, backend: Backend, rules: ClientRules) -> None:
     """Add the routes that list voices, models and revisions.
 
     Parameters
@@ -32,6 +33,8 @@ def add_list_routes(app: FastAPI, backend: Backend) -> None:
         The application.
     backend : Backend
         The replicas.
+    rules : ClientRules
+        Further names of voices.
     """
 
     @app.get("/v1/voices", tags=["voices"])
@@ -42,7 +45,10 @@ def add_list_routes(app: FastAPI, backend: Backend) -> None:
     @app.get("/v1/audio/voices", tags=["voices"])
     async def audio_voices() -> AudioVoiceList:
         """List the names that `voice` of a request takes, for Open WebUI and clients of Kokoro-FastAPI."""
-        return AudioVoiceList(voices=[_list_voice(voice) for voice in await backend.list_voices()])
+        voices = await backend.list_voices()
+        names = [voice.name for voice in voices]
+        aliases = [ListedVoice(id=alias, name=alias) for alias in rules.aliases if alias not in names]
+        return AudioVoiceList(voices=[_list_voice(voice) for voice in voices] + aliases)
 
     @app.get("/v1/audio/models", tags=["voices"])
     async def audio_models() -> AudioModelList:

@@ -13,7 +13,8 @@ from kubevoice.engine.timing import Times
 from kubevoice.text.ssml import Notice
 
 from kubevoice_serving.domain import Refusal, SpeechHead, SynthesisRequest, SynthesisResult, SynthesisStats
-from kubevoice_serving.http.errors import ERRORS, ApiError, make_refusal_error
+from kubevoice_serving.http.client_rules import ClientRules
+from kubevoice_serving.http.errors import ERRORS, ApiError, SilentTextError, make_refusal_error
 from kubevoice_serving.http.events import (
     AudioDelta,
     AudioDone,
@@ -47,11 +48,12 @@ SPEECH_RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "The file; with `sse`, events.",
         "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in CONTENT_TYPES.values()}
         | {"text/event-stream": {"schema": make_schema_reference(AudioDelta, Timestamps, AudioDone)}},
-    }
+    },
+    HTTPStatus.NO_CONTENT: {"description": "Nothing in the text can be spoken, and the service is set to say so."},
 }
 
 
-def add_speech_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> None:
+def add_speech_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, rules: ClientRules) -> None:
     """Add POST /v1/audio/speech.
 
     Parameters
@@ -62,6 +64,8 @@ def add_speech_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> No
         The replicas.
     metrics : HttpMetrics
         Where speech is counted.
+    rules : ClientRules
+        Names of voices, and what becomes of text with nothing to speak.
     """
     document_models(app, AudioDelta, Timestamps, AudioDone)
 
@@ -73,8 +77,10 @@ def add_speech_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> No
             raise ApiError(HTTPStatus.BAD_REQUEST, "timestamps_need_events", TIMESTAMPS_NEED_EVENTS, param="timestamps")
         if body.loudness is not None and (events or body.stream):
             raise ApiError(HTTPStatus.BAD_REQUEST, "loudness_needs_whole", LOUDNESS_NEEDS_WHOLE, param="loudness")
+        parsed = rules.allow_silence(parse_synthesis_request(body, body.input, ssml=body.ssml))
+        resolved, notices = await rules.resolve_voice(parsed, backend)
         request = replace(
-            parse_synthesis_request(body, body.input, ssml=body.ssml),
+            resolved,
             audio_format=body.response_format,
             loudness=body.loudness,
             bypass_cache=is_cache_bypassed(cache_control),
@@ -82,10 +88,14 @@ def add_speech_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> No
         )
         needs_whole = body.response_format in FORMATS_WITH_LENGTH or body.loudness is not None
         streaming = not needs_whole if body.stream is None else body.stream
-        if events or streaming:
-            return await _stream_response(backend, metrics, request, body.notices, events=events)
-        result = await synthesize(backend, metrics, request, "input")
-        headers = _make_headers(result.head, body.notices) | _make_cost_headers(result.stats)
+        notices = body.notices + notices
+        try:
+            if events or streaming:
+                return await _stream_response(backend, metrics, request, notices, events=events)
+            result = await synthesize(backend, metrics, request, "input")
+        except SilentTextError:
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        headers = _make_headers(result.head, notices) | _make_cost_headers(result.stats)
         return Response(result.audio, headers=headers, media_type=CONTENT_TYPES[result.head.audio_format])
 
 

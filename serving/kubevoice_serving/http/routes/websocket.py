@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from kubevoice_serving.domain import AtCapacityError, UnavailableError
 from kubevoice_serving.http.body_limit import MAX_BODY_BYTES
+from kubevoice_serving.http.client_rules import ClientRules
 from kubevoice_serving.http.errors import ApiError, make_invalid_value_error, make_retry_error
 from kubevoice_serving.http.events import AudioDone, Event, Timestamps, document_models, make_schema_reference
 from kubevoice_serving.http.incremental import IncrementalSpeech
@@ -50,7 +51,7 @@ UPGRADE_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def add_websocket_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) -> None:
+def add_websocket_route(app: FastAPI, backend: Backend, metrics: HttpMetrics, rules: ClientRules) -> None:
     """Add the WebSocket /v1/audio/speech/stream, and its place in the OpenAPI document.
 
     Parameters
@@ -61,6 +62,8 @@ def add_websocket_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) ->
         The replicas.
     metrics : HttpMetrics
         Where connections and speech are counted.
+    rules : ClientRules
+        Names of voices.
     """
     document_models(app, *CALLER_MESSAGES, *SERVER_EVENTS)
     messages = {
@@ -92,7 +95,7 @@ def add_websocket_route(app: FastAPI, backend: Backend, metrics: HttpMetrics) ->
         with suppress(WebSocketDisconnect):
             try:
                 with metrics.websocket_connections.track_inprogress():
-                    await _Connection(socket).serve(backend, metrics)
+                    await _Connection(socket).serve(backend, metrics, rules)
             except (AtCapacityError, UnavailableError) as error:
                 await close_with_error(socket.send, make_retry_error(error))
             except ApiError as error:
@@ -111,7 +114,7 @@ class _Connection:
         self._synthesizing = False
         """Whether an item of the queue is being answered; written by `_send_speech`."""
 
-    async def serve(self, backend: Backend, metrics: HttpMetrics) -> None:
+    async def serve(self, backend: Backend, metrics: HttpMetrics, rules: ClientRules) -> None:
         """Synthesize the text that comes until its end.
 
         Raises
@@ -124,8 +127,9 @@ class _Connection:
         start = await self._receive_message()
         if not isinstance(start, StartMessage):
             raise ApiError(HTTPStatus.BAD_REQUEST, "not_started", "the first message must be of type start")
-        request = replace(parse_synthesis_request(start, ""), timestamps=start.timestamps)
-        speech = IncrementalSpeech(backend, metrics, request, start.response_format, start.notices)
+        parsed = replace(parse_synthesis_request(start, ""), timestamps=start.timestamps)
+        request, notices = await rules.resolve_voice(parsed, backend)
+        speech = IncrementalSpeech(backend, metrics, request, start.response_format, start.notices + notices)
         sending = asyncio.create_task(self._send_speech(speech))
         reading = asyncio.create_task(self._read_text())
         try:
