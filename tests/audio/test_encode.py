@@ -1,10 +1,12 @@
 import io
+import struct
+import wave
 
 import av
 import numpy as np
 import pytest
 import soundfile
-from kubevoice.audio.encode import CONTENT_TYPES, FORMATS, encode_audio, to_pcm16
+from kubevoice.audio.encode import CONTENT_TYPES, FORMATS, encode_audio, open_encoder, to_pcm16
 from kubevoice.errors import InputError
 
 RATE = 24000
@@ -18,7 +20,7 @@ def decode(data):
     """Decode with FFmpeg, as a listener would: samples, rate and container."""
     with av.open(io.BytesIO(data)) as container:
         stream = container.streams.audio[0]
-        assert stream.layout.name == "mono"
+        assert stream.layout.nb_channels == 1
         to_mono = av.AudioResampler("s16", "mono", stream.rate)
         frames = [f for frame in container.decode(stream) for f in to_mono.resample(frame)]
         return np.concatenate([f.to_ndarray()[0] for f in frames]) / 32768, stream.rate, container.format.name
@@ -53,6 +55,33 @@ def test_wav_header_tells_its_real_size():
     data = encode_audio(tone(), RATE, "wav")
     assert int.from_bytes(data[4:8], "little") == len(data) - 8
     assert int.from_bytes(data[40:44], "little") == RATE * 2
+
+
+def encode_stream(samples, audio_format):
+    encoder = open_encoder(RATE, audio_format)
+    return b"".join([encoder.push(samples[:1000]), encoder.push(samples[1000:]), encoder.finish()])
+
+
+@pytest.mark.parametrize("audio_format", ["wav", "flac"])
+def test_players_read_a_stream_of_unknown_length_to_its_end(audio_format):
+    samples = tone()
+    decoded, rate, container = decode(encode_stream(samples, audio_format))
+    assert (rate, container) == (RATE, audio_format)
+    np.testing.assert_array_equal(decoded, to_pcm16(samples) / 32768)
+
+
+def test_a_streamed_wav_has_sizes_that_are_positive_as_signed_numbers():
+    data = encode_stream(tone(), "wav")
+    riff, size = struct.unpack_from("<i", data, 4)[0], struct.unpack_from("<i", data, 40)[0]
+    assert (riff, size) == (0x7FFFF024, 0x7FFFF000)
+    with wave.open(io.BytesIO(data)) as file:
+        assert len(file.readframes(RATE * 2)) == 2 * RATE
+
+
+def test_a_streamed_flac_has_an_unknown_number_of_samples():
+    data = encode_stream(tone(), "flac")
+    assert data[:5] == b"fLaC\x00"  # STREAMINFO comes first
+    assert int.from_bytes(data[21:26], "big") & 0xF_FFFF_FFFF == 0
 
 
 def test_too_loud_samples_are_held_at_full_scale():

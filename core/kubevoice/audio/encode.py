@@ -36,6 +36,8 @@ OPUS_BPS = 48_000
 AAC_BPS = 96_000
 OPUS_RATE = 48_000
 """Opus always decodes at 48 kHz; encoding at it spares players a resampler of unknown quality."""
+UNKNOWN_DATA_BYTES = 0x7FFF_F000
+"""Size of the data of a WAV whose length is not known."""
 PAGE_MICROSECONDS = "100000"
 """Length of an Ogg page, which is sent when it is full. FFmpeg's default of a second would delay the first audio."""
 
@@ -88,8 +90,8 @@ class Encoder(Protocol):
 def open_encoder(sample_rate: int, audio_format: str) -> Encoder:
     """Begin a file of one channel that is sent while it is made.
 
-    `pcm` is headerless little-endian int16, `opus` is an Ogg file, `aac` an ADTS stream. The header of a `wav` says
-    that its length is unknown, that of a `flac` has no length.
+    `pcm` is headerless little-endian int16, `opus` is an Ogg file, `aac` an ADTS stream. The header of a `wav` has
+    UNKNOWN_DATA_BYTES as the size of its data; that of a `flac` has 0 samples, which means that the number is unknown.
 
     Parameters
     ----------
@@ -159,10 +161,15 @@ class _Pcm:
         return self._head
 
 
-def _endless_wav(sample_rate: int) -> Encoder:
-    """Give the greatest lengths a head can tell, as players expect of a WAV that is still being made."""
+def _open_streamed_wav(sample_rate: int) -> Encoder:
+    """Begin a WAV whose length is not known yet.
+
+    Its header has the sizes that SoX writes for an unknown length. Players read to the end of the stream. The largest
+    number, 0xffffffff, is -1 for small players with signed integers, and 0 is a file without audio for others.
+    """
     shape = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
-    return _Pcm(b"RIFF\xff\xff\xff\xffWAVE" + shape + b"data\xff\xff\xff\xff")
+    riff = struct.pack("<4sI4s", b"RIFF", len(b"WAVE") + len(shape) + 8 + UNKNOWN_DATA_BYTES, b"WAVE")
+    return _Pcm(riff + shape + struct.pack("<4sI", b"data", UNKNOWN_DATA_BYTES))
 
 
 class _Mp3:
@@ -230,7 +237,7 @@ class _Av:
 
 
 _ENCODERS: Mapping[str, Callable[[int], Encoder]] = {
-    "wav": _endless_wav,
+    "wav": _open_streamed_wav,
     "flac": lambda rate: _Av(rate, "flac", "flac"),
     "mp3": _Mp3,
     "opus": lambda rate: _Av(rate, "ogg", "libopus", rate=OPUS_RATE, bit_rate=OPUS_BPS),
