@@ -17,6 +17,7 @@ from kubevoice_serving.http.client_rules import ClientRules
 from kubevoice_serving.http.recordings import Recordings
 from kubevoice_serving.replica.synthesizer import Synthesizer
 from kubevoice_serving.routing.caching_backend import CachingBackend
+from kubevoice_serving.routing.queueing_backend import QueueingBackend
 from kubevoice_serving.routing.ray_backend import RayBackend
 
 __all__ = ["AppArgs", "build", "build_canary"]
@@ -58,7 +59,8 @@ class IngressDeployment:
 
     def __init__(self, synthesizers: DeploymentHandle[Any], args: AppArgs) -> None:
         self._replicas = RayBackend(synthesizers)
-        self._backend = CachingBackend(self._replicas)
+        self._queue = QueueingBackend(self._replicas)
+        self._backend = CachingBackend(self._queue)
         self._access, self._rules = AccessControl(), ClientRules()
         self._args = args
 
@@ -78,6 +80,7 @@ class IngressDeployment:
         config = IngressConfig.model_validate(user_config)
         self._access.configure(config.access)
         self._rules.configure(config)
+        self._queue.configure(config.queue)
         self._replicas.configure(config)
         await self._backend.configure(config)
 

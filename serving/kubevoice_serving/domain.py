@@ -76,6 +76,8 @@ class SynthesisRequest:
         Whether a stream has `Times` items among its chunks.
     due_seconds : float
         Seconds from arrival after which a complete result is due; the scheduler orders by it. A stream is due at once.
+    wait_seconds : float or None
+        Seconds from arrival in which work on a complete result must begin; None waits without end.
     preceding : Preceding or None
         Set if this request continues a speech.
     trace : dict
@@ -94,6 +96,7 @@ class SynthesisRequest:
     bypass_cache: bool = False
     timestamps: bool = False
     due_seconds: float = 1.0
+    wait_seconds: float | None = None
     preceding: Preceding | None = None
     trace: dict[str, str] = field(default_factory=dict)
 

@@ -23,6 +23,7 @@ __all__ = [
     "CanaryConfig",
     "ClientsConfig",
     "IngressConfig",
+    "QueueConfig",
     "ReplicaState",
     "ResidencyConfig",
     "ResidentVoices",
@@ -177,6 +178,13 @@ class ClientsConfig(CamelModel):
     silent_text: SilentText = SilentText.SILENCE
 
 
+class QueueConfig(CamelModel):
+    """How many requests may wait while all replicas are at capacity, and how long."""
+
+    requests: int = Field(64, ge=0)
+    seconds: float = Field(60.0, gt=0)
+
+
 class IngressConfig(CamelModel):
     """The user_config of the deployment `Ingress`: changing it restarts nothing."""
 
@@ -188,6 +196,7 @@ class IngressConfig(CamelModel):
     cache: CacheConfig = CacheConfig()
     access: AccessConfig = AccessConfig()
     clients: ClientsConfig = ClientsConfig()
+    queue: QueueConfig = QueueConfig()
 
     def to_user_config(self) -> dict[str, Any]:
         """Write it as the `user_config` of a Serve deployment.

@@ -110,7 +110,14 @@ class Serving(Pods):
     max_replicas: int = Field(8, ge=1, le=1000, description="Largest number of replicas.")
     target_ongoing_requests: float = Field(2, gt=0, le=1000, description="Requests in progress a replica is sized for.")
     max_queued_requests: int = Field(
-        64, ge=1, le=100_000, description="Requests that may wait; more are refused with HTTP 429 and Retry-After."
+        64,
+        ge=1,
+        le=100_000,
+        description="Requests that may wait while replicas are at capacity, streams and others each; more are refused "
+        "with HTTP 429 and Retry-After.",
+    )
+    queue_seconds: float = Field(
+        60, gt=0, le=600, description="How long a request may wait; after that it is refused likewise."
     )
     upscale_delay_seconds: float = Field(5, ge=0, le=3600, description="How long load must last before scaling up.")
     downscale_delay_seconds: float = Field(

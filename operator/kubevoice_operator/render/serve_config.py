@@ -13,6 +13,7 @@ from kubevoice.resources.data_plane import (
     CanaryConfig,
     ClientsConfig,
     IngressConfig,
+    QueueConfig,
     StorageConfig,
     SynthesizerConfig,
     VoiceConfig,
@@ -213,6 +214,7 @@ def _build_ingress(model: VoiceModel, traffic: TrafficSplit) -> Object:
             unknown_voice=clients.unknown_voice,
             silent_text=clients.silent_text,
         ),
+        queue=QueueConfig(requests=serving.max_queued_requests, seconds=serving.queue_seconds),
     )
     return {
         "name": INGRESS,

@@ -24,7 +24,7 @@ class HeadRequests:
             return
 
         async def send_without_body(message: Message) -> None:
-            await send(message | {"body": b""} if message["type"] == "http.response.body" else message)
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
         scope["method"] = "GET"  # the scope itself: middleware before this reads the route from it
         try:

@@ -123,12 +123,17 @@ class Synthesizer:
                 chunks = self._scheduler.submit(
                     iter(synthesis), synthesis.measure_seconds, due_in=request.due_seconds, streaming=False
                 )
-                samples = [chunk async for chunk in chunks]
+                async with aclosing(chunks):
+                    async with asyncio.timeout(request.wait_seconds):
+                        samples = [await anext(chunks)]
+                    samples += [chunk async for chunk in chunks]
                 return await asyncio.to_thread(synthesis.encode_result, np.concatenate(samples))
         except InputError as error:
             return Refusal.from_error(error)
         except (AtCapacityError, UnavailableError) as error:
             return error
+        except TimeoutError:
+            return AtCapacityError(f"the replicas had no time for this request within {request.wait_seconds:g} s")
 
     async def stream(self, request: SynthesisRequest) -> AsyncIterator[ReplicaItem]:
         """Stream a speech.

@@ -43,9 +43,9 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     Parameters
     ----------
     request : SynthesisRequest
-        Of it the key has text, format, loudness, timestamps, controls, instructions, whether it may be silent or SSML, and the
-        lexicon. It leaves out what does not change the result: whether the cache is bypassed, when the result is due, what it continues,
-        and the trace.
+        Of it the key has text, format, loudness, timestamps, controls, instructions, whether it may be silent, whether
+        it is SSML, and the lexicon. It leaves out what does not change the result: whether the cache is bypassed, when
+        the result is due, how long it may wait, what it continues, and the trace.
     voice : str
         Name of the voice, the default one's if the request names none. Two names may have the same revision, and the
         head of a result names the voice.
