@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
 from importlib.metadata import version
-from pathlib import Path
 
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, JSONResponse
-from fastapi.staticfiles import StaticFiles
 from kubevoice.audio.encode import CONTENT_TYPES
 from kubevoice.engine import Controls
 from kubevoice.resources.data_plane import Track
@@ -28,6 +26,7 @@ from kubevoice_serving.http.request_parsing import check_text, parse_lexicon
 from kubevoice_serving.http.residency_metrics import render_residency
 from kubevoice_serving.http.routes.batches import add_batch_route
 from kubevoice_serving.http.routes.lists import add_list_routes
+from kubevoice_serving.http.routes.pages import add_pages
 from kubevoice_serving.http.routes.speech import add_speech_route, synthesize
 from kubevoice_serving.http.routes.subtitles import add_subtitles_route
 from kubevoice_serving.http.routes.websocket import add_websocket_route
@@ -39,11 +38,9 @@ __all__ = ["create_app"]
 
 logger = logging.getLogger(__name__)
 
-WEBUI = Path(__file__).parents[1] / "webui"
 CLEANUP_SECONDS = 3600.0
 NO_ROOM_SECONDS = 60
 """When a caller may try again if the disk had no room for its recording."""
-CONTENT_SECURITY_POLICY = "default-src 'self'; media-src 'self' blob:; img-src 'self' data:; frame-ancestors 'none'"
 
 
 def create_app(
@@ -76,7 +73,14 @@ def create_app(
     """
     get_tracer()  # loads the exporter now, so that the first request does not wait for it
     metrics, rules = HttpMetrics(), rules or ClientRules()
-    app = FastAPI(title="KubeVoice", version=version("kubevoice"), lifespan=_clean_up_recordings(recordings))
+    # FastAPI's own pages load scripts from the Internet.
+    app = FastAPI(
+        title="KubeVoice",
+        version=version("kubevoice"),
+        lifespan=_clean_up_recordings(recordings),
+        docs_url=None,
+        redoc_url=None,
+    )
     add_error_handlers(app)
     # The middleware that is added last runs first.
     app.add_middleware(BodyLimit)
@@ -92,7 +96,7 @@ def create_app(
     _add_legacy_routes(app, backend, metrics, recordings, rules)
     add_list_routes(app, backend, rules)
     _add_operations_routes(app, backend, metrics)
-    _add_web_page(app)
+    add_pages(app)
     return app
 
 
@@ -179,11 +183,3 @@ def _add_operations_routes(app: FastAPI, backend: Backend, metrics: HttpMetrics)
         """Prometheus metrics of this process, and of the voices that replicas load on demand."""
         residency = render_residency(await backend.list_replicas())
         return Response(generate_latest(metrics.registry) + residency, media_type=CONTENT_TYPE_LATEST)
-
-
-def _add_web_page(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
-    async def index() -> FileResponse:
-        return FileResponse(WEBUI / "index.html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
-
-    app.mount("/webui", StaticFiles(directory=WEBUI), name="webui")

@@ -1,6 +1,7 @@
 """What proxies, uptime checks and simple HTTP clients expect of the responses."""
 
 import json
+import re
 
 import pytest
 from http_app import serve_app
@@ -59,6 +60,17 @@ def test_proxies_pass_a_batch_on_as_it_comes(site):
     _, headers, _ = site.call("POST", "/v1/audio/speech/batch", {"items": [{"input": "你好。"}]})
     assert "no-transform" in headers["Cache-Control"]
     assert headers["X-Accel-Buffering"] == "no"
+
+
+def test_the_page_of_the_api_loads_nothing_from_other_servers(site):
+    status, headers, page = site.call("GET", "/docs")
+    files = re.findall(r'(?:src|href|url)[=:] ?["\']([^"\']+)', page.decode())
+    assert status == 200
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert {"webui/swagger/swagger-ui-bundle.js", "webui/swagger/swagger-ui.css", "openapi.json"} <= set(files)
+    for file in files:
+        assert site.call("GET", f"/{file}")[0] == 200
+    assert site.call("GET", "/redoc")[0] == 404
 
 
 def test_a_response_has_one_request_id(site):

@@ -68,6 +68,14 @@ def context(browser):
     context.close()
 
 
+def test_the_page_of_the_api_shows_the_routes(context, site):
+    page, addresses = context.new_page(), []
+    page.on("request", lambda request: addresses.append(request.url))
+    page.goto(f"{site.url}/docs")
+    sync_api.expect(page.get_by_text("/v1/audio/speech", exact=True)).to_be_visible()
+    assert all(address.startswith((site.url, "data:")) for address in addresses)
+
+
 @pytest.fixture
 def page(context, site):
     """The page with its voices loaded. An error of its scripts fails the test."""
