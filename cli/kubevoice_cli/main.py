@@ -11,7 +11,7 @@ from typing import Annotated, Never
 import typer
 from kubevoice.errors import KubeVoiceError
 
-from kubevoice_cli import bench, cluster_files, datasets, keys, rollback, speech, status, up, voices
+from kubevoice_cli import bench, cluster_files, datasets, keys, logs, rollback, speech, status, up, voices
 from kubevoice_cli.console import errors, plain
 
 __all__ = ["app", "run"]
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("down")(up.down)
 app.command("status")(status.status)
+app.command("logs")(logs.logs)
 app.command("rollback")(rollback.rollback)
 app.command("say")(speech.say)
 app.command("text")(speech.text)

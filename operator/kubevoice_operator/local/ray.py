@@ -127,6 +127,11 @@ class LocalRay:
         """Where Ray's own output goes."""
         return self._folder / "ray.log"
 
+    @property
+    def logs(self) -> Path:
+        """Where the logs of Ray's processes are, of the last session; the folder need not exist."""
+        return self._temporary_folder() / "session_latest" / "logs"
+
     def running(self) -> RayProcess | None:
         """Look for the head node.
 

@@ -150,10 +150,11 @@ class ObservabilityMiddleware:
             await self._app(scope, receive, send)
             return
         request_id = Headers(scope=scope).get("x-request-id", "")[:128] or uuid.uuid4().hex
-        status, began = 0, time.monotonic()
+        status, began, complete = 0, time.monotonic(), False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, complete
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             if message["type"] == "http.response.start":
                 status = message["status"]
             elif message["type"] == "websocket.close":
@@ -172,13 +173,20 @@ class ObservabilityMiddleware:
                     await _send_internal_error(request_id, scope, receive, send_with_id)
             finally:
                 method, route = scope.get("method", "WEBSOCKET"), getattr(scope.get("route"), "path", "unknown")
-                status = status or CLIENT_CLOSED_REQUEST
+                status, seconds = status or CLIENT_CLOSED_REQUEST, time.monotonic() - began
                 self._metrics.requests.labels(method, route, status).inc()
                 if scope["type"] == "http":  # the caller decides how long a WebSocket lasts
-                    self._metrics.request_seconds.labels(route).observe(time.monotonic() - began)
+                    self._metrics.request_seconds.labels(route).observe(seconds)
+                    _log_end(request_id, scope["path"], seconds, complete=complete)
                 if key_name := scope.get(KEY_NAME):
                     self._metrics.key_requests.labels(key_name).inc()
                 span.set_response(method, route, status)
+
+
+def _log_end(request_id: str, path: str, seconds: float, *, complete: bool) -> None:
+    """Log a caller who left before the end of the response; that is no error."""
+    if not complete:
+        logger.debug("request %s to %s: the caller left after %.1f s", request_id, path, seconds)
 
 
 async def _send_internal_error(request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
