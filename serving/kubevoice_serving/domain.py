@@ -117,6 +117,8 @@ class SpeechHead:
         Parts of the request that have no effect.
     cache_tier : str
         Tier of the response cache that the speech came from, "memory" or "redis"; empty if it was synthesized.
+    silent : bool
+        Whether the text has nothing to speak, and the speech is a silence. It is not cached: other requests refuse it.
     """
 
     audio_format: str
@@ -125,6 +127,7 @@ class SpeechHead:
     revision: str
     notices: tuple[Notice, ...] = ()
     cache_tier: str = ""
+    silent: bool = False
 
     @property
     def trace_attributes(self) -> dict[str, str]:

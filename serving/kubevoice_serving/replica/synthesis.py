@@ -21,8 +21,8 @@ from kubevoice_serving.tracing import Span
 
 __all__ = ["AudioChunk", "Synthesis", "analyze_text", "compute_timing"]
 
-SILENCE_SECONDS = 0.2
-"""Length of the speech of a text with nothing to speak."""
+SILENCE = (Break(0.2),)
+"""The speech of a text with nothing to speak."""
 Samples = NDArray[np.float32]
 """Mono samples [T] between -1 and 1."""
 
@@ -82,7 +82,8 @@ class Synthesis:
         self.request = request
         self._voice, self._engine, self._arrived, self._span, self._scheduler = voice, engine, arrived, span, scheduler
         self._notices: tuple[Notice, ...] = ()
-        """Set when the text has been read."""
+        self._silent = False
+        """Both are set when the text has been read."""
         self._began = self._first_audio = arrived
         """On the clock of time.perf_counter: when work began, and when the first samples existed."""
         self._work_seconds = 0.0
@@ -101,7 +102,7 @@ class Synthesis:
         script = _read_script(request, self._engine)
         controls, notices = apply_instructions(request.controls, request.instructions, self._engine.manifest)
         self._record_work("read", started)
-        self._notices = notices + script.notices
+        self._notices, self._silent = notices + script.notices, script.parts == SILENCE
         items = synthesize_with_times(self._engine, script.parts, controls, scheduler=self._scheduler)
         while True:
             started = time.perf_counter()
@@ -168,7 +169,7 @@ class Synthesis:
     def head(self) -> SpeechHead:
         """The head; its notices are complete once the first samples exist."""
         rate, revision = self._engine.sample_rate, self._engine.revision
-        return SpeechHead(self.request.audio_format, rate, self._voice, revision, self._notices)
+        return SpeechHead(self.request.audio_format, rate, self._voice, revision, self._notices, silent=self._silent)
 
     @property
     def stats(self) -> SynthesisStats:
@@ -235,7 +236,7 @@ def _read_script(request: SynthesisRequest, engine: Engine) -> Script:
     except SilentError:
         if not request.silence:
             raise
-        return Script((Break(SILENCE_SECONDS),), (Notice("nothing in the text can be spoken; this is a silence"),))
+        return Script(SILENCE, (Notice("nothing in the text can be spoken; this is a silence"),))
 
 
 def analyze_text(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:

@@ -95,7 +95,7 @@ class CachingBackend:
             return cached
         result = await self._single_flight.do(key, lambda: self._backend.synthesize(request))
         assert isinstance(result, SynthesisResult | Refusal)  # noqa: S101  # what synthesize returns
-        if isinstance(result, SynthesisResult) and result.head.revision == revision:
+        if isinstance(result, SynthesisResult) and result.head.revision == revision and not result.head.silent:
             self._cache.set(key, result)
         return result
 
@@ -148,7 +148,7 @@ class CachingBackend:
         async with aclosing(self._backend.stream(request)) as items:
             async for item in items:
                 if isinstance(item, SpeechHead):
-                    head = item
+                    head = None if item.silent else item
                 elif isinstance(item, bytes):
                     size += len(item)
                     if size <= MAX_AUDIO_BYTES:

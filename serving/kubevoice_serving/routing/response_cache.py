@@ -43,9 +43,9 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     Parameters
     ----------
     request : SynthesisRequest
-        Of it the key has text, format, loudness, timestamps, controls, instructions, whether it may be silent, whether
-        it is SSML, and the lexicon. It leaves out what does not change the result: whether the cache is bypassed, when
-        the result is due, how long it may wait, what it continues, and the trace.
+        Of it the key has text, format, loudness, timestamps, controls, instructions, whether it is SSML, and the
+        lexicon. It leaves out what does not change the result: whether the cache is bypassed, when the result is due,
+        how long it may wait, what it continues, whether it may be silent, and the trace.
     voice : str
         Name of the voice, the default one's if the request names none. Two names may have the same revision, and the
         head of a result names the voice.
@@ -64,8 +64,8 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     header_has_length = not streaming and request.audio_format in ("wav", "flac")
     has_times = request.timestamps and streaming
     output = [request.audio_format, header_has_length, has_times, request.loudness]
-    manner = [*astuple(request.controls), request.instructions, request.silence]
-    parts = [voice, revision, request.text, output, manner, request.ssml, lexicon]
+    controls = [*astuple(request.controls), request.instructions]
+    parts = [voice, revision, request.text, output, controls, request.ssml, lexicon]
     return hash_text(json.dumps(parts))
 
 
