@@ -10,11 +10,20 @@ from urllib.parse import urlsplit
 
 from kubevoice.errors import InputError, KubeVoiceError
 
-__all__ = ["KEY_VARIABLE", "SPEECH", "SUBTITLES", "ServerBusyError", "fetch_speech", "fetch_subtitles", "open_request"]
+__all__ = [
+    "KEY_VARIABLE",
+    "SPEECH",
+    "SUBTITLES",
+    "ServerBusyError",
+    "fetch_speech",
+    "fetch_subtitles",
+    "fetch_voices",
+    "open_request",
+]
 
 TIMEOUT_SECONDS = 120.0
 KEY_VARIABLE = "KUBEVOICE_API_KEY"
-SPEECH, SUBTITLES = "/v1/audio/speech", "/v1/audio/subtitles"
+SPEECH, SUBTITLES, VOICES = "/v1/audio/speech", "/v1/audio/subtitles", "/v1/voices"
 
 
 class ServerBusyError(KubeVoiceError):
@@ -69,18 +78,41 @@ def fetch_subtitles(url: str, body: dict[str, Any]) -> bytes:
         return response.read()
 
 
+def fetch_voices(url: str) -> list[dict[str, Any]]:
+    """Fetch what /v1/voices of a server lists.
+
+    Parameters
+    ----------
+    url : str
+        Address of the server.
+
+    Returns
+    -------
+    list of dict
+        The voices.
+
+    Raises
+    ------
+    InputError, ServerBusyError, KubeVoiceError
+        As `open_request` raises them.
+    """
+    with open_request(url, None, route=VOICES) as response:
+        voices: list[dict[str, Any]] = json.load(response)["voices"]
+        return voices
+
+
 @contextmanager
 def open_request(
-    url: str, body: dict[str, Any], *, bypass_cache: bool = False, route: str = SPEECH
+    url: str, body: dict[str, Any] | None, *, bypass_cache: bool = False, route: str = SPEECH
 ) -> Iterator[http.client.HTTPResponse]:
-    """Post a request and yield the response, whose body can be read as it arrives.
+    """Send a request and yield the response, whose body can be read as it arrives.
 
     Parameters
     ----------
     url : str
         Address of the server, with a path before the route if it has one.
-    body : dict
-        Fields of the request.
+    body : dict or None
+        Fields of a POST request; None sends GET.
     bypass_cache : bool
         Whether the server synthesizes even if its response cache has the result.
     route : str
@@ -114,7 +146,10 @@ def open_request(
     if key := os.environ.get(KEY_VARIABLE):
         headers["Authorization"] = f"Bearer {key}"
     try:
-        connection.request("POST", path, json.dumps(body).encode(), headers)
+        if body is None:
+            connection.request("GET", path, headers=headers)
+        else:
+            connection.request("POST", path, json.dumps(body).encode(), headers)
         response = connection.getresponse()
         if response.status != http.client.OK:
             raise _make_refusal(url, response.status, response.read())

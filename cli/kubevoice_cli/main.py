@@ -11,7 +11,7 @@ from typing import Annotated, Never
 import typer
 from kubevoice.errors import KubeVoiceError
 
-from kubevoice_cli import bench, cluster_files, datasets, keys, logs, rollback, speech, status, up, voices
+from kubevoice_cli import bench, cluster_files, datasets, keys, logs, rollback, speech, status, up, voices, wyoming
 from kubevoice_cli.console import errors, plain
 
 __all__ = ["app", "run"]
@@ -36,6 +36,7 @@ app.command("text")(speech.text)
 app.add_typer(speech.ssml_app, name="ssml")
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(voices.app, name="voice")
+app.command("wyoming")(wyoming.wyoming)
 app.command("bench")(bench.bench)
 app.command("key")(keys.key)
 app.command("crd")(cluster_files.crd)
