@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, Self
 
 from kubevoice.text.ssml import Notice
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,6 +12,9 @@ from pydantic import (
     PrivateAttr,
     model_validator,
 )
+
+from kubevoice_serving.http.dialogue import DialogueTurn, build_document, split_turns
+from kubevoice_serving.http.text_field import Text
 
 __all__ = [
     "AnalyzeRequest",
@@ -32,22 +34,12 @@ __all__ = [
 ]
 
 MAX_CHARACTERS = 4096
+MAX_TURNS = 100
 
 
 def _unwrap_voice(value: object) -> object:
     """Return the name of a voice, which OpenAI's clients may send as {"id": NAME}."""
     return value["id"] if isinstance(value, dict) and set(value) == {"id"} else value
-
-
-def _check_surrogates(text: str) -> str:
-    """Refuse half of a surrogate pair, which JSON can write and UTF-8 cannot; cutting a string may leave one."""
-    at = next((at for at, char in enumerate(text) if "\ud800" <= char <= "\udfff"), None)
-    if at is not None:
-        raise ValueError(f"character {at} is half a surrogate pair; send whole characters")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_check_surrogates)]
 
 
 class StrictModel(BaseModel):
@@ -128,6 +120,9 @@ class SpeechInput(SpeechOptions):
         description=f"Text to synthesize, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"]
     )
     ssml: bool = Field(False, description="The input is an SSML document (docs/ssml.md).")
+    turns: tuple[DialogueTurn, ...] | None = Field(
+        None, min_length=1, max_length=MAX_TURNS, description="What several speakers say, in place of `input`."
+    )
     loudness: float | None = Field(
         None,
         ge=-40,
@@ -136,6 +131,19 @@ class SpeechInput(SpeechOptions):
         "It is measured after synthesis, so it cannot be combined with streaming.",
         examples=[-16],
     )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _write_turns(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Write turns, or a text with tags `[voice:NAME]`, as an SSML document."""
+        has_turns = isinstance(value, dict) and value.get("turns") is not None
+        if has_turns and value.get("input") is not None:
+            raise ValueError("send `input` or `turns`, not both")
+        model = handler({**value, "input": " "} if has_turns else value)
+        turns = model.turns if has_turns or model.ssml else split_turns(model.input)
+        if turns is not None:
+            model.input, model.ssml, model.turns = build_document(turns), True, None
+        return model
 
 
 AudioFormat = Literal["mp3", "wav", "flac", "opus", "aac", "pcm"]
