@@ -13,7 +13,7 @@ from rich.table import Table
 
 from kubevoice_cli.cluster import Cluster
 from kubevoice_cli.console import answers, home, plain
-from kubevoice_cli.up import DEFAULT_PORT, Port
+from kubevoice_cli.up import DEFAULT_PORT, Port, with_home
 
 __all__ = ["Namespace", "status"]
 
@@ -61,6 +61,8 @@ def status(
         answers.print(plain(json.dumps(statuses, ensure_ascii=False, indent=1)))
         return
     answers.print(_build_overview(states, served))
+    if namespace is None and served:
+        answers.print(plain(f"\nRequests and errors are in: {with_home('kubevoice logs')}"))
     for each, state in states.items():
         ready = find_condition(state.conditions, ConditionType.READY)
         if ready is not None and ready.status is not State.TRUE and (name or ready.reason is Reason.INTERRUPTED):

@@ -1,6 +1,8 @@
 """`kubevoice logs`: the requests that the server on this machine answered."""
 
 import pytest
+from kubevoice.resources.status import VoiceModelStatus
+from kubevoice_cli import status
 from kubevoice_cli.main import app
 from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.local.serve_logs import LogReader
@@ -66,3 +68,12 @@ def test_before_anything_was_served_there_is_an_error(run):
     result = run()
     assert result.exit_code != 0
     assert "nothing has been served" in str(result.exception)
+
+
+@pytest.mark.parametrize("served", [{"toy"}, set()])
+def test_status_names_the_command_while_a_voice_is_served(tmp_path, monkeypatch, served):
+    monkeypatch.setenv("KUBEVOICE_HOME", str(tmp_path))
+    monkeypatch.setattr(status, "_read_local_statuses", lambda *_: ({"toy": VoiceModelStatus()}, served))
+    result = CliRunner().invoke(app, ["status"])
+    assert result.exit_code == 0
+    assert (f"KUBEVOICE_HOME={tmp_path} kubevoice logs" in result.output.replace("\n", "")) is bool(served)

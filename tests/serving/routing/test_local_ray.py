@@ -12,6 +12,7 @@ import zipfile
 import openai
 import pytest
 import soundfile
+from kubevoice_operator.local.serve_logs import LogReader
 from local_voice import DEADLINE_SECONDS, bundle, call, open_speech, render, serve_voice, speak, wait_until
 from toy_voice import make_toy_voice
 
@@ -220,6 +221,9 @@ def test_closing_the_connection_cancels_the_work(serving):
     deadline = time.monotonic() + DEADLINE_SECONDS
     while b"kubevoice_speech_in_progress 0.0" not in call(serving, "GET", "/metrics")[2]:
         assert time.monotonic() < deadline
+    entries = LogReader(serving.ray.logs).read()
+    assert any("/v1/audio/speech" in entry.text for entry in entries)
+    assert [entry.text for entry in entries if "Traceback" in entry.text] == []
 
 
 @pytest.mark.parametrize(
