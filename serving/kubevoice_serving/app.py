@@ -1,5 +1,6 @@
 """The Ray Serve application: `kubevoice_serving.app:build`."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from kubevoice_serving.replica.synthesizer import Synthesizer
 from kubevoice_serving.routing.caching_backend import CachingBackend
 from kubevoice_serving.routing.queueing_backend import QueueingBackend
 from kubevoice_serving.routing.ray_backend import RayBackend
+from kubevoice_serving.routing.replica_calls import handle_loop_error
 
 __all__ = ["AppArgs", "build", "build_canary"]
 
@@ -77,6 +79,7 @@ class IngressDeployment:
         pydantic.ValidationError
             If `user_config` is not an IngressConfig.
         """
+        asyncio.get_running_loop().set_exception_handler(handle_loop_error)
         config = IngressConfig.model_validate(user_config)
         self._access.configure(config.access)
         self._rules.configure(config)

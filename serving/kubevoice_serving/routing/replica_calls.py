@@ -1,18 +1,21 @@
 """Calls to Ray Serve replicas, with Ray's exceptions translated into AtCapacityError and UnavailableError."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from kubevoice.resources.data_plane import ReplicaState
-from ray.exceptions import RayError
+from ray.exceptions import RayError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from kubevoice_serving.domain import AtCapacityError, UnavailableError
 
-__all__ = ["await_replica", "query_replicas"]
+__all__ = ["await_replica", "handle_loop_error", "query_replicas"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -51,6 +54,22 @@ async def await_replica(response: Awaitable[T | AtCapacityError | UnavailableErr
     if isinstance(outcome, AtCapacityError | UnavailableError):
         raise outcome
     return outcome
+
+
+def handle_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an exception that nobody awaits; a call that was cancelled because the caller left is none.
+
+    Parameters
+    ----------
+    loop : asyncio.AbstractEventLoop
+        The event loop, whose handler this is.
+    context : dict
+        As asyncio describes it.
+    """
+    if isinstance(context.get("exception"), TaskCancelledError):
+        logger.debug("a call to a replica was cancelled: the caller left")
+    else:
+        loop.default_exception_handler(context)
 
 
 async def query_replicas(handle: DeploymentHandle[Any]) -> list[ReplicaState]:
