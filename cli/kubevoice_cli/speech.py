@@ -200,6 +200,8 @@ def say(
 def text(
     lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse characters that have no reading.")] = False,
+    hints: Annotated[bool, typer.Option(help="Take 行[hang2], <行|hang2> and [停顿:0.5s] as hints.")] = True,
+    keep_code: Annotated[bool, typer.Option("--keep-code", help="Read fenced code, too.")] = False,
 ) -> None:
     """Show how the front end reads text: lines from stdin, a JSON object a line to stdout.
 
@@ -209,6 +211,10 @@ def text(
         File of readings.
     strict : bool
         Whether a character without a reading is an error; otherwise a notice names it.
+    hints : bool
+        Whether a text has readings and pauses in it.
+    keep_code : bool
+        Whether fenced code is read.
 
     Raises
     ------
@@ -216,7 +222,7 @@ def text(
         If a line could not be read; the others are printed.
     """
     failed = 0
-    front_end_config = FrontEndConfig(_read_lexicon(lexicon) or {}, strict=strict)
+    front_end_config = FrontEndConfig(_read_lexicon(lexicon) or {}, strict=strict, hints=hints, keep_code=keep_code)
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from kubevoice.engine.timing import SentenceTime, Timing, WordTime
 from kubevoice.text.segment import CLOSERS, PAIRS, PAUSES, STOPS
+from kubevoice.text.ssml import is_document
 
 __all__ = ["LINE", "Cue", "build_cues", "render_subtitles", "to_json", "to_srt", "to_vtt"]
 
@@ -45,6 +46,7 @@ def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
     list of Cue
         In order, without overlap.
     """
+    ssml = ssml or is_document(text)
     written = MARKUP.sub(lambda match: HIDDEN * len(match[0]), text) if ssml else text
     strip: Callable[[str], str] = _strip_markup if ssml else _strip_hidden
     cues: list[Cue] = []

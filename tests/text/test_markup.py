@@ -5,6 +5,7 @@ import time
 import pytest
 from kubevoice.text import analyse
 from kubevoice.text.markup import strip_markup
+from kubevoice.text.traced_text import TracedText
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ from kubevoice.text.markup import strip_markup
     ],
 )
 def test_the_words_remain(written, words):
-    stripped = strip_markup(written)
+    stripped = strip_markup(TracedText.from_input(written))
     assert stripped.text == words
     kept = [(c, written[o]) for c, o in zip(stripped.text, stripped.origins, strict=True) if o is not None]
     assert all(now == before for now, before in kept)
@@ -51,7 +52,12 @@ def test_the_words_remain(written, words):
     ],
 )
 def test_what_is_no_markup_stays(text):
-    assert strip_markup(text).text == text
+    assert strip_markup(TracedText.from_input(text)).text == text
+
+
+def test_code_can_be_kept():
+    written = "代码：\n```python\nprint(1)\n```\n好\n~~~\n甲"
+    assert strip_markup(TracedText.from_input(written), keep_code=True).text == "代码：\nprint(1)\n\n好\n\n甲"
 
 
 def test_the_places_of_words_are_those_of_the_input():
@@ -63,5 +69,5 @@ def test_the_places_of_words_are_those_of_the_input():
 @pytest.mark.parametrize("sign", ["*", "[", "<a ", "`", "```\n", "|", "#", "> ", "- ", "_a", "&#"])
 def test_repeated_signs_cost_little(sign):
     began = time.process_time()
-    strip_markup(sign * (3000 // len(sign)))
+    strip_markup(TracedText.from_input(sign * (3000 // len(sign))))
     assert time.process_time() - began < 1

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from kubevoice.engine.controls import Controls, apply_style, report_unknown_names
 from kubevoice.engine.engine import Engine
-from kubevoice.text import Lexicon, Part, Passage, analyse, read_document
-from kubevoice.text.ssml import Break, Notice, Style, parse
+from kubevoice.text import Lexicon, Part, Passage, parse_text, read_document
+from kubevoice.text.ssml import Break, Notice
 
 __all__ = ["SENTENCE_PAUSE_SECONDS", "Script", "ScriptSegment", "build_script", "iter_segments"]
 
@@ -30,7 +30,9 @@ def build_script(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexi
     engine
         The voice.
     text
-        Plain text, or an SSML document if `ssml` is true.
+        Plain text or an SSML document.
+    ssml
+        Whether the text must be an SSML document; otherwise it is one if it begins with <speak>.
     lexicon
         Readings that override those of the voice.
 
@@ -45,11 +47,7 @@ def build_script(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexi
         If nothing in the text can be synthesized or a character has no reading.
     """
     front_end_config = engine.front_end_config.with_lexicon(lexicon)
-    if not ssml:
-        analysis = analyse(text, front_end_config)
-        passages = (Passage(sentence, (Style(),) * len(sentence.units)) for sentence in analysis.sentences)
-        return Script(tuple(passages), analysis.notices)
-    document = parse(text)
+    document = parse_text(text, front_end_config, ssml=ssml)
     parts = read_document(document, front_end_config)
     styles = (style for part in parts if isinstance(part, Passage) for style in part.styles)
     return Script(parts, document.notices + report_unknown_names(styles, engine.manifest))

@@ -4,11 +4,10 @@ characters -> normalisation -> sentences -> words -> pinyin -> sandhi -> erhua -
 """
 
 from kubevoice.text.analysis import Analysis, Sentence, Syllable, Word
-from kubevoice.text.document import Part, Passage, read_document
+from kubevoice.text.document import Part, Passage, analyse, parse_text, read_document
 from kubevoice.text.front_end_config import LEXICON_FILE, FrontEndConfig
 from kubevoice.text.g2p import Lexicon
 from kubevoice.text.lexicon import make_lexicon, read_lexicon
-from kubevoice.text.pipeline import analyse
 from kubevoice.text.segment import is_han
 from kubevoice.text.units import EMOTIONS, Unit, UnitTables, parse_units
 
@@ -28,6 +27,7 @@ __all__ = [
     "analyse",
     "is_han",
     "make_lexicon",
+    "parse_text",
     "parse_units",
     "read_document",
     "read_lexicon",

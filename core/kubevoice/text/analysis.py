@@ -108,7 +108,7 @@ class Analysis:
     sentences
         Its sentences.
     notices
-        Characters that have no reading and are passed over.
+        Characters that have no reading, and tags, which are passed over.
     """
 
     text: str

@@ -1,15 +1,21 @@
-"""From the spans of an SSML document to sentences with a style for each unit, silences and bookmarks."""
+"""From a text or an SSML document to sentences with a style for each unit, silences and bookmarks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kubevoice.errors import SilentError
-from kubevoice.text.analysis import Sentence
+from kubevoice.text.analysis import Analysis, Sentence
 from kubevoice.text.front_end_config import FrontEndConfig
-from kubevoice.text.pipeline import PLAIN, analyse_spans
-from kubevoice.text.ssml import Break, Document, Mark, Speech, Style
+from kubevoice.text.inline_hints import parse_hints
+from kubevoice.text.markup import find_tags
+from kubevoice.text.pipeline import analyse_spans
+from kubevoice.text.ssml import Break, Document, Mark, Speech, Style, is_document, parse
+from kubevoice.text.unread_characters import find_unread
 
-__all__ = ["Part", "Passage", "read_document"]
+__all__ = ["Part", "Passage", "analyse", "parse_text", "read_document"]
+
+PLAIN = FrontEndConfig()
+"""The default settings: an empty lexicon, English as syllables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,61 @@ Part = Passage | Break | Mark
 """A bookmark is a part of its own where no sentence follows before the next silence."""
 
 
+def parse_text(text: str, config: FrontEndConfig = PLAIN, *, ssml: bool = False) -> Document:
+    """Split a text into spans.
+
+    Parameters
+    ----------
+    text
+        Plain text or an SSML document.
+    config
+        The voice's front-end config.
+    ssml
+        Whether the text must be an SSML document; otherwise it is one if it begins with <speak>.
+
+    Returns
+    -------
+    Document
+        Spans, and notices about tags and characters that have no effect.
+
+    Raises
+    ------
+    InputError
+        If the document is not valid, or a pause is too long.
+    """
+    if ssml or is_document(text):
+        return parse(text)
+    notices = find_tags(text, keep_code=config.keep_code) + find_unread(text, config.lexicon)
+    return Document(tuple(parse_hints(text, config)), notices)
+
+
+def analyse(text: str, config: FrontEndConfig = PLAIN) -> Analysis:
+    """Run the front end on a text.
+
+    Parameters
+    ----------
+    text
+        Plain text, or an SSML document in <speak>.
+    config
+        The voice's front-end config.
+
+    Returns
+    -------
+    Analysis
+        The sentences with their units.
+
+    Raises
+    ------
+    SilentError
+        If nothing in the text has a reading.
+    InputError
+        If a document is not valid, or a character has no known reading and the config is strict.
+    """
+    document = parse_text(text, config)
+    passages = (part for part in read_document(document, config) if isinstance(part, Passage))
+    return Analysis(text, tuple(passage.sentence for passage in passages), document.notices)
+
+
 def read_document(document: Document, config: FrontEndConfig = PLAIN) -> tuple[Part, ...]:
     """Run the front end on a parsed document.
 
@@ -43,7 +104,7 @@ def read_document(document: Document, config: FrontEndConfig = PLAIN) -> tuple[P
     Parameters
     ----------
     document
-        The parsed SSML document.
+        The spans of a text or of an SSML document.
     config
         The voice's front-end config.
 
@@ -73,7 +134,8 @@ def read_document(document: Document, config: FrontEndConfig = PLAIN) -> tuple[P
             if span.seconds:
                 parts.append(span)
     if not any(isinstance(part, Passage) for part in parts):
-        raise SilentError("the SSML document has nothing that can be spoken in Mandarin; add some Chinese text")
+        text = "".join(span.text for span in document.spans if isinstance(span, Speech))
+        raise SilentError(f"{text[:40]!r} has nothing that can be spoken in Mandarin; add some Chinese text")
     return tuple(parts)
 
 

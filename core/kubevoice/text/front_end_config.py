@@ -25,11 +25,17 @@ class FrontEndConfig:
         trained on English.
     strict
         Whether a character without a reading is an error. Otherwise it is passed over, and a notice names it.
+    hints
+        Whether plain text may have readings and pauses in it (text/inline_hints.py).
+    keep_code
+        Whether fenced code in plain text is read; otherwise it is left out.
     """
 
     lexicon: Lexicon = field(default_factory=dict)
     english: English = "syllables"
     strict: bool = False
+    hints: bool = True
+    keep_code: bool = False
 
     def with_lexicon(self, lexicon: Lexicon | None) -> "FrontEndConfig":
         """Return a copy with more readings.

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kubevoice.errors import SilentError
-from kubevoice.text.analysis import Analysis, Sentence, Syllable, Word
+from kubevoice.text.analysis import Sentence, Syllable, Word
 from kubevoice.text.characters import clean, to_chinese_punctuation
 from kubevoice.text.english import get_english_phones, get_mandarin_syllables
 from kubevoice.text.front_end_config import FrontEndConfig
@@ -14,47 +13,16 @@ from kubevoice.text.normalisation import normalise
 from kubevoice.text.prosodic_boundaries import predict_boundaries
 from kubevoice.text.sandhi import apply_sandhi
 from kubevoice.text.segment import PAUSES, is_han, is_latin, split_sentences, split_words
-from kubevoice.text.ssml.spans import Speech, Style
+from kubevoice.text.ssml.spans import Speech
 from kubevoice.text.syllables import merge_erhua
 from kubevoice.text.traced_text import Origin, TracedText
 from kubevoice.text.units import Unit, build_boundary_unit
-from kubevoice.text.unread_characters import find_unread, pass_over_unread
+from kubevoice.text.unread_characters import pass_over_unread
 
-__all__ = ["analyse", "analyse_spans"]
-
-PLAIN = FrontEndConfig()
-"""The default settings: an empty lexicon, English as syllables."""
+__all__ = ["analyse_spans"]
 
 
-def analyse(text: str, config: FrontEndConfig = PLAIN) -> Analysis:
-    """Run the front end on plain text.
-
-    Parameters
-    ----------
-    text
-        The text.
-    config
-        The voice's front-end config.
-
-    Returns
-    -------
-    Analysis
-        The sentences with their units.
-
-    Raises
-    ------
-    SilentError
-        If nothing in the text has a reading.
-    InputError
-        If a character has no known reading and the config is strict.
-    """
-    sentences = analyse_spans([Speech(text, Style(), 0)], config)
-    if not sentences:
-        raise SilentError(f"{text[:40]!r} has nothing that can be spoken in Mandarin; add some Chinese text")
-    return Analysis(text, tuple(sentences), find_unread(text, config.lexicon))
-
-
-def analyse_spans(spans: Sequence[Speech], config: FrontEndConfig = PLAIN) -> list[Sentence]:
+def analyse_spans(spans: Sequence[Speech], config: FrontEndConfig) -> list[Sentence]:
     """Run the front end on the spans of one continuous text; a sentence may go on from span to span.
 
     Parameters
@@ -81,11 +49,19 @@ def analyse_spans(spans: Sequence[Speech], config: FrontEndConfig = PLAIN) -> li
     return [sentence for part in split_sentences(text) if (sentence := reader.read(part))]
 
 
+def _get_words(span: Speech) -> TracedText:
+    """Return the text of a span without markup, with origins from the span's beginning."""
+    if span.origins is not None:
+        return TracedText(span.text, span.origins)
+    written = TracedText.from_input(span.text)
+    return written if span.literal else strip_markup(written)
+
+
 def _normalise_span(span: Speech, config: FrontEndConfig) -> TracedText:
     """Return the normalised text of a span, with origins from the span's beginning."""
     if span.pinyin:
-        return TracedText.from_input(span.text)
-    cleaned = TracedText.from_input(span.text) if span.literal else clean(strip_markup(span.text))
+        return _get_words(span)
+    cleaned = _get_words(span) if span.literal else clean(_get_words(span))
     readable = pass_over_unread(cleaned, config.lexicon, strict=config.strict)
     if span.literal:
         return readable
@@ -182,7 +158,8 @@ class _SentenceReader:
         changed = apply_sandhi([token.text for token, _ in phrase], [base for _, base in phrase])
         for (token, base), reading in zip(phrase, changed, strict=True):
             source = _get_span(token)
-            if self.config.english == "phones" and is_latin(token.text[0]) and token.text not in self.config.lexicon:
+            is_read = self.spans[source].pinyin or token.text in self.config.lexicon
+            if self.config.english == "phones" and is_latin(token.text[0]) and not is_read:
                 yield Word(token.text, (), get_english_phones(token.text), _get_offset(token.origins[0])), source
             else:
                 # The document's own pinyin is not changed by sandhi.

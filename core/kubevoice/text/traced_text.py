@@ -99,12 +99,12 @@ class TracedText:
         return TracedText("".join(texts) + self.text[at:], (*origins, *self.origins[at:]))
 
     def unwrap(self, pattern: re.Pattern[str]) -> "TracedText":
-        """Replace every match of a pattern by its first group.
+        """Replace every match of a pattern by its last group.
 
         Parameters
         ----------
         pattern
-            A pattern with a group.
+            A pattern with groups, the last of which matches.
 
         Returns
         -------
@@ -114,7 +114,7 @@ class TracedText:
         parts: list[TracedText] = []
         at = 0
         for match in pattern.finditer(self.text):
-            parts += [self[at : match.start()], self[match.start(1) : match.end(1)]]
+            parts += [self[at : match.start()], self[match.start(pattern.groups) : match.end(pattern.groups)]]
             at = match.end()
         return TracedText.join([*parts, self[at:]]) if parts else self
 

@@ -17,13 +17,16 @@ from kubevoice.text.ssml.frame import Frame
 from kubevoice.text.ssml.grammar import Grammar
 from kubevoice.text.ssml.spans import Document
 
-__all__ = ["LONGEST", "parse"]
+__all__ = ["LONGEST", "is_document", "parse"]
 
 LONGEST = 200_000
 """Code points of a document."""
 DEEPEST = 32
 MOST_ELEMENTS = 20_000
 LONGEST_ATTRIBUTE = 2_000
+DOCUMENT = re.compile(
+    r"\ufeff?\s{0,1000}(?:<\?xml[^<>]{0,200}\?>\s{0,1000})?<speak(?:\s[^<>]{0,4000})?>.*</speak\s*>\s*", re.DOTALL
+)
 SPACED = str.maketrans(dict.fromkeys(LINE_ENDS, " "))
 """In plain text the end of a line ends the sentence; in XML it is only layout."""
 
@@ -94,6 +97,22 @@ class _Handler(ContentHandler):
     def characters(self, content: str) -> None:
         line, column = self.position
         self._stack[-1].add_text(content.translate(SPACED), self._starts[line - 1] + column - 1)
+
+
+def is_document(text: str) -> bool:
+    """Return whether a text is an SSML document, whatever its sender calls it.
+
+    Parameters
+    ----------
+    text
+        The text.
+
+    Returns
+    -------
+    bool
+        True for a text that begins with <speak>, perhaps after an XML declaration, and ends with </speak>.
+    """
+    return DOCUMENT.fullmatch(text) is not None
 
 
 def parse(document: str) -> Document:

@@ -49,6 +49,9 @@ class Speech:
         Whether it is one word, which the front end does not split.
     literal
         Whether it is already in words and needs no normalisation.
+    origins
+        Of text whose markup is left out already, the index of each character from `offset`; None where it was not in
+        the input. If omitted, the characters follow one another, and markup is left out later.
     """
 
     text: str
@@ -57,6 +60,7 @@ class Speech:
     pinyin: tuple[str, ...] = ()
     is_word: bool = False
     literal: bool = False
+    origins: tuple[int | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
