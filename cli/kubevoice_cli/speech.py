@@ -202,6 +202,7 @@ def text(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse characters that have no reading.")] = False,
     hints: Annotated[bool, typer.Option(help="Take 行[hang2], <行|hang2> and [停顿:0.5s] as hints.")] = True,
     keep_code: Annotated[bool, typer.Option("--keep-code", help="Read fenced code, too.")] = False,
+    neutral_tones: Annotated[bool, typer.Option(help="Give 衣服 and the like a neutral tone.")] = True,
 ) -> None:
     """Show how the front end reads text: lines from stdin, a JSON object a line to stdout.
 
@@ -215,6 +216,8 @@ def text(
         Whether a text has readings and pauses in it.
     keep_code : bool
         Whether fenced code is read.
+    neutral_tones : bool
+        Whether words such as 衣服 end with a neutral tone.
 
     Raises
     ------
@@ -222,7 +225,9 @@ def text(
         If a line could not be read; the others are printed.
     """
     failed = 0
-    front_end_config = FrontEndConfig(_read_lexicon(lexicon) or {}, strict=strict, hints=hints, keep_code=keep_code)
+    front_end_config = FrontEndConfig(
+        _read_lexicon(lexicon) or {}, strict=strict, hints=hints, keep_code=keep_code, neutral_tones=neutral_tones
+    )
     for number, line in enumerate(sys.stdin, 1):
         if not line.strip():
             continue

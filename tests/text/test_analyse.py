@@ -105,12 +105,19 @@ def test_text_without_speech_is_refused(text):
 
 
 def test_a_character_without_a_reading_is_passed_over_and_named():
-    analysis = analyse("你好한，\n𠮷café")
+    analysis = analyse("你好한，\n𪀀café")
     assert "".join(sentence.normalized for sentence in analysis.sentences) == "你好，cafe"
-    assert [(n.message.split("'")[1], n.line, n.column) for n in analysis.notices] == [("한", 1, 3), ("𠮷", 2, 1)]
+    assert [(n.message.split("'")[1], n.line, n.column) for n in analysis.notices] == [("한", 1, 3), ("𪀀", 2, 1)]
     with pytest.raises(InputError, match="한"):
         analyse("你好한", FrontEndConfig(strict=True))
-    assert pinyin("𠮷野", lexicon={"𠮷": ("ji2",)}, strict=True) == "ji2 ye3"
+    assert pinyin("𪀀野", lexicon={"𪀀": ("ji2",)}, strict=True) == "ji2 ye3"
+
+
+@pytest.mark.parametrize(
+    ("text", "reading"), [("𠮷野家", "ji2 ye3 jia1"), ("䤈", "xi1"), ("𫟿", "cha1"), ("𢆍", "cha1")]
+)
+def test_rare_characters_have_readings(text, reading):
+    assert pinyin(text, strict=True) == reading
 
 
 @settings(max_examples=150, deadline=None)

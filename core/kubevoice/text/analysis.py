@@ -25,12 +25,15 @@ class Syllable:
         Pinyin with a tone digit before sandhi.
     pinyin
         Pinyin with a tone digit after sandhi.
+    by
+        What decided the base: a name of docs/front-end.md.
     """
 
     char: str
     offset: Origin
     base: str
     pinyin: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ ASPECT = re.compile(
 """Where a traditional 著 is 着, which OpenCC leaves as it is: after verbs, and in words such as 著急."""
 
 
+APOSTROPHE = re.compile("(?<=[A-Za-z])’(?=[A-Za-z])")
+
+
 @cache
 def _simplify() -> Any:
     import opencc  # imported when first needed: it loads dictionaries
@@ -81,6 +84,7 @@ def clean(text: str | TracedText) -> TracedText:
     folded = (TracedText.from_input(text) if isinstance(text, str) else text).translate(_fold)
     readable = folded.translate(_drop_unreadable)
     simplified = ASPECT.sub("着", str(_simplify().convert(readable.text)))
+    simplified = APOSTROPHE.sub("'", simplified)
     return TracedText(simplified, readable.origins).strip()
 
 

@@ -11,7 +11,7 @@ from importlib import resources
 
 from kubevoice.text.syllables import is_syllable
 
-__all__ = ["Phone", "get_english_phones", "get_mandarin_syllables"]
+__all__ = ["Phone", "get_english_phones", "get_mandarin_syllables", "has_english"]
 
 Phone = tuple[str, str]
 """A phone of the unit tables and its stress, "0" or "1"."""
@@ -90,6 +90,22 @@ def _dictionary() -> dict[str, str]:
     packed = (resources.files("kubevoice.text") / "tables" / "english.txt.xz").read_bytes()
     lines = lzma.decompress(packed).decode().split("\n")
     return dict(line.split(" ", 1) for line in lines)
+
+
+def has_english(word: str) -> bool:
+    """Return whether the dictionary has a word.
+
+    Parameters
+    ----------
+    word
+        A word in small letters.
+
+    Returns
+    -------
+    bool
+        Whether its phones are known.
+    """
+    return word in _dictionary()
 
 
 def _is_initialism(word: str) -> bool:

@@ -29,6 +29,8 @@ class FrontEndConfig:
         Whether plain text may have readings and pauses in it (text/inline_hints.py).
     keep_code
         Whether fenced code in plain text is read; otherwise it is left out.
+    neutral_tones
+        Whether words such as 衣服 end with a neutral tone. A dataset may have full tones there.
     """
 
     lexicon: Lexicon = field(default_factory=dict)
@@ -36,6 +38,7 @@ class FrontEndConfig:
     strict: bool = False
     hints: bool = True
     keep_code: bool = False
+    neutral_tones: bool = True
 
     def with_lexicon(self, lexicon: Lexicon | None) -> "FrontEndConfig":
         """Return a copy with more readings.

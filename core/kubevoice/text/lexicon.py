@@ -1,13 +1,16 @@
 """A user's own readings: plain text with one `word<TAB>pin1 yin1` a line; `#` begins a comment."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from kubevoice.errors import InputError
 from kubevoice.text.g2p import Lexicon, Reading
 from kubevoice.text.pinyin import parse_pinyin
 
-__all__ = ["make_lexicon", "read_lexicon"]
+__all__ = ["has_neutral_tones", "make_lexicon", "read_lexicon"]
 
+FULL_TONES = re.compile(r"^#\s*neutral tones:\s*off\s*$", re.MULTILINE | re.IGNORECASE)
+"""The line by which a lexicon says that words such as 衣服 have full tones in the recordings."""
 MOST_WORDS = 20_000
 LONGEST_WORD = 32
 MOST_SYLLABLES = 32
@@ -89,6 +92,22 @@ def read_lexicon(text: str, name: str = "lexicon") -> Lexicon:
         If lines are wrong, listing them by number, or if there are too many.
     """
     return make_lexicon(_entries(text, name), name)
+
+
+def has_neutral_tones(text: str) -> bool:
+    """Return whether words such as 衣服 end with a neutral tone in a voice.
+
+    Parameters
+    ----------
+    text
+        The content of its lexicon.
+
+    Returns
+    -------
+    bool
+        False if the lexicon has the line "# neutral tones: off".
+    """
+    return FULL_TONES.search(text) is None
 
 
 def _entries(text: str, name: str) -> Iterator[tuple[str, str, str | None]]:

@@ -1,13 +1,15 @@
 """The front end: from text to sentences of linguistic units, all stages in order."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kubevoice.text.analysis import Sentence, Syllable, Word
 from kubevoice.text.characters import clean, to_chinese_punctuation
 from kubevoice.text.english import get_english_phones, get_mandarin_syllables
 from kubevoice.text.front_end_config import FrontEndConfig
-from kubevoice.text.g2p import Reading, resolve_readings
+from kubevoice.text.g2p import Reading, WordReading, resolve_readings
+from kubevoice.text.latin_names import find_names
 from kubevoice.text.markup import strip_markup
 from kubevoice.text.normalisation import normalise
 from kubevoice.text.prosodic_boundaries import predict_boundaries
@@ -91,31 +93,59 @@ def _get_offset(origin: Origin) -> Origin:
     return place - 1 if place else None
 
 
-def _split_phrases(
-    tokens: Sequence[TracedText], bases: Sequence[Reading]
-) -> Iterator[list[tuple[TracedText, Reading]]]:
-    """Yield words and readings between pauses; quotes and brackets have no reading and do not end a phrase."""
-    phrase: list[tuple[TracedText, Reading]] = []
-    for token, base in zip(tokens, bases, strict=True):
-        if base:
-            phrase.append((token, base))
-        elif phrase and any(c in PAUSES for c in token.text):
+def _read_all(syllables: Reading, source: str) -> WordReading:
+    return WordReading(syllables, (source,) * len(syllables))
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A word of a sentence with its reading before sandhi.
+
+    Attributes
+    ----------
+    text
+        The word.
+    source
+        The number of the span that it comes from.
+    reading
+        Its syllables; empty for punctuation and signs.
+    is_final
+        Whether the document gives the reading: sandhi does not change it.
+    is_english
+        Whether it is an English word.
+    """
+
+    text: TracedText
+    source: int
+    reading: WordReading
+    is_final: bool = False
+    is_english: bool = False
+
+
+def _split_phrases(tokens: Iterable[_Token]) -> Iterator[list[_Token]]:
+    """Yield the words between pauses; quotes and brackets have no reading and do not end a phrase."""
+    phrase: list[_Token] = []
+    for token in tokens:
+        if token.reading.syllables:
+            phrase.append(token)
+        elif phrase and any(c in PAUSES for c in token.text.text):
             yield phrase
             phrase = []
     if phrase:
         yield phrase
 
 
-def _build_word(text: TracedText, base: Reading, changed: Reading) -> Word:
+def _build_word(token: _Token, changed: Reading) -> Word:
     """Pair the characters of a word with its syllables, before and after sandhi; a lexicon may give more or fewer."""
+    text, (base, by) = token.text, token.reading
     written = list(zip(text.text, map(_get_offset, text.origins), strict=True))
     if len(written) != len(changed):
         written = [(text.text, written[0][1])] * len(changed)
     merged = merge_erhua(text.text, changed)
     if len(merged) < len(changed):
         written[-2:] = [(written[-2][0] + written[-1][0], written[-2][1])]
-    pairs = zip(written, merge_erhua(text.text, base), merged, strict=True)
-    syllables = tuple(Syllable(char, offset, before, after) for (char, offset), before, after in pairs)
+    rows = zip(written, merge_erhua(text.text, base), merged, by[: len(merged)], strict=True)
+    syllables = tuple(Syllable(char, offset, before, after, source) for (char, offset), before, after, source in rows)
     return Word(text.text, syllables, offset=_get_offset(text.origins[0]))
 
 
@@ -129,50 +159,50 @@ class _SentenceReader:
     def _split(self, sentence: TracedText) -> list[TracedText]:
         """Split a sentence into words; a span that is marked as one word stays one."""
         tokens: list[TracedText] = []
-        at = 0
-        while at < len(sentence):
-            source = _get_span(sentence[at : at + 1])
-            end = next((i for i in range(at, len(sentence)) if _get_span(sentence[i : i + 1]) != source), len(sentence))
-            if not self.spans[source].is_word:
-                marked = (i for i in range(at, len(sentence)) if self.spans[_get_span(sentence[i : i + 1])].is_word)
-                end = next(marked, len(sentence))
-            part = sentence[at:end]
-            tokens += [part] if self.spans[source].is_word else split_words(part, self.config.lexicon)
-            at = end
+        sources = [(origin or 0) >> SOURCE_BITS for origin in sentence.origins]
+        # A word may go on from span to span, unless one of them is marked.
+        parts = itertools.groupby(range(len(sentence)), lambda i: sources[i] if self.spans[sources[i]].is_word else -1)
+        for number, places in parts:
+            begin, *rest = places
+            part = sentence[begin : begin + 1 + len(rest)]
+            tokens += [part] if number >= 0 else split_words(part, self.config.lexicon)
         return tokens
 
-    def _read(self, tokens: Sequence[TracedText]) -> list[Reading]:
-        """Return each word's syllables before sandhi; none for punctuation and signs."""
-        texts, lexicon = [token.text for token in tokens], self.config.lexicon
+    def _read(self, parts: Sequence[TracedText]) -> Iterator[_Token]:
+        """Yield each word with its syllables before sandhi; none for punctuation and signs."""
+        texts, lexicon = [part.text for part in parts], self.config.lexicon
         is_spoken = [is_han(text[0]) or text in lexicon for text in texts]
-        readings = resolve_readings(texts, is_spoken, lexicon)
-        for i, token in enumerate(tokens):
-            if pinyin := self.spans[_get_span(token)].pinyin:
-                readings[i] = pinyin
-            elif is_latin(texts[i][0]) and texts[i] not in lexicon:
-                readings[i] = get_mandarin_syllables(texts[i])
-        return readings
-
-    def _pronounce(self, phrase: Sequence[tuple[TracedText, Reading]]) -> Iterator[tuple[Word, int]]:
-        """Yield the words of a phrase after sandhi, each with the number of its span."""
-        changed = apply_sandhi([token.text for token, _ in phrase], [base for _, base in phrase])
-        for (token, base), reading in zip(phrase, changed, strict=True):
-            source = _get_span(token)
-            is_read = self.spans[source].pinyin or token.text in self.config.lexicon
-            if self.config.english == "phones" and is_latin(token.text[0]) and not is_read:
-                yield Word(token.text, (), get_english_phones(token.text), _get_offset(token.origins[0])), source
+        readings = resolve_readings(texts, is_spoken, lexicon, neutral_tones=self.config.neutral_tones)
+        names = find_names(texts) if any(is_latin(text[0]) for text in texts) else {}
+        for i, (part, text) in enumerate(zip(parts, texts, strict=True)):
+            source = _get_span(part)
+            pinyin, syllables = self.spans[source].pinyin, names.get(i)
+            if pinyin:
+                yield _Token(part, source, _read_all(pinyin, "document"), is_final=True)
+            elif not is_latin(text[0]) or text in lexicon:
+                yield _Token(part, source, readings[i])
+            elif syllables:
+                yield _Token(part, source, _read_all(syllables, "names"))
             else:
-                # The document's own pinyin is not changed by sandhi.
-                yield _build_word(token, base, base if self.spans[source].pinyin else reading), source
+                yield _Token(part, source, _read_all(get_mandarin_syllables(text), "English"), is_english=True)
+
+    def _pronounce(self, phrase: Sequence[_Token]) -> Iterator[tuple[Word, int]]:
+        """Yield the words of a phrase after sandhi, each with the number of its span."""
+        changed = apply_sandhi([token.text.text for token in phrase], [token.reading.syllables for token in phrase])
+        for token, reading in zip(phrase, changed, strict=True):
+            if token.is_english and self.config.english == "phones":
+                text = token.text
+                yield Word(text.text, (), get_english_phones(text.text), _get_offset(text.origins[0])), token.source
+            else:
+                yield _build_word(token, token.reading.syllables if token.is_final else reading), token.source
 
     def read(self, sentence: TracedText) -> Sentence | None:
         """Return the sentence's words and units; None if nothing in it has a reading."""
-        tokens = self._split(sentence)
         words: list[Word] = []
         units: list[Unit] = []
         sources: list[int] = []
         source = 0
-        for phrase in _split_phrases(tokens, self._read(tokens)):
+        for phrase in _split_phrases(self._read(self._split(sentence))):
             pronounced = list(self._pronounce(phrase))
             lengths = [len(word.syllables) or len(word.phones) // 2 for word, _ in pronounced]
             levels = predict_boundaries([word.text for word, _ in pronounced], lengths)

@@ -59,7 +59,7 @@ def _compile_words() -> re.Pattern[str]:
     return re.compile("|".join(sorted(_load_words(), key=len, reverse=True)))
 
 
-def find_exceptions(words: Sequence[str]) -> dict[int, str]:
+def find_exceptions(words: Sequence[str]) -> dict[int, tuple[str, str]]:
     """Return the readings of a sentence that patterns and the table of words decide.
 
     A word of the table counts where the sentence's words begin and end with it: 和面, but not 和面粉.
@@ -71,16 +71,17 @@ def find_exceptions(words: Sequence[str]) -> dict[int, str]:
 
     Returns
     -------
-    dict[int, str]
-        Readings by the index of the character in the sentence.
+    dict[int, tuple[str, str]]
+        A reading, and "words" or "contexts", by the index of the character in the sentence.
     """
     text = "".join(words)
     ends = set(itertools.accumulate(map(len, words), initial=0))
-    readings: dict[int, str] = {}
+    readings: dict[int, tuple[str, str]] = {}
     for match in _compile_words().finditer(text):
         if match.start() in ends and match.end() in ends:
-            readings |= zip(range(match.start(), match.end()), _load_words()[match[0]], strict=True)
+            syllables = ((syllable, "words") for syllable in _load_words()[match[0]])
+            readings |= zip(range(match.start(), match.end()), syllables, strict=True)
     for pattern, reading in PATTERNS:
         for match in pattern.finditer(text):
-            readings[match.start(match.lastindex or 1)] = reading
+            readings[match.start(match.lastindex or 1)] = reading, "contexts"
     return readings

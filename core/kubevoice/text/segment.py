@@ -24,6 +24,8 @@ HAN = re.compile(r"[㐀-鿿豈-﫿〇\U00020000-\U0003ffff]")
 LATIN = re.compile(r"[A-Za-z]")
 PART = re.compile(rf"{HAN.pattern}+|[A-Z]?[a-z]+(?:'[a-z]+)?|[A-Z]+(?![a-z])|[A-Z]|\S")
 """Runs of Chinese; English words, a name like ChatGPT as two; any other sign."""
+APOSTROPHE = re.compile(r"(?<![A-Za-z])[A-Za-z]+'[A-Za-z]+(?![A-Za-z])")
+"""A word such as don't or Xi'an."""
 
 
 def is_latin(character: str) -> bool:
@@ -176,6 +178,12 @@ class Splitter:
 def _segment(text: TracedText) -> Iterator[TracedText]:
     """Yield the words of a text by jieba."""
     at = 0
+    for match in APOSTROPHE.finditer(text.text):  # jieba would split it
+        yield from _segment(text[at : match.start()])
+        yield text[match.start() : match.end()]
+        at = match.end()
+    if at:
+        text, at = text[at:], 0
     for word in _jieba().lcut(text.text):
         # Chinese and anything else become words of their own: a word has one kind of reading.
         for part in PART.finditer(word):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from kubevoice.digests import hash_file
 from kubevoice.errors import InputError
 from kubevoice.text.front_end_config import LEXICON_FILE, English, FrontEndConfig
-from kubevoice.text.lexicon import read_lexicon
+from kubevoice.text.lexicon import has_neutral_tones, read_lexicon
 from kubevoice.validation import describe_errors
 from kubevoice.voice.manifest import GRAPHS, VoiceManifest
 
@@ -46,7 +46,8 @@ class Bundle:
         if LEXICON_FILE not in self.manifest.files:
             return FrontEndConfig(english=english)
         text = (self.path / LEXICON_FILE).read_text(encoding="utf-8")
-        return FrontEndConfig(read_lexicon(text, str(self.path / LEXICON_FILE)), english)
+        lexicon = read_lexicon(text, str(self.path / LEXICON_FILE))
+        return FrontEndConfig(lexicon, english, neutral_tones=has_neutral_tones(text))
 
 
 def bundle_digest(path: Path) -> str:

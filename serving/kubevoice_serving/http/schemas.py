@@ -211,6 +211,7 @@ class AnalyzedSyllable(BaseModel):
     offset: int | None = Field(description="Code-point index in the text; null where normalisation made the syllable.")
     base: str = Field(description="Pinyin with a tone digit before sandhi.")
     pinyin: str = Field(description="Pinyin with a tone digit as spoken.")
+    by: str = Field(description="What decided the base, a name of docs/front-end.md.")
 
 
 class RequestNotice(BaseModel):

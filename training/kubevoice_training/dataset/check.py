@@ -9,7 +9,7 @@ from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.stages import EmotionSeconds
 from kubevoice.resources.voicemodel import PinyinTones
 from kubevoice.storage import Storage
-from kubevoice.text import LEXICON_FILE, FrontEndConfig, Unit, read_lexicon
+from kubevoice.text import LEXICON_FILE, FrontEndConfig, Unit, has_neutral_tones, read_lexicon
 from kubevoice.text.emotion_labels import resolve_emotion
 from kubevoice.text.front_end_config import English
 
@@ -145,7 +145,9 @@ def check_dataset(
     reader, report = _DatasetReader(storage), DatasetReport()
     rows = _read_rows(reader)
     report.lexicon = _read_lexicon_text(reader)
-    labeler = UnitLabeler(FrontEndConfig(read_lexicon(report.lexicon, LEXICON_FILE), english, strict=True), tones)
+    lexicon = read_lexicon(report.lexicon, LEXICON_FILE)
+    front_end_config = FrontEndConfig(lexicon, english, strict=True, neutral_tones=has_neutral_tones(report.lexicon))
+    labeler = UnitLabeler(front_end_config, tones)
     repeated = {name for name, count in Counter(row.fields["id"] for row in rows).items() if count > 1 and name}
     for number, row in enumerate(rows, 1):
         on_row(number, len(rows))
