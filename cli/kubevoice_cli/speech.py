@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import FrontEndConfig, Lexicon, analyse, read_document, read_lexicon
+from kubevoice.text import FrontEndConfig, Lexicon, Reading, analyse, read_document, read_lexicon
 from kubevoice.text.ssml import Break, Notice, Speech, Style, parse
 from kubevoice.voice import builtin_voice
 from rich.table import Table
@@ -23,7 +23,7 @@ __all__ = ["say", "ssml_app", "text"]
 ssml_app = typer.Typer(help="Documents in SSML.", no_args_is_help=True)
 
 DEFAULT_VOICE = "builtin://base"
-LEXICON_HELP = "File of readings: word, tab, pinyin with tones."
+LEXICON_HELP = "File of corrections: word, tab, pinyin with tones or other words."
 SUBTITLE_FORMATS = ("srt", "vtt", "json")
 AUDIO_FORMATS = ("wav", "flac", "mp3", "opus", "aac", "pcm")
 
@@ -56,6 +56,10 @@ def _read_text(path: Path) -> str:
 
 def _read_lexicon(path: Path | None) -> Lexicon | None:
     return read_lexicon(_read_text(path), str(path)) if path else None
+
+
+def _write_entry(entry: Reading | str) -> str:
+    return f"={entry}" if isinstance(entry, str) else " ".join(entry)
 
 
 def _print_notices(notices: Iterable[Notice]) -> None:
@@ -172,7 +176,7 @@ def say(
         fields: dict[str, Any] = {"emotion": emotion, "intensity": intensity, "speaker": speaker, "speed": speed}
         fields |= {"pitch": pitch, "volume": volume, "voice": voice, "input": text}
         fields |= {"ssml": True} if ssml else {}
-        fields |= {"lexicon": {word: " ".join(reading) for word, reading in readings.items()}} if readings else {}
+        fields |= {"lexicon": {word: _write_entry(entry) for word, entry in readings.items()}} if readings else {}
         request = {key: value for key, value in fields.items() if value is not None}
         _write(output, fetch_speech(url, request | {"response_format": audio_format}))
         if subtitles_to:
@@ -203,6 +207,7 @@ def text(
     hints: Annotated[bool, typer.Option(help="Take 行[hang2], <行|hang2> and [停顿:0.5s] as hints.")] = True,
     keep_code: Annotated[bool, typer.Option("--keep-code", help="Read fenced code, too.")] = False,
     neutral_tones: Annotated[bool, typer.Option(help="Give 衣服 and the like a neutral tone.")] = True,
+    explained: Annotated[bool, typer.Option("--explain", help="Print which rule or model decided each part.")] = False,
 ) -> None:
     """Show how the front end reads text: lines from stdin, a JSON object a line to stdout.
 
@@ -218,6 +223,8 @@ def text(
         Whether fenced code is read.
     neutral_tones : bool
         Whether words such as 衣服 end with a neutral tone.
+    explained : bool
+        Whether to print what decided each part instead: its place, the part, what is spoken, and the rule or the model.
 
     Raises
     ------
@@ -232,11 +239,16 @@ def text(
         if not line.strip():
             continue
         try:
-            analysis = analyse(line.rstrip("\n"), front_end_config)
+            analysis = analyse(line.rstrip("\n"), front_end_config, explained=explained)
         except InputError as error:
             failed += 1
             errors.print(f"[bold red]error:[/] line {number}: {plain(str(error))}")
             continue
-        sys.stdout.write(json.dumps(analysis.as_dict(), ensure_ascii=False) + "\n")
+        if explained:
+            for each in analysis.decisions:
+                place = "" if each.offset is None else each.offset
+                sys.stdout.write(f"{place}\t{each.written}\t{each.reading}\t{each.by}\n")
+        else:
+            sys.stdout.write(json.dumps(analysis.as_dict(), ensure_ascii=False) + "\n")
     if failed:
         raise InputError(f"{failed} lines could not be read; correct them and run again")

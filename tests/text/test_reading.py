@@ -10,6 +10,7 @@ from kubevoice.text.english import get_english_phones, get_mandarin_syllables
 from kubevoice.text.pinyin import parse_pinyin
 from kubevoice.text.syllables import is_syllable
 
+TABLE = Path(__file__).parent / "readings.tsv"
 FRONTEND = Path(__file__).parents[3] / "shared" / "data" / "frontend"
 
 
@@ -24,6 +25,14 @@ def syllables(text, **settings):
 
 def pinyin(text, **settings):
     return " ".join(s.pinyin for s in syllables(text, **settings))
+
+
+@pytest.mark.parametrize(
+    ("text", "reading"),
+    [line.split("\t") for line in TABLE.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")],
+)
+def test_words_names_and_places(text, reading):
+    assert " ".join(s.base for s in syllables(text)) == reading
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kubevoice.engine.controls import Controls, apply_style, report_unknown_names
 from kubevoice.engine.engine import Engine
-from kubevoice.text import Lexicon, Part, Passage, parse_text, read_document
+from kubevoice.text import Decision, Lexicon, Part, Passage, explain, parse_text, read_document
 from kubevoice.text.ssml import Break, Notice
 
 __all__ = ["SENTENCE_PAUSE_SECONDS", "Script", "ScriptSegment", "build_script", "iter_segments"]
@@ -16,13 +16,16 @@ SENTENCE_PAUSE_SECONDS = 0.28
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Sentences, silences and bookmarks in order, and notices about parts of the document that have no effect."""
+    """Sentences, silences and bookmarks in order, notices about what has no effect, and what decided the readings."""
 
     parts: tuple[Part, ...]
     notices: tuple[Notice, ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
 
-def build_script(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexicon | None = None) -> Script:
+def build_script(
+    engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexicon | None = None, explained: bool = False
+) -> Script:
     """Run the front end on a text or an SSML document with the settings of a voice.
 
     Parameters
@@ -35,6 +38,8 @@ def build_script(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexi
         Whether the text must be an SSML document; otherwise it is one if it begins with <speak>.
     lexicon
         Readings that override those of the voice.
+    explained
+        Whether the script has decisions, too.
 
     Returns
     -------
@@ -50,7 +55,8 @@ def build_script(engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexi
     document = parse_text(text, front_end_config, ssml=ssml)
     parts = read_document(document, front_end_config)
     styles = (style for part in parts if isinstance(part, Passage) for style in part.styles)
-    return Script(parts, document.notices + report_unknown_names(styles, engine.manifest))
+    decisions = explain(document, parts, front_end_config) if explained else ()
+    return Script(parts, document.notices + report_unknown_names(styles, engine.manifest), decisions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,29 @@ from kubevoice.text.ssml.spans import Notice
 from kubevoice.text.traced_text import Origin
 from kubevoice.text.units import Unit, build_english_units, build_word_units
 
-__all__ = ["Analysis", "Sentence", "Syllable", "Word"]
+__all__ = ["Analysis", "Decision", "Sentence", "Syllable", "Word"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What decided how a part of the text is read.
+
+    Attributes
+    ----------
+    offset
+        Code-point index of its beginning in the input; None where normalisation made it.
+    written
+        The part.
+    reading
+        The words in its place, or its pinyin before sandhi.
+    by
+        "rule: " and the name of a rule of normalisation, or a source of readings of docs/front-end.md.
+    """
+
+    offset: Origin
+    written: str
+    reading: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +134,14 @@ class Analysis:
         Its sentences.
     notices
         Characters that have no reading, and tags, which are passed over.
+    decisions
+        What decided each part, if that was asked.
     """
 
     text: str
     sentences: tuple[Sentence, ...]
     notices: tuple[Notice, ...] = ()
-    """Characters that are passed over."""
+    decisions: tuple[Decision, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as values for JSON.
@@ -125,13 +149,18 @@ class Analysis:
         Returns
         -------
         dict[str, Any]
-            text, normalized, words, pinyin and units; notices only if there are any.
+            text, normalized, words, pinyin and units; notices and decisions only if there are any.
         """
+        decisions = {"decisions": [asdict(decision) for decision in self.decisions]} if self.decisions else {}
         notices = {"notices": [asdict(notice) for notice in self.notices]} if self.notices else {}
-        return {
-            "text": self.text,
-            "normalized": "".join(s.normalized for s in self.sentences),
-            "words": [word.text for s in self.sentences for word in s.words],
-            "pinyin": [asdict(syllable) for s in self.sentences for word in s.words for syllable in word.syllables],
-            "units": [str(unit) for s in self.sentences for unit in s.units],
-        } | notices
+        return (
+            {
+                "text": self.text,
+                "normalized": "".join(s.normalized for s in self.sentences),
+                "words": [word.text for s in self.sentences for word in s.words],
+                "pinyin": [asdict(syllable) for s in self.sentences for word in s.words for syllable in word.syllables],
+                "units": [str(unit) for s in self.sentences for unit in s.units],
+            }
+            | notices
+            | decisions
+        )

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from kubevoice.text.normalisation.numbers import read_cardinal
@@ -32,6 +32,8 @@ ASPECT = re.compile(
 """Where a traditional 著 is 着, which OpenCC leaves as it is: after verbs, and in words such as 著急."""
 
 
+KNOWN = 20_000
+"""Characters whose form is remembered."""
 APOSTROPHE = re.compile("(?<=[A-Za-z])’(?=[A-Za-z])")
 
 
@@ -42,6 +44,7 @@ def _simplify() -> Any:
     return opencc.OpenCC("t2s")
 
 
+@lru_cache(maxsize=KNOWN)
 def _fold(character: str) -> str:
     """Return the NFKC form of a character; those that would lose their meaning by it have a form of their own."""
     if character in FOLDED:
@@ -56,6 +59,7 @@ def _fold(character: str) -> str:
     return folded.replace("⁄", "/")
 
 
+@lru_cache(maxsize=KNOWN)
 def _drop_unreadable(character: str) -> str:
     """Return a character; a line feed for any line end, a space for other white space, "" if it has no reading."""
     if character in LINE_ENDS:

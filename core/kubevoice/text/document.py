@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kubevoice.errors import SilentError
-from kubevoice.text.analysis import Analysis, Sentence
+from kubevoice.text.analysis import Sentence
 from kubevoice.text.front_end_config import FrontEndConfig
 from kubevoice.text.inline_hints import parse_hints
 from kubevoice.text.markup import find_tags
@@ -12,7 +12,7 @@ from kubevoice.text.pipeline import analyse_spans
 from kubevoice.text.ssml import Break, Document, Mark, Speech, Style, is_document, parse
 from kubevoice.text.unread_characters import find_unread
 
-__all__ = ["Part", "Passage", "analyse", "parse_text", "read_document"]
+__all__ = ["PLAIN", "Part", "Passage", "parse_text", "read_document"]
 
 PLAIN = FrontEndConfig()
 """The default settings: an empty lexicon, English as syllables."""
@@ -67,33 +67,6 @@ def parse_text(text: str, config: FrontEndConfig = PLAIN, *, ssml: bool = False)
         return parse(text)
     notices = find_tags(text, keep_code=config.keep_code) + find_unread(text, config.lexicon)
     return Document(tuple(parse_hints(text, config)), notices)
-
-
-def analyse(text: str, config: FrontEndConfig = PLAIN) -> Analysis:
-    """Run the front end on a text.
-
-    Parameters
-    ----------
-    text
-        Plain text, or an SSML document in <speak>.
-    config
-        The voice's front-end config.
-
-    Returns
-    -------
-    Analysis
-        The sentences with their units.
-
-    Raises
-    ------
-    SilentError
-        If nothing in the text has a reading.
-    InputError
-        If a document is not valid, or a character has no known reading and the config is strict.
-    """
-    document = parse_text(text, config)
-    passages = (part for part in read_document(document, config) if isinstance(part, Passage))
-    return Analysis(text, tuple(passage.sentence for passage in passages), document.notices)
 
 
 def read_document(document: Document, config: FrontEndConfig = PLAIN) -> tuple[Part, ...]:

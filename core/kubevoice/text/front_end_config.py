@@ -1,15 +1,29 @@
 """The front end's settings of a voice."""
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from kubevoice.text.g2p import Lexicon
+from kubevoice.text.characters import clean
+from kubevoice.text.g2p import Lexicon, Reading
 
 __all__ = ["LEXICON_FILE", "English", "FrontEndConfig"]
 
 English = Literal["syllables", "phones"]
 LEXICON_FILE = "lexicon.txt"
 """The file of a dataset or a bundle with the voice's own readings."""
+
+
+def _compile(words: Iterable[str], border: str = "") -> re.Pattern[str] | None:
+    """Return a pattern of the words, the longest first; None if there are none."""
+    alternatives = [
+        (rf"(?<!{border})" if border and re.match(border, word) else "")
+        + re.escape(word)
+        + (rf"(?!{border})" if border and re.match(border, word[-1]) else "")
+        for word in sorted(words, key=len, reverse=True)
+    ]
+    return re.compile("|".join(alternatives)) if alternatives else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +33,11 @@ class FrontEndConfig:
     Attributes
     ----------
     lexicon
-        Readings that override all other sources.
+        Readings that override all other sources, and words that are read instead of others.
+    readings, words
+        The two parts of the lexicon; the second by the cleaned word.
+    reading_pattern, word_pattern
+        Patterns that match their keys; None if there are none.
     english
         What English words become: the nearest Mandarin "syllables", or English "phones", which need a voice that was
         trained on English.
@@ -39,6 +57,21 @@ class FrontEndConfig:
     hints: bool = True
     keep_code: bool = False
     neutral_tones: bool = True
+    readings: Mapping[str, Reading] = field(init=False, compare=False)
+    words: Mapping[str, str] = field(init=False, compare=False)
+    reading_pattern: re.Pattern[str] | None = field(init=False, compare=False)
+    word_pattern: re.Pattern[str] | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive the parts of the lexicon, once for all texts."""
+        readings = {word: reading for word, reading in self.lexicon.items() if not isinstance(reading, str)}
+        words = {clean(word).text: reading for word, reading in self.lexicon.items() if isinstance(reading, str)}
+        words.pop("", None)
+        object.__setattr__(self, "readings", readings)
+        object.__setattr__(self, "words", words)
+        object.__setattr__(self, "reading_pattern", _compile(readings))
+        # A word of letters or figures is no part of a longer one: 80后 is not in 180后.
+        object.__setattr__(self, "word_pattern", _compile(words, "[A-Za-z0-9]"))
 
     def with_lexicon(self, lexicon: Lexicon | None) -> "FrontEndConfig":
         """Return a copy with more readings.

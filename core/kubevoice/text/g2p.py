@@ -5,8 +5,8 @@ The first source that has a reading decides it:
 1. the document's own pinyin, SSML's `<phoneme>` (text/pipeline.py, before this module is called);
 2. the lexicon, for whole words: those of the request first, then the voice's;
 3. 一 and 不, which keep their base tone here, since sandhi changes it later (`BASE_TONES`);
-4. the neutral tone of the last syllable of words such as 衣服 (text/neutral_tones.py);
-5. patterns and words for what neither the network nor the dictionary gets right (text/reading_rules.py);
+4. patterns and words for what neither the network nor the dictionary gets right (text/reading_rules.py);
+5. the neutral tone of the last syllable of words such as 衣服 (text/neutral_tones.py);
 6. the polyphone network (text/polyphones.py);
 7. the phrase dictionary (text/phrase_dictionary.py): the word itself, else the longest match from the left;
 8. the commonest reading of the character: pypinyin's, or that of a table of rare characters.
@@ -29,7 +29,8 @@ __all__ = ["Lexicon", "Reading", "WordReading", "has_reading", "resolve_readings
 
 Reading = tuple[str, ...]
 """The syllables of a word, each pinyin with a tone digit."""
-Lexicon = Mapping[str, Reading]
+Lexicon = Mapping[str, Reading | str]
+"""By word, its reading, or the words that are read instead of it."""
 
 
 class WordReading(NamedTuple):
@@ -119,17 +120,17 @@ def _read_characters(words: Sequence[str], *, neutral_tones: bool) -> list[tuple
     readings = [(reading, "phrases") for reading in _read_by_dictionary(words, matches)]
     for place, reading in PolyphoneModel.load().predict(words, matches).items():
         readings[place] = reading, "network"
-    for place, (reading, source) in find_exceptions(words).items():
-        readings[place] = reading, source
     for place in find_neutral_tones(words) if neutral_tones else ():
         reading = readings[place][0] or _read_character(text[place])
         if reading[-1] != "5":
             readings[place] = f"{reading[:-1]}5", "neutral tones"
+    for place, (reading, source) in find_exceptions(words).items():
+        readings[place] = reading, source
     return readings
 
 
 def resolve_readings(
-    words: Sequence[str], is_spoken: Sequence[bool], lexicon: Lexicon, *, neutral_tones: bool = True
+    words: Sequence[str], is_spoken: Sequence[bool], lexicon: Mapping[str, Reading], *, neutral_tones: bool = True
 ) -> list[WordReading]:
     """Return the reading of each word of a sentence.
 
@@ -163,7 +164,7 @@ def resolve_readings(
         elif word in lexicon:
             readings.append(WordReading(lexicon[word], ("lexicon",) * len(lexicon[word])))
         else:
-            pairs = [_decide(c, *found) for c, found in zip(word, in_context[at : at + len(word)], strict=True)]
+            pairs = [_decide(c, *decided) for c, decided in zip(word, in_context[at : at + len(word)], strict=True)]
             readings.append(WordReading(tuple(reading for reading, _ in pairs), tuple(source for _, source in pairs)))
         at += len(word)
     return readings

@@ -1,4 +1,7 @@
-"""A user's own readings: plain text with one `word<TAB>pin1 yin1` a line; `#` begins a comment."""
+"""A user's own readings: plain text with one `word<TAB>pin1 yin1` a line; `#` begins a comment.
+
+Chinese words instead of pinyin, or any words after `=`, are read instead of the word: `80后<TAB>八零后`.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -6,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from kubevoice.errors import InputError
 from kubevoice.text.g2p import Lexicon, Reading
 from kubevoice.text.pinyin import parse_pinyin
+from kubevoice.text.segment import is_han
 
 __all__ = ["has_neutral_tones", "make_lexicon", "read_lexicon"]
 
@@ -25,12 +29,17 @@ def _parse_reading(text: str) -> Reading:
     return syllables
 
 
-def _parse_entry(word: str, reading: str, lexicon: Lexicon) -> Reading:
-    """Return the reading of a new entry; InputError if the word or its reading is not valid."""
+def _parse_entry(word: str, reading: str, lexicon: Lexicon) -> Reading | str:
+    """Return the reading of a new entry, or the words in its place; InputError if it is not valid."""
     if not 0 < len(word) <= LONGEST_WORD:
         raise InputError(f"the word must have 1 to {LONGEST_WORD} characters")
     if word in lexicon:
         raise InputError(f"{word} already has a reading")
+    words = reading.strip().removeprefix("=").strip()
+    if reading.strip().startswith("=") or any(map(is_han, words)):
+        if not 0 < len(words) <= LONGEST_WORD:
+            raise InputError(f"the words in its place must have 1 to {LONGEST_WORD} characters")
+        return words
     return _parse_reading(reading)
 
 
@@ -40,22 +49,22 @@ def make_lexicon(entries: Iterable[tuple[str, str, str | None]], name: str = "le
     Parameters
     ----------
     entries
-        Place, word and syllables of each entry; the syllables are None if the entry has none. The place is for
-        messages, such as "lexicon.txt line 3".
+        Place, word and syllables of each entry; None for the syllables if the entry has none. Chinese words, or words
+        after =, may stand for the syllables. The place is for messages, such as "lexicon.txt line 3".
     name
         Name of the lexicon, for messages.
 
     Returns
     -------
     Lexicon
-        The reading of each word.
+        The reading of each word, or the words that are read instead of it.
 
     Raises
     ------
     InputError
         If entries are wrong, listing them by place, or if there are too many.
     """
-    lexicon: dict[str, Reading] = {}
+    lexicon: dict[str, Reading | str] = {}
     problems: list[str] = []
     for place, word, reading in entries:
         try:
@@ -84,7 +93,7 @@ def read_lexicon(text: str, name: str = "lexicon") -> Lexicon:
     Returns
     -------
     Lexicon
-        The reading of each word.
+        The reading of each word, or the words that are read instead of it.
 
     Raises
     ------

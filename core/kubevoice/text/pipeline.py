@@ -1,17 +1,20 @@
 """The front end: from text to sentences of linguistic units, all stages in order."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from kubevoice.text.analysis import Sentence, Syllable, Word
+from kubevoice.text.brands import load_brands
 from kubevoice.text.characters import clean, to_chinese_punctuation
 from kubevoice.text.english import get_english_phones, get_mandarin_syllables
 from kubevoice.text.front_end_config import FrontEndConfig
 from kubevoice.text.g2p import Reading, WordReading, resolve_readings
 from kubevoice.text.latin_names import find_names
 from kubevoice.text.markup import strip_markup
-from kubevoice.text.normalisation import normalise
+from kubevoice.text.normalisation import Record, normalise, record_matches
 from kubevoice.text.prosodic_boundaries import predict_boundaries
 from kubevoice.text.sandhi import apply_sandhi
 from kubevoice.text.segment import PAUSES, is_han, is_latin, split_sentences, split_words
@@ -21,7 +24,7 @@ from kubevoice.text.traced_text import Origin, TracedText
 from kubevoice.text.units import Unit, build_boundary_unit
 from kubevoice.text.unread_characters import pass_over_unread
 
-__all__ = ["analyse_spans"]
+__all__ = ["analyse_spans", "normalise_span"]
 
 
 def analyse_spans(spans: Sequence[Speech], config: FrontEndConfig) -> list[Sentence]:
@@ -45,7 +48,7 @@ def analyse_spans(spans: Sequence[Speech], config: FrontEndConfig) -> list[Sente
         If a character has no known reading and the config is strict.
     """
     text = TracedText.join(
-        _encode_origins(_normalise_span(span, config), number, span.offset) for number, span in enumerate(spans)
+        _encode_origins(normalise_span(span, config), number, span.offset) for number, span in enumerate(spans)
     )
     reader = _SentenceReader(spans, config)
     return [sentence for part in split_sentences(text) if (sentence := reader.read(part))]
@@ -59,15 +62,51 @@ def _get_words(span: Speech) -> TracedText:
     return written if span.literal else strip_markup(written)
 
 
-def _normalise_span(span: Speech, config: FrontEndConfig) -> TracedText:
-    """Return the normalised text of a span, with origins from the span's beginning."""
+def _replace_words(text: TracedText, config: FrontEndConfig, record: Record) -> TracedText:
+    """Put the lexicon's words and the usual respellings of brands in the place of others."""
+    for name, words, pattern in (("lexicon", config.words, config.word_pattern), ("brands", *load_brands())):
+        if pattern is not None:
+            look_up = partial(_get_entry, words)
+            record_matches(name, text, pattern, look_up, record)
+            text = text.sub(pattern, look_up)
+    return text
+
+
+def _get_entry(words: Mapping[str, str], match: re.Match[str]) -> str:
+    return words[match[0]]
+
+
+def normalise_span(span: Speech, config: FrontEndConfig, record: Record = None) -> TracedText:
+    """Normalise a span.
+
+    Parameters
+    ----------
+    span
+        The span.
+    config
+        The voice's front-end config.
+    record
+        Called with each decision.
+
+    Returns
+    -------
+    TracedText
+        The text in words, with origins from the span's beginning.
+
+    Raises
+    ------
+    InputError
+        If a character has no known reading and the config is strict.
+    """
     if span.pinyin:
         return _get_words(span)
     cleaned = _get_words(span) if span.literal else clean(_get_words(span))
-    readable = pass_over_unread(cleaned, config.lexicon, strict=config.strict)
+    if not span.literal:
+        cleaned = _replace_words(cleaned, config, record)
+    readable = pass_over_unread(cleaned, config.readings, strict=config.strict)
     if span.literal:
         return readable
-    text = to_chinese_punctuation(normalise(readable))
+    text = to_chinese_punctuation(normalise(readable, record))
     # English words at the ends of two spans are two words if there was space between them.
     space = TracedText(" ", (None,))
     before, after = span.text[:1].isspace(), span.text[-1:].isspace()
@@ -165,12 +204,12 @@ class _SentenceReader:
         for number, places in parts:
             begin, *rest = places
             part = sentence[begin : begin + 1 + len(rest)]
-            tokens += [part] if number >= 0 else split_words(part, self.config.lexicon)
+            tokens += [part] if number >= 0 else split_words(part, self.config.reading_pattern)
         return tokens
 
     def _read(self, parts: Sequence[TracedText]) -> Iterator[_Token]:
         """Yield each word with its syllables before sandhi; none for punctuation and signs."""
-        texts, lexicon = [part.text for part in parts], self.config.lexicon
+        texts, lexicon = [part.text for part in parts], self.config.readings
         is_spoken = [is_han(text[0]) or text in lexicon for text in texts]
         readings = resolve_readings(texts, is_spoken, lexicon, neutral_tones=self.config.neutral_tones)
         names = find_names(texts) if any(is_latin(text[0]) for text in texts) else {}

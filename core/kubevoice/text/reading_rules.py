@@ -5,9 +5,11 @@ The readings are those of 现代汉语词典 (7th edition) and of place-names an
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
+
+from kubevoice.text.segment import is_common_word
 
 __all__ = ["find_exceptions"]
 
@@ -19,9 +21,26 @@ TITLE = (
 SURNAMES = {
     "任": "ren2", "单": "shan4", "仇": "qiu2", "区": "ou1", "查": "zha1", "华": "hua4", "解": "xie4", "曲": "qu1", "曾": "zeng1",
     "盖": "ge3", "朴": "piao2", "缪": "miao4", "燕": "yan1", "乐": "yue4", "员": "yun4", "尉": "wei4", "翟": "zhai2", "冼": "xian3",
+    "葛": "ge3", "盛": "sheng4", "薄": "bo2", "柏": "bai3", "谌": "chen2",
 }  # fmt: skip
 """Surnames that have another reading elsewhere."""
-BEFORE_SURNAME = r"(?:^|[\s，。！？；、：“（《]|(?<![子老])[和与跟向请叫找是对给由让被]|姓|老|小)"
+CLEAR = "单仇区华曲朴缪燕翟冼葛谌柏"
+"""Before a title they are surnames wherever a word begins; the others may be verbs: 他任主任."""
+NAMED = "任单仇区查解曲盖朴缪燕翟冼葛柏薄"
+"""They count before a given name, too; 华 does not, as many companies begin with it: 华泰."""
+BEFORE_SURNAME = r"(?:^|[\s，。！？；、：“（《]|(?<![子老])[和与跟向请叫找是对给由让被]|姓|老|小|任命|命|聘|选|推举|邀请|记者|演员|作者|导演|主持人)"
+GIVEN = frozenset(
+    "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华文玉建国红志辉春海燕龙晓小宇浩然子轩梓涵欣怡雨泽诗俊凯嘉佳琪瑞雪梅兰竹菊云峰鹏飞翔"
+    "亮光荣富贵福禄寿祥瑜瑾璇琳琴莉莎萍萌倩婷妍婉如诺依依颖慧智勤俭德仁义礼信忠孝廉耻良善美贤淑惠珍珠宝金银铜铁钢锋剑斌武威震雷霆霖"
+    "森林松柏杨柳桐楠榕樟栋梁才华学博士元方正直清洁波江河湖涌泉源深渊博远达通顺康健安宁静思维新民生权利坤乾天地星辰月阳晨曦晖昊昕昱"
+    "晟景晴岚岩山石磐玮琦璐瑶珊珂珏珺瑛璋璟锐锦铭钧鑫镛铮锡铎培坚均堂墨增壁圣地在基堃城埔堪塘声处备夏多夕太夫央奇奋奕妙妤姗姝娅娇娴"
+    "嫣媛嫦孟季孙宗定宜宝宣容宾寅密寒察尚尧展屹岳崇嵘巍工左巧巨已巩常干平年幸庆应庚康延弘弦彤彦彩彬彭征律徐微心必念怀恒恩恺悦情惟愉意"
+    "慕戈成我战扬承抒抗拓振捷掌揆敬斐斯旭昌旺昭晋普暄曙曼朋朗望木本朱杏权材村来松极果枫柯桃桑梦棋榆楚楷模樱欢歌毅毓永汉汝沁沐沛治泓泰"
+    "洁洪济浚浪浩润淳添淼湘湛溪滢潇澄澜灵灿炎炜炳烁烨焕煌煜照熙熹牧特狄献玄玲珑理琛琨琼瑄瑾璞甜生田甲男画略白皓盈益盛真睿知石硕碧磊礼祖禾"
+    "秋程稳立竞笑筠筱笙箫素紫纪纯经绍维绮罗翎翠耀耕聪肖胜育舒航舟艺艾芊芝芬芮芷苏苑若英茂茜茵荃荣莲莹菁菡菲萱蓉蓓蔓蕊蕾薇虎虹蝶行裕西言"
+    "誉诗诚语谊谦豪豫赫超越路轩轲辰辉进连迪逸运达铃长青靖非音韬韵颂颜风馨驰骏骥高鲁鸣鸿鹤鹰麒麟黎黛鼎齐龄霄"
+)
+"""Characters of given names."""
 PATTERNS = (
     # After a number 行 is a row or a line; but 五行 are the five elements.
     (re.compile(r"(?:[二两三四六七八九十百千几数]|零一|[十百零]五|五(?=行[字诗文代]))(行)"), "hang2"),
@@ -40,10 +59,7 @@ PATTERNS = (
                 r"跟|注意|小心|吃|买|上班|上课|回|换|改|交|付|写|学|听|承认|好好|马上|尽快|自己)"), "dei3"),
     # 重 before a weight.
     (re.compile(rf"(重)(?={AMOUNT}(?:千克|公斤|毫克|克拉|克|斤|吨|磅|盎司|两(?!遍|次|个)))"), "zhong4"),
-    *(
-        (re.compile(rf"{BEFORE_SURNAME}({surname})(?={TITLE})|姓({surname})"), reading)
-        for surname, reading in SURNAMES.items()
-    ),
+    *((re.compile(rf"{BEFORE_SURNAME}({name})(?={TITLE})|姓({name})"), reading) for name, reading in SURNAMES.items()),
 )  # fmt: skip
 """A pattern whose group is the character, and its reading there; a later one overrides an earlier one."""
 
@@ -57,6 +73,24 @@ def _load_words() -> dict[str, tuple[str, ...]]:
 @cache
 def _compile_words() -> re.Pattern[str]:
     return re.compile("|".join(sorted(_load_words(), key=len, reverse=True)))
+
+
+NAME = re.compile(rf"([{NAMED}])([{''.join(sorted(GIVEN))}]{{1,2}})|([{CLEAR}])(?={TITLE})")
+
+
+def _find_surnames(text: str, ends: set[int]) -> Iterator[int]:
+    """Yield the indices of surnames before a given name or a title, where words of the sentence begin and end."""
+    for match in NAME.finditer(text):
+        begin, end = match.span()
+        if begin not in ends:
+            continue
+        if match[3]:
+            yield begin
+            continue
+        end = end if end in ends else end - 1  # 任晓 in 任晓在家
+        is_verb = text[begin] not in CLEAR and begin + 1 in ends and is_common_word(text[begin + 1 : end])
+        if end in ends and not is_verb and not is_common_word(text[begin : begin + 2]):
+            yield begin
 
 
 def find_exceptions(words: Sequence[str]) -> dict[int, tuple[str, str]]:
@@ -77,6 +111,8 @@ def find_exceptions(words: Sequence[str]) -> dict[int, tuple[str, str]]:
     text = "".join(words)
     ends = set(itertools.accumulate(map(len, words), initial=0))
     readings: dict[int, tuple[str, str]] = {}
+    for place in _find_surnames(text, ends):
+        readings[place] = SURNAMES[text[place]], "contexts"
     for match in _compile_words().finditer(text):
         if match.start() in ends and match.end() in ends:
             syllables = ((syllable, "words") for syllable in _load_words()[match[0]])

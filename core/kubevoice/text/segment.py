@@ -4,7 +4,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,22 @@ def _jieba() -> Any:
     tokenizer.initialize()
     folder.cleanup()
     return tokenizer
+
+
+def is_common_word(word: str) -> bool:
+    """Return whether jieba's dictionary has a word of two or more characters.
+
+    Parameters
+    ----------
+    word
+        A word.
+
+    Returns
+    -------
+    bool
+        Whether it is there.
+    """
+    return len(word) > 1 and bool(_jieba().FREQ.get(word))
 
 
 def _find_end(text: str, at: int, *, final: bool) -> int | None:
@@ -191,24 +207,23 @@ def _segment(text: TracedText) -> Iterator[TracedText]:
         at += len(word)
 
 
-def split_words(sentence: TracedText, lexicon: Collection[str] = ()) -> list[TracedText]:
+def split_words(sentence: TracedText, entries: re.Pattern[str] | None = None) -> list[TracedText]:
     """Split a sentence into words.
 
     Parameters
     ----------
     sentence
         The sentence.
-    lexicon
-        Words that are never split; they come before jieba's.
+    entries
+        Matches words that are never split; they come before jieba's.
 
     Returns
     -------
     list[TracedText]
         The words; each punctuation mark or sign is a word of its own.
     """
-    if not lexicon:
+    if entries is None:
         return list(_segment(sentence))
-    entries = re.compile("|".join(re.escape(word) for word in sorted(lexicon, key=len, reverse=True)))
     tokens: list[TracedText] = []
     at = 0
     for match in entries.finditer(sentence.text):

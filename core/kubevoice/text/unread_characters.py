@@ -1,6 +1,7 @@
 """Characters without a reading in Mandarin: rare Chinese ones, and letters of other scripts."""
 
 from collections.abc import Collection
+from functools import lru_cache
 
 from kubevoice.errors import InputError
 from kubevoice.text.characters import clean
@@ -15,6 +16,7 @@ __all__ = ["find_unread", "pass_over_unread"]
 MOST_NOTICES = 20
 
 
+@lru_cache(maxsize=20_000)
 def _is_unread(character: str) -> bool:
     if character.isascii() or not character.isalpha() or character in NAMES:
         return False

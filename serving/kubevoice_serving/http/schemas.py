@@ -82,7 +82,10 @@ class SpeechOptions(StrictModel):
     pitch: float = Field(0.0, ge=-12, le=12, description="Change of pitch in semitones.")
     volume: float = Field(1.0, ge=0, le=2, description="Factor on the amplitude.")
     lexicon: dict[str, str] | None = Field(
-        None, max_length=200, description="Readings by word, in pinyin with tones.", examples=[{"重庆": "chong2 qing4"}]
+        None,
+        max_length=200,
+        description="By word, pinyin with tones, or the words that are read instead.",
+        examples=[{"重庆": "chong2 qing4", "80后": "八零后"}],
     )
     instructions: str | None = Field(
         None,
@@ -201,7 +204,9 @@ class AnalyzeRequest(StrictModel):
         None, description="Voice whose front end is used; the default voice if omitted."
     )
     ssml: bool = Field(False, description="The text is an SSML document (docs/ssml.md).")
-    lexicon: dict[str, str] | None = Field(None, max_length=200, description="Readings by word, in pinyin with tones.")
+    lexicon: dict[str, str] | None = Field(
+        None, max_length=200, description="By word, pinyin with tones, or the words that are read instead."
+    )
 
 
 class AnalyzedSyllable(BaseModel):
@@ -222,6 +227,15 @@ class RequestNotice(BaseModel):
     column: int | None
 
 
+class ReadingDecision(BaseModel):
+    """What decided how a part of the text is read."""
+
+    offset: int | None = Field(description="Code-point index in the text; null where normalisation made the part.")
+    written: str
+    reading: str = Field(description="Words in its place, or pinyin before sandhi.")
+    by: str = Field(description="A rule of normalisation, or a source of readings (docs/front-end.md).")
+
+
 class AnalyzeResponse(BaseModel):
     """How the text would be read: the object that `kubevoice text` prints."""
 
@@ -230,7 +244,8 @@ class AnalyzeResponse(BaseModel):
     words: list[str]
     pinyin: list[AnalyzedSyllable]
     units: list[str]
-    notices: list[RequestNotice] = Field([], description="Parts of an SSML document that were ignored.")
+    notices: list[RequestNotice] = Field([], description="Characters, tags and parts of a document that were ignored.")
+    decisions: list[ReadingDecision] = Field([], description="Rules that changed the text, then readings, in order.")
 
 
 class ErrorBody(BaseModel):

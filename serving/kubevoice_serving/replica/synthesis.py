@@ -256,13 +256,13 @@ def analyze_text(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bo
     Returns
     -------
     Analysis
-        The sentences, and the parts of an SSML document that are ignored.
+        The sentences, what is ignored, and what decided the readings.
 
     Raises
     ------
     InputError
         If the text cannot be read.
     """
-    script = build_script(engine, text, ssml=ssml, lexicon=lexicon)
+    script = build_script(engine, text, ssml=ssml, lexicon=lexicon, explained=True)
     sentences = (part.sentence for part in script.parts if isinstance(part, Passage))
-    return Analysis(text, tuple(sentences), script.notices)
+    return Analysis(text, tuple(sentences), script.notices, script.decisions)

@@ -67,6 +67,7 @@ async function speak() {
       $("revision").textContent = headers.get("X-Revision").replace("sha256:", "").slice(0, 12);
       showNotices(JSON.parse(headers.get("X-Notices") ?? "[]"));
       showReading(body, newTake, signal);
+      showExplanation();
       watch();
     }, (samples) => {
       if (!newTake.length) {
@@ -124,8 +125,24 @@ function showNotices(notices) {
   $("notices").hidden = !notices.length;
 }
 
+/** Show which rule, table or model decided each part of the text, when somebody looks. */
+async function showExplanation() {
+  if (!$("explanation").open || !lastBody) return;
+  const { input: text, voice, ssml, lexicon } = lastBody;
+  try {
+    const { decisions } = await json("v1/text/analyze", { text, voice, ssml, lexicon });
+    $("decisions").replaceChildren(...decisions.map((each) => {
+      const row = document.createElement("tr");
+      row.append(element("td", each.written), element("td", each.reading), element("td", each.by, { lang: "en" }));
+      return row;
+    }));
+  } catch (error) {
+    showError(error);
+  }
+}
+
 function openCorrection(word, pinyin) {
-  $("word").textContent = word;
+  $("word").value = word;
   $("pinyin").value = readingOf(word) ?? pinyin;
   $("correction").returnValue = "";
   $("correction").showModal();
@@ -226,9 +243,10 @@ function start() {
   $("download").addEventListener("click", download);
   $("correction").addEventListener("close", () => {
     if ($("correction").returnValue !== "save" || !$("pinyin").value.trim()) return;
-    setReading($("word").textContent, $("pinyin").value.trim());
+    if ($("word").value.trim()) setReading($("word").value.trim(), $("pinyin").value.trim());
     speak();
   });
+  $("explanation").addEventListener("toggle", showExplanation);
   $("forget").addEventListener("click", () => {
     history.clear();
     showHistory();

@@ -140,6 +140,21 @@ def test_a_corrected_reading_is_used(page):
     assert "lexicon" not in request.value.post_data_json
 
 
+def test_words_are_read_instead_of_words(page):
+    speak(page, "80后。")
+    page.locator(".word").first.click()
+    page.fill("#word", "80后")
+    page.fill("#pinyin", "八零年代生人")
+    page.click("#correction [value=save]")
+    sync_api.expect(page.locator("#reading")).to_contain_text("生")
+
+
+def test_the_page_says_what_decided_a_reading(page):
+    speak(page, "2点20分见。")
+    page.click("#explanation summary")
+    sync_api.expect(page.locator("#decisions tr", has_text="rule: clock")).to_contain_text("两点二十分")
+
+
 def test_emotion_and_pitch_reach_the_server(page):
     page.select_option("#emotion", "urgent")
     page.fill("#pitch", "3")

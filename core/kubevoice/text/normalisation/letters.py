@@ -5,7 +5,7 @@ import re
 from kubevoice.text.normalisation.numbers import read_cardinal, read_digits
 from kubevoice.text.normalisation.rule import rule
 
-__all__ = ["NAMES", "RULES", "read_beside_letters"]
+__all__ = ["NAMES", "RULES", "SIGNS", "read_beside_letters"]
 
 NAMES = {"%": "百分号", "‰": "千分号", "+": "加", "=": "等于", "&": "和", "@": "艾特", "#": "井号", "°": "度", "×": "乘", "÷": "除以",
          "<": "小于", ">": "大于", "≥": "大于等于", "≤": "小于等于", "≠": "不等于", "≈": "约等于", "±": "正负", "√": "根号", "$": "美元",
@@ -46,4 +46,4 @@ RULES = (
     rule("letter and figures", r"(?<=[A-Za-z])[-]?(\d{1,9})(?![\d.])", lambda m: read_beside_letters(m[1])),
     rule("figures and letter", r"(?<![\d.])(\d{1,2})(?=[A-Za-z])", lambda m: read_beside_letters(m[1])),
 )  # fmt: skip
-SIGN = re.compile("[" + "".join(re.escape(sign) for sign in NAMES) + "]")
+SIGNS = rule("sign", "[" + "".join(re.escape(sign) for sign in NAMES) + "]", lambda m: NAMES[m[0]])
