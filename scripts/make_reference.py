@@ -1,6 +1,6 @@
-"""Write docs/voicemodel.md: every field of a VoiceModel, from the CRD.
+"""Write docs/voicemodel.md and docs/voicepool.md: every field of a VoiceModel and a VoicePool, from the CRDs.
 
-python scripts/make_reference.py [OUTPUT]
+python scripts/make_reference.py [FOLDER]
 """
 
 import json
@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kubevoice.resources.crd import build_crd
+from kubevoice.resources.crd import CUSTOM_RESOURCES, CustomResource, build_crd
 
 Schema = dict[str, Any]
 
-OUTPUT = Path(__file__).parents[1] / "docs" / "voicemodel.md"
-HEAD = """# VoiceModel
+OUTPUT = Path(__file__).parents[1] / "docs"
+HEAD = """# {kind}
 
-Every field of `kubevoice.io/v1alpha1` VoiceModel, written by `scripts/make_reference.py` from the types in
-`core/kubevoice/resources`. The same descriptions are in the cluster: `kubectl explain voicemodel.spec`.
+Every field of `kubevoice.io/v1alpha1` {kind}, written by `scripts/make_reference.py` from the types in
+`core/kubevoice/resources`. The same descriptions are in the cluster: `kubectl explain {singular}.spec`.
 """
 
 
@@ -64,10 +64,10 @@ def _iter_rules(node: Schema, path: str) -> Iterator[str]:
         yield from _iter_rules(field, f"{path}.{name}")
 
 
-def build_page() -> str:
-    """Return the page as Markdown."""
-    schema = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
-    lines = [HEAD]
+def build_page(resource: CustomResource) -> str:
+    """Return the page of a resource as Markdown."""
+    schema = build_crd(resource)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    lines = [HEAD.format(kind=resource.kind, singular=resource.kind.lower())]
     for part in ("spec", "status"):
         lines += [
             f"## {part}",
@@ -83,4 +83,6 @@ def build_page() -> str:
 
 
 if __name__ == "__main__":
-    (Path(sys.argv[1]) if len(sys.argv) > 1 else OUTPUT).write_text(build_page(), encoding="utf-8")
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else OUTPUT
+    for resource in CUSTOM_RESOURCES:
+        (folder / f"{resource.kind.lower()}.md").write_text(build_page(resource), encoding="utf-8")

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from kubevoice.resources.crd import render_crd
+from kubevoice.resources.crd import CUSTOM_RESOURCES, render_crd
+from kubevoice.resources.voicemodel import GROUP
 
 from kubevoice_cli.console import answers, plain
 
@@ -14,23 +15,23 @@ __all__ = ["crd", "version"]
 
 
 def crd(
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write; - is stdout.")] = Path(
-        "crds/voicemodels.kubevoice.io.yaml"
-    ),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to; - is stdout.")] = Path("crds"),
 ) -> None:
-    """Write the CustomResourceDefinition of VoiceModel, generated from its types.
+    """Write the CustomResourceDefinitions of VoiceModel and VoicePool, generated from their types.
 
     Parameters
     ----------
     output : Path
-        File to write; `-` is stdout.
+        Folder to write to; `-` is stdout.
     """
     if str(output) == "-":
-        sys.stdout.write(render_crd())
+        sys.stdout.write("---\n".join(render_crd(resource) for resource in CUSTOM_RESOURCES))
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(render_crd(), encoding="utf-8")
-    answers.print(plain(str(output)))
+    output.mkdir(parents=True, exist_ok=True)
+    for resource in CUSTOM_RESOURCES:
+        file = output / f"{resource.plural}.{GROUP}.yaml"
+        file.write_text(render_crd(resource), encoding="utf-8")
+        answers.print(plain(str(file)))
 
 
 def version() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kubevoice_operator.cluster import logs
-from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.cluster.options import Options
 from kubevoice_operator.cluster.process import Ending, run_operator
 from kubevoice_operator.render.names import Images

@@ -11,10 +11,11 @@ from kubevoice_operator.exposure_plan import ExposurePlan
 from kubevoice_operator.jobs import RETRYABLE_REASONS
 from kubevoice_operator.observed_state import JobPhase, ObservedState
 from kubevoice_operator.pipeline import Pipeline
+from kubevoice_operator.render.names import Owner, object_name
 from kubevoice_operator.rollout import RolloutDecision
 from kubevoice_operator.serving_conditions import build_available_condition, build_rollout_condition
 
-__all__ = ["build_conditions"]
+__all__ = ["build_conditions", "build_exposed_condition"]
 
 GATE_CONDITIONS = {
     GateResult.PASSED: (State.TRUE, Reason.GATE_PASSED),
@@ -70,8 +71,23 @@ def _evaluated_condition(model: VoiceModel, pipeline: Pipeline) -> ConditionValu
     return ConditionValue(state, reason, "; ".join(released.failures) or passed)
 
 
-def _exposed_condition(model: VoiceModel, observed: ObservedState, exposure: ExposurePlan) -> ConditionValue | None:
-    """Return Exposed; None if spec.serving.expose asks for nothing or there is no cluster to expose the voice on."""
+def build_exposed_condition(owner: Owner, observed: ObservedState, exposure: ExposurePlan) -> ConditionValue | None:
+    """Compute Exposed of a VoiceModel or a VoicePool.
+
+    Parameters
+    ----------
+    owner
+        The VoiceModel or VoicePool.
+    observed
+        What was observed.
+    exposure
+        Which exposure objects should exist, and which are not as they should be.
+
+    Returns
+    -------
+    ConditionValue or None
+        None if spec.serving.expose asks for nothing or there is no cluster to expose the voice on.
+    """
     if observed.exposure is None or not exposure.kinds:
         return None
     for kind in exposure.kinds:
@@ -82,7 +98,7 @@ def _exposed_condition(model: VoiceModel, observed: ObservedState, exposure: Exp
         missing = ", ".join(item["kind"] for item in exposure.apply)
         return ConditionValue(State.UNKNOWN, Reason.WAITING, f"{missing} is about to be created")
     return ConditionValue(
-        State.TRUE, Reason.EXPOSED, f"{', '.join(exposure.kinds)} {model.metadata.name} as in spec.serving.expose"
+        State.TRUE, Reason.EXPOSED, f"{', '.join(exposure.kinds)} {object_name(owner)} as in spec.serving.expose"
     )
 
 
@@ -162,7 +178,7 @@ def build_conditions(
         stages |= dict.fromkeys((ConditionType.DATASET_READY, ConditionType.TRAINED), NO_DATASET)
     available, evaluated = build_available_condition(model, serving, observed), _evaluated_condition(model, pipeline)
     rolled_out = build_rollout_condition(model, serving, observed, rollout)
-    exposed = _exposed_condition(model, observed, exposure)
+    exposed = build_exposed_condition(model, observed, exposure)
     ready = _ready_condition(model, pipeline, serving, stages, available, rolled_out)
     if ready.state is State.TRUE and exposed is not None and exposed.state is State.FALSE:
         ready = exposed

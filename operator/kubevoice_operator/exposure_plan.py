@@ -1,13 +1,11 @@
-"""Which exposure objects to apply and to delete: the Ingress, HTTPRoute and NetworkPolicy of a voice. Pure."""
+"""Which exposure objects to apply and to delete: Ingress, HTTPRoute and NetworkPolicy of a voice or a pool. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from kubevoice.resources.voicemodel import VoiceModel
-
-from kubevoice_operator.observed_state import ObservedState
+from kubevoice_operator.observed_state import ObservedExposure
 from kubevoice_operator.render.exposure import render_exposure
-from kubevoice_operator.render.names import content_hash
+from kubevoice_operator.render.names import Owner, content_hash
 
 __all__ = ["ExposurePlan", "plan_exposure"]
 
@@ -33,24 +31,24 @@ class ExposurePlan:
     remove: tuple[str, ...] = ()
 
 
-def plan_exposure(model: VoiceModel, observed: ObservedState) -> ExposurePlan:
+def plan_exposure(owner: Owner, exposure: ObservedExposure | None) -> ExposurePlan:
     """Render the exposure objects once and compare them with those that were applied last.
 
     Parameters
     ----------
-    model
-        The VoiceModel.
-    observed
-        Which exposure objects exist.
+    owner
+        The VoiceModel or VoicePool.
+    exposure
+        Which exposure objects exist; None on one machine.
 
     Returns
     -------
     ExposurePlan
         What to apply and to delete, and what is missing in the cluster.
     """
-    if (exposure := observed.exposure) is None:
+    if exposure is None:
         return ExposurePlan()
-    desired = {item["kind"]: item for item in render_exposure(model)}
+    desired = {item["kind"]: item for item in render_exposure(owner)}
     return ExposurePlan(
         kinds=tuple(desired),
         apply=tuple(item for kind, item in desired.items() if exposure.applied.get(kind) != content_hash(item)),

@@ -15,6 +15,7 @@ __all__ = [
     "JobPhase",
     "ObservedExposure",
     "ObservedJob",
+    "ObservedPool",
     "ObservedService",
     "ObservedState",
     "PodIssue",
@@ -147,6 +148,19 @@ class ObservedService:
     """Name of a RayCluster that is prepared without a pod and is not what was applied last: it blocks every change."""
     settled: bool = True
     """Whether KubeRay has observed what was applied and prepares no other RayCluster."""
+    min_replicas: int | None = None
+    """Of the pool that it belongs to; None for a VoiceModel's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPool:
+    """A VoicePool, as one of its voices sees it."""
+
+    name: str
+    service: ObservedService | None = None
+    """Its RayService; what its replicas report is about this voice alone."""
+    problem: str | None = None
+    """Why it cannot serve the voice, and what to do; None if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +179,11 @@ class ObservedState:
     """A new value makes the first stage run again: the refresh annotation; on one machine a hash of the contents."""
     jobs: Mapping[str, ObservedJob] = field(default_factory=dict)
     service: ObservedService | None = None
+    """The VoiceModel's own RayService."""
+    pool: ObservedPool | None = None
+    """The pool that the spec names."""
+    previous_pool: ObservedPool | None = None
+    """The pool that served the voice last, if the spec names another one or none."""
     serving_missing: str | None = None
     """Why RayServices cannot be created at all; None if they can."""
     job_refusal: str | None = None

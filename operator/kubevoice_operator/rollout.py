@@ -18,7 +18,7 @@ from kubevoice_operator.observed_state import ObservedService, ObservedState
 from kubevoice_operator.pipeline import Pipeline, voice_storage
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit
 
-__all__ = ["RolloutDecision", "decide_rollout"]
+__all__ = ["RolloutDecision", "bundle_uri", "decide_rollout"]
 
 MIN_REQUESTS = 20
 """Requests that a canary must have had before its error rate and latency count."""
@@ -90,7 +90,8 @@ def _all_replicas_serve(model: VoiceModel, service: ObservedService | None, revi
     if service is None or not service.settled:
         return False
     replicas = service.replicas
-    scaled_to_zero = service.answers and model.spec.serving.min_replicas == 0
+    least = model.spec.serving.min_replicas if service.min_replicas is None else service.min_replicas
+    scaled_to_zero = service.answers and least == 0
     return (bool(replicas) or scaled_to_zero) and all(r.voices.get(model.metadata.name) == revision for r in replicas)
 
 

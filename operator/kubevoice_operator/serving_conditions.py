@@ -8,7 +8,7 @@ from kubevoice_operator.condition_value import ConditionValue
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.rollout import RolloutDecision
 
-__all__ = ["build_available_condition", "build_rollout_condition"]
+__all__ = ["build_available_condition", "build_rollout_condition", "build_unavailable_condition"]
 
 
 def build_available_condition(model: VoiceModel, serving: ServingStatus, observed: ObservedState) -> ConditionValue:
@@ -39,12 +39,25 @@ def build_available_condition(model: VoiceModel, serving: ServingStatus, observe
         return ConditionValue(State.TRUE, Reason.SERVING, "no replica runs; the next request starts one")
     if serving.target_revision is None:
         return ConditionValue(State.FALSE, Reason.WAITING, "no revision has been released")
-    return _unavailable_condition(observed)
+    return build_unavailable_condition(observed)
 
 
-def _unavailable_condition(observed: ObservedState) -> ConditionValue:  # noqa: PLR0911  # one cause each
-    """Return Available for a voice that should answer and does not: the first cause that is known."""
+def build_unavailable_condition(observed: ObservedState) -> ConditionValue:  # noqa: PLR0911  # one cause each
+    """Compute why replicas that should answer do not.
+
+    Parameters
+    ----------
+    observed
+        What was observed of a VoiceModel or a VoicePool.
+
+    Returns
+    -------
+    ConditionValue
+        False with the first cause that is known.
+    """
     service = observed.service
+    if observed.pool is not None and observed.pool.problem:
+        return ConditionValue(State.FALSE, Reason.POOL_NOT_READY, observed.pool.problem)
     if observed.serving_missing:
         return ConditionValue(State.FALSE, Reason.KUBERAY_NOT_INSTALLED, observed.serving_missing)
     if observed.serving_deletion:
@@ -53,6 +66,8 @@ def _unavailable_condition(observed: ObservedState) -> ConditionValue:  # noqa: 
         return ConditionValue(State.FALSE, service.pod_issue.reason, service.pod_issue.description)
     if service is not None and service.error:
         return ConditionValue(State.FALSE, Reason.SERVING_FAILED, service.error)
+    if errors := [replica.error for replica in (service.replicas if service else ()) if replica.error]:
+        return ConditionValue(State.FALSE, Reason.SERVING_FAILED, f"no replica can load the voice: {errors[0]}")
     if observed.serving_refusal:
         return ConditionValue(State.FALSE, Reason.REFUSED_BY_API, observed.serving_refusal)
     if service is not None and service.start_error:
@@ -125,6 +140,8 @@ def _rollout_obstacles(observed: ObservedState) -> list[tuple[Reason, str]]:
     """List what keeps a revision from being served, the most specific first."""
     service = observed.service
     obstacles: list[tuple[Reason, str]] = []
+    if observed.pool is not None and observed.pool.problem:
+        obstacles.append((Reason.POOL_NOT_READY, observed.pool.problem))
     if service is not None and service.pod_issue is not None:
         obstacles.append((service.pod_issue.reason, service.pod_issue.message))
     obstacles += [(Reason.SERVING_FAILED, r.error) for r in (service.replicas if service else ()) if r.error]

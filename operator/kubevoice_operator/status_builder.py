@@ -24,7 +24,8 @@ from kubevoice_operator.conditions import build_conditions
 from kubevoice_operator.exposure_plan import ExposurePlan
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.pipeline import Pipeline
-from kubevoice_operator.render.names import VOICE_LABEL
+from kubevoice_operator.pool_membership import count_min_replicas, serving_pool
+from kubevoice_operator.render.names import VOICE_LABEL, WORKERS_SELECTOR
 from kubevoice_operator.rollout import RolloutDecision
 
 __all__ = ["build_status", "human_duration"]
@@ -52,18 +53,20 @@ def _build_serving(model: VoiceModel, observed: ObservedState, rollout: RolloutD
         if (revision := replica.voices.get(model.metadata.name)) is not None:
             by_revision[revision] = by_revision.get(revision, 0) + 1
     traffic, target = rollout.traffic, rollout.target
-    asleep = target if not replicas and service and service.answers and not model.spec.serving.min_replicas else None
+    least, pool = count_min_replicas(model, service), serving_pool(model, observed)
+    asleep = target if not replicas and service and service.answers and not least else None
     return ServingStatus(
         revision=next(iter(by_revision)) if len(by_revision) == 1 else asleep.revision if asleep else None,
         target_revision=target.revision if target else None,
         replicas=Replicas(
-            desired=0 if model.spec.serving.suspend else max(model.spec.serving.min_replicas, len(replicas)),
+            desired=0 if model.spec.serving.suspend else max(least, len(replicas)),
             ready=sum(by_revision.values()),
             by_revision=dict(sorted(by_revision.items())),
         ),
         url=service.url if service else None,
         canary_weight=traffic.weight if traffic and traffic.canary else None,
-        selector=f"{VOICE_LABEL}={model.metadata.name},ray.io/node-type=worker",
+        pool=pool,
+        selector=None if pool else f"{VOICE_LABEL}={model.metadata.name},{WORKERS_SELECTOR}",
         rollout=rollout.status,
     )
 

@@ -90,10 +90,13 @@ def test_no_object_is_there_twice_and_every_one_is_labelled(values):
             assert item["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm", item
 
 
-def test_the_crd_is_the_generated_one():
-    (crd,) = (item for item in render_chart() if item["kind"] == "CustomResourceDefinition")
-    assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
-    assert crd == yaml.safe_load((ROOT / "crds" / "voicemodels.kubevoice.io.yaml").read_text(encoding="utf-8"))
+def test_the_crds_are_the_generated_ones():
+    crds = [item for item in render_chart() if item["kind"] == "CustomResourceDefinition"]
+    assert [crd["spec"]["names"]["kind"] for crd in crds] == ["VoiceModel", "VoicePool"]
+    for crd in crds:
+        assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+        file = ROOT / "crds" / f"{crd['metadata']['name']}.yaml"
+        assert crd == yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def test_a_packaged_chart_holds_the_crd_too(tmp_path):

@@ -43,10 +43,12 @@ def kubevoice(tmp_path):
 
 
 def test_crd_writes_what_is_committed(kubevoice, tmp_path):
-    result = kubevoice("crd", "-o", "crd.yaml")
+    result = kubevoice("crd", "-o", "crds")
     assert result.returncode == 0, result.stderr
-    committed = ROOT / "crds" / "voicemodels.kubevoice.io.yaml"
-    assert (tmp_path / "crd.yaml").read_text(encoding="utf-8") == committed.read_text(encoding="utf-8")
+    written, committed = (
+        {f.name: f.read_text("utf-8") for f in (path / "crds").iterdir()} for path in (tmp_path, ROOT)
+    )
+    assert written == committed
 
 
 @pytest.mark.parametrize("kind", ["srt", "vtt", "json"])

@@ -17,7 +17,7 @@ REVISION = "sha256:" + "1" * 64
 
 
 def voice(name, namespace, **spec):
-    """Return a valid VoiceModel; keywords replace parts of its spec."""
+    """Return a valid VoiceModel; keywords replace parts of its spec, and None removes one."""
     parts = {
         "base": {"uri": "builtin://base"},
         "dataset": {"uri": "s3://data/set"},
@@ -27,7 +27,7 @@ def voice(name, namespace, **spec):
         "apiVersion": "kubevoice.io/v1alpha1",
         "kind": "VoiceModel",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": parts | spec,
+        "spec": {name: part for name, part in (parts | spec).items() if part is not None},
     }
 
 

@@ -8,6 +8,7 @@ from kubernetes.client.exceptions import ApiException
 MERGE, APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
 GROUPS = {
     "voicemodels": "apis/kubevoice.io/v1alpha1",
+    "voicepools": "apis/kubevoice.io/v1alpha1",
     "jobs": "apis/batch/v1",
     "pods": "api/v1",
     "services": "api/v1",

@@ -9,14 +9,14 @@ import pytest
 import yaml
 from kubelet import voice
 from kubernetes.client.exceptions import ApiException
-from kubevoice.resources.crd import NAME_RULE, build_crd
+from kubevoice.resources.crd import NAME_RULE, VOICE_MODELS, build_crd
 from kubevoice.resources.dataset_rules import DATASET_RULES
 from rest import APPLY
 
 pytestmark = pytest.mark.xdist_group("control_plane")
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+SCHEMA = build_crd(VOICE_MODELS)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 NAMESPACE = "rules"
 DIGEST = "sha256:" + "0" * 64
 FULL = {

@@ -40,18 +40,23 @@ def released(voices, request):
     return name
 
 
+def build_labels(name):
+    """Return the labels that KubeRay copies from a RayService."""
+    return {"kubevoice.io/voicemodel": name, "app.kubernetes.io/managed-by": "kubevoice"}
+
+
 def prepare_cluster(voices, name, cluster):
     """Let the RayService prepare a RayCluster, as KubeRay does; return the cluster."""
     status = {"status": {"pendingServiceStatus": {"rayClusterName": cluster}}}
     voices.rest.patch("rayservices", NAMESPACE, name, status, "status")
     spec = voices.rest.get("rayservices", NAMESPACE, name)["spec"]["rayClusterConfig"]
-    meta = {"name": cluster, "namespace": NAMESPACE, "labels": {"kubevoice.io/voicemodel": name}}
+    meta = {"name": cluster, "namespace": NAMESPACE, "labels": build_labels(name)}
     body = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": meta, "spec": spec}
     return voices.rest.create("rayclusters", NAMESPACE, body)
 
 
 def create_pod(voices, name, cluster, pod, status):
-    labels = {"kubevoice.io/voicemodel": name, "ray.io/node-type": "worker", "ray.io/cluster": cluster}
+    labels = build_labels(name) | {"ray.io/node-type": "worker", "ray.io/cluster": cluster}
     meta = {"name": pod, "namespace": NAMESPACE, "labels": labels}
     (group,) = voices.rest.get("rayservices", NAMESPACE, name)["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     spec = group["template"]["spec"]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from kubelet import Voices
 from kubernetes.aio.config import new_client_from_config
 from kubevoice.resources.conditions import ConditionType, Reason
-from kubevoice.resources.crd import build_crd
+from kubevoice.resources.crd import VOICE_MODELS, build_crd
 from kubevoice.resources.status import LastFailure, Phase, TrainingStatus, VoiceModelStatus
 from kubevoice_operator.cluster.api import KubernetesApi
-from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.requests import ApiRequests
 from kubevoice_operator.cluster.status_writer import StatusWriter
@@ -28,7 +28,7 @@ JSON_PATCH = "application/json-patch+json"
 REFUSALS = "kubevoice_operator_status_refusals_total"
 
 
-STATUS = build_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+STATUS = build_crd(VOICE_MODELS)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
 TIMES = st.integers(0, 2**32).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 MAX_ITEMS = 3

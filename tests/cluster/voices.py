@@ -69,14 +69,14 @@ def upload_dataset(s3, prefix, clips=24):
     return f"s3://datasets/{prefix}/"
 
 
-def upload_bundle(s3, prefix, bundle):
+def upload_bundle(s3, prefix, bundle, bucket="datasets"):
     """Upload a voice bundle to S3; return its URI."""
     client = s3_client(s3)
     for path in bundle.path.rglob("*"):
         if path.is_file():
-            client.upload_file(str(path), "datasets", f"{prefix}/{path.relative_to(bundle.path).as_posix()}")
+            client.upload_file(str(path), bucket, f"{prefix}/{path.relative_to(bundle.path).as_posix()}")
     client.close()
-    return f"s3://datasets/{prefix}"
+    return f"s3://{bucket}/{prefix}"
 
 
 def list_keys(s3, bucket, prefix=""):
@@ -283,6 +283,7 @@ def answers(voice):
         return False
     if code != 200:
         assert code in (502, 503, 504), body
-        assert int(headers["Retry-After"]) > 0
+        # HAProxy and the ingress deployment write its name in different cases.
+        assert int({name.lower(): value for name, value in headers.items()}["retry-after"]) > 0
         assert json.loads(body)["error"]["code"] == "unavailable"
     return code == 200

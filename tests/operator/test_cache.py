@@ -1,7 +1,8 @@
 """The cache has the newest version of each object, in whatever order versions arrive."""
 
 import pytest
-from kubevoice_operator.cluster.cache import Children, Key, ResourceCache, key_of
+from kubevoice_operator.cluster.cache import Children, ResourceCache
+from kubevoice_operator.cluster.keys import Key, key_of
 
 MEI = Key("voices", "mei")
 
@@ -43,7 +44,7 @@ def test_an_object_with_another_uid_replaces_one_of_the_same_name():
     cache = ResourceCache()
     cache.put(make_model(version=9, uid="one"))
     cache.put(make_model(version=8, uid="two"))
-    assert cache.model(MEI)["metadata"]["uid"] == "two"
+    assert cache.owner(MEI)["metadata"]["uid"] == "two"
 
 
 def test_managed_fields_are_dropped():
@@ -65,7 +66,7 @@ def test_removing_all_objects_of_a_voicemodel_leaves_nothing():
     cache.put(make_model())
     cache.put(make_object())
     assert cache.remove(make_model()) == MEI
-    assert cache.model(MEI) is None
+    assert cache.owner(MEI) is None
     assert cache.children(MEI).jobs
     cache.remove(make_object())
     assert not cache._children

@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 from kubevoice_operator.cluster import watches
 from kubevoice_operator.cluster.cache import ResourceCache
+from kubevoice_operator.cluster.keys import Key, PoolKey
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.server import serve
 from kubevoice_operator.cluster.watches import Heartbeat, build_registry, build_settings
@@ -43,7 +44,7 @@ def build_handlers(cache, queued_keys, heartbeat):
 def test_every_event_is_a_beat_and_queues_its_voicemodel(clock):
     cache, queued_keys, heartbeat = ResourceCache(), [], Heartbeat()
     handlers = build_handlers(cache, queued_keys, heartbeat)
-    own_kinds = {"voicemodels", "jobs", "pods", "rayservices", "rayclusters", "leases"}
+    own_kinds = {"voicemodels", "voicepools", "jobs", "pods", "rayservices", "rayclusters", "leases"}
     assert set(handlers) == own_kinds | {"ingresses", "httproutes", "networkpolicies"}
     body = {"kind": "VoiceModel", "metadata": {"namespace": "voices", "name": "mei", "uid": "u"}}
     clock.now += 70
@@ -52,10 +53,10 @@ def test_every_event_is_a_beat_and_queues_its_voicemodel(clock):
     clock.now += 70
     asyncio.run(handlers["voicemodels"](event={"type": "ADDED", "object": body}))
     assert (heartbeat.age, queued_keys) == (0, [("voices", "mei")])
-    assert cache.model(("voices", "mei"))
+    assert cache.owner(("voices", "mei"))
     asyncio.run(handlers["voicemodels"](event={"type": "DELETED", "object": body}))
     assert len(queued_keys) == 2
-    assert cache.model(("voices", "mei")) is None
+    assert cache.owner(("voices", "mei")) is None
 
 
 def test_the_operators_own_write_wakes_nothing_and_a_users_edit_does(clock):
@@ -97,3 +98,23 @@ def test_the_probe_returns_the_problem(problem, status):
 def test_for_given_namespaces_the_operator_does_not_scan_the_cluster():
     assert build_settings(("voices",)).scanning.disabled
     assert not build_settings(()).scanning.disabled
+
+
+def make_pooled(pool, version):
+    meta = {"namespace": "voices", "name": "mei", "uid": "u", "resourceVersion": str(version)}
+    return {"kind": "VoiceModel", "metadata": meta, "spec": {"serving": {"poolRef": {"name": pool}}}}
+
+
+def test_an_event_of_a_voice_queues_the_pools_that_it_names_and_leaves():
+    cache, queued_keys = ResourceCache(), []
+    handle = build_handlers(cache, queued_keys, Heartbeat())["voicemodels"]
+    mei, old, new = Key("voices", "mei"), PoolKey("voices", "old"), PoolKey("voices", "new")
+    asyncio.run(handle(event={"type": "ADDED", "object": make_pooled("old", 1)}))
+    assert {*queued_keys} == {mei, old}
+    queued_keys.clear()
+    asyncio.run(handle(event={"type": "MODIFIED", "object": make_pooled("new", 2)}))
+    assert {*queued_keys} == {mei, old, new}
+    assert (cache.members(old), cache.members(new)) == ([], [mei])
+    queued_keys.clear()
+    asyncio.run(handle(event={"type": "DELETED", "object": make_pooled("new", 3)}))
+    assert {*queued_keys} == {mei, new}

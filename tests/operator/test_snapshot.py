@@ -6,7 +6,8 @@ import pytest
 from kubevoice.resources.conditions import Reason
 from kubevoice.resources.data_plane import ReplicaState, RevisionsResponse
 from kubevoice.resources.stages import Progress, Stage
-from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.cache import ResourceCache
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.cluster.service_snapshot import observe_service
 from kubevoice_operator.cluster.snapshot import observe_jobs, unrecorded_results
 from kubevoice_operator.observed_state import JobPhase

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     SERVING = "Serving"
     ROLLING_OUT = "RollingOut"
     SERVING_FAILED = "ServingFailed"
+    POOL_NOT_READY = "PoolNotReady"
     KUBERAY_NOT_INSTALLED = "KubeRayNotInstalled"
     GATEWAY_API_NOT_INSTALLED = "GatewayApiNotInstalled"
     EXPOSED = "Exposed"

@@ -1,14 +1,16 @@
-"""The CustomResourceDefinition, generated from the pydantic types: they are the one source."""
+"""The CustomResourceDefinitions, generated from the pydantic types: they are the one source."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from kubevoice.resources.schema import cel
-from kubevoice.resources.status import VoiceModelStatus
+from kubevoice.resources.status import VoiceModelStatus, VoicePoolStatus
 from kubevoice.resources.voicemodel import GROUP, KIND, NAME_LENGTH, NAME_PATTERN, VERSION, VoiceModelSpec
+from kubevoice.resources.voicepool import POOL_KIND, VoicePoolSpec
 
-__all__ = ["build_crd", "render_crd"]
+__all__ = ["CUSTOM_RESOURCES", "VOICE_MODELS", "VOICE_POOLS", "CustomResource", "build_crd", "render_crd"]
 
 Schema = dict[str, Any]
 
@@ -16,13 +18,14 @@ NAME_RULE = "the name must begin with a small letter and have small letters, dig
 UNWANTED = {"title", "propertyNames", "additionalProperties", "patternProperties"}
 RENAMED = {"exclusiveMinimum": ("minimum", True), "exclusiveMaximum": ("maximum", True)}
 
-COLUMNS = (
+MODEL_COLUMNS = (
     ("Phase", "string", ".status.phase", 0),
     ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0),
     ("Progress", "string", ".status.display.progress", 0),
     ("ETA", "string", ".status.display.eta", 0),
     ("Revision", "string", ".status.display.revision", 0),
     ("Ready", "string", ".status.display.ready", 0),
+    ("Pool", "string", ".status.serving.pool", 0),
     ("URL", "string", ".status.serving.url", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
     ("Canary", "integer", ".status.serving.canaryWeight", 1),
@@ -30,6 +33,72 @@ COLUMNS = (
     ("Clips", "integer", ".status.dataset.clips", 1),
     ("Dataset", "string", ".spec.dataset.uri", 1),
 )
+POOL_COLUMNS = (
+    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
+    ("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason', 0),
+    ("Voices", "string", ".status.display.voices", 0),
+    ("Resident", "integer", ".status.voices.resident", 0),
+    ("Replicas", "string", ".status.display.ready", 0),
+    ("Memory", "string", ".status.display.memory", 0),
+    ("URL", "string", ".status.url", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomResource:
+    """A kind that KubeVoice adds to Kubernetes.
+
+    Attributes
+    ----------
+    kind, short_name
+        Names for people.
+    description
+        One sentence, for `kubectl explain`.
+    spec, status
+        The types that the schema is generated from.
+    columns
+        Name, type, JSON path and priority of what `kubectl get` shows.
+    replicas, selector
+        JSON paths of the ready replicas and of their label selector, for the scale subresource.
+    """
+
+    kind: str
+    short_name: str
+    description: str
+    spec: Any
+    status: Any
+    columns: tuple[tuple[str, str, str, int], ...]
+    replicas: str
+    selector: str
+
+    @property
+    def plural(self) -> str:
+        """The name in URLs and in `kubectl get`."""
+        return f"{self.kind.lower()}s"
+
+
+VOICE_MODELS = CustomResource(
+    KIND,
+    "vm",
+    "A Mandarin voice: from recordings to an autoscaled endpoint.",
+    VoiceModelSpec,
+    VoiceModelStatus,
+    MODEL_COLUMNS,
+    ".status.serving.replicas.ready",
+    ".status.serving.selector",
+)
+VOICE_POOLS = CustomResource(
+    POOL_KIND,
+    "vp",
+    "Replicas that serve many voices behind one address.",
+    VoicePoolSpec,
+    VoicePoolStatus,
+    POOL_COLUMNS,
+    ".status.replicas.ready",
+    ".status.selector",
+)
+CUSTOM_RESOURCES = (VOICE_MODELS, VOICE_POOLS)
 
 
 def _structural(node: Schema, definitions: Schema) -> Schema:
@@ -78,27 +147,29 @@ def _schema(model: Any) -> Schema:
     return _structural({k: v for k, v in raw.items() if k != "$defs"}, raw.get("$defs", {}))
 
 
-def build_crd() -> Schema:
-    """Build the CustomResourceDefinition.
+def build_crd(resource: CustomResource) -> Schema:
+    """Build a CustomResourceDefinition.
+
+    Parameters
+    ----------
+    resource
+        The kind.
 
     Returns
     -------
     dict
         The object.
     """
-    singular, plural = KIND.lower(), f"{KIND.lower()}s"
-    spec = _schema(VoiceModelSpec)
-    status = _schema(VoiceModelStatus)
     root = {
         "type": "object",
-        "description": "A Mandarin voice: from recordings to an autoscaled endpoint.",
+        "description": resource.description,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": spec,
-            "status": status,
+            "spec": _schema(resource.spec),
+            "status": _schema(resource.status),
         },
     } | cel(
         (f"size(self.metadata.name) <= {NAME_LENGTH}", f"the name may have {NAME_LENGTH} characters at most"),
@@ -107,16 +178,16 @@ def build_crd() -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
+        "metadata": {"name": f"{resource.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": plural,
-                "singular": singular,
-                "shortNames": ["vm"],
+                "kind": resource.kind,
+                "listKind": f"{resource.kind}List",
+                "plural": resource.plural,
+                "singular": resource.kind.lower(),
+                "shortNames": [resource.short_name],
                 "categories": ["kubevoice"],
             },
             "versions": [
@@ -129,13 +200,13 @@ def build_crd() -> Schema:
                         "status": {},
                         "scale": {
                             "specReplicasPath": ".spec.serving.minReplicas",
-                            "statusReplicasPath": ".status.serving.replicas.ready",
-                            "labelSelectorPath": ".status.serving.selector",
+                            "statusReplicasPath": resource.replicas,
+                            "labelSelectorPath": resource.selector,
                         },
                     },
                     "additionalPrinterColumns": [
                         {"name": name, "type": kind, "jsonPath": path} | ({"priority": priority} if priority else {})
-                        for name, kind, path, priority in COLUMNS
+                        for name, kind, path, priority in resource.columns
                     ],
                 }
             ],
@@ -143,8 +214,13 @@ def build_crd() -> Schema:
     }
 
 
-def render_crd() -> str:
-    """Write the CustomResourceDefinition as YAML, the same text every time.
+def render_crd(resource: CustomResource) -> str:
+    """Write a CustomResourceDefinition as YAML, the same text every time.
+
+    Parameters
+    ----------
+    resource
+        The kind.
 
     Returns
     -------
@@ -152,4 +228,4 @@ def render_crd() -> str:
         YAML.
     """
     head = "# Generated from core/kubevoice/resources by `kubevoice crd`; edit the types, not this file.\n"
-    return head + yaml.safe_dump(build_crd(), sort_keys=False, width=110, allow_unicode=True)
+    return head + yaml.safe_dump(build_crd(resource), sort_keys=False, width=110, allow_unicode=True)

@@ -1,9 +1,8 @@
 """What a VoiceModel cannot ask for without a dataset: rules over its spec, in CEL."""
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
+from kubevoice.resources.schema import build_default_rule
 from kubevoice.resources.training import Recipe, Training
 
 __all__ = ["DATASET_RULES"]
@@ -14,25 +13,10 @@ COMPARED = ("minSpeakerSimilarity", "maxNaturalnessLoss", "maxMelCepstralDistort
 """Thresholds of metrics that compare the voice with recordings or with its base."""
 
 
-def _iter_defaults(values: Mapping[str, Any], path: str) -> Iterator[str]:
-    """Yield a CEL condition for each field: that it has its default. The API server fills defaults in first."""
-    for name, value in values.items():
-        field = f"{path}.{name}"
-        if value is None:
-            yield f"!has({field})"
-        elif value == {}:
-            yield f"(!has({field}) || size({field}) == 0)"
-        elif isinstance(value, dict):
-            yield from _iter_defaults(value, field)
-        else:
-            yield f"{field} == {json.dumps(value)}"
-
-
 def _build_training_rule() -> tuple[str, str]:
     defaults = Training().model_dump(mode="json", by_alias=True, include=set(TRAINING_FIELDS))
-    condition = " && ".join(_iter_defaults(defaults, "self.training"))
     message = f"without a dataset nothing is trained: remove {', '.join(defaults)} from training, or set dataset"
-    return f"has(self.dataset) || ({condition})", message
+    return build_default_rule("has(self.dataset)", defaults, "self.training"), message
 
 
 DATASET_RULES: Final = (

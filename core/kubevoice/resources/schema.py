@@ -3,6 +3,8 @@
 A rule is written once, in CEL: the API server evaluates it from the CRD, and loading a file evaluates it here.
 """
 
+import json
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
@@ -12,14 +14,22 @@ from pydantic import model_validator
 
 from kubevoice.validation import CamelModel
 
-__all__ = ["DNS_LABEL", "DNS_NAME", "QUANTITY", "Part", "StatusPart", "cel", "immutable", "list_type", "open_object"]
+__all__ = [
+    "DNS_LABEL",
+    "DNS_NAME",
+    "Part",
+    "StatusPart",
+    "build_default_rule",
+    "cel",
+    "immutable",
+    "list_type",
+    "open_object",
+]
 
 RULES = "x-kubernetes-validations"
 DNS_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 DNS_NAME = rf"{DNS_LABEL}(\.{DNS_LABEL})*"
 """What Kubernetes allows as the name of most objects."""
-QUANTITY = r"^([1-9][0-9]*(\.[0-9]+)?|0?\.[0-9]*[1-9][0-9]*)(m|[kMGTPE]|[KMGTPE]i)?$"
-"""An amount of a resource above 0, as Kubernetes writes it."""
 
 
 @cache
@@ -89,6 +99,43 @@ def cel(*rules: tuple[str, str], **more: Any) -> dict[str, Any]:
         Values for a field's `json_schema_extra`.
     """
     return {RULES: [{"rule": rule, "message": text} for rule, text in rules], **more}
+
+
+def build_default_rule(unless: str, defaults: Mapping[str, Any], path: str) -> str:
+    """Build a CEL rule by which fields have their defaults, as the API server has filled them in.
+
+    Parameters
+    ----------
+    unless
+        A CEL condition under which they may have other values.
+    defaults
+        The defaults by name, as JSON.
+    path
+        CEL expression of the object that has the fields.
+
+    Returns
+    -------
+    str
+        The rule.
+    """
+    return f"{unless} || ({' && '.join(_iter_defaults(defaults, path))})"
+
+
+def _iter_defaults(values: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Yield a CEL condition for each field: that it has its default."""
+    for name, value in values.items():
+        field = f"{path}.{name}"
+        if value is None:
+            yield f"!has({field})"
+        elif value in ({}, []):
+            yield f"(!has({field}) || size({field}) == 0)"
+        elif isinstance(value, dict):
+            yield from _iter_defaults(value, field)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            # A whole number is an integer in YAML, even where the schema has a number.
+            yield f"double({field}) == {float(value)!r}"
+        else:
+            yield f"{field} == {json.dumps(value)}"
 
 
 def immutable(field: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""spec.serving: how a voice is served, scaled and rolled out."""
+"""spec.serving: how a voice, or a pool of voices, is served, scaled and rolled out."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,15 +7,29 @@ from pydantic import Field
 
 from kubevoice.resources.clients import Clients
 from kubevoice.resources.exposure import Expose, NameRef
-from kubevoice.resources.schema import QUANTITY, Part, cel, list_type
+from kubevoice.resources.quantity import QUANTITY
+from kubevoice.resources.schema import Part, build_default_rule, cel, list_type
 from kubevoice.resources.training import Pods
 
-__all__ = ["CacheSpec", "CanaryStep", "ReplicaSpec", "RolloutSpec", "Serving", "Strategy", "Tracing"]
+__all__ = [
+    "CacheSpec",
+    "CanaryStep",
+    "PoolRef",
+    "ReplicaSpec",
+    "Replication",
+    "RolloutSpec",
+    "Serving",
+    "Strategy",
+    "Tracing",
+]
 
 MAX_STEPS = 16
 RISING_WEIGHTS = (
     f"{list(range(1, MAX_STEPS))}.all(i, i >= size(self.steps) || self.steps[i - 1].weight < self.steps[i].weight)"
 )
+
+
+BOUNDS_RULE = ("self.minReplicas <= self.maxReplicas", "minReplicas must not exceed maxReplicas")
 
 
 class ReplicaSpec(Part):
@@ -103,8 +117,8 @@ class Tracing(Part):
     )
 
 
-class Serving(Pods):
-    """How the voice is served."""
+class Replication(Pods):
+    """The replicas of a voice, or of a pool of voices, and the way to them."""
 
     min_replicas: int = Field(1, ge=0, le=1000, description="Replicas that always run.")
     max_replicas: int = Field(8, ge=1, le=1000, description="Largest number of replicas.")
@@ -125,14 +139,48 @@ class Serving(Pods):
     )
     replica: ReplicaSpec = Field(ReplicaSpec(), description="Size of one replica.")
     suspend: bool = Field(False, description="Stop serving and free the pods; training goes on.")
-    rollout: RolloutSpec = Field(RolloutSpec(), description="How a new revision takes over.")
     cache: CacheSpec = Field(CacheSpec(), description="The cache of responses.")
     expose: Expose = Field(Expose(), description="How applications reach the voice.")
     clients: Clients = Field(Clients(), description="How requests of clients of other servers are answered.")
     tracing: Tracing | None = Field(None, description="Where OpenTelemetry traces of requests go; nowhere if unset.")
 
+    model_config = Part.model_config | {"json_schema_extra": cel(BOUNDS_RULE)}
+
+
+class PoolRef(NameRef):
+    """The pool that serves a voice, and how much of it the voice may use."""
+
+    max_streams: int = Field(8, ge=1, le=1000, description="Requests of this voice that a replica computes at once.")
+    max_queued: int = Field(
+        32, ge=0, le=1000, description="Requests of this voice that wait in a replica; more are refused with HTTP 429."
+    )
+
+
+POOL_FIELDS = tuple(name for name in Replication.model_fields if name != "suspend")
+"""Fields that the pool has in place of the voice."""
+
+
+def _build_pool_rule() -> tuple[str, str]:
+    defaults = Replication().model_dump(mode="json", by_alias=True, include=set(POOL_FIELDS))
+    message = f"with poolRef the pool has these settings: remove {', '.join(defaults)} here, or remove poolRef"
+    return build_default_rule("!has(self.poolRef)", defaults, "self"), message
+
+
+class Serving(Replication):
+    """How the voice is served."""
+
+    pool_ref: PoolRef | None = Field(
+        None, description="VoicePool of this namespace that serves the voice; a Ray cluster of its own if unset."
+    )
+    rollout: RolloutSpec = Field(RolloutSpec(), description="How a new revision takes over.")
+
     model_config = Part.model_config | {
         "json_schema_extra": cel(
-            ("self.minReplicas <= self.maxReplicas", "minReplicas must not exceed maxReplicas"),
+            BOUNDS_RULE,
+            _build_pool_rule(),
+            (
+                "!has(self.poolRef) || self.rollout.strategy == 'Immediate'",
+                "a pool swaps revisions at once: remove rollout.strategy Canary, or remove poolRef",
+            ),
         )
     }

@@ -21,6 +21,7 @@ __all__ = [
     "ServingStatus",
     "TrainingStatus",
     "VoiceModelStatus",
+    "VoicePoolStatus",
 ]
 
 
@@ -121,6 +122,7 @@ class ServingStatus(StatusPart):
     target_revision: str | None = Field(None, max_length=128, description="The revision that should be served.")
     replicas: Replicas = Field(Replicas(), description="Replicas, as they report themselves.")
     url: str | None = Field(None, max_length=1024, description="Base URL for applications.")
+    pool: str | None = Field(None, max_length=253, description="The VoicePool that serves it.")
     canary_weight: int | None = Field(None, description="Percent of requests a canary gets.")
     selector: str | None = Field(None, max_length=1024, description="Label selector of the replicas, for autoscalers.")
     rollout: RolloutStatus | None = Field(None, description="A revision on its way to all replicas.")
@@ -165,3 +167,34 @@ class VoiceModelStatus(StatusPart):
     serving: ServingStatus = Field(ServingStatus(), description="What is served.")
     last_failure: LastFailure | None = Field(None, description="The last failure; unset once the stage succeeds.")
     display: Display = Field(Display(), description="What `kubectl get` shows.")
+
+
+class PoolVoices(StatusPart):
+    """The voices of a pool."""
+
+    desired: int = Field(0, ge=0, description="VoiceModels that want to be served by it.")
+    ready: int = Field(0, ge=0, description="Those whose target revision every replica serves.")
+    resident: int = Field(0, ge=0, description="Voices in the memory of the replica that has most.")
+    resident_megabytes: int = Field(0, ge=0, description="What they take there, in units of 2**20 bytes.")
+
+
+class PoolDisplay(StatusPart):
+    """What `kubectl get` shows, written for people."""
+
+    voices: str = Field("", max_length=64, description="Ready voices, of those wanted.")
+    ready: str = Field("", max_length=64, description="Ready replicas, of those wanted.")
+    memory: str = Field("", max_length=64, description="Memory of loaded voices, of what they may have.")
+
+
+class VoicePoolStatus(StatusPart):
+    """The status of a VoicePool, written by the operator."""
+
+    observed_generation: int = Field(0, description="Generation of the spec this status is about.")
+    conditions: tuple[Condition, ...] = Field(
+        (), max_length=16, description="The state for programs.", json_schema_extra=list_type("map", "type")
+    )
+    voices: PoolVoices = Field(PoolVoices(), description="The voices.")
+    replicas: Replicas = Field(Replicas(), description="Replicas, as they report themselves.")
+    url: str | None = Field(None, max_length=1024, description="Base URL for applications.")
+    selector: str | None = Field(None, max_length=1024, description="Label selector of the replicas, for autoscalers.")
+    display: PoolDisplay = Field(PoolDisplay(), description="What `kubectl get` shows.")

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from kubevoice.resources.schema import DNS_NAME, QUANTITY, Part, cel, list_type
+from kubevoice.resources.quantity import QUANTITY
+from kubevoice.resources.schema import DNS_NAME, Part, cel, list_type
 
 __all__ = ["Pods", "Precision", "Recipe", "Schedule", "Training", "VocoderMode", "VocoderSpec"]
 

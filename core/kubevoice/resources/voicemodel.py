@@ -13,9 +13,10 @@ from kubevoice.resources.data_plane import StorageConfig
 from kubevoice.resources.dataset_rules import DATASET_RULES
 from kubevoice.resources.evaluation import Evaluation, EvaluationPolicy
 from kubevoice.resources.exposure import NameRef
-from kubevoice.resources.schema import DNS_NAME, Part, cel, immutable
+from kubevoice.resources.schema import Part, cel, immutable
 from kubevoice.resources.serving import Serving
 from kubevoice.resources.status import VoiceModelStatus
+from kubevoice.resources.storage_access import CaBundleRef, StorageAccess
 from kubevoice.resources.training import Precision, Schedule, Training, VocoderMode, VocoderSpec
 from kubevoice.validation import describe_errors
 
@@ -102,20 +103,9 @@ class Dataset(Part):
     )
 
 
-class CaBundleRef(Part):
-    """A ConfigMap key with certificates."""
-
-    config_map: str = Field(max_length=253, pattern=rf"^{DNS_NAME}$", description="Name of the ConfigMap.")
-    key: str = Field("ca.crt", max_length=253, pattern=r"^[A-Za-z0-9._-]+$", description="Key in it.")
-
-
-class StorageSpec(StorageConfig, Part):
+class StorageSpec(StorageAccess, StorageConfig):
     """Where datasets are read and artifacts written."""
 
-    secret_ref: NameRef | None = Field(
-        None, description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the pod's own identity if unset."
-    )
-    ca_bundle_ref: CaBundleRef | None = Field(None, description="Certificates that sign the endpoint's.")
     artifacts_uri: str = Field(
         min_length=1,
         max_length=1024,

@@ -6,13 +6,13 @@ from typing import Any
 
 from kubevoice.resources.voicemodel import GROUP, VERSION
 
-from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.keys import Key, OwnerKey, PoolKey
 from kubevoice_operator.cluster.requests import ApiException, ApiRequests, Identities, Resource, ignore_missing
 
 __all__ = ["KubernetesApi"]
 
 Object = dict[str, Any]
-VOICES = Resource(GROUP, VERSION, "voicemodels")
+VOICES, POOLS = Resource(GROUP, VERSION, "voicemodels"), Resource(GROUP, VERSION, "voicepools")
 JOBS = Resource("batch", "v1", "jobs")
 CLUSTERS = Resource("ray.io", "v1", "rayclusters")
 APPLIED = {
@@ -21,7 +21,7 @@ APPLIED = {
     "Ingress": Resource("networking.k8s.io", "v1", "ingresses"),
     "HTTPRoute": Resource("gateway.networking.k8s.io", "v1", "httproutes"),
 }
-"""Kinds that are applied server-side. Each object has the name of its VoiceModel."""
+"""Kinds that are applied server-side. Each owner has one object of a kind."""
 MANAGER = "kubevoice-operator"
 STATUS_MANAGER = "kubevoice-operator-status"
 """Field managers of objects and of statuses; `kubectl get --show-managed-fields` shows which of them wrote a field."""
@@ -142,7 +142,7 @@ class KubernetesApi:
         kind
             Its kind, one of APPLIED.
         key
-            Namespace and name of its VoiceModel.
+            Its namespace and name.
         """
         await self.requests.delete(APPLIED[kind], key, "Background")
 
@@ -221,13 +221,13 @@ class KubernetesApi:
             return await self.requests.patch(CLUSTERS, key, patch, JSON_PATCH, field_manager=MANAGER)
         return None
 
-    async def replace_status(self, key: Key, version: str, status: Mapping[str, Any]) -> Object | None:
-        """Replace a VoiceModel's status.
+    async def replace_status(self, key: OwnerKey, version: str, status: Mapping[str, Any]) -> Object | None:
+        """Replace the status of a VoiceModel or a VoicePool.
 
         Parameters
         ----------
         key
-            Namespace and name of the VoiceModel.
+            Its namespace and name.
         version
             The resourceVersion that it must have; otherwise the API server answers with a conflict.
         status
@@ -236,14 +236,17 @@ class KubernetesApi:
         Returns
         -------
         dict or None
-            The VoiceModel after the change; None if it is gone.
+            The object after the change; None if it is gone.
         """
+        resource = POOLS if isinstance(key, PoolKey) else VOICES
         patch = [
             {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
             {"op": "add", "path": "/status", "value": status},
         ]
         with ignore_missing():
-            return await self.requests.patch(VOICES, key, patch, JSON_PATCH, status=True, field_manager=STATUS_MANAGER)
+            return await self.requests.patch(
+                resource, key, patch, JSON_PATCH, status=True, field_manager=STATUS_MANAGER
+            )
         return None
 
     async def list_warnings(self, namespace: str, uid: str) -> list[Object]:

@@ -8,11 +8,12 @@ from typing import Any
 from kubevoice.resources.conditions import Reason
 
 from kubevoice_operator.cluster.api import KubernetesApi
-from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.cache import ResourceCache
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.cluster.requests import ApiException
 from kubevoice_operator.observed_state import ObservedState
-from kubevoice_operator.planner import Plan
 from kubevoice_operator.render.names import HASH_ANNOTATION, content_hash
+from kubevoice_operator.service_plan import ServicePlan
 
 __all__ = ["apply_exposure", "apply_object", "catch_refusal"]
 
@@ -88,7 +89,7 @@ async def apply_object(api: KubernetesApi, cache: ResourceCache, wanted: Mapping
 
 
 async def apply_exposure(
-    api: KubernetesApi, cache: ResourceCache, key: Key, desired: Plan, observed: ObservedState
+    api: KubernetesApi, cache: ResourceCache, key: Key, desired: ServicePlan, observed: ObservedState
 ) -> dict[str, tuple[Reason, str]]:
     """Apply and delete exposure objects as the plan says.
 
@@ -99,7 +100,7 @@ async def apply_exposure(
     cache
         Gets the answers.
     key
-        Namespace and name of the VoiceModel.
+        Namespace and name of the objects.
     desired
         The plan, with the exposure objects to apply and to delete.
     observed

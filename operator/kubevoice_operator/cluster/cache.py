@@ -1,30 +1,25 @@
-"""The cache that the watches fill: VoiceModels and the objects that belong to each, as the API server sent them."""
+"""The cache that the watches fill: VoiceModels, VoicePools and what belongs to each, as the API server sent them."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from kubevoice.resources.voicemodel import KIND
+from kubevoice.resources.voicepool import POOL_KIND
 
+from kubevoice_operator.cluster.keys import Key, OwnerKey, PoolKey, key_of
 from kubevoice_operator.cluster.pod_failures import PodFailures
-from kubevoice_operator.render.names import CLEANUP_LABEL, VOICE_LABEL
+from kubevoice_operator.render.names import CLEANUP_LABEL
 
-__all__ = ["Children", "Key", "ResourceCache", "key_of"]
+__all__ = ["Children", "ResourceCache"]
 
 Object = Mapping[str, Any]
-INSTANCE_LABEL = "app.kubernetes.io/instance"
-
-
-class Key(NamedTuple):
-    """Namespace and name of a VoiceModel."""
-
-    namespace: str
-    name: str
+OWNERS = (KIND, POOL_KIND)
 
 
 @dataclass(slots=True)
 class Children:
-    """Objects that belong to one VoiceModel, by kind and name."""
+    """Objects that belong to one VoiceModel or VoicePool, by kind and name."""
 
     jobs: dict[str, Object] = field(default_factory=dict)
     pods: dict[str, Object] = field(default_factory=dict)
@@ -58,27 +53,6 @@ class Children:
         }[kind]
 
 
-def key_of(body: Object) -> Key | None:
-    """Return the VoiceModel that an object is or belongs to; None if it belongs to none.
-
-    Parameters
-    ----------
-    body
-        An object as the API server sent it.
-
-    Returns
-    -------
-    Key or None
-        Namespace and name of the VoiceModel.
-    """
-    meta = body["metadata"]
-    if body.get("kind") == KIND:
-        return Key(meta["namespace"], meta["name"])
-    labels = meta.get("labels", {})
-    name = labels.get(VOICE_LABEL) or (labels.get(INSTANCE_LABEL) if CLEANUP_LABEL in labels else None)
-    return Key(meta["namespace"], name) if name else None
-
-
 def _version(body: Object) -> int:
     return int(body["metadata"].get("resourceVersion", 0))
 
@@ -97,25 +71,59 @@ class ResourceCache:
 
     def __init__(self) -> None:
         self.pod_failures = PodFailures()
-        self._models: dict[Key, Object] = {}
-        """VoiceModels. Set by `put`, cleared by `remove`."""
-        self._children: dict[Key, Children] = {}
-        """What belongs to each; also of a VoiceModel that is gone, until its last object is."""
+        self._owners: dict[OwnerKey, Object] = {}
+        """VoiceModels and VoicePools. Set by `put`, cleared by `remove`."""
+        self._children: dict[OwnerKey, Children] = {}
+        """What belongs to each; also of one that is gone, until its last object is."""
 
-    def model(self, key: Key) -> Object | None:
-        """Return a VoiceModel; None if there is none.
+    def owner(self, key: OwnerKey) -> Object | None:
+        """Return a VoiceModel or a VoicePool; None if there is none.
 
         Parameters
         ----------
         key
-            Namespace and name of the VoiceModel.
+            Its namespace and name.
 
         Returns
         -------
         dict or None
-            The VoiceModel as the API server sent it.
+            The object as the API server sent it.
         """
-        return self._models.get(key)
+        return self._owners.get(key)
+
+    def pools(self, key: OwnerKey | None) -> set[PoolKey]:
+        """Return the pools that a VoiceModel names, or that serve it.
+
+        Parameters
+        ----------
+        key
+            Its namespace and name.
+
+        Returns
+        -------
+        set of PoolKey
+            Empty if there is no such VoiceModel; a pool need not exist.
+        """
+        if not isinstance(key, Key) or (body := self._owners.get(key)) is None:
+            return set()
+        ref = ((body.get("spec") or {}).get("serving") or {}).get("poolRef") or {}
+        serving = ((body.get("status") or {}).get("serving") or {}).get("pool")
+        return {PoolKey(key.namespace, name) for name in (ref.get("name"), serving) if name}
+
+    def members(self, pool: PoolKey) -> list[Key]:
+        """List the VoiceModels that name a pool, or that it serves.
+
+        Parameters
+        ----------
+        pool
+            Namespace and name of the VoicePool.
+
+        Returns
+        -------
+        list of Key
+            Their namespaces and names.
+        """
+        return [key for key in tuple(self._owners) if isinstance(key, Key) and pool in self.pools(key)]
 
     def models(self) -> Iterator[Object]:
         """Iterate over all VoiceModels.
@@ -125,15 +133,15 @@ class ResourceCache:
         dict
             A VoiceModel.
         """
-        return iter(tuple(self._models.values()))
+        return iter([body for key, body in tuple(self._owners.items()) if isinstance(key, Key)])
 
-    def children(self, key: Key) -> Children:
-        """Return the objects that belong to a VoiceModel.
+    def children(self, key: OwnerKey) -> Children:
+        """Return the objects that belong to a VoiceModel or a VoicePool.
 
         Parameters
         ----------
         key
-            Namespace and name of the VoiceModel.
+            Its namespace and name.
 
         Returns
         -------
@@ -152,10 +160,10 @@ class ResourceCache:
         """
         for key, children in tuple(self._children.items()):
             for job in tuple(children.jobs.values()):
-                if CLEANUP_LABEL in job["metadata"].get("labels", {}):
+                if isinstance(key, Key) and CLEANUP_LABEL in job["metadata"].get("labels", {}):
                     yield key, job
 
-    def put(self, body: Object) -> Key | None:
+    def put(self, body: Object) -> OwnerKey | None:
         """Store an object unless a newer version is known: answers to writes arrive before their watch events.
 
         Parameters
@@ -165,13 +173,13 @@ class ResourceCache:
 
         Returns
         -------
-        Key or None
-            The VoiceModel it belongs to; None if it belongs to none.
+        Key or PoolKey or None
+            The VoiceModel or VoicePool it belongs to; None if it belongs to none.
         """
         if (key := key_of(body)) is None:
             return None
-        if body["kind"] == KIND:
-            objects: dict[Any, Object] = self._models
+        if body["kind"] in OWNERS:
+            objects: dict[Any, Object] = self._owners
             name: Any = key
         else:
             objects, name = self.children(key).by_kind(body["kind"]), body["metadata"]["name"]
@@ -183,7 +191,7 @@ class ResourceCache:
         return key
 
     def is_known(self, body: Object) -> bool:
-        """Return whether this version of a VoiceModel, or a newer one, is cached.
+        """Return whether this version of a VoiceModel or a VoicePool, or a newer one, is cached.
 
         Parameters
         ----------
@@ -195,12 +203,12 @@ class ResourceCache:
         bool
             Always False for objects of other kinds.
         """
-        if body["kind"] != KIND or (cached := self._models.get(key_of(body) or Key("", ""))) is None:
+        if body["kind"] not in OWNERS or (cached := self._owners.get(key_of(body) or Key("", ""))) is None:
             return False
         same = cached["metadata"].get("uid") == body["metadata"].get("uid")
         return same and _version(body) <= _version(cached)
 
-    def remove(self, body: Object) -> Key | None:
+    def remove(self, body: Object) -> OwnerKey | None:
         """Remove an object that was deleted. How a pod of Ray ended is remembered in `pod_failures`.
 
         Parameters
@@ -210,18 +218,18 @@ class ResourceCache:
 
         Returns
         -------
-        Key or None
-            The VoiceModel it belonged to; None if it belonged to none.
+        Key or PoolKey or None
+            The VoiceModel or VoicePool it belonged to; None if it belonged to none.
         """
         if (key := key_of(body)) is None:
             return None
-        if body["kind"] == KIND:
-            self._models.pop(key, None)
+        if body["kind"] in OWNERS:
+            self._owners.pop(key, None)
         else:
             self.pod_failures.record(key, body)
             self.children(key).by_kind(body["kind"]).pop(body["metadata"]["name"], None)
         children = self._children.get(key)
-        if key not in self._models and children == Children():
+        if key not in self._owners and children == Children():
             del self._children[key]
         return key
 
@@ -264,6 +272,6 @@ class ResourceCache:
         return {uid: version for uid, version in versions.items() if cached.get(uid, -1) < version}
 
     def _cached_objects(self, kind: str) -> list[Object]:
-        if kind == KIND:
-            return list(self._models.values())
+        if kind in OWNERS:
+            return [body for body in self._owners.values() if body["kind"] == kind]
         return [body for children in self._children.values() for body in children.by_kind(kind).values()]

@@ -7,9 +7,11 @@ from http import HTTPStatus
 
 import aiohttp
 from kubevoice.resources.voicemodel import KIND
+from kubevoice.resources.voicepool import POOL_KIND
 
 from kubevoice_operator.cluster.api import KubernetesApi
-from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.cache import ResourceCache
+from kubevoice_operator.cluster.keys import OwnerKey
 from kubevoice_operator.cluster.requests import ApiException, Identities
 from kubevoice_operator.cluster.watches import RESOURCES
 
@@ -20,6 +22,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 KINDS = {
     "voicemodels": KIND,
+    "voicepools": POOL_KIND,
     "jobs": "Job",
     "pods": "Pod",
     "rayservices": "RayService",
@@ -43,7 +46,7 @@ class CacheAudit:
     cache
         The cache that the watches fill.
     enqueue
-        Called with each VoiceModel for which a missed deletion was found.
+        Called with each VoiceModel or VoicePool for which a missed deletion was found.
     namespaces
         The namespaces that are watched; empty for the whole cluster.
 
@@ -55,7 +58,7 @@ class CacheAudit:
     """
 
     def __init__(
-        self, api: KubernetesApi, cache: ResourceCache, enqueue: Callable[[Key], None], namespaces: Sequence[str]
+        self, api: KubernetesApi, cache: ResourceCache, enqueue: Callable[[OwnerKey], None], namespaces: Sequence[str]
     ) -> None:
         self._api, self._cache, self._enqueue, self._namespaces = api, cache, enqueue, namespaces
         self._missing: set[tuple[str, str, str]] = set()

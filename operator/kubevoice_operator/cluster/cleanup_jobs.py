@@ -3,7 +3,8 @@
 import logging
 
 from kubevoice_operator.cluster.api import KubernetesApi
-from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.cache import ResourceCache
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.render.names import CLEANUP_LABEL
 
 __all__ = ["resume_cleanups"]
@@ -30,7 +31,7 @@ async def resume_cleanups(api: KubernetesApi, cache: ResourceCache) -> None:
         If a request fails; the next call resumes what is left.
     """
     for key, job in cache.cleanups():
-        meta, model = job["metadata"], cache.model(key)
+        meta, model = job["metadata"], cache.owner(key)
         job_key = Key(key.namespace, meta["name"])
         if meta.get("deletionTimestamp") or not job["spec"].get("suspend"):
             continue

@@ -8,7 +8,7 @@ from typing import Any
 from kubevoice.resources.conditions import Reason
 
 from kubevoice_operator.cluster.api import KubernetesApi
-from kubevoice_operator.cluster.cache import Children, Key
+from kubevoice_operator.cluster.cache import Children
 from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.pod_issues import CLUSTER_LABEL, parse_timestamp
 from kubevoice_operator.cluster.service_snapshot import wanted_clusters
@@ -23,38 +23,38 @@ REASONS = ("FailedCreate", "FailedToCreateHeadPod", "FailedToCreateWorkerPod", "
 """Of the Events of the Job controller and of KubeRay."""
 
 
-def _without_pods(key: Key, children: Children) -> Iterator[Object]:
+def _without_pods(name: str, children: Children) -> Iterator[Object]:
     """Iterate over running Jobs and wanted RayClusters that have no pod."""
     pods = [pod["metadata"].get("labels", {}) for pod in children.pods.values()]
     with_pods = {labels.get(label) for labels in pods for label in (JOB_NAME_LABEL, CLUSTER_LABEL)}
     jobs = [job for job in children.jobs.values() if is_running(job)]
-    wanted = wanted_clusters(children, key.name)
-    clusters = [cluster for name, cluster in children.clusters.items() if name in wanted]
+    wanted = wanted_clusters(children, name)
+    clusters = [cluster for cluster_name, cluster in children.clusters.items() if cluster_name in wanted]
     for body in (*jobs, *clusters):
         if body["metadata"]["name"] not in with_pods and not body["metadata"].get("deletionTimestamp"):
             yield body
 
 
-def lacks_pods(key: Key, children: Children) -> bool:
+def lacks_pods(name: str, children: Children) -> bool:
     """Return whether a running Job or a wanted RayCluster has no pod.
 
     Parameters
     ----------
-    key
-        The VoiceModel.
+    name
+        Name of the RayService.
     children
-        The objects that belong to it.
+        The objects that belong to the same VoiceModel or VoicePool.
 
     Returns
     -------
     bool
         Whether `fetch_creation_issues` must be called again, for no watch shows Events.
     """
-    return next(_without_pods(key, children), None) is not None
+    return next(_without_pods(name, children), None) is not None
 
 
 async def fetch_creation_issues(
-    api: KubernetesApi, key: Key, children: Children, state: ModelState, now: datetime
+    api: KubernetesApi, name: str, children: Children, state: ModelState, now: datetime
 ) -> Mapping[str, PodIssue]:
     """Ask the API server why Jobs and RayClusters have no pods, at most every CHECK_SECONDS.
 
@@ -62,10 +62,10 @@ async def fetch_creation_issues(
     ----------
     api
         The API server.
-    key
-        The VoiceModel.
+    name
+        Name of the RayService.
     children
-        The objects that belong to it.
+        The objects that belong to the same VoiceModel or VoicePool.
     state
         Keeps the answers and their time.
     now
@@ -81,14 +81,16 @@ async def fetch_creation_issues(
     ApiException, aiohttp.ClientError, OSError, TimeoutError
         If the API server does not answer.
     """
-    lacking = [body for body in _without_pods(key, children) if _age(body, now) >= CHECK_SECONDS]
+    lacking = [body for body in _without_pods(name, children) if _age(body, now) >= CHECK_SECONDS]
     names = {body["metadata"]["name"] for body in lacking}
     state.creation_issues = {name: issue for name, issue in state.creation_issues.items() if name in names}
     if lacking and time.monotonic() - state.creation_checked_at >= CHECK_SECONDS:
         state.creation_checked_at = time.monotonic()
         for body in lacking:
             meta = body["metadata"]
-            warnings = [w for w in await api.list_warnings(key.namespace, meta["uid"]) if w.get("reason") in REASONS]
+            warnings = [
+                w for w in await api.list_warnings(meta["namespace"], meta["uid"]) if w.get("reason") in REASONS
+            ]
             if warnings:
                 note = max(warnings, key=_last_time).get("message", "")
                 message = f"{body['kind']} {meta['name']} cannot create its pods: {note}"

@@ -7,7 +7,7 @@ from kubevoice.resources.data_plane import RevisionsResponse
 from kubevoice.resources.stages import Progress
 from pydantic import ValidationError
 
-from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.render.names import TELEMETRY_PORT, serve_service
 from kubevoice_operator.render.rayservice import HTTP_PORT
 
@@ -23,12 +23,12 @@ MAX_ERROR = 1000
 
 
 def service_url(key: Key) -> str:
-    """Return the URL of a voice inside the cluster; KubeRay names the Service.
+    """Return the URL of a RayService inside the cluster; KubeRay names the Service.
 
     Parameters
     ----------
     key
-        Namespace and name of the VoiceModel.
+        Namespace and name of the RayService.
 
     Returns
     -------
@@ -77,12 +77,12 @@ class DataPlaneClient:
             return None
 
     async def fetch_revisions(self, key: Key) -> RevisionsResponse | None:
-        """Ask a voice for what its replicas serve, and for its request counts.
+        """Ask a RayService for what its replicas serve, and for its request counts.
 
         Parameters
         ----------
         key
-            Namespace and name of the VoiceModel.
+            Namespace and name of the RayService.
 
         Returns
         -------
@@ -121,7 +121,12 @@ def parse_revisions(body: bytes) -> RevisionsResponse | None:
     except ValidationError:
         return None
     replicas = (
-        replica.model_copy(update={"error": replica.error[:MAX_ERROR]}) if replica.error else replica
+        replica.model_copy(
+            update={
+                "error": replica.error[:MAX_ERROR] if replica.error else None,
+                "errors": {voice: error[:MAX_ERROR] for voice, error in replica.errors.items()},
+            }
+        )
         for replica in response.replicas
     )
     return response.model_copy(update={"replicas": tuple(sorted(replicas, key=lambda r: r.replica))})

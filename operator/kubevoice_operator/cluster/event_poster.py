@@ -12,8 +12,8 @@ import aiohttp
 from kubevoice.resources.voicemodel import VoiceModel
 
 from kubevoice_operator.cluster.api import KubernetesApi
-from kubevoice_operator.cluster.cache import Key
 from kubevoice_operator.cluster.events import EventNote, render_event
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.cluster.requests import ApiException
 
 __all__ = ["EventPoster"]

@@ -1,4 +1,4 @@
-"""Carries out a plan: creates, applies and deletes the objects of one VoiceModel."""
+"""Carries out a plan: creates, applies and deletes the objects of one VoiceModel or VoicePool."""
 
 import logging
 from http import HTTPStatus
@@ -6,12 +6,14 @@ from typing import Any
 
 from kubevoice_operator.cluster.api import KubernetesApi
 from kubevoice_operator.cluster.applier import apply_exposure, apply_object, catch_refusal
-from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.cache import ResourceCache
+from kubevoice_operator.cluster.keys import Key, OwnerKey
 from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.requests import ApiException
 from kubevoice_operator.cluster.service_snapshot import is_deleted
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.planner import Plan
+from kubevoice_operator.service_plan import ServicePlan
 
 __all__ = ["PlanExecutor"]
 
@@ -66,10 +68,45 @@ class PlanExecutor:
         for name in desired.delete_jobs:
             await self._api.delete_job(Key(key.namespace, name))
         state.job_refusal = await catch_refusal(self._create_jobs(key, desired))
+        changed = await self.change_service(key, key.name, desired, observed, state)
+        return bool(desired.jobs) or changed or before != _errors(state)
+
+    async def change_service(
+        self, key: OwnerKey, name: str, desired: ServicePlan, observed: ObservedState, state: ModelState
+    ) -> bool:
+        """Change the RayService and the way to it.
+
+        Parameters
+        ----------
+        key
+            The VoiceModel or VoicePool.
+        name
+            Name of its RayService and exposure objects.
+        desired
+            The plan.
+        observed
+            The observed state that the plan was made from.
+        state
+            Refusals and errors of the API server are written into it.
+
+        Returns
+        -------
+        bool
+            Whether an error came or went.
+
+        Raises
+        ------
+        ApiException
+            For an error that is not a refusal of an object.
+        aiohttp.ClientError, OSError, TimeoutError
+            If the API server does not answer.
+        """
+        before = _errors(state)
         # Before the pods, so that the NetworkPolicy is there when they start.
-        state.exposure_errors = await apply_exposure(self._api, self._cache, key, desired, observed)
-        state.serving_refusal = await catch_refusal(self._change_serving(key, desired, observed, state))
-        return bool(desired.jobs) or before != _errors(state)
+        place = Key(key.namespace, name)
+        state.exposure_errors = await apply_exposure(self._api, self._cache, place, desired, observed)
+        state.serving_refusal = await catch_refusal(self._change_serving(key, place, desired, observed, state))
+        return before != _errors(state)
 
     async def _create_jobs(self, key: Key, desired: Plan) -> None:
         for job in desired.jobs:
@@ -77,11 +114,14 @@ class PlanExecutor:
                 logger.info("created Job %s", job["metadata"]["name"], extra={"voicemodel": key})
                 self._cache.put(created)
 
-    async def _change_serving(self, key: Key, desired: Plan, observed: ObservedState, state: ModelState) -> None:
-        if desired.service is not None and not is_deleted(self._cache.children(key), key.name):
-            await self._apply_service(key, desired.service, state)
+    async def _change_serving(
+        self, key: OwnerKey, place: Key, desired: ServicePlan, observed: ObservedState, state: ModelState
+    ) -> None:
+        children = self._cache.children(key)
+        if desired.service is not None and not is_deleted(children, place.name):
+            await self._apply_service(desired.service, state, ours=place.name in children.services)
         if desired.remove_service:
-            await self._api.delete("RayService", key)
+            await self._api.delete("RayService", place)
         if desired.delete_cluster is not None:
             logger.info("deleting RayCluster %s, which is obsolete and has no pod", desired.delete_cluster)
             await self._api.delete_cluster(Key(key.namespace, desired.delete_cluster))
@@ -91,8 +131,7 @@ class PlanExecutor:
             if (patched := await self._api.set_worker_bounds(cluster, desired.bounds)) is not None:
                 self._cache.put(patched)
 
-    async def _apply_service(self, key: Key, service: dict[str, Any], state: ModelState) -> None:
-        ours = key.name in self._cache.children(key).services
+    async def _apply_service(self, service: dict[str, Any], state: ModelState, *, ours: bool) -> None:
         try:
             await apply_object(self._api, self._cache, service, ours=ours)
             state.serving_missing = None

@@ -5,7 +5,7 @@ from typing import Any
 
 from kubernetes.aio import client
 
-from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.cluster.requests import ApiException, ignore_missing
 
 __all__ = ["LEASES", "LEASE_LABELS", "LeaseClient"]

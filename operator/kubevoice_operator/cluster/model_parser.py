@@ -6,7 +6,7 @@ from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel, VoiceModelSpec
 from pydantic import ValidationError
 
-from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.keys import Key
 
 __all__ = ["VoiceModelParser"]
 

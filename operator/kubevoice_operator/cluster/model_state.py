@@ -1,4 +1,4 @@
-"""What the operator remembers of a VoiceModel between two reconciliations."""
+"""What the operator remembers of a VoiceModel or a VoicePool between two reconciliations."""
 
 import math
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ __all__ = ["ModelState"]
 
 @dataclass(slots=True)
 class ModelState:
-    """What is known of a VoiceModel beyond the watches.
+    """What is known of a VoiceModel or a VoicePool beyond the watches.
 
-    Only the worker that reconciles the VoiceModel reads and writes it, so it needs no lock. The reconciler drops it
-    when the VoiceModel is gone. It ends with the process; the next reconciliation then observes everything again.
+    Only the worker that reconciles the owner writes it, so it needs no lock. The reconciler drops it when the owner is
+    gone. It ends with the process; the next reconciliation then observes everything again.
     """
 
     serving_missing: str | None = None
@@ -30,14 +30,16 @@ class ModelState:
     `PlanExecutor.execute`."""
     exposure_errors: dict[str, tuple[Reason, str]] = field(default_factory=dict)
     """Why exposure objects could not be applied, by kind. Replaced by every `PlanExecutor.execute`."""
+    asked_at: float = -math.inf
+    """When the replicas were asked last, in seconds of time.monotonic(). Set by `ServiceObserver.fetch`."""
     last_report: RevisionsResponse | None = None
-    """The last answer of /v1/revisions. Set by `Reconciler._fetch_report`, used for SILENCE_SECONDS, never cleared."""
+    """The last answer of /v1/revisions. Set by `ServiceObserver.fetch`, used for SILENCE_SECONDS, never cleared."""
     last_report_at: float = -math.inf
     """When `last_report` came, in seconds of time.monotonic()."""
     last_report_heads: frozenset[str] = frozenset()
     """UIDs of the heads when `last_report` came."""
     start_error: str | None = None
-    """Why a replica could not start. Set by `Reconciler._observe_service`, used for START_ERROR_SECONDS."""
+    """Why a replica could not start. Set by `ServiceObserver.observe`, used for START_ERROR_SECONDS."""
     start_error_at: float = -math.inf
     """When `start_error` was seen, in seconds of time.monotonic()."""
     creation_issues: dict[str, PodIssue] = field(default_factory=dict)

@@ -11,13 +11,15 @@ import aiohttp
 import kopf
 
 from kubevoice_operator.cluster.api import KubernetesApi
-from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.cache import ResourceCache
 from kubevoice_operator.cluster.cache_audit import CacheAudit
 from kubevoice_operator.cluster.cleanup_jobs import resume_cleanups
 from kubevoice_operator.cluster.data_plane import DataPlaneClient
 from kubevoice_operator.cluster.event_poster import EventPoster
+from kubevoice_operator.cluster.keys import OwnerKey, PoolKey
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.options import Options
+from kubevoice_operator.cluster.pool_reconciler import PoolReconciler
 from kubevoice_operator.cluster.queue import WorkQueue
 from kubevoice_operator.cluster.reconciler import Reconciler
 from kubevoice_operator.cluster.requests import ApiException
@@ -62,14 +64,17 @@ class Operator:
         self._options, self._api, self._metrics = options, api, metrics
         self._cache, self._heartbeat = ResourceCache(), Heartbeat()
         self.must_restart = False
-        self._queue: WorkQueue[Key] = WorkQueue()
+        self._queue: WorkQueue[OwnerKey] = WorkQueue()
         self._events = EventPoster(api, options.identity)
         self._audit = CacheAudit(api, self._cache, self.enqueue, options.namespaces)
-        self._reconciler = Reconciler(api, data, self._cache, metrics, options.images, self._events)
-        self._failures: dict[Key, int] = {}
-        """Consecutive failures of each VoiceModel. Counted by `_backoff`, cleared by `_handle` after a success."""
-        self._enqueued_at: dict[Key, float] = {}
-        """When the oldest unhandled event of a VoiceModel came, in seconds of time.monotonic(). Set by `enqueue`,
+        self._pools = PoolReconciler(api, data, self._cache, metrics, options.images, self.enqueue)
+        self._models = Reconciler(
+            api, data, self._cache, metrics, options.images, self._events, self._pools, self.enqueue
+        )
+        self._failures: dict[OwnerKey, int] = {}
+        """Consecutive failures of each owner. Counted by `_backoff`, cleared by `_handle` after a success."""
+        self._enqueued_at: dict[OwnerKey, float] = {}
+        """When the oldest unhandled event of each came, in seconds of time.monotonic(). Set by `enqueue`,
         cleared by `_handle`."""
 
     def find_problem(self) -> str | None:
@@ -85,8 +90,8 @@ class Operator:
             return f"no watch event for {self._heartbeat.age:.0f} s"
         return self._audit.watch_problem
 
-    def enqueue(self, key: Key) -> None:
-        """Enqueue a VoiceModel for reconciliation.
+    def enqueue(self, key: OwnerKey) -> None:
+        """Enqueue a VoiceModel or a VoicePool for reconciliation.
 
         Parameters
         ----------
@@ -97,11 +102,13 @@ class Operator:
         self._queue.add(key)
         self._metrics.queue.set(len(self._queue))
 
-    async def _handle(self, key: Key) -> None:
+    async def _handle(self, key: OwnerKey) -> None:
         """Reconcile, and schedule the next time; no error ends the worker."""
         enqueued_at, started_at = self._enqueued_at.pop(key, None), time.monotonic()
         try:
-            requeue_after = await self._reconciler.reconcile(key)
+            requeue_after = await (
+                self._pools.reconcile(key) if isinstance(key, PoolKey) else self._models.reconcile(key)
+            )
         except (ApiException, aiohttp.ClientError, OSError, TimeoutError) as error:
             requeue_after = self._backoff(key)
             self._metrics.errors.labels("api").inc()
@@ -123,7 +130,7 @@ class Operator:
         if requeue_after is not None:
             self._queue.add_later(key, requeue_after)
 
-    def _backoff(self, key: Key) -> float:
+    def _backoff(self, key: OwnerKey) -> float:
         """Count a failure and return the seconds to the next attempt."""
         self._failures[key] = failures = self._failures.get(key, 0) + 1
         return float(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (failures - 1)))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.render.names import Images
 
 __all__ = ["Options"]

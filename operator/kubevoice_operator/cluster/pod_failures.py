@@ -7,13 +7,12 @@ from typing import Any
 
 from kubevoice.resources.conditions import Reason
 
+from kubevoice_operator.cluster.keys import OwnerKey
 from kubevoice_operator.cluster.pod_issues import CLUSTER_LABEL, find_failure
 
 __all__ = ["PodFailure", "PodFailures"]
 
 WINDOW_SECONDS = 600.0
-Key = tuple[str, str]
-"""Namespace and name of a VoiceModel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +28,19 @@ class PodFailure:
 
 
 class PodFailures:
-    """The failures of the last ten minutes, by VoiceModel."""
+    """The failures of the last ten minutes, by VoiceModel or VoicePool."""
 
     def __init__(self) -> None:
-        self._failures: dict[Key, dict[str, PodFailure]] = {}
+        self._failures: dict[OwnerKey, dict[str, PodFailure]] = {}
         """By UID of the pod and time of the end. Added by `record`, removed by `recent` and `forget`."""
 
-    def record(self, key: Key, body: Mapping[str, Any]) -> None:
+    def record(self, key: OwnerKey, body: Mapping[str, Any]) -> None:
         """Record how a pod of a RayCluster ended; other objects are ignored.
 
         Parameters
         ----------
         key
-            The VoiceModel that the object belongs to.
+            The VoiceModel or VoicePool that the object belongs to.
         body
             An object as the API server sent it.
         """
@@ -54,13 +53,13 @@ class PodFailures:
             name, PodFailure(cluster, meta["name"], failure.reason, failure.message, time.monotonic())
         )
 
-    def recent(self, key: Key) -> tuple[PodFailure, ...]:
-        """Return the failures of a VoiceModel's pods within the last ten minutes.
+    def recent(self, key: OwnerKey) -> tuple[PodFailure, ...]:
+        """Return the failures of a VoiceModel's or VoicePool's pods within the last ten minutes.
 
         Parameters
         ----------
         key
-            The VoiceModel.
+            The VoiceModel or VoicePool.
 
         Returns
         -------
@@ -73,12 +72,12 @@ class PodFailures:
             self._failures[key] = recent
         return tuple(recent.values())
 
-    def forget(self, key: Key) -> None:
-        """Forget the failures of a VoiceModel that is gone.
+    def forget(self, key: OwnerKey) -> None:
+        """Forget the failures of a VoiceModel or VoicePool that is gone.
 
         Parameters
         ----------
         key
-            The VoiceModel.
+            The VoiceModel or VoicePool.
         """
         self._failures.pop(key, None)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
-from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.keys import OwnerKey
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 
 __all__ = ["ApiException", "ApiRequests", "Identities", "Resource", "ignore_missing"]
@@ -87,7 +87,7 @@ class ApiRequests:
             self._metrics.api_requests.labels(verb, plural, code).inc()
         return answer
 
-    async def get(self, resource: Resource, key: Key) -> Object:
+    async def get(self, resource: Resource, key: OwnerKey) -> Object:
         """Read an object.
 
         Parameters
@@ -224,7 +224,7 @@ class ApiRequests:
         )
         await self._send("create", "events", request)
 
-    async def delete(self, resource: Resource, key: Key, propagation: str) -> None:
+    async def delete(self, resource: Resource, key: OwnerKey, propagation: str) -> None:
         """Delete an object; one that does not exist is not an error.
 
         Parameters
@@ -249,7 +249,7 @@ class ApiRequests:
             await self._send("delete", resource.plural, request)
 
     async def patch(
-        self, resource: Resource, key: Key, body: Any, content_type: str, *, status: bool = False, **options: Any
+        self, resource: Resource, key: OwnerKey, body: Any, content_type: str, *, status: bool = False, **options: Any
     ) -> Object | None:
         """Patch an object, or its status.
 

@@ -1,4 +1,4 @@
-"""Writes the status of VoiceModels. What the API server refuses of it does not hold back the rest."""
+"""Writes the status of VoiceModels and VoicePools. What the API server refuses of it does not hold back the rest."""
 
 import json
 import logging
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from kubevoice.resources.status import VoiceModelStatus
-from pydantic import ValidationError
+from kubevoice.resources.status import VoiceModelStatus, VoicePoolStatus
+from pydantic import BaseModel, ValidationError
 
 from kubevoice_operator.cluster.api import KubernetesApi
-from kubevoice_operator.cluster.cache import Key
+from kubevoice_operator.cluster.keys import OwnerKey
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.requests import ApiException
 
@@ -43,22 +43,24 @@ class StatusWriter:
     def __init__(self, api: KubernetesApi, metrics: OperatorMetrics) -> None:
         self._api, self._metrics = api, metrics
 
-    async def write(self, key: Key, raw: Mapping[str, Any], status: VoiceModelStatus) -> Object | None:
+    async def write(
+        self, key: OwnerKey, raw: Mapping[str, Any], status: VoiceModelStatus | VoicePoolStatus
+    ) -> Object | None:
         """Write a status unless the server has it. Fields that the API server refuses keep their previous values.
 
         Parameters
         ----------
         key
-            Namespace and name of the VoiceModel.
+            Namespace and name of the VoiceModel or VoicePool.
         raw
-            The VoiceModel that the status was made from.
+            The object that the status was made from.
         status
             The status to write.
 
         Returns
         -------
         dict or None
-            The VoiceModel after the change; None if nothing was written: the status is the same, or the VoiceModel has
+            The object after the change; None if nothing was written: the status is the same, or the object has
             changed, of which the watch brings an event.
 
         Raises
@@ -69,7 +71,8 @@ class StatusWriter:
             If the API server does not answer.
         """
         previous, body = dict(raw.get("status") or {}), _to_json(status)
-        if previous and _parse_status(previous) == _parse_status(body):
+        kind = type(status)
+        if previous and _parse_status(kind, previous) == _parse_status(kind, body):
             return None
         for attempt in (_keep_refused, _keep_all_but_essential, None):
             try:
@@ -87,15 +90,15 @@ class StatusWriter:
         return None
 
 
-def _parse_status(body: Object) -> VoiceModelStatus | None:
+def _parse_status(kind: type[BaseModel], body: Object) -> BaseModel | None:
     """Return a status with its defaults filled in; None if it is not valid."""
     try:
-        return VoiceModelStatus.model_validate(body)
+        return kind.model_validate(body)
     except ValidationError:
         return None
 
 
-def _to_json(status: VoiceModelStatus) -> Object:
+def _to_json(status: BaseModel) -> Object:
     """Return what is sent: without numbers that JSON cannot represent."""
     body: Object = _drop_non_finite(status.model_dump(mode="json", by_alias=True, exclude_none=True))
     return body

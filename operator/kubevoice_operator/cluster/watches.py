@@ -1,4 +1,4 @@
-"""The watches, by kopf: every event of a VoiceModel, or of an object that belongs to it, enqueues the VoiceModel.
+"""The watches, by kopf: every event of a VoiceModel or VoicePool, or of an object that belongs to it, enqueues it.
 
 Only `on.event` handlers are used. They write neither finalizers nor annotations, so a VoiceModel can be deleted while
 no operator runs.
@@ -12,24 +12,27 @@ import kopf
 from kubevoice.resources.voicemodel import GROUP, VERSION
 from typing_extensions import override
 
-from kubevoice_operator.cluster.cache import Key, ResourceCache
+from kubevoice_operator.cluster.cache import ResourceCache
+from kubevoice_operator.cluster.keys import OwnerKey, key_of
 from kubevoice_operator.cluster.lease import LEASE_LABELS, LEASES
-from kubevoice_operator.render.names import KEY_LABEL, VOICE_LABEL
+from kubevoice_operator.render.names import KEY_LABEL, MANAGED_LABEL, MANAGER
 
 __all__ = ["RESOURCES", "Heartbeat", "build_registry", "build_settings"]
 
+MANAGED = f"{MANAGED_LABEL}={MANAGER}"
 RESOURCES = {
     (GROUP, VERSION, "voicemodels"): "",
+    (GROUP, VERSION, "voicepools"): "",
     ("batch", "v1", "jobs"): KEY_LABEL,
-    ("", "v1", "pods"): VOICE_LABEL,
-    ("ray.io", "v1", "rayservices"): VOICE_LABEL,
-    ("ray.io", "v1", "rayclusters"): VOICE_LABEL,
-    ("networking.k8s.io", "v1", "ingresses"): VOICE_LABEL,
-    ("networking.k8s.io", "v1", "networkpolicies"): VOICE_LABEL,
-    ("gateway.networking.k8s.io", "v1", "httproutes"): VOICE_LABEL,
+    ("", "v1", "pods"): MANAGED,
+    ("ray.io", "v1", "rayservices"): MANAGED,
+    ("ray.io", "v1", "rayclusters"): MANAGED,
+    ("networking.k8s.io", "v1", "ingresses"): MANAGED,
+    ("networking.k8s.io", "v1", "networkpolicies"): MANAGED,
+    ("gateway.networking.k8s.io", "v1", "httproutes"): MANAGED,
 }
-"""Resources to watch, with the label that the API server selects them by."""
-Enqueue = Callable[[Key], None]
+"""Resources to watch, with the label selector of those that belong to the operator."""
+Enqueue = Callable[[OwnerKey], None]
 
 
 class Heartbeat:
@@ -101,14 +104,14 @@ def build_settings(namespaces: Collection[str]) -> kopf.OperatorSettings:
 
 
 def build_registry(cache: ResourceCache, enqueue: Enqueue, heartbeat: Heartbeat) -> kopf.OperatorRegistry:
-    """Register one handler for all resources: it updates the cache and enqueues the VoiceModel.
+    """Register one handler for all resources: it updates the cache and enqueues what changed.
 
     Parameters
     ----------
     cache
         Gets every object.
     enqueue
-        Called with the key of the VoiceModel that changed.
+        Called with the key of the VoiceModel or VoicePool that changed.
     heartbeat
         Called at every event.
 
@@ -124,9 +127,12 @@ def build_registry(cache: ResourceCache, enqueue: Enqueue, heartbeat: Heartbeat)
         body = event["object"]
         # The operator's own write of a status is known by its answer.
         known = event["type"] != "DELETED" and cache.is_known(body)
+        # A VoiceModel that leaves a pool changes that pool, too.
+        pools = cache.pools(key_of(body))
         key = cache.remove(body) if event["type"] == "DELETED" else cache.put(body)
         if key is not None and not known:
-            enqueue(key)
+            for changed in {key, *pools, *cache.pools(key)}:
+                enqueue(changed)
 
     async def handle_lease(**_: Any) -> None:
         heartbeat.beat()

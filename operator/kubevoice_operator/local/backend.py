@@ -153,6 +153,8 @@ class LocalBackend:
             For anything else that keeps the voice from being served.
         """
         with exclusive(self._home), RunRecord(self._run_file(model.metadata.name), command) as record:
+            # Here one Ray serves everything, so there are no pools.
+            model = _remove_pool(model)
             self._jobs.forget_failures()
             (self._home / "serving").mkdir(parents=True, exist_ok=True)
             contents = hash_inputs(model, self._home / "digests")
@@ -247,3 +249,8 @@ def _read_problems(log: Path) -> list[str]:
     text = log.read_text(encoding="utf-8", errors="replace")
     lines = text[text.rfind("\nerror: ") + 1 :].splitlines()[1:]
     return [line.strip() for line in lines if line.startswith("  ")]
+
+
+def _remove_pool(model: VoiceModel) -> VoiceModel:
+    serving = model.spec.serving.model_copy(update={"pool_ref": None})
+    return model.model_copy(update={"spec": model.spec.model_copy(update={"serving": serving})})

@@ -28,7 +28,7 @@ from kubevoice.errors import KubeVoiceError
 from kubevoice_operator.local.files import write_atomically
 from kubevoice_operator.local.http import LOOPBACK, request
 from kubevoice_operator.local.processes import identify_process, read_boot_id, read_stat
-from kubevoice_operator.render.serve_config import RAY_ENVIRONMENT
+from kubevoice_operator.render.ray_environment import RAY_ENVIRONMENT
 
 __all__ = ["LocalRay", "RayProcess", "port_is_free"]
 

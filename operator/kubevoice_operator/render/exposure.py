@@ -3,9 +3,8 @@
 from typing import Any
 
 from kubevoice.resources.exposure import HttpRoute, IngressRule
-from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.render.names import VOICE_LABEL, serve_service, voice_object
+from kubevoice_operator.render.names import Owner, object_name, owned_object, owner_label, serve_service
 from kubevoice_operator.render.rayservice import DASHBOARD_PORT, METRICS_PORT
 from kubevoice_operator.render.serve_config import HTTP_PORT
 
@@ -17,33 +16,33 @@ CLIENT_LABEL = "kubevoice.io/client"
 Object = dict[str, Any]
 
 
-def _build_ingress(model: VoiceModel, ingress: IngressRule) -> Object:
-    backend = {"service": {"name": serve_service(model.metadata.name), "port": {"number": HTTP_PORT}}}
+def _build_ingress(owner: Owner, ingress: IngressRule) -> Object:
+    backend = {"service": {"name": serve_service(object_name(owner)), "port": {"number": HTTP_PORT}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     spec: Object = {"rules": [{"host": ingress.host, "http": {"paths": paths}}]}
     if ingress.class_name:
         spec["ingressClassName"] = ingress.class_name
     if ingress.tls_secret_name:
         spec["tls"] = [{"hosts": [ingress.host], "secretName": ingress.tls_secret_name}]
-    rendered = voice_object(model, "networking.k8s.io/v1", "Ingress", spec)
+    rendered = owned_object(owner, "networking.k8s.io/v1", "Ingress", spec)
     if ingress.annotations:
         rendered["metadata"]["annotations"] = dict(ingress.annotations)
     return rendered
 
 
-def _build_route(model: VoiceModel, route: HttpRoute) -> Object:
+def _build_route(owner: Owner, route: HttpRoute) -> Object:
     spec: Object = {
         "parentRefs": [parent.model_dump(by_alias=True, exclude_none=True) for parent in route.parent_refs],
         "rules": [
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
-                "backendRefs": [{"name": serve_service(model.metadata.name), "port": HTTP_PORT}],
+                "backendRefs": [{"name": serve_service(object_name(owner)), "port": HTTP_PORT}],
             }
         ],
     }
     if route.hostnames:
         spec["hostnames"] = list(route.hostnames)
-    return voice_object(model, "gateway.networking.k8s.io/v1", "HTTPRoute", spec)
+    return owned_object(owner, "gateway.networking.k8s.io/v1", "HTTPRoute", spec)
 
 
 def _build_rule(ports: tuple[int, ...], *peers: Object) -> Object:
@@ -57,9 +56,9 @@ def _build_peer(**pod_labels: str) -> Object:
     return {"namespaceSelector": {}, "podSelector": {"matchLabels": matched}}
 
 
-def _build_policy(model: VoiceModel) -> Object:
+def _build_policy(owner: Owner) -> Object:
     """Return the NetworkPolicy for ingress to heads and workers; egress is left to the cluster's own policies."""
-    own = {"matchLabels": {VOICE_LABEL: model.metadata.name, "app.kubernetes.io/component": "serving"}}
+    own = {"matchLabels": {**owner_label(owner), "app.kubernetes.io/component": "serving"}}
     client = {"matchLabels": {CLIENT_LABEL: "true"}}
     spec: Object = {
         "podSelector": own,
@@ -72,31 +71,31 @@ def _build_policy(model: VoiceModel) -> Object:
             {"from": [{"podSelector": own}]},  # on ports that Ray chooses
         ],
     }
-    return voice_object(model, "networking.k8s.io/v1", "NetworkPolicy", spec)
+    return owned_object(owner, "networking.k8s.io/v1", "NetworkPolicy", spec)
 
 
-def render_exposure(model: VoiceModel) -> tuple[Object, ...]:
-    """Render the objects that spec.serving.expose asks for, the same for the same VoiceModel.
+def render_exposure(owner: Owner) -> tuple[Object, ...]:
+    """Render the objects that spec.serving.expose asks for, the same for the same owner.
 
     While serving is suspended there is no Ingress and no HTTPRoute, but terminating pods keep their NetworkPolicy.
 
     Parameters
     ----------
-    model
-        The VoiceModel.
+    owner
+        The VoiceModel or VoicePool.
 
     Returns
     -------
     tuple of dict
         An Ingress, an HTTPRoute and a NetworkPolicy, those that are wanted.
     """
-    serving = model.spec.serving
+    serving = owner.spec.serving
     objects: list[Object] = []
     expose = serving.expose
     if expose.network_policy:
-        objects.append(_build_policy(model))
+        objects.append(_build_policy(owner))
     if expose.ingress is not None and not serving.suspend:
-        objects.append(_build_ingress(model, expose.ingress))
+        objects.append(_build_ingress(owner, expose.ingress))
     if expose.http_route is not None and not serving.suspend:
-        objects.append(_build_route(model, expose.http_route))
+        objects.append(_build_route(owner, expose.http_route))
     return tuple(objects)

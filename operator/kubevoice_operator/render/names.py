@@ -6,7 +6,8 @@ from typing import Any
 
 from kubevoice.digests import hash_json
 from kubevoice.resources.stages import Stage
-from kubevoice.resources.voicemodel import API_VERSION, KIND, VoiceModel
+from kubevoice.resources.voicemodel import API_VERSION, VoiceModel
+from kubevoice.resources.voicepool import VoicePool
 
 __all__ = [
     "CACHE_DIR",
@@ -14,6 +15,9 @@ __all__ = [
     "HASH_ANNOTATION",
     "KEYS_DIR",
     "KEY_LABEL",
+    "MANAGED_LABEL",
+    "MANAGER",
+    "POOL_LABEL",
     "REFRESH_ANNOTATION",
     "RESULT_ANNOTATION",
     "RESULT_FILE",
@@ -23,13 +27,18 @@ __all__ = [
     "TELEMETRY_PORT",
     "TEMPLATE_HASH_ANNOTATION",
     "VOICE_LABEL",
+    "WORKERS_SELECTOR",
     "WORK_DIR",
     "Images",
+    "Owner",
     "content_hash",
     "labels",
+    "object_name",
+    "owned_object",
+    "owner_label",
     "owner_references",
+    "pool_object_name",
     "serve_service",
-    "voice_object",
 ]
 
 SPEC_ANNOTATION = "kubevoice.io/stage-spec"
@@ -40,16 +49,25 @@ RESULT_ANNOTATION = "kubevoice.io/result"
 REFRESH_ANNOTATION = "kubevoice.io/refresh"
 """Set by users to any new value to read the dataset again and retry what failed."""
 VOICE_LABEL = "kubevoice.io/voicemodel"
+POOL_LABEL = "kubevoice.io/voicepool"
+MANAGED_LABEL, MANAGER = "app.kubernetes.io/managed-by", "kubevoice"
+"""Of every object that belongs to a VoiceModel or a VoicePool."""
 STAGE_LABEL = "kubevoice.io/stage"
 KEY_LABEL = "kubevoice.io/key"
 CLEANUP_LABEL = "kubevoice.io/cleanup"
 """UID of the VoiceModel whose artifacts a Job deletes once that VoiceModel is gone."""
+WORKERS_SELECTOR = "ray.io/node-type=worker"
+"""KubeRay's label of the pods that hold replicas."""
 TELEMETRY_PORT = 9090
 SPEC_DIR = "/etc/kubevoice"
 WORK_DIR = "/workspace"
 CACHE_DIR = "/var/cache/kubevoice"
 KEYS_DIR = "/etc/kubevoice-keys"
 RESULT_FILE = "/dev/termination-log"
+
+
+Owner = VoiceModel | VoicePool
+"""What has a RayService."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +79,64 @@ class Images:
     pull_secrets: tuple[str, ...] = ()
 
 
-def labels(model: VoiceModel, stage: Stage | None = None) -> dict[str, str]:
-    """Return the labels of an object that belongs to `model`; with the stage's label for objects of a stage.
+def pool_object_name(pool: str) -> str:
+    """Return the name of the objects of a VoicePool. A VoiceModel may have the pool's own name.
 
     Parameters
     ----------
-    model
-        The VoiceModel.
+    pool
+        The VoicePool's name.
+
+    Returns
+    -------
+    str
+        The name.
+    """
+    return f"{pool}-pool"
+
+
+def object_name(owner: Owner) -> str:
+    """Return the name of the objects that a VoiceModel or a VoicePool has one of, such as its RayService.
+
+    Parameters
+    ----------
+    owner
+        The VoiceModel or VoicePool.
+
+    Returns
+    -------
+    str
+        The name.
+    """
+    name = owner.metadata.name
+    return pool_object_name(name) if isinstance(owner, VoicePool) else name
+
+
+def owner_label(owner: Owner) -> dict[str, str]:
+    """Return the label that selects the objects of a VoiceModel or a VoicePool.
+
+    Parameters
+    ----------
+    owner
+        The VoiceModel or VoicePool.
+
+    Returns
+    -------
+    dict
+        One label.
+    """
+    return {POOL_LABEL if isinstance(owner, VoicePool) else VOICE_LABEL: owner.metadata.name}
+
+
+def labels(owner: Owner, stage: Stage | None = None) -> dict[str, str]:
+    """Return the labels of an object that belongs to `owner`; with the stage's label for objects of a stage.
+
+    Parameters
+    ----------
+    owner
+        The VoiceModel or VoicePool.
     stage
-        The stage whose object it is; None for the VoiceModel's other objects.
+        The stage whose object it is; None for other objects.
 
     Returns
     -------
@@ -78,48 +145,48 @@ def labels(model: VoiceModel, stage: Stage | None = None) -> dict[str, str]:
     """
     common = {
         "app.kubernetes.io/name": "kubevoice",
-        "app.kubernetes.io/instance": model.metadata.name,
+        "app.kubernetes.io/instance": owner.metadata.name,
         "app.kubernetes.io/component": str(stage) if stage else "serving",
-        "app.kubernetes.io/managed-by": "kubevoice",
-        VOICE_LABEL: model.metadata.name,
+        MANAGED_LABEL: MANAGER,
+        **owner_label(owner),
     }
     return common | ({STAGE_LABEL: str(stage)} if stage else {})
 
 
-def owner_references(model: VoiceModel) -> list[dict[str, Any]]:
-    """Name `model` as the owner, so that Kubernetes removes what belongs to it. Empty without a cluster.
+def owner_references(owner: Owner) -> list[dict[str, Any]]:
+    """Name `owner` as the owner, so that Kubernetes removes what belongs to it. Empty without a cluster.
 
     Parameters
     ----------
-    model
-        The VoiceModel.
+    owner
+        The VoiceModel or VoicePool.
 
     Returns
     -------
     list of dict
         One owner reference; none without a cluster.
     """
-    if not model.metadata.uid:
+    if not owner.metadata.uid:
         return []
     return [
         {
             "apiVersion": API_VERSION,
-            "kind": KIND,
-            "name": model.metadata.name,
-            "uid": model.metadata.uid,
+            "kind": owner.kind,
+            "name": owner.metadata.name,
+            "uid": owner.metadata.uid,
             "controller": True,
             "blockOwnerDeletion": True,
         }
     ]
 
 
-def voice_object(model: VoiceModel, api_version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the one object of a kind that a VoiceModel has: of its name, with its labels, and its own.
+def owned_object(owner: Owner, api_version: str, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the one object of a kind that a VoiceModel or a VoicePool has, with its labels, and its own.
 
     Parameters
     ----------
-    model
-        The VoiceModel.
+    owner
+        The VoiceModel or VoicePool.
     api_version
         Group and version.
     kind
@@ -133,11 +200,11 @@ def voice_object(model: VoiceModel, api_version: str, kind: str, spec: dict[str,
         The object.
     """
     metadata: dict[str, Any] = {
-        "name": model.metadata.name,
-        "namespace": model.metadata.namespace,
-        "labels": labels(model),
+        "name": object_name(owner),
+        "namespace": owner.metadata.namespace,
+        "labels": labels(owner),
     }
-    if owners := owner_references(model):
+    if owners := owner_references(owner):
         metadata["ownerReferences"] = owners
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from kubevoice.resources.storage_access import StorageAccess
 from kubevoice.resources.training import Pods
-from kubevoice.resources.voicemodel import StorageSpec
 
 from kubevoice_operator.render.names import Images
 
@@ -88,7 +88,7 @@ def pull_secrets(images: Images) -> dict[str, Any]:
     return {"imagePullSecrets": [{"name": name} for name in images.pull_secrets]}
 
 
-def storage_env(storage: StorageSpec) -> dict[str, Any]:
+def storage_env(storage: StorageAccess) -> dict[str, Any]:
     """Return `env` and `envFrom` of a container that uses storage; credentials stay in their Secret.
 
     Parameters
@@ -109,7 +109,7 @@ def storage_env(storage: StorageSpec) -> dict[str, Any]:
     return access
 
 
-def storage_volumes(storage: StorageSpec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def storage_volumes(storage: StorageAccess) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return volumes and mounts of the storage's CA bundle; empty lists if the spec names none.
 
     Parameters

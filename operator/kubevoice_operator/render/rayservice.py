@@ -1,12 +1,15 @@
 """Renders the RayService: a Ray cluster and its Serve applications. For KubeRay 1.6 and later."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
-from kubevoice.resources.serving import Strategy
+from kubevoice.resources.data_plane import VoiceConfig
+from kubevoice.resources.serving import Serving, Strategy
 from kubevoice.resources.voicemodel import VoiceModel
+from kubevoice.resources.voicepool import VoicePool
 
-from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR, Images, content_hash, labels, voice_object
+from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR, Images, Owner, content_hash, labels, owned_object
 from kubevoice_operator.render.pod import (
     container_security,
     placement,
@@ -15,17 +18,16 @@ from kubevoice_operator.render.pod import (
     storage_env,
     storage_volumes,
 )
+from kubevoice_operator.render.ray_environment import DRAIN_SECONDS, PROXY_ENVIRONMENT, RAY_ENVIRONMENT
 from kubevoice_operator.render.serve_config import (
     APPLICATION,
-    DRAIN_SECONDS,
     HTTP_PORT,
-    PROXY_ENVIRONMENT,
-    RAY_ENVIRONMENT,
     BundleRef,
     TrafficSplit,
     replica_cpus,
     restart_fingerprint,
     serve_config,
+    serve_pool_config,
 )
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "METRICS_PORT",
     "BundleRef",
     "TrafficSplit",
+    "render_pool_rayservice",
     "render_rayservice",
     "serve_config",
     "worker_bounds",
@@ -68,46 +71,46 @@ SCRATCH_DIR = "/tmp"  # noqa: S108  # inside the container
 Object = dict[str, Any]
 
 
-def worker_bounds(model: VoiceModel) -> tuple[int, int]:
+def worker_bounds(owner: Owner) -> tuple[int, int]:
     """Return the minimum and maximum of worker pods; each holds one replica, and a canary needs one more.
 
     Parameters
     ----------
-    model
-        The VoiceModel.
+    owner
+        The VoiceModel or VoicePool.
 
     Returns
     -------
     tuple of int
         Minimum and maximum.
     """
-    serving = model.spec.serving
-    canary = CANARY_ROOM if serving.rollout.strategy is Strategy.CANARY else 0
-    return serving.min_replicas, serving.max_replicas + canary
+    serving = owner.spec.serving
+    canary = isinstance(serving, Serving) and serving.rollout.strategy is Strategy.CANARY
+    return serving.min_replicas, serving.max_replicas + (CANARY_ROOM if canary else 0)
 
 
 def _build_mount(volume: str, path: str) -> Object:
     return {"name": volume, "mountPath": path}
 
 
-def _build_tracing_env(model: VoiceModel) -> dict[str, str]:
+def _build_tracing_env(owner: Owner) -> dict[str, str]:
     """Return OpenTelemetry's standard environment variables; empty without spec.serving.tracing."""
-    if (tracing := model.spec.serving.tracing) is None:
+    if (tracing := owner.spec.serving.tracing) is None:
         return {}
     return {
         "OTEL_EXPORTER_OTLP_ENDPOINT": tracing.endpoint,
         "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": str(tracing.sample_ratio),
-        "OTEL_SERVICE_NAME": model.metadata.name,
-        "OTEL_RESOURCE_ATTRIBUTES": f"k8s.namespace.name={model.metadata.namespace}",
+        "OTEL_SERVICE_NAME": owner.metadata.name,
+        "OTEL_RESOURCE_ATTRIBUTES": f"k8s.namespace.name={owner.metadata.namespace}",
     }
 
 
-def _build_container(model: VoiceModel, images: Images, name: str, ports: dict[str, int], resources: Object) -> Object:
-    environment = {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT, **PROXY_ENVIRONMENT, **_build_tracing_env(model)}
+def _build_container(owner: Owner, images: Images, name: str, ports: dict[str, int], resources: Object) -> Object:
+    environment = {"HOME": SCRATCH_DIR, **RAY_ENVIRONMENT, **PROXY_ENVIRONMENT, **_build_tracing_env(owner)}
     return {
         "name": name,
-        "image": model.spec.serving.image or images.serving,
+        "image": owner.spec.serving.image or images.serving,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "ports": [{"name": label, "containerPort": number} for label, number in ports.items()],
         "resources": resources,
@@ -116,13 +119,13 @@ def _build_container(model: VoiceModel, images: Images, name: str, ports: dict[s
     }
 
 
-def _build_template(model: VoiceModel, images: Images, container: Object) -> Object:
-    scheduling = placement(model.spec.serving)
+def _build_template(owner: Owner, images: Images, container: Object) -> Object:
+    scheduling = placement(owner.spec.serving)
     # KubeRay ignores changes of tolerations and of Serve's restart settings, but not of annotations. With this one it
     # prepares a new cluster, which takes over when its replicas are ready.
-    restart = content_hash({"placement": scheduling, "program": restart_fingerprint(model)})
+    restart = content_hash({"placement": scheduling, "program": restart_fingerprint(owner)})
     return {
-        "metadata": {"labels": labels(model), "annotations": {RESTART_ANNOTATION: restart}},
+        "metadata": {"labels": labels(owner), "annotations": {RESTART_ANNOTATION: restart}},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -135,16 +138,16 @@ def _build_template(model: VoiceModel, images: Images, container: Object) -> Obj
     }
 
 
-def _build_head(model: VoiceModel, images: Images) -> Object:
+def _build_head(owner: Owner, images: Images) -> Object:
     """Return the head group: the ingress deployment and Ray's control processes. It has no storage credentials."""
-    container = _build_container(model, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
-    if (secret := model.spec.serving.cache.redis_secret_ref) is not None:
+    container = _build_container(owner, images, "ray-head", HEAD_PORTS, HEAD_RESOURCES)
+    if (secret := owner.spec.serving.cache.redis_secret_ref) is not None:
         container["env"] += [_build_secret_env(name, secret.name) for name in ("REDIS_USERNAME", "REDIS_PASSWORD")]
-    template = _build_template(model, images, container)
+    template = _build_template(owner, images, container)
     # Not a shared process namespace, as workers have: through /proc it would give Ray the autoscaler's token.
     template["spec"]["terminationGracePeriodSeconds"] = HEAD_GRACE_SECONDS
     template["spec"]["volumes"].append(_build_api_access())
-    if (auth := model.spec.serving.expose.auth) is not None:
+    if (auth := owner.spec.serving.expose.auth) is not None:
         # A volume follows changes of the Secret. If the key is missing, the pod waits and Kubernetes reports it.
         items = [{"key": auth.key, "path": auth.key}]
         template["spec"]["volumes"].append(
@@ -187,8 +190,8 @@ def _build_autoscaler() -> Object:
     }
 
 
-def _build_worker_resources(model: VoiceModel) -> Object:
-    replica = model.spec.serving.replica
+def _build_worker_resources(owner: Owner) -> Object:
+    replica = owner.spec.serving.replica
     requests: Object = {"cpu": f"{round(1000 * (replica.cpu + PROXY_CPU))}m", "memory": replica.memory}
     limits: Object = {"memory": replica.memory}
     if replica.gpu:
@@ -196,17 +199,17 @@ def _build_worker_resources(model: VoiceModel) -> Object:
     return {"requests": requests, "limits": limits}
 
 
-def _build_workers(model: VoiceModel, images: Images) -> Object:
+def _build_workers(owner: Owner, images: Images) -> Object:
     """Return the worker group. `KubernetesApi.set_worker_bounds` patches it as the first group of the cluster."""
-    least, most = worker_bounds(model)
-    container = _build_container(model, images, "ray-worker", WORKER_PORTS, _build_worker_resources(model))
-    volumes, mounts = storage_volumes(model.spec.storage)
-    access = storage_env(model.spec.storage)
+    least, most = worker_bounds(owner)
+    container = _build_container(owner, images, "ray-worker", WORKER_PORTS, _build_worker_resources(owner))
+    volumes, mounts = storage_volumes(owner.spec.storage)
+    access = storage_env(owner.spec.storage)
     container["env"] += [variable for variable in access.pop("env") if variable["name"] != "HOME"]
     container["volumeMounts"] += mounts
     drain = ["python", "-m", "kubevoice_serving.routing.drain", str(PRESTOP_SECONDS)]
     container |= access | {"lifecycle": {"preStop": {"exec": {"command": drain}}}}
-    template = _build_template(model, images, container)
+    template = _build_template(owner, images, container)
     template["spec"]["volumes"] += volumes
     template["spec"]["terminationGracePeriodSeconds"] = PRESTOP_SECONDS + STOP_SECONDS
     # As process 1 of its container, the shell in which KubeRay waits for the head would ignore SIGTERM, and a worker
@@ -218,15 +221,36 @@ def _build_workers(model: VoiceModel, images: Images) -> Object:
         "minReplicas": least,
         "maxReplicas": most,
         "rayStartParams": {
-            "num-cpus": str(replica_cpus(model)),
+            "num-cpus": str(replica_cpus(owner)),
             "object-store-memory": str(OBJECT_STORE_BYTES),
         },
         "template": template,
     }
 
 
+def _build_rayservice(owner: Owner, config: Object, images: Images) -> Object:
+    cluster: Object = {
+        "rayVersion": RAY_VERSION,
+        # Always on: switching it on later would need a new cluster.
+        "enableInTreeAutoscaling": True,
+        # Whoever reaches the dashboard runs code in the pods, unless it asks for a token (CVE-2023-48022).
+        "authOptions": {"mode": "token"},
+        "autoscalerOptions": _build_autoscaler(),
+        "headGroupSpec": _build_head(owner, images),
+        "workerGroupSpecs": [_build_workers(owner, images)],
+    }
+    spec: Object = {
+        "serveConfigV2": yaml.safe_dump(config, sort_keys=True),
+        # The ingress deployment is on the head, and its proxy is the only one while there is no worker.
+        "excludeHeadPodFromServeSvc": False,
+        "rayClusterDeletionDelaySeconds": DRAIN_SECONDS,
+        "rayClusterConfig": cluster,
+    }
+    return owned_object(owner, "ray.io/v1", "RayService", spec)
+
+
 def render_rayservice(model: VoiceModel, traffic: TrafficSplit, images: Images) -> Object:
-    """Render the RayService.
+    """Render the RayService of a voice.
 
     Parameters
     ----------
@@ -242,21 +266,24 @@ def render_rayservice(model: VoiceModel, traffic: TrafficSplit, images: Images) 
     dict
         The object, the same for the same arguments.
     """
-    cluster: Object = {
-        "rayVersion": RAY_VERSION,
-        # Always on: switching it on later would need a new cluster.
-        "enableInTreeAutoscaling": True,
-        # Whoever reaches the dashboard runs code in the pods, unless it asks for a token (CVE-2023-48022).
-        "authOptions": {"mode": "token"},
-        "autoscalerOptions": _build_autoscaler(),
-        "headGroupSpec": _build_head(model, images),
-        "workerGroupSpecs": [_build_workers(model, images)],
-    }
-    spec: Object = {
-        "serveConfigV2": yaml.safe_dump(serve_config(model, traffic), sort_keys=True),
-        # The ingress deployment is on the head, and its proxy is the only one while there is no worker.
-        "excludeHeadPodFromServeSvc": False,
-        "rayClusterDeletionDelaySeconds": DRAIN_SECONDS,
-        "rayClusterConfig": cluster,
-    }
-    return voice_object(model, "ray.io/v1", "RayService", spec)
+    return _build_rayservice(model, serve_config(model, traffic), images)
+
+
+def render_pool_rayservice(pool: VoicePool, voices: Sequence[VoiceConfig], images: Images) -> Object:
+    """Render the RayService of a pool.
+
+    Parameters
+    ----------
+    pool
+        The VoicePool that owns it.
+    voices
+        Its voices, at least one.
+    images
+        Images used where the VoicePool names none.
+
+    Returns
+    -------
+    dict
+        The object, the same for the same arguments.
+    """
+    return _build_rayservice(pool, serve_pool_config(pool, voices), images)

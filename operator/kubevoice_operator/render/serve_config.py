@@ -1,7 +1,7 @@
 """Renders the Ray Serve config: applications, their voices, and how requests are split between them."""
 
-import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,28 @@ from kubevoice.resources.data_plane import (
     ClientsConfig,
     IngressConfig,
     QueueConfig,
+    ResidencyConfig,
     StorageConfig,
     SynthesizerConfig,
     VoiceConfig,
 )
 from kubevoice.resources.voicemodel import VoiceModel
+from kubevoice.resources.voicepool import VoicePool
 
-from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR
+from kubevoice_operator.render.names import CACHE_DIR, KEYS_DIR, Owner
+from kubevoice_operator.render.ray_environment import DRAIN_SECONDS
 
 __all__ = [
     "APPLICATION",
     "CANARY_APPLICATION",
-    "DRAIN_SECONDS",
     "HTTP_PORT",
     "INGRESS",
-    "PROXY_ENVIRONMENT",
-    "RAY_ENVIRONMENT",
     "BundleRef",
     "TrafficSplit",
     "replica_cpus",
     "restart_fingerprint",
     "serve_config",
+    "serve_pool_config",
 ]
 
 APPLICATION = "voice"
@@ -47,57 +48,9 @@ ONGOING_HEADROOM = 32
 """A replica accepts this many times its target of ongoing requests. It synthesizes faster than real time, schedules all
 streams by deadline, and refuses a stream itself when the first chunk would be late. In Ray's queue a stream would wait
 for others to end."""
-DRAIN_SECONDS = 180
-"""Time for a replica that is stopped to finish its requests: the longest text allowed takes about this long."""
-RAY_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # it would connect to a server outside the cluster
-    # By default replicas and the ingress deployment yield to every other process (nice 15).
-    "RAY_worker_niceness": "0",
-    # Our code does not block the event loop, so it needs no loop of its own: passing requests between two loops is a
-    # third of Ray's cost of a request.
-    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-}
-"""The environment of every node."""
-RETRY_SECONDS = 5
-_UNAVAILABLE = json.dumps(
-    {
-        "error": {
-            "message": f"the voice cannot be reached now; try again in {RETRY_SECONDS} s",
-            "type": "server_error",
-            "code": "unavailable",
-            "param": None,
-            "problems": [],
-        }
-    }
-)
-_PROXY_SETTINGS = (
-    "option forwardfor",  # forwards the client's address
-    # Ends requests to a head that is gone without a word.
-    *("option srvtcpka", "srvtcpka-idle 5s", "srvtcpka-intvl 2s", "srvtcpka-cnt 3"),
-)
-_PROXY_ERRORS = tuple(
-    f"http-error status {status} content-type application/json string '{_UNAVAILABLE}' hdr Retry-After {RETRY_SECONDS}"
-    for status in (502, 503, 504)
-)
-"""HAProxy's own errors in the form of the API's. Ray's are 500 in plain text."""
-PROXY_ENVIRONMENT = {
-    # HAProxy takes 6 ms less a request than Ray's own proxy. It listens on all addresses and shows its statistics to
-    # anybody, so it is not used on a user's own machine.
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    "RAY_SERVE_HAPROXY_NBTHREAD": "1",
-    # When the ingress deployment moves, a new HAProxy takes over and the old one finishes its requests.
-    "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(DRAIN_SECONDS),
-    # While the head is replaced, callers get an error after two seconds. By default they wait for 20.
-    "RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S": "1",
-    "RAY_SERVE_HAPROXY_RETRIES": "1",
-    # Ray has no settings for what follows, but copies these two into HAProxy's defaults section: one before its own
-    # error messages, one after.
-    "RAY_SERVE_HAPROXY_RETRY_ON": "\n    ".join(("conn-failure", *_PROXY_SETTINGS)),
-    "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": "\n    ".join(("leastconn", *_PROXY_ERRORS)),
-}
-"""Further environment of nodes on Kubernetes."""
-
+POOL_ONGOING_REQUESTS = 1024
+"""Requests that a replica of a pool accepts. Each voice has limits of its own in the replica; if Ray's were lower, one
+voice could use it up for all."""
 Object = dict[str, Any]
 
 BUILD, BUILD_CANARY = "kubevoice_serving.app:build", "kubevoice_serving.app:build_canary"
@@ -123,29 +76,29 @@ class TrafficSplit:
     weight: int = 0
 
 
-def replica_cpus(model: VoiceModel) -> int:
+def replica_cpus(owner: Owner) -> int:
     """Return the Ray CPUs of one replica; a worker has as many, so it holds one replica.
 
     Ray's CPUs are only for placement. The pod's own resources set the limit.
 
     Parameters
     ----------
-    model
-        The VoiceModel.
+    owner
+        The VoiceModel or VoicePool.
 
     Returns
     -------
     int
         At least 1.
     """
-    return math.ceil(model.spec.serving.replica.cpu)
+    return math.ceil(owner.spec.serving.replica.cpu)
 
 
-def _build_actor(model: VoiceModel) -> Object:
-    return {"num_cpus": replica_cpus(model), "num_gpus": model.spec.serving.replica.gpu}
+def _build_actor(owner: Owner) -> Object:
+    return {"num_cpus": replica_cpus(owner), "num_gpus": owner.spec.serving.replica.gpu}
 
 
-def restart_fingerprint(model: VoiceModel) -> Object:
+def restart_fingerprint(owner: Owner) -> Object:
     """Return the settings for which Ray would restart replicas.
 
     They are part of the cluster's template, so a change makes KubeRay prepare a new cluster. Within a running cluster
@@ -153,8 +106,8 @@ def restart_fingerprint(model: VoiceModel) -> Object:
 
     Parameters
     ----------
-    model
-        The VoiceModel.
+    owner
+        The VoiceModel or VoicePool.
 
     Returns
     -------
@@ -163,20 +116,18 @@ def restart_fingerprint(model: VoiceModel) -> Object:
     """
     return {
         "args": ARGUMENTS,
-        "actor": _build_actor(model),
+        "actor": _build_actor(owner),
         "ingress": INGRESS_ACTOR,
         "builders": [BUILD, BUILD_CANARY],
     }
 
 
-def _build_synthesizer(model: VoiceModel, bundle: BundleRef, least: int) -> Object:
-    serving, storage, name = model.spec.serving, model.spec.storage, model.metadata.name
-    reached = StorageConfig(endpoint=storage.endpoint, region=storage.region, path_style=storage.path_style)
-    voice = VoiceConfig(name=name, revision=bundle.revision, uri=bundle.uri, storage=reached)
-    config = SynthesizerConfig(voices=(voice,), default=name, threads=serving.replica.threads)
+def _build_synthesizer(owner: Owner, config: SynthesizerConfig, least: int, ongoing: int) -> Object:
+    """Return the deployment of the replicas, each of which takes `ongoing` requests at once."""
+    serving = owner.spec.serving
     return {
         "name": "Synthesizer",
-        "max_ongoing_requests": max(1, round(ONGOING_HEADROOM * serving.target_ongoing_requests)),
+        "max_ongoing_requests": ongoing,
         "max_queued_requests": serving.max_queued_requests,
         "max_surge_percent": 100,  # a single replica stops only when its replacement is ready
         "graceful_shutdown_timeout_s": DRAIN_SECONDS,
@@ -187,41 +138,38 @@ def _build_synthesizer(model: VoiceModel, bundle: BundleRef, least: int) -> Obje
             "upscale_delay_s": serving.upscale_delay_seconds,
             "downscale_delay_s": serving.downscale_delay_seconds,
         },
-        "ray_actor_options": _build_actor(model),
+        "ray_actor_options": _build_actor(owner),
         "user_config": config.to_user_config(),
     }
 
 
-def _build_ingress(model: VoiceModel, traffic: TrafficSplit) -> Object:
+def _build_ingress(owner: Owner, config: IngressConfig) -> Object:
     """Return the ingress deployment. Its user_config (traffic split, response cache, access) is swapped in place."""
-    name, serving, canary = model.metadata.name, model.spec.serving, traffic.canary
+    serving = owner.spec.serving
     cache, expose, clients = serving.cache, serving.expose, serving.clients
-    config = IngressConfig(
-        canary=canary and CanaryConfig(application=CANARY_APPLICATION, revision=canary.revision, weight=traffic.weight),
-        voices={name: traffic.stable.revision},
-        default=name,
-        cache=CacheConfig(megabytes=cache.megabytes, ttl_seconds=cache.ttl_seconds, redis_url=cache.redis_url),
-        access=AccessConfig(
+    common = {
+        "cache": CacheConfig(megabytes=cache.megabytes, ttl_seconds=cache.ttl_seconds, redis_url=cache.redis_url),
+        "access": AccessConfig(
             keys_file=Path(KEYS_DIR) / expose.auth.key if expose.auth else None,
             requests_per_minute=expose.requests_per_minute,
             cors_origins=expose.cors_origins,
         ),
-        clients=ClientsConfig(
+        "clients": ClientsConfig(
             aliases={
-                other: AliasConfig(voice=name, speaker=alias.speaker, emotion=alias.emotion)
+                other: AliasConfig(voice=config.default, speaker=alias.speaker, emotion=alias.emotion)
                 for other, alias in clients.voice_aliases.items()
             },
             unknown_voice=clients.unknown_voice,
             silent_text=clients.silent_text,
         ),
-        queue=QueueConfig(requests=serving.max_queued_requests, seconds=serving.queue_seconds),
-    )
+        "queue": QueueConfig(requests=serving.max_queued_requests, seconds=serving.queue_seconds),
+    }
     return {
         "name": INGRESS,
         "max_surge_percent": 100,
         "graceful_shutdown_timeout_s": DRAIN_SECONDS,
         "ray_actor_options": INGRESS_ACTOR,
-        "user_config": config.to_user_config(),
+        "user_config": config.model_copy(update=common).to_user_config(),
     }
 
 
@@ -235,8 +183,16 @@ def _build_application(name: str, route: str | None, builder: str, deployments: 
     }
 
 
+def _build_config(applications: list[Object]) -> Object:
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": {"host": "0.0.0.0", "port": HTTP_PORT},  # noqa: S104  # a pod's own address
+        "applications": applications,
+    }
+
+
 def serve_config(model: VoiceModel, traffic: TrafficSplit) -> Object:
-    """Render the Ray Serve config (`serveConfigV2`).
+    """Render the Ray Serve config (`serveConfigV2`) of a voice.
 
     A change of revision, canary or weight changes a `user_config`, which Ray swaps in place, or adds and removes the
     canary application. It never restarts a stable replica.
@@ -253,14 +209,57 @@ def serve_config(model: VoiceModel, traffic: TrafficSplit) -> Object:
     dict
         The config as Ray Serve's REST API takes it.
     """
-    least = model.spec.serving.min_replicas
-    synthesizer = _build_synthesizer(model, traffic.stable, least)
-    applications = [_build_application(APPLICATION, "/", BUILD, [_build_ingress(model, traffic), synthesizer])]
-    if traffic.canary is not None:
-        canary = _build_synthesizer(model, traffic.canary, 1)
-        applications.append(_build_application(CANARY_APPLICATION, None, BUILD_CANARY, [canary]))
-    return {
-        "proxy_location": "EveryNode",
-        "http_options": {"host": "0.0.0.0", "port": HTTP_PORT},  # noqa: S104  # a pod's own address
-        "applications": applications,
-    }
+    serving, storage, name = model.spec.serving, model.spec.storage, model.metadata.name
+    reached = StorageConfig(endpoint=storage.endpoint, region=storage.region, path_style=storage.path_style)
+
+    def build(bundle: BundleRef, least: int) -> Object:
+        voice = VoiceConfig(name=name, revision=bundle.revision, uri=bundle.uri, storage=reached)
+        config = SynthesizerConfig(voices=(voice,), default=name, threads=serving.replica.threads)
+        ongoing = max(1, round(ONGOING_HEADROOM * serving.target_ongoing_requests))
+        return _build_synthesizer(model, config, least, ongoing)
+
+    canary = traffic.canary
+    ingress = IngressConfig(
+        canary=canary and CanaryConfig(application=CANARY_APPLICATION, revision=canary.revision, weight=traffic.weight),
+        voices={name: traffic.stable.revision},
+        default=name,
+    )
+    deployments = [_build_ingress(model, ingress), build(traffic.stable, serving.min_replicas)]
+    applications = [_build_application(APPLICATION, "/", BUILD, deployments)]
+    if canary is not None:
+        applications.append(_build_application(CANARY_APPLICATION, None, BUILD_CANARY, [build(canary, 1)]))
+    return _build_config(applications)
+
+
+def serve_pool_config(pool: VoicePool, voices: Sequence[VoiceConfig]) -> Object:
+    """Render the Ray Serve config (`serveConfigV2`) of a pool.
+
+    A change of its voices changes a `user_config`, which Ray swaps in place.
+
+    Parameters
+    ----------
+    pool
+        The VoicePool.
+    voices
+        Its voices, at least one.
+
+    Returns
+    -------
+    dict
+        The config as Ray Serve's REST API takes it.
+    """
+    residency, names = pool.spec.residency, {voice.name for voice in voices}
+    default = pool.spec.default_voice if pool.spec.default_voice in names else voices[0].name
+    config = SynthesizerConfig(
+        voices=tuple(voices),
+        default=default,
+        threads=pool.spec.serving.replica.threads,
+        residency=ResidencyConfig(
+            memory_megabytes=residency.memory_megabytes,
+            keep=tuple(name for name in residency.keep if name in names),
+            idle_seconds=residency.idle_seconds,
+        ),
+    )
+    ingress = IngressConfig(voices={voice.name: voice.revision for voice in voices}, default=default)
+    synthesizer = _build_synthesizer(pool, config, pool.spec.serving.min_replicas, POOL_ONGOING_REQUESTS)
+    return _build_config([_build_application(APPLICATION, "/", BUILD, [_build_ingress(pool, ingress), synthesizer])])

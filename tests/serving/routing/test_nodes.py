@@ -15,8 +15,8 @@ import pytest
 from kubevoice.resources.voicemodel import load_voicemodel
 from kubevoice_operator.local.http import request
 from kubevoice_operator.render.names import Images
+from kubevoice_operator.render.ray_environment import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit, render_rayservice, serve_config
-from kubevoice_operator.render.serve_config import PROXY_ENVIRONMENT, RAY_ENVIRONMENT
 from ports import free_port
 from websocket_client import open_websocket
 

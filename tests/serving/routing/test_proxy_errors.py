@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from kubevoice_operator.render.serve_config import PROXY_ENVIRONMENT
+from kubevoice_operator.render.ray_environment import PROXY_ENVIRONMENT
 from ports import free_port
 
 PROGRAM = """
