@@ -11,6 +11,7 @@ from kubelet import voice
 from kubernetes.client.exceptions import ApiException
 from kubevoice.resources.crd import NAME_RULE, VOICE_MODELS, build_crd
 from kubevoice.resources.dataset_rules import DATASET_RULES
+from kubevoice.resources.serving import POOL_RULES
 from rest import APPLY
 
 pytestmark = pytest.mark.xdist_group("control_plane")
@@ -71,6 +72,7 @@ FULL = {
 }
 """A valid spec with nearly every field. Each test makes one field invalid."""
 
+OF_THE_POOL, NO_CANARY = (message for _, message in POOL_RULES)
 NOT_TRAINED, NOT_COMPARED, NOT_RECOGNIZED = (message for _, message in DATASET_RULES)
 RULES = [
     ("name", {"name": "x" * 41}, {}, "the name may have 40 characters at most"),
@@ -99,6 +101,8 @@ RULES = [
         "earlyStopPatience needs clips to measure on: a devFraction above 0",
     ),
     ("nodes", {}, {"training": {"nodes": 2, "gpusPerNode": 0}}, "several nodes need at least one GPU each"),
+    ("settings of the pool", {}, {"serving": {"poolRef": {"name": "shared"}}}, OF_THE_POOL),
+    ("canary in a pool", {}, {"serving": {"poolRef": {"name": "shared"}}}, NO_CANARY),
     ("replicas", {}, {"serving": {"minReplicas": 9}}, "minReplicas must not exceed maxReplicas"),
     (
         "canary without steps",
@@ -238,10 +242,8 @@ def test_bounds(rest, path, value):
     spec = replace_value(path, value)
     status, message_text = create_invalid(rest, voice("mei", NAMESPACE, **spec))
     assert status == 422
-    assert (
-        "spec." + "".join(f"[{step}]" if step == 0 else f".{step}" for step in path if step != "key")[1:]
-        in message_text
-    )
+    field = "".join(f"[{step}]" if step == 0 else f".{step}" for step in path).removesuffix(".key")
+    assert f"spec{field}" in message_text.replace("[key]", ".key")
 
 
 def test_the_uri_of_artifacts_cannot_be_changed(rest):

@@ -1,7 +1,7 @@
 """spec.serving: how a voice, or a pool of voices, is served, scaled and rolled out."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from kubevoice.resources.schema import Part, build_default_rule, cel, list_type
 from kubevoice.resources.training import Pods
 
 __all__ = [
+    "POOL_RULES",
     "CacheSpec",
     "CanaryStep",
     "PoolRef",
@@ -166,6 +167,16 @@ def _build_pool_rule() -> tuple[str, str]:
     return build_default_rule("!has(self.poolRef)", defaults, "self"), message
 
 
+POOL_RULES: Final = (
+    _build_pool_rule(),
+    (
+        "!has(self.poolRef) || self.rollout.strategy == 'Immediate'",
+        "a pool swaps revisions at once: remove rollout.strategy Canary, or remove poolRef",
+    ),
+)
+"""What a voice in a pool cannot ask for: pairs of a rule over spec.serving and its message."""
+
+
 class Serving(Replication):
     """How the voice is served."""
 
@@ -174,13 +185,4 @@ class Serving(Replication):
     )
     rollout: RolloutSpec = Field(RolloutSpec(), description="How a new revision takes over.")
 
-    model_config = Part.model_config | {
-        "json_schema_extra": cel(
-            BOUNDS_RULE,
-            _build_pool_rule(),
-            (
-                "!has(self.poolRef) || self.rollout.strategy == 'Immediate'",
-                "a pool swaps revisions at once: remove rollout.strategy Canary, or remove poolRef",
-            ),
-        )
-    }
+    model_config = Part.model_config | {"json_schema_extra": cel(BOUNDS_RULE, *POOL_RULES)}
