@@ -105,6 +105,20 @@ def _replace_era(match: re.Match[str]) -> str:
     return era + (read_date(match[1], match[2]) if match[2] else read_digits(match[1]) + "年")
 
 
+def _replace_dates(match: re.Match[str]) -> str:
+    """Read a date with its year, and a later one with or without."""
+    second = read_date(match[5], match[6], match[7]) if match[5] else read_month_day(match[6], match[7])
+    return f"{read_date(match[1], match[3], match[4])}到{second}"
+
+
+def _replace_days(match: re.Match[str]) -> str:
+    """Read days of one month: 五月一日到七日."""
+    suffix = match[5] or "日"
+    year = read_year(match[1]) if match[1] else ""
+    last = f"{read_cardinal(match[4].lstrip('0'))}{suffix}"
+    return f"{year}{read_month_day(match[2], match[3], suffix)}到{last}"
+
+
 def _replace_clocks(match: re.Match[str]) -> str:
     first = read_clock(match[1], match[2], match[3])
     return f"{first}到{read_clock(match[4], match[5], match[6])}" if match[4] else first
@@ -116,6 +130,12 @@ BORN = "后(?![卫腰场面来天续排轮悔果备])"
 """What follows the year of birth of a generation. 后 begins another word in 后卫, 后来."""
 PEOPLE = "后(?:[、，。！？；,）)”」’]|$|[们的是宝妈爸辣女男年青小大孩员演歌选新创消用群父母一代干学职和与及]|\\d\\d后)"
 """What follows the rarer 10后, 20后, which are amounts elsewhere."""
+TO = r"\s?(?:[-~～—–]{1,2}|[至到])\s?"
+UNDATED = r"(?=$|[，。、；,;）)]|放假|期间|举[行办]|休|活动|开[放展]|停[业课电水]|每[天日])"
+"""After these the last day of a range needs no 日."""
+EVENTS = "(?:特大|大)?(?:晚会|地震|事件|事变|惨案|运动(?![鞋员量])|起义|大促|购物节|空难|爆炸|消费者|国际)"
+"""What is named by its date, digit by digit: 三一五晚会."""
+HOLIDAYS = "(?:国际)?(?:劳动节|儿童节|建军节|国庆|假期|小?长假|黄金周|放假|节前|节后)"
 HALF = r"\s?([ap])\.?m(?:\.|\b)"
 
 SHORT = (
@@ -127,6 +147,13 @@ SHORT = (
 RULES = (
     rule("era", rf"(?<!\d)(\d{{1,4}})(?:年({MONTH})月|年)?\s?(bc|b\.c\.|bce|ad|a\.d\.)(?![a-z])", _replace_era),
     rule("years", r"(?<!\d)((?:1[5-9]|2[01])\d\d)年?\s?[-~～—至到]+\s?((?:1[5-9]|2[01])\d\d)(?!\d)(年?)", lambda m: f"{read_digits(m[1])}到{read_digits(m[2])}{m[3]}"),
+    rule("dates", rf"({YEAR})([/.])({MONTH})\2({DAY}){TO}(?:((?:19|20)\d\d)\2)?({MONTH})\2({DAY})(?![.\d])", _replace_dates),
+    rule("dates with hyphens", rf"({YEAR})(-)({MONTH})-({DAY})\s?(?:\s-\s|[~～—–至到])\s?(?:((?:19|20)\d\d)-)?({MONTH})-({DAY})(?![-.\d])", _replace_dates),
+    rule("months of years", rf"({YEAR})([./])({MONTH}){TO}({YEAR})\2({MONTH})(?![./\d])", lambda m: f"{read_date(m[1], m[3])}到{read_date(m[4], m[5])}"),
+    rule("days of a month", rf"(?<!\d)(?:(\d{{2}}|\d{{4}})年)?({MONTH})月({DAY}){TO}({DAY})(?:(日|号)|{UNDATED})", _replace_days),
+    rule("month to month", rf"(?<!\d)({MONTH})月({DAY})\s?[-~～—–]{{1,2}}\s?(?={MONTH}月)", lambda m: f"{read_month_day(m[1], m[2])}到"),
+    rule("event", rf"(?<![\d.])(?!(1[12])[.·]\1)({MONTH})[.·]({DAY})(?={EVENTS})", lambda m: read_digits(m[2]) + read_digits(m[3])),
+    rule("holiday", rf"(?<![\d.])([568]|10)[.·]1(?={HOLIDAYS})", lambda m: {"5": "五一", "6": "六一", "8": "八一", "10": "十一"}[m[1]]),
     rule("date", rf"({YEAR})([-/.])({MONTH})\2({DAY})(?![.\d])", lambda m: read_date(m[1], m[3], m[4])),
     rule("date with dots", rf"({YEAR})[·・]({MONTH})[·・]({DAY})(?![.\d])", lambda m: read_date(m[1], m[2], m[3])),
     rule("day first", rf"(?<![\d.-])({DAY})([-/.])({MONTH})\2((?:19|20)\d\d)(?![\d-])", lambda m: read_date(m[4], m[3], m[1])),
