@@ -6,6 +6,7 @@ from which a new speaker's fine-tuning starts; in the same emotion or, if it has
 
 from collections.abc import Sequence
 
+from kubevoice.digests import hash_text
 from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.errors import InputError
 from kubevoice.resources.voicemodel import BaseVoice
@@ -14,7 +15,7 @@ from kubevoice.voice import GRAPHS, Bundle, VoiceManifest
 
 from kubevoice_training.evaluation.naturalness import rate_naturalness
 from kubevoice_training.evaluation.voice_metrics import SynthesizedClip, select_rated_clips
-from kubevoice_training.stages.base_voice import fetch_base_manifest, hash_base_manifest
+from kubevoice_training.stages.base_voice import parse_base_manifest, read_base_manifest
 from kubevoice_training.stages.base_weights import fetch_base_files
 from kubevoice_training.stages.context import Context
 
@@ -22,11 +23,12 @@ __all__ = ["measure_naturalness_loss"]
 
 
 def _load_base(base: BaseVoice, context: Context) -> Engine:
-    manifest = fetch_base_manifest(base, context.options)
+    body = read_base_manifest(base, context.options)
+    manifest = parse_base_manifest(base, body)
     names = [*GRAPHS, *(name for name in (LEXICON_FILE,) if name in manifest.files)]
     folder = context.fresh_folder("base")
     fetch_base_files(base, manifest, names, folder, context)
-    return Engine(Bundle(folder, manifest, f"sha256:{hash_base_manifest(base, context.options)}"))
+    return Engine(Bundle(folder, manifest, f"sha256:{hash_text(body)}"))
 
 
 def _choose_controls(clip: SynthesizedClip, voice: VoiceManifest, base: VoiceManifest) -> Controls:
