@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from kubevoice_operator.cluster import logs
 from kubevoice_operator.cluster.keys import Key
@@ -68,42 +69,33 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, str]:
     return options, args.log_level
 
 
-async def _main(options: Options) -> None:
+async def _main(options: Options) -> NoReturn:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    match await run_operator(options, stop):
-        case Ending.LEADERSHIP_LOST:
-            # At once: another replica may lead already, and running tasks could take long to end.
-            logging.shutdown()
-            os._exit(LOST)
-        case Ending.MUST_RESTART:
-            logging.shutdown()
-            os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this process's own command line
-        case Ending.STOPPED:
-            pass
+    ending = await run_operator(options, stop)
+    logging.shutdown()
+    if ending is Ending.MUST_RESTART:
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this process's own command line
+    # At once: another replica may lead already, and a lookup of a name ends only when the DNS server's time is up.
+    os._exit(LOST if ending is Ending.LEADERSHIP_LOST else 0)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the operator until it is stopped. Ends with 1 if it lost the Lease, so that Kubernetes restarts it.
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the operator until it is stopped, then end the process.
 
-    The process replaces itself when it must start again.
+    The exit code is 0, or 1 if the Lease was lost, so that Kubernetes restarts it. The process replaces itself when it
+    must start again.
 
     Parameters
     ----------
     arguments
         Command line; None takes the process's.
-
-    Returns
-    -------
-    int
-        Exit code: 0, or 1 if the Lease was lost.
     """
     options, level = _options(arguments)
     logs.configure(level)
     asyncio.run(_main(options))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -31,5 +31,6 @@ async def background_loop() -> AsyncIterator[RunInBackground]:
         yield lambda coroutine: asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, loop))
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        await asyncio.to_thread(thread.join)
+        # At once: asyncio.to_thread would wait for a free thread, and lookups of names may hold all of them.
+        thread.join()
         loop.close()

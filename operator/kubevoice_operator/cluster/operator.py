@@ -143,14 +143,6 @@ class Operator:
         stop
             Set by the caller, by kopf when it handles a signal, or when the process must start again.
         """
-        watch = kopf.operator(
-            registry=build_registry(self._cache, self.enqueue, self._heartbeat),
-            settings=build_settings(self._options.namespaces),
-            standalone=True,
-            clusterwide=not self._options.namespaces,
-            namespaces=self._options.namespaces,
-            stop_flag=stop,
-        )
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._run_workers()),
@@ -160,13 +152,35 @@ class Operator:
                 group.create_task(_repeat(CLEANUP_SECONDS, self._resume_cleanups)),
                 group.create_task(_repeat(CLEANUP_SECONDS, self._update_phase_metrics)),
             ]
-            await watch
+            await self._run_watches(stop)
             stop.set()  # kopf handles the signals and may have returned because of one
             with suppress(TimeoutError):
                 async with asyncio.timeout(SHUTDOWN_SECONDS):
                     await self._events.wait_until_posted()
             for task in tasks:
                 task.cancel()
+
+    async def _run_watches(self, stop: asyncio.Event) -> None:
+        """Watch until stopped; raise the error of a watch.
+
+        `kopf.operator` would wait for every task of the process at the end, workers among them, and cancel it.
+        """
+        tasks = await kopf.spawn_tasks(
+            registry=build_registry(self._cache, self.enqueue, self._heartbeat),
+            settings=build_settings(self._options.namespaces),
+            standalone=True,
+            clusterwide=not self._options.namespaces,
+            namespaces=self._options.namespaces,
+            stop_flag=stop,
+        )
+        try:
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=SHUTDOWN_SECONDS)
+        for task in ended:
+            await task
 
     async def _run_workers(self) -> None:
         """Reconcile until cancelled, after the cache is complete: a partial cache would give wrong statuses."""
