@@ -10,7 +10,7 @@ from kubevoice.resources.voicemodel import VoiceModel
 from kubevoice_operator.observed_state import ObservedService, ObservedState
 from kubevoice_operator.rollout import bundle_uri
 
-__all__ = ["choose_service", "count_min_replicas", "list_voices", "narrow_service", "serving_pool"]
+__all__ = ["choose_service", "list_voices", "narrow_service", "serving_pool"]
 
 
 def _serves(service: ObservedService | None, voice: str) -> bool:
@@ -72,25 +72,6 @@ def serving_pool(model: VoiceModel, observed: ObservedState) -> str | None:
     if previous is not None and moving and _serves(previous.service, model.metadata.name):
         return previous.name
     return ref.name if ref else None
-
-
-def count_min_replicas(model: VoiceModel, service: ObservedService | None) -> int:
-    """Return how many replicas of a voice always run.
-
-    Parameters
-    ----------
-    model
-        The VoiceModel.
-    service
-        The RayService that serves it.
-
-    Returns
-    -------
-    int
-        Of its pool, or of its own spec.
-    """
-    pooled = service.min_replicas if service else None
-    return model.spec.serving.min_replicas if pooled is None else pooled
 
 
 def narrow_service(service: ObservedService, voice: str, min_replicas: int) -> ObservedService:

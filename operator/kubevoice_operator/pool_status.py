@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, with_condition
+from kubevoice.resources.conditions import ConditionType, Reason, State
 from kubevoice.resources.data_plane import VoiceConfig
 from kubevoice.resources.status import PoolDisplay, PoolVoices, Replicas, VoicePoolStatus
 from kubevoice.resources.voicepool import VoicePool
 
-from kubevoice_operator.condition_value import ConditionValue
+from kubevoice_operator.condition_value import ConditionValue, replace_conditions
 from kubevoice_operator.conditions import build_exposed_condition
 from kubevoice_operator.exposure_plan import ExposurePlan
 from kubevoice_operator.observed_state import ObservedService, ObservedState
@@ -88,17 +88,7 @@ def build_pool_status(
     values = {ConditionType.READY: _build_ready_condition(pool, counts, replicas, observed)}
     if (exposed := build_exposed_condition(pool, observed, exposure)) is not None:
         values[ConditionType.EXPOSED] = exposed
-    conditions = tuple(condition for condition in pool.status.conditions if condition.type in values)
-    for kind, value in values.items():
-        condition = Condition(
-            type=kind,
-            status=value.state,
-            reason=value.reason,
-            message=value.message,
-            observed_generation=pool.metadata.generation,
-            last_transition_time=now,
-        )
-        conditions = with_condition(conditions, condition)
+    conditions = replace_conditions(pool.status.conditions, values, pool.metadata.generation, now)
     return VoicePoolStatus(
         observed_generation=pool.metadata.generation,
         conditions=conditions,

@@ -18,7 +18,7 @@ from kubevoice_operator.observed_state import ObservedService, ObservedState
 from kubevoice_operator.pipeline import Pipeline, voice_storage
 from kubevoice_operator.render.rayservice import BundleRef, TrafficSplit
 
-__all__ = ["RolloutDecision", "bundle_uri", "decide_rollout"]
+__all__ = ["RolloutDecision", "bundle_uri", "count_min_replicas", "decide_rollout"]
 
 MIN_REQUESTS = 20
 """Requests that a canary must have had before its error rate and latency count."""
@@ -85,13 +85,31 @@ def _choose_target(model: VoiceModel, pipeline: Pipeline) -> BundleRef | None:
     return _stable_bundle(model)
 
 
+def count_min_replicas(model: VoiceModel, service: ObservedService | None) -> int:
+    """Return how many replicas of a voice always run.
+
+    Parameters
+    ----------
+    model
+        The VoiceModel.
+    service
+        The RayService that serves it.
+
+    Returns
+    -------
+    int
+        Of its pool, or of its own spec.
+    """
+    pooled = service.min_replicas if service else None
+    return model.spec.serving.min_replicas if pooled is None else pooled
+
+
 def _all_replicas_serve(model: VoiceModel, service: ObservedService | None, revision: str) -> bool:
     """Return whether every replica of the settled cluster reports `revision`."""
     if service is None or not service.settled:
         return False
     replicas = service.replicas
-    least = model.spec.serving.min_replicas if service.min_replicas is None else service.min_replicas
-    scaled_to_zero = service.answers and least == 0
+    scaled_to_zero = service.answers and count_min_replicas(model, service) == 0
     return (bool(replicas) or scaled_to_zero) and all(r.voices.get(model.metadata.name) == revision for r in replicas)
 
 

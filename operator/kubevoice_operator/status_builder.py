@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from kubevoice.digests import short_digest
-from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, with_condition
+from kubevoice.resources.conditions import ConditionType, Reason, State
 from kubevoice.resources.stages import Stage
 from kubevoice.resources.status import (
     DatasetStatus,
@@ -19,14 +19,14 @@ from kubevoice.resources.status import (
 )
 from kubevoice.resources.voicemodel import VoiceModel
 
-from kubevoice_operator.condition_value import ConditionValue
+from kubevoice_operator.condition_value import ConditionValue, replace_conditions
 from kubevoice_operator.conditions import build_conditions
 from kubevoice_operator.exposure_plan import ExposurePlan
 from kubevoice_operator.observed_state import ObservedState
 from kubevoice_operator.pipeline import Pipeline
-from kubevoice_operator.pool_membership import count_min_replicas, serving_pool
+from kubevoice_operator.pool_membership import serving_pool
 from kubevoice_operator.render.names import VOICE_LABEL, WORKERS_SELECTOR
-from kubevoice_operator.rollout import RolloutDecision
+from kubevoice_operator.rollout import RolloutDecision, count_min_replicas
 
 __all__ = ["build_status", "human_duration"]
 
@@ -269,17 +269,7 @@ def build_status(
     serving, training = _build_serving(model, observed, rollout), _build_training(model, pipeline)
     model = model.model_copy(update={"status": model.status.model_copy(update={"revisions": revisions})})
     values = build_conditions(model, pipeline, observed, rollout, exposure, serving)
-    conditions = tuple(condition for condition in model.status.conditions if condition.type in values)
-    for kind, value in values.items():
-        condition = Condition(
-            type=kind,
-            status=value.state,
-            reason=value.reason,
-            message=value.message,
-            observed_generation=model.metadata.generation,
-            last_transition_time=now,
-        )
-        conditions = with_condition(conditions, condition)
+    conditions = replace_conditions(model.status.conditions, values, model.metadata.generation, now)
     return VoiceModelStatus(
         observed_generation=model.metadata.generation,
         phase=_phase(model, values, pipeline),

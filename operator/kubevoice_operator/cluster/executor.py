@@ -68,8 +68,8 @@ class PlanExecutor:
         for name in desired.delete_jobs:
             await self._api.delete_job(Key(key.namespace, name))
         state.job_refusal = await catch_refusal(self._create_jobs(key, desired))
-        changed = await self.change_service(key, key.name, desired, observed, state)
-        return bool(desired.jobs) or changed or before != _errors(state)
+        await self.change_service(key, key.name, desired, observed, state)
+        return bool(desired.jobs) or before != _errors(state)
 
     async def change_service(
         self, key: OwnerKey, name: str, desired: ServicePlan, observed: ObservedState, state: ModelState

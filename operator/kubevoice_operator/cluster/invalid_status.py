@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, with_condition
+from kubevoice.resources.conditions import ConditionType, Reason, State
 from kubevoice.resources.status import Phase, VoiceModelStatus
 from kubevoice.validation import describe_errors
 from pydantic import ValidationError
+
+from kubevoice_operator.condition_value import ConditionValue, update_conditions
 
 __all__ = ["invalid_status"]
 
@@ -34,16 +36,10 @@ def invalid_status(raw: Any, error: ValidationError, now: datetime) -> VoiceMode
         before = VoiceModelStatus()
     problems = "; ".join(describe_errors(error.errors()))
     generation = int(raw["metadata"].get("generation", 0))
-    conditions = before.conditions
-    for kind, state in ((ConditionType.READY, State.FALSE), (ConditionType.DEGRADED, State.TRUE)):
-        condition = Condition(
-            type=kind,
-            status=state,
-            reason=Reason.INVALID_SPEC,
-            message=problems,
-            observed_generation=generation,
-            last_transition_time=now,
-        )
-        conditions = with_condition(conditions, condition)
+    values = {
+        kind: ConditionValue(state, Reason.INVALID_SPEC, problems)
+        for kind, state in ((ConditionType.READY, State.FALSE), (ConditionType.DEGRADED, State.TRUE))
+    }
+    conditions = update_conditions(before.conditions, values, generation, now)
     update = {"observed_generation": generation, "phase": Phase.FAILED, "conditions": conditions}
     return before.model_copy(update=update)

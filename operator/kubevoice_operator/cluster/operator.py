@@ -18,6 +18,7 @@ from kubevoice_operator.cluster.data_plane import DataPlaneClient
 from kubevoice_operator.cluster.event_poster import EventPoster
 from kubevoice_operator.cluster.keys import OwnerKey, PoolKey
 from kubevoice_operator.cluster.metrics import OperatorMetrics
+from kubevoice_operator.cluster.model_parser import VoiceModelParser
 from kubevoice_operator.cluster.options import Options
 from kubevoice_operator.cluster.pool_reconciler import PoolReconciler
 from kubevoice_operator.cluster.queue import WorkQueue
@@ -67,10 +68,9 @@ class Operator:
         self._queue: WorkQueue[OwnerKey] = WorkQueue()
         self._events = EventPoster(api, options.identity)
         self._audit = CacheAudit(api, self._cache, self.enqueue, options.namespaces)
-        self._pools = PoolReconciler(api, data, self._cache, metrics, options.images, self.enqueue)
-        self._models = Reconciler(
-            api, data, self._cache, metrics, options.images, self._events, self._pools, self.enqueue
-        )
+        parser = VoiceModelParser()
+        self._pools = PoolReconciler(api, data, self._cache, metrics, options.images, parser, self.enqueue)
+        self._models = Reconciler(api, data, self._cache, metrics, options.images, self._events, parser, self._pools)
         self._failures: dict[OwnerKey, int] = {}
         """Consecutive failures of each owner. Counted by `_backoff`, cleared by `_handle` after a success."""
         self._enqueued_at: dict[OwnerKey, float] = {}

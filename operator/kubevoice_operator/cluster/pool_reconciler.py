@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from kubevoice.resources.conditions import Condition, ConditionType, Reason, State, with_condition
+from kubevoice.resources.conditions import ConditionType, Reason, State
 from kubevoice.resources.data_plane import VoiceConfig
 from kubevoice.resources.status import VoicePoolStatus
 from kubevoice.resources.voicepool import VoicePool
@@ -17,23 +18,36 @@ from kubevoice_operator.cluster.api import KubernetesApi
 from kubevoice_operator.cluster.cache import ResourceCache
 from kubevoice_operator.cluster.data_plane import DataPlaneClient
 from kubevoice_operator.cluster.executor import PlanExecutor
-from kubevoice_operator.cluster.keys import Key, PoolKey
+from kubevoice_operator.cluster.keys import Key, OwnerKey, PoolKey
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.model_parser import VoiceModelParser
 from kubevoice_operator.cluster.model_state import ModelState
-from kubevoice_operator.cluster.service_observer import ROLLOUT_SECONDS, ServiceObserver
+from kubevoice_operator.cluster.service_observer import MISSING_SECONDS, ROLLOUT_SECONDS, ServiceObserver
 from kubevoice_operator.cluster.service_snapshot import find_blocked_deletion
 from kubevoice_operator.cluster.snapshot import observe_exposure
 from kubevoice_operator.cluster.status_writer import StatusWriter
-from kubevoice_operator.observed_state import ObservedPool, ObservedState
+from kubevoice_operator.condition_value import ConditionValue, update_conditions
+from kubevoice_operator.observed_state import ObservedPool, ObservedService, ObservedState
 from kubevoice_operator.pool_membership import list_voices, narrow_service
 from kubevoice_operator.pool_planner import plan_pool
 from kubevoice_operator.render.names import Images, pool_object_name
 
 __all__ = ["PoolReconciler"]
 
-MISSING_SECONDS = 15.0
-"""How often what the API server refused is tried again."""
+
+@dataclass(frozen=True, slots=True)
+class _PoolView:
+    """A pool as all of its voices see it: why it cannot serve them, or its RayService and least replicas."""
+
+    name: str
+    problem: str | None
+    service: ObservedService | None = None
+    min_replicas: int = 0
+
+    def narrow(self, voice: str) -> ObservedPool:
+        """Return it as one voice sees it."""
+        service = narrow_service(self.service, voice, self.min_replicas) if self.service else None
+        return ObservedPool(self.name, service, self.problem)
 
 
 class PoolReconciler:
@@ -51,8 +65,11 @@ class PoolReconciler:
         Refused statuses are counted there.
     images
         Images used where a VoicePool names none.
+    parser
+        Parses VoiceModels; `Reconciler` lets it forget those that are gone.
     enqueue
-        Called with each VoiceModel for which a pool's replicas report something else than before.
+        Called with each VoiceModel for which a pool's replicas report something else than before, and with each pool
+        that a changed VoiceModel concerns.
     """
 
     def __init__(
@@ -62,11 +79,12 @@ class PoolReconciler:
         cache: ResourceCache,
         metrics: OperatorMetrics,
         images: Images,
-        enqueue: Callable[[Key], None],
+        parser: VoiceModelParser,
+        enqueue: Callable[[OwnerKey], None],
     ) -> None:
         self._cache, self._images, self._enqueue = cache, images, enqueue
         self._services, self._executor = ServiceObserver(api, data, cache), PlanExecutor(api, cache)
-        self._status_writer, self._models = StatusWriter(api, metrics), VoiceModelParser()
+        self._status_writer, self._parser = StatusWriter(api, metrics), parser
         self._states: dict[PoolKey, ModelState] = {}
         """State of each VoicePool beyond the watches. Set and cleared by `reconcile`."""
         self._seen: dict[PoolKey, dict[str, ObservedPool]] = {}
@@ -100,7 +118,6 @@ class PoolReconciler:
             self._locks.pop(key, None)
             self._cache.pod_failures.forget(key)
             self._enqueue_changed(key, datetime.now(UTC))
-            self._seen.pop(key, None)
             return None
         now = datetime.now(UTC).replace(microsecond=0)
         try:
@@ -123,6 +140,17 @@ class PoolReconciler:
         if state.serving_missing or state.serving_refusal or state.exposure_errors:
             times.append(MISSING_SECONDS)
         return min((seconds for seconds in times if seconds is not None), default=None)
+
+    def enqueue_pools(self, key: Key) -> None:
+        """Enqueue the pools that a VoiceModel names or that serve it.
+
+        Parameters
+        ----------
+        key
+            Namespace and name of the VoiceModel, whose status has changed.
+        """
+        for pool in self._cache.pools(key):
+            self._enqueue(pool)
 
     async def observe_for(self, key: PoolKey, voice: str, now: datetime) -> ObservedPool:
         """Observe a pool for one of its voices.
@@ -148,24 +176,24 @@ class PoolReconciler:
         """
         if self._cache.owner(key) is not None:
             await self._fetch(key, self._states.setdefault(key, ModelState()), now)
-        return self._narrow(key, voice, now)
+        return self._look(key, now).narrow(voice)
 
     async def _fetch(self, key: PoolKey, state: ModelState, now: datetime) -> None:
         async with self._locks.setdefault(key, asyncio.Lock()):
             if time.monotonic() - state.asked_at >= ROLLOUT_SECONDS:
                 await self._services.fetch(key, pool_object_name(key.name), state, now)
 
-    def _narrow(self, key: PoolKey, voice: str, now: datetime) -> ObservedPool:
-        """Return a pool as one of its voices sees it."""
+    def _look(self, key: PoolKey, now: datetime) -> _PoolView:
+        """Return a pool as all of its voices see it."""
         raw, place = self._cache.owner(key), f"VoicePool {key.name} of namespace {key.namespace}"
         if raw is None:
-            return ObservedPool(key.name, problem=f"there is no {place}; create it, or remove spec.serving.poolRef")
+            return _PoolView(key.name, f"there is no {place}; create it, or remove spec.serving.poolRef")
         if raw["metadata"].get("deletionTimestamp"):
-            return ObservedPool(key.name, problem=f"{place} is being deleted; name another in spec.serving.poolRef")
+            return _PoolView(key.name, f"{place} is being deleted; name another in spec.serving.poolRef")
         try:
             pool = _parse_pool(raw)
         except ValidationError:
-            return ObservedPool(key.name, problem=f"{place} is not valid; its conditions say why")
+            return _PoolView(key.name, f"{place} is not valid; its conditions say why")
         state = self._states.setdefault(key, ModelState())
         service = self._services.observe(key, pool_object_name(key.name), state, now)
         problem = None
@@ -173,15 +201,14 @@ class PoolReconciler:
             problem = f"{place} is suspended by its spec.serving.suspend"
         elif refusal := state.serving_missing or state.serving_refusal:
             problem = f"{place}: {refusal}"
-        least = pool.spec.serving.min_replicas
-        return ObservedPool(key.name, narrow_service(service, voice, least) if service else None, problem)
+        return _PoolView(key.name, problem, service, pool.spec.serving.min_replicas)
 
     def _enqueue_changed(self, key: PoolKey, now: datetime) -> None:
         """Enqueue the VoiceModels that see something else of the pool than before."""
-        before = self._seen.get(key, {})
-        self._seen[key] = seen = {
-            member.name: self._narrow(key, member.name, now) for member in self._cache.members(key)
-        }
+        before, view = self._seen.pop(key, {}), self._look(key, now)
+        seen = {member.name: view.narrow(member.name) for member in self._cache.members(key)}
+        if seen:
+            self._seen[key] = seen
         for name, pool in seen.items():
             if pool != before.get(name):
                 self._enqueue(Key(key.namespace, name))
@@ -193,7 +220,7 @@ class PoolReconciler:
             if raw["metadata"].get("deletionTimestamp"):
                 continue
             try:
-                models.append(self._models.parse(member, raw))
+                models.append(self._parser.parse(member, raw))
             except ValidationError:
                 continue  # its own status says why
         return list_voices(key.name, models)
@@ -225,12 +252,6 @@ def _parse_pool(raw: Any) -> VoicePool:
 def _build_invalid_status(raw: Any, error: ValidationError, now: datetime) -> VoicePoolStatus:
     """Return the status that names each invalid field."""
     generation = int(raw["metadata"].get("generation", 0))
-    condition = Condition(
-        type=ConditionType.READY,
-        status=State.FALSE,
-        reason=Reason.INVALID_SPEC,
-        message="; ".join(describe_errors(error.errors())),
-        observed_generation=generation,
-        last_transition_time=now,
-    )
-    return VoicePoolStatus(observed_generation=generation, conditions=with_condition((), condition))
+    invalid = ConditionValue(State.FALSE, Reason.INVALID_SPEC, "; ".join(describe_errors(error.errors())))
+    conditions = update_conditions((), {ConditionType.READY: invalid}, generation, now)
+    return VoicePoolStatus(observed_generation=generation, conditions=conditions)

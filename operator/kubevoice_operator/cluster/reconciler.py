@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,13 +18,18 @@ from kubevoice_operator.cluster.event_poster import EventPoster
 from kubevoice_operator.cluster.events import diff_events
 from kubevoice_operator.cluster.executor import PlanExecutor
 from kubevoice_operator.cluster.invalid_status import invalid_status
-from kubevoice_operator.cluster.keys import Key, PoolKey
+from kubevoice_operator.cluster.keys import Key
 from kubevoice_operator.cluster.metrics import OperatorMetrics
 from kubevoice_operator.cluster.model_parser import VoiceModelParser
 from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.pod_issues import parse_timestamp
 from kubevoice_operator.cluster.pool_reconciler import PoolReconciler
-from kubevoice_operator.cluster.service_observer import ROLLOUT_SECONDS, STEADY_SECONDS, ServiceObserver
+from kubevoice_operator.cluster.service_observer import (
+    MISSING_SECONDS,
+    ROLLOUT_SECONDS,
+    STEADY_SECONDS,
+    ServiceObserver,
+)
 from kubevoice_operator.cluster.service_snapshot import find_blocked_deletion
 from kubevoice_operator.cluster.snapshot import observe_exposure, observe_jobs, unrecorded_results
 from kubevoice_operator.cluster.status_writer import StatusWriter
@@ -36,8 +41,6 @@ __all__ = ["Reconciler"]
 
 SHORTEST_PROGRESS_SECONDS, LONGEST_PROGRESS_SECONDS = 2.0, 30.0
 """Bounds of the interval at which a trainer is asked for its progress: a hundredth of the time that is left."""
-MISSING_SECONDS = 15.0
-"""How often what the API server refused is tried again."""
 
 
 class Reconciler:
@@ -57,10 +60,10 @@ class Reconciler:
         Images used where a VoiceModel names none.
     events
         Takes the Events of each change.
+    parser
+        Parses VoiceModels, and forgets those that are gone.
     pools
-        Observes the pools of VoiceModels.
-    enqueue
-        Called with each pool that a changed status concerns.
+        Observes the pools of VoiceModels, and reconciles them after a change of a status.
     """
 
     def __init__(
@@ -71,14 +74,14 @@ class Reconciler:
         metrics: OperatorMetrics,
         images: Images,
         events: EventPoster,
+        parser: VoiceModelParser,
         pools: PoolReconciler,
-        enqueue: Callable[[PoolKey], None],
     ) -> None:
-        self._api, self._data, self._cache, self._pools, self._enqueue = api, data, cache, pools, enqueue
+        self._api, self._data, self._cache, self._pools = api, data, cache, pools
         self._services = ServiceObserver(api, data, cache)
         self._metrics, self._images, self._events = metrics, images, events
         self._executor, self._status_writer = PlanExecutor(api, cache), StatusWriter(api, metrics)
-        self._parser = VoiceModelParser()
+        self._parser = parser
         self._states: dict[Key, ModelState] = {}
         """State of each VoiceModel beyond the watches. Set and cleared by `reconcile`."""
 
@@ -199,8 +202,7 @@ class Reconciler:
         if written is None:
             return
         self._cache.put(written)
-        for pool in self._cache.pools(key):
-            self._enqueue(pool)
+        self._pools.enqueue_pools(key)
         if model is not None:
             for note in diff_events(before, after):
                 self._events.enqueue(model, note)

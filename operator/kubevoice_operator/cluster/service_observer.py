@@ -15,10 +15,12 @@ from kubevoice_operator.cluster.model_state import ModelState
 from kubevoice_operator.cluster.service_snapshot import find_heads, is_deleted, observe_service
 from kubevoice_operator.observed_state import ObservedService
 
-__all__ = ["ROLLOUT_SECONDS", "STEADY_SECONDS", "ServiceObserver"]
+__all__ = ["MISSING_SECONDS", "ROLLOUT_SECONDS", "STEADY_SECONDS", "ServiceObserver"]
 
 ROLLOUT_SECONDS, STEADY_SECONDS = 2.0, 60.0
 """How often replicas are asked what they serve: during a rollout, and otherwise."""
+MISSING_SECONDS = 15.0
+"""How often what the API server refused is tried again."""
 SILENCE_SECONDS = 20.0
 """How long the replicas' last report is used while they do not answer: one slow answer is not an outage."""
 START_ERROR_SECONDS = 180.0
