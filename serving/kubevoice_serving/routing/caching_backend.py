@@ -4,27 +4,25 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from kubevoice.engine.timing import Times
-from kubevoice.resources.data_plane import CacheConfig, IngressConfig, ReplicaState, Track, TrackTraffic
-from kubevoice.text import Analysis, Lexicon
+from kubevoice.resources.data_plane import CacheConfig, IngressConfig
 
 from kubevoice_serving.domain import (
     Refusal,
     SpeechHead,
     SpeechItem,
-    SpeechTiming,
     SynthesisRequest,
     SynthesisResult,
     SynthesisStats,
-    VoiceInfo,
 )
 from kubevoice_serving.routing.backend import Backend
+from kubevoice_serving.routing.forwarding_backend import ForwardingBackend
 from kubevoice_serving.routing.response_cache import MAX_AUDIO_BYTES, ResponseCache, make_cache_key
 from kubevoice_serving.routing.single_flight import SingleFlight
 
 __all__ = ["CachingBackend"]
 
 
-class CachingBackend:
+class CachingBackend(ForwardingBackend):
     """Knows which revision each voice should have, so that it never sends a result of an earlier revision.
 
     While there is a canary every request goes to a replica, so that all of them count in its analysis.
@@ -36,7 +34,7 @@ class CachingBackend:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._config = IngressConfig()
         """The last configuration; set by `configure`."""
         self._cache = ResponseCache(CacheConfig())
@@ -160,67 +158,3 @@ class CachingBackend:
                 ):
                     self._cache.set(key, SynthesisResult(head, b"".join(chunks), item, times))
                 yield item
-
-    async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
-        """Compute when the words of a request are heard.
-
-        Times are not cached, because they are cheap. They hold for cached speech too.
-
-        Parameters
-        ----------
-        request : SynthesisRequest
-            The request.
-
-        Returns
-        -------
-        SpeechTiming or Refusal
-            The backend's answer.
-        """
-        return await self._backend.compute_timing(request)
-
-    async def analyze(
-        self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
-    ) -> Analysis | Refusal:
-        """Analyze how a voice would read a text.
-
-        Parameters
-        ----------
-        text, lexicon, ssml, voice : str, Lexicon or None, bool, str or None
-            As for `Backend.analyze`.
-
-        Returns
-        -------
-        Analysis or Refusal
-            The backend's answer, which is not cached.
-        """
-        return await self._backend.analyze(text, lexicon, ssml=ssml, voice=voice)
-
-    async def list_voices(self) -> tuple[VoiceInfo, ...]:
-        """List the voices.
-
-        Returns
-        -------
-        tuple of VoiceInfo
-            The backend's answer.
-        """
-        return await self._backend.list_voices()
-
-    async def list_replicas(self) -> list[ReplicaState]:
-        """List what each replica has loaded.
-
-        Returns
-        -------
-        list of ReplicaState
-            The backend's answer.
-        """
-        return await self._backend.list_replicas()
-
-    def track_traffic(self) -> dict[Track, TrackTraffic]:
-        """Count the requests of each track.
-
-        Returns
-        -------
-        dict of Track to TrackTraffic
-            The backend's counts; requests answered from the cache are not among them.
-        """
-        return self._backend.track_traffic()

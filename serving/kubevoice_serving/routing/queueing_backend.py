@@ -5,19 +5,17 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from kubevoice.resources.data_plane import QueueConfig, ReplicaState, Track, TrackTraffic
-from kubevoice.text import Analysis, Lexicon
+from kubevoice.resources.data_plane import QueueConfig
 
 from kubevoice_serving.domain import (
     AtCapacityError,
     Refusal,
     SpeechItem,
-    SpeechTiming,
     SynthesisRequest,
     SynthesisResult,
-    VoiceInfo,
 )
 from kubevoice_serving.routing.backend import Backend
+from kubevoice_serving.routing.forwarding_backend import ForwardingBackend
 
 __all__ = ["QueueingBackend"]
 
@@ -25,7 +23,7 @@ RETRY_SECONDS = 0.05
 """How long the first of the queue waits between two tries."""
 
 
-class QueueingBackend:
+class QueueingBackend(ForwardingBackend):
     """Streams wait here, first come first served; requests for complete files wait in Ray's queue and in replicas.
 
     Only the first of the queue asks the replicas, so a queue of any length costs them one refusal a try. A request that
@@ -38,7 +36,7 @@ class QueueingBackend:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._config = QueueConfig()
         """Set by `configure`."""
         self._turn = asyncio.Lock()
@@ -138,65 +136,3 @@ class QueueingBackend:
         except BaseException:
             await items.aclose()
             raise
-
-    async def compute_timing(self, request: SynthesisRequest) -> SpeechTiming | Refusal:
-        """Compute when the words of a request are heard.
-
-        Parameters
-        ----------
-        request : SynthesisRequest
-            The request.
-
-        Returns
-        -------
-        SpeechTiming or Refusal
-            The backend's answer.
-        """
-        return await self._backend.compute_timing(request)
-
-    async def analyze(
-        self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
-    ) -> Analysis | Refusal:
-        """Analyze how a voice would read a text.
-
-        Parameters
-        ----------
-        text, lexicon, ssml, voice : str, Lexicon or None, bool, str or None
-            As for `Backend.analyze`.
-
-        Returns
-        -------
-        Analysis or Refusal
-            The backend's answer.
-        """
-        return await self._backend.analyze(text, lexicon, ssml=ssml, voice=voice)
-
-    async def list_voices(self) -> tuple[VoiceInfo, ...]:
-        """List the voices.
-
-        Returns
-        -------
-        tuple of VoiceInfo
-            The backend's answer.
-        """
-        return await self._backend.list_voices()
-
-    async def list_replicas(self) -> list[ReplicaState]:
-        """List what each replica has loaded.
-
-        Returns
-        -------
-        list of ReplicaState
-            The backend's answer.
-        """
-        return await self._backend.list_replicas()
-
-    def track_traffic(self) -> dict[Track, TrackTraffic]:
-        """Count the requests of each track.
-
-        Returns
-        -------
-        dict of Track to TrackTraffic
-            The backend's counts.
-        """
-        return self._backend.track_traffic()
