@@ -35,7 +35,8 @@ def test_an_operator_ends_and_another_leads_while_names_are_looked_up(control_pl
     with operators.operator(control_plane, tmp_path, program=("-c", SLOW_LOOKUPS_SCRIPT)) as operator:
         voices.make("mei")
         voices.run("mei")
-        operator.wait("a lookup", lambda: "looking up mei" in operator.log.read_text())
+        # That of another module's voice, if there is one: it keeps the thread.
+        operator.wait("a lookup", lambda: "looking up" in operator.log.read_text())
         # Within the 30 s after which a kubelet kills: the Lease is released, so the next one leads at once.
         assert operator.stop(timeout=15) == 0
     with operators.operator(control_plane, tmp_path):
