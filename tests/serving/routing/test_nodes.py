@@ -133,9 +133,10 @@ def ray(tmp_path_factory, toy):
     try:
         cluster.start(HEAD, head, "--head", f"--port={cluster.gcs}", f"--dashboard-port={cluster.dashboard}")
         until(lambda: cluster.have_all_started() and cluster.request_serve()[0] == 200, cluster.read_logs)
+        # One after the other: together they would take longer than Ray gives each on a busy machine.
         for address in WORKERS:
             cluster.start(address, workers, f"--address={HEAD}:{cluster.gcs}")
-        until(cluster.have_all_started, cluster.read_logs)
+            until(cluster.have_all_started, cluster.read_logs)
         yield cluster
     finally:
         cluster.stop()
