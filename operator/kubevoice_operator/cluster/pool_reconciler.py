@@ -176,14 +176,14 @@ class PoolReconciler:
         """
         if self._cache.owner(key) is not None:
             await self._fetch(key, self._states.setdefault(key, ModelState()), now)
-        return self._look(key, now).narrow(voice)
+        return self._observe_pool(key, now).narrow(voice)
 
     async def _fetch(self, key: PoolKey, state: ModelState, now: datetime) -> None:
         async with self._locks.setdefault(key, asyncio.Lock()):
             if time.monotonic() - state.asked_at >= ROLLOUT_SECONDS:
                 await self._services.fetch(key, pool_object_name(key.name), state, now)
 
-    def _look(self, key: PoolKey, now: datetime) -> _PoolView:
+    def _observe_pool(self, key: PoolKey, now: datetime) -> _PoolView:
         """Return a pool as all of its voices see it."""
         raw, place = self._cache.owner(key), f"VoicePool {key.name} of namespace {key.namespace}"
         if raw is None:
@@ -205,7 +205,7 @@ class PoolReconciler:
 
     def _enqueue_changed(self, key: PoolKey, now: datetime) -> None:
         """Enqueue the VoiceModels that see something else of the pool than before."""
-        before, view = self._seen.pop(key, {}), self._look(key, now)
+        before, view = self._seen.pop(key, {}), self._observe_pool(key, now)
         seen = {member.name: view.narrow(member.name) for member in self._cache.members(key)}
         if seen:
             self._seen[key] = seen
