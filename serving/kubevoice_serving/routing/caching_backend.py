@@ -25,7 +25,9 @@ __all__ = ["CachingBackend"]
 class CachingBackend(ForwardingBackend):
     """Knows which revision each voice should have, so that it never sends a result of an earlier revision.
 
-    While there is a canary every request goes to a replica, so that all of them count in its analysis.
+    While there is a canary every request goes to a replica, so that all of them count in its analysis. Otherwise the
+    counts of a track lack what was answered from the cache. Times of words are not cached, because they are cheap; they
+    hold for cached speech too.
 
     Parameters
     ----------
