@@ -14,6 +14,8 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 export KUBEVOICE_HOME ?= $(CURDIR)/.kubevoice
 export KUBEVOICE_CACHE ?= $(KUBEVOICE_HOME)/cache
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Containers of Python often set it. Then each process that imports PyTorch compiles a thousand modules: 4 s of CPU.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the targets

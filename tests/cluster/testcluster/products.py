@@ -46,6 +46,8 @@ buildah rm "$container"
 """
 TORCH = r"torch|triton|nvidia-.*|cuda-.*"
 TORCH_PLACE = "/opt/torch"
+# Compiled now: containers mount it read-only, and each would compile it again.
+INSTALL_TORCH = ("pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode")
 PATH_FILE = f"opt/kubevoice/lib/python{PYTHON}/site-packages/torch.pth"
 STORAGE = """\
 [storage]
@@ -141,7 +143,8 @@ def _torch_lock() -> str:
 
 
 def _torch() -> Path:
-    return STORE / f"torch-{hashlib.sha256(_torch_lock().encode()).hexdigest()[:16]}"
+    source = " ".join([*INSTALL_TORCH, _torch_lock()])
+    return STORE / f"torch-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
 
 
 def _install_torch() -> None:
@@ -154,8 +157,8 @@ def _install_torch() -> None:
     with make_scratch_folder(STORE) as folder:
         lock = folder / "torch.lock"
         lock.write_text(_torch_lock())
-        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-        _run(*uv, "--python-version", PYTHON, "--target", folder / "torch", "--requirements", lock)
+        target_options: list[str | Path] = ["--python-version", PYTHON, "--target", folder / "torch"]
+        _run(sys.executable, "-m", "uv", *INSTALL_TORCH, *target_options, "--requirements", lock)
         (folder / "torch").rename(target)
 
 
