@@ -141,12 +141,7 @@ def run_stage(
         If the working directory or the artifacts cannot be written.
     """
     spec_type, result_type = STAGES[stage]
-    function = load_stage(stage)
     spec = _read_spec(spec_file, spec_type)
-    if isinstance(spec, TORCH_SPECS):
-        from kubevoice_training.runtime.torch_threads import limit_threads
-
-        limit_threads(world.local_size)
     options = spec.storage.s3_options()
     artifacts = connect(spec.storage.artifacts_uri, options)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -160,14 +155,17 @@ def run_stage(
         stopping=stopping,
         world=world,
     )
-    if stage is Stage.COLLECT:
-        return function(spec, context)
-    result_key = f"{context.prefix}/result.json"
-    if (earlier := _read_result(artifacts, result_key, result_type)) is not None:
+    result_key = None if stage is Stage.COLLECT else f"{context.prefix}/result.json"
+    # Before anything is imported that takes seconds, such as torch.
+    if result_key and (earlier := _read_result(artifacts, result_key, result_type)) is not None:
         print(f"{stage}: done before, reusing {artifacts.uri}/{context.prefix}", flush=True)
         return earlier
-    result = function(spec, context)
-    if world.is_main_process:
+    if isinstance(spec, TORCH_SPECS):
+        from kubevoice_training.runtime.torch_threads import limit_threads
+
+        limit_threads(world.local_size)
+    result = load_stage(stage)(spec, context)
+    if result_key and world.is_main_process:
         artifacts.write(result_key, result.model_dump_json(by_alias=True).encode())
     return result
 
