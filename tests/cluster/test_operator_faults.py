@@ -23,21 +23,74 @@ def dataset(node):
     return voices.upload_dataset(node.s3, "few", clips=9)
 
 
-@pytest.fixture
-def create_voice(node, namespace, dataset):
-    """A function that creates VoiceModels that are trained but not served; they are deleted after the test."""
-    created = []
+def make_voice(node, namespace, name, uri, **spec):
+    """Return a VoiceModel that is trained but not served."""
+    spec = {"serving": {"suspend": True}} | spec
+    return Voice(node, voices.voicemodel(node.s3, name, namespace, uri, **spec))
 
-    def create(name, uri=dataset, **spec):
-        spec = {"serving": {"suspend": True}} | spec
-        voice = Voice(node, voices.voicemodel(node.s3, name, namespace, uri, **spec))
-        created.append(voice)
-        return voice
 
-    yield create
+def delete(created):
     for voice in created:
         voice.delete()
+    for voice in created:
         voice.wait("the end of its pods", lambda voice=voice: not voice.pods(), 420)
+
+
+@pytest.fixture(scope="module")
+def applied(node, namespace, dataset):
+    """VoiceModels with a fault each, by name. All are applied at once, because reports of faults take time."""
+    bad_table = "id,text,emotion,wav_path\na,你好,neutral,a.wav\n"
+    client = voices.s3_client(node.s3)
+    client.put_object(Bucket="datasets", Key="broken/metadata.csv", Body=bad_table.encode())
+    client.close()
+    wrong = node.s3.secret("wrong", namespace)
+    wrong["stringData"]["AWS_SECRET_ACCESS_KEY"] = "no"  # noqa: S105  # wrong on purpose
+    node.apply([wrong])
+    too_little = {"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"memory": "200Mi"}}
+    trainings = {
+        "image": {"image": "kubevoice/nowhere:1"},
+        "gpu": {"gpusPerNode": 1, "nodes": 2},
+        "memory": {"resources": too_little, "backoffLimit": 0},
+        "secret": {},
+        "wrong": {"backoffLimit": 0},
+        "broken": {},
+        "slow": {"maxSteps": 100000, "activeDeadlineSeconds": 60},
+    }
+    created = {}
+    for name, training in trainings.items():
+        uri = "s3://datasets/broken/" if name == "broken" else dataset
+        created[name] = voice = make_voice(node, namespace, name, uri, training=training)
+        secret = {"secret": "later", "wrong": "wrong"}.get(name, "s3")
+        voice.model["spec"]["storage"]["secretRef"] = {"name": secret}
+        voice.apply()
+    yield created
+    delete(created.values())
+
+
+@pytest.fixture
+def take(applied):
+    """A function that returns one of these VoiceModels, which is deleted after the test."""
+    taken = []
+
+    def take(name):
+        taken.append(applied.pop(name))
+        return taken[-1]
+
+    yield take
+    delete(taken)
+
+
+@pytest.fixture
+def create_voice(node, namespace, dataset):
+    """A function that creates VoiceModels, which are deleted after the test."""
+    created = []
+
+    def create(name, **spec):
+        created.append(make_voice(node, namespace, name, dataset, **spec))
+        return created[-1]
+
+    yield create
+    delete(created)
 
 
 def wait_for_trainer(voice):
@@ -46,8 +99,8 @@ def wait_for_trainer(voice):
     return next(p["metadata"]["name"] for p in voice.pods("kubevoice.io/stage=train"))
 
 
-def test_an_image_that_cannot_be_pulled_is_reported_and_can_be_corrected(create_voice):
-    voice = create_voice("image", training={"image": "kubevoice/nowhere:1"}).apply()
+def test_an_image_that_cannot_be_pulled_is_reported_and_can_be_corrected(take):
+    voice = take("image")
     message = voice.wait_condition("DatasetReady", "False", "ImagePullFailed")["message"]
     assert "kubevoice/nowhere:1" in message
     assert voice.status["lastFailure"]["reason"] == "ImagePullFailed"
@@ -58,8 +111,8 @@ def test_an_image_that_cannot_be_pulled_is_reported_and_can_be_corrected(create_
     assert voice.condition("Degraded")["status"] == "False"
 
 
-def test_missing_gpus_are_reported_and_both_nodes_train_when_they_exist(node, create_voice):
-    voice = create_voice("gpu", training={"gpusPerNode": 1, "nodes": 2}).apply()
+def test_missing_gpus_are_reported_and_both_nodes_train_when_they_exist(node, take):
+    voice = take("gpu")
     message = voice.wait_condition("Trained", "False", "Unschedulable", timeout=420)["message"]
     assert "nvidia.com/gpu" in message
     (name,) = [item["metadata"]["name"] for item in node.get("nodes")["items"]]
@@ -80,10 +133,9 @@ def advertise(node, name, gpus):
     node.kubectl("patch", "node", name, "--subresource=status", "--type=json", "-p", json.dumps(patch))
 
 
-def test_a_trainer_without_memory_is_reported_and_continues_with_more(create_voice):
-    too_little = {"requests": {"cpu": "200m", "memory": "64Mi"}, "limits": {"memory": "200Mi"}}
+def test_a_trainer_without_memory_is_reported_and_continues_with_more(take):
     enough = {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "3Gi"}}
-    voice = create_voice("memory", training={"resources": too_little, "backoffLimit": 0}).apply()
+    voice = take("memory")
     message = voice.wait_condition("Trained", "False", "OutOfMemory", timeout=420)["message"]
     assert "spec.training.resources.limits.memory" in message
     assert voice.status["lastFailure"]["exitCode"] == 137
@@ -91,52 +143,39 @@ def test_a_trainer_without_memory_is_reported_and_continues_with_more(create_voi
     voice.wait_condition("Trained", timeout=420)
 
 
-def test_a_missing_secret_is_reported_and_can_be_created(node, create_voice, namespace):
-    voice = create_voice("secret")
-    voice.model["spec"]["storage"]["secretRef"] = {"name": "later"}
-    voice.apply()
+def test_a_missing_secret_is_reported_and_can_be_created(node, take, namespace):
+    voice = take("secret")
     assert "later" in voice.wait_condition("DatasetReady", "False", "PodConfigError")["message"]
     node.apply([node.s3.secret("later", namespace)])
     voice.wait_condition("DatasetReady", timeout=420)
 
 
-def test_wrong_credentials_are_reported_and_retried(node, create_voice, namespace):
-    wrong = node.s3.secret("wrong", namespace)
-    wrong["stringData"]["AWS_SECRET_ACCESS_KEY"] = "no"  # noqa: S105  # wrong on purpose
-    node.apply([wrong])
-    voice = create_voice("wrong", training={"backoffLimit": 0})
-    voice.model["spec"]["storage"]["secretRef"] = {"name": "wrong"}
-    voice.apply()
+def test_wrong_credentials_are_reported_and_retried(node, take, namespace):
+    voice = take("wrong")
     assert "secret" in voice.wait_condition("DatasetReady", "False", "StorageError", timeout=420)["message"]
     assert voice.status["lastFailure"]["retryable"]
     node.apply([node.s3.secret("wrong", namespace)])
     voice.wait_condition("DatasetReady", timeout=420)
 
 
-def test_a_dataset_error_is_reported_once_and_checked_again_on_request(node, create_voice):
-    client = voices.s3_client(node.s3)
-    client.put_object(
-        Bucket="datasets", Key="broken/metadata.csv", Body="id,text,emotion,wav_path\na,你好,neutral,a.wav\n".encode()
-    )
-    voice = create_voice("broken", "s3://datasets/broken/").apply()
+def test_a_dataset_error_is_reported_once_and_checked_again_on_request(node, take):
+    voice = take("broken")
     message = voice.wait_condition("DatasetReady", "False", "InvalidInput", timeout=420)["message"]
     assert "row 1 (id a)" in message
     (job,) = voice.jobs()
     assert job["status"]["failed"] == 1, "invalid input must not be retried"
     voices.upload_dataset(node.s3, "broken", clips=9)
-    client.close()
     node.kubectl("annotate", "vm", voice.name, "-n", voice.namespace, "kubevoice.io/refresh=corrected")
     voice.wait_condition("DatasetReady", timeout=420)
 
 
-def test_a_stage_that_takes_too_long_is_reported(create_voice):
-    voice = create_voice("slow", training={"maxSteps": 100000, "activeDeadlineSeconds": 60}).apply()
-    message = voice.wait_condition("Trained", "False", "DeadlineExceeded", timeout=420)["message"]
+def test_a_stage_that_takes_too_long_is_reported(take):
+    message = take("slow").wait_condition("Trained", "False", "DeadlineExceeded", timeout=420)["message"]
     assert "activeDeadlineSeconds" in message
 
 
 def test_a_trainer_that_is_killed_or_evicted_resumes_from_its_checkpoint(node, create_voice):
-    voice = create_voice("resumes", training={"maxSteps": 1000}).apply()
+    voice = create_voice("resumes", training={"maxSteps": 4000}).apply()
     pod = wait_for_trainer(voice)
     node.kubectl("delete", "pod", pod, "-n", voice.namespace, "--wait=false")
     voice.wait("another trainer", lambda: find_trainer(voice, pod), 420)
@@ -172,7 +211,7 @@ def logs(node, voice, pod):
 
 
 def test_training_can_be_suspended_and_resumed(node, create_voice):
-    voice = create_voice("suspended", training={"maxSteps": 1000}).apply()
+    voice = create_voice("suspended", training={"maxSteps": 4000}).apply()
     wait_for_trainer(voice)
     voice.apply(training={"suspend": True})
     voice.wait("its trainer to stop", lambda: not voice.pods("kubevoice.io/stage=train"), 420)
@@ -185,7 +224,7 @@ def test_training_can_be_suspended_and_resumed(node, create_voice):
 
 
 def test_an_outage_of_s3_for_a_minute_does_not_end_the_training(node, create_voice):
-    voice = create_voice("away", training={"maxSteps": 80}).apply()
+    voice = create_voice("away", training={"maxSteps": 320}).apply()
     pod = wait_for_trainer(voice)
     node.stop("versitygw", signal.SIGKILL)
     try:
@@ -202,7 +241,7 @@ def has_elapsed(seconds):
 
 
 def test_an_edit_during_training_replaces_its_job(create_voice):
-    voice = create_voice("edited", training={"maxSteps": 1000}).apply()
+    voice = create_voice("edited", training={"maxSteps": 4000}).apply()
     wait_for_trainer(voice)
     (old,) = voice.jobs("train")
     voice.apply(training={"maxSteps": 6})
@@ -211,7 +250,7 @@ def test_an_edit_during_training_replaces_its_job(create_voice):
 
 
 def test_deletion_during_training_leaves_only_artifacts(node, create_voice):
-    voice = create_voice("deleted", training={"maxSteps": 1000}).apply()
+    voice = create_voice("deleted", training={"maxSteps": 4000}).apply()
     wait_for_trainer(voice)
     assert not voice.raw["metadata"].get("finalizers")
     voice.delete()
@@ -230,7 +269,7 @@ def test_with_policy_delete_artifacts_are_deleted_with_the_voice(node, create_vo
 
 
 def test_the_operator_and_the_api_server_may_be_killed_during_training(node, create_voice):
-    voice = create_voice("survivor", training={"maxSteps": 80}).apply()
+    voice = create_voice("survivor", training={"maxSteps": 320}).apply()
     wait_for_trainer(voice)
     node.kubectl("delete", "pods", "-n", operators.SYSTEM, "--all", "--grace-period=0", "--force")
     node.stop("kube-apiserver", signal.SIGKILL)

@@ -50,7 +50,7 @@ def test_a_training_is_preempted_by_a_higher_priority_and_resumed(kueue, namespa
         spec = voices.voicemodel(kueue.s3, name, namespace, dataset, training=training, serving={"suspend": True})
         return Voice(kueue, spec).apply()
 
-    preempted = voice("preempted", maxSteps=1000)
+    preempted = voice("preempted", maxSteps=4000)
     preempted.wait("a checkpoint", lambda: preempted.status.get("training", {}).get("step", 0) >= 3, 300)
     (job,) = preempted.jobs("train")
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == QUEUE

@@ -30,7 +30,7 @@ def namespace(node):
 @pytest.fixture(scope="module")
 def mei(node, namespace):
     dataset = voices.upload_dataset(node.s3, "words")
-    voice = Voice(node, voices.voicemodel(node.s3, "mei", namespace, dataset, steps=80))
+    voice = Voice(node, voices.voicemodel(node.s3, "mei", namespace, dataset, steps=320))
     yield voice
     voice.delete()
     voice.wait("the end of its pods", lambda: not voice.pods(), 420)

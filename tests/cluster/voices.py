@@ -5,6 +5,7 @@ import io
 import json
 import os
 import subprocess
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -21,6 +22,8 @@ from rest import Rest
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "hsk-words"
 BUCKETS = ("datasets", "voices")
+BASE = "small-base"
+"""Prefix in the first bucket of what the voices are fine-tuned from."""
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -45,9 +48,14 @@ def make_buckets(s3):
 
 
 def prepare(cluster, namespace):
-    """Install the operator and make a namespace with buckets and their credentials; return its name."""
+    """Install the operator and make a namespace with buckets, a base voice and credentials; return its name."""
     operators.release(cluster)
     make_buckets(cluster.s3)
+    if not list_keys(cluster.s3, "datasets", BASE):
+        from small_base import make_small_base  # imports torch
+
+        with tempfile.TemporaryDirectory() as folder:
+            upload_bundle(cluster.s3, BASE, make_small_base(Path(folder)))
     name = cluster.namespace(namespace)
     cluster.apply([cluster.s3.secret("s3", name)])
     return name
@@ -90,10 +98,10 @@ def list_keys(s3, bucket, prefix=""):
 def voicemodel(s3, name, namespace, dataset=None, *, steps=6, **spec):
     """Return a VoiceModel that is served by the smallest replicas.
 
-    It is fine-tuned within a minute. Without a dataset it is its base as it is.
+    It is fine-tuned within a minute, from the base that `prepare` uploads. Without a dataset it is its base as it is.
     """
     body = {
-        "base": {"uri": "builtin://base"},
+        "base": {"uri": f"s3://datasets/{BASE}"},
         "dataset": {"uri": dataset},
         "storage": {
             "endpoint": s3.endpoint,

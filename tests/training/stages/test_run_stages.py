@@ -8,7 +8,7 @@ from kubevoice.resources.voicemodel import EvaluationPolicy
 
 
 def test_recordings_become_a_voice_that_speaks(make):
-    stages = make(8)
+    stages = make(8, base="builtin://base")
     (stages.folder / "data" / "lexicon.txt").write_text("您好\tni2 hao3\n", encoding="utf-8")
     metadata = stages.folder / "data" / "metadata.csv"
     rows = metadata.read_text(encoding="utf-8").replace(",happy,", ",开心,").replace(",sad,", ",撒娇,")
