@@ -40,7 +40,17 @@ def test_what_is_neither_pinyin_nor_words_is_refused(line):
 
 
 @pytest.mark.parametrize(
-    ("written", "spoken"), [("Wi-Fi", "why fie"), ("C++", "C加加"), ("C#", "C sharp"), ("AC++", "AC加加")]
+    ("written", "spoken"),
+    [
+        ("Wi-Fi", "why fie"),
+        ("C++", "C加加"),
+        ("C#", "C sharp"),
+        ("AC++", "AC加加"),
+        ("WiFi6", "why fie 六"),
+        ("iOS17.2", "i O S 十七点二"),
+        ("用C++11写", "用C加加 十一写"),
+        ("WiFinder", "WiFinder"),
+    ],
 )
 def test_brands_are_read_by_a_table(written, spoken):
     assert join_normalized(written, {}) == spoken

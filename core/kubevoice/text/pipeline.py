@@ -73,7 +73,9 @@ def _replace_words(text: TracedText, config: FrontEndConfig, record: Record) -> 
 
 
 def _get_entry(words: Mapping[str, str], match: re.Match[str]) -> str:
-    return words[match[0]]
+    # Without the space a number would be read as one of the letters before it.
+    space = " " if match.string[match.end() : match.end() + 1].isdigit() else ""
+    return words[match[0]] + space
 
 
 def normalise_span(span: Speech, config: FrontEndConfig, record: Record = None) -> TracedText:

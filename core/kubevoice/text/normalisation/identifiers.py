@@ -18,6 +18,8 @@ SERVICES = r"1(?:1[0249]|2[0-2])|911|999|12[1-3]\d\d|9[56]\d{3,4}|100(?:00|01|10
 """Numbers of public services: police, ambulances, help lines, banks."""
 AMOUNT = rf"\s?(?:{COUNTED}|[分元米折余多%度月日号年.\d])"
 """A service's number before these is an amount: 打120分."""
+LONGEST_RANK = 4
+"""Digits of a number after No.; a longer one is a serial number."""
 PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使领"
 SIGNS = {
     ".": "点", "/": "斜杠", ":": "冒号", "-": "杠", "_": "下划线", "@": "艾特", "?": "问号", "=": "等于", "&": "和",
@@ -51,6 +53,12 @@ def _replace_all_digits(match: re.Match[str]) -> str:
 
 def _replace_with_country(match: re.Match[str]) -> str:
     return ("加" if match[1].startswith("+") else "") + read_digits(match[0], "幺")
+
+
+def _replace_numero(match: re.Match[str]) -> str:
+    number = match[1]
+    serial = len(number) > LONGEST_RANK or number.startswith("0")
+    return "第" + (read_digits(number) if serial else read_cardinal(number))
 
 
 def _replace_named(match: re.Match[str]) -> str:
@@ -87,7 +95,8 @@ RULES = (
     rule("identity card", r"(?<!\d)\d{17}[\dX](?!\d)|(?<!\d)\d{16,19}(?!\d)", lambda m: spell(m[0])),
     rule("named", rf"(?:{NAMED})(?:号码?|为|是|[:：\s]){{0,3}}[\"“]?[A-Z]{{0,4}}-?\d{{3,}}(?:[-x*×]\d+)*(?![\d.]*[元块万亿个人%年月])",
          _replace_named),
-    rule("quoted number", r"(?<=[“\"‘])\d{2,}(?=[”\"’]号)|(?<=No\.)\s?\d+", lambda m: read_digits(m[0])),
+    rule("quoted number", r"(?<=[“\"‘])\d{2,}(?=[”\"’]号)", lambda m: read_digits(m[0])),
+    rule("numero", r"(?:第\s?)?(?<![A-Z.])No\.\s?(\d+)(?![\d.]*\d)", _replace_numero),
     rule("plate", rf"([{PROVINCES}])([A-Z])[·• ]?(?=[A-Z\d]*\d)([A-Z\d]{{5,6}})(?![A-Z\d])", lambda m: m[1] + m[2].upper() + spell(m[3].upper())),
     rule("flight or train", r"(?<![A-Z\d])([A-Z]{1,2}|[A-Z]\d|\d[A-Z])(\d{3,4})(?=次|航班|列车|号|$|[，。、\s])", lambda m: spell(m[1]) + read_digits(m[2])),
     rule("room", r"(?<![\d-])\d{3,4}(?=室(?!内|外|友)|房间|号房|病房|教室|包厢|包间|会议室|号楼)|(?<=[座栋楼单元])\d{3,4}(?!\d|[平米个人元])",
