@@ -1,4 +1,4 @@
-"""Subtitles in SRT and WebVTT: the text as it was written, cut into lines that can be read at a glance."""
+"""Subtitles in SRT and WebVTT: the text as it was written, without markup, cut into lines of a screen."""
 
 import html
 import json
@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from kubevoice.engine.timing import SentenceTime, Timing, WordTime
+from kubevoice.text.front_end_config import FrontEndConfig
+from kubevoice.text.inline_hints import parse_hints
 from kubevoice.text.segment import CLOSERS, PAIRS, PAUSES, STOPS
 from kubevoice.text.ssml import is_document
+from kubevoice.text.ssml.spans import Speech
 
 __all__ = ["LINE", "Cue", "build_cues", "render_subtitles", "to_json", "to_srt", "to_vtt"]
 
@@ -47,7 +50,7 @@ def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
         In order, without overlap.
     """
     ssml = ssml or is_document(text)
-    written = MARKUP.sub(lambda match: HIDDEN * len(match[0]), text) if ssml else text
+    written = MARKUP.sub(lambda match: HIDDEN * len(match[0]), text) if ssml else _hide_signs(text)
     strip: Callable[[str], str] = _strip_markup if ssml else _strip_hidden
     cues: list[Cue] = []
     begin = 0
@@ -57,6 +60,13 @@ def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
         cues += _sentence_cues(sentence, written, begin, end, strip)
         begin = end
     return cues
+
+
+def _hide_signs(text: str) -> str:
+    """Hide the hints of a plain text and the signs of Markdown; line ends part sentences."""
+    spans = [span for span in parse_hints(text, FrontEndConfig()) if isinstance(span, Speech)]
+    shown = {origin for span in spans for origin in span.origins or () if origin is not None}
+    return "".join(char if at in shown or char in "\r\n" else HIDDEN for at, char in enumerate(text))
 
 
 def _strip_hidden(text: str) -> str:

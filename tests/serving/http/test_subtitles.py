@@ -117,6 +117,18 @@ def test_cues_of_a_document_have_its_text_without_markup(engine):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("<行|hang2>不长。[停顿:0.5s]重庆[chong2 qing4]好。", ["行不长。", "重庆好。"]),
+        ("### 结论\n- **第一**点，见[链接](http://a.b)。\n> `第二`点。", ["结论", "第一点，见链接。", "第二点。"]),
+        ("我<b>们</b>[不是提示]，a < b。", ["我们[不是提示]，a < b。"]),
+    ],
+)
+def test_cues_of_plain_text_have_neither_hints_nor_signs_of_markdown(engine, text, lines):
+    assert [cue.text for cue in build_cues(text, compute_times(engine, text))] == lines
+
+
 def test_srt_and_webvtt_formats():
     cues = [Cue("1 < 2 & 3。", 0.0, 1.2345), Cue("好。", 3661.5, 3662.0)]
     assert to_srt(cues) == ("1\n00:00:00,000 --> 00:00:01,234\n1 < 2 & 3。\n\n2\n01:01:01,500 --> 01:01:02,000\n好。\n")
@@ -126,7 +138,7 @@ def test_srt_and_webvtt_formats():
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.lists(st.sampled_from("我们银行“”（），。！？ \n<&>"), min_size=1, max_size=90).map("".join))
+@given(st.lists(st.sampled_from("我们银行“”（），。！？ \n<&"), min_size=1, max_size=90).map("".join))
 def test_cues_are_in_order_and_have_all_of_the_text(text):
     characters = [(offset, char) for offset, char in enumerate(text) if char in "我们银行"]
     if not characters:
