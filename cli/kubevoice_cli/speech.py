@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import FrontEndConfig, Lexicon, Reading, analyse, read_document, read_lexicon
+from kubevoice.text import FrontEndConfig, Lexicon, Reading, ReadingOptions, analyse, read_document, read_lexicon
 from kubevoice.text.ssml import Break, Notice, Speech, Style, parse
 from kubevoice.voice import builtin_voice
 from rich.table import Table
@@ -23,6 +23,8 @@ __all__ = ["say", "ssml_app", "text"]
 ssml_app = typer.Typer(help="Documents in SSML.", no_args_is_help=True)
 
 DEFAULT_VOICE = "builtin://base"
+HINTS_HELP = "Take 行[hang2], <行|hang2> and [停顿:0.5s] as hints."
+KEEP_CODE_HELP = "Read fenced code, too."
 LEXICON_HELP = "File of corrections: word, tab, pinyin with tones or other words."
 SUBTITLE_FORMATS = ("srt", "vtt", "json")
 AUDIO_FORMATS = ("wav", "flac", "mp3", "opus", "aac", "pcm")
@@ -131,6 +133,8 @@ def say(
     volume: Annotated[float, typer.Option(help="Factor on the samples.")] = 1.0,
     ssml: Annotated[bool, typer.Option("--ssml", help="The text is an SSML document.")] = False,
     lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
+    hints: Annotated[bool, typer.Option(help=HINTS_HELP)] = True,
+    keep_code: Annotated[bool, typer.Option("--keep-code", help=KEEP_CODE_HELP)] = False,
     subtitles_to: Annotated[
         Path | None,
         typer.Option(
@@ -157,6 +161,10 @@ def say(
         Whether the text is an SSML document.
     lexicon : Path or None
         File of readings.
+    hints : bool
+        Whether the text has readings and pauses in it.
+    keep_code : bool
+        Whether fenced code is read.
     subtitles_to : Path or None
         File for subtitles; its suffix names the format.
     threads : int
@@ -176,6 +184,8 @@ def say(
         fields: dict[str, Any] = {"emotion": emotion, "intensity": intensity, "speaker": speaker, "speed": speed}
         fields |= {"pitch": pitch, "volume": volume, "voice": voice, "input": text}
         fields |= {"ssml": True} if ssml else {}
+        fields |= {} if hints else {"hints": False}
+        fields |= {"keep_code": True} if keep_code else {}
         fields |= {"lexicon": {word: _write_entry(entry) for word, entry in readings.items()}} if readings else {}
         request = {key: value for key, value in fields.items() if value is not None}
         _write(output, fetch_speech(url, request | {"response_format": audio_format}))
@@ -190,13 +200,14 @@ def say(
         where = voice or DEFAULT_VOICE
         engine = Engine.load(builtin_voice(where) if where.startswith("builtin://") else Path(where), threads=threads)
         controls = Controls(speaker, emotion, intensity, speed, pitch, volume)
-        script = build_script(engine, text, ssml=ssml, lexicon=readings)
+        options = ReadingOptions(readings, hints=hints, keep_code=keep_code)
+        script = build_script(engine, text, ssml=ssml, options=options)
         samples = np.concatenate(list(synthesize_parts(engine, script.parts, controls)))
         _print_notices(script.notices)
         _write(output, encode_audio(samples, engine.sample_rate, audio_format))
         if subtitles_to:
             timing = time_parts(engine, script.parts, controls)
-            _write(subtitles_to, render_subtitles(subtitle_format, text, timing, ssml=ssml).encode())
+            _write(subtitles_to, render_subtitles(subtitle_format, text, timing, ssml=ssml, options=options).encode())
     for path in filter(None, (output, subtitles_to)):
         answers.print(plain(str(path)))
 
@@ -204,8 +215,8 @@ def say(
 def text(
     lexicon: Annotated[Path | None, typer.Option(help=LEXICON_HELP)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse characters that have no reading.")] = False,
-    hints: Annotated[bool, typer.Option(help="Take 行[hang2], <行|hang2> and [停顿:0.5s] as hints.")] = True,
-    keep_code: Annotated[bool, typer.Option("--keep-code", help="Read fenced code, too.")] = False,
+    hints: Annotated[bool, typer.Option(help=HINTS_HELP)] = True,
+    keep_code: Annotated[bool, typer.Option("--keep-code", help=KEEP_CODE_HELP)] = False,
     neutral_tones: Annotated[bool, typer.Option(help="Give 衣服 and the like a neutral tone.")] = True,
     explained: Annotated[bool, typer.Option("--explain", help="Print which rule or model decided each part.")] = False,
 ) -> None:

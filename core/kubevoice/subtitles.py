@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from kubevoice.engine.timing import SentenceTime, Timing, WordTime
-from kubevoice.text.front_end_config import FrontEndConfig
+from kubevoice.text.front_end_config import FrontEndConfig, ReadingOptions
 from kubevoice.text.inline_hints import parse_hints
 from kubevoice.text.segment import CLOSERS, PAIRS, PAUSES, STOPS
 from kubevoice.text.ssml import is_document
@@ -32,7 +32,7 @@ class Cue:
     end: float
 
 
-def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
+def build_cues(text: str, timing: Timing, *, ssml: bool = False, options: ReadingOptions | None = None) -> list[Cue]:
     """Split a speech into cues, at least one for each sentence.
 
     Parameters
@@ -43,6 +43,8 @@ def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
         When each word is spoken.
     ssml
         Whether `text` is SSML.
+    options
+        How the text was read; None for the defaults.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
         In order, without overlap.
     """
     ssml = ssml or is_document(text)
-    written = MARKUP.sub(lambda match: HIDDEN * len(match[0]), text) if ssml else _hide_signs(text)
+    written = _hide_tags(text) if ssml else _hide_signs(text, options)
     strip: Callable[[str], str] = _strip_markup if ssml else _strip_hidden
     cues: list[Cue] = []
     begin = 0
@@ -62,9 +64,14 @@ def build_cues(text: str, timing: Timing, *, ssml: bool = False) -> list[Cue]:
     return cues
 
 
-def _hide_signs(text: str) -> str:
+def _hide_tags(text: str) -> str:
+    return MARKUP.sub(lambda match: HIDDEN * len(match[0]), text)
+
+
+def _hide_signs(text: str, options: ReadingOptions | None) -> str:
     """Hide the hints of a plain text and the signs of Markdown; line ends part sentences."""
-    spans = [span for span in parse_hints(text, FrontEndConfig()) if isinstance(span, Speech)]
+    config = FrontEndConfig().with_options(options)
+    spans = [span for span in parse_hints(text, config) if isinstance(span, Speech)]
     shown = {origin for span in spans for origin in span.origins or () if origin is not None}
     return "".join(char if at in shown or char in "\r\n" else HIDDEN for at, char in enumerate(text))
 
@@ -183,7 +190,9 @@ def to_json(timing: Timing) -> str:
 WRITERS: Mapping[str, Callable[[Sequence[Cue]], str]] = {"srt": to_srt, "vtt": to_vtt}
 
 
-def render_subtitles(kind: str, text: str, timing: Timing, *, ssml: bool = False) -> str:
+def render_subtitles(
+    kind: str, text: str, timing: Timing, *, ssml: bool = False, options: ReadingOptions | None = None
+) -> str:
     """Write the times of a speech as a file.
 
     Parameters
@@ -196,10 +205,12 @@ def render_subtitles(kind: str, text: str, timing: Timing, *, ssml: bool = False
         When each word is spoken.
     ssml
         Whether `text` is SSML.
+    options
+        How the text was read; None for the defaults.
 
     Returns
     -------
     str
         The file's text.
     """
-    return to_json(timing) if kind == "json" else WRITERS[kind](build_cues(text, timing, ssml=ssml))
+    return to_json(timing) if kind == "json" else WRITERS[kind](build_cues(text, timing, ssml=ssml, options=options))

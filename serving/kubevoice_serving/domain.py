@@ -7,7 +7,7 @@ from typing import Self
 from kubevoice.engine import Controls
 from kubevoice.engine.timing import Times, Timing
 from kubevoice.errors import InputError, SilentError
-from kubevoice.text import Lexicon
+from kubevoice.text import ReadingOptions
 from kubevoice.text.ssml import Notice
 
 from kubevoice_serving.unknown_voice import UnknownVoiceError
@@ -63,8 +63,8 @@ class SynthesisRequest:
         A description of the way to speak, which chooses controls where it names one.
     ssml : bool
         Whether the text is an SSML document.
-    lexicon : Lexicon or None
-        Readings of words that take precedence over the voice's own.
+    reading : ReadingOptions
+        How the text is read, beside the voice's own settings.
     loudness : float or None
         Integrated loudness in LUFS that a complete result is brought to; None leaves it as synthesized. Streams ignore
         it, because it is known only at the end.
@@ -90,7 +90,7 @@ class SynthesisRequest:
     controls: Controls = field(default_factory=Controls)
     instructions: str | None = None
     ssml: bool = False
-    lexicon: Lexicon | None = None
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
     loudness: float | None = None
     silence: bool = False
     bypass_cache: bool = False

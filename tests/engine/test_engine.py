@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.errors import InputError, KubeVoiceError
-from kubevoice.text import FrontEndConfig, Unit, UnitTables, analyse
+from kubevoice.text import FrontEndConfig, ReadingOptions, Unit, UnitTables, analyse
 from kubevoice.voice import load_bundle, seal_bundle
 from toy_voice import BINS, SCALE
 
@@ -170,9 +170,9 @@ def test_a_voice_reads_by_its_own_lexicon_and_a_request_before_it(toy, tmp_path)
         synthesize_text(engine, "好。", Controls()), synthesize("好。", {"好": ("hao3", "hao3")})
     )
     np.testing.assert_array_equal(
-        synthesize_text(engine, "好。", Controls(), lexicon=theirs), synthesize("好。", theirs)
+        synthesize_text(engine, "好。", Controls(), options=ReadingOptions(theirs)), synthesize("好。", theirs)
     )
-    audio = synthesize_text(engine, "坏。", Controls(), lexicon=theirs)
+    audio = synthesize_text(engine, "坏。", Controls(), options=ReadingOptions(theirs))
     np.testing.assert_array_equal(audio, synthesize("坏。", {"坏": ("huai4",) * 3}))
 
 

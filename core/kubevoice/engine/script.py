@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kubevoice.engine.controls import Controls, apply_style, report_unknown_names
 from kubevoice.engine.engine import Engine
-from kubevoice.text import Decision, Lexicon, Part, Passage, explain, parse_text, read_document
+from kubevoice.text import Decision, Part, Passage, ReadingOptions, explain, parse_text, read_document
 from kubevoice.text.ssml import Break, Notice
 
 __all__ = ["SENTENCE_PAUSE_SECONDS", "Script", "ScriptSegment", "build_script", "iter_segments"]
@@ -24,7 +24,7 @@ class Script:
 
 
 def build_script(
-    engine: Engine, text: str, *, ssml: bool = False, lexicon: Lexicon | None = None, explained: bool = False
+    engine: Engine, text: str, *, ssml: bool = False, options: ReadingOptions | None = None, explained: bool = False
 ) -> Script:
     """Run the front end on a text or an SSML document with the settings of a voice.
 
@@ -36,8 +36,8 @@ def build_script(
         Plain text or an SSML document.
     ssml
         Whether the text must be an SSML document; otherwise it is one if it begins with <speak>.
-    lexicon
-        Readings that override those of the voice.
+    options
+        How this text is read; None for the defaults.
     explained
         Whether the script has decisions, too.
 
@@ -51,7 +51,7 @@ def build_script(
     InputError
         If nothing in the text can be synthesized or a character has no reading.
     """
-    front_end_config = engine.front_end_config.with_lexicon(lexicon)
+    front_end_config = engine.front_end_config.with_options(options)
     document = parse_text(text, front_end_config, ssml=ssml)
     parts = read_document(document, front_end_config)
     styles = (style for part in parts if isinstance(part, Passage) for style in part.styles)

@@ -10,7 +10,7 @@ from kubevoice.engine.decoder import DecoderScheduler
 from kubevoice.engine.engine import Engine
 from kubevoice.engine.script import build_script, iter_segments
 from kubevoice.engine.timing import Times, time_mark, time_passage
-from kubevoice.text import Lexicon, Part, Passage
+from kubevoice.text import Part, Passage, ReadingOptions
 from kubevoice.text.ssml import Mark
 
 __all__ = ["SamplesOrTimes", "synthesize_parts", "synthesize_text", "synthesize_with_times"]
@@ -91,7 +91,7 @@ def synthesize_parts(
 
 
 def synthesize_text(
-    engine: Engine, text: str, controls: Controls, *, ssml: bool = False, lexicon: Lexicon | None = None
+    engine: Engine, text: str, controls: Controls, *, ssml: bool = False, options: ReadingOptions | None = None
 ) -> NDArray[np.float32]:
     """Synthesize a text or an SSML document.
 
@@ -105,8 +105,8 @@ def synthesize_text(
         Controls of the request.
     ssml
         Whether `text` is an SSML document.
-    lexicon
-        Readings that override those of the voice.
+    options
+        How this text is read; None for the defaults.
 
     Returns
     -------
@@ -119,5 +119,5 @@ def synthesize_text(
         If nothing in the text has a reading, a character has no known reading, or the voice lacks a speaker or an
         emotion.
     """
-    script = build_script(engine, text, ssml=ssml, lexicon=lexicon)
+    script = build_script(engine, text, ssml=ssml, options=options)
     return np.concatenate(list(synthesize_parts(engine, script.parts, controls)))

@@ -6,7 +6,7 @@ characters -> normalisation -> sentences -> words -> pinyin -> sandhi -> erhua -
 from kubevoice.text.analysis import Analysis, Decision, Sentence, Syllable, Word
 from kubevoice.text.document import Part, Passage, parse_text, read_document
 from kubevoice.text.explanation import analyse, explain
-from kubevoice.text.front_end_config import LEXICON_FILE, FrontEndConfig
+from kubevoice.text.front_end_config import LEXICON_FILE, FrontEndConfig, ReadingOptions
 from kubevoice.text.g2p import Lexicon, Reading
 from kubevoice.text.lexicon import has_neutral_tones, make_lexicon, read_lexicon
 from kubevoice.text.segment import is_han
@@ -22,6 +22,7 @@ __all__ = [
     "Part",
     "Passage",
     "Reading",
+    "ReadingOptions",
     "Sentence",
     "Syllable",
     "Unit",

@@ -8,7 +8,7 @@ from typing import Literal
 from kubevoice.text.characters import clean
 from kubevoice.text.g2p import Lexicon, Reading
 
-__all__ = ["LEXICON_FILE", "English", "FrontEndConfig"]
+__all__ = ["LEXICON_FILE", "English", "FrontEndConfig", "ReadingOptions"]
 
 English = Literal["syllables", "phones"]
 LEXICON_FILE = "lexicon.txt"
@@ -24,6 +24,25 @@ def _compile(words: Iterable[str], border: str = "") -> re.Pattern[str] | None:
         for word in sorted(words, key=len, reverse=True)
     ]
     return re.compile("|".join(alternatives)) if alternatives else None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How the text of one request is read, beside the settings of its voice.
+
+    Attributes
+    ----------
+    lexicon
+        Readings that override those of the voice, and words that are read instead of others.
+    hints
+        Whether plain text may have readings and pauses in it.
+    keep_code
+        Whether fenced code in plain text is read.
+    """
+
+    lexicon: Lexicon | None = None
+    hints: bool = True
+    keep_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +92,21 @@ class FrontEndConfig:
         # A word of letters or figures is no part of a longer one: 80后 is not in 180后.
         object.__setattr__(self, "word_pattern", _compile(words, "[A-Za-z0-9]"))
 
-    def with_lexicon(self, lexicon: Lexicon | None) -> "FrontEndConfig":
-        """Return a copy with more readings.
+    def with_options(self, options: ReadingOptions | None) -> "FrontEndConfig":
+        """Return a copy for a request.
 
         Parameters
         ----------
-        lexicon
-            Readings that override those of this config; None or empty for none.
+        options
+            Of the request; None for the defaults.
 
         Returns
         -------
         FrontEndConfig
-            The new config, or this one if there are no readings.
+            The new config, or this one if the options change nothing.
         """
-        return replace(self, lexicon={**self.lexicon, **lexicon}) if lexicon else self
+        options = options or ReadingOptions()
+        hints, keep_code = self.hints and options.hints, self.keep_code or options.keep_code
+        if not options.lexicon and (hints, keep_code) == (self.hints, self.keep_code):
+            return self
+        return replace(self, lexicon={**self.lexicon, **(options.lexicon or {})}, hints=hints, keep_code=keep_code)

@@ -22,7 +22,7 @@ from kubevoice_serving.http.errors import ERRORS, ApiError, add_error_handlers, 
 from kubevoice_serving.http.head_requests import HeadRequests
 from kubevoice_serving.http.metrics import HttpMetrics, ObservabilityMiddleware
 from kubevoice_serving.http.recordings import Recordings
-from kubevoice_serving.http.request_parsing import check_text, parse_lexicon
+from kubevoice_serving.http.request_parsing import check_text, parse_reading_options
 from kubevoice_serving.http.residency_metrics import render_residency
 from kubevoice_serving.http.routes.batches import add_batch_route
 from kubevoice_serving.http.routes.lists import add_list_routes
@@ -123,9 +123,10 @@ def _add_analyze_route(app: FastAPI, backend: Backend, rules: ClientRules) -> No
     async def analyze(body: AnalyzeRequest) -> AnalyzeResponse:
         """Analyze how text would be read: sentences, words, pinyin and the voice's units."""
         check_text(body.text, "text")
-        lexicon = parse_lexicon(body.lexicon)
-        named, _ = await rules.resolve_voice(SynthesisRequest(body.text, body.voice), backend)
-        analysis = await backend.analyze(body.text, lexicon, ssml=body.ssml, voice=named.voice)
+        reading = parse_reading_options(body)
+        request = SynthesisRequest(body.text, body.voice, ssml=body.ssml, reading=reading)
+        resolved, _ = await rules.resolve_voice(request, backend)
+        analysis = await backend.analyze(resolved)
         if isinstance(analysis, Refusal):
             raise make_refusal_error(analysis, "text")
         return AnalyzeResponse.model_validate(analysis.as_dict())

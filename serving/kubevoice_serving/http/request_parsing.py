@@ -4,14 +4,14 @@ from http import HTTPStatus
 
 from kubevoice.engine import Controls
 from kubevoice.errors import InputError
-from kubevoice.text import Lexicon, make_lexicon
+from kubevoice.text import ReadingOptions, make_lexicon
 
 from kubevoice_serving.domain import Refusal, SynthesisRequest
 from kubevoice_serving.http.errors import ApiError, make_refusal_error
-from kubevoice_serving.http.schemas import MAX_CHARACTERS, SpeechOptions
+from kubevoice_serving.http.schemas import MAX_CHARACTERS, ReadingFields, SpeechOptions
 from kubevoice_serving.tracing import current_span
 
-__all__ = ["check_text", "parse_lexicon", "parse_synthesis_request"]
+__all__ = ["check_text", "parse_reading_options", "parse_synthesis_request"]
 
 
 def check_text(text: str, param: str) -> None:
@@ -58,7 +58,7 @@ def parse_synthesis_request(options: SpeechOptions, text: str, *, ssml: bool = F
     Raises
     ------
     ApiError
-        As `parse_lexicon`.
+        As `parse_reading_options`.
     """
     controls = Controls(
         speaker=options.speaker,
@@ -68,7 +68,6 @@ def parse_synthesis_request(options: SpeechOptions, text: str, *, ssml: bool = F
         pitch=options.pitch,
         volume=options.volume,
     )
-    lexicon = parse_lexicon(options.lexicon)
     trace = current_span().propagation_headers
     return SynthesisRequest(
         text,
@@ -76,31 +75,32 @@ def parse_synthesis_request(options: SpeechOptions, text: str, *, ssml: bool = F
         controls=controls,
         instructions=options.instructions,
         ssml=ssml,
-        lexicon=lexicon,
+        reading=parse_reading_options(options),
         trace=trace,
     )
 
 
-def parse_lexicon(readings: dict[str, str] | None) -> Lexicon | None:
-    """Parse the lexicon of a body.
+def parse_reading_options(fields: ReadingFields) -> ReadingOptions:
+    """Read how the text of a body is to be read.
 
     Parameters
     ----------
-    readings : dict of str to str or None
-        Readings by word, in pinyin with tones.
+    fields : ReadingFields
+        The body.
 
     Returns
     -------
-    Lexicon or None
-        The lexicon; None if it has no readings.
+    ReadingOptions
+        With the lexicon, unless it has no readings.
 
     Raises
     ------
     ApiError
-        400 `cannot_speak`, which names every entry that is wrong.
+        400 `cannot_speak`, which names every entry of the lexicon that is wrong.
     """
+    readings = (fields.lexicon or {}).items()
     try:
-        entries = ((f"lexicon[{word[:32]!r}]", word, pinyin) for word, pinyin in (readings or {}).items())
-        return make_lexicon(entries) or None
+        lexicon = make_lexicon((f"lexicon[{word[:32]!r}]", word, pinyin) for word, pinyin in readings)
     except InputError as error:
         raise make_refusal_error(Refusal.from_error(error), "lexicon") from None
+    return ReadingOptions(lexicon or None, hints=fields.hints, keep_code=fields.keep_code)

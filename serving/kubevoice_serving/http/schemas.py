@@ -24,6 +24,7 @@ __all__ = [
     "ErrorResponse",
     "LegacyRequest",
     "LegacyResponse",
+    "ReadingFields",
     "RequestNotice",
     "SpeechInput",
     "SpeechOptions",
@@ -61,7 +62,20 @@ IGNORED_FIELDS = frozenset(
 """Fields that clients of other servers send and that have no effect here."""
 
 
-class SpeechOptions(StrictModel):
+class ReadingFields(StrictModel):
+    """How the text of a request is read."""
+
+    lexicon: dict[str, str] | None = Field(
+        None,
+        max_length=200,
+        description="By word, pinyin with tones, or the words that are read instead.",
+        examples=[{"重庆": "chong2 qing4", "80后": "八零后"}],
+    )
+    hints: bool = Field(True, description="Whether plain text may have hints such as 行[hang2] (docs/front-end.md).")
+    keep_code: bool = Field(False, description="Whether fenced code in plain text is read.")
+
+
+class SpeechOptions(ReadingFields):
     """Voice, controls and readings of a request. A field that is null is as one that is omitted."""
 
     model: str = Field("kubevoice", description="Ignored; OpenAI's clients send it. `voice` selects the voice.")
@@ -81,12 +95,6 @@ class SpeechOptions(StrictModel):
     )
     pitch: float = Field(0.0, ge=-12, le=12, description="Change of pitch in semitones.")
     volume: float = Field(1.0, ge=0, le=2, description="Factor on the amplitude.")
-    lexicon: dict[str, str] | None = Field(
-        None,
-        max_length=200,
-        description="By word, pinyin with tones, or the words that are read instead.",
-        examples=[{"重庆": "chong2 qing4", "80后": "八零后"}],
-    )
     instructions: str | None = Field(
         None,
         max_length=MAX_CHARACTERS,
@@ -196,7 +204,7 @@ class LegacyResponse(BaseModel):
     audio_url: str = Field(examples=["/audio/0f8fad5bd9cb469fa16570867728950e.wav"])
 
 
-class AnalyzeRequest(StrictModel):
+class AnalyzeRequest(ReadingFields):
     """Text to analyze."""
 
     text: Text = Field(examples=["他行长2米。"])
@@ -204,9 +212,6 @@ class AnalyzeRequest(StrictModel):
         None, description="Voice whose front end is used; the default voice if omitted."
     )
     ssml: bool = Field(False, description="The text is an SSML document (docs/ssml.md).")
-    lexicon: dict[str, str] | None = Field(
-        None, max_length=200, description="By word, pinyin with tones, or the words that are read instead."
-    )
 
 
 class AnalyzedSyllable(BaseModel):

@@ -12,7 +12,7 @@ from kubevoice.engine.instructions import apply_instructions
 from kubevoice.engine.synthesis import SamplesOrTimes, synthesize_with_times
 from kubevoice.engine.timing import Times, time_parts
 from kubevoice.errors import SilentError
-from kubevoice.text import Analysis, Lexicon, Passage
+from kubevoice.text import Analysis, Passage
 from kubevoice.text.ssml import Break, Notice
 from numpy.typing import NDArray
 
@@ -232,26 +232,22 @@ def compute_timing(request: SynthesisRequest, voice: str, engine: Engine) -> Spe
 def _read_script(request: SynthesisRequest, engine: Engine) -> Script:
     """Run the front end; text with nothing to speak is a silence if the request allows it."""
     try:
-        return build_script(engine, request.text, ssml=request.ssml, lexicon=request.lexicon)
+        return build_script(engine, request.text, ssml=request.ssml, options=request.reading)
     except SilentError:
         if not request.silence:
             raise
         return Script(SILENCE, (Notice("nothing in the text can be spoken; this is a silence"),))
 
 
-def analyze_text(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bool) -> Analysis:
+def analyze_text(engine: Engine, request: SynthesisRequest) -> Analysis:
     """Analyze how a voice would read a text. No network runs but the front end's.
 
     Parameters
     ----------
     engine : Engine
         The loaded voice.
-    text : str
-        Plain text, or an SSML document if `ssml` is set.
-    lexicon : Lexicon or None
-        Readings that take precedence over the voice's own.
-    ssml : bool
-        Whether the text is an SSML document.
+    request : SynthesisRequest
+        The text, and how it is read.
 
     Returns
     -------
@@ -263,6 +259,6 @@ def analyze_text(engine: Engine, text: str, lexicon: Lexicon | None, *, ssml: bo
     InputError
         If the text cannot be read.
     """
-    script = build_script(engine, text, ssml=ssml, lexicon=lexicon, explained=True)
+    script = build_script(engine, request.text, ssml=request.ssml, options=request.reading, explained=True)
     sentences = (part.sentence for part in script.parts if isinstance(part, Passage))
-    return Analysis(text, tuple(sentences), script.notices, script.decisions)
+    return Analysis(request.text, tuple(sentences), script.notices, script.decisions)

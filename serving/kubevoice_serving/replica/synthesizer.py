@@ -13,7 +13,7 @@ from kubevoice.engine import DecoderScheduler
 from kubevoice.engine.timing import Times
 from kubevoice.errors import InputError
 from kubevoice.resources.data_plane import ReplicaState, SynthesizerConfig
-from kubevoice.text import Analysis, Lexicon
+from kubevoice.text import Analysis
 from kubevoice.validation import describe_errors
 from pydantic import ValidationError
 
@@ -223,21 +223,13 @@ class Synthesizer:
         except (AtCapacityError, UnavailableError) as error:
             return error
 
-    async def analyze(
-        self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
-    ) -> Analysis | Refusal | AtCapacityError | UnavailableError:
+    async def analyze(self, request: SynthesisRequest) -> Analysis | Refusal | AtCapacityError | UnavailableError:
         """Analyze how a voice would read a text.
 
         Parameters
         ----------
-        text : str
-            Plain text, or an SSML document if `ssml` is set.
-        lexicon : Lexicon or None
-            Readings that take precedence over the voice's own.
-        ssml : bool
-            Whether the text is an SSML document.
-        voice : str or None
-            Name of the voice; None is the default voice.
+        request : SynthesisRequest
+            The text, how it is read, and the voice.
 
         Returns
         -------
@@ -250,8 +242,8 @@ class Synthesizer:
             If no voice could be loaded.
         """
         try:
-            async with self._voices.use(voice) as (_, engine):
-                return await asyncio.to_thread(analyze_text, engine, text, lexicon, ssml=ssml)
+            async with self._voices.use(request.voice) as (_, engine):
+                return await asyncio.to_thread(analyze_text, engine, request)
         except InputError as error:
             return Refusal.from_error(error)
         except (AtCapacityError, UnavailableError) as error:

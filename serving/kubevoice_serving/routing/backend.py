@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from kubevoice.resources.data_plane import ReplicaState, Track, TrackTraffic
-from kubevoice.text import Analysis, Lexicon
+from kubevoice.text import Analysis
 
 from kubevoice_serving.domain import Refusal, SpeechItem, SpeechTiming, SynthesisRequest, SynthesisResult, VoiceInfo
 
@@ -69,21 +69,13 @@ class Backend(Protocol):
             Times in seconds from the beginning of the audio, or why the voice cannot synthesize the request.
         """
 
-    async def analyze(
-        self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
-    ) -> Analysis | Refusal:
+    async def analyze(self, request: SynthesisRequest) -> Analysis | Refusal:
         """Analyze how a voice would read a text.
 
         Parameters
         ----------
-        text : str
-            Plain text, or an SSML document if `ssml` is set.
-        lexicon : Lexicon or None
-            Readings that take precedence over the voice's own.
-        ssml : bool
-            Whether the text is an SSML document.
-        voice : str or None
-            Name of the voice; None is the default voice.
+        request : SynthesisRequest
+            The text, how it is read, and the voice.
 
         Returns
         -------

@@ -1,7 +1,7 @@
 """The part of a `Backend` that passes calls on to another one."""
 
 from kubevoice.resources.data_plane import ReplicaState, Track, TrackTraffic
-from kubevoice.text import Analysis, Lexicon
+from kubevoice.text import Analysis
 
 from kubevoice_serving.domain import Refusal, SpeechTiming, SynthesisRequest, VoiceInfo
 from kubevoice_serving.routing.backend import Backend
@@ -36,14 +36,12 @@ class ForwardingBackend:
         """
         return await self._backend.compute_timing(request)
 
-    async def analyze(
-        self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
-    ) -> Analysis | Refusal:
+    async def analyze(self, request: SynthesisRequest) -> Analysis | Refusal:
         """Analyze how a voice would read a text.
 
         Parameters
         ----------
-        text, lexicon, ssml, voice : str, Lexicon or None, bool, str or None
+        request : SynthesisRequest
             As for `Backend.analyze`.
 
         Returns
@@ -51,7 +49,7 @@ class ForwardingBackend:
         Analysis or Refusal
             The backend's answer.
         """
-        return await self._backend.analyze(text, lexicon, ssml=ssml, voice=voice)
+        return await self._backend.analyze(request)
 
     async def list_voices(self) -> tuple[VoiceInfo, ...]:
         """List the voices.

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from kubevoice.resources.data_plane import IngressConfig, ReplicaState, Track, TrackTraffic
-from kubevoice.text import Analysis, Lexicon
+from kubevoice.text import Analysis
 from ray.serve.handle import DeploymentHandle
 
 from kubevoice_serving.domain import (
@@ -151,14 +151,12 @@ class RayBackend:
         """
         return await await_replica(self._stable.compute_timing.remote(request))
 
-    async def analyze(
-        self, text: str, lexicon: Lexicon | None = None, *, ssml: bool = False, voice: str | None = None
-    ) -> Analysis | Refusal:
+    async def analyze(self, request: SynthesisRequest) -> Analysis | Refusal:
         """Analyze how a voice of the stable replicas would read a text.
 
         Parameters
         ----------
-        text, lexicon, ssml, voice : str, Lexicon or None, bool, str or None
+        request : SynthesisRequest
             As for `Backend.analyze`.
 
         Returns
@@ -171,7 +169,7 @@ class RayBackend:
         AtCapacityError, UnavailableError
             As `await_replica`.
         """
-        return await await_replica(self._stable.analyze.remote(text, lexicon, ssml=ssml, voice=voice))
+        return await await_replica(self._stable.analyze.remote(request))
 
     async def list_voices(self) -> tuple[VoiceInfo, ...]:
         """List the voices of one stable replica.

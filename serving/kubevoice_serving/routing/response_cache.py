@@ -43,9 +43,9 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     Parameters
     ----------
     request : SynthesisRequest
-        Of it the key has text, format, loudness, timestamps, controls, instructions, whether it is SSML, and the
-        lexicon. It leaves out what does not change the result: whether the cache is bypassed, when the result is due,
-        how long it may wait, what it continues, whether it may be silent, and the trace.
+        Of it the key has text, format, loudness, timestamps, controls, instructions, whether it is SSML, and its
+        reading options. It leaves out what does not change the result: whether the cache is bypassed, when the result
+        is due, how long it may wait, what it continues, whether it may be silent, and the trace.
     voice : str
         Name of the voice, the default one's if the request names none. Two names may have the same revision, and the
         head of a result names the voice.
@@ -60,12 +60,13 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     str
         A SHA-256 in hexadecimal.
     """
-    lexicon = sorted((word, list(reading)) for word, reading in (request.lexicon or {}).items())
+    lexicon = sorted((word, list(reading)) for word, reading in (request.reading.lexicon or {}).items())
+    reading = [lexicon, request.reading.hints, request.reading.keep_code]
     header_has_length = not streaming and request.audio_format in ("wav", "flac")
     has_times = request.timestamps and streaming
     output = [request.audio_format, header_has_length, has_times, request.loudness]
     controls = [*astuple(request.controls), request.instructions]
-    parts = [voice, revision, request.text, output, controls, request.ssml, lexicon]
+    parts = [voice, revision, request.text, output, controls, request.ssml, reading]
     return hash_text(json.dumps(parts))
 
 

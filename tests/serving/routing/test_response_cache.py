@@ -8,6 +8,7 @@ from contextlib import aclosing
 import pytest
 from kubevoice.engine import Controls
 from kubevoice.resources.data_plane import CacheConfig
+from kubevoice.text import ReadingOptions
 from kubevoice.text.ssml import Notice
 from kubevoice_serving.domain import SpeechHead, SynthesisRequest, SynthesisResult, SynthesisStats
 from kubevoice_serving.routing.response_cache import (
@@ -60,7 +61,9 @@ def make_key(request=REQUEST, voice="mei", revision=REVISION, *, streaming=False
         SynthesisRequest("你好。", "mei", controls=Controls(speed=1.1)),
         SynthesisRequest("你好。", "mei", controls=Controls(emotion="happy")),
         SynthesisRequest("你好。", "mei", ssml=True),
-        SynthesisRequest("你好。", "mei", lexicon={"好": ("hao4",)}),
+        SynthesisRequest("你好。", "mei", reading=ReadingOptions({"好": ("hao4",)})),
+        SynthesisRequest("你好。", "mei", reading=ReadingOptions(hints=False)),
+        SynthesisRequest("你好。", "mei", reading=ReadingOptions(keep_code=True)),
     ],
 )
 def test_a_request_with_another_result_has_another_key(other):

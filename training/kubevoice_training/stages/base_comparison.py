@@ -10,7 +10,7 @@ from kubevoice.digests import hash_text
 from kubevoice.engine import Controls, Engine, synthesize_text
 from kubevoice.errors import InputError
 from kubevoice.resources.voicemodel import BaseVoice
-from kubevoice.text import LEXICON_FILE
+from kubevoice.text import LEXICON_FILE, ReadingOptions
 from kubevoice.voice import GRAPHS, Bundle, VoiceManifest
 
 from kubevoice_training.evaluation.naturalness import rate_naturalness
@@ -64,11 +64,11 @@ def measure_naturalness_loss(
         If the base voice is damaged.
     """
     base_engine = _load_base(base, context)
-    lexicon = engine.front_end_config.lexicon
+    options = ReadingOptions(engine.front_end_config.lexicon)
     try:
         spoken = [
             synthesize_text(
-                base_engine, clip.text, _choose_controls(clip, engine.manifest, base_engine.manifest), lexicon=lexicon
+                base_engine, clip.text, _choose_controls(clip, engine.manifest, base_engine.manifest), options=options
             )
             for clip in select_rated_clips(clips)
         ]
