@@ -70,7 +70,8 @@ def _hide_tags(text: str) -> str:
 
 def _hide_signs(text: str, options: ReadingOptions | None) -> str:
     """Hide the hints of a plain text and the signs of Markdown; line ends part sentences."""
-    config = FrontEndConfig().with_options(options)
+    options = options or ReadingOptions()
+    config = FrontEndConfig(hints=options.hints, keep_code=options.keep_code)  # signs need no lexicon
     spans = [span for span in parse_hints(text, config) if isinstance(span, Speech)]
     shown = {origin for span in spans for origin in span.origins or () if origin is not None}
     return "".join(char if at in shown or char in "\r\n" else HIDDEN for at, char in enumerate(text))

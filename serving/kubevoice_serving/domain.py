@@ -63,7 +63,7 @@ class SynthesisRequest:
         A description of the way to speak, which chooses controls where it names one.
     ssml : bool
         Whether the text is an SSML document.
-    reading : ReadingOptions
+    reading_options : ReadingOptions
         How the text is read, beside the voice's own settings.
     loudness : float or None
         Integrated loudness in LUFS that a complete result is brought to; None leaves it as synthesized. Streams ignore
@@ -90,7 +90,7 @@ class SynthesisRequest:
     controls: Controls = field(default_factory=Controls)
     instructions: str | None = None
     ssml: bool = False
-    reading: ReadingOptions = field(default_factory=ReadingOptions)
+    reading_options: ReadingOptions = field(default_factory=ReadingOptions)
     loudness: float | None = None
     silence: bool = False
     bypass_cache: bool = False

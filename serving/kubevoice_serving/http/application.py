@@ -123,8 +123,8 @@ def _add_analyze_route(app: FastAPI, backend: Backend, rules: ClientRules) -> No
     async def analyze(body: AnalyzeRequest) -> AnalyzeResponse:
         """Analyze how text would be read: sentences, words, pinyin and the voice's units."""
         check_text(body.text, "text")
-        reading = parse_reading_options(body)
-        request = SynthesisRequest(body.text, body.voice, ssml=body.ssml, reading=reading)
+        options = parse_reading_options(body)
+        request = SynthesisRequest(body.text, body.voice, ssml=body.ssml, reading_options=options)
         resolved, _ = await rules.resolve_voice(request, backend)
         analysis = await backend.analyze(resolved)
         if isinstance(analysis, Refusal):

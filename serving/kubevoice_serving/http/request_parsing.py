@@ -75,7 +75,7 @@ def parse_synthesis_request(options: SpeechOptions, text: str, *, ssml: bool = F
         controls=controls,
         instructions=options.instructions,
         ssml=ssml,
-        reading=parse_reading_options(options),
+        reading_options=parse_reading_options(options),
         trace=trace,
     )
 

@@ -232,7 +232,7 @@ def compute_timing(request: SynthesisRequest, voice: str, engine: Engine) -> Spe
 def _read_script(request: SynthesisRequest, engine: Engine) -> Script:
     """Run the front end; text with nothing to speak is a silence if the request allows it."""
     try:
-        return build_script(engine, request.text, ssml=request.ssml, options=request.reading)
+        return build_script(engine, request.text, ssml=request.ssml, options=request.reading_options)
     except SilentError:
         if not request.silence:
             raise
@@ -259,6 +259,6 @@ def analyze_text(engine: Engine, request: SynthesisRequest) -> Analysis:
     InputError
         If the text cannot be read.
     """
-    script = build_script(engine, request.text, ssml=request.ssml, options=request.reading, explained=True)
+    script = build_script(engine, request.text, ssml=request.ssml, options=request.reading_options, explained=True)
     sentences = (part.sentence for part in script.parts if isinstance(part, Passage))
     return Analysis(request.text, tuple(sentences), script.notices, script.decisions)

@@ -60,13 +60,13 @@ def make_cache_key(request: SynthesisRequest, voice: str, revision: str, *, stre
     str
         A SHA-256 in hexadecimal.
     """
-    lexicon = sorted((word, list(reading)) for word, reading in (request.reading.lexicon or {}).items())
-    reading = [lexicon, request.reading.hints, request.reading.keep_code]
+    options = request.reading_options
+    lexicon = sorted((word, list(reading)) for word, reading in (options.lexicon or {}).items())
+    reading_options = [lexicon, options.hints, options.keep_code]
     header_has_length = not streaming and request.audio_format in ("wav", "flac")
-    has_times = request.timestamps and streaming
-    output = [request.audio_format, header_has_length, has_times, request.loudness]
+    output = [request.audio_format, header_has_length, request.timestamps and streaming, request.loudness]
     controls = [*astuple(request.controls), request.instructions]
-    parts = [voice, revision, request.text, output, controls, request.ssml, reading]
+    parts = [voice, revision, request.text, output, controls, request.ssml, reading_options]
     return hash_text(json.dumps(parts))
 
 

@@ -61,9 +61,9 @@ def make_key(request=REQUEST, voice="mei", revision=REVISION, *, streaming=False
         SynthesisRequest("你好。", "mei", controls=Controls(speed=1.1)),
         SynthesisRequest("你好。", "mei", controls=Controls(emotion="happy")),
         SynthesisRequest("你好。", "mei", ssml=True),
-        SynthesisRequest("你好。", "mei", reading=ReadingOptions({"好": ("hao4",)})),
-        SynthesisRequest("你好。", "mei", reading=ReadingOptions(hints=False)),
-        SynthesisRequest("你好。", "mei", reading=ReadingOptions(keep_code=True)),
+        SynthesisRequest("你好。", "mei", reading_options=ReadingOptions({"好": ("hao4",)})),
+        SynthesisRequest("你好。", "mei", reading_options=ReadingOptions(hints=False)),
+        SynthesisRequest("你好。", "mei", reading_options=ReadingOptions(keep_code=True)),
     ],
 )
 def test_a_request_with_another_result_has_another_key(other):

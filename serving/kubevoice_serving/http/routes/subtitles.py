@@ -50,7 +50,8 @@ def add_subtitles_route(app: FastAPI, backend: Backend, rules: ClientRules) -> N
             if timing.silent:
                 return Response(status_code=HTTPStatus.NO_CONTENT)
             raise make_refusal_error(timing, "input")
-        options = request.reading
-        content = render_subtitles(body.format, body.input, timing.timing, ssml=body.ssml, options=options)
+        content = render_subtitles(
+            body.format, body.input, timing.timing, ssml=body.ssml, options=request.reading_options
+        )
         headers = {"X-Voice": timing.voice, "X-Revision": timing.revision} | make_notices_header(body.notices + notices)
         return Response(content, headers=headers, media_type=MEDIA_TYPES[body.format])
