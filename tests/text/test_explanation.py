@@ -39,6 +39,10 @@ def test_what_is_neither_pinyin_nor_words_is_refused(line):
         read_lexicon(line)
 
 
+def test_rules_see_what_a_lexicon_puts_before_a_number():
+    assert join_normalized("请按110", {"按": "拨打"}) == "请拨打幺幺零"
+
+
 @pytest.mark.parametrize(
     ("written", "spoken"),
     [

@@ -64,18 +64,26 @@ def _get_words(span: Speech) -> TracedText:
 
 def _replace_words(text: TracedText, config: FrontEndConfig, record: Record) -> TracedText:
     """Put the lexicon's words and the usual respellings of brands in the place of others."""
-    for name, words, pattern in (("lexicon", config.words, config.word_pattern), ("brands", *load_brands())):
+    brands, brand_pattern = load_brands()
+    tables = (
+        ("lexicon", partial(_get_entry, config.words), config.word_pattern),
+        ("brands", partial(_get_brand, brands), brand_pattern),
+    )
+    for name, look_up, pattern in tables:
         if pattern is not None:
-            look_up = partial(_get_entry, words)
             record_matches(name, text, pattern, look_up, record)
             text = text.sub(pattern, look_up)
     return text
 
 
 def _get_entry(words: Mapping[str, str], match: re.Match[str]) -> str:
+    return words[match[0]]
+
+
+def _get_brand(brands: Mapping[str, str], match: re.Match[str]) -> str:
     # Without the space a number would be read as one of the letters before it.
     space = " " if match.string[match.end() : match.end() + 1].isdigit() else ""
-    return words[match[0]] + space
+    return brands[match[0]] + space
 
 
 def normalise_span(span: Speech, config: FrontEndConfig, record: Record = None) -> TracedText:
