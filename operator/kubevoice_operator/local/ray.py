@@ -7,6 +7,7 @@ connection needs a token that only this user can read.
 import json
 import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -35,8 +36,8 @@ __all__ = ["LocalRay", "RayProcess", "port_is_free"]
 START_SECONDS = 300.0
 """A machine that is busy needs minutes; a head node that cannot start ends long before."""
 STOP_SECONDS = 5.0
-GAVE_UP = "timed out during startup"
-"""What Ray says when a node is not ready within 30 seconds, for which it has no setting. It is started again."""
+GAVE_UP = re.compile("timed out during startup|Timed out waiting for node info")
+"""What Ray or its client server says when a node is not ready within 30 seconds, for which they have no setting."""
 LAST_LINES = 5
 PORTS = range(20000, 30000)
 SOCKET_PATH_LIMIT = 107
@@ -177,8 +178,8 @@ class LocalRay:
         KubeVoiceError
             If it ends or does not answer; the message quotes the end of the log and names it.
         """
-        started_at, end, exit_code = time.monotonic(), GAVE_UP, None
-        while GAVE_UP in end and time.monotonic() - started_at < START_SECONDS:
+        started_at = time.monotonic()
+        while True:
             process, head, begin = self._launch(environment)
             exit_code = None
             while exit_code is None and time.monotonic() - started_at < START_SECONDS:
@@ -189,9 +190,10 @@ class LocalRay:
                 exit_code = process.poll()
             self.stop()
             end = self._read_end(begin)
-        seconds = time.monotonic() - started_at
-        what = "did not answer within" if exit_code is None else f"ended with exit code {exit_code} after"
-        raise KubeVoiceError(f"Ray {what} {seconds:.0f} s; its log {self.log} ends with:\n{end}")
+            seconds = time.monotonic() - started_at
+            if seconds > START_SECONDS or not GAVE_UP.search(end):
+                what = "did not answer within" if exit_code is None else f"ended with exit code {exit_code} after"
+                raise KubeVoiceError(f"Ray {what} {seconds:.0f} s; its log {self.log} ends with:\n{end}")
 
     def _launch(self, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], RayProcess, int]:
         """Start a head node; return its process, its record and where its messages begin in the log."""
