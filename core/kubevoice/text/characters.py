@@ -34,6 +34,9 @@ ASPECT = re.compile(
 
 KNOWN = 20_000
 """Characters whose form is remembered."""
+SUPERSCRIPTS = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*[⁺⁻⁰¹⁴⁵⁶⁷⁸⁹][⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*|[²³]{2,}")
+"""Exponents other than those of squares and cubes, which have words of their own."""
+EXPONENTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
 APOSTROPHE = re.compile("(?<=[A-Za-z])’(?=[A-Za-z])")
 
 
@@ -54,8 +57,6 @@ def _fold(character: str) -> str:
         return read_cardinal(folded)  # each is a number of its own: ①②
     if folded.isalpha() and not folded.isascii() and (letter := unicodedata.normalize("NFD", folded)[0]).isascii():
         return letter  # café is read like cafe
-    if folded.isdigit() and unicodedata.decomposition(character).startswith("<super>"):
-        return f"^{folded}"
     return folded.replace("⁄", "/")
 
 
@@ -85,7 +86,9 @@ def clean(text: str | TracedText) -> TracedText:
     TracedText
         The cleaned text; each character keeps the index of the input that it came from.
     """
-    folded = (TracedText.from_input(text) if isinstance(text, str) else text).translate(_fold)
+    traced = TracedText.from_input(text) if isinstance(text, str) else text
+    traced = traced.sub(SUPERSCRIPTS, lambda match: "^" + match[0].translate(EXPONENTS).removeprefix("+"))
+    folded = traced.translate(_fold)
     readable = folded.translate(_drop_unreadable)
     simplified = ASPECT.sub("着", str(_simplify().convert(readable.text)))
     simplified = APOSTROPHE.sub("'", simplified)

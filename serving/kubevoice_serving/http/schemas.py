@@ -44,9 +44,17 @@ def _unwrap_voice(value: object) -> object:
 
 
 class StrictModel(BaseModel):
-    """A model that rejects unknown fields."""
+    """A model that rejects unknown fields. A field that is null is as one that is omitted, if it has a default."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _omit_nulls(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        defaults = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: each for name, each in value.items() if each is not None or name not in defaults}
 
 
 IGNORED_FIELDS = frozenset(
@@ -76,7 +84,7 @@ class ReadingFields(StrictModel):
 
 
 class SpeechOptions(ReadingFields):
-    """Voice, controls and readings of a request. A field that is null is as one that is omitted."""
+    """Voice, controls and readings of a request."""
 
     model: str = Field("kubevoice", description="Ignored; OpenAI's clients send it. `voice` selects the voice.")
     voice: Annotated[str | None, BeforeValidator(_unwrap_voice)] = Field(
@@ -108,13 +116,11 @@ class SpeechOptions(ReadingFields):
     @model_validator(mode="wrap")
     @classmethod
     def _accept_known_fields(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Take out the fields of other servers, and nulls where there is a default."""
+        """Take out the fields of other servers."""
         if not isinstance(value, dict):
             return handler(value)
-        optional = {name for name, field in cls.model_fields.items() if not field.is_required()} | IGNORED_FIELDS
-        given = {name: each for name, each in value.items() if each is not None or name not in optional}
-        ignored = tuple(name for name in given if name in IGNORED_FIELDS)
-        model = handler({name: each for name, each in given.items() if name not in IGNORED_FIELDS})
+        model = handler({name: each for name, each in value.items() if name not in IGNORED_FIELDS})
+        ignored = tuple(name for name, each in value.items() if name in IGNORED_FIELDS and each is not None)
         model._ignored = ignored  # noqa: SLF001  # of this class
         return model
 
@@ -125,7 +131,7 @@ class SpeechOptions(ReadingFields):
 
 
 class SpeechInput(SpeechOptions):
-    """The text to synthesize, and its options. A field that is null is as one that is omitted."""
+    """The text to synthesize, and its options."""
 
     input: Text = Field(
         description=f"Text to synthesize, at most {MAX_CHARACTERS} characters.", examples=["今天天气真好。"]

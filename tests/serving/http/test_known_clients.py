@@ -88,6 +88,17 @@ def test_null_is_as_omitted(site, toy):
     assert read_notices(headers) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/tts", {"text": TEXT} | dict.fromkeys(("emotion", "speaker_id", "speed", "volume"))),
+        ("/v1/text/analyze", {"text": TEXT} | dict.fromkeys(("voice", "ssml", "lexicon", "hints", "keep_code"))),
+    ],
+)
+def test_null_is_as_omitted_on_other_routes(site, path, body):
+    assert site.call("POST", path, body)[0] == 200
+
+
 def test_a_field_that_nobody_knows_is_still_refused(site):
     status, _, body = site.call("POST", "/v1/audio/speech", {"input": TEXT, "emotoin": "happy"})
     assert (status, json.loads(body)["error"]["param"]) == (422, "emotoin")

@@ -10,7 +10,8 @@ __all__ = ["RULES", "spell"]
 
 NAMED = (
     "电话|手机|热线|传真|拨打|拨|致电|尾号|号码|编号|证号|学号|工号|车牌|房号|房间|单号|订单|订单号|账号|帐号|卡号|密码|验证码|"
-    "QQ|邮编|邮政编码|代码|代号|序列号|门牌|型号|航班|车次|分辨率|批号|口令|分机|总机|频道|编码|群号|工单|流水号|档案号|快递|运单"
+    "QQ|ID|邮编|邮政编码|代码|代号|序列号|门牌|型号|航班|车次|分辨率|批号|口令|分机|总机|频道|编码|群号|工单|流水号|档案号|快递|运单|"
+    "会议号|会员号|账户|帐户|身份证|取件码|提取码|邀请码|兑换码|激活码|取餐码|取票码|校验码|识别码|微信号?"
 )
 DIALLED = "电话|手机|热线|传真|拨打|拨|致电|分机|总机|客服"
 """Beside these 1 is read 幺."""
@@ -70,10 +71,17 @@ def _replace_url(match: re.Match[str]) -> str:
     return spell(re.sub(r"^https?://", "", match[0]).rstrip("/"))
 
 
+def _read_parts(number: str) -> str:
+    """Read the parts of a version: 十七点四点一."""
+    return "点".join(read_cardinal(part) if len(part) <= 2 else read_digits(part) for part in number.split("."))
+
+
 def _replace_version(match: re.Match[str]) -> str:
-    parts = match[2].split(".")
-    verbalized = "点".join(read_cardinal(part) if len(part) <= 2 else read_digits(part) for part in parts)  # 十七点一
-    return ("版本" if match[1] in "vV" else match[1]) + verbalized
+    name = match[1]
+    if name in "vV":
+        beside = match.string[: match.start()].endswith("版本") or match.string.startswith("版", match.end())
+        name = "V" if beside else "版本"
+    return name + _read_parts(match[2])
 
 
 TLDS = "com|cn|org|net|edu|gov|io|ai|dev|co|info|top|xyz|tv|cc|me|app|hk|tw|jp|uk|de"
@@ -84,7 +92,7 @@ RULES = (
          _replace_url),
     rule("IP address", r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}|:\d{2,5})?(?![\d.])", lambda m: spell(m[0])),
     rule("version", r"(?<![a-z])(v|版本|version\s?|iOS\s?|Android\s?|Python\s?)(\d{1,4}(?:\.\d{1,4}){1,3})(?![\d.])", _replace_version),
-    rule("three parts", r"(?<![\d.])(\d{1,3}(?:\.\d{1,4}){2,3})(?![\d.])", lambda m: spell(m[0])),
+    rule("three parts", r"(?<![\d.])(\d{1,3}(?:\.\d{1,4}){2,3})(?![\d.])", lambda m: _read_parts(m[0])),
     rule("mobile", r"(?:(?<!\d)(\+?86)[- ]?)(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)", _replace_with_country),
     rule("mobile in China", r"(?<![\d.])1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?![\d.])", _read_telephone),
     rule("landline", r"(?<!\d)(?:\+?86[- ]?)?[(（]?0\d{2,3}[)）]?[- ]\d{7,8}(?:[- ]\d{1,5})?(?!\d)|(?<!\d)0\d{9,11}(?!\d)", _replace_all_digits),
@@ -93,6 +101,7 @@ RULES = (
     rule("named service", rf"(?<![\d.·A-Za-z])(?:{SERVICES})(?=[”\"]?(?:政务|市民|消防|交管|便民)?(?:急救|报警|热线|客服|电话|服务|平台|接警|指挥中心|救护|火警|查号|调度|民警|出警|警情|投诉|举报|消防))", _read_telephone),
     rule("service", rf"(?<![\d.·A-Za-z])(?:12306|12315|12345|12333|12366|12388|12320|12348|12355|12123|96110|10086|10010)(?!{AMOUNT})", _read_telephone),
     rule("identity card", r"(?<!\d)\d{17}[\dX](?!\d)|(?<!\d)\d{16,19}(?!\d)", lambda m: spell(m[0])),
+    rule("named groups", rf"(?:{NAMED})(?:号码?|为|是|[:：\s]){{0,3}}\d{{2,6}}(?: \d{{2,6}}){{1,5}}(?![\d.]*[元块万亿个人%年月])", _replace_named),
     rule("named", rf"(?:{NAMED})(?:号码?|为|是|[:：\s]){{0,3}}[\"“]?[A-Z]{{0,4}}-?\d{{3,}}(?:[-x*×]\d+)*(?![\d.]*[元块万亿个人%年月])",
          _replace_named),
     rule("quoted number", r"(?<=[“\"‘])\d{2,}(?=[”\"’]号)", lambda m: read_digits(m[0])),

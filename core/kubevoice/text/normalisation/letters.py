@@ -40,6 +40,7 @@ def read_beside_letters(text: str) -> str:
 
 RULES = (
     rule("initialism", rf"(?<![A-Za-z.])(?:{SPELLED})(?![A-Za-z])", lambda m: m[0].upper() if m[0].islower() else m[0]),
+    rule("key", r"([#*])号?(?=键)", lambda m: "井号" if m[1] == "#" else "星号"),
     rule("2 for to", r"(?<![A-Za-z\d.])(?!H2[OS]|[NK]2O|I2C)([A-Z])2([A-Z])(?![A-Za-z\d])", lambda m: f"{m[1]} to {m[2]}"),
     rule("Roman numeral", r"(?<=[第部章卷型期级])[IVXL]{1,6}(?![A-Za-z])|(?<![A-Za-z])[IVXL]{2,6}(?=世|期|级|型|章)", _replace_roman),
     rule("English ordinal", r"(?<![A-Za-z\d])(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", lambda m: f"第{read_cardinal(m[1])}"),

@@ -11,11 +11,14 @@ __all__ = ["COUNTED", "CURRENCIES", "MANY", "RULES", "read_money", "read_percent
 
 CURRENCIES = {
     "$": "美元", "US$": "美元", "USD": "美元", "HK$": "港元", "HKD": "港元", "NT$": "新台币", "TWD": "新台币",
-    "A$": "澳元", "AUD": "澳元", "C$": "加元", "CAD": "加元", "S$": "新加坡元", "SGD": "新加坡元", "¥": "元", "￥": "元",
+    "A$": "澳元", "AUD": "澳元", "C$": "加元", "CAD": "加元", "S$": "新加坡元", "SGD": "新加坡元", "¥": "元", "￥": "元", "CN¥": "元", "JP¥": "日元",
+    "AU$": "澳元", "CA$": "加元", "NZ$": "新西兰元", "R$": "雷亚尔",
     "CNY": "元", "RMB": "元", "JPY": "日元", "€": "欧元", "EUR": "欧元", "£": "英镑", "GBP": "英镑", "₩": "韩元",
     "KRW": "韩元", "₽": "卢布", "RUB": "卢布", "₹": "卢比", "INR": "卢比", "฿": "泰铢", "THB": "泰铢", "CHF": "瑞士法郎",
     "₿": "比特币", "BTC": "比特币", "MOP": "澳门元", "NZD": "新西兰元", "VND": "越南盾",
 }  # fmt: skip
+ROADS = {"km": "公里", "KM": "公里"}
+"""A unit whose name is another one after 每: 每公里."""
 MANY = "百万|千万|十亿|百亿|千亿|万亿|[十百千万亿兆]"
 WESTERN = {"k": 3, "thousand": 3, "m": 6, "mn": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "t": 12, "trillion": 12}
 """Powers of ten of the abbreviations that follow an amount of money."""
@@ -26,6 +29,12 @@ POWER = re.compile(
     "功率|瓦|快充|充电|闪充|直充|灯|电源|插座|电器|音箱|电机|额定|显卡|功耗|适配|风筒|吹风|加热|取暖|光伏|逆变|微波|热水|[Ww]att"
 )
 """Beside these a w after a number is a watt."""
+FOLLOWERS = re.compile("粉丝|播放|阅读|年薪|点赞|人在看|人民币|块钱|现金|存款")
+PRICED = re.compile(
+    "(?:总价|预算|房价|售价|标价|成交价|报价|首付|存款|贷款|月薪|年薪|月入|年入|身价|彩礼|花了|赚了|赔了|欠了|亏了|奖金|销量|播放量|粉丝)"
+    "(?:高达|超过|达到|大约|将近|[约近超达为是才共有])?$"
+)
+"""Between these a W after a number is 万, and no watt."""
 COUNTED = (
     "个|只|条|张|本|支|枝|把|件|位|名|头|匹|辆|台|座|栋|间|家|所|棵|朵|颗|粒|块|片|根|双|对|副|套|份|封|首|句|段|篇|页(?!码)|场|次|回|遍|趟|"
     "天|周|年(?!级)|岁|小时|分钟|秒|点(?!\\d)|元|角|毛|块|美元|欧元|斤|公斤|千克|克|吨|米|公里|千米|厘米|毫米|平方米|平米|升|毫升|度|倍|成|"
@@ -114,7 +123,10 @@ def _read_volts(match: re.Match[str]) -> str:
 
 
 def _replace_wan(match: re.Match[str]) -> str:
-    """Read w as 万, as people do who type fast; where the text is about power it is a watt."""
+    """Read w as 万, as people do who type fast; where the text is about power it is a watt, as W is but beside money."""
+    is_many = match[3] or FOLLOWERS.match(match.string, match.end()) or PRICED.search(match.string[: match.start()])
+    if match[2] == "W" and not is_many:
+        return match[0]
     if match[2] == "w" and not match[3] and POWER.search(match.string, max(0, match.start() - 12), match.end() + 8):
         return f"{read_amount(match[1])}瓦"
     return f"{read_amount(match[1])}万{'加' if match[3] else ''}"
@@ -128,11 +140,13 @@ RULES = (
     rule("money after", rf"({NUMBER})\s?(?:({SCALE})\s?)?({MANY})?\s?({CURRENCY})(?![A-Z])", _replace_money_after),
     rule("money with a word", rf"({NUMBER})\s?({SCALE})(?=美元|美金|欧元|英镑|日元|港元|港币|人民币|元)", lambda m: read_price(_scale(m[1], m[2]))),
     rule("price", rf"({NUMBER})(?=\s?(?:元|块|美元|欧元|英镑|日元|港元|港币|人民币))", lambda m: read_price(m[1]) if "." in m[1] else m[0]),
+    rule("minutes and seconds", rf"(?<![\d.°])(\d{{1,3}})[′'](\d{{1,2}})(?:[″\"]|'')", lambda m: f"{read_amount(m[1])}分{read_amount(m[2])}秒"),
     rule("angle", rf"({NUMBER})°\s?(\d{{1,2}})[′'](?:\s?(\d{{1,2}}(?:\.\d+)?)[″\"])?", _replace_angle),
     rule("volts and amperes", rf"({NUMBER})V[/\s]?({NUMBER})A(?![A-Za-z])", _read_volts),
-    rule("w for 万", rf"(?<![A-Z\d.-])({NUMBER})(?:(?-i:(w))|W(?=\+|粉丝|播放|阅读|年薪|点赞|人在看))(\+)?(?![A-Za-z\d])", _replace_wan),
+    rule("w for 万", rf"(?<![A-Z\d.-])({NUMBER})(w)(\+)?(?![A-Za-z\d])", _replace_wan),
     rule("units", rf"({SIGNED})(?:\s?({UNIT})?{TO}([-−]?{NUMBER}))?\s?({UNIT})", _replace_units),
-    rule("per", r"(?<=[元块角分钱次人米斤克吨升])/(月|年|天|日|小时|分钟?|秒|次|人|斤|公斤|千克|克|吨|米|平方米|平米|升|个|件|台|瓶|盒|股|晚|间|位|亩|公里|千米)",
+    rule("per unit", rf"(?<=[元块角分秒钱万亿])/({UNIT})", lambda m: "每" + ROADS.get(m[1], read_unit(m[1]))),
+    rule("per", r"(?<=[元块角分钱次人米斤克吨升万])/(月|年|天|日|小时|分钟?|秒|次|人|斤|公斤|千克|克|吨|米|平方米|平米|升|个|件|台|瓶|盒|股|晚|间|位|亩|公里|千米)",
          lambda m: "每" + m[1]),
     rule("two", rf"(?<![\d.第/,A-Za-z])2(?={COUNTED})", lambda _match: "两"),
 )  # fmt: skip
