@@ -1,9 +1,11 @@
 /** Calls to the page's server. A failure throws an ApiError with the server's message. */
 
 export class ApiError extends Error {
-  constructor(status, message) {
+  /** `code` is the short name of the error, or "unreachable" if there was no answer. */
+  constructor(status, code, message) {
     super(message);
     this.status = status;
+    this.code = code;
   }
 }
 
@@ -11,13 +13,21 @@ export class ApiError extends Error {
 export const setKey = (key) => sessionStorage.setItem("key", key.replace(/[^\x21-\x7e]/g, ""));
 export const key = () => sessionStorage.getItem("key") ?? "";
 
+async function send(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new ApiError(0, "unreachable", error.message);
+  }
+}
+
 export async function call(path, body, signal) {
   const headers = { "Content-Type": "application/json" };
   if (key()) headers.Authorization = `Bearer ${key()}`;
-  const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body), signal } : { headers });
+  const response = await send(path, body ? { method: "POST", headers, body: JSON.stringify(body), signal } : { headers });
   if (response.ok) return response;
-  const errorBody = await response.json().catch(() => null);
-  throw new ApiError(response.status, errorBody?.error?.message ?? `${response.status} ${response.statusText}`);
+  const error = (await response.json().catch(() => null))?.error;
+  throw new ApiError(response.status, error?.code, error?.message ?? `${response.status} ${response.statusText}`);
 }
 
 export const json = async (path, body, signal) => (await call(path, body, signal)).json();

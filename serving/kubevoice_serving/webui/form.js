@@ -1,5 +1,6 @@
 /** The form: the text and its settings, to and from a request. */
 
+import { MAX_CHARACTERS, splitText } from "./parts.js";
 import { emotionName, t } from "./strings.js";
 
 export const $ = (id) => document.getElementById(id);
@@ -11,7 +12,6 @@ const EXAMPLES = [
 const SSML_EXAMPLE = '<speak>您好，<break time="400ms"/><prosody rate="slow">请慢慢说</prosody>，' +
   '我的名字叫<phoneme alphabet="py" ph="chong2">重</phoneme>阳。</speak>';
 export const SLIDERS = ["intensity", "speed", "pitch", "volume"];
-const MAX_CHARACTERS = 4096;
 
 let voices = [];
 let lexicon = {};
@@ -70,7 +70,7 @@ export function showCorrections() {
 function fill(select, options, chosen) {
   select.replaceChildren(...options.map(([value, label]) => element("option", label, { value })));
   if (options.some(([value]) => value === chosen)) select.value = chosen;
-  select.disabled = options.length < 2;
+  select.closest(".field").hidden = options.length < 2;
 }
 
 /** Show the emotions and speakers of the chosen voice. */
@@ -79,6 +79,7 @@ export function showVoice(emotion = $("emotion").value || "neutral", speaker = $
   if (!voice) return;
   fill($("emotion"), voice.emotions.map((label) => [label, emotionName(label)]), emotion);
   fill($("speaker"), voice.speakers.map((name) => [name, name]), speaker);
+  $("intensity").closest(".field").hidden = voice.emotions.length < 2;
 }
 
 /** Show the voices of the server. */
@@ -91,9 +92,12 @@ export function showVoices(loaded) {
 export function showForm() {
   for (const id of SLIDERS) {
     const value = Number($(id).value);
-    $(`${id}-value`).textContent = `${id === "pitch" && value > 0 ? "+" : ""}${value}${$(id).dataset.unit}`;
+    const unit = id === "pitch" ? ` ${t("semitones")}` : "×";
+    $(`${id}-value`).textContent = `${id === "pitch" && value > 0 ? "+" : ""}${value}${unit}`;
   }
-  $("count").textContent = `${$("text").value.length} / ${MAX_CHARACTERS}`;
+  const { length } = $("text").value;
+  const parts = ssml() ? 1 : splitText($("text").value).length;
+  $("count").textContent = ssml() ? `${length} / ${MAX_CHARACTERS}` : t("count", length, parts);
 }
 
 export function showExamples() {
@@ -106,8 +110,8 @@ export function showExamples() {
     return button;
   };
   $("examples").replaceChildren(
-    ...EXAMPLES.map((text, i) => example(text, `${t("example")} ${i + 1}`, false)),
-    example(SSML_EXAMPLE, "SSML", true),
+    ...EXAMPLES.map((text) => example(text, text, false)),
+    example(SSML_EXAMPLE, `SSML: ${SSML_EXAMPLE.replace(/<[^>]+>/g, "")}`, true),
   );
 }
 

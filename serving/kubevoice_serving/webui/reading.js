@@ -21,16 +21,21 @@ export class Reading {
     this.timedNodes = [];
   }
 
-  show(timing) {
+  clear() {
     this.timedNodes = [];
-    this.container.replaceChildren(...timing.sentences.map((sentence) => {
+    this.container.replaceChildren();
+  }
+
+  /** Add sentences whose times count from `from` seconds of the take. */
+  append(timing, from) {
+    this.container.append(...timing.sentences.map((sentence) => {
       const line = document.createElement("p");
       line.className = "sentence";
-      this.timedNodes.push({ node: line, ...sentence });
+      this.time(line, sentence, from);
       let rest = sentence.text;
       for (const word of sentence.words) {
         const at = Math.max(0, rest.indexOf(word.text)); // between words is punctuation
-        line.append(rest.slice(0, at), this.word(word));
+        line.append(rest.slice(0, at), this.word(word, from));
         rest = rest.slice(at + word.text.length);
       }
       line.append(rest);
@@ -38,7 +43,11 @@ export class Reading {
     }));
   }
 
-  word(word) {
+  time(node, { start, end }, from) {
+    this.timedNodes.push({ node, start: from + start, end: from + end });
+  }
+
+  word(word, from) {
     const node = document.createElement(word.characters.length ? "button" : "span");
     node.className = "word";
     if (word.characters.length) {
@@ -46,7 +55,7 @@ export class Reading {
       node.addEventListener("click", () => this.onWord(word.text, word.characters.map((each) => each.pinyin).join(" ")));
     }
     node.append(...(word.characters.length ? word.characters.map(ruby) : [word.text]));
-    this.timedNodes.push({ node, ...word });
+    this.time(node, word, from);
     return node;
   }
 

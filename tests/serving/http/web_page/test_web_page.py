@@ -1,29 +1,13 @@
-"""The web page in Chromium, with the built-in voice."""
+"""The web page in Chromium: speaking, corrections, settings, keys."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from http_app import serve_app
 from kubevoice.resources.data_plane import AccessConfig
-from kubevoice.voice import builtin_voice, load_bundle
 from kubevoice_serving.http.api_keys import generate_key
+from playwright import sync_api
 
-sync_api = pytest.importorskip("playwright.sync_api")
-PATIENCE_MILLISECONDS = 180_000
-"""In CI a browser shares two cores with a node whose voices are under load."""
-sync_api.expect.set_options(timeout=PATIENCE_MILLISECONDS)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--autoplay-policy=no-user-gesture-required",
-)
 PLAY = """async () => {
   const audio = document.getElementById("audio");
   const context = new AudioContext();
@@ -42,31 +26,6 @@ PLAY = """async () => {
 }"""
 """Play the audio element and return its length in seconds and the loudest sample that came out of it."""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian: apt-get install chromium)")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    with serve_app(tmp_path_factory.mktemp("page"), load_bundle(builtin_voice("builtin://base"))) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def browser(site):
-    """A browser. It starts after the site, because Playwright uses this thread's event loop."""
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE_MILLISECONDS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser):
-    context = browser.new_context(locale="en-GB", color_scheme="light", viewport={"width": 900, "height": 1100})
-    context.set_default_timeout(PATIENCE_MILLISECONDS)
-    yield context
-    context.close()
-
 
 def test_the_page_of_the_api_shows_the_routes(context, site):
     page, addresses = context.new_page(), []
@@ -74,26 +33,6 @@ def test_the_page_of_the_api_shows_the_routes(context, site):
     page.goto(f"{site.url}/docs")
     sync_api.expect(page.get_by_text("/v1/audio/speech", exact=True)).to_be_visible()
     assert all(address.startswith((site.url, "data:")) for address in addresses)
-
-
-@pytest.fixture
-def page(context, site):
-    """The page with its voices loaded. An error of its scripts fails the test."""
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"http://127.0.0.1:{site.port}/")
-    sync_api.expect(page.locator("#voice option")).to_have_count(1)
-    yield page
-    assert errors == []
-
-
-def speak(page, text=None):
-    """Synthesize a text and wait until the audio is complete."""
-    if text is not None:
-        page.fill("#text", text)
-    with page.expect_event("requestfinished", lambda request: request.url.endswith("/v1/audio/speech")):
-        page.click("#speak")
-    sync_api.expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
 
 
 def test_audio_is_played_while_it_is_synthesized_and_can_be_played_again(page):
@@ -110,8 +49,8 @@ def test_audio_is_played_while_it_is_synthesized_and_can_be_played_again(page):
 
 
 @pytest.mark.parametrize(("kind", "magic"), [("flac", b"fLaC"), ("mp3", (b"ID3", b"\xff\xf3", b"\xff\xfb"))])
-def test_audio_can_be_downloaded_in_other_formats(page, kind, magic):
-    speak(page, "你好。")
+def test_audio_can_be_downloaded_in_other_formats(page, speak, kind, magic):
+    speak("你好。")
     page.select_option("#format", kind)
     with page.expect_download() as download:
         page.click("#download")
@@ -126,8 +65,8 @@ def test_an_error_in_a_document_is_shown_with_its_place(page):
     sync_api.expect(page.locator("#status.bad")).to_contain_text("line 1")
 
 
-def test_a_corrected_reading_is_used(page):
-    speak(page, "他姓重。")
+def test_a_corrected_reading_is_used(page, speak):
+    speak("他姓重。")
     page.locator(".word", has_text="重").click()
     page.fill("#pinyin", "chong2")
     with page.expect_request("**/v1/audio/speech") as request:
@@ -140,8 +79,8 @@ def test_a_corrected_reading_is_used(page):
     assert "lexicon" not in request.value.post_data_json
 
 
-def test_words_are_read_instead_of_words(page):
-    speak(page, "80后。")
+def test_words_are_read_instead_of_words(page, speak):
+    speak("80后。")
     page.locator(".word").first.click()
     page.fill("#word", "80后")
     page.fill("#pinyin", "八零年代生人")
@@ -149,8 +88,8 @@ def test_words_are_read_instead_of_words(page):
     sync_api.expect(page.locator("#reading")).to_contain_text("生")
 
 
-def test_the_page_says_what_decided_a_reading(page):
-    speak(page, "2点20分见。")
+def test_the_page_says_what_decided_a_reading(page, speak):
+    speak("2点20分见。")
     page.click("#explanation summary")
     sync_api.expect(page.locator("#decisions tr", has_text="rule: clock")).to_contain_text("两点二十分")
 
@@ -174,10 +113,10 @@ def test_keyboard_shortcuts_start_and_stop(page):
     sync_api.expect(page.locator(".word.playing")).to_have_count(0)
 
 
-def test_history_survives_a_reload_and_text_is_not_markup(page):
-    speak(page, "你好<img src=x onerror=alert(1)>。")
+def test_history_survives_a_reload_and_text_is_not_markup(page, speak):
+    speak("你好<img src=x onerror=alert(1)>。")
     page.select_option("#emotion", "sad")
-    speak(page, "再见。")
+    speak("再见。")
     page.reload()
     sync_api.expect(page.locator(".entry")).to_have_count(2)
     assert page.locator("img").count() == 1  # the page's own icon
@@ -200,7 +139,7 @@ def test_language_and_theme_survive_a_reload(page):
     assert (read_background(), dark != light) == (dark, True)
 
 
-def test_the_page_needs_a_key_if_the_site_does(page, site, tmp_path):
+def test_the_page_needs_a_key_if_the_site_does(page, speak, site, tmp_path):
     key, line = generate_key("page")
     (tmp_path / "keys").write_text(line.text, encoding="utf-8")
     site.access.configure(AccessConfig.model_validate({"keysFile": str(tmp_path / "keys")}))
@@ -209,7 +148,7 @@ def test_the_page_needs_a_key_if_the_site_does(page, site, tmp_path):
         sync_api.expect(page.locator("#status.bad")).to_contain_text("API key")
         page.fill("#key", key)
         page.press("#key", "Tab")
-        speak(page, "你好。")
+        speak("你好。")
     finally:
         site.access.configure(AccessConfig())
 

@@ -1,0 +1,116 @@
+"""The web page in Chromium: readings before speaking, long texts, voices, and what is said about errors."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+LONG = "今天天气真好。我们去公园散步吧！你想去吗？太好了。"
+
+
+def make_texts_long(route):
+    """Serve the page with limits so small that a short text has several parts."""
+    response = route.fetch()
+    body = response.text().replace("4096", "20").replace("= 1000", "= 12")
+    route.fulfill(response=response, body=body)
+
+
+@pytest.fixture
+def spoken(page):
+    """The bodies of the requests for speech that the page has sent."""
+    bodies = []
+    page.on("request", lambda each: each.url.endswith("/audio/speech") and bodies.append(each.post_data_json))
+    return bodies
+
+
+def test_a_reading_is_shown_and_corrected_before_the_text_is_spoken(page, spoken):
+    page.fill("#text", "他姓重。")
+    page.click("#preview")
+    expect(page.locator("#words rt").last).to_have_text("zhòng")
+    page.locator(".word", has_text="重").click()
+    page.fill("#pinyin", "chong9")
+    page.click("#correction [value=save]")
+    expect(page.locator("#correction-problem")).not_to_be_empty()
+    assert page.locator("#correction").is_visible()
+    page.fill("#pinyin", "chóng")
+    page.click("#correction [value=save]")
+    expect(page.locator("#words rt").last).to_have_text("chóng")
+    expect(page.locator("#correction")).to_be_hidden()
+    expect(page.locator("#result")).to_be_hidden()
+    assert spoken == []
+
+
+def test_a_long_text_is_spoken_in_parts_and_saved_as_one_file(page, spoken):
+    page.route("**/webui/parts.js", make_texts_long)
+    page.reload()
+    page.fill("#text", LONG)
+    expect(page.locator("#count")).to_have_text(f"{len(LONG)} characters, in 3 parts")
+    page.click("#speak")
+    expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
+    assert [each["input"] for each in spoken] == ["今天天气真好。", "我们去公园散步吧！", "你想去吗？太好了。"]
+    expect(page.locator(".sentence")).to_have_count(4)
+    seconds = float(page.inner_text("#seconds").split()[0])
+    for audio_format, magic in (("wav", b"RIFF"), ("mp3", (b"ID3", b"\xff\xf3", b"\xff\xfb"))):
+        page.select_option("#format", audio_format)
+        with page.expect_download() as download:
+            page.click("#download")
+        assert Path(download.value.path()).read_bytes().startswith(magic)
+    played = page.evaluate("document.getElementById('audio').duration")
+    assert played == pytest.approx(seconds, abs=0.02)
+    assert page.locator("#format option[value=flac]").is_disabled()
+
+
+@pytest.mark.parametrize("text", ["啊" * 9000, "哈，" * 5000, "𠮷" * 5000, "好。\n\n" * 3000])
+def test_parts_have_the_whole_text_and_none_is_too_long(page, text):
+    parts = page.evaluate("async (text) => (await import('/webui/parts.js')).splitText(text)", text)
+    assert "".join(parts) == text
+    assert all(0 < len(part) <= 1000 for part in parts)
+
+
+def test_an_old_take_is_not_shown_beside_a_new_error(page, speak):
+    speak("你好。")
+    expect(page.locator("#words")).to_be_visible()
+    page.check("[name=mode][value=ssml]")
+    page.fill("#text", "<speak>你好")
+    page.click("#speak")
+    expect(page.locator("#status.bad")).to_contain_text("line 1")
+    for section in ("#result", "#words"):
+        expect(page.locator(section)).to_be_hidden()
+
+
+def test_errors_are_in_the_language_of_the_page(page):
+    page.click("#language")
+    page.fill("#text", " ")
+    page.click("#speak")
+    expect(page.locator("#status.bad")).to_have_text("请先输入要朗读的文字")
+    page.fill("#text", "你好。")
+    busy = {"error": {"message": "all replicas are busy", "code": "busy"}}
+    page.route("**/v1/audio/speech", lambda route: route.fulfill(status=429, body=json.dumps(busy)))
+    page.click("#speak")
+    expect(page.locator("#status.bad")).to_have_text("服务器正忙，请过一会儿再试")
+    page.route("**/v1/audio/speech", lambda route: route.abort())
+    page.click("#speak")
+    expect(page.locator("#status.bad")).to_have_text("连接不上服务器，请检查网络")
+
+
+def test_what_has_one_choice_is_hidden(page):
+    expect(page.locator("#emotion")).to_be_visible()
+    expect(page.locator("#voice")).to_be_hidden()
+
+
+def test_each_emotion_of_a_voice_has_a_sample(page, site, spoken):
+    (voice,) = json.loads(page.request.get(f"{site.url}/v1/voices").body())["voices"]
+    samples = page.locator(".voice button")
+    expect(samples).to_have_count(len(voice["emotions"]))
+    page.locator(".voice button", has_text="sad").click()
+    expect(page.locator(".voice [aria-pressed=true]")).to_have_text("▶ sad")
+    expect(page.locator(".voice [aria-pressed=true]")).to_have_count(0)
+    assert [(each["voice"], each["emotion"]) for each in spoken] == [(voice["name"], "sad")]
+
+
+def test_examples_show_their_words(page):
+    expect(page.locator("#examples button").first).to_contain_text("今天天气真好")
+    page.locator("#examples button").nth(1).click()
+    expect(page.locator("#text")).to_have_value(re.compile("领取快递"))
