@@ -46,6 +46,8 @@ PATTERNS = (
     (re.compile(r"(?:[二两三四六七八九十百千几数]|零一|[十百零]五|五(?=行[字诗文代]))(行)"), "hang2"),
     (re.compile(r"(?:[一每]|第[一二三四五六七八九十百千零]{1,6})(行)(?=[字诗泪行]|文字|代码|小字|大字|数据|标题|脚印|眼泪|白鹭|大树)"), "hang2"),
     (re.compile(r"第[一二三四五六七八九十百千零]{1,6}(行)(?![动为业])"), "hang2"),
+    # 这一行 is a trade or a line, 这一行人 are people on their way.
+    (re.compile(r"[这那哪干爱]一(行)(?![人为动程走政装李星旅])"), "hang2"),
     # 长 before 高, 胖 or 壮 is to grow, unless it follows a word for a dimension.
     (re.compile(r"(?<![周边波全身特延])(长)(?=[高胖壮])"), "zhang3"),
     # 长 after a word of degree is long.

@@ -12,6 +12,7 @@ from pydantic import (
     PrivateAttr,
     model_validator,
 )
+from pydantic_core import PydanticUndefined
 
 from kubevoice_serving.http.dialogue import DialogueTurn, build_document, split_turns
 from kubevoice_serving.http.text_field import Text
@@ -53,7 +54,8 @@ class StrictModel(BaseModel):
     def _omit_nulls(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        defaults = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        # A text that may be omitted is "" then; null in its place is an error, as it is for a text that is required.
+        defaults = {name for name, field in cls.model_fields.items() if field.get_default() not in (PydanticUndefined, "")}
         return {name: each for name, each in value.items() if each is not None or name not in defaults}
 
 
