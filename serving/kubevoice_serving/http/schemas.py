@@ -55,7 +55,8 @@ class StrictModel(BaseModel):
         if not isinstance(value, dict):
             return value
         # A text that may be omitted is "" then; null in its place is an error, as it is for a text that is required.
-        defaults = {name for name, field in cls.model_fields.items() if field.get_default() not in (PydanticUndefined, "")}
+        without = (PydanticUndefined, "")
+        defaults = {name for name, field in cls.model_fields.items() if field.get_default() not in without}
         return {name: each for name, each in value.items() if each is not None or name not in defaults}
 
 

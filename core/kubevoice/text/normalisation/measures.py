@@ -140,7 +140,7 @@ RULES = (
     rule("money after", rf"({NUMBER})\s?(?:({SCALE})\s?)?({MANY})?\s?({CURRENCY})(?![A-Z])", _replace_money_after),
     rule("money with a word", rf"({NUMBER})\s?({SCALE})(?=美元|美金|欧元|英镑|日元|港元|港币|人民币|元)", lambda m: read_price(_scale(m[1], m[2]))),
     rule("price", rf"({NUMBER})(?=\s?(?:元|块|美元|欧元|英镑|日元|港元|港币|人民币))", lambda m: read_price(m[1]) if "." in m[1] else m[0]),
-    rule("minutes and seconds", rf"(?<![\d.°])(\d{{1,3}})[′'](\d{{1,2}})(?:[″\"]|'')", lambda m: f"{read_amount(m[1])}分{read_amount(m[2])}秒"),
+    rule("minutes and seconds", r"(?<![\d.°])(\d{1,3})[′'](\d{1,2})(?:[″\"]|'')", lambda m: f"{read_amount(m[1])}分{read_amount(m[2])}秒"),
     rule("angle", rf"({NUMBER})°\s?(\d{{1,2}})[′'](?:\s?(\d{{1,2}}(?:\.\d+)?)[″\"])?", _replace_angle),
     rule("volts and amperes", rf"({NUMBER})V[/\s]?({NUMBER})A(?![A-Za-z])", _read_volts),
     rule("w for 万", rf"(?<![A-Z\d.-])({NUMBER})(w)(\+)?(?![A-Za-z\d])", _replace_wan),
