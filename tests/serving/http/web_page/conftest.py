@@ -23,15 +23,15 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory):
     with serve_app(tmp_path_factory.mktemp("page"), load_bundle(builtin_voice("builtin://base"))) as site:
         yield site
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(site):
-    """A browser. It starts after the site, because Playwright uses this thread's event loop."""
+    """A browser. It starts after the site and ends with the module, because Playwright uses this thread's event loop."""
     if CHROMIUM is None:
         pytest.skip("needs chromium (Debian: apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
