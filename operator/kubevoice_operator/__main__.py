@@ -19,7 +19,8 @@ from kubevoice_operator.render.names import Images
 
 __all__ = ["main"]
 
-LOST = 1
+logger = logging.getLogger(__name__)
+FAILED = LOST = 1
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -73,7 +74,13 @@ async def _main(options: Options) -> NoReturn:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    ending = await run_operator(options, stop)
+    try:
+        ending = await run_operator(options, stop)
+    except Exception:
+        # asyncio.run would wait for tasks of kopf that do not end when they are cancelled.
+        logger.exception("the operator failed")
+        logging.shutdown()
+        os._exit(FAILED)
     logging.shutdown()
     if ending is Ending.MUST_RESTART:
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this process's own command line
@@ -84,8 +91,8 @@ async def _main(options: Options) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the operator until it is stopped, then end the process.
 
-    The exit code is 0, or 1 if the Lease was lost, so that Kubernetes restarts it. The process replaces itself when it
-    must start again.
+    The exit code is 0, or 1 if the Lease was lost or the operator failed, so that Kubernetes restarts it. The process
+    replaces itself when it must start again.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(site):
-    """A browser. It starts after the site and ends with the module, because Playwright uses this thread's event loop."""
+    """A browser. It starts after the site, because Playwright uses this thread's event loop until the module ends."""
     if CHROMIUM is None:
         pytest.skip("needs chromium (Debian: apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
