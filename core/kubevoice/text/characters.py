@@ -34,9 +34,11 @@ ASPECT = re.compile(
 
 KNOWN = 20_000
 """Characters whose form is remembered."""
-SUPERSCRIPTS = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*[⁺⁻⁰¹⁴⁵⁶⁷⁸⁹][⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*|[²³]{2,}")
-"""Exponents other than those of squares and cubes, which have words of their own."""
-EXPONENTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
+SUPERSCRIPTS = re.compile("[⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*[⁺⁻⁰¹⁴⁵⁶⁷⁸⁹][⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹]*|[²³]{2,}|ⁿ|(?<=[，。！？”」])[²³]")
+"""Exponents, charges and footnotes; but not squares and cubes, which have words of their own."""
+EXPONENTS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ", "+-0123456789n")
+CHARGES = {"⁺": "加", "⁻": "减"}
+FOOTNOTE_AFTER = re.compile("[一-鿿，。！？”」]$")
 APOSTROPHE = re.compile("(?<=[A-Za-z])’(?=[A-Za-z])")
 
 
@@ -58,6 +60,16 @@ def _fold(character: str) -> str:
     if folded.isalpha() and not folded.isascii() and (letter := unicodedata.normalize("NFD", folded)[0]).isascii():
         return letter  # café is read like cafe
     return folded.replace("⁄", "/")
+
+
+def _replace_superscript(match: re.Match[str]) -> str:
+    """Return an exponent with a caret, a charge in words, and nothing for the number of a footnote."""
+    signs = match[0]
+    if signs[-1] in CHARGES:
+        return "".join(read_cardinal(c) for c in signs[:-1].translate(EXPONENTS) if c.isdigit()) + CHARGES[signs[-1]]
+    if signs[0] not in CHARGES and FOOTNOTE_AFTER.search(match.string, max(0, match.start() - 1), match.start()):
+        return ""
+    return "^" + signs.translate(EXPONENTS).removeprefix("+")
 
 
 @lru_cache(maxsize=KNOWN)
@@ -87,7 +99,7 @@ def clean(text: str | TracedText) -> TracedText:
         The cleaned text; each character keeps the index of the input that it came from.
     """
     traced = TracedText.from_input(text) if isinstance(text, str) else text
-    traced = traced.sub(SUPERSCRIPTS, lambda match: "^" + match[0].translate(EXPONENTS).removeprefix("+"))
+    traced = traced.sub(SUPERSCRIPTS, _replace_superscript)
     folded = traced.translate(_fold)
     readable = folded.translate(_drop_unreadable)
     simplified = ASPECT.sub("着", str(_simplify().convert(readable.text)))

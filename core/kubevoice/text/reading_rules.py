@@ -43,11 +43,18 @@ GIVEN = frozenset(
 """Characters of given names."""
 PATTERNS = (
     # After a number 行 is a row or a line; but 五行 are the five elements.
-    (re.compile(r"(?:[二两三四六七八九十百千几数]|零一|[十百零]五|五(?=行[字诗文代]))(行)"), "hang2"),
+    (re.compile(r"(?:[二两三四六七八九十百千几数]|零一|[十百零]五|五(?=行[字诗文代]))(行)(?!动|星|走|驶|政|为了?[^，。])"), "hang2"),
     (re.compile(r"(?:[一每]|第[一二三四五六七八九十百千零]{1,6})(行)(?=[字诗泪行]|文字|代码|小字|大字|数据|标题|脚印|眼泪|白鹭|大树)"), "hang2"),
     (re.compile(r"第[一二三四五六七八九十百千零]{1,6}(行)(?![动为业])"), "hang2"),
     # 这一行 is a trade or a line, 这一行人 are people on their way.
-    (re.compile(r"[这那哪干爱]一(行)(?![人为动程走政装李星旅])"), "hang2"),
+    (re.compile(r"(?:[这那哪干爱专上下另每空前同某]|最后|起)一(行)(?![人为动程走政装李星旅])|一行(行)"), "hang2"),
+    (re.compile(r"一(行)(?=有一行)|(?<=有一)(行)(?=的)"), "hang2"),
+    (re.compile(r"[这那哪](行)(?=[字诗]|代码|文字|数据|干|的|饭|当|赚钱|水[很太深])|[干做入学懂吃]了?[这那哪](行)|多(行)(?=文本|代码|输入|注释|数据|字)"), "hang2"),
+    (re.compile(r"[^一-鿿]每(行)|^每(行)(?![至驶走进善一])"), "hang2"),
+    (re.compile(r"每(行)(?=[字诗]|代码|文字|数据|最多|一个|一条|一[字句]|都?[有是放写显]|[零一二两三四五六七八九十百]{1,3}[个字])"), "hang2"),
+    # 同行 is a colleague, or to go together.
+    (re.compile(r"(?:一路|一起|结伴|携手|并肩|相伴|陪[你我他她您]|伴[你我他她您]|[和与跟][^，。！？；]{1,6})同(行)(?=[，。！？；]|$)|(?:一路|结伴|携手|并肩|相伴)同(行)"), "xing2"),
+    (re.compile(r"同(行)(?=的(?:人|伙伴|旅|朋友|还有|有)|者|人员|票)"), "xing2"),
     # 长 before 高, 胖 or 壮 is to grow, unless it follows a word for a dimension.
     (re.compile(r"(?<![周边波全身特延])(长)(?=[高胖壮])"), "zhang3"),
     # 长 after a word of degree is long.
