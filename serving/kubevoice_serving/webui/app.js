@@ -1,4 +1,4 @@
-/** The page: connects the form, the speaking, the voices and the history. */
+/** The page: connects the form, the player, the voices and the history. */
 
 import { json, key, setKey } from "./api.js";
 import { openCorrection, watchCorrections } from "./correction.js";
@@ -7,11 +7,11 @@ import {
 } from "./form.js";
 import * as history from "./history.js";
 import { describe } from "./messages.js";
-import { Speaking } from "./speaking.js";
+import { Player } from "./player.js";
 import { emotionName, switchLanguage, t, translate } from "./strings.js";
 import { showVoiceCards } from "./voices.js";
 
-const speaking = new Speaking(showStatus, openCorrection);
+const player = new Player(showStatus, openCorrection);
 let voices = [];
 let repeat = speak; // what a correction does again: speak, or show the reading
 
@@ -37,7 +37,7 @@ async function speak() {
     return;
   }
   try {
-    await speaking.speak(body);
+    if (!await player.speak(body)) return;
     history.save(body);
     showHistory();
   } catch (error) {
@@ -47,9 +47,14 @@ async function speak() {
 
 async function preview() {
   repeat = preview;
+  const body = request();
+  if (!body.input.trim()) {
+    showStatus(t("empty"), true);
+    return;
+  }
   showStatus(t("previewing"));
   try {
-    await speaking.preview(request());
+    await player.preview(body);
     showStatus("");
   } catch (error) {
     showError(error);
@@ -81,7 +86,7 @@ function showAll() {
   showCorrections();
   showHistory();
   showVoiceCards(voices, showError);
-  speaking.refresh();
+  player.refresh();
 }
 
 async function loadVoices() {
@@ -101,7 +106,7 @@ function setTheme(chosen) {
 
 function stop() {
   if ($("stop").hidden) return;
-  speaking.stop();
+  player.stop();
   showStatus(t("stopped"));
 }
 
@@ -122,7 +127,7 @@ function watchForm() {
   $("voice").addEventListener("change", () => showVoice());
   $("preview").addEventListener("click", preview);
   $("stop").addEventListener("click", stop);
-  $("pause").addEventListener("click", () => speaking.pause());
+  $("pause").addEventListener("click", () => player.pause());
   $("key").addEventListener("change", () => {
     setKey($("key").value);
     loadVoices();
@@ -134,8 +139,8 @@ function watchForm() {
 }
 
 function watchPage() {
-  $("download").addEventListener("click", () => speaking.download().catch(showError));
-  $("explanation").addEventListener("toggle", () => speaking.showExplanation().catch(showError));
+  $("download").addEventListener("click", () => player.download().catch(showError));
+  $("explanation").addEventListener("toggle", () => player.showExplanation().catch(showError));
   watchCorrections(() => repeat());
   $("forget").addEventListener("click", () => {
     history.clear();
@@ -150,7 +155,7 @@ function watchPage() {
       (!document.documentElement.dataset.theme && matchMedia("(prefers-color-scheme: dark)").matches);
     setTheme(isDark ? "light" : "dark");
     localStorage.setItem("theme", document.documentElement.dataset.theme);
-    speaking.refresh();
+    player.refresh();
   });
 }
 

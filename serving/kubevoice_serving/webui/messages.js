@@ -8,7 +8,7 @@ const HEADLINES = {
   rate_limited: "tooMany", rate_exceeded: "tooMany", busy: "busy", unavailable: "unavailable",
   keys_unavailable: "unavailable", voice_replaced: "unavailable", unreachable: "unreachable",
 };
-const COMPLETE = ["empty", "busy", "tooMany", "unavailable", "unreachable"]; // the server's words add nothing
+const COMPLETE = ["empty", "busy", "tooMany", "unreachable"]; // the server's words add nothing
 
 /** A headline by the error's code; the server's own words, which are English, have the details. */
 export function describe(error) {

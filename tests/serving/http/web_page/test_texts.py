@@ -114,3 +114,90 @@ def test_examples_show_their_words(page):
     expect(page.locator("#examples button").first).to_contain_text("今天天气真好")
     page.locator("#examples button").nth(1).click()
     expect(page.locator("#text")).to_have_value(re.compile("领取快递"))
+
+
+@pytest.fixture
+def in_parts(page):
+    """The page with limits so small that `LONG` has three parts."""
+    page.route("**/webui/parts.js", make_texts_long)
+    page.reload()
+    expect(page.locator("#voice option")).to_have_count(1)
+    page.fill("#text", LONG)
+    return page
+
+
+def test_what_decided_a_reading_is_asked_once_for_each_part(in_parts):
+    asked = []
+    in_parts.on(
+        "request", lambda each: each.url.endswith("/text/analyze") and asked.append(each.post_data_json["text"])
+    )
+    in_parts.click("#preview")
+    expect(in_parts.locator(".sentence")).to_have_count(4)
+    in_parts.click("#explanation summary")
+    expect(in_parts.locator("#decisions tr").first).to_be_visible()
+    asked.clear()
+    in_parts.click("#preview")
+    expect(in_parts.locator(".sentence")).to_have_count(4)
+    expect(in_parts.locator("#status")).to_be_empty()
+    assert asked == ["今天天气真好。", "我们去公园散步吧！", "你想去吗？太好了。"]
+
+
+def test_readings_and_notices_of_all_parts_are_shown_in_order(in_parts):
+    late = []
+
+    def delay_the_first(route):
+        if late or "今天" not in route.request.post_data_json["input"]:
+            route.continue_()
+        else:
+            late.append(route)
+
+    def add_notice(route):
+        notice = json.dumps([{"message": f"notice {len(route.request.post_data_json['input'])}"}])
+        response = route.fetch()
+        route.fulfill(response=response, headers={**response.headers, "x-notices": notice})
+
+    in_parts.route("**/v1/audio/subtitles", delay_the_first)
+    in_parts.route("**/v1/audio/speech", add_notice)
+    in_parts.click("#speak")
+    expect(in_parts.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
+    late[0].continue_()
+    expect(in_parts.locator(".sentence")).to_have_count(4)
+    expect(in_parts.locator(".sentence").first).to_contain_text("今")
+    expect(in_parts.locator("#notices li")).to_have_text(["notice 7", "notice 9"])
+
+
+def test_a_stopped_take_is_neither_kept_in_the_history_nor_downloaded(in_parts):
+    held = []
+
+    def hold_the_second(route):
+        if "公园" in route.request.post_data_json["input"]:
+            held.append(route)
+        else:
+            route.continue_()
+
+    in_parts.route("**/v1/audio/speech", hold_the_second)
+    in_parts.click("#speak")
+    expect(in_parts.locator("#status")).to_contain_text("2")
+    expect(in_parts.locator("#download")).to_be_disabled()
+    in_parts.keyboard.press("Escape")
+    expect(in_parts.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
+    expect(in_parts.locator("#download")).to_be_disabled()
+    expect(in_parts.locator(".entry")).to_have_count(0)
+    held[0].abort()
+    in_parts.unroute("**/v1/audio/speech")
+    in_parts.click("#speak")
+    expect(in_parts.locator("#download")).to_be_enabled()
+    expect(in_parts.locator(".entry")).to_have_count(1)
+
+
+def test_an_empty_text_has_no_reading(page):
+    page.fill("#text", " ")
+    page.click("#preview")
+    expect(page.locator("#status.bad")).to_have_text("Enter a text first")
+
+
+def test_details_about_an_unavailable_voice_are_shown(page):
+    unavailable = {"error": {"message": "voice base is being loaded", "code": "unavailable"}}
+    page.route("**/v1/audio/speech", lambda route: route.fulfill(status=503, body=json.dumps(unavailable)))
+    page.click("#speak")
+    expect(page.locator("#status.bad")).to_contain_text("voice base is being loaded")

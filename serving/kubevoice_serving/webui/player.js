@@ -10,13 +10,15 @@ import { draw } from "./waveform.js";
 
 const JOINABLE = ["wav", "mp3", "aac", "pcm"]; // formats whose files make one file, one after the other
 
-export class Speaking {
+export class Player {
   /** `showStatus` gets a message, `onWord` a word and its pinyin when it is clicked. */
   constructor(showStatus, onWord) {
     this.showStatus = showStatus;
     this.reading = new Reading($("reading"), onWord);
     this.take = null;
     this.bodies = []; // the requests of what is shown, one for each part
+    this.explained = []; // for each part a promise of what decided its reading
+    this.readings = Promise.resolve(); // settles when the readings of the parts so far are shown
     this.controller = new AbortController(); // for the requests of the current take
     this.frame = 0;
     $("audio").addEventListener("play", () => {
@@ -40,14 +42,19 @@ export class Speaking {
     this.stop();
     for (const id of ["result", "words", "notices"]) $(id).hidden = true;
     this.reading.clear();
+    $("notices").replaceChildren();
+    $("decisions").replaceChildren();
+    $("download").disabled = true;
     this.take = null;
+    this.explained = [];
+    this.readings = Promise.resolve();
     this.bodies = (body.ssml ? [body.input] : splitText(body.input)).map((input) => ({ ...body, input }));
     for (const option of $("format").options) option.disabled = this.bodies.length > 1 && !JOINABLE.includes(option.value);
     if (this.bodies.length > 1 && !JOINABLE.includes($("format").value)) $("format").value = "wav";
     return this.controller.signal;
   }
 
-  /** Speak a request. An error is thrown only if nothing was received. */
+  /** Speak a request; true if all of it was received. An error is thrown only if nothing was received. */
   async speak(body) {
     const signal = this.begin(body);
     const { bodies } = this;
@@ -62,16 +69,21 @@ export class Speaking {
           this.take.add(samples);
         });
       }
+      if (this.bodies !== bodies) return false;
       this.showStatus("");
+      this.finish();
+      $("download").disabled = false;
+      return true;
     } catch (error) {
-      if (this.bodies !== bodies) return; // another take has begun
+      if (this.bodies !== bodies) return false; // another take has begun
       if (!this.take?.length) {
         this.showPlaying(false);
         throw error;
       }
       if (error.name !== "AbortError") this.showStatus(t("withDetails", t("broken"), error.message), true);
+      this.finish();
+      return false;
     }
-    this.finish();
   }
 
   receive(headers, part, signal) {
@@ -79,13 +91,22 @@ export class Speaking {
     $("result").hidden = false;
     $("seconds").textContent = "…";
     $("revision").textContent = headers.get("X-Revision").replace("sha256:", "").slice(0, 12);
-    const notices = JSON.parse(headers.get("X-Notices") ?? "[]");
-    $("notices").replaceChildren(...notices.map((each) => element("li", each.message ?? JSON.stringify(each))));
-    $("notices").hidden = !notices.length;
-    this.showReading(part, this.take.seconds, signal).catch((error) => {
+    this.addNotices(JSON.parse(headers.get("X-Notices") ?? "[]"));
+    const from = this.take.seconds;
+    this.readings = this.readings.then(() => this.showReading(part, from, signal)).catch((error) => {
       if (error.name !== "AbortError") console.warn(error); // playback goes on
     });
     this.watch();
+  }
+
+  /** List the notices of a part below those of the parts before; what is already listed is not repeated. */
+  addNotices(notices) {
+    const list = $("notices");
+    for (const notice of notices) {
+      const message = notice.message ?? JSON.stringify(notice);
+      if (![...list.children].some((each) => each.textContent === message)) list.append(element("li", message));
+    }
+    list.hidden = !list.children.length;
   }
 
   finish() {
@@ -116,9 +137,15 @@ export class Speaking {
   /** Show which rule, table or model decided each piece of the text, when somebody looks. */
   async showExplanation() {
     if (!$("explanation").open) return;
+    const { bodies, explained } = this;
     const rows = [];
-    for (const { input: text, voice, ssml, lexicon } of this.bodies) {
-      const { decisions } = await json("v1/text/analyze", { text, voice, ssml, lexicon });
+    for (const [i, { input: text, voice, ssml, lexicon }] of bodies.entries()) {
+      explained[i] ??= json("v1/text/analyze", { text, voice, ssml, lexicon });
+      const { decisions } = await explained[i].catch((error) => {
+        delete explained[i]; // asked again when somebody looks again
+        throw error;
+      });
+      if (this.bodies !== bodies) return; // another take has begun
       for (const each of decisions) {
         const row = document.createElement("tr");
         row.append(element("td", each.written), element("td", each.reading), element("td", each.by, { lang: "en" }));
