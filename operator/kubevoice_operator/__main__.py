@@ -20,7 +20,7 @@ from kubevoice_operator.render.names import Images
 __all__ = ["main"]
 
 logger = logging.getLogger(__name__)
-FAILED = LOST = 1
+FAILED = 1
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -74,18 +74,17 @@ async def _main(options: Options) -> NoReturn:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    ending = None
     try:
         ending = await run_operator(options, stop)
     except Exception:
-        # asyncio.run would wait for tasks of kopf that do not end when they are cancelled.
         logger.exception("the operator failed")
-        logging.shutdown()
-        os._exit(FAILED)
     logging.shutdown()
     if ending is Ending.MUST_RESTART:
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # this process's own command line
-    # At once: another replica may lead already, and a lookup of a name ends only when the DNS server's time is up.
-    os._exit(LOST if ending is Ending.LEADERSHIP_LOST else 0)
+    # At once: another replica may lead already. asyncio.run would wait for tasks of kopf that do not end when they are
+    # cancelled, and for lookups of names, which end only when the DNS server's time is up.
+    os._exit(0 if ending is Ending.STOPPED else FAILED)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
