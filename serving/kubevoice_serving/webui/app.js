@@ -29,13 +29,18 @@ function showError(error) {
   showStatus(describe(error), true);
 }
 
+/** The request of the form; null, with a message, if it has no text. */
+function requestWithText() {
+  const body = request();
+  if (body.input.trim()) return body;
+  showStatus(t("empty"), true);
+  return null;
+}
+
 async function speak() {
   repeat = speak;
-  const body = request();
-  if (!body.input.trim()) {
-    showStatus(t("empty"), true);
-    return;
-  }
+  const body = requestWithText();
+  if (!body) return;
   try {
     if (!await player.speak(body)) return;
     history.save(body);
@@ -47,11 +52,8 @@ async function speak() {
 
 async function preview() {
   repeat = preview;
-  const body = request();
-  if (!body.input.trim()) {
-    showStatus(t("empty"), true);
-    return;
-  }
+  const body = requestWithText();
+  if (!body) return;
   showStatus(t("previewing"));
   try {
     await player.preview(body);

@@ -25,6 +25,16 @@ def spoken(page):
     return bodies
 
 
+@pytest.fixture
+def in_parts(page):
+    """The page with limits so small that `LONG` has three parts."""
+    page.route("**/webui/parts.js", make_texts_long)
+    page.reload()
+    expect(page.locator("#voice option")).to_have_count(1)
+    page.fill("#text", LONG)
+    return page
+
+
 def test_a_reading_is_shown_and_corrected_before_the_text_is_spoken(page, spoken):
     page.fill("#text", "他姓重。")
     page.click("#preview")
@@ -42,24 +52,21 @@ def test_a_reading_is_shown_and_corrected_before_the_text_is_spoken(page, spoken
     assert spoken == []
 
 
-def test_a_long_text_is_spoken_in_parts_and_saved_as_one_file(page, spoken):
-    page.route("**/webui/parts.js", make_texts_long)
-    page.reload()
-    page.fill("#text", LONG)
-    expect(page.locator("#count")).to_have_text(f"{len(LONG)} characters, in 3 parts")
-    page.click("#speak")
-    expect(page.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
+def test_a_long_text_is_spoken_in_parts_and_saved_as_one_file(in_parts, spoken):
+    expect(in_parts.locator("#count")).to_have_text(f"{len(LONG)} characters, in 3 parts")
+    in_parts.click("#speak")
+    expect(in_parts.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
     assert [each["input"] for each in spoken] == ["今天天气真好。", "我们去公园散步吧！", "你想去吗？太好了。"]
-    expect(page.locator(".sentence")).to_have_count(4)
-    seconds = float(page.inner_text("#seconds").split()[0])
+    expect(in_parts.locator(".sentence")).to_have_count(4)
+    seconds = float(in_parts.inner_text("#seconds").split()[0])
     for audio_format, magic in (("wav", b"RIFF"), ("mp3", (b"ID3", b"\xff\xf3", b"\xff\xfb"))):
-        page.select_option("#format", audio_format)
-        with page.expect_download() as download:
-            page.click("#download")
+        in_parts.select_option("#format", audio_format)
+        with in_parts.expect_download() as download:
+            in_parts.click("#download")
         assert Path(download.value.path()).read_bytes().startswith(magic)
-    played = page.evaluate("document.getElementById('audio').duration")
+    played = in_parts.evaluate("document.getElementById('audio').duration")
     assert played == pytest.approx(seconds, abs=0.02)
-    assert page.locator("#format option[value=flac]").is_disabled()
+    assert in_parts.locator("#format option[value=flac]").is_disabled()
 
 
 @pytest.mark.parametrize("text", ["啊" * 9000, "哈，" * 5000, "𠮷" * 5000, "好。\n\n" * 3000])
@@ -116,16 +123,6 @@ def test_examples_show_their_words(page):
     expect(page.locator("#text")).to_have_value(re.compile("领取快递"))
 
 
-@pytest.fixture
-def in_parts(page):
-    """The page with limits so small that `LONG` has three parts."""
-    page.route("**/webui/parts.js", make_texts_long)
-    page.reload()
-    expect(page.locator("#voice option")).to_have_count(1)
-    page.fill("#text", LONG)
-    return page
-
-
 def test_what_decided_a_reading_is_asked_once_for_each_part(in_parts):
     asked = []
     in_parts.on(
@@ -162,7 +159,8 @@ def test_readings_and_notices_of_all_parts_are_shown_in_order(in_parts):
     expect(in_parts.locator("#seconds")).to_have_text(re.compile(r"\d s$"))
     late[0].continue_()
     expect(in_parts.locator(".sentence")).to_have_count(4)
-    expect(in_parts.locator(".sentence").first).to_contain_text("今")
+    for i, beginning in enumerate("今我你太"):
+        expect(in_parts.locator(".sentence").nth(i)).to_contain_text(beginning)
     expect(in_parts.locator("#notices li")).to_have_text(["notice 7", "notice 9"])
 
 
