@@ -79,10 +79,6 @@ def _replace_named(match: re.Match[str]) -> str:
     return re.sub(r"\d+|-", lambda part: read_digits(part[0], one), match[0])
 
 
-def _replace_groups(match: re.Match[str]) -> str:
-    return re.sub(r"\d+", lambda part: read_digits(part[0]), match[0])
-
-
 def _replace_url(match: re.Match[str]) -> str:
     return spell(re.sub(r"^https?://", "", match[0]).rstrip("/"))
 
@@ -119,7 +115,7 @@ RULES = (
     rule("service", rf"(?<![\d.·A-Za-z])(?:12306|12315|12345|12333|12366|12388|12320|12348|12355|12123|96110|10086|10010)(?!{AMOUNT})", _read_telephone),
     rule("identity card", r"(?<!\d)\d{17}[\dX](?!\d)|(?<!\d)\d{16,19}(?!\d)", lambda m: spell(m[0])),
     rule("named groups", rf"(?:{NAMED}|{THINGS}){IS}(?:[A-Z]{{1,4}} )?\d{{2,8}}+(?: \d{{1,8}}+(?!\.\d|{COUNT})(?:X\b)?){{1,6}}+", _replace_named),
-    rule("groups", r"(?<![\d.] )(?<![\d.])\d{4}(?: \d{4}){2,4}(?: \d{1,3})?(?![ ]?[\d.])", _replace_groups),
+    rule("groups", r"(?<![\d.] )(?<![\d.])\d{4}(?: \d{4}){2,4}(?: \d{1,3})?(?![ ]?[\d.])", _replace_named),
     rule("named", rf"(?:{NAMED}){IS}[\"“]?[A-Z]{{0,4}}[- ]?\d{{3,}}(?:\s?[-x*×]\s?\d+)*(?![\d.]*[元块万亿个人%年月])", _replace_named),
     rule("named thing", rf"(?:{THINGS}){IS}[\"“]?[A-Z]{{0,4}}[- ]?(?:\d{{3,5}}+(?!\d|{COUNT})|\d{{6,}}+(?!\s?[元块万亿个人%年月]))(?!\d|\.\d| \d{{3}}(?!\d))(?:[-x*×]\d+)*",
          _replace_named),

@@ -20,7 +20,7 @@ CURRENCIES = {
 SECOND = "(?:[″\"]|''|′′)"
 """The sign of a second or an inch; U+2033 becomes two of U+2032."""
 EACH = "月|年|天|日|小时|分钟?|秒|次|人|斤|公斤|千克|克|吨|米|平方米|平米|平|升|个|件|台|瓶|盒|股|晚|间|位|亩|公里|千米|度|份|张|套|户|杯|节|课时|条|箱|袋|包"
-DAYS = {"d": "天", "w": "周", "m": "月", "y": "年"}
+PERIODS = {"d": "天", "w": "周", "m": "月", "y": "年"}
 ROADS = {"km": "公里", "KM": "公里"}
 """A unit whose name is another one after 每: 每公里."""
 MANY = "百万|千万|十亿|百亿|千亿|万亿|[十百千万亿兆]"
@@ -180,7 +180,7 @@ RULES = (
     rule("units", rf"({SIGNED})(?:\s?({UNIT})?{TO}([-−]?{NUMBER}))?\s?({UNIT})", _replace_units),
     rule("per unit", rf"(?<=[元块角分秒钱万亿千克次片个下拍步])/({UNIT})", lambda m: "每" + ROADS.get(m[1], read_unit(m[1]))),
     rule("per number", rf"(?<=[元块角分])/(?={NUMBER}\s?(?:{COUNTED}|{UNIT}))", lambda _match: "每"),
-    rule("per day", r"(?<=[元克升万亿千次片粒k])/(d|day|week|month|year)(?![A-Za-z])", lambda m: "每" + DAYS[m[1][0].lower()]),
+    rule("per day", r"(?<=[元克升万亿千次片粒k])/(d|day|week|month|year)(?![A-Za-z])", lambda m: "每" + PERIODS[m[1][0].lower()]),
     rule("per", rf"(?<=[元块角分钱次人米斤克吨升万亿千k片粒滴下拍步转件])/({EACH})(?:[·/]({EACH}))?", lambda m: "每" + m[1] + (f"每{m[2]}" if m[2] else "")),
     rule("a price of each", rf"({NUMBER})/(月|年|天|晚|小时|人|次|位|份|斤)(?!\d|[一-鿿]*[/\d])", lambda m: f"{read_amount(m[1])}每{m[2]}"),
     rule("two", rf"(?<![\d.第/,A-Za-z])2(?={COUNTED})", lambda _match: "两"),
