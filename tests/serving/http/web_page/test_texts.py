@@ -124,19 +124,19 @@ def test_examples_show_their_words(page):
 
 
 def test_what_decided_a_reading_is_asked_once_for_each_part(in_parts):
-    asked = []
+    analysed = []
     in_parts.on(
-        "request", lambda each: each.url.endswith("/text/analyze") and asked.append(each.post_data_json["text"])
+        "request", lambda each: each.url.endswith("/text/analyze") and analysed.append(each.post_data_json["text"])
     )
     in_parts.click("#preview")
     expect(in_parts.locator(".sentence")).to_have_count(4)
     in_parts.click("#explanation summary")
     expect(in_parts.locator("#decisions tr").first).to_be_visible()
-    asked.clear()
+    analysed.clear()
     in_parts.click("#preview")
     expect(in_parts.locator(".sentence")).to_have_count(4)
     expect(in_parts.locator("#status")).to_be_empty()
-    assert asked == ["今天天气真好。", "我们去公园散步吧！", "你想去吗？太好了。"]
+    assert analysed == ["今天天气真好。", "我们去公园散步吧！", "你想去吗？太好了。"]
 
 
 def test_readings_and_notices_of_all_parts_are_shown_in_order(in_parts):
