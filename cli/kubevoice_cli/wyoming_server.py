@@ -5,8 +5,10 @@ An event is a line of JSON with its `type`, then `data_length` bytes of JSON and
 """
 
 import json
+import socket
 import socketserver
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
 from io import BufferedIOBase
 from typing import Any, cast
@@ -23,6 +25,7 @@ __all__ = ["WyomingServer"]
 MAX_LINE_BYTES, MAX_DATA_BYTES = 64 << 10, 1 << 20
 CHUNK_BYTES, SAMPLE_BYTES = 4096, 2
 IDLE_SECONDS = 600.0
+DISCARD_SECONDS = 2.0
 LANGUAGES = ("zh", "zh-CN", "cmn")
 """Home Assistant offers a voice in the languages that it names."""
 
@@ -75,6 +78,16 @@ class _Connection(socketserver.StreamRequestHandler):
             return
         except (ValueError, TypeError) as error:
             self._write("error", {"text": f"this is not an event of the Wyoming protocol: {error}", "code": "invalid"})
+            self._discard_input()
+
+    def _discard_input(self) -> None:
+        """Read what the client still sends. Closed with unread bytes, TCP would drop the error on its way."""
+        self.connection.settimeout(DISCARD_SECONDS)
+        unread = MAX_DATA_BYTES
+        with suppress(OSError):  # the client has gone, or keeps the connection open
+            self.connection.shutdown(socket.SHUT_WR)
+            while unread > 0 and (discarded := self.rfile.read1(unread)):
+                unread -= len(discarded)
 
     def _write(self, kind: str, data: dict[str, Any] | None = None, payload: bytes = b"") -> None:
         content = json.dumps(data or {}).encode()

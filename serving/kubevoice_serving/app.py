@@ -20,6 +20,7 @@ from kubevoice_serving.replica.synthesizer import Synthesizer
 from kubevoice_serving.routing.caching_backend import CachingBackend
 from kubevoice_serving.routing.queueing_backend import QueueingBackend
 from kubevoice_serving.routing.ray_backend import RayBackend
+from kubevoice_serving.routing.ray_disconnects import RayDisconnects
 from kubevoice_serving.routing.replica_calls import handle_loop_error
 
 __all__ = ["AppArgs", "build", "build_canary"]
@@ -91,7 +92,9 @@ class IngressDeployment:
         from kubevoice_serving.http.application import create_app  # only this deployment needs the routes
 
         recordings = Recordings(self._args.cache / "recordings")
-        return create_app(self._backend, recordings, self._access, self._rules, name_responses=False)
+        app = create_app(self._backend, recordings, self._access, self._rules, name_responses=False)
+        app.add_middleware(RayDisconnects)
+        return app
 
 
 def _parse_args(args: dict[str, Any]) -> AppArgs:
