@@ -10,7 +10,7 @@ import pytest
 import voices
 from voices import Voice
 
-pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("second_node"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from toy_voice import make_toy_voice
 import voices
 from voices import Client, Voice
 
-pytestmark = [pytest.mark.xdist_group("node"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("second_node"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

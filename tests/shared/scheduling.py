@@ -25,7 +25,8 @@ def find_group(module):
     return mark[1] if mark else None
 
 
-def require_group(item, group):
-    """Fail the collection if a test that must be in a group is in a module without it."""
-    if find_group(item.path) != group:
-        raise pytest.UsageError(f'{item.nodeid}: its module needs pytestmark = pytest.mark.xdist_group("{group}")')
+def require_group(item, *groups):
+    """Fail the collection if a test that must be in one of the groups is in a module without such a mark."""
+    if find_group(item.path) not in groups:
+        marks = " or ".join(f'pytest.mark.xdist_group("{group}")' for group in groups)
+        raise pytest.UsageError(f"{item.nodeid}: its module needs pytestmark = {marks}")
