@@ -11,9 +11,10 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kubevoice_serving.http.api_keys import ApiKeyFile
+from kubevoice_serving.http.api_keys import ApiKeyEntry, ApiKeyFile
 from kubevoice_serving.http.errors import ApiError, make_error_response
 from kubevoice_serving.http.rate_limits import RateLimiter
+from kubevoice_serving.http.voice_access import ALLOWED_VOICES
 from kubevoice_serving.http.websocket_errors import reject_handshake
 
 __all__ = ["KEY_NAME", "AccessControl", "AccessMiddleware", "DynamicCorsMiddleware"]
@@ -76,7 +77,7 @@ class AccessControl:
         if config.requests_per_minute != old.requests_per_minute:
             self._limiter = RateLimiter(config.requests_per_minute) if config.requests_per_minute else None
 
-    def admit(self, scope: Scope) -> str | None:
+    def admit(self, scope: Scope) -> ApiKeyEntry | None:
         """Check a request, or the handshake of a WebSocket, and count it.
 
         Parameters
@@ -86,8 +87,8 @@ class AccessControl:
 
         Returns
         -------
-        str or None
-            Name of its key; None if no keys are required, or for an open path.
+        ApiKeyEntry or None
+            Its key; None if no keys are required, or for an open path.
 
         Raises
         ------
@@ -102,9 +103,9 @@ class AccessControl:
         if scope["type"] == "websocket":
             self._check_origin(headers)
         authorization = headers.get("authorization") or _read_key_subprotocol(scope)
-        name = _authenticate(self._keys, authorization) if self._keys else None
-        self._limit_rate(scope, name, 1)
-        return name
+        entry = _authenticate(self._keys, authorization) if self._keys else None
+        self._limit_rate(scope, entry.name if entry else None, 1)
+        return entry
 
     def charge(self, scope: Scope, requests: int) -> None:
         """Count an admitted request as `requests` more.
@@ -165,8 +166,8 @@ def _client_address(scope: Scope) -> str:
     return str(scope["client"][0]) if scope.get("client") else "unknown"
 
 
-def _authenticate(keys: ApiKeyFile, authorization: str) -> str:
-    """Return the name of the key in an Authorization header; ApiError if there is no valid one."""
+def _authenticate(keys: ApiKeyFile, authorization: str) -> ApiKeyEntry:
+    """Return the entry of the key in an Authorization header; ApiError if there is no valid one."""
     scheme, _, key = authorization.strip().partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         message = (
@@ -176,20 +177,22 @@ def _authenticate(keys: ApiKeyFile, authorization: str) -> str:
         challenge = {"WWW-Authenticate": 'Bearer realm="kubevoice"'}
         raise ApiError(HTTPStatus.UNAUTHORIZED, "missing_api_key", message, headers=challenge)
     try:
-        name = keys.find(key.strip())
+        entry = keys.find(key.strip())
     except KubeVoiceError:  # the log says why; the message does not reveal where the file is
         message = f"the server cannot read its API keys; its log says why; try again in {UNAVAILABLE_SECONDS} s"
         retry = {"Retry-After": str(UNAVAILABLE_SECONDS)}
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "keys_unavailable", message, headers=retry) from None
-    if name is None:
+    if entry is None:
         challenge = {"WWW-Authenticate": 'Bearer realm="kubevoice", error="invalid_token"'}
         message = "this API key is unknown; ask the administrator of the service for one"
         raise ApiError(HTTPStatus.UNAUTHORIZED, "invalid_api_key", message, headers=challenge)
-    return name
+    return entry
 
 
 class AccessMiddleware:
     """ASGI middleware: a request that is not admitted is answered before its body is read.
+
+    An admitted request has the name of its key in its scope, and its voices in ALLOWED_VOICES.
 
     Parameters
     ----------
@@ -206,13 +209,16 @@ class AccessMiddleware:
         """Serve one request."""
         if scope["type"] in ("http", "websocket"):
             try:
-                scope[KEY_NAME] = self._access.admit(scope)
+                entry = self._access.admit(scope)
             except ApiError as error:
                 if scope["type"] == "websocket":
                     await reject_handshake(scope, receive, send, error)
                 else:
                     await make_error_response(scope["path"], error)(scope, receive, send)
                 return
+            if entry is not None:
+                scope[KEY_NAME] = entry.name
+                ALLOWED_VOICES.set(entry.voices)  # each request is a task, with a context of its own
         await self._app(scope, receive, send)
 
 

@@ -1,6 +1,7 @@
-"""API keys: who may call. Only the SHA-256 of a key is stored, beside the name that logs and metrics show.
+"""API keys: who may call, and with which voices.
 
-A plain hash is enough because keys are generated at random: there is nothing to guess from.
+Only the SHA-256 of a key is stored, beside the name that logs and metrics show. A plain hash is enough because keys are
+generated at random: there is nothing to guess from.
 """
 
 import hmac
@@ -8,18 +9,23 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubevoice.digests import hash_text
 from kubevoice.errors import InputError, KubeVoiceError
 
-__all__ = ["ApiKeyEntry", "ApiKeyFile", "find_key_name", "generate_key", "parse_keys"]
+__all__ = ["ApiKeyEntry", "ApiKeyFile", "find_key", "generate_key", "parse_keys"]
 
 logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-LINE = re.compile(rf"(?P<name>{NAME.pattern})[ \t]+sha256:(?P<digest>[0-9a-f]{{64}})")
+VOICE = re.compile(r"[^\s,]{1,253}")
+LINE = re.compile(
+    rf"(?P<name>{NAME.pattern})[ \t]+sha256:(?P<digest>[0-9a-f]{{64}})"
+    rf"(?:[ \t]+voices=(?P<voices>{VOICE.pattern}(?:,{VOICE.pattern})*))?"
+)
 MAX_FILE_BYTES = 1 << 20
 """The largest Secret in Kubernetes."""
 REREAD_SECONDS = 1.0
@@ -35,28 +41,34 @@ class ApiKeyEntry:
         Name of the key, which logs and metrics show.
     digest : str
         SHA-256 of the key in hexadecimal.
+    voices : tuple of str
+        Names of the voices that it may use; the first is its default voice. Empty: all voices.
     """
 
     name: str
     digest: str
+    voices: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """The line as it is in the file."""
-        return f"{self.name} sha256:{self.digest}"
+        voices = f" voices={','.join(self.voices)}" if self.voices else ""
+        return f"{self.name} sha256:{self.digest}{voices}"
 
 
 def _hash_key(key: str) -> str:
     return hash_text(key)
 
 
-def generate_key(name: str) -> tuple[str, ApiKeyEntry]:
+def generate_key(name: str, voices: Sequence[str] = ()) -> tuple[str, ApiKeyEntry]:
     """Generate a random key of 256 bits.
 
     Parameters
     ----------
     name : str
         Name of the key.
+    voices : sequence of str
+        Names of the voices that it may use; empty for all.
 
     Returns
     -------
@@ -66,19 +78,24 @@ def generate_key(name: str) -> tuple[str, ApiKeyEntry]:
     Raises
     ------
     InputError
-        If the name cannot be in a line.
+        If a name cannot be in a line.
     """
     if not NAME.fullmatch(name):
         raise InputError(
             f"{name!r} is not a valid name of a key: use up to 63 letters, digits, '.', '_' and '-', the first of "
             "them a letter or a digit"
         )
+    for voice in voices:
+        if not VOICE.fullmatch(voice):
+            raise InputError(f"{voice!r} is not a name of a voice: it must have no space and no comma")
     key = f"kv-{secrets.token_urlsafe(32)}"
-    return key, ApiKeyEntry(name, _hash_key(key))
+    return key, ApiKeyEntry(name, _hash_key(key), tuple(voices))
 
 
 def parse_keys(data: bytes) -> tuple[ApiKeyEntry, ...]:
-    """Parse a keys file: a line `NAME sha256:DIGEST` for each key; empty lines and those with # are ignored.
+    """Parse a keys file: a line `NAME sha256:DIGEST [voices=VOICE,...]` for each key.
+
+    Empty lines and those with # are ignored.
 
     Parameters
     ----------
@@ -102,14 +119,17 @@ def parse_keys(data: bytes) -> tuple[ApiKeyEntry, ...]:
         if not stripped or stripped.startswith("#"):
             continue
         if match := LINE.fullmatch(stripped):
-            entries.append(ApiKeyEntry(match["name"], match["digest"]))
+            voices = tuple(match["voices"].split(",")) if match["voices"] else ()
+            entries.append(ApiKeyEntry(match["name"], match["digest"], voices))
         else:
-            problems.append(f"line {number} is not NAME sha256:64 HEXADECIMAL DIGITS")
-    name_of = {entry.digest: entry.name for entry in entries}
+            problems.append(f"line {number} is not NAME sha256:64 HEXADECIMAL DIGITS [voices=VOICE,...]")
+    last = {entry.digest: entry for entry in entries}
     problems += [
-        f"{entry.name} and {name_of[entry.digest]} have the same key"
+        f"{entry.name} and {last[entry.digest].name} have the same key"
+        if entry.name != last[entry.digest].name
+        else f"two lines have the same key of {entry.name} and different voices"
         for entry in entries
-        if entry.name != name_of[entry.digest]
+        if entry != last[entry.digest]
     ]
     if not entries and not problems:
         problems.append("it has no key")
@@ -118,8 +138,8 @@ def parse_keys(data: bytes) -> tuple[ApiKeyEntry, ...]:
     return tuple(entries)
 
 
-def find_key_name(entries: tuple[ApiKeyEntry, ...], key: str) -> str | None:
-    """Find the name of a key.
+def find_key(entries: tuple[ApiKeyEntry, ...], key: str) -> ApiKeyEntry | None:
+    """Find the entry of a key.
 
     Every digest is compared, and each in constant time, so that the time it takes reveals nothing.
 
@@ -132,14 +152,14 @@ def find_key_name(entries: tuple[ApiKeyEntry, ...], key: str) -> str | None:
 
     Returns
     -------
-    str or None
-        Name of the key; None if it is unknown.
+    ApiKeyEntry or None
+        Its entry; None if it is unknown.
     """
-    digest, name = _hash_key(key), None
+    digest, match = _hash_key(key), None
     for entry in entries:
         if hmac.compare_digest(entry.digest, digest):
-            name = entry.name
-    return name
+            match = entry
+    return match
 
 
 class ApiKeyFile:
@@ -166,8 +186,8 @@ class ApiKeyFile:
         """When to read again, on the clock of time.monotonic; written by `_refresh`."""
         self._refresh()  # a file that cannot be used is logged at once
 
-    def find(self, key: str) -> str | None:
-        """Find the name of a key in the file as it is now.
+    def find(self, key: str) -> ApiKeyEntry | None:
+        """Find the entry of a key in the file as it is now.
 
         Parameters
         ----------
@@ -176,8 +196,8 @@ class ApiKeyFile:
 
         Returns
         -------
-        str or None
-            Name of the key; None if it is unknown.
+        ApiKeyEntry or None
+            Its entry; None if it is unknown.
 
         Raises
         ------
@@ -187,7 +207,7 @@ class ApiKeyFile:
         self._refresh()
         if self._fault:
             raise KubeVoiceError(self._fault)
-        return find_key_name(self._entries, key)
+        return find_key(self._entries, key)
 
     def _refresh(self) -> None:
         if time.monotonic() < self._next_read:

@@ -31,6 +31,7 @@ from kubevoice_serving.http.routes.speech import add_speech_route, synthesize
 from kubevoice_serving.http.routes.subtitles import add_subtitles_route
 from kubevoice_serving.http.routes.websocket import add_websocket_route
 from kubevoice_serving.http.schemas import AnalyzeRequest, AnalyzeResponse, LegacyRequest, LegacyResponse
+from kubevoice_serving.http.voice_access import VoiceAccessBackend
 from kubevoice_serving.routing.backend import Backend
 from kubevoice_serving.tracing import current_span, get_tracer
 
@@ -72,7 +73,7 @@ def create_app(
         An ASGI application.
     """
     get_tracer()  # loads the exporter now, so that the first request does not wait for it
-    metrics, rules = HttpMetrics(), rules or ClientRules()
+    metrics, rules, backend = HttpMetrics(), rules or ClientRules(), VoiceAccessBackend(backend)
     # FastAPI's own pages load scripts from the Internet.
     app = FastAPI(
         title="KubeVoice",

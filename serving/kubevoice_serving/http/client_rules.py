@@ -1,5 +1,6 @@
 """Rules for requests of clients that were made for other servers: names of voices, and text with nothing to speak."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from kubevoice.resources.clients import SilentText, UnknownVoice
@@ -40,10 +41,23 @@ class ClientRules:
         """
         self._config = config
 
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        """The configured further names of voices."""
-        return tuple(self._config.clients.aliases)
+    def list_aliases(self, voices: Collection[str]) -> tuple[str, ...]:
+        """List the configured further names of voices.
+
+        Parameters
+        ----------
+        voices : collection of str
+            Names of the voices that the caller sees.
+
+        Returns
+        -------
+        tuple of str
+            The aliases that mean one of them or the default voice, and are not names of voices themselves.
+        """
+        aliases = self._config.clients.aliases.items()
+        return tuple(
+            name for name, alias in aliases if name not in voices and (alias.voice is None or alias.voice in voices)
+        )
 
     def allow_silence(self, request: SynthesisRequest) -> SynthesisRequest:
         """Let text with nothing to speak become a silence, unless the rules want no content.

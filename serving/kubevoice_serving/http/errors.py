@@ -25,7 +25,7 @@ __all__ = [
     "make_retry_error",
 ]
 
-ERROR_STATUSES = (400, 401, 404, 413, 415, 422, 429, 503)
+ERROR_STATUSES = (400, 401, 403, 404, 413, 415, 422, 429, 503)
 ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in ERROR_STATUSES}
 """Error responses of a route that synthesizes, for the OpenAPI document."""
 

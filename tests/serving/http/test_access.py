@@ -11,7 +11,7 @@ from http_app import serve_app
 from kubevoice.errors import InputError
 from kubevoice.resources.data_plane import AccessConfig
 from kubevoice_cli.client import KEY_VARIABLE, fetch_speech
-from kubevoice_serving.http.api_keys import ApiKeyEntry, find_key_name, generate_key, parse_keys
+from kubevoice_serving.http.api_keys import ApiKeyEntry, find_key, generate_key, parse_keys
 from kubevoice_serving.http.body_limit import MAX_BODY_BYTES
 from kubevoice_serving.http.rate_limits import MAX_CALLERS, RateLimiter
 
@@ -167,9 +167,9 @@ def test_a_key_is_recognized_by_its_digest():
     assert key != other
     assert key not in line.text
     assert parse_keys(line.text.encode()) == (line,)
-    assert find_key_name((line,), key) == "mei"
-    assert find_key_name((ApiKeyEntry("tom", "0" * 64), line), key) == "mei"
-    assert find_key_name((line,), other) is None
+    assert find_key((line,), key) == line
+    assert find_key((ApiKeyEntry("tom", "0" * 64), line), key) == line
+    assert find_key((line,), other) is None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\nb", "-a", "x" * 64, "美"])

@@ -47,7 +47,7 @@ def add_list_routes(app: FastAPI, backend: Backend, rules: ClientRules) -> None:
         """List the names that `voice` of a request takes, for Open WebUI and clients of Kokoro-FastAPI."""
         voices = await backend.list_voices()
         names = [voice.name for voice in voices]
-        aliases = [ListedVoice(id=alias, name=alias) for alias in rules.aliases if alias not in names]
+        aliases = [ListedVoice(id=alias, name=alias) for alias in rules.list_aliases(names)]
         return AudioVoiceList(voices=[_list_voice(voice) for voice in voices] + aliases)
 
     @app.get("/v1/audio/models", tags=["voices"])
