@@ -1,13 +1,15 @@
 """`rollback`: serve an older revision until the pin is removed."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from kubevoice.digests import short_digest
-from kubevoice.errors import InputError
+from kubevoice.errors import InputError, KubeVoiceError
 from kubevoice.resources.status import Revision, RevisionState
 from kubevoice.resources.voicemodel import VoiceModel
 from kubevoice_operator.local.backend import LocalBackend, UpCallbacks
+from kubevoice_operator.local.state import Group
 
 from kubevoice_cli.cluster import Cluster
 from kubevoice_cli.console import errors, home, plain
@@ -111,19 +113,26 @@ def _roll_back_on_cluster(cluster: Cluster, name: str, prefix: str | None, *, un
 
 
 def _roll_back_here(backend: LocalBackend, name: str, prefix: str | None, *, undo: bool, options: str) -> None:
-    model = backend.model(name)
+    model, group = backend.state.model(name), backend.state.group(name)
     chosen = None if undo else choose_revision(backend.status(name).revisions, prefix)
-    pinned_model = _update_spec(model, revision=chosen.digest if chosen else None)
+    pinned = _update_spec(model, revision=chosen.digest if chosen else None)
+    command = with_home(f"kubevoice rollback {name} {short_digest(chosen.digest) if chosen else '--undo'}{options}")
     # A rollback does not wait for training. A changed spec or dataset is trained by the next `up`.
-    suspended = (
-        _update_spec(pinned_model, training=pinned_model.spec.training.model_copy(update={"suspend": True}))
-        if chosen
-        else pinned_model
-    )
-    target = "--undo" if chosen is None else short_digest(chosen.digest)
-    backend.up(suspended, UpCallbacks(), with_home(f"kubevoice rollback {name} {target}{options}"))
-    backend.save_model(pinned_model)
+    change: Callable[[VoiceModel], VoiceModel] = _suspend_training if chosen else lambda each: each
+    if group is None:
+        backend.up(change(pinned), UpCallbacks(), command)
+        backend.state.save([pinned])
+    else:
+        models = tuple(pinned if other.metadata.name == name else other for other in group.models)
+        outcome = backend.up_pool(Group(group.pool, tuple(map(change, models))), UpCallbacks(), command)[name]
+        if isinstance(outcome, KubeVoiceError):
+            raise outcome
+        backend.state.save(models, group.pool)
     _print_outcome(name, chosen, model.spec.revision, options, "on this machine, until the next kubevoice up -f")
+
+
+def _suspend_training(model: VoiceModel) -> VoiceModel:
+    return _update_spec(model, training=model.spec.training.model_copy(update={"suspend": True}))
 
 
 def _update_spec(model: VoiceModel, **changes: Any) -> VoiceModel:

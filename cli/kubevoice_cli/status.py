@@ -74,7 +74,7 @@ def status(
 def _read_local_statuses(name: str | None, port: int) -> tuple[dict[str, VoiceModelStatus], set[str]]:
     """Return the statuses written on this machine, and the voices that are served now."""
     backend = LocalBackend(home(), port)
-    names = backend.names()
+    names = backend.state.names()
     if name is not None and name not in names:
         raise InputError(
             f"there is no VoiceModel {name!r} here; there are: {', '.join(names) or 'none'}. "

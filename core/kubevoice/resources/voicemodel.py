@@ -44,6 +44,8 @@ __all__ = [
     "VoiceModel",
     "VoiceModelSpec",
     "load_voicemodel",
+    "parse_voicemodel",
+    "read_documents",
 ]
 
 GROUP: Final = "kubevoice.io"
@@ -209,18 +211,8 @@ def load_voicemodel(source: str | Path, *, artifacts: Path | None = None) -> Voi
     InputError
         If it is not valid; the message has every problem.
     """
-    if isinstance(source, Path):
-        try:
-            text = source.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read {source}: {error}") from None
-        name, folder = str(source), source.parent
-    else:
-        text, name, folder = source, "VoiceModel", Path()
-    try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        raise InputError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
+    name, folder = (str(source), source.parent) if isinstance(source, Path) else ("VoiceModel", Path())
+    documents = read_documents(source)
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise InputError(f"{name} holds {len(documents)} YAML documents; write exactly one VoiceModel in it")
     document = documents[0]
@@ -228,6 +220,61 @@ def load_voicemodel(source: str | Path, *, artifacts: Path | None = None) -> Voi
         raise InputError(
             f"{name} is a {document.get('apiVersion')}/{document.get('kind')}, expected {API_VERSION}/{KIND}"
         )
+    return parse_voicemodel(document, name, folder, artifacts)
+
+
+def read_documents(source: str | Path) -> list[Any]:
+    """Read the YAML documents of a text or a file; empty ones are left out.
+
+    Parameters
+    ----------
+    source
+        YAML text, or the path of a file.
+
+    Returns
+    -------
+    list
+        The documents.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or if it is not YAML.
+    """
+    name = str(source) if isinstance(source, Path) else "VoiceModel"
+    try:
+        text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+        return [document for document in yaml.safe_load_all(text) if document is not None]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {name}: {error}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def parse_voicemodel(document: dict[str, Any], name: str, folder: Path, artifacts: Path | None) -> VoiceModel:
+    """Parse a document that is a VoiceModel.
+
+    Parameters
+    ----------
+    document
+        The document.
+    name
+        What errors call it.
+    folder
+        What plain paths are relative to.
+    artifacts
+        Folder for artifacts if it has no spec.storage.artifactsUri.
+
+    Returns
+    -------
+    VoiceModel
+        The parsed object.
+
+    Raises
+    ------
+    InputError
+        If it is not valid; the message has every problem.
+    """
     try:
         return VoiceModel.model_validate(_localize_uris(document, folder, artifacts))
     except ValidationError as error:

@@ -1,24 +1,29 @@
 """The local backend: observe, plan, apply, until the voice serves or a stage fails."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from kubevoice.errors import InputError, KubeVoiceError
+from kubevoice.resources.data_plane import VoiceConfig
 from kubevoice.resources.stages import Progress, Stage
 from kubevoice.resources.status import VoiceModelStatus
 from kubevoice.resources.voicemodel import VoiceModel
-from pydantic import ValidationError
+from kubevoice.resources.voicepool import VoicePool
 
 from kubevoice_operator.local.contents import hash_inputs
-from kubevoice_operator.local.files import exclusive, write_atomically
+from kubevoice_operator.local.files import exclusive
 from kubevoice_operator.local.jobs import LocalJobs
+from kubevoice_operator.local.local_pool import find_target, is_suspended, set_pool
 from kubevoice_operator.local.ray_serve import LocalServing
 from kubevoice_operator.local.runs import RunRecord, apply_run, read_run
-from kubevoice_operator.observed_state import JobPhase, ObservedState
+from kubevoice_operator.local.state import Group, LocalState
+from kubevoice_operator.observed_state import JobPhase, ObservedPool, ObservedState
 from kubevoice_operator.pipeline import PipelineStep
 from kubevoice_operator.planner import Plan, plan
+from kubevoice_operator.pool_membership import list_voices, narrow_service
+from kubevoice_operator.pool_planner import plan_pool
 from kubevoice_operator.render.names import Images
 
 __all__ = ["LocalBackend", "UpCallbacks", "stage_error"]
@@ -26,8 +31,9 @@ __all__ = ["LocalBackend", "UpCallbacks", "stage_error"]
 
 @dataclass(frozen=True, slots=True)
 class UpCallbacks:
-    """Callbacks for the progress of `LocalBackend.up`."""
+    """Callbacks for the progress of `LocalBackend.up` and `LocalBackend.up_pool`."""
 
+    model_started: Callable[[VoiceModel], None] = lambda _model: None
     stage_started: Callable[[Stage], None] = lambda _stage: None
     progress: Callable[[Progress], None] = lambda _progress: None
     stage_done: Callable[[PipelineStep], None] = lambda _step: None
@@ -48,6 +54,7 @@ class LocalBackend:
     def __init__(self, home: Path, port: int) -> None:
         self._home = home
         self._jobs = LocalJobs(home / "jobs")
+        self.state = LocalState(home)
         self.serving = LocalServing(home / "serving", port)
 
     def status(self, name: str) -> VoiceModelStatus:
@@ -63,70 +70,12 @@ class LocalBackend:
         VoiceModelStatus
             Empty if there is none that can be read.
         """
-        status, run = self._read_status(name), read_run(self._run_file(name))
+        status, run = self.state.read_status(name), read_run(self.state.run_file(name))
         if run is None:
             return status
         serving = self.serving.observe() if run.activity == "serve" else None
         served = [replica.voices.get(name, "") for replica in (serving.replicas if serving else ())]
         return apply_run(status, run, self._jobs.progress(run.job) if run.job else None, served)
-
-    def _read_status(self, name: str) -> VoiceModelStatus:
-        """Return the status that was written last."""
-        try:
-            return VoiceModelStatus.model_validate_json((self._home / "status" / f"{name}.json").read_bytes())
-        except (OSError, ValidationError):
-            return VoiceModelStatus()
-
-    def _run_file(self, name: str) -> Path:
-        return self._home / "runs" / f"{name}.json"
-
-    def model(self, name: str) -> VoiceModel:
-        """Read a VoiceModel as it was last brought up.
-
-        Parameters
-        ----------
-        name
-            The VoiceModel's name.
-
-        Returns
-        -------
-        VoiceModel
-            As it was saved.
-
-        Raises
-        ------
-        InputError
-            If it was never brought up, or cannot be read.
-        """
-        try:
-            return VoiceModel.model_validate_json(self._model_file(name).read_bytes())
-        except (OSError, ValidationError):
-            raise InputError(
-                f"there is no VoiceModel {name!r} here that can be brought up again; run kubevoice up -f FILE"
-            ) from None
-
-    def save_model(self, model: VoiceModel) -> None:
-        """Save a VoiceModel, so that it can be brought up again by name.
-
-        Parameters
-        ----------
-        model
-            The VoiceModel.
-        """
-        write_atomically(self._model_file(model.metadata.name), model.model_dump_json(by_alias=True, indent=1))
-
-    def _model_file(self, name: str) -> Path:
-        return self._home / "models" / f"{name}.json"
-
-    def names(self) -> list[str]:
-        """List the VoiceModels that were ever brought up here.
-
-        Returns
-        -------
-        list of str
-            Their names, sorted.
-        """
-        return sorted({path.stem for folder in ("status", "runs") for path in (self._home / folder).glob("*.json")})
 
     def up(self, model: VoiceModel, callbacks: UpCallbacks, command: str = "kubevoice up -f FILE") -> VoiceModelStatus:
         """Bring a VoiceModel up and wait until every replica serves it; finished stages are reused.
@@ -134,7 +83,7 @@ class LocalBackend:
         Parameters
         ----------
         model
-            The VoiceModel.
+            The VoiceModel. A pool that it names is ignored.
         callbacks
             Called as stages start, progress and end.
         command
@@ -152,33 +101,110 @@ class LocalBackend:
         KubeVoiceError
             For anything else that keeps the voice from being served.
         """
-        with exclusive(self._home), RunRecord(self._run_file(model.metadata.name), command) as record:
-            # Here one Ray serves everything, so there are no pools.
-            model = _remove_pool(model)
-            self._jobs.forget_failures()
-            (self._home / "serving").mkdir(parents=True, exist_ok=True)
-            contents = hash_inputs(model, self._home / "digests")
-            while True:
-                record.begin("plan")
-                desired = self._plan(model, contents)
-                if desired.jobs:
-                    self._run_jobs(desired, callbacks, record)
-                elif (job := desired.pipeline.last.job) is not None and job.phase is JobPhase.FAILED:
-                    raise stage_error(desired.pipeline.last, self._jobs.log(desired.pipeline.last.job_name))
-                elif desired.service is not None:
-                    record.begin("serve")
-                    callbacks.serving_started()
-                    self.serving.apply(desired.service)
-                else:
-                    return self._wait(model, desired, contents, record)
+        with exclusive(self._home), RunRecord(self.state.run_file(model.metadata.name), command) as record:
+            model = set_pool(model, None)
+            contents = self._prepare(model)
+            while (desired := self._run_pipeline(model, contents, callbacks, record)).service is not None:
+                record.begin("serve")
+                callbacks.serving_started()
+                self.serving.apply(desired.service)
+            if is_suspended(model, desired):
+                if desired.remove_service:
+                    self.serving.stop()
+                return desired.status
+            record.begin("serve")
+            self._wait(model, find_target(desired))
+            return self._plan(model, contents).status
 
-    def _plan(self, model: VoiceModel, contents: str) -> Plan:
+    def up_pool(
+        self, group: Group, callbacks: UpCallbacks, command: str = "kubevoice up -f FILE"
+    ) -> dict[str, VoiceModelStatus | KubeVoiceError]:
+        """Bring VoiceModels up one after the other, and wait until every replica serves those that succeeded.
+
+        Parameters
+        ----------
+        group
+            The VoiceModels, and the pool whose settings hold for all.
+        callbacks
+            Called as VoiceModels and their stages start, progress and end.
+        command
+            What a user runs to continue if this is interrupted.
+
+        Returns
+        -------
+        dict
+            Of each VoiceModel its status once it serves or is suspended, or what keeps it from being served.
+
+        Raises
+        ------
+        KubeVoiceError
+            If Ray does not start, or refuses the config.
+        """
+        members = {model.metadata.name: set_pool(model, group.pool) for model in group.models}
+        outcomes: dict[str, VoiceModelStatus | KubeVoiceError] = {}
+        with exclusive(self._home):
+            for name, model in members.items():
+                callbacks.model_started(model)
+                try:
+                    with RunRecord(self.state.run_file(name), command) as record:
+                        desired = self._run_pipeline(model, self._prepare(model), callbacks, record, group.pool)
+                        if not is_suspended(model, desired):
+                            find_target(desired)
+                        outcomes[name] = desired.status
+                except KubeVoiceError as error:
+                    outcomes[name] = error
+            reached = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, VoiceModelStatus)}
+            models = [members[name].model_copy(update={"status": status}) for name, status in reached.items()]
+            voices = () if group.pool.spec.serving.suspend else list_voices(group.pool.metadata.name, models)
+            self._apply_pool(group.pool, voices, callbacks)
+            for voice in voices:
+                try:
+                    with RunRecord(self.state.run_file(voice.name), command) as record:
+                        record.begin("serve")
+                        self._wait(members[voice.name], voice.revision)
+                except KubeVoiceError as error:
+                    outcomes[voice.name] = error
+                else:
+                    model = members[voice.name]
+                    outcomes[voice.name] = self._plan(model, self._prepare(model), group.pool).status
+        return outcomes
+
+    def _prepare(self, model: VoiceModel) -> str:
+        """Make the state folder ready, and return a hash of what the stages read."""
+        self._jobs.forget_failures()
+        (self._home / "serving").mkdir(parents=True, exist_ok=True)
+        return hash_inputs(model, self._home / "digests")
+
+    def _run_pipeline(
+        self,
+        model: VoiceModel,
+        contents: str,
+        callbacks: UpCallbacks,
+        record: RunRecord,
+        pool: VoicePool | None = None,
+    ) -> Plan:
+        """Run stages until none is left, and return the plan. Raises KubeVoiceError if one fails."""
+        while True:
+            record.begin("plan")
+            desired = self._plan(model, contents, pool)
+            if desired.jobs:
+                self._run_jobs(desired, callbacks, record)
+            elif (job := desired.pipeline.last.job) is not None and job.phase is JobPhase.FAILED:
+                raise stage_error(desired.pipeline.last, self._jobs.log(desired.pipeline.last.job_name))
+            else:
+                return desired
+
+    def _plan(self, model: VoiceModel, contents: str, pool: VoicePool | None = None) -> Plan:
         """Observe, plan, and write the status."""
-        model = model.model_copy(update={"status": self._read_status(model.metadata.name)})
-        observed = ObservedState(contents, self._jobs.observe(), self.serving.observe(), retries=False)
+        name = model.metadata.name
+        model = model.model_copy(update={"status": self.state.read_status(name)})
+        service = self.serving.observe()
+        observed = ObservedState(contents, self._jobs.observe(), service, retries=False)
+        if pool is not None:
+            seen = narrow_service(service, name, pool.spec.serving.min_replicas) if service else None
+            observed = replace(observed, service=None, pool=ObservedPool(pool.metadata.name, seen))
         desired = plan(model, observed, datetime.now(UTC), Images())
-        body = desired.status.model_dump_json(by_alias=True, indent=1)
-        write_atomically(self._home / "status" / f"{model.metadata.name}.json", body)
+        self.state.write_status(name, desired.status)
         return desired
 
     def _run_jobs(self, desired: Plan, callbacks: UpCallbacks, record: RunRecord) -> None:
@@ -192,19 +218,16 @@ class LocalBackend:
             if is_step and observed.phase is JobPhase.SUCCEEDED:
                 callbacks.stage_done(PipelineStep(last.stage, last.spec, last.job_name, observed))
 
-    def _wait(self, model: VoiceModel, desired: Plan, contents: str, record: RunRecord) -> VoiceModelStatus:
-        target = desired.status.serving.target_revision
-        if model.spec.serving.suspend or (model.spec.training.suspend and target is None):
-            if desired.remove_service:
-                self.serving.stop()
-            return desired.status
-        if target is None:
-            released = desired.pipeline.released
-            why = "; ".join(released.failures) if released else "nothing was released"
-            raise KubeVoiceError(f"the quality gate refused the voice: {why}; see spec.evaluation")
-        record.begin("serve")
+    def _apply_pool(self, pool: VoicePool, voices: Sequence[VoiceConfig], callbacks: UpCallbacks) -> None:
+        desired = plan_pool(pool, voices, ObservedState(service=self.serving.observe()), datetime.now(UTC), Images())
+        if desired.remove_service:
+            self.serving.stop()
+        if desired.service is not None:
+            callbacks.serving_started()
+            self.serving.apply(desired.service)
+
+    def _wait(self, model: VoiceModel, target: str) -> None:
         self.serving.wait(model.metadata.name, target, model.spec.serving.rollout.progress_deadline_seconds)
-        return self._plan(model, contents).status
 
     def down(self) -> bool:
         """Stop serving; artifacts and results stay.
@@ -249,8 +272,3 @@ def _read_problems(log: Path) -> list[str]:
     text = log.read_text(encoding="utf-8", errors="replace")
     lines = text[text.rfind("\nerror: ") + 1 :].splitlines()[1:]
     return [line.strip() for line in lines if line.startswith("  ")]
-
-
-def _remove_pool(model: VoiceModel) -> VoiceModel:
-    serving = model.spec.serving.model_copy(update={"pool_ref": None})
-    return model.model_copy(update={"spec": model.spec.model_copy(update={"serving": serving})})

@@ -58,21 +58,19 @@ class LocalServing:
                 error = f"Ray Serve: {_last_line(application)}; logs are in {self._folder}"
         except OSError as failure:
             error = f"Ray's dashboard does not answer: {failure}"
-        replicas, complaint = self._replicas()
+        replicas = self._replicas()
+        complaint = next((replica.error for replica in replicas if replica.error), None)
         return ObservedService(applied["hash"], self.url, replicas, error=error or complaint)
 
-    def _replicas(self) -> tuple[tuple[ReplicaState, ...], str | None]:
-        """Ask the replicas over the data plane what they serve, and whether one could not load what it should."""
+    def _replicas(self) -> tuple[ReplicaState, ...]:
+        """Ask the replicas over the data plane what they serve."""
         try:
             if request(self._port, "GET", "/readyz")[0] != 200:
-                return (), None
+                return ()
             status, answer = request(self._port, "GET", "/v1/revisions")
         except OSError:
-            return (), None
-        if status != 200:
-            return (), None
-        replicas = RevisionsResponse.model_validate(answer).replicas
-        return replicas, next((replica.error for replica in replicas if replica.error), None)
+            return ()
+        return RevisionsResponse.model_validate(answer).replicas if status == 200 else ()
 
     def apply(self, service: Mapping[str, Any]) -> None:
         """Apply the config to Ray, and start Ray if none runs. A served voice answers until its successor can.
@@ -150,8 +148,8 @@ class LocalServing:
                 raise KubeVoiceError(f"Ray stopped while the voice was being rolled out; its log is {self.ray.log}")
             if service.replicas and all(r.voices.get(name) == revision for r in service.replicas):
                 return
-            if service.error:
-                raise KubeVoiceError(service.error)
+            if error := next((r.errors[name] for r in service.replicas if name in r.errors), service.error):
+                raise KubeVoiceError(error)
             if time.monotonic() > deadline:
                 raise KubeVoiceError(
                     f"no replica served revision {revision[:19]} within {deadline_seconds:.0f} s "
