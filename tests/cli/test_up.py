@@ -27,9 +27,8 @@ apiVersion: kubevoice.io/v1alpha1
 kind: VoiceModel
 metadata: {name: mei}
 spec:
-  base: {uri: builtin://base}
+  base: {uri: BASE}
   serving: {poolRef: {name: shared}}
-  evaluation: {policy: Report, sentences: [SENTENCE]}
 ---
 apiVersion: kubevoice.io/v1alpha1
 kind: VoiceModel
@@ -57,8 +56,8 @@ class Machine:
         environment = os.environ | {"KUBEVOICE_HOME": str(self.folder / "home"), "COLUMNS": "200"}
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
 
-    def up(self, sentence="今天天气真好。", more=""):
-        (self.folder / "voices.yaml").write_text(MANIFESTS.replace("SENTENCE", sentence) + more, encoding="utf-8")
+    def up(self, base="builtin://base", more=""):
+        (self.folder / "voices.yaml").write_text(MANIFESTS.replace("BASE", base) + more, encoding="utf-8")
         return self.run("up", "-f", "voices.yaml", "--port", str(self.port))
 
     def read_status(self):
@@ -98,9 +97,9 @@ def test_several_voices_are_served_and_one_that_fails_is_named(machine):
         )
 
 
-def test_a_changed_voice_is_swapped_and_rolled_back_while_the_others_stay(machine):
+def test_a_changed_voice_is_swapped_and_rolled_back_while_the_others_stay(machine, toy):
     before, head = machine.list_voices(), (machine.folder / "home" / "serving" / "ray.json").read_bytes()
-    result = machine.up("我们去公园。")
+    result = machine.up(str(toy.path))
     assert result.returncode == 0, result.stderr
     after = machine.list_voices()
     assert after["lei"] == before["lei"]

@@ -74,7 +74,7 @@ def test_every_problem_is_named_with_its_object(tmp_path, documents, problems):
     with pytest.raises(InputError) as caught:
         load(tmp_path, *documents)
     assert len(caught.value.problems) == len(problems)
-    assert all(problem in found for problem, found in zip(problems, caught.value.problems, strict=True))
+    assert all(problem in actual for problem, actual in zip(problems, caught.value.problems, strict=True))
 
 
 @pytest.mark.parametrize("documents", [[], [""], [CONFIG_MAP], [POOL]])
