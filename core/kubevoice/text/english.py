@@ -28,7 +28,10 @@ LETTERS_IN_MANDARIN = {
     "x": "ai4 ke4 si1", "y": "wai1", "z": "zei2 de2",
 }  # fmt: skip
 """Mandarin syllables for the names of the letters."""
-WORDS_IN_CAPITALS = frozenset(["APP", "WEB", "TOP", "HOT", "NEW", "MAX", "PRO", "AIR", "FUN", "OFF", "PLUS", "MINI"])
+WORDS_IN_CAPITALS = frozenset(
+    ("APP", "WEB", "TOP", "HOT", "NEW", "MAX", "PRO", "AIR", "FUN", "OFF", "PLUS", "MINI",
+     "SIM", "PIN", "RAM", "ROM", "GIF")
+)  # fmt: skip
 SHORT = 3
 """A word of at most so many capitals is an initialism."""
 SPELLINGS = (

@@ -38,7 +38,7 @@ FOLLOWERS = re.compile(
     r"\s?(?:块|元|人(?!机|体)|字|公里|像素|次|条|多?人在看)"
 )
 PRICED = re.compile(
-    "(?:价格?|预算|首付|存款|[贷欠借付罚捐补]款|薪|月入|年入|收入|身价|身家|资产|净值|彩礼|奖金|利润|营收|流水|成本|投资|融资|销量|播放量|阅读量|粉丝|"
+    "(?:价[格值]?|房子|[婚新旧住]房|学区房|别墅|豪宅|公寓|豪车|跑车|预算|首付|存款|[贷欠借付罚捐补]款|薪|月入|年入|收入|身价|身家|资产|净值|彩礼|奖金|利润|营收|流水|成本|投资|融资|销量|播放量|阅读量|粉丝|"
     "(?:年|月|天)赚|[花赚赔欠亏借还卖捐罚付存贷][了出掉]|亏损|收到|转账)"
     "(?:高达|超过|达到|大约|将近|到|[约近超达为是才共有])?[:：]?$"
 )
@@ -129,6 +129,11 @@ def _replace_minutes(match: re.Match[str]) -> str:
     return f"{hours}{read_amount(minutes)}分{read_amount(seconds)}秒{read_digits(hundredths or '')}"
 
 
+def _replace_match_minute(match: re.Match[str]) -> str:
+    added = f"加{read_amount(match[3])}" if match[3] else ""
+    return f"第{read_amount(match[2])}{added}分钟"
+
+
 def _replace_power(match: re.Match[str]) -> str:
     number, power, unit = match.groups()
     return (f"{read_amount(number)}乘" if number else "") + f"十的{read_amount(power)}次方{read_unit(unit)}"
@@ -169,6 +174,8 @@ RULES = (
     rule("feet and inches", rf"((?:身高|个头|个子)[^\d，。；]{{0,4}})([3-8])[′'](\d|1[01])(?:{SECOND}|(?!\d))|()(?<!\d)([3-8])[′'](\d|1[01]){SECOND}(?=的?(?:身高|个头|个子))",
          _replace_feet),
     rule("minutes and seconds", rf"(?<![\d.°:])(?:(\d{{1,2}})[:h])?(\d{{1,3}})[′'](\d{{1,2}}){SECOND}(\d{{1,3}})?(?!\d)", _replace_minutes),
+    rule("minute of a match", r"(?<![\d.°'])(第?)(\d{1,3})(?:\+(\d{1,2}))?[′'](?=\s?(?:[一-鿿]{0,6}?(?:破门|进球|绝杀|扳平|点球|头球|射门|[红黄]牌|[换罚][上下]|补射|乌龙)))",
+         _replace_match_minute),
     rule("seconds", r"(?<=[跑绩用时为以是录米])(\d{1,2})\"(\d{2})(?![\d\"])", lambda m: f"{read_amount(m[1])}秒{read_digits(m[2])}"),
     rule("inches", rf"({NUMBER})\"(?=的?(?:显示器|显示屏|屏幕?|电视|平板|笔记本|披萨|蛋糕|轮毂|水管|管道|喇叭|单车))|(?<=屏幕)({NUMBER})\"(?=[，。！？]|$)|({NUMBER})′′",
          lambda m: f"{read_amount(m[1] or m[2] or m[3])}英寸"),
@@ -177,9 +184,12 @@ RULES = (
     rule("w for 万", rf"(?<![A-Z\d.-])({NUMBER})(w)(\+)?(?![A-Za-z\d])", _replace_wan),
     rule("power of ten", rf"(?:({NUMBER})\s?[×x*·]\s?)?(?<!\d)(?<![\d.])10\^([-−]?\d{{1,3}})\s?({UNIT})", _replace_power),
     rule("thousands", rf"({NUMBER})\s?(k){TO}({NUMBER})\s?(?=k(?![A-Za-z]))", lambda m: f"{read_amount(m[1])}{m[2]}到{read_amount(m[3])}"),
-    rule("units", rf"({SIGNED})(?:\s?({UNIT})?{TO}([-−]?{NUMBER}))?\s?({UNIT})", _replace_units),
-    rule("per unit", rf"(?<=[元块角分秒钱万亿千克次片个下拍步])/({UNIT})", lambda m: "每" + ROADS.get(m[1], read_unit(m[1]))),
     rule("per number", rf"(?<=[元块角分])/(?={NUMBER}\s?(?:{COUNTED}|{UNIT}))", lambda _match: "每"),
+    rule("units", rf"({SIGNED})(?:\s?({UNIT})?{TO}([-−]?{NUMBER}))?\s?({UNIT})", _replace_units),
+    rule("unit alone", rf"(单位(?:一般|通常|都|分别)?[是为用:：(（]*\s?)({UNIT})|({UNIT})(?=\s?(?:为|作|作为|的?)单位|\s?(?:来?(?:计量|计价|计费|表示|衡量)))",
+         lambda m: (m[1] or "") + read_unit(m[2] or m[3])),
+    rule("compound unit", rf"(?<![A-Za-z\d./·])(?=[A-Za-zμ]{{1,5}}[/·][A-Za-z])({UNIT})(?![/·])", lambda m: read_unit(m[1])),
+    rule("per unit", rf"(?<=[元块角分秒钱万亿千克次片个下拍步])/({UNIT})", lambda m: "每" + ROADS.get(m[1], read_unit(m[1]))),
     rule("per day", r"(?<=[元克升万亿千次片粒k])/(d|day|week|month|year)(?![A-Za-z])", lambda m: "每" + PERIODS[m[1][0].lower()]),
     rule("per", rf"(?<=[元块角分钱次人米斤克吨升万亿千k片粒滴下拍步转件])/({EACH})(?:[·/]({EACH}))?", lambda m: "每" + m[1] + (f"每{m[2]}" if m[2] else "")),
     rule("a price of each", rf"({NUMBER})/(月|年|天|晚|小时|人|次|位|份|斤)(?!\d|[一-鿿]*[/\d])", lambda m: f"{read_amount(m[1])}每{m[2]}"),
