@@ -103,6 +103,7 @@ RULES = (
     rule("URL", rf"https?://[\w./:?=&%#~+@-]{{1,300}}|www\.[\w./:?=&%#~+@-]{{1,300}}|(?<![\w.])(?:[a-z][\w-]{{0,62}}\.){{1,4}}(?:{TLDS})(?:/[\w./?=&%#~+-]{{0,200}})?(?![\w.])",
          _replace_url),
     rule("IP address", r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}|:\d{2,5})?(?![\d.])", lambda m: spell(m[0])),
+    rule("name with underscores", r"(?<![\w.@])(?=[A-Za-z0-9]*_)(?=\w*[A-Za-z])[A-Za-z0-9_]{3,64}(?![\w@])", lambda m: spell(m[0])),
     rule("version", r"(?<![a-z])(v|版本|version\s?|iOS\s?|Android\s?|Python\s?)(\d{1,4}(?:\.\d{1,6}){1,3})(?!\d|\.\d)", _replace_version),
     rule("three parts", r"(?<![\d.])(\d{1,3}(?:\.\d{1,6}){2,3})(?!\d|\.\d)", lambda m: _read_parts(m[0])),
     rule("mobile", r"(?:(?<!\d)(\+?86)[- ]?)(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)", _replace_with_country),
