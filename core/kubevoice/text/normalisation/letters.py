@@ -45,7 +45,7 @@ RULES = (
     rule("service code", r"[*#]{1,2}\d[\d*#]{0,20}#", lambda m: "".join(KEYS.get(c) or read_digits(c, "幺") for c in m[0])),
     rule("key", r"\s?([#*])\s?号?\s?(?=键)|(?<=[按拨])\s?([#*])(?:号|(?=[\s，。！？,!?]|$|[重返结确])\s?)|([#*])号", lambda m: KEYS[m[1] or m[2] or m[3]] + "号"),
     rule("2 for to", r"(?<![A-Za-z\d.])(?!H2[OS]|[NK]2O|I2C)([A-Z])2([A-Z])(?![A-Za-z\d])", lambda m: f"{m[1]} to {m[2]}"),
-    rule("picture rate", r"(?<=[\dKkPp])\s?@\s?(?=[\d一二三四五六七八九十百])", lambda _match: "，"),
+    rule("picture rate", r"(?:(?<=\d)|(?<=\d[KkPp]))\s?@\s?(?=[零点一二三四五六七八九十百千]+(?:赫兹|帧))", lambda _match: "，"),
     rule("Roman numeral", r"(?<=[第部章卷型期级])[IVXL]{1,6}(?![A-Za-z])|(?<![A-Za-z])[IVXL]{2,6}(?=世|期|级|型|章)", _replace_roman),
     rule("English ordinal", r"(?<![A-Za-z\d])(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", lambda m: f"第{read_cardinal(m[1])}"),
     rule("letter and figures", r"(?<=[A-Za-z])[-]?(\d{1,9})(?![\d.])", lambda m: read_beside_letters(m[1])),

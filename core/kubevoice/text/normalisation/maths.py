@@ -52,7 +52,7 @@ RULES = (
     rule("fraction", r"(?<![\d./])(?:(\d+)又)?(?:(?<![\dA-Z])([-−]))?(\d{1,5})/(\d{1,5})(?![\d./])", _replace_fraction),
     rule("exponent", rf"({NUMBER}|[A-Za-z]|[)）])\^(?:([-−]?\d{{1,4}})(?!\d)|([A-Za-z])(?![A-Za-z]))", lambda m: f"{_read_operand(m[1])}的{read_amount(m[2]) if m[2] else m[3]}次方"),
     rule("power", r"(?<=[\dA-Za-z)）])([²³])", lambda m: "的平方" if m[1] == "²" else "的立方"),
-    rule("sum of powers", r"(?<=[平立]方)\s?([-−+×÷*/])\s?(?=[\dA-Za-z(（√])", lambda m: SIGNS[m[1]]),
+    rule("sum of powers", r"(?<=的[平立]方)\s?([-−+×÷*/])\s?(?=[\dA-Za-z(（√])", lambda m: SIGNS[m[1]]),
     rule("root", rf"√\s?({NUMBER})", lambda m: f"根号{read_amount(m[1])}"),
     rule("formula", rf"(?<![A-Za-z\d])(?=[^=+×÷<>≥≤≠≈±*]{{0,40}}{OPERATOR})[-−]?(?:{NUMBER}|[A-Za-z])(?:\s?(?:[!=<>]=|[-−/^+×÷=<>≥≤≠≈±*])\s?[-−]?(?:{NUMBER}|[A-Za-z]))+(?![A-Za-z\d])",
          _replace_formula),

@@ -130,8 +130,8 @@ def _replace_minutes(match: re.Match[str]) -> str:
 
 
 def _replace_match_minute(match: re.Match[str]) -> str:
-    added = f"加{read_amount(match[3])}" if match[3] else ""
-    return f"第{read_amount(match[2])}{added}分钟"
+    added = f"加{read_amount(match[2])}" if match[2] else ""
+    return f"第{read_amount(match[1])}{added}分钟"
 
 
 def _replace_power(match: re.Match[str]) -> str:
@@ -174,7 +174,7 @@ RULES = (
     rule("feet and inches", rf"((?:身高|个头|个子)[^\d，。；]{{0,4}})([3-8])[′'](\d|1[01])(?:{SECOND}|(?!\d))|()(?<!\d)([3-8])[′'](\d|1[01]){SECOND}(?=的?(?:身高|个头|个子))",
          _replace_feet),
     rule("minutes and seconds", rf"(?<![\d.°:])(?:(\d{{1,2}})[:h])?(\d{{1,3}})[′'](\d{{1,2}}){SECOND}(\d{{1,3}})?(?!\d)", _replace_minutes),
-    rule("minute of a match", r"(?<![\d.°'])(第?)(\d{1,3})(?:\+(\d{1,2}))?[′'](?=\s?(?:[一-鿿]{0,6}?(?:破门|进球|绝杀|扳平|点球|头球|射门|[红黄]牌|[换罚][上下]|补射|乌龙)))",
+    rule("minute of a match", r"(?<![\d.°'])第?(\d{1,3})(?:\+(\d{1,2}))?[′'](?=\s?(?:[一-鿿]{0,6}?(?:破门|进球|绝杀|扳平|点球|头球|射门|[红黄]牌|[换罚][上下]|补射|乌龙)))",
          _replace_match_minute),
     rule("seconds", r"(?<=[跑绩用时为以是录米])(\d{1,2})\"(\d{2})(?![\d\"])", lambda m: f"{read_amount(m[1])}秒{read_digits(m[2])}"),
     rule("inches", rf"({NUMBER})\"(?=的?(?:显示器|显示屏|屏幕?|电视|平板|笔记本|披萨|蛋糕|轮毂|水管|管道|喇叭|单车))|(?<=屏幕)({NUMBER})\"(?=[，。！？]|$)|({NUMBER})′′",
@@ -186,8 +186,8 @@ RULES = (
     rule("thousands", rf"({NUMBER})\s?(k){TO}({NUMBER})\s?(?=k(?![A-Za-z]))", lambda m: f"{read_amount(m[1])}{m[2]}到{read_amount(m[3])}"),
     rule("per number", rf"(?<=[元块角分])/(?={NUMBER}\s?(?:{COUNTED}|{UNIT}))", lambda _match: "每"),
     rule("units", rf"({SIGNED})(?:\s?({UNIT})?{TO}([-−]?{NUMBER}))?\s?({UNIT})", _replace_units),
-    rule("unit alone", rf"(单位(?:一般|通常|都|分别)?[是为用:：(（]*\s?)({UNIT})|({UNIT})(?=\s?(?:为|作|作为|的?)单位|\s?(?:来?(?:计量|计价|计费|表示|衡量)))",
-         lambda m: (m[1] or "") + read_unit(m[2] or m[3])),
+    rule("unit alone", rf"(单位(?:一般|通常|都|分别)?[是为用:：(（]*\s?)({UNIT})|(?<![A-Za-z\d])(?:({UNIT})(?=\s?(?:为|作|作为|的?)单位)|(?=[A-Za-zμ°]{{2}}|[A-Za-z]/)({UNIT})(?=\s?来?(?:计量|计价|计费|表示|衡量)))",
+         lambda m: (m[1] or "") + read_unit(m[2] or m[3] or m[4])),
     rule("compound unit", rf"(?<![A-Za-z\d./·])(?=[A-Za-zμ]{{1,5}}[/·][A-Za-z])({UNIT})(?![/·])", lambda m: read_unit(m[1])),
     rule("per unit", rf"(?<=[元块角分秒钱万亿千克次片个下拍步])/({UNIT})", lambda m: "每" + ROADS.get(m[1], read_unit(m[1]))),
     rule("per day", r"(?<=[元克升万亿千次片粒k])/(d|day|week|month|year)(?![A-Za-z])", lambda m: "每" + PERIODS[m[1][0].lower()]),
